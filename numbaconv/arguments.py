@@ -1,0 +1,135 @@
+"""Checks what a user passed; past this point nothing is a string, None or of the wrong shape."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from . import config
+from .shapes import normalize_data_format
+
+
+class Packed(NamedTuple):
+    """Weights in the kernels' own order, made once and used for many calls.
+
+    Attributes
+    ----------
+    blocks : ndarray or dict
+        What the kernel reads.
+    shape : tuple of int
+        Shape of the weights as the user knows them.
+    dtype : numpy.dtype
+    """
+
+    blocks: Any
+    shape: tuple[int, ...]
+    dtype: np.dtype
+
+
+def check_data_format(value: str | None) -> str:
+    """A data format, or the configured one for None."""
+    return config.image_data_format() if value is None else normalize_data_format(value)
+
+
+def check_dtype(value: Any, name: str = "dtype") -> np.dtype:
+    """float32 or float64, or the configured default for None."""
+    try:
+        dtype = np.dtype(config.floatx() if value is None else value)
+    except TypeError:
+        dtype = None
+    if dtype not in (np.float32, np.float64):
+        raise ValueError(f"{name} must be 'float32' or 'float64', got {value!r}")
+    return dtype
+
+
+def check_bool(value: Any, name: str) -> bool:
+    """A bool, and not something that merely has a truth value."""
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError(f"{name} must be True or False, got {value!r}")
+    return bool(value)
+
+
+def as_numbers(value: Any, name: str) -> np.ndarray:
+    """Any array of real numbers as an ndarray, without a copy where possible.
+
+    Raises
+    ------
+    TypeError
+        For complex numbers, strings and objects.
+    """
+    if not isinstance(value, np.ndarray) and hasattr(value, "__dlpack__") and not hasattr(value, "__array__"):
+        array = np.from_dlpack(value)
+    else:
+        try:
+            array = np.asarray(value)
+        except ValueError as error:
+            raise ValueError(f"{name} must be an array of numbers: {error}") from None
+    if array.dtype.kind not in "biuf":
+        raise TypeError(f"{name} must hold real numbers (bool, integer or float), got dtype {array.dtype}")
+    return array
+
+
+def common_dtype(*arrays: np.ndarray | None) -> np.dtype:
+    """float64 where one of the arrays is, otherwise float32: what a kernel computes in."""
+    return np.dtype(np.float64 if any(a is not None and a.dtype == np.float64 for a in arrays) else np.float32)
+
+
+def check_rank(x: np.ndarray, rank: int, data_format: str) -> None:
+    """Raise ValueError unless ``x`` has a batch, ``rank`` spatial axes and channels."""
+    if x.ndim != rank + 2:
+        axes = ("depth", "height", "width")[3 - rank :] if rank > 1 else ("steps",)
+        order = ("batch", "channels", *axes) if data_format == "channels_first" else ("batch", *axes, "channels")
+        raise ValueError(f"x must have {rank + 2} axes ({', '.join(order)}; {data_format}), got shape {x.shape}")
+
+
+def spatial_rank(x: np.ndarray) -> int:
+    """Number of spatial axes of an array with batch and channels."""
+    if x.ndim not in (3, 4, 5):
+        raise ValueError(f"x must have 3 to 5 axes (batch, 1 to 3 spatial axes, channels), got shape {x.shape}")
+    return x.ndim - 2
+
+
+def check_channels(x_shape: tuple, channels: int, data_format: str, owner: str) -> None:
+    """Raise ValueError unless an input of ``x_shape`` has as many channels as ``owner`` was made for."""
+    given = x_shape[1 if data_format == "channels_first" else -1]
+    if given != channels:
+        raise ValueError(f"x must have {channels} channels ({data_format}) to fit {owner}, got {given} in shape {x_shape}")
+
+
+def check_bias(bias: Any, filters: int, dtype: np.dtype) -> np.ndarray:
+    """A bias of ``filters`` values; zeros for None."""
+    if bias is None:
+        return np.zeros(filters, dtype)
+    bias = as_numbers(bias, "bias")
+    if bias.shape != (filters,):
+        raise ValueError(f"bias must have shape ({filters},), one value per output channel, got {bias.shape}")
+    return bias.astype(dtype)
+
+
+def operand_dtype(x: np.ndarray, *others: Any) -> np.dtype:
+    """`common_dtype` of an operation's input and of whatever its other operands are given as."""
+    return common_dtype(x, *(np.asarray(o) for o in others if o is not None and not isinstance(o, Packed)))
+
+
+def check_weights(weights: Any, name: str, dtype: Any = None) -> np.ndarray:
+    """Weights of 1 to 3 spatial axes as a contiguous array of ``dtype``, or of `common_dtype` for None."""
+    weights = as_numbers(weights, name)
+    if weights.ndim not in (3, 4, 5) or 0 in weights.shape:
+        raise ValueError(f"{name} must have 1 to 3 kernel axes and two channel axes, none empty, got shape {weights.shape}")
+    return np.ascontiguousarray(weights, common_dtype(weights) if dtype is None else check_dtype(dtype))
+
+
+def kernel_shape(weights: Packed, rank: int, name: str = "weights") -> tuple[tuple[int, ...], int, int]:
+    """Kernel size and the two channel counts of weights that are to fit an input of ``rank`` spatial axes."""
+    if len(weights.shape) != rank + 2:
+        raise ValueError(
+            f"{name} must have {rank} kernel axes and two channel axes to fit x, got shape {weights.shape}"
+        )
+    return weights.shape[:-2], *weights.shape[-2:]
+
+
+def check_interpolation(value: Any, rank: int) -> str:
+    """The name of an interpolation that ``rank`` spatial axes allow."""
+    allowed = ("nearest", "bilinear") if rank == 2 else ("nearest",)
+    if not isinstance(value, str) or value not in allowed:
+        raise ValueError(f"interpolation must be one of {allowed} for {rank} spatial axes, got {value!r}")
+    return value

@@ -1,0 +1,154 @@
+"""Package-wide defaults: the float type, the fuzz factor and the image data format.
+
+They are read once, at import, from Keras's own configuration file: ``$KERAS_HOME/keras.json`` if that variable is
+set, otherwise ``~/.keras/keras.json``. The file is never written. What is missing in it keeps its default; what
+cannot be used keeps its default too, with one warning that says what is wrong. The setters change a value for the
+running process.
+"""
+
+import json
+import os
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from numbaconv._registry import number
+
+_floatx = "float32"
+_epsilon = 1e-7
+_image_data_format = "channels_last"
+
+
+def floatx() -> str:
+    """Return the dtype of a layer that names none.
+
+    Returns
+    -------
+    str
+        "float32" or "float64".
+    """
+    return _floatx
+
+
+def set_floatx(value: str) -> None:
+    """Set the dtype of every layer made from now on that names none.
+
+    Parameters
+    ----------
+    value : {"float32", "float64"}
+        Keras's half-precision types are refused: the kernels compute in single and double precision only.
+
+    Raises
+    ------
+    TypeError
+        If `value` is not a string.
+    ValueError
+        If it is any other string.
+    """
+    global _floatx
+    _floatx = _choice(value, "floatx", ("float32", "float64"))
+
+
+def epsilon() -> float:
+    """Return the fuzz factor that keeps divisions by a norm away from zero.
+
+    Returns
+    -------
+    float
+        A positive number, 1e-7 by default.
+    """
+    return _epsilon
+
+
+def set_epsilon(value: float) -> None:
+    """Set the fuzz factor that keeps divisions by a norm away from zero.
+
+    Parameters
+    ----------
+    value : float
+        A positive, finite number.
+
+    Raises
+    ------
+    TypeError
+        If `value` is not a real number.
+    ValueError
+        If it is zero, negative, infinite or NaN.
+    """
+    global _epsilon
+    _epsilon = number(value, "epsilon", above=0)
+
+
+def image_data_format() -> str:
+    """Return the data format of a layer that is given ``data_format=None``.
+
+    Returns
+    -------
+    str
+        "channels_last" or "channels_first".
+    """
+    return _image_data_format
+
+
+def set_image_data_format(data_format: str) -> None:
+    """Set the data format of every layer made from now on with ``data_format=None``.
+
+    Parameters
+    ----------
+    data_format : {"channels_last", "channels_first"}
+        In upper or lower case.
+
+    Raises
+    ------
+    TypeError
+        If `data_format` is not a string.
+    ValueError
+        If it is any other string.
+    """
+    global _image_data_format
+    _image_data_format = _choice(data_format, "image_data_format", ("channels_last", "channels_first"))
+
+
+def _choice(value: object, name: str, allowed: tuple[str, str]) -> str:
+    wanted = f"{name} must be {allowed[0]!r} or {allowed[1]!r}"
+    if not isinstance(value, str):
+        raise TypeError(f"{wanted}, got {value!r}")
+    if value.lower() not in allowed:
+        raise ValueError(f"{wanted}, got {value!r}")
+    return value.lower()
+
+
+def _read_file() -> None:
+    path = Path(os.environ.get("KERAS_HOME") or "~/.keras", "keras.json")
+    try:
+        path = path.expanduser()
+        # Some editors put a byte order mark first, which plain "utf-8" would hand on to the JSON parser.
+        values = json.loads(path.read_text(encoding="utf-8-sig"))
+        if not isinstance(values, dict):
+            raise ValueError("it does not hold a JSON object")
+    except FileNotFoundError:
+        return
+    # RuntimeError: no home directory to be found, or brackets nested too deeply.
+    except (OSError, ValueError, RuntimeError) as error:
+        warnings.warn(
+            f"{path} was not read ({error}); floatx, epsilon and image_data_format keep their defaults", stacklevel=2
+        )
+        return
+    setters: dict[str, Callable[[Any], None]] = {
+        "floatx": set_floatx,
+        "epsilon": set_epsilon,
+        "image_data_format": set_image_data_format,
+    }
+    problems = []
+    for key, setter in setters.items():
+        if key in values:
+            try:
+                setter(values[key])
+            except (TypeError, ValueError) as error:
+                problems.append(str(error))
+    if problems:
+        warnings.warn(f"{path}: {'; '.join(problems)}; the default is used instead", stacklevel=2)
+
+
+_read_file()

@@ -1,0 +1,181 @@
+"""Projections applied to weights after an optimizer's update, by Keras's names.
+
+A norm is Euclidean and taken along `axis`. For one norm per filter of a convolution kernel ``(*kernel_size, C, F)``
+the axes are all but the last: ``axis=[0, 1, 2]`` for two spatial dimensions. As in Keras, `numbaconv.config.epsilon`
+is added to a norm before dividing by it.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from numbaconv import config
+from numbaconv._registry import Configurable, Registry, integer, number
+
+Array = NDArray[np.floating[Any]]
+Axis = int | Sequence[int]
+
+
+class MaxNorm(Configurable):
+    """Shrink norms above a limit to the limit: ``w * min(norm, max_value) / (norm + epsilon)``.
+
+    Parameters
+    ----------
+    max_value : float
+        Largest norm allowed, not negative.
+    axis : int or sequence of int
+        Axes along which a norm is taken.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `max_value` is not a finite number or negative, or `axis` is not made of integers.
+    """
+
+    def __init__(self, max_value: float = 2.0, axis: Axis = 0) -> None:
+        self.max_value = number(max_value, "max_value", minimum=0)
+        self.axis = _axis(axis)
+
+    def __call__(self, w: Array) -> Array:
+        """Return the constrained weights: a new array of the shape and dtype of `w`."""
+        norms = _norms(w, self.axis)
+        return _rescale(w, norms, np.minimum(norms, self.max_value))
+
+
+class NonNeg(Configurable):
+    """Set negative weights to zero: ``max(w, 0)``."""
+
+    def __call__(self, w: Array) -> Array:
+        """Return the constrained weights: a new array of the shape and dtype of `w`."""
+        return np.maximum(w, 0)
+
+
+class UnitNorm(Configurable):
+    """Bring every norm to one: ``w / (norm + epsilon)``.
+
+    Parameters
+    ----------
+    axis : int or sequence of int
+        Axes along which a norm is taken.
+
+    Raises
+    ------
+    TypeError
+        If `axis` is not made of integers.
+    """
+
+    def __init__(self, axis: Axis = 0) -> None:
+        self.axis = _axis(axis)
+
+    def __call__(self, w: Array) -> Array:
+        """Return the constrained weights: a new array of the shape and dtype of `w`."""
+        norms = _norms(w, self.axis)
+        return _rescale(w, norms, np.ones_like(norms))
+
+
+class MinMaxNorm(Configurable):
+    """Move norms into an interval.
+
+    The new norm is ``(1 - rate) * norm + rate * clip(norm, min_value, max_value)``, and `w` is multiplied by it and
+    divided by ``norm + epsilon``.
+
+    Parameters
+    ----------
+    min_value, max_value : float
+        The interval, ``0 <= min_value <= max_value``.
+    rate : float
+        How far to move, from 0 (not at all) to 1 (into the interval at once).
+    axis : int or sequence of int
+        Axes along which a norm is taken.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a number is not finite or out of its bounds, or `axis` is not made of integers.
+    """
+
+    def __init__(self, min_value: float = 0.0, max_value: float = 1.0, rate: float = 1.0, axis: Axis = 0) -> None:
+        self.min_value = number(min_value, "min_value", minimum=0)
+        self.max_value = number(max_value, "max_value", minimum=self.min_value)
+        self.rate = number(rate, "rate", minimum=0, maximum=1)
+        self.axis = _axis(axis)
+
+    def __call__(self, w: Array) -> Array:
+        """Return the constrained weights: a new array of the shape and dtype of `w`."""
+        norms = _norms(w, self.axis)
+        wanted = self.rate * np.clip(norms, self.min_value, self.max_value) + (1 - self.rate) * norms
+        return _rescale(w, norms, wanted)
+
+
+max_norm = MaxNorm
+non_neg = NonNeg
+unit_norm = UnitNorm
+min_max_norm = MinMaxNorm
+
+
+def _axis(axis: Axis) -> int | tuple[int, ...]:
+    if isinstance(axis, (tuple, list)):
+        return tuple(integer(one, "axis") for one in axis)
+    return integer(axis, "axis")
+
+
+# In float64, where the square of any float32 is finite.
+def _norms(w: Array, axis: int | tuple[int, ...]) -> NDArray[np.float64]:
+    norms: NDArray[np.float64] = np.sqrt(np.sum(np.square(w, dtype=np.float64), axis=axis, keepdims=True))
+    return norms
+
+
+def _rescale(w: Array, norms: NDArray[np.float64], wanted: NDArray[np.float64]) -> Array:
+    return w * (wanted / (norms + config.epsilon())).astype(w.dtype)
+
+
+_REGISTRY = Registry("constraint", (MaxNorm, NonNeg, UnitNorm, MinMaxNorm), {})
+
+
+def get(identifier: Any) -> Callable[[Array], Array] | None:
+    """Return the constraint that `identifier` means.
+
+    Parameters
+    ----------
+    identifier : str, class, dict, callable or None
+        A name ("max_norm", "non_neg", "unit_norm", "min_max_norm" or a class name); a class, which is called without
+        arguments; a dict with "class_name" and "config"; or any function of one array, returned as it is.
+
+    Returns
+    -------
+    callable or None
+        Takes an array of weights and returns the constrained ones. None for None.
+
+    Raises
+    ------
+    ValueError
+        If no constraint has this name.
+    TypeError
+        If `identifier` is none of these, or its config has unknown arguments.
+    """
+    if identifier is None:
+        return None
+    constraint: Callable[[Array], Array] = _REGISTRY.get(identifier)
+    return constraint
+
+
+def serialize(constraint: Callable[[Array], Array] | None) -> dict[str, Any] | None:
+    """Return the config from which `get` makes an equal constraint.
+
+    Parameters
+    ----------
+    constraint : MaxNorm, NonNeg, UnitNorm, MinMaxNorm or None
+
+    Returns
+    -------
+    dict or None
+        "class_name" and "config", as plain JSON types. None for None.
+
+    Raises
+    ------
+    TypeError
+        If it is any other callable, which no plain configuration can hold.
+    """
+    return None if constraint is None else _REGISTRY.serialize(constraint)

@@ -1,0 +1,226 @@
+"""What layers do to positions: in numbers, the receptive field of a stack; in words, where an output shape comes from.
+
+Reached through `numbaconv.shapes.receptive_field` and `numbaconv.shapes.explain`. Layers are told apart by the
+attributes they have, under Keras's argument names and already normalised, so this module needs none of their classes.
+"""
+
+from collections.abc import Sequence
+from fractions import Fraction
+from math import prod
+from typing import Any
+
+from . import shapes
+from .shapes import ReceptiveField, Shape
+
+AXIS_NAMES = {1: ("steps",), 2: ("height", "width"), 3: ("depth", "height", "width")}
+
+
+def layer_kind(layer: Any) -> str:
+    """What a layer computes.
+
+    Returns
+    -------
+    str
+        "conv", "depthwise", "separable", "transpose", "crop", "pad" or "upsample".
+
+    Raises
+    ------
+    TypeError
+        If the layer has none of the attributes of a convolutional layer.
+    """
+    if hasattr(layer, "cropping"):
+        return "crop"
+    if hasattr(layer, "size"):
+        return "upsample"
+    if not hasattr(layer, "kernel_size"):
+        if hasattr(layer, "padding"):
+            return "pad"
+        raise TypeError(f"layer must be a convolutional, cropping, padding or upsampling layer, got {layer!r}")
+    if hasattr(layer, "output_padding"):
+        return "transpose"
+    if not hasattr(layer, "depth_multiplier"):
+        return "conv"
+    return "depthwise" if getattr(layer, "filters", None) is None else "separable"
+
+
+def _window(layer: Any, axis: int) -> tuple[int, int, int]:
+    """Kernel size, stride and dilation along one axis."""
+    dilation_rate = getattr(layer, "dilation_rate", (1,) * layer.rank)
+    return layer.kernel_size[axis], layer.strides[axis], dilation_rate[axis]
+
+
+def _spatial(shape: Shape, data_format: str) -> Shape:
+    return shape[2:] if data_format == "channels_first" else shape[1:-1]
+
+
+def stack_receptive_field(
+    layers: Sequence[Any], input_shape: Sequence[int | None] | None
+) -> tuple[ReceptiveField, ...]:
+    """Receptive field along each spatial axis; see `numbaconv.shapes.receptive_field`."""
+    kinds = [layer_kind(layer) for layer in layers]
+    ranks = sorted({layer.rank for layer in layers})
+    if len(ranks) != 1:
+        raise ValueError(f"layers must be one or more layers of the same rank, got {kinds} of ranks {ranks}")
+    lengths: list[Shape] = [(None,) * ranks[0]] * len(layers)
+    if input_shape is not None:
+        shape = tuple(input_shape)
+        for i, layer in enumerate(layers):
+            lengths[i] = _spatial(shape, layer.data_format)
+            shape = layer.compute_output_shape(shape)
+    return tuple(_axis_field(layers, axis, [n[axis] for n in lengths]) for axis in range(ranks[0]))
+
+
+def _axis_field(layers: Sequence[Any], axis: int, lengths: Sequence[int | None]) -> ReceptiveField:
+    steps = [_step(layer, axis) for layer in layers]
+    period = prod(step.denominator for step in steps)
+    reads = []
+    for position in range(period):
+        positions = {position}
+        for layer, length in zip(reversed(layers), reversed(lengths), strict=True):
+            positions = _positions_read(layer, axis, length, positions)
+        reads.append(positions)
+    size = max(max(positions) - min(positions) + 1 if positions else 0 for positions in reads)
+    return ReceptiveField(size, prod(steps, start=Fraction(1)), min(reads[0], default=None))
+
+
+def _step(layer: Any, axis: int) -> Fraction:
+    """Input positions from one output position of a layer to the next."""
+    kind = layer_kind(layer)
+    if kind in ("crop", "pad"):
+        return Fraction(1)
+    if kind == "upsample":
+        return Fraction(1, layer.size[axis])
+    stride = layer.strides[axis]
+    return Fraction(1, stride) if kind == "transpose" else Fraction(stride)
+
+
+def _positions_read(layer: Any, axis: int, length: int | None, positions: set[int]) -> set[int]:
+    """Input positions that the given output positions of one layer read along one axis."""
+    kind = layer_kind(layer)
+    if kind == "crop":
+        return {p + layer.cropping[axis][0] for p in positions}
+    if kind == "pad":
+        return {p - layer.padding[axis][0] for p in positions}
+    if kind == "upsample":
+        factor = layer.size[axis]
+        if getattr(layer, "interpolation", "nearest") == "nearest":
+            return {p // factor for p in positions}
+        # Half-pixel centres: p lies at (p + 1/2)/factor - 1/2 and reads the whole positions on either side.
+        below = {(2 * p + 1 - factor) // (2 * factor) for p in positions}
+        above = {-((factor - 1 - 2 * p) // (2 * factor)) for p in positions}
+        return below | above
+    kernel, stride, dilation = _window(layer, axis)
+    n = stride if length is None else length
+    taps = range(0, shapes.dilated_kernel_size(kernel, dilation), dilation)
+    if kind == "transpose":
+        added = None if layer.output_padding is None else layer.output_padding[axis]
+        crop = shapes.deconv_crop(n, stride, kernel, layer.padding, added, dilation)
+        sources = [p + crop - tap for p in positions for tap in taps]
+        return {source // stride for source in sources if source % stride == 0}
+    before, _ = shapes.conv_padding(n, kernel, layer.padding, stride, dilation)
+    return {p * stride - before + tap for p in positions for tap in taps}
+
+
+def explain_layer(layer: Any, input_shape: Sequence[int | None]) -> str:
+    """Sentences on the output shape of a layer; see `numbaconv.shapes.explain`."""
+    kind = layer_kind(layer)
+    before = tuple(input_shape)
+    if len(before) != layer.rank + 2:
+        raise ValueError(f"input_shape must have {layer.rank + 2} entries for {type(layer).__name__}, got {before}")
+    after = layer.compute_output_shape(before)
+    lines = [f"{type(layer).__name__} turns {before} into {after}."]
+    pairs = zip(_spatial(before, layer.data_format), _spatial(after, layer.data_format), strict=True)
+    for axis, (n, out) in enumerate(pairs):
+        lines.append(f"{AXIS_NAMES[layer.rank][axis]}: {SENTENCES[kind](layer, axis, n, out)}.")
+    channels = -1 if layer.data_format == "channels_last" else 1
+    lines.append(_channels(kind, layer, before[channels], after[channels], before[0]))
+    return "\n".join(lines)
+
+
+def _conv(layer: Any, axis: int, n: int | None, out: int | None) -> str:
+    kernel, stride, dilation = _window(layer, axis)
+    window = _window_text(kernel, dilation)
+    if n is None or out is None:
+        # One output position needs one window: its input length tells how much of the length the window takes up.
+        taken = shapes.conv_input_length(1, shapes.dilated_kernel_size(kernel, dilation), layer.padding, stride) - 1
+        length = f"(n - {taken})" if taken else "n"
+        return (
+            f"n, unknown; {window} stepping by {stride} with {layer.padding!r} fits at {length} / {stride}, rounded up"
+        )
+    before, after = shapes.conv_padding(n, kernel, layer.padding, stride, dilation)
+    padded = f"{n} + {_count(before, 'zero')} before + {after} after = {n + before + after}"
+    start = padded if before + after else f"{n}, no zeros added"
+    return f"{start}; {window} fits at {_count(out, 'position')} stepping by {stride}, so {out}"
+
+
+def _transpose(layer: Any, axis: int, n: int | None, out: int | None) -> str:
+    kernel, stride, dilation = _window(layer, axis)
+    added = None if layer.output_padding is None else layer.output_padding[axis]
+    spread = f"{stride} apart, each spread over {_window_text(kernel, dilation)}"
+    if n is None or out is None:
+        extra = shapes.deconv_length(0, stride, kernel, layer.padding, added, dilation)
+        rule = (
+            f"{layer.padding!r} with output_padding {added} gives n * {stride} {'-' if extra < 0 else '+'} {abs(extra)}"
+        )
+        return f"n, unknown; values {spread}; {rule}"
+    covered = shapes.deconv_length(n, stride, kernel, "valid", 0, dilation)
+    front = shapes.deconv_crop(n, stride, kernel, layer.padding, added, dilation)
+    rule = f"{layer.padding!r} makes it {out}"
+    if added is not None:
+        rule = f"{covered} - {covered + added - out} for {layer.padding!r} + output_padding {added} = {out}"
+    end = out - (covered - front)
+    ends = f"{front} cut in front, " + (f"{_count(end, 'zero')} added at the end" if end > 0 else f"{-end} at the end")
+    return f"{_count(n, 'value')}, {spread}, cover {covered}; {rule}: {ends}"
+
+
+def _crop(layer: Any, axis: int, n: int | None, out: int | None) -> str:
+    before, after = layer.cropping[axis]
+    return f"{_known(n)} - {before} cut before - {after} after = {_known(out)}"
+
+
+def _pad(layer: Any, axis: int, n: int | None, out: int | None) -> str:
+    before, after = layer.padding[axis]
+    return f"{_known(n)} + {_count(before, 'zero')} before + {after} after = {_known(out)}"
+
+
+def _upsample(layer: Any, axis: int, n: int | None, out: int | None) -> str:
+    interpolation = getattr(layer, "interpolation", "nearest")
+    return f"{_known(n)} * size {layer.size[axis]} ({interpolation} interpolation) = {_known(out)}"
+
+
+SENTENCES = {
+    "conv": _conv,
+    "depthwise": _conv,
+    "separable": _conv,
+    "transpose": _transpose,
+    "crop": _crop,
+    "pad": _pad,
+    "upsample": _upsample,
+}
+
+
+def _channels(kind: str, layer: Any, channels: int | None, out: int | None, batch: int | None) -> str:
+    if kind in ("crop", "pad", "upsample"):
+        how = f"{_known(channels)}, unchanged"
+    elif kind == "depthwise":
+        how = f"{_known(channels)} * depth_multiplier {layer.depth_multiplier} = {_known(out)}"
+    elif kind == "separable":
+        multiplied = f"{_known(channels)} * depth_multiplier {layer.depth_multiplier}"
+        how = (
+            f"{multiplied} after the depthwise step, mixed by the pointwise step into {_count(layer.filters, 'filter')}"
+        )
+    else:
+        how = f"{_known(channels)} in, {_count(layer.filters, 'filter')}, so {out} out"
+    return f"channels: {how}; batch: {_known(batch)}, unchanged."
+
+
+def _window_text(kernel: int, dilation: int) -> str:
+    return f"a window of {shapes.dilated_kernel_size(kernel, dilation)} (kernel {kernel}, dilation {dilation})"
+
+
+def _known(number: int | None) -> str:
+    return "unknown" if number is None else str(number)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

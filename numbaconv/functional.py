@@ -1,0 +1,408 @@
+"""Seven operations on NumPy arrays of one, two or three spatial axes: the library without the layers.
+
+The number of spatial axes is read off the array. Arrays hold any real numbers; results are float64 where an operand is
+float64, otherwise float32, and always new, C-contiguous arrays. Every function raises ValueError for arguments that do not
+fit together (the message names the argument, what came and what would be right) and TypeError for wrong kinds.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from . import shapes
+from .arguments import (
+    Packed,
+    as_numbers,
+    check_bias,
+    check_channels,
+    check_data_format,
+    check_interpolation,
+    check_weights,
+    common_dtype,
+    kernel_shape,
+    operand_dtype,
+    spatial_rank,
+)
+from .kernels import conv as conv_kernel
+from .kernels import conv_transpose as conv_transpose_kernel
+from .kernels import depthwise_conv as depthwise_kernel
+from .kernels import place as place_kernel
+from .kernels import upsample as upsample_kernel
+from .kernels.pack import pack_blocks, pack_depthwise, pack_phases
+from .kernels.plan import Axis, make_plan, out_strides
+from .layouts import canonical, canonical_images, canonical_kernel, original, three
+
+Ints = int | tuple[int, ...] | list[int]
+
+
+def pack_conv(weights: Any, dtype: Any = None) -> Packed:
+    """Prepare the weights of `conv`, shape (*kernel_size, C, F), for repeated calls.
+
+    ``dtype`` is float32 or float64; None keeps float64 and takes float32 for all else.
+    """
+    weights = check_weights(weights, "weights", dtype)
+    return Packed(pack_blocks(canonical_kernel(weights)), weights.shape, weights.dtype)
+
+
+def pack_depthwise_conv(weights: Any, dtype: Any = None) -> Packed:
+    """Prepare the weights of `depthwise_conv`, shape (*kernel_size, C, depth_multiplier), for repeated calls."""
+    weights = check_weights(weights, "weights", dtype)
+    return Packed(pack_depthwise(canonical_kernel(weights)), weights.shape, weights.dtype)
+
+
+def pack_conv_transpose(weights: Any, strides: Ints = 1, dilation_rate: Ints = 1, dtype: Any = None) -> Packed:
+    """Prepare the weights of `conv_transpose`, shape (*kernel_size, F, C), for calls with these strides and dilation."""
+    weights = check_weights(weights, "weights", dtype)
+    rank = weights.ndim - 2
+    strides3 = three(shapes.normalize_tuple(strides, rank, "strides"), 1)
+    dilation3 = three(shapes.normalize_tuple(dilation_rate, rank, "dilation_rate"), 1)
+    return Packed(pack_phases(canonical_kernel(weights), strides3, dilation3), weights.shape, weights.dtype)
+
+
+def conv(
+    x: Any,
+    weights: Any,
+    bias: Any = None,
+    strides: Ints = 1,
+    padding: str = "valid",
+    dilation_rate: Ints = 1,
+    data_format: str | None = None,
+) -> np.ndarray:
+    """Convolve: slide a window over the spatial axes and sum over its taps and all channels (``keras.ops.conv``).
+
+    ``out[n, q, f] = bias[f] + sum over k, c of x[n, q*stride + k*dilation - before, c] * weights[k, c, f]``, x being 0
+    outside. As in every deep-learning library this is a cross-correlation: the kernel is not flipped.
+
+    Parameters
+    ----------
+    x : array_like, shape (N, *lengths, C), or (N, C, *lengths) for channels_first
+    weights : array_like, shape (*kernel_size, C, F), or Packed
+        In both data formats alike; `pack_conv` prepares them once for many calls.
+    bias : array_like, shape (F,), optional
+    strides, dilation_rate : int or tuple of int
+        Steps of the window, and distance of its taps; both may differ from 1 at once.
+    padding : {"valid", "same", "causal"}
+        "causal" for one spatial axis only.
+    data_format : {"channels_last", "channels_first"}, optional
+        None takes `config.image_data_format`.
+
+    Returns
+    -------
+    ndarray, shape (N, *output lengths, F), or (N, F, *output lengths)
+        Output lengths as in `shapes.conv_output_shape`.
+
+    Raises
+    ------
+    ValueError, TypeError
+    """
+    x, data_format = as_numbers(x, "x"), check_data_format(data_format)
+    rank = spatial_rank(x)
+    packed = weights if isinstance(weights, Packed) else pack_conv(weights, operand_dtype(x, weights, bias))
+    kernel_size, channels, filters = kernel_shape(packed, rank)
+    check_channels(x.shape, channels, data_format, "weights")
+    out_shape = shapes.conv_output_shape(x.shape, filters, kernel_size, strides, padding, dilation_rate, data_format)
+    window = _window(x, out_shape, kernel_size, strides, padding, dilation_rate, data_format)
+    out = _run_conv(canonical(x.astype(packed.dtype, copy=False), data_format), packed, bias, filters, window)
+    return original(out, rank, data_format)
+
+
+def depthwise_conv(
+    x: Any,
+    weights: Any,
+    bias: Any = None,
+    strides: Ints = 1,
+    padding: str = "valid",
+    dilation_rate: Ints = 1,
+    data_format: str | None = None,
+) -> np.ndarray:
+    """Filter every channel by itself with ``depth_multiplier`` kernels of its own (``keras.ops.depthwise_conv``).
+
+    ``out[n, q, c*M + m] = bias[c*M + m] + sum over k of x[n, q*stride + k*dilation - before, c] * weights[k, c, m]``
+
+    Parameters
+    ----------
+    x : array_like, shape (N, *lengths, C), or (N, C, *lengths) for channels_first
+    weights : array_like, shape (*kernel_size, C, M), or Packed
+        M is the depth multiplier; `pack_depthwise_conv` prepares them once for many calls.
+    bias : array_like, shape (C*M,), optional
+    strides, padding, dilation_rate, data_format
+        As in `conv`; "causal" for one spatial axis only.
+
+    Returns
+    -------
+    ndarray, shape (N, *output lengths, C*M), or (N, C*M, *output lengths)
+
+    Raises
+    ------
+    ValueError, TypeError
+    """
+    x, data_format = as_numbers(x, "x"), check_data_format(data_format)
+    rank = spatial_rank(x)
+    packed = weights if isinstance(weights, Packed) else pack_depthwise_conv(weights, operand_dtype(x, weights, bias))
+    kernel_size, channels, multiplier = kernel_shape(packed, rank)
+    check_channels(x.shape, channels, data_format, "weights")
+    filters = channels * multiplier
+    # The output lengths of a dense convolution with as many filters.
+    out_shape = shapes.conv_output_shape(x.shape, filters, kernel_size, strides, padding, dilation_rate, data_format)
+    window = _window(x, out_shape, kernel_size, strides, padding, dilation_rate, data_format)
+    out = _run_depthwise(canonical(x.astype(packed.dtype, copy=False), data_format), packed, bias, filters, window)
+    return original(out, rank, data_format)
+
+
+def separable_conv(
+    x: Any,
+    depthwise_weights: Any,
+    pointwise_weights: Any,
+    bias: Any = None,
+    strides: Ints = 1,
+    padding: str = "valid",
+    dilation_rate: Ints = 1,
+    data_format: str | None = None,
+) -> np.ndarray:
+    """Filter every channel by itself, then mix the channels point by point (``keras.ops.separable_conv``).
+
+    ``conv(depthwise_conv(x, depthwise_weights), pointwise_weights, bias)`` with strides, padding and dilation in the
+    depthwise step; no bias stands between the steps.
+
+    Parameters
+    ----------
+    x : array_like, shape (N, *lengths, C), or (N, C, *lengths) for channels_first
+    depthwise_weights : array_like, shape (*kernel_size, C, M), or Packed
+    pointwise_weights : array_like, shape (1, ..., C*M, F), or Packed
+    bias : array_like, shape (F,), optional
+    strides, padding, dilation_rate, data_format
+        As in `conv`; "causal" for one spatial axis only.
+
+    Returns
+    -------
+    ndarray, shape (N, *output lengths, F), or (N, F, *output lengths)
+
+    Raises
+    ------
+    ValueError, TypeError
+    """
+    x, data_format = as_numbers(x, "x"), check_data_format(data_format)
+    rank = spatial_rank(x)
+    dtype = operand_dtype(x, depthwise_weights, pointwise_weights, bias)
+    depthwise, pointwise = depthwise_weights, pointwise_weights
+    if not isinstance(depthwise, Packed):
+        depthwise = pack_depthwise_conv(check_weights(depthwise, "depthwise_weights", dtype))
+    if not isinstance(pointwise, Packed):
+        pointwise = pack_conv(check_weights(pointwise, "pointwise_weights", dtype))
+    kernel_size, channels, multiplier = kernel_shape(depthwise, rank, "depthwise_weights")
+    point_size, mixed, filters = kernel_shape(pointwise, rank, "pointwise_weights")
+    check_channels(x.shape, channels, data_format, "depthwise_weights")
+    if point_size != (1,) * rank or mixed != channels * multiplier:
+        right = (1,) * rank + (channels * multiplier, filters)
+        raise ValueError(f"pointwise_weights must have shape {right}, got {pointwise.shape}")
+    out_shape = shapes.conv_output_shape(x.shape, filters, kernel_size, strides, padding, dilation_rate, data_format)
+    window = _window(x, out_shape, kernel_size, strides, padding, dilation_rate, data_format)
+    between = _run_depthwise(canonical(x.astype(depthwise.dtype, copy=False), data_format), depthwise, None, mixed, window)
+    points = [Axis(length, 1, 1, 1, 0, 0) for length in between.shape[1:4]]
+    return original(_run_conv(between, pointwise, bias, filters, points), rank, data_format)
+
+
+def conv_transpose(
+    x: Any,
+    weights: Any,
+    bias: Any = None,
+    strides: Ints = 1,
+    padding: str = "valid",
+    output_padding: Ints | None = None,
+    dilation_rate: Ints = 1,
+    data_format: str | None = None,
+) -> np.ndarray:
+    """Spread every input value through the kernel and add up (``keras.ops.conv_transpose``).
+
+    ``out[n, o, f] = bias[f] + sum of x[n, i, c] * weights[k, f, c]`` over c and all i, k with
+    ``i*stride + k*dilation - crop == o``. It is the gradient of `conv` with respect to its input.
+
+    Parameters
+    ----------
+    x : array_like, shape (N, *lengths, C), or (N, C, *lengths) for channels_first
+    weights : array_like, shape (*kernel_size, F, C), or Packed
+        `pack_conv_transpose` prepares them once for many calls with the same strides and dilation.
+    bias : array_like, shape (F,), optional
+    strides, dilation_rate : int or tuple of int
+    padding : {"valid", "same"}
+    output_padding : int or tuple of int, optional
+        Below the strides; None lets the output length follow from the input's.
+    data_format : {"channels_last", "channels_first"}, optional
+        None takes `config.image_data_format`.
+
+    Returns
+    -------
+    ndarray, shape (N, *output lengths, F), or (N, F, *output lengths)
+        Output lengths as in `shapes.conv_transpose_output_shape`.
+
+    Raises
+    ------
+    ValueError, TypeError
+    """
+    x, data_format = as_numbers(x, "x"), check_data_format(data_format)
+    rank = spatial_rank(x)
+    packed = weights
+    if not isinstance(weights, Packed):
+        packed = pack_conv_transpose(weights, strides, dilation_rate, operand_dtype(x, weights, bias))
+    kernel_size, filters, channels = kernel_shape(packed, rank)
+    check_channels(x.shape, channels, data_format, "weights")
+    out_shape = shapes.conv_transpose_output_shape(
+        x.shape, filters, kernel_size, strides, padding, output_padding, dilation_rate, data_format
+    )
+    strides = shapes.normalize_tuple(strides, rank, "strides")
+    dilation_rate = shapes.normalize_tuple(dilation_rate, rank, "dilation_rate")
+    extra = (None,) * rank
+    if output_padding is not None:
+        extra = shapes.normalize_tuple(output_padding, rank, "output_padding", allow_zero=True)
+    crops = [
+        shapes.deconv_crop(n, s, k, padding, p, d)
+        for n, s, k, p, d in zip(_lengths(x.shape, data_format), strides, kernel_size, extra, dilation_rate, strict=True)
+    ]
+    image = canonical(x.astype(packed.dtype, copy=False), data_format)
+    out = np.empty((x.shape[0], *three(_lengths(out_shape, data_format), 1), filters), packed.dtype)
+    settings = (three(kernel_size, 1), three(strides, 1), three(dilation_rate, 1), three(tuple(crops), 0))
+    conv_transpose_kernel.conv_transpose(image, packed.blocks, _packed_bias(bias, filters, packed.dtype), out, *settings)
+    return original(out, rank, data_format)
+
+
+def crop(x: Any, cropping: Any, data_format: str | None = None) -> np.ndarray:
+    """Cut positions off the ends of the spatial axes (Keras's ``Cropping1D`` to ``Cropping3D``).
+
+    Parameters
+    ----------
+    x : array_like, shape (N, *lengths, C), or (N, C, *lengths) for channels_first
+    cropping : int, tuple of int or tuple of (before, after)
+        One amount for all axes, one per axis, or one pair per axis; for one spatial axis a pair is enough.
+    data_format : {"channels_last", "channels_first"}, optional
+        None takes `config.image_data_format`.
+
+    Returns
+    -------
+    ndarray
+        Lengths n - before - after.
+
+    Raises
+    ------
+    ValueError
+        Where nothing would be left.
+    TypeError
+    """
+    x, data_format = as_numbers(x, "x"), check_data_format(data_format)
+    out_shape = shapes.crop_output_shape(x.shape, cropping, data_format)
+    pairs = shapes.normalize_pairs(cropping, x.ndim - 2, "cropping")
+    return _place(x, out_shape, tuple(-before for before, _ in pairs), data_format)
+
+
+def zero_pad(x: Any, padding: Any, data_format: str | None = None) -> np.ndarray:
+    """Add zeros at the ends of the spatial axes (Keras's ``ZeroPadding1D`` to ``ZeroPadding3D``).
+
+    Parameters
+    ----------
+    x : array_like, shape (N, *lengths, C), or (N, C, *lengths) for channels_first
+    padding : int, tuple of int or tuple of (before, after)
+        One amount for all axes, one per axis, or one pair per axis; for one spatial axis a pair is enough.
+    data_format : {"channels_last", "channels_first"}, optional
+        None takes `config.image_data_format`.
+
+    Returns
+    -------
+    ndarray
+        Lengths n + before + after.
+
+    Raises
+    ------
+    ValueError, TypeError
+    """
+    x, data_format = as_numbers(x, "x"), check_data_format(data_format)
+    out_shape = shapes.zero_pad_output_shape(x.shape, padding, data_format)
+    pairs = shapes.normalize_pairs(padding, x.ndim - 2, "padding")
+    return _place(x, out_shape, tuple(before for before, _ in pairs), data_format)
+
+
+def upsample(x: Any, size: Ints, interpolation: str = "nearest", data_format: str | None = None) -> np.ndarray:
+    """Enlarge the spatial axes by whole factors (Keras's ``UpSampling1D`` to ``UpSampling3D``).
+
+    Parameters
+    ----------
+    x : array_like, shape (N, *lengths, C), or (N, C, *lengths) for channels_first
+    size : int or tuple of int
+    interpolation : {"nearest", "bilinear"}
+        "nearest" repeats: ``out[o] = x[o // size]``. "bilinear", for two spatial axes, reads x at
+        ``(o + 0.5) / size - 0.5`` (half-pixel centres), between the two nearest positions, the ends being held.
+    data_format : {"channels_last", "channels_first"}, optional
+        None takes `config.image_data_format`.
+
+    Returns
+    -------
+    ndarray
+        Lengths n * size.
+
+    Raises
+    ------
+    ValueError, TypeError
+    """
+    x, data_format = as_numbers(x, "x"), check_data_format(data_format)
+    rank = spatial_rank(x)
+    interpolation = check_interpolation(interpolation, rank)
+    out_shape = shapes.upsample_output_shape(x.shape, size, data_format)
+    size = three(shapes.normalize_tuple(size, rank, "size"), 1)
+    image = canonical_images(x.astype(common_dtype(x), copy=False), data_format)
+    batch, *lengths, channels = image.shape
+    out = np.empty((batch, *(n * s for n, s in zip(lengths, size, strict=True)), channels), image.dtype)
+    if interpolation == "nearest":
+        upsample_kernel.upsample_nearest(image, out, size)
+    else:
+        rows, columns = (upsample_kernel.neighbours(n, s, image.dtype) for n, s in zip(lengths[1:], size[1:], strict=True))
+        upsample_kernel.upsample_bilinear(image, out, *rows, *columns)
+    return out.reshape(out_shape)
+
+
+def _lengths(shape, data_format):
+    return tuple(shape[2:] if data_format == "channels_first" else shape[1:-1])
+
+
+def _window(x, out_shape, kernel_size, strides, padding, dilation_rate, data_format):
+    """The three spatial axes of a convolution, for its plan."""
+    rank = len(kernel_size)
+    strides = shapes.normalize_tuple(strides, rank, "strides")
+    dilation_rate = shapes.normalize_tuple(dilation_rate, rank, "dilation_rate")
+    lengths, windows = _lengths(x.shape, data_format), _lengths(out_shape, data_format)
+    axes = tuple(
+        Axis(out, k, s, d, shapes.conv_padding(n, k, padding, s, d)[0], 0)
+        for n, out, k, s, d in zip(lengths, windows, kernel_size, strides, dilation_rate, strict=True)
+    )
+    return three(axes, Axis(1, 1, 1, 1, 0, 0))
+
+
+def _new_output(x, axes, filters):
+    """An output array for the windows of three axes, and the axes of its plan, batch first."""
+    out = np.empty((x.shape[0], *(axis.windows for axis in axes), filters), x.dtype)
+    axes = (Axis(x.shape[0], 1, 1, 1, 0, 0), *axes)
+    return out, tuple(a._replace(out_stride=s) for a, s in zip(axes, out_strides(out), strict=True))
+
+
+def _run_conv(x, packed, bias, filters, axes):
+    out, axes = _new_output(x, axes, filters)
+    plan = make_plan(axes, x.shape[-1], filters, x.itemsize)
+    conv_kernel.conv(x, packed.blocks, _packed_bias(bias, filters, x.dtype), out.reshape(-1), filters, *plan)
+    return out
+
+
+def _run_depthwise(x, packed, bias, channels, axes):
+    out, axes = _new_output(x, axes, channels)
+    plan = make_plan(axes, 1, channels, x.itemsize, depthwise=True)
+    bias = _packed_bias(bias, channels, x.dtype)
+    depthwise_kernel.depthwise_conv(x, packed.blocks, bias, out.reshape(-1), channels, *plan)
+    return out
+
+
+def _packed_bias(bias, filters, dtype):
+    return pack_blocks(check_bias(bias, filters, dtype)).reshape(-1)
+
+
+def _place(x, out_shape, before, data_format):
+    image = canonical_images(x.astype(common_dtype(x), copy=False), data_format)
+    lengths = three(_lengths(out_shape, data_format), 1)
+    out = np.empty((image.shape[0], *lengths, image.shape[-1]), image.dtype)
+    place_kernel.place(image, out, three(before, 0))
+    return out.reshape(out_shape)

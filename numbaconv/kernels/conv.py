@@ -1,0 +1,72 @@
+"""Convolution: forward pass in one, two and three dimensions, and of each phase of a transposed convolution."""
+
+import numpy as np
+from numba import prange
+
+from .compiler import compiled
+from .plan import STRIP_DILATION, H, W
+from .strip import extent, fill_places, fill_strip, locate
+from .tile import tile_outer, tile_rows, tile_store
+from .vectors import TILE_ROWS, TILE_VECS
+
+
+@compiled(parallel=True)
+def conv(x, weights, bias, out, filters, axes, group, tasks, serial):
+    """Convolve ``x`` with ``weights`` into ``out``, every task on its own part of the output.
+
+    ``out[n, q, f] = bias[f] + sum over taps k and channels c of x[n, q*stride + k*dilation - before, c] * weights[k, c, f]``
+    for each window q of the three spatial axes; outside the image x is 0.
+
+    Parameters
+    ----------
+    x : array (N, D, H, W, C)
+    weights : array (blocks, KD, KH, KW, C, VECS*LANES), 64-byte aligned
+        The filters in blocks as wide as a tile, the last filled up with zeros.
+    bias : array (blocks * VECS*LANES,)
+    out : array (elements,)
+        Written at every window, as far as ``filters`` channels; the plan's strides tell where. Nothing needs zeroing.
+    filters : int
+    axes, group, tasks, serial
+        A `Plan`.
+
+    Notes
+    -----
+    Bound by arithmetic from about 32 channels and filters on: a line of weights comes from L2 once per tile, a value
+    of the strip from L1 once per tile and tap.
+    """
+    if serial:
+        for task in range(tasks):
+            _conv_task(task, x, weights, bias, out, filters, axes, group)
+    else:
+        for task in prange(tasks):
+            _conv_task(task, x, weights, bias, out, filters, axes, group)
+
+
+@compiled
+def _conv_task(task, x, weights, bias, out, filters, axes, group):
+    blocks, taps_d, taps_h, taps_w, channels, width = weights.shape
+    n, d, h, w, part = locate(task, axes)
+    rows, strip_rows = extent(axes, H, h)
+    columns, strip_columns = extent(axes, W, w)
+    strip = np.empty((taps_d, strip_rows, strip_columns, channels), x.dtype)
+    fill_strip(strip, x, n, d, h, w, axes, 0, 1)
+    tiles = -(-rows * columns // TILE_ROWS)
+    x_at, out_at = np.empty(tiles * TILE_ROWS, np.int64), np.empty(tiles * TILE_ROWS, np.int64)
+    fill_places(x_at, out_at, n, d, h, w, axes, rows, columns, strip_columns, channels)
+
+    # Taps of one kernel row that touch are one long run of values, in the strip as in the weights.
+    runs, run = (1, taps_w * channels) if axes[W, STRIP_DILATION] == 1 else (taps_w, channels)
+    x, weights = strip.reshape(-1), weights.reshape(-1)
+    for block in range(part * group, min((part + 1) * group, blocks)):
+        for first in range(0, tiles * TILE_ROWS, TILE_ROWS):
+            tile = tile_rows(TILE_ROWS, TILE_VECS, bias, block * width)
+            at = block * taps_d * taps_h * taps_w * channels * width
+            for kd in range(taps_d):
+                for kh in range(taps_h):
+                    row = (kd * strip_rows + kh * axes[H, STRIP_DILATION]) * strip_columns
+                    for kw in range(runs):
+                        shift = (row + kw * axes[W, STRIP_DILATION]) * channels
+                        for c in range(run):
+                            tile = tile_outer(tile, x, x_at, first, shift + c, weights, at)
+                            at += width
+            tile_store(tile, out, out_at, first, block * width, filters - block * width)

@@ -1,0 +1,71 @@
+"""Depthwise convolution: every channel is filtered by itself, so vectors of channels multiply elementwise."""
+
+import numpy as np
+from numba import prange
+
+from .compiler import compiled
+from .plan import STRIP_DILATION, H, W
+from .strip import extent, fill_places, fill_strip, locate
+from .tile import tile_multiply, tile_rows, tile_store
+from .vectors import TILE_ROWS, TILE_VECS
+
+
+@compiled(parallel=True)
+def depthwise_conv(x, weights, bias, out, channels, axes, group, tasks, serial):
+    """Filter each channel of ``x`` with its own kernels into ``out``, every task on its own part of the output.
+
+    ``out[n, q, f] = bias[f] + sum over taps k of x[n, q*stride + k*dilation - before, f // multiplier] * weights[k, f]``
+    for each window q of the three spatial axes; outside the image x is 0.
+
+    Parameters
+    ----------
+    x : array (N, D, H, W, C)
+    weights : array (blocks, KD, KH, KW, VECS*LANES), 64-byte aligned
+        The output channels in blocks as wide as a tile, the last filled up with zeros.
+    bias : array (blocks * VECS*LANES,)
+    out : array (elements,)
+        Written at every window, as far as ``channels`` channels; the plan's strides tell where. Nothing needs zeroing.
+    channels : int
+        Output channels, C * multiplier.
+    axes, group, tasks, serial
+        A `Plan`.
+
+    Notes
+    -----
+    Bound by loads: each multiply-add reads its own vector of the strip, which should still lie in L1 or L2.
+    """
+    if serial:
+        for task in range(tasks):
+            _depthwise_task(task, x, weights, bias, out, channels, axes, group)
+    else:
+        for task in prange(tasks):
+            _depthwise_task(task, x, weights, bias, out, channels, axes, group)
+
+
+@compiled
+def _depthwise_task(task, x, weights, bias, out, channels, axes, group):
+    blocks, taps_d, taps_h, taps_w, width = weights.shape
+    n, d, h, w, part = locate(task, axes)
+    rows, strip_rows = extent(axes, H, h)
+    columns, strip_columns = extent(axes, W, w)
+    first_block, last_block = part * group, min((part + 1) * group, blocks)
+    strip_channels = (last_block - first_block) * width
+    strip = np.empty((taps_d, strip_rows, strip_columns, strip_channels), x.dtype)
+    fill_strip(strip, x, n, d, h, w, axes, first_block * width, channels // x.shape[4])
+    tiles = -(-rows * columns // TILE_ROWS)
+    x_at, out_at = np.empty(tiles * TILE_ROWS, np.int64), np.empty(tiles * TILE_ROWS, np.int64)
+    fill_places(x_at, out_at, n, d, h, w, axes, rows, columns, strip_columns, strip_channels)
+
+    x, weights = strip.reshape(-1), weights.reshape(-1)
+    for first in range(0, tiles * TILE_ROWS, TILE_ROWS):
+        for block in range(first_block, last_block):
+            tile = tile_rows(TILE_ROWS, TILE_VECS, bias, block * width)
+            at = block * taps_d * taps_h * taps_w * width
+            for kd in range(taps_d):
+                for kh in range(taps_h):
+                    row = (kd * strip_rows + kh * axes[H, STRIP_DILATION]) * strip_columns
+                    for kw in range(taps_w):
+                        shift = (row + kw * axes[W, STRIP_DILATION]) * strip_channels + (block - first_block) * width
+                        tile = tile_multiply(tile, x, x_at, first, shift, weights, at)
+                        at += width
+            tile_store(tile, out, out_at, first, block * width, channels - block * width)

@@ -1,0 +1,185 @@
+"""The innermost step: a tile of the output that lives in vector registers while it is summed up.
+
+A tile holds ``ROWS`` output positions by ``VECS`` vectors of output channels, each vector ``VECTOR_BYTES`` wide::
+
+             channel vectors 0 .. VECS-1
+    row 0    [ 16 floats ][ 16 floats ]
+    row 1    [ 16 floats ][ 16 floats ]
+    ...
+    row 13   [ 16 floats ][ 16 floats ]
+
+Every convolution is a sum of updates of such a tile. Loading ROWS + VECS values feeds ROWS * VECS fused multiply-adds,
+and the sums go to memory once, at the end: that is where the speed comes from. In Python terms::
+
+    tile_outer     tile[r, :] += x[x_at[first + r] + shift] * weights[at : at + VECS*LANES]
+    tile_multiply  tile[r, :] += x[x_at[first + r] + shift : ... + VECS*LANES] * weights[at : at + VECS*LANES]
+
+The rows need not be neighbours: ``x_at`` lists where each row's input starts, so one tile may span the end of an image
+row. Arrays are one-dimensional. ``NUMBA_BOUNDSCHECK=1`` checks every access here as Numba does in plain loops.
+"""
+
+from llvmlite import ir
+from numba.core import cgutils, config, types
+from numba.extending import intrinsic, models, register_model
+
+from .vectors import VECTOR_BYTES
+
+_INT = ir.IntType(64)
+
+
+class Tile(types.Type):
+    """Numba type of a tile: ``rows`` x ``vecs`` vectors of ``dtype``."""
+
+    def __init__(self, rows, vecs, dtype):
+        self.rows, self.vecs, self.dtype = rows, vecs, dtype
+        self.lanes = VECTOR_BYTES * 8 // dtype.bitwidth
+        super().__init__(name=f"Tile({rows}, {vecs}, {self.lanes} x {dtype})")
+
+    @property
+    def vector(self):
+        return ir.VectorType(ir.FloatType() if self.dtype == types.float32 else ir.DoubleType(), self.lanes)
+
+
+@register_model(Tile)
+class _TileModel(models.PrimitiveModel):
+    def __init__(self, manager, tile):
+        super().__init__(manager, tile, ir.ArrayType(tile.vector, tile.rows * tile.vecs))
+
+
+@intrinsic(prefer_literal=True)
+def tile_rows(typingctx, rows, vecs, bias, at):
+    """Tile whose every row is ``bias[at : at + VECS*LANES]``: ROWS and VECS are compile-time integers."""
+    tile = Tile(rows.literal_value, vecs.literal_value, bias.dtype)
+
+    def codegen(context, builder, sig, args):
+        bias = _Memory(context, builder, sig.args[2], args[2])
+        values = bias.vectors(args[3], tile)
+        result = ir.Constant(context.get_value_type(tile), ir.Undefined)
+        for i in range(tile.rows * tile.vecs):
+            result = builder.insert_value(result, values[i % tile.vecs], i)
+        return result
+
+    return tile(rows, vecs, bias, at), codegen
+
+
+@intrinsic
+def tile_outer(typingctx, tile, x, x_at, first, shift, weights, at):
+    """Rank-1 update: each row adds one value of ``x`` times a line of ``weights``."""
+
+    def codegen(context, builder, sig, args):
+        def row(x, where):
+            scalar = x.scalar(where)
+            undefined = ir.Constant(tile.vector, ir.Undefined)
+            single = builder.insert_element(undefined, scalar, ir.Constant(ir.IntType(32), 0))
+            lanes = ir.Constant(ir.VectorType(ir.IntType(32), tile.lanes), [0] * tile.lanes)
+            return [builder.shuffle_vector(single, undefined, lanes)] * tile.vecs
+
+        return _update(context, builder, sig, args, row)
+
+    return tile(tile, x, x_at, first, shift, weights, at), codegen
+
+
+@intrinsic
+def tile_multiply(typingctx, tile, x, x_at, first, shift, weights, at):
+    """Elementwise update: each row adds a line of ``x`` times the same line of ``weights``."""
+
+    def codegen(context, builder, sig, args):
+        return _update(context, builder, sig, args, lambda x, where: x.vectors(where, tile))
+
+    return tile(tile, x, x_at, first, shift, weights, at), codegen
+
+
+@intrinsic
+def tile_store(typingctx, tile, out, out_at, first, shift, count):
+    """Write row r to ``out[out_at[first + r] + shift :]``, at most ``count`` channels of it."""
+
+    def codegen(context, builder, sig, args):
+        value, out, out_at, first, shift, count = args
+        out = _Memory(context, builder, sig.args[1], out)
+        out_at = _Memory(context, builder, sig.args[2], out_at)
+        masks = _masks(builder, tile, count)
+        width = _INT(tile.vecs * tile.lanes)
+        written = builder.select(builder.icmp_signed("<", count, width), count, width)
+        for r in range(tile.rows):
+            where = builder.add(out_at.scalar(builder.add(first, _INT(r))), shift)
+            start = builder.bitcast(out.pointer(where, written), tile.vector.as_pointer())
+            for v in range(tile.vecs):
+                _call(
+                    builder,
+                    f"llvm.masked.store.{_suffix(tile)}.p0",
+                    ir.VoidType(),
+                    builder.extract_value(value, r * tile.vecs + v),
+                    builder.gep(start, [_INT(v)]),
+                    ir.Constant(ir.IntType(32), out.align),
+                    masks[v],
+                )
+        return context.get_dummy_value()
+
+    return types.void(tile, out, out_at, first, shift, count), codegen
+
+
+def _update(context, builder, sig, args, row):
+    """tile[r] += row(r) * weights, one fused multiply-add per register."""
+    tile = sig.args[0]
+    value, x, x_at, first, shift, weights, at = args
+    x = _Memory(context, builder, sig.args[1], x)
+    x_at = _Memory(context, builder, sig.args[2], x_at)
+    line = _Memory(context, builder, sig.args[5], weights).vectors(at, tile)
+    for r in range(tile.rows):
+        factors = row(x, builder.add(x_at.scalar(builder.add(first, _INT(r))), shift))
+        for v in range(tile.vecs):
+            i = r * tile.vecs + v
+            total = builder.extract_value(value, i)
+            total = _call(builder, f"llvm.fma.{_suffix(tile)}", tile.vector, factors[v], line[v], total)
+            value = builder.insert_value(value, total, i)
+    return value
+
+
+def _suffix(tile):
+    return f"v{tile.lanes}f{tile.dtype.bitwidth}"
+
+
+def _call(builder, name, returns, *args):
+    # llvmlite's own declare_intrinsic refuses vector types, so the function is declared by its full name.
+    kind = ir.FunctionType(returns, [a.type for a in args])
+    return builder.call(cgutils.get_or_insert_function(builder.module, kind, name), args)
+
+
+def _masks(builder, tile, count):
+    """For each vector of a row, which of its lanes lie below ``count``."""
+    lanes = ir.VectorType(_INT, tile.lanes)
+    limit = ir.Constant(lanes, ir.Undefined)
+    for lane in range(tile.lanes):
+        limit = builder.insert_element(limit, count, _INT(lane))
+    numbers = [[v * tile.lanes + lane for lane in range(tile.lanes)] for v in range(tile.vecs)]
+    return [builder.icmp_signed("<", ir.Constant(lanes, n), limit) for n in numbers]
+
+
+class _Memory:
+    """A one-dimensional array inside an intrinsic."""
+
+    def __init__(self, context, builder, array_type, value):
+        self.context, self.builder = context, builder
+        self.array = context.make_array(array_type)(context, builder, value)
+        self.align = array_type.dtype.bitwidth // 8
+
+    def pointer(self, index, elements):
+        """Address of ``index``, from where ``elements`` are about to be read or written."""
+        if config.BOUNDSCHECK:
+            builder, end = self.builder, self.builder.add(index, elements)
+            outside = builder.or_(
+                builder.icmp_signed("<", index, _INT(0)), builder.icmp_signed(">", end, self.array.nitems)
+            )
+            with builder.if_then(outside, likely=False):
+                self.context.call_conv.return_user_exc(builder, IndexError, ("a tile left its array",))
+        return self.builder.gep(self.array.data, [index])
+
+    def scalar(self, index):
+        return self.builder.load(self.pointer(index, _INT(1)), align=self.align)
+
+    def vectors(self, index, tile):
+        """The VECS vectors that start at ``index``."""
+        start = self.builder.bitcast(self.pointer(index, _INT(tile.vecs * tile.lanes)), tile.vector.as_pointer())
+        return [
+            self.builder.load(self.builder.gep(start, [_INT(v)]), align=self.align) for v in range(tile.vecs)
+        ]

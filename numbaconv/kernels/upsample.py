@@ -1,0 +1,87 @@
+"""Upsampling by whole factors, nearest neighbour and bilinear."""
+
+import numpy as np
+from numba import prange
+
+from .compiler import compiled
+
+
+@compiled(parallel=True)
+def upsample_nearest(x, out, size):
+    """Repeat every position of ``x``: ``out[n, d, h, w] = x[n, d // size[0], h // size[1], w // size[2]]``.
+
+    Parameters
+    ----------
+    x : array (N, D, H, W, C)
+    out : array (N, D*size[0], H*size[1], W*size[2], C)
+        Written in full.
+    size : tuple of 3 int
+
+    Notes
+    -----
+    Bound by memory: a row of the output is spread once and then copied.
+    """
+    batch, depth, height, width, channels = x.shape
+    for line in prange(batch * depth * height):
+        n, d, h = line // height // depth, line // height % depth, line % height
+        target = out[n, d * size[0], h * size[1]]
+        for w in range(width):
+            for i in range(size[2]):
+                for c in range(channels):
+                    target[w * size[2] + i, c] = x[n, d, h, w, c]
+        for i in range(size[0]):
+            for j in range(size[1]):
+                if i + j > 0:
+                    out[n, d * size[0] + i, h * size[1] + j] = target
+
+
+@compiled(parallel=True)
+def upsample_bilinear(x, out, row_at, row_share, column_at, column_share):
+    """Interpolate between the two nearest rows and columns.
+
+    ``out[n, d, h, w] = sum over i, j in {0, 1} of share(i, h) * share(j, w) * x[n, d, row_at[h, i], column_at[w, j]]``
+
+    Parameters
+    ----------
+    x : array (N, D, H, W, C)
+    out : array (N, D, H', W', C)
+        Written in full.
+    row_at, column_at : int64 array (H', 2), (W', 2)
+        The two rows (columns) of ``x`` that an output row (column) lies between.
+    row_share, column_share : array (H', 2), (W', 2)
+        Their shares, adding up to 1.
+
+    Notes
+    -----
+    Bound by memory and loads: four reads per output value.
+    """
+    batch, depth, height, width, channels = out.shape
+    for line in prange(batch * depth * height):
+        n, d, h = line // height // depth, line // height % depth, line % height
+        above, below = x[n, d, row_at[h, 0]], x[n, d, row_at[h, 1]]
+        share_above, share_below = row_share[h, 0], row_share[h, 1]
+        for w in range(width):
+            left, right = column_at[w, 0], column_at[w, 1]
+            share_left, share_right = column_share[w, 0], column_share[w, 1]
+            for c in range(channels):
+                top = share_left * above[left, c] + share_right * above[right, c]
+                bottom = share_left * below[left, c] + share_right * below[right, c]
+                out[n, d, h, w, c] = share_above * top + share_below * bottom
+
+
+def neighbours(length, size, dtype):
+    """Positions that each output position lies between, and their shares: half-pixel centres, the ends held.
+
+    Output o reads position (o + 0.5) / size - 0.5. Where one position decides alone it stands twice with half a share,
+    so that no other one (an infinity, say) is ever multiplied by zero.
+
+    Returns
+    -------
+    at : int64 array (length * size, 2)
+    share : array (length * size, 2)
+    """
+    position = np.clip((np.arange(length * size) + 0.5) / size - 0.5, 0, length - 1)
+    below = np.floor(position)
+    above = np.ceil(position)
+    share = np.where(below == above, 0.5, position - below)
+    return np.stack([below, above], 1).astype(np.int64), np.stack([1 - share, share], 1).astype(dtype)

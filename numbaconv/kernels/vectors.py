@@ -1,0 +1,38 @@
+"""The host's vector width and the tile shape that fills its registers, chosen here and nowhere else.
+
+Any choice computes correct results on any CPU; a wrong one is merely slow. ``NUMBACONV_VECTOR_BYTES`` (16, 32 or 64)
+overrides it.
+"""
+
+import os
+import platform
+
+from numba.core import config
+
+# Bytes per vector register -> (rows, vectors) of the tile. Its rows * vectors accumulators, one row of weights and one
+# broadcast value must fit the register file: 32 registers of AVX-512 or NEON, 16 of AVX2.
+_TILES = {64: (14, 2), 32: (6, 2), 16: (6, 4)}
+
+
+def _host_vector_bytes():
+    if platform.machine().lower() not in ("x86_64", "amd64"):
+        return 16
+    if config.CPU_FEATURES is not None:
+        return 64 if "+avx512f" in config.CPU_FEATURES else 32
+    # A CPU asked for by name may lack what the host has.
+    if config.CPU_NAME not in (None, "host"):
+        return 32
+    from llvmlite import binding
+
+    return 64 if binding.get_host_cpu_features().get("avx512f") else 32
+
+
+VECTOR_BYTES = int(os.environ.get("NUMBACONV_VECTOR_BYTES") or _host_vector_bytes())
+if VECTOR_BYTES not in _TILES:
+    raise ValueError(f"NUMBACONV_VECTOR_BYTES must be one of {sorted(_TILES)}, got {VECTOR_BYTES}")
+TILE_ROWS, TILE_VECS = _TILES[VECTOR_BYTES]
+
+
+def block_width(itemsize):
+    """Output channels of one tile: its vectors times the elements of ``itemsize`` bytes in each."""
+    return TILE_VECS * VECTOR_BYTES // itemsize

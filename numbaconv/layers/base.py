@@ -1,0 +1,386 @@
+"""What every layer shares: names, dtype, weights that cannot go stale, configurations and the call itself."""
+
+import inspect
+import itertools
+import re
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from contextlib import contextmanager
+from typing import Any, ClassVar
+
+import numpy as np
+
+from .. import activations, constraints, initializers, regularizers, shapes
+from ..arguments import as_numbers, check_bool, check_channels, check_dtype, check_rank
+
+_counters: dict[str, itertools.count] = defaultdict(itertools.count)
+# Argument name (or its ending) -> the module whose get() reads it and whose serialize() writes it.
+_FAMILIES = {
+    "activation": activations,
+    "initializer": initializers,
+    "regularizer": regularizers,
+    "constraint": constraints,
+}
+
+
+def _family(argument: str) -> Any:
+    # An activity_regularizer is a regularizer; the activation argument has no prefix.
+    return _FAMILIES.get(argument.rpartition("_")[2])
+
+
+class Weight:
+    """Attribute that holds one weight array of a layer.
+
+    Reading gives a read-only array (None before the layer is built). Assigning checks the shape and takes a copy, and
+    whatever the layer derived from its weights is made anew.
+    """
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    def __get__(self, layer: Any, owner: type) -> Any:
+        return self if layer is None else layer._weights.get(self.name)
+
+    def __set__(self, layer: Any, value: Any) -> None:
+        if self.name not in layer._weights:
+            raise ValueError(f"{layer._label}: {self.name} can be set once the layer is built")
+        layer._assign({self.name: value})
+
+
+class Layer:
+    """A layer as in Keras: made from settings, built on first use, called on arrays.
+
+    Parameters
+    ----------
+    input_shape : tuple of int or None, optional
+        Shape of one input, without the batch axis.
+    batch_input_shape : tuple of int or None, optional
+        The same with the batch axis.
+    batch_size : int, optional
+        Batch axis to go with ``input_shape``.
+    dtype : {"float32", "float64"}, optional
+        Of weights and results; None takes `config.floatx()`.
+    name : str, optional
+        By default the class's name in snake case and a number: conv2d, conv2d_1, ...
+    trainable : bool
+        Whether `trainable_weights` lists the weights.
+    weights : list of array_like, optional
+        Initial weights, as for `set_weights`.
+    """
+
+    rank: ClassVar[int]
+    data_format = "channels_last"
+
+    def __init__(
+        self,
+        *,
+        input_shape: Sequence[int | None] | None = None,
+        batch_input_shape: Sequence[int | None] | None = None,
+        batch_size: int | None = None,
+        dtype: Any = None,
+        name: str | None = None,
+        trainable: bool = True,
+        weights: Sequence[Any] | None = None,
+        **unknown: Any,
+    ) -> None:
+        if unknown:
+            known = ", ".join(_arguments(type(self)))
+            raise TypeError(f"{type(self).__name__}: unknown argument {', '.join(unknown)}; known are {known}")
+        if name is not None and not (isinstance(name, str) and name):
+            raise TypeError(f"{type(self).__name__}: name must be a non-empty string, got {name!r}")
+        self.name = _default_name(type(self).__name__) if name is None else name
+        self._weights: dict[str, np.ndarray] = {}
+        self._regularizers: dict[str, Callable] = {}
+        self._constraints: dict[str, Callable] = {}
+        self._channels: int | None = None
+        self._activity_loss: float | None = None
+        self.built = False
+        self.input_shape: tuple[int | None, ...] | None = None
+        with self._named():
+            self.dtype = check_dtype(dtype).name
+            self.trainable = check_bool(trainable, "trainable")
+            self.batch_input_shape = _batch_shape(input_shape, batch_input_shape, batch_size, self.rank)
+        self._initial_weights = weights
+
+    # -- what a kind of layer defines ------------------------------------------------------------------------------
+
+    def _create_weights(self, channels: int) -> None:
+        """Add the weights for inputs of so many channels."""
+
+    def _output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        raise NotImplementedError
+
+    def call(self, x: np.ndarray) -> np.ndarray:
+        """Compute the layer on an array of its dtype that fits it, without the bookkeeping of ``layer(x)``."""
+        raise NotImplementedError
+
+    # -- use -------------------------------------------------------------------------------------------------------
+
+    def __call__(self, x: Any) -> np.ndarray:
+        """Compute the layer on ``x``, building it first if need be.
+
+        Parameters
+        ----------
+        x : array_like
+            Real numbers in the layer's data format, batch axis first; never changed.
+
+        Returns
+        -------
+        ndarray
+            New, C-contiguous and of the layer's dtype.
+
+        Raises
+        ------
+        ValueError, TypeError
+            Where ``x`` does not fit the layer; the message names the layer and what would fit.
+        """
+        try:
+            x = as_numbers(x, "x")
+            check_rank(x, self.rank, self.data_format)
+            if not self.built:
+                self._build(x.shape)
+            elif self._channels is not None:
+                check_channels(x.shape, self._channels, self.data_format, "the layer's weights")
+            # What overflows float32 becomes an infinity, as it does in Keras.
+            with np.errstate(over="ignore"):
+                x = x.astype(self.dtype, copy=False)
+            out = self.call(x)
+        except (ValueError, TypeError) as error:
+            raise self._labelled(error) from error
+        self._after_call(out)
+        return out
+
+    def build(self, input_shape: Sequence[int | None]) -> None:
+        """Create the weights for inputs of this shape, batch axis included; only the channel count must be known.
+
+        Raises
+        ------
+        ValueError
+            Where the layer cannot take such inputs, or is built already for another number of channels.
+        """
+        with self._named():
+            if self.built and self._channels not in (None, self._channels_of(self._checked_shape(input_shape))):
+                raise ValueError(f"already built for {self._channels} channels, got input_shape {tuple(input_shape)}")
+            if not self.built:
+                self._build(input_shape)
+
+    def compute_output_shape(self, input_shape: Sequence[int | None]) -> tuple[int | None, ...]:
+        """Shape of the result for an input of this shape, both with the batch axis; None stands for unknown.
+
+        Raises
+        ------
+        ValueError
+            Where the result would be empty or the shape does not fit the layer.
+        """
+        with self._named():
+            return self._output_shape(self._checked_shape(input_shape))
+
+    def explain(self, input_shape: Sequence[int | None]) -> str:
+        """Say in plain sentences how the output shape comes from ``input_shape``, batch axis included."""
+        return shapes.explain(self, input_shape)
+
+    @property
+    def output_shape(self) -> tuple[int | None, ...] | None:
+        """Output shape for `input_shape`; None before the layer is built."""
+        return None if self.input_shape is None else self.compute_output_shape(self.input_shape)
+
+    # -- weights ---------------------------------------------------------------------------------------------------
+
+    @property
+    def weights(self) -> list[np.ndarray]:
+        """The weight arrays, read-only, in Keras's order."""
+        return list(self._weights.values())
+
+    @property
+    def trainable_weights(self) -> list[np.ndarray]:
+        """The weights that training changes: all of them, or none if ``trainable`` is False."""
+        return self.weights if self.trainable else []
+
+    @property
+    def non_trainable_weights(self) -> list[np.ndarray]:
+        """The weights that training leaves alone."""
+        return [] if self.trainable else self.weights
+
+    def get_weights(self) -> list[np.ndarray]:
+        """Copies of the weight arrays in Keras's order, free to be changed."""
+        return [w.copy() for w in self._weights.values()]
+
+    def set_weights(self, weights: Sequence[Any]) -> None:
+        """Replace all weights by arrays of the same shapes, in the order of `get_weights`.
+
+        Raises
+        ------
+        ValueError
+            For a wrong number of arrays or a wrong shape; nothing is changed then.
+        """
+        with self._named():
+            weights = list(weights)
+            if not self.built:
+                raise ValueError("set_weights needs a built layer: call it, or build(input_shape), first")
+            if len(weights) != len(self._weights):
+                shapes_ = {name: w.shape for name, w in self._weights.items()}
+                raise ValueError(f"weights must be a list of {len(shapes_)} arrays {shapes_}, got {len(weights)}")
+            self._assign(dict(zip(self._weights, weights, strict=True)))
+
+    def count_params(self) -> int:
+        """Number of values in the weights.
+
+        Raises
+        ------
+        ValueError
+            If the layer is not built.
+        """
+        if not self.built:
+            raise ValueError(f"{self._label}: count_params needs a built layer: call it, or build(input_shape), first")
+        return sum(w.size for w in self._weights.values())
+
+    def apply_constraints(self) -> None:
+        """Put every weight that has a constraint through it, as an optimizer does after an update."""
+        with self._named():
+            self._assign({name: constrain(self._weights[name]) for name, constrain in self._constraints.items()})
+
+    @property
+    def losses(self) -> list[float]:
+        """Penalties: one per regularized weight, and the activity penalty of the last call per example."""
+        penalties = [float(penalty(self._weights[name])) for name, penalty in self._regularizers.items()]
+        return penalties if self._activity_loss is None else [*penalties, self._activity_loss]
+
+    # -- configuration ---------------------------------------------------------------------------------------------
+
+    def get_config(self) -> dict[str, Any]:
+        """The settings as plain JSON types; `from_config` makes the same layer of them, with fresh weights."""
+        config: dict[str, Any] = {"name": self.name, "trainable": self.trainable, "dtype": self.dtype}
+        if self.batch_input_shape is not None:
+            config["batch_input_shape"] = list(self.batch_input_shape)
+        for argument in _arguments(type(self)):
+            if argument not in _arguments(Layer):
+                value, family = getattr(self, argument), _family(argument)
+                config[argument] = _lists(value) if family is None else family.serialize(value)
+        return config
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "Layer":
+        """Make a layer from what `get_config` returned."""
+        return cls(**config)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name!r}, {'built' if self.built else 'not built'}>"
+
+    # -- for the layers themselves ---------------------------------------------------------------------------------
+
+    @property
+    def _label(self) -> str:
+        return f"{type(self).__name__} {self.name!r}"
+
+    def _labelled(self, error: Exception) -> Exception:
+        kind = ValueError if isinstance(error, ValueError) else TypeError
+        return error if str(error).startswith(self._label) else kind(f"{self._label}: {error}")
+
+    @contextmanager
+    def _named(self) -> Any:
+        """Put the layer's name in front of whatever a check says."""
+        try:
+            yield
+        except (ValueError, TypeError) as error:
+            raise self._labelled(error) from error
+
+    def _set(self, **arguments: Any) -> None:
+        """Keep constructor arguments as attributes; initializers and their like are looked up."""
+        for argument, value in arguments.items():
+            family = _family(argument)
+            setattr(self, argument, value if family is None else family.get(value))
+
+    def _channels_of(self, shape: tuple[int | None, ...]) -> int | None:
+        return shape[1 if self.data_format == "channels_first" else -1]
+
+    def _checked_shape(self, input_shape: Any) -> tuple[int | None, ...]:
+        shape = tuple(input_shape) if isinstance(input_shape, tuple | list) else ()
+        if len(shape) != self.rank + 2:
+            raise ValueError(
+                f"input_shape must be a tuple of {self.rank + 2} sizes, batch first ({self.data_format}), "
+                f"got {input_shape!r}"
+            )
+        channels = self._channels_of(shape)
+        if self._channels is not None and channels is not None and channels != self._channels:
+            raise ValueError(f"input_shape must have {self._channels} channels ({self.data_format}), got {shape}")
+        return shape
+
+    def _build(self, input_shape: Any) -> None:
+        shape = self._checked_shape(input_shape)
+        self._output_shape(shape)
+        channels = self._channels_of(shape)
+        self._create_weights(channels)  # type: ignore[arg-type]
+        # Any batch will do from now on.
+        self.input_shape = (None, *shape[1:])
+        self.built = True
+        if self._initial_weights is not None:
+            self.set_weights(self._initial_weights)
+            self._initial_weights = None
+
+    def _add_weight(self, name: str, shape: tuple[int, ...]) -> None:
+        """Create ``self.name`` with the ``..._initializer`` etc. arguments of the name without its ending."""
+        prefix = name.removesuffix("_kernel") if name != "kernel" else name
+        value = getattr(self, f"{prefix}_initializer")(shape, self.dtype)
+        self._weights[name] = _frozen(value, shape, self.dtype, f"the result of {prefix}_initializer")
+        for kind, store in (("regularizer", self._regularizers), ("constraint", self._constraints)):
+            function = getattr(self, f"{prefix}_{kind}")
+            if function is not None:
+                store[name] = function
+
+    def _assign(self, values: dict[str, Any]) -> None:
+        frozen = {n: _frozen(v, self._weights[n].shape, self.dtype, n) for n, v in values.items()}
+        self._weights.update(frozen)
+        self._weights_changed()
+
+    def _weights_changed(self) -> None:
+        """Forget whatever was derived from the weights."""
+
+    def _after_call(self, out: np.ndarray) -> None:
+        penalty = getattr(self, "activity_regularizer", None)
+        if penalty is not None:
+            self._activity_loss = float(penalty(out)) / max(len(out), 1)
+
+
+def _frozen(value: Any, shape: tuple[int, ...], dtype: str, name: str) -> np.ndarray:
+    """A copy of ``value`` that nobody can make writable again: its memory is an immutable bytes object."""
+    array = as_numbers(value, name)
+    if array.shape != tuple(shape):
+        raise ValueError(f"{name} must have shape {tuple(shape)}, got {array.shape}")
+    return np.frombuffer(array.astype(dtype).tobytes(), dtype).reshape(shape)
+
+
+def _default_name(class_name: str) -> str:
+    words = re.sub(r"([a-z])([A-Z])|(\d[A-Z])([A-Z])", r"\1\3_\2\4", class_name).lower()
+    number = next(_counters[words])
+    return f"{words}_{number}" if number else words
+
+
+def _arguments(cls: type) -> list[str]:
+    """Names that a layer class takes, its own first."""
+    names: list[str] = []
+    for owner in cls.__mro__:
+        if "__init__" in vars(owner) and owner is not object:
+            kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+            parameters = inspect.signature(vars(owner)["__init__"]).parameters.values()
+            names += [p.name for p in parameters if p.kind in kinds and p.name not in ("self", *names)]
+    return names
+
+
+def _lists(value: Any) -> Any:
+    return [_lists(v) for v in value] if isinstance(value, tuple) else value
+
+
+def _batch_shape(input_shape: Any, batch_input_shape: Any, batch_size: Any, rank: int) -> tuple | None:
+    """The batch_input_shape that the three arguments mean together."""
+    if batch_input_shape is None and input_shape is None:
+        if batch_size is not None:
+            raise ValueError(f"batch_size must come with input_shape, got batch_size={batch_size!r} alone")
+        return None
+    if batch_input_shape is not None and (input_shape is not None or batch_size is not None):
+        raise ValueError("batch_input_shape must not come with input_shape or batch_size, got both")
+    name = "input_shape" if batch_input_shape is None else "batch_input_shape"
+    given, count = (input_shape, rank + 1) if batch_input_shape is None else (batch_input_shape, rank + 2)
+    if not isinstance(given, tuple | list) or len(given) != count:
+        raise ValueError(f"{name} must be a tuple of {count} sizes (None where unknown), got {given!r}")
+    full = (batch_size, *given) if batch_input_shape is None else tuple(given)
+    return tuple(None if n is None else shapes.normalize_tuple(n, 1, f"sizes in {name}", i == 0)[0] for i, n in enumerate(full))

@@ -1,0 +1,214 @@
+"""Conv1D, Conv2D and Conv3D, and what all layers with a kernel share."""
+
+from typing import Any, ClassVar
+
+import numpy as np
+
+from .. import functional, shapes
+from ..arguments import Packed, check_bool, check_data_format
+from .base import Layer, Weight
+
+
+class WindowLayer(Layer):
+    """A layer that slides a window over its input: the settings, the bias and the activation of all such layers."""
+
+    bias = Weight()
+    paddings: ClassVar[tuple[str, ...]] = ("valid", "same")
+
+    def _set_window(
+        self, kernel_size: Any, strides: Any, padding: Any, data_format: Any, dilation_rate: Any
+    ) -> None:
+        self.kernel_size = shapes.normalize_tuple(kernel_size, self.rank, "kernel_size")
+        self.strides = shapes.normalize_tuple(strides, self.rank, "strides")
+        self.padding = shapes.normalize_padding(padding, self.paddings)
+        self.data_format = check_data_format(data_format)
+        dilation = shapes.normalize_tuple(dilation_rate, self.rank, "dilation_rate")
+        if max(self.strides) > 1 and max(dilation) > 1:
+            raise ValueError(
+                f"strides and dilation_rate must not both differ from 1, got strides={self.strides} and "
+                f"dilation_rate={dilation}; the functions of numbaconv.functional compute both together"
+            )
+        self.dilation_rate = dilation
+        self._packed: Any = None
+
+    def _set_output(self, activation: Any, use_bias: Any, **components: Any) -> None:
+        self.use_bias = check_bool(use_bias, "use_bias")
+        self._set(activation=activation, **components)
+
+    def _create_weights(self, channels: int | None) -> None:
+        if not channels:
+            raise ValueError(f"the number of channels must be known and positive ({self.data_format}), got {channels}")
+        kernels = self._kernel_shapes(channels)
+        for name, shape in kernels.items():
+            self._add_weight(name, shape)
+        if self.use_bias:
+            self._add_weight("bias", (self._output_channels(channels),))
+        self._channels = channels
+
+    def _kernel_shapes(self, channels: int) -> dict[str, tuple[int, ...]]:
+        raise NotImplementedError
+
+    def _output_channels(self, channels: int) -> int:
+        return self.filters  # type: ignore[attr-defined]
+
+    def _pack(self) -> tuple[Packed, ...]:
+        """The kernels as the loops read them."""
+        raise NotImplementedError
+
+    def _weights_changed(self) -> None:
+        self._packed = None
+
+    def _convolve(self, function: Any, x: np.ndarray, **settings: Any) -> np.ndarray:
+        if self._packed is None:
+            self._packed = self._pack()
+        settings.update(strides=self.strides, padding=self.padding, dilation_rate=self.dilation_rate)
+        out = function(x, *self._packed, bias=self.bias, data_format=self.data_format, **settings)
+        return np.ascontiguousarray(self.activation(out), self.dtype)
+
+    @property
+    def _window(self) -> dict[str, Any]:
+        names = ("kernel_size", "strides", "padding", "dilation_rate", "data_format")
+        return {name: getattr(self, name) for name in names}
+
+
+class Conv(WindowLayer):
+    """Convolution over ``rank`` spatial axes; see `Conv2D`."""
+
+    kernel = Weight()
+
+    def __init__(
+        self,
+        filters: int,
+        kernel_size: Any,
+        strides: Any = 1,
+        padding: str = "valid",
+        data_format: str | None = None,
+        dilation_rate: Any = 1,
+        activation: Any = None,
+        use_bias: bool = True,
+        kernel_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
+        kernel_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        activity_regularizer: Any = None,
+        kernel_constraint: Any = None,
+        bias_constraint: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        with self._named():
+            (self.filters,) = shapes.normalize_tuple(filters, 1, "filters")
+            self._set_window(kernel_size, strides, padding, data_format, dilation_rate)
+            self._set_output(
+                activation,
+                use_bias,
+                kernel_initializer=kernel_initializer,
+                bias_initializer=bias_initializer,
+                kernel_regularizer=kernel_regularizer,
+                bias_regularizer=bias_regularizer,
+                activity_regularizer=activity_regularizer,
+                kernel_constraint=kernel_constraint,
+                bias_constraint=bias_constraint,
+            )
+
+    def call(self, x: np.ndarray) -> np.ndarray:
+        return self._convolve(functional.conv, x)
+
+    def _output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        return shapes.conv_output_shape(input_shape, self.filters, **self._window)
+
+    def _kernel_shapes(self, channels: int) -> dict[str, tuple[int, ...]]:
+        return {"kernel": (*self.kernel_size, channels, self.filters)}
+
+    def _pack(self) -> tuple[Packed, ...]:
+        return (functional.pack_conv(self.kernel),)
+
+
+class Conv1D(Conv):
+    """Convolution over one axis, such as time (Keras's ``Conv1D``).
+
+    ``out[n, t, f] = activation(bias[f] + sum over k, c of x[n, t*stride + k*dilation - before, c] * kernel[k, c, f])``
+
+    Parameters
+    ----------
+    padding : {"valid", "same", "causal"}
+        "causal" puts all zeros in front: the output at a time depends on no later input.
+    data_format : {"channels_last", "channels_first"}
+        By default channels_last, whatever the configuration says.
+    filters, kernel_size, strides, dilation_rate, activation, use_bias, ...
+        As in `Conv2D`.
+
+    Notes
+    -----
+    Input (N, steps, C), output (N, new steps, filters); the last two axes swapped for channels_first. Weights: kernel
+    (k, C, filters), bias (filters,).
+    """
+
+    rank = 1
+    paddings = ("valid", "same", "causal")
+
+    def __init__(
+        self,
+        filters: int,
+        kernel_size: Any,
+        strides: Any = 1,
+        padding: str = "valid",
+        data_format: str | None = "channels_last",
+        *args: Any,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(filters, kernel_size, strides, padding, data_format, *args, **kwargs)
+
+
+class Conv2D(Conv):
+    """Convolution over two axes, such as the rows and columns of an image (Keras's ``Conv2D``).
+
+    ``out[n, q, f] = activation(bias[f] + sum over k, c of x[n, q*stride + k*dilation - before, c] * kernel[k, c, f])``
+    for positions q and taps k on both axes; outside the image x is 0.
+
+    Parameters
+    ----------
+    filters : int
+        Output channels.
+    kernel_size : int or tuple of int
+        Taps along each axis.
+    strides, dilation_rate : int or tuple of int
+        Steps of the window and distance of its taps; only one of them may differ from 1.
+    padding : {"valid", "same"}
+        "valid" adds no zeros; "same" adds what makes the output ``ceil(length / stride)`` long, the odd zero at the end.
+    data_format : {"channels_last", "channels_first"}, optional
+        None takes `config.image_data_format`.
+    activation : str or callable, optional
+        See `numbaconv.activations`.
+    use_bias : bool
+    kernel_initializer, bias_initializer : str, class, dict or callable
+        See `numbaconv.initializers`.
+    kernel_regularizer, bias_regularizer, activity_regularizer : str, class, dict or callable, optional
+        Penalties reported by `losses`; see `numbaconv.regularizers`.
+    kernel_constraint, bias_constraint : str, class, dict or callable, optional
+        Applied by `apply_constraints`; see `numbaconv.constraints`.
+    **kwargs
+        ``input_shape``, ``name``, ``dtype`` and the other arguments of every layer.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For arguments out of their range or of the wrong kind.
+
+    Notes
+    -----
+    Input (N, H, W, C), output (N, H', W', filters); (N, C, H, W) and (N, filters, H', W') for channels_first. Weights:
+    kernel (kh, kw, C, filters), bias (filters,), in both formats.
+    """
+
+    rank = 2
+
+
+class Conv3D(Conv):
+    """Convolution over three axes, such as a volume or a film (Keras's ``Conv3D``).
+
+    The arguments are those of `Conv2D` with one more axis. Input (N, D, H, W, C), output (N, D', H', W', filters); channels
+    second for channels_first. Weights: kernel (kd, kh, kw, C, filters), bias (filters,).
+    """
+
+    rank = 3

@@ -1,0 +1,205 @@
+"""DepthwiseConv2D, SeparableConv1D and SeparableConv2D."""
+
+from typing import Any
+
+import numpy as np
+
+from .. import functional, shapes
+from ..arguments import Packed
+from .base import Weight
+from .convolutional import WindowLayer
+
+
+class DepthwiseConv2D(WindowLayer):
+    """Filter each channel of an image by itself (Keras's ``DepthwiseConv2D``).
+
+    ``out[n, q, c*M + m] = activation(bias[c*M + m] + sum over k of x[n, q*stride + k*dilation - before, c] *
+    depthwise_kernel[k, c, m])``, M being the depth multiplier.
+
+    Parameters
+    ----------
+    kernel_size, strides : int or tuple of int
+    padding : {"valid", "same"}
+    depth_multiplier : int
+        Output channels per input channel.
+    data_format, activation, use_bias, ...
+        As in `Conv2D`, with ``depthwise_`` in front of initializer, regularizer and constraint of the kernel.
+    dilation_rate : int or tuple of int
+        By keyword only; not 1 only where the strides are 1.
+
+    Notes
+    -----
+    Input (N, H, W, C), output (N, H', W', C*M); channels second for channels_first. Weights: depthwise_kernel
+    (kh, kw, C, M), bias (C*M,).
+    """
+
+    rank = 2
+    depthwise_kernel = Weight()
+
+    def __init__(
+        self,
+        kernel_size: Any,
+        strides: Any = 1,
+        padding: str = "valid",
+        depth_multiplier: int = 1,
+        data_format: str | None = None,
+        activation: Any = None,
+        use_bias: bool = True,
+        depthwise_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
+        depthwise_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        activity_regularizer: Any = None,
+        depthwise_constraint: Any = None,
+        bias_constraint: Any = None,
+        *,
+        dilation_rate: Any = 1,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        with self._named():
+            (self.depth_multiplier,) = shapes.normalize_tuple(depth_multiplier, 1, "depth_multiplier")
+            self._set_window(kernel_size, strides, padding, data_format, dilation_rate)
+            self._set_output(
+                activation,
+                use_bias,
+                depthwise_initializer=depthwise_initializer,
+                bias_initializer=bias_initializer,
+                depthwise_regularizer=depthwise_regularizer,
+                bias_regularizer=bias_regularizer,
+                activity_regularizer=activity_regularizer,
+                depthwise_constraint=depthwise_constraint,
+                bias_constraint=bias_constraint,
+            )
+
+    def call(self, x: np.ndarray) -> np.ndarray:
+        return self._convolve(functional.depthwise_conv, x)
+
+    def _output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        return shapes.depthwise_conv_output_shape(input_shape, depth_multiplier=self.depth_multiplier, **self._window)
+
+    def _output_channels(self, channels: int) -> int:
+        return channels * self.depth_multiplier
+
+    def _kernel_shapes(self, channels: int) -> dict[str, tuple[int, ...]]:
+        return {"depthwise_kernel": (*self.kernel_size, channels, self.depth_multiplier)}
+
+    def _pack(self) -> tuple[Packed, ...]:
+        return (functional.pack_depthwise_conv(self.depthwise_kernel),)
+
+
+class SeparableConv(WindowLayer):
+    """Separable convolution over ``rank`` spatial axes; see `SeparableConv2D`."""
+
+    depthwise_kernel = Weight()
+    pointwise_kernel = Weight()
+
+    def __init__(
+        self,
+        filters: int,
+        kernel_size: Any,
+        strides: Any = 1,
+        padding: str = "valid",
+        data_format: str | None = None,
+        dilation_rate: Any = 1,
+        depth_multiplier: int = 1,
+        activation: Any = None,
+        use_bias: bool = True,
+        depthwise_initializer: Any = "glorot_uniform",
+        pointwise_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
+        depthwise_regularizer: Any = None,
+        pointwise_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        activity_regularizer: Any = None,
+        depthwise_constraint: Any = None,
+        pointwise_constraint: Any = None,
+        bias_constraint: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        with self._named():
+            (self.filters,) = shapes.normalize_tuple(filters, 1, "filters")
+            (self.depth_multiplier,) = shapes.normalize_tuple(depth_multiplier, 1, "depth_multiplier")
+            self._set_window(kernel_size, strides, padding, data_format, dilation_rate)
+            self._set_output(
+                activation,
+                use_bias,
+                depthwise_initializer=depthwise_initializer,
+                pointwise_initializer=pointwise_initializer,
+                bias_initializer=bias_initializer,
+                depthwise_regularizer=depthwise_regularizer,
+                pointwise_regularizer=pointwise_regularizer,
+                bias_regularizer=bias_regularizer,
+                activity_regularizer=activity_regularizer,
+                depthwise_constraint=depthwise_constraint,
+                pointwise_constraint=pointwise_constraint,
+                bias_constraint=bias_constraint,
+            )
+
+    def call(self, x: np.ndarray) -> np.ndarray:
+        return self._convolve(functional.separable_conv, x)
+
+    def _output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        return shapes.separable_conv_output_shape(input_shape, self.filters, **self._window)
+
+    def _kernel_shapes(self, channels: int) -> dict[str, tuple[int, ...]]:
+        return {
+            "depthwise_kernel": (*self.kernel_size, channels, self.depth_multiplier),
+            "pointwise_kernel": (*(1,) * self.rank, channels * self.depth_multiplier, self.filters),
+        }
+
+    def _pack(self) -> tuple[Packed, ...]:
+        return functional.pack_depthwise_conv(self.depthwise_kernel), functional.pack_conv(self.pointwise_kernel)
+
+
+class SeparableConv1D(SeparableConv):
+    """Separable convolution over one axis, such as time (Keras's ``SeparableConv1D``).
+
+    The arguments are those of `SeparableConv2D` with one axis less; ``data_format`` is channels_last by default, whatever
+    the configuration says. Input (N, steps, C), output (N, new steps, filters); the last two axes swapped for
+    channels_first. Weights: depthwise_kernel (k, C, depth_multiplier), pointwise_kernel (1, C*depth_multiplier, filters),
+    bias (filters,).
+    """
+
+    rank = 1
+
+    def __init__(
+        self,
+        filters: int,
+        kernel_size: Any,
+        strides: Any = 1,
+        padding: str = "valid",
+        data_format: str | None = "channels_last",
+        *args: Any,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(filters, kernel_size, strides, padding, data_format, *args, **kwargs)
+
+
+class SeparableConv2D(SeparableConv):
+    """Filter each channel of an image by itself, then mix the channels at each point (Keras's ``SeparableConv2D``).
+
+    ``out = activation(bias + pointwise(depthwise(x)))``: the depthwise step is that of `DepthwiseConv2D` without bias and
+    takes strides, padding and dilation; the pointwise step is a 1x1 convolution.
+
+    Parameters
+    ----------
+    filters : int
+        Output channels.
+    kernel_size, strides, dilation_rate : int or tuple of int
+        Of the depthwise step.
+    padding : {"valid", "same"}
+    depth_multiplier : int
+        Channels between the steps per input channel.
+    data_format, activation, use_bias, ...
+        As in `Conv2D`, with ``depthwise_`` and ``pointwise_`` in front of initializer, regularizer and constraint of
+        the two kernels.
+
+    Notes
+    -----
+    Input (N, H, W, C), output (N, H', W', filters); channels second for channels_first. Weights: depthwise_kernel
+    (kh, kw, C, depth_multiplier), pointwise_kernel (1, 1, C*depth_multiplier, filters), bias (filters,).
+    """
+
+    rank = 2

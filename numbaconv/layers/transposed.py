@@ -1,0 +1,129 @@
+"""Conv2DTranspose and Conv3DTranspose."""
+
+from typing import Any
+
+import numpy as np
+
+from .. import functional, shapes
+from ..arguments import Packed
+from .base import Weight
+from .convolutional import WindowLayer
+
+
+class ConvTranspose(WindowLayer):
+    """Transposed convolution over ``rank`` spatial axes; see `Conv2DTranspose`."""
+
+    kernel = Weight()
+
+    def __init__(
+        self,
+        filters: int,
+        kernel_size: Any,
+        strides: Any = 1,
+        padding: str = "valid",
+        output_padding: Any = None,
+        data_format: str | None = None,
+        activation: Any = None,
+        use_bias: bool = True,
+        kernel_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
+        kernel_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        activity_regularizer: Any = None,
+        kernel_constraint: Any = None,
+        bias_constraint: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        with self._named():
+            (self.filters,) = shapes.normalize_tuple(filters, 1, "filters")
+            self._set_window(kernel_size, strides, padding, data_format, self._dilation)
+            self.output_padding = output_padding
+            if output_padding is not None:
+                self.output_padding = shapes.normalize_tuple(output_padding, self.rank, "output_padding", True)
+                if any(p >= s for p, s in zip(self.output_padding, self.strides, strict=True)):
+                    raise ValueError(
+                        f"output_padding must be below the strides {self.strides}, got {self.output_padding}"
+                    )
+            self._set_output(
+                activation,
+                use_bias,
+                kernel_initializer=kernel_initializer,
+                bias_initializer=bias_initializer,
+                kernel_regularizer=kernel_regularizer,
+                bias_regularizer=bias_regularizer,
+                activity_regularizer=activity_regularizer,
+                kernel_constraint=kernel_constraint,
+                bias_constraint=bias_constraint,
+            )
+
+    _dilation: Any = 1
+
+    def call(self, x: np.ndarray) -> np.ndarray:
+        return self._convolve(functional.conv_transpose, x, output_padding=self.output_padding)
+
+    def _output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        return shapes.conv_transpose_output_shape(
+            input_shape, self.filters, output_padding=self.output_padding, **self._window
+        )
+
+    def _kernel_shapes(self, channels: int) -> dict[str, tuple[int, ...]]:
+        return {"kernel": (*self.kernel_size, self.filters, channels)}
+
+    def _pack(self) -> tuple[Packed, ...]:
+        return (functional.pack_conv_transpose(self.kernel, self.strides, self.dilation_rate),)
+
+
+class Conv2DTranspose(ConvTranspose):
+    """Transposed convolution of an image: every input value is spread through the kernel (Keras's ``Conv2DTranspose``).
+
+    ``out[n, o, f] = activation(bias[f] + sum of x[n, i, c] * kernel[k, f, c])`` over c and all i, k with
+    ``i*stride + k*dilation - crop == o`` on both axes.
+
+    Parameters
+    ----------
+    filters : int
+        Output channels.
+    kernel_size, strides, dilation_rate : int or tuple of int
+        Strides enlarge; only one of strides and dilation_rate may differ from 1.
+    padding : {"valid", "same"}
+        "same" makes the output ``length * stride`` long; "valid" keeps all that the kernel reaches.
+    output_padding : int or tuple of int, optional
+        Below the strides. Given, the output is ``(length - 1)*stride + ke - 2*p + output_padding`` long, where ke is
+        the dilated kernel size and p is ``ke // 2`` for "same", 0 for "valid".
+    data_format, activation, use_bias, ...
+        As in `Conv2D`.
+
+    Notes
+    -----
+    Input (N, H, W, C), output (N, H', W', filters); channels second for channels_first. Weights: kernel
+    (kh, kw, filters, C), bias (filters,). Source: Zeiler et al., "Deconvolutional Networks", CVPR 2010.
+    """
+
+    rank = 2
+
+    def __init__(
+        self,
+        filters: int,
+        kernel_size: Any,
+        strides: Any = 1,
+        padding: str = "valid",
+        output_padding: Any = None,
+        data_format: str | None = None,
+        dilation_rate: Any = 1,
+        *args: Any,
+        **kwargs: Any,
+    ) -> None:
+        self._dilation = dilation_rate
+        super().__init__(filters, kernel_size, strides, padding, output_padding, data_format, *args, **kwargs)
+
+
+class Conv3DTranspose(ConvTranspose):
+    """Transposed convolution of a volume (Keras's ``Conv3DTranspose``).
+
+    The arguments are those of `Conv2DTranspose` with one more axis, and without ``dilation_rate``. Input (N, D, H, W, C),
+    output (N, D', H', W', filters); channels second for channels_first. Weights: kernel (kd, kh, kw, filters, C), bias
+    (filters,).
+    """
+
+    rank = 3

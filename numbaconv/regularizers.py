@@ -1,0 +1,165 @@
+"""Penalties on weights and activities, by Keras's names."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from numbaconv._registry import Configurable, Registry, number
+
+
+class L1(Configurable):
+    """Penalty ``l1 * sum(|x|)``.
+
+    Parameters
+    ----------
+    l1 : float
+        Factor, not negative.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `l1` is not a finite number, or negative.
+    """
+
+    def __init__(self, l1: float = 0.01) -> None:
+        self.l1 = number(l1, "l1", minimum=0)
+
+    def __call__(self, x: ArrayLike) -> float:
+        """Return the penalty of an array of any shape."""
+        return self.l1 * _absolute_sum(x)
+
+
+class L2(Configurable):
+    """Penalty ``l2 * sum(x ** 2)``.
+
+    Parameters
+    ----------
+    l2 : float
+        Factor, not negative.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `l2` is not a finite number, or negative.
+    """
+
+    def __init__(self, l2: float = 0.01) -> None:
+        self.l2 = number(l2, "l2", minimum=0)
+
+    def __call__(self, x: ArrayLike) -> float:
+        """Return the penalty of an array of any shape."""
+        return self.l2 * _square_sum(x)
+
+
+class L1L2(Configurable):
+    """Penalty ``l1 * sum(|x|) + l2 * sum(x ** 2)``.
+
+    Parameters
+    ----------
+    l1, l2 : float
+        Factors, not negative. As in Keras they are 0 here and 0.01 in `l1_l2`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a factor is not a finite number, or negative.
+    """
+
+    def __init__(self, l1: float = 0.0, l2: float = 0.0) -> None:
+        self.l1 = number(l1, "l1", minimum=0)
+        self.l2 = number(l2, "l2", minimum=0)
+
+    def __call__(self, x: ArrayLike) -> float:
+        """Return the penalty of an array of any shape."""
+        # A factor of 0 leaves its term out: 0 * inf would be NaN.
+        absolute = self.l1 * _absolute_sum(x) if self.l1 else 0.0
+        square = self.l2 * _square_sum(x) if self.l2 else 0.0
+        return absolute + square
+
+
+l1 = L1
+l2 = L2
+
+
+def l1_l2(l1: float = 0.01, l2: float = 0.01) -> L1L2:
+    """Make an `L1L2` whose factors are 0.01 unless given.
+
+    Parameters
+    ----------
+    l1, l2 : float
+        Factors, not negative.
+
+    Returns
+    -------
+    L1L2
+        The regularizer.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a factor is not a finite number, or negative.
+    """
+    return L1L2(l1, l2)
+
+
+# Sums of many float32 terms are taken in float64: a penalty is one number, and should have all its digits.
+def _absolute_sum(x: ArrayLike) -> float:
+    return float(np.sum(np.abs(x), dtype=np.float64))
+
+
+def _square_sum(x: ArrayLike) -> float:
+    return float(np.sum(np.square(x, dtype=np.float64)))
+
+
+_REGISTRY = Registry("regularizer", (L1, L2, L1L2), {})
+
+
+def get(identifier: Any) -> Callable[[Any], float] | None:
+    """Return the regularizer that `identifier` means.
+
+    Parameters
+    ----------
+    identifier : str, class, dict, callable or None
+        A name ("l1", "l2", "l1_l2" or a class name: factors of 0.01); a class, which is called without arguments; a
+        dict with "class_name" and "config"; or any function of one array, returned as it is.
+
+    Returns
+    -------
+    callable or None
+        Takes an array and returns its penalty. None for None.
+
+    Raises
+    ------
+    ValueError
+        If no regularizer has this name.
+    TypeError
+        If `identifier` is none of these, or its config has unknown arguments.
+    """
+    if identifier is None:
+        return None
+    if isinstance(identifier, str) and identifier in ("l1_l2", "L1L2"):
+        return l1_l2()
+    regularizer: Callable[[Any], float] = _REGISTRY.get(identifier)
+    return regularizer
+
+
+def serialize(regularizer: Callable[[Any], float] | None) -> dict[str, Any] | None:
+    """Return the config from which `get` makes an equal regularizer.
+
+    Parameters
+    ----------
+    regularizer : L1, L2, L1L2 or None
+
+    Returns
+    -------
+    dict or None
+        "class_name" and "config", as plain JSON types. None for None.
+
+    Raises
+    ------
+    TypeError
+        If it is any other callable, which no plain configuration can hold.
+    """
+    return None if regularizer is None else _REGISTRY.serialize(regularizer)

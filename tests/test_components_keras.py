@@ -1,0 +1,136 @@
+"""Activations, initializers, regularizers and constraints beside Keras 3."""
+
+import inspect
+import math
+import os
+import warnings
+
+import numpy as np
+import pytest
+
+from numbaconv import activations, constraints, initializers, regularizers
+
+
+@pytest.fixture(scope="module")
+def keras():
+    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        pytest.importorskip("tensorflow")
+        return pytest.importorskip("keras")
+
+
+@pytest.mark.parametrize(
+    ("name", "edges"),
+    [
+        ("linear", [math.inf, -math.inf, math.nan]),
+        ("relu", [math.inf, -math.inf, math.nan]),
+        ("elu", [math.inf, -math.inf, math.nan]),
+        ("selu", [math.inf, -math.inf, math.nan]),
+        ("softplus", [math.inf, -math.inf, math.nan]),
+        ("softsign", [math.nan]),  # Keras has NaN at the infinities, where the limits are 1 and -1.
+        ("tanh", [math.inf, -math.inf, math.nan]),
+        ("sigmoid", [math.inf, -math.inf, math.nan]),
+        ("hard_sigmoid", [math.inf, -math.inf, math.nan]),
+        ("exponential", [math.inf, -math.inf, math.nan]),
+        ("softmax", [-math.inf]),  # Keras leaves parts of a row with NaN or inf at 0.
+    ],
+)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_activation(keras, name, edges, dtype):
+    x = np.concatenate([np.linspace(-30, 30, 995), [0, -0.0, 1e-6, -1e-6, 200, 1e4, -1e4], edges]).astype(dtype)[None]
+    expected = np.asarray(getattr(keras.activations, name)(x))
+    # The absolute tolerance is for TensorFlow's elu and selu, which lose digits of exp(x) - 1 near 0.
+    rtol, atol = (5e-6, 1e-7) if dtype == "float32" else (1e-12, 1e-16)
+    np.testing.assert_allclose(activations.get(name)(x), expected, rtol=rtol, atol=atol)
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"), [("L1", {"l1": 0.3}), ("L2", {"l2": 0.7}), ("L1L2", {"l1": 0.3, "l2": 0.7}), ("L1", {})]
+)
+def test_regularizer(keras, name, arguments):
+    w = np.random.default_rng(0).normal(size=(3, 3, 4, 5)).astype("float32")
+    expected = float(getattr(keras.regularizers, name)(**arguments)(w))
+    assert getattr(regularizers, name)(**arguments)(w) == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("axis", [0, -1, [0, 1, 2]])
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("MaxNorm", {}),
+        ("MaxNorm", {"max_value": 0.5}),
+        ("UnitNorm", {}),
+        ("MinMaxNorm", {}),
+        ("MinMaxNorm", {"min_value": 2.0, "max_value": 3.0, "rate": 0.25}),
+    ],
+)
+def test_constraint(keras, name, arguments, axis):
+    w = np.random.default_rng(1).normal(size=(3, 3, 4, 5)).astype("float32")
+    expected = np.asarray(getattr(keras.constraints, name)(**arguments, axis=axis)(w))
+    np.testing.assert_allclose(getattr(constraints, name)(**arguments, axis=axis)(w), expected, rtol=1e-5)
+
+
+def test_non_neg(keras):
+    w = np.array([-math.inf, -1, 0, 1, math.inf, math.nan], "float32")
+    np.testing.assert_array_equal(constraints.NonNeg()(w), np.asarray(keras.constraints.NonNeg()(w)))
+
+
+# 21600 values each: the standard error of a quantile here is under 2 % of the deviation, the tolerance four times that.
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("RandomNormal", {}),
+        ("RandomUniform", {}),
+        ("TruncatedNormal", {}),
+        ("VarianceScaling", {}),
+        ("VarianceScaling", {"scale": 3.0, "mode": "fan_out", "distribution": "untruncated_normal"}),
+        ("VarianceScaling", {"input_axes": [2], "output_axes": [3]}),
+        ("GlorotNormal", {}),
+        ("GlorotUniform", {}),
+        ("HeNormal", {}),
+        ("HeUniform", {}),
+        ("LecunNormal", {}),
+        ("LecunUniform", {}),
+        ("Orthogonal", {"gain": 2.0}),
+    ],
+)
+def test_distribution(keras, name, arguments):
+    shape = (3, 3, 40, 60)
+    ours = getattr(initializers, name)(**arguments, seed=1)(shape)
+    theirs = np.asarray(getattr(keras.initializers, name)(**arguments, seed=1)(shape))
+    assert (ours.shape, ours.dtype) == (theirs.shape, theirs.dtype)
+    assert ours.std() == pytest.approx(theirs.std(), rel=0.03)
+    steps = np.linspace(0.02, 0.98, 25)
+    np.testing.assert_allclose(np.quantile(ours, steps), np.quantile(theirs, steps), rtol=0, atol=0.08 * theirs.std())
+
+
+CLASSES = [
+    *[(initializers, name) for name in ("Zeros", "Ones", "Constant", "Identity", "RandomNormal", "RandomUniform")],
+    *[(initializers, name) for name in ("TruncatedNormal", "VarianceScaling", "GlorotNormal", "GlorotUniform")],
+    *[(initializers, name) for name in ("HeNormal", "HeUniform", "LecunNormal", "LecunUniform", "Orthogonal")],
+    *[(regularizers, name) for name in ("L1", "L2", "L1L2")],
+    *[(constraints, name) for name in ("MaxNorm", "NonNeg", "UnitNorm", "MinMaxNorm")],
+]
+
+
+@pytest.mark.parametrize(("module", "name"), CLASSES)
+def test_arguments_and_defaults(keras, module, name):
+    def arguments(cls):
+        return [(one.name, one.default) for one in inspect.signature(cls).parameters.values() if one.name != "seed"]
+
+    theirs = getattr(getattr(keras, module.__name__.rpartition(".")[2]), name)
+    ours = getattr(module, name)
+    # A Keras class without arguments shows the ones of object: (*args, **kwargs).
+    expected = [] if theirs.__init__ is object.__init__ else arguments(theirs)
+    assert arguments(ours) == expected
+    assert ("seed" in ours().get_config()) == ("seed" in theirs().get_config())
+
+
+@pytest.mark.parametrize(("module", "name"), CLASSES)
+def test_configs_cross_over(keras, module, name):
+    family = getattr(keras, module.__name__.rpartition(".")[2])
+    ours = getattr(module, name)()
+    assert module.get(family.serialize(getattr(family, name)())).get_config() == pytest.approx(ours.get_config())
+    assert type(family.get(module.serialize(ours))) is getattr(family, name)
