@@ -1,7 +1,7 @@
 """The convolution layers of Keras as Numba loops in pure Python.
 
-Start with `numbaconv.layers` (the seventeen layers), `numbaconv.models` (Sequential) or `numbaconv.functional` (the same
-operations without layers). Submodules load on first use, so that `numbaconv.shapes` needs neither NumPy nor Numba.
+Start with `numbaconv.layers` (the seventeen layers), `numbaconv.models` (Sequential) or `numbaconv.functional` (the
+same operations without layers). Submodules load on first use, so that `numbaconv.shapes` needs neither NumPy nor Numba.
 """
 
 import importlib

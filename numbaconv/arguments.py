@@ -92,7 +92,9 @@ def check_channels(x_shape: tuple, channels: int, data_format: str, owner: str) 
     """Raise ValueError unless an input of ``x_shape`` has as many channels as ``owner`` was made for."""
     given = x_shape[1 if data_format == "channels_first" else -1]
     if given != channels:
-        raise ValueError(f"x must have {channels} channels ({data_format}) to fit {owner}, got {given} in shape {x_shape}")
+        raise ValueError(
+            f"x must have {channels} channels ({data_format}) to fit {owner}, got {given} in shape {x_shape}"
+        )
 
 
 def check_bias(bias: Any, filters: int, dtype: np.dtype) -> np.ndarray:
@@ -114,7 +116,9 @@ def check_weights(weights: Any, name: str, dtype: Any = None) -> np.ndarray:
     """Weights of 1 to 3 spatial axes as a contiguous array of ``dtype``, or of `common_dtype` for None."""
     weights = as_numbers(weights, name)
     if weights.ndim not in (3, 4, 5) or 0 in weights.shape:
-        raise ValueError(f"{name} must have 1 to 3 kernel axes and two channel axes, none empty, got shape {weights.shape}")
+        raise ValueError(
+            f"{name} must have 1 to 3 kernel axes and two channel axes, none empty, got shape {weights.shape}"
+        )
     return np.ascontiguousarray(weights, common_dtype(weights) if dtype is None else check_dtype(dtype))
 
 
@@ -124,12 +128,12 @@ def kernel_shape(weights: Packed, rank: int, name: str = "weights") -> tuple[tup
         raise ValueError(
             f"{name} must have {rank} kernel axes and two channel axes to fit x, got shape {weights.shape}"
         )
-    return weights.shape[:-2], *weights.shape[-2:]
+    return weights.shape[:-2], weights.shape[-2], weights.shape[-1]
 
 
 def check_interpolation(value: Any, rank: int) -> str:
     """The name of an interpolation that ``rank`` spatial axes allow."""
     allowed = ("nearest", "bilinear") if rank == 2 else ("nearest",)
-    if not isinstance(value, str) or value not in allowed:
+    if not isinstance(value, str) or value.lower() not in allowed:
         raise ValueError(f"interpolation must be one of {allowed} for {rank} spatial axes, got {value!r}")
-    return value
+    return value.lower()

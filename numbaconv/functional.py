@@ -1,8 +1,8 @@
 """Seven operations on NumPy arrays of one, two or three spatial axes: the library without the layers.
 
 The number of spatial axes is read off the array. Arrays hold any real numbers; results are float64 where an operand is
-float64, otherwise float32, and always new, C-contiguous arrays. Every function raises ValueError for arguments that do not
-fit together (the message names the argument, what came and what would be right) and TypeError for wrong kinds.
+float64, otherwise float32, and always new, C-contiguous arrays. Every function raises ValueError for arguments that do
+not fit together (the message names the argument, what came and what would be right) and TypeError for wrong kinds.
 """
 
 from typing import Any
@@ -51,7 +51,7 @@ def pack_depthwise_conv(weights: Any, dtype: Any = None) -> Packed:
 
 
 def pack_conv_transpose(weights: Any, strides: Ints = 1, dilation_rate: Ints = 1, dtype: Any = None) -> Packed:
-    """Prepare the weights of `conv_transpose`, shape (*kernel_size, F, C), for calls with these strides and dilation."""
+    """Prepare the weights of `conv_transpose`, shape (*kernel_size, F, C), for calls with this stride and dilation."""
     weights = check_weights(weights, "weights", dtype)
     rank = weights.ndim - 2
     strides3 = three(shapes.normalize_tuple(strides, rank, "strides"), 1)
@@ -197,8 +197,10 @@ def separable_conv(
         raise ValueError(f"pointwise_weights must have shape {right}, got {pointwise.shape}")
     out_shape = shapes.conv_output_shape(x.shape, filters, kernel_size, strides, padding, dilation_rate, data_format)
     window = _window(x, out_shape, kernel_size, strides, padding, dilation_rate, data_format)
-    between = _run_depthwise(canonical(x.astype(depthwise.dtype, copy=False), data_format), depthwise, None, mixed, window)
-    points = [Axis(length, 1, 1, 1, 0, 0) for length in between.shape[1:4]]
+    between = _run_depthwise(
+        canonical(x.astype(depthwise.dtype, copy=False), data_format), depthwise, None, mixed, window
+    )
+    points = tuple(_POINT._replace(windows=length) for length in between.shape[1:4])
     return original(_run_conv(between, pointwise, bias, filters, points), rank, data_format)
 
 
@@ -251,17 +253,19 @@ def conv_transpose(
     )
     strides = shapes.normalize_tuple(strides, rank, "strides")
     dilation_rate = shapes.normalize_tuple(dilation_rate, rank, "dilation_rate")
-    extra = (None,) * rank
+    extra: tuple[int | None, ...] = (None,) * rank
     if output_padding is not None:
         extra = shapes.normalize_tuple(output_padding, rank, "output_padding", allow_zero=True)
     crops = [
         shapes.deconv_crop(n, s, k, padding, p, d)
-        for n, s, k, p, d in zip(_lengths(x.shape, data_format), strides, kernel_size, extra, dilation_rate, strict=True)
+        for n, s, k, p, d in zip(
+            _lengths(x.shape, data_format), strides, kernel_size, extra, dilation_rate, strict=True
+        )
     ]
     image = canonical(x.astype(packed.dtype, copy=False), data_format)
     out = np.empty((x.shape[0], *three(_lengths(out_shape, data_format), 1), filters), packed.dtype)
     settings = (three(kernel_size, 1), three(strides, 1), three(dilation_rate, 1), three(tuple(crops), 0))
-    conv_transpose_kernel.conv_transpose(image, packed.blocks, _packed_bias(bias, filters, packed.dtype), out, *settings)
+    conv_transpose_kernel.conv_transpose(image, packed.blocks, _pack_bias(bias, filters, packed.dtype), out, *settings)
     return original(out, rank, data_format)
 
 
@@ -352,16 +356,26 @@ def upsample(x: Any, size: Ints, interpolation: str = "nearest", data_format: st
     if interpolation == "nearest":
         upsample_kernel.upsample_nearest(image, out, size)
     else:
-        rows, columns = (upsample_kernel.neighbours(n, s, image.dtype) for n, s in zip(lengths[1:], size[1:], strict=True))
+        rows, columns = (
+            upsample_kernel.neighbours(n, s, image.dtype) for n, s in zip(lengths[1:], size[1:], strict=True)
+        )
         upsample_kernel.upsample_bilinear(image, out, *rows, *columns)
     return out.reshape(out_shape)
 
 
-def _lengths(shape, data_format):
+def _lengths(shape: tuple, data_format: str) -> tuple:
     return tuple(shape[2:] if data_format == "channels_first" else shape[1:-1])
 
 
-def _window(x, out_shape, kernel_size, strides, padding, dilation_rate, data_format):
+def _window(
+    x: np.ndarray,
+    out_shape: tuple,
+    kernel_size: tuple[int, ...],
+    strides: Ints,
+    padding: str,
+    dilation_rate: Ints,
+    data_format: str,
+) -> tuple[Axis, ...]:
     """The three spatial axes of a convolution, for its plan."""
     rank = len(kernel_size)
     strides = shapes.normalize_tuple(strides, rank, "strides")
@@ -371,36 +385,41 @@ def _window(x, out_shape, kernel_size, strides, padding, dilation_rate, data_for
         Axis(out, k, s, d, shapes.conv_padding(n, k, padding, s, d)[0], 0)
         for n, out, k, s, d in zip(lengths, windows, kernel_size, strides, dilation_rate, strict=True)
     )
-    return three(axes, Axis(1, 1, 1, 1, 0, 0))
+    return three(axes, _POINT)
 
 
-def _new_output(x, axes, filters):
+_POINT = Axis(1, 1, 1, 1, 0, 0)
+
+
+def _new_output(x: np.ndarray, axes: tuple[Axis, ...], filters: int) -> tuple[np.ndarray, tuple[Axis, ...]]:
     """An output array for the windows of three axes, and the axes of its plan, batch first."""
     out = np.empty((x.shape[0], *(axis.windows for axis in axes), filters), x.dtype)
-    axes = (Axis(x.shape[0], 1, 1, 1, 0, 0), *axes)
+    axes = (_POINT._replace(windows=x.shape[0]), *axes)
     return out, tuple(a._replace(out_stride=s) for a, s in zip(axes, out_strides(out), strict=True))
 
 
-def _run_conv(x, packed, bias, filters, axes):
+def _run_conv(x: np.ndarray, packed: Packed, bias: Any, filters: int, axes: tuple[Axis, ...]) -> np.ndarray:
     out, axes = _new_output(x, axes, filters)
     plan = make_plan(axes, x.shape[-1], filters, x.itemsize)
-    conv_kernel.conv(x, packed.blocks, _packed_bias(bias, filters, x.dtype), out.reshape(-1), filters, *plan)
+    bias = _pack_bias(bias, filters, x.dtype)
+    conv_kernel.conv(x, packed.blocks, bias, out.reshape(-1), filters, *plan.work, serial=plan.serial)
     return out
 
 
-def _run_depthwise(x, packed, bias, channels, axes):
+def _run_depthwise(x: np.ndarray, packed: Packed, bias: Any, channels: int, axes: tuple[Axis, ...]) -> np.ndarray:
     out, axes = _new_output(x, axes, channels)
     plan = make_plan(axes, 1, channels, x.itemsize, depthwise=True)
-    bias = _packed_bias(bias, channels, x.dtype)
-    depthwise_kernel.depthwise_conv(x, packed.blocks, bias, out.reshape(-1), channels, *plan)
+    bias = _pack_bias(bias, channels, x.dtype)
+    depthwise_kernel.depthwise_conv(x, packed.blocks, bias, out.reshape(-1), channels, *plan.work, serial=plan.serial)
     return out
 
 
-def _packed_bias(bias, filters, dtype):
+def _pack_bias(bias: Any, filters: int, dtype: np.dtype) -> np.ndarray:
+    """A bias of ``filters`` values, zeros for None, filled up to whole tiles."""
     return pack_blocks(check_bias(bias, filters, dtype)).reshape(-1)
 
 
-def _place(x, out_shape, before, data_format):
+def _place(x: np.ndarray, out_shape: tuple, before: tuple[int, ...], data_format: str) -> np.ndarray:
     image = canonical_images(x.astype(common_dtype(x), copy=False), data_format)
     lengths = three(_lengths(out_shape, data_format), 1)
     out = np.empty((image.shape[0], *lengths, image.shape[-1]), image.dtype)

@@ -189,11 +189,6 @@ class VarianceScaling(_RandomInitializer):
         Makes the values reproducible.
     input_axes, output_axes : sequence of int, optional
         Given together: the axes whose sizes are multiplied to ``fan_in`` and ``fan_out``.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If an argument is none of these.
     """
 
     def __init__(
@@ -237,9 +232,8 @@ class VarianceScaling(_RandomInitializer):
 
     def _fans(self, shape: Shape) -> tuple[int, int]:
         if self.input_axes is not None and self.output_axes is not None:
-            return math.prod(shape[axis] for axis in self.input_axes), math.prod(
-                shape[axis] for axis in self.output_axes
-            )
+            fan_in, fan_out = (math.prod(shape[i] for i in axes) for axes in (self.input_axes, self.output_axes))
+            return fan_in, fan_out
         if len(shape) < 2:
             return math.prod(shape), math.prod(shape)
         *kernel_size, channels, filters = shape
@@ -251,10 +245,7 @@ class _FixedScaling(VarianceScaling):
     _scale_mode_distribution: tuple[float, str, str]
 
     def __init__(
-        self,
-        seed: int | None = None,
-        input_axes: Sequence[int] | None = None,
-        output_axes: Sequence[int] | None = None,
+        self, seed: int | None = None, input_axes: Sequence[int] | None = None, output_axes: Sequence[int] | None = None
     ) -> None:
         super().__init__(*self._scale_mode_distribution, seed, input_axes, output_axes)
 
@@ -347,25 +338,12 @@ truncated_normal = TruncatedNormal
 variance_scaling = VarianceScaling
 zeros = Zeros
 
+_CONSTANT = (Zeros, Ones, Constant, Identity)
+_RANDOM = (RandomNormal, RandomUniform, TruncatedNormal, VarianceScaling)
+_FIXED_SCALING = (GlorotNormal, GlorotUniform, HeNormal, HeUniform, LecunNormal, LecunUniform)
 _REGISTRY = Registry(
     "initializer",
-    (
-        Zeros,
-        Ones,
-        Constant,
-        Identity,
-        RandomNormal,
-        RandomUniform,
-        TruncatedNormal,
-        VarianceScaling,
-        GlorotNormal,
-        GlorotUniform,
-        HeNormal,
-        HeUniform,
-        LecunNormal,
-        LecunUniform,
-        Orthogonal,
-    ),
+    (*_CONSTANT, *_RANDOM, *_FIXED_SCALING, Orthogonal),
     {"zero": Zeros, "one": Ones, "normal": RandomNormal, "uniform": RandomUniform},
 )
 

@@ -4,6 +4,7 @@ Numba keys its disk cache on the file that holds a function, so a change in a he
 file would go unnoticed and old machine code would run. Here the key covers all of ``kernels/``.
 """
 
+import functools
 import hashlib
 from pathlib import Path
 
@@ -25,24 +26,48 @@ _BUILD = _build_key()
 
 
 class _KernelCache(FunctionCache):
+    parallel = False
+
     def _index_key(self, sig, codegen):
-        return super()._index_key(sig, codegen), _BUILD
+        return super()._index_key(sig, codegen), self.parallel, _BUILD
+
+
+def _dispatcher(function, parallel):
+    dispatcher = numba.njit(parallel=parallel, fastmath={"contract"}, error_model="numpy", nogil=True)(function)
+    try:
+        dispatcher._cache = _KernelCache(function)
+        dispatcher._cache.parallel = parallel
+    except RuntimeError:
+        # Nowhere to write, as in a read-only installation without a home: compile anew in every process.
+        pass
+    return dispatcher
+
+
+class ParallelKernel:
+    """A kernel compiled twice at need: with its ``prange`` loop spread over the cores, and as a plain loop."""
+
+    def __init__(self, function):
+        functools.update_wrapper(self, function)
+        self.parallel, self.serial = _dispatcher(function, True), _dispatcher(function, False)
+
+    def __call__(self, *args, serial=False):
+        # Numba drops bounds checks in parallel code.
+        (self.serial if serial or config.BOUNDSCHECK else self.parallel)(*args)
 
 
 def compiled(function=None, *, parallel=False):
-    """Compile a kernel with the options that hold for the whole package.
+    """Compile loops with the options that hold for the whole package.
 
     Parameters
     ----------
     function : callable
         Loops over arrays and integers; it checks nothing and never raises.
     parallel : bool
-        Spread its ``prange`` loops over the cores. Under ``NUMBA_BOUNDSCHECK=1`` they run serially, because Numba
-        drops the checks in parallel code.
+        Whether it is a kernel, called from Python, with a ``prange`` loop over tasks that write to different places.
 
     Returns
     -------
-    numba dispatcher
+    ParallelKernel or numba dispatcher
         Compiled at its first call for each set of argument types, and kept on disk where a folder is writable.
 
     Notes
@@ -52,13 +77,4 @@ def compiled(function=None, *, parallel=False):
     """
     if function is None:
         return lambda f: compiled(f, parallel=parallel)
-    dispatcher = numba.njit(
-        parallel=parallel and not config.BOUNDSCHECK, fastmath={"contract"}, error_model="numpy", nogil=True
-    )(function)
-    # Nothing to cache without the compiler, and nowhere to cache in a read-only installation.
-    if hasattr(dispatcher, "_cache"):
-        try:
-            dispatcher._cache = _KernelCache(function)
-        except RuntimeError:
-            pass
-    return dispatcher
+    return ParallelKernel(function) if parallel else _dispatcher(function, False)

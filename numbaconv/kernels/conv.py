@@ -11,11 +11,11 @@ from .vectors import TILE_ROWS, TILE_VECS
 
 
 @compiled(parallel=True)
-def conv(x, weights, bias, out, filters, axes, group, tasks, serial):
+def conv(x, weights, bias, out, filters, axes, group, tasks):
     """Convolve ``x`` with ``weights`` into ``out``, every task on its own part of the output.
 
-    ``out[n, q, f] = bias[f] + sum over taps k and channels c of x[n, q*stride + k*dilation - before, c] * weights[k, c, f]``
-    for each window q of the three spatial axes; outside the image x is 0.
+    ``out[n, q, f] = bias[f] + sum over k, c of x[n, q*stride + k*dilation - before, c] * weights[k, c, f]`` for each
+    window q and tap k of the three spatial axes; outside the image x is 0.
 
     Parameters
     ----------
@@ -26,20 +26,17 @@ def conv(x, weights, bias, out, filters, axes, group, tasks, serial):
     out : array (elements,)
         Written at every window, as far as ``filters`` channels; the plan's strides tell where. Nothing needs zeroing.
     filters : int
-    axes, group, tasks, serial
-        A `Plan`.
+    axes, group, tasks
+        Of a `Plan`.
 
     Notes
     -----
     Bound by arithmetic from about 32 channels and filters on: a line of weights comes from L2 once per tile, a value
     of the strip from L1 once per tile and tap.
     """
-    if serial:
-        for task in range(tasks):
-            _conv_task(task, x, weights, bias, out, filters, axes, group)
-    else:
-        for task in prange(tasks):
-            _conv_task(task, x, weights, bias, out, filters, axes, group)
+    for task in prange(tasks):
+        # prange counts in unsigned integers, in which the arithmetic of places would go wrong.
+        _conv_task(np.int64(task), x, weights, bias, out, filters, axes, group)
 
 
 @compiled
@@ -56,7 +53,6 @@ def _conv_task(task, x, weights, bias, out, filters, axes, group):
 
     # Taps of one kernel row that touch are one long run of values, in the strip as in the weights.
     runs, run = (1, taps_w * channels) if axes[W, STRIP_DILATION] == 1 else (taps_w, channels)
-    x, weights = strip.reshape(-1), weights.reshape(-1)
     for block in range(part * group, min((part + 1) * group, blocks)):
         for first in range(0, tiles * TILE_ROWS, TILE_ROWS):
             tile = tile_rows(TILE_ROWS, TILE_VECS, bias, block * width)
@@ -67,6 +63,6 @@ def _conv_task(task, x, weights, bias, out, filters, axes, group):
                     for kw in range(runs):
                         shift = (row + kw * axes[W, STRIP_DILATION]) * channels
                         for c in range(run):
-                            tile = tile_outer(tile, x, x_at, first, shift + c, weights, at)
+                            tile = tile_outer(tile, strip, x_at, first, shift + c, weights, at)
                             at += width
             tile_store(tile, out, out_at, first, block * width, filters - block * width)

@@ -72,11 +72,23 @@ def conv_transpose(x, packed, bias, out, taps, strides, dilation, crops):
     channels, filters = x.shape[4], out.shape[4]
     image, *steps = out_strides(out)
     batch = Axis(x.shape[0], 1, 1, 1, 0, image)
-    axes = (phases(*axis) for axis in zip(x.shape[1:4], out.shape[1:4], taps, strides, dilation, crops, steps, strict=True))
+    axes = (
+        phases(*axis) for axis in zip(x.shape[1:4], out.shape[1:4], taps, strides, dilation, crops, steps, strict=True)
+    )
     for phase in product(*axes):
         if any(p.first is None for p in phase):
-            out[(slice(None), *(slice(p.offset, None, s) for p, s in zip(phase, strides, strict=True)))] = bias[:filters]
+            out[(slice(None), *(slice(p.offset, None, s) for p, s in zip(phase, strides, strict=True)))] = bias[
+                :filters
+            ]
             continue
         origin = sum(p.offset * step for p, step in zip(phase, steps, strict=True))
         plan = make_plan((batch, *(p.axis for p in phase)), channels, filters, x.itemsize)
-        conv(x, packed[tuple(p.first for p in phase)], bias, out.reshape(-1)[origin:], filters, *plan)
+        conv(
+            x,
+            packed[tuple(p.first for p in phase)],
+            bias,
+            out.reshape(-1)[origin:],
+            filters,
+            *plan.work,
+            serial=plan.serial,
+        )

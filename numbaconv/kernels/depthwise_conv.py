@@ -11,11 +11,11 @@ from .vectors import TILE_ROWS, TILE_VECS
 
 
 @compiled(parallel=True)
-def depthwise_conv(x, weights, bias, out, channels, axes, group, tasks, serial):
+def depthwise_conv(x, weights, bias, out, channels, axes, group, tasks):
     """Filter each channel of ``x`` with its own kernels into ``out``, every task on its own part of the output.
 
-    ``out[n, q, f] = bias[f] + sum over taps k of x[n, q*stride + k*dilation - before, f // multiplier] * weights[k, f]``
-    for each window q of the three spatial axes; outside the image x is 0.
+    ``out[n, q, f] = bias[f] + sum over k of x[n, q*stride + k*dilation - before, f // multiplier] * weights[k, f]`` for
+    each window q and tap k of the three spatial axes; outside the image x is 0.
 
     Parameters
     ----------
@@ -27,19 +27,16 @@ def depthwise_conv(x, weights, bias, out, channels, axes, group, tasks, serial):
         Written at every window, as far as ``channels`` channels; the plan's strides tell where. Nothing needs zeroing.
     channels : int
         Output channels, C * multiplier.
-    axes, group, tasks, serial
-        A `Plan`.
+    axes, group, tasks
+        Of a `Plan`.
 
     Notes
     -----
     Bound by loads: each multiply-add reads its own vector of the strip, which should still lie in L1 or L2.
     """
-    if serial:
-        for task in range(tasks):
-            _depthwise_task(task, x, weights, bias, out, channels, axes, group)
-    else:
-        for task in prange(tasks):
-            _depthwise_task(task, x, weights, bias, out, channels, axes, group)
+    for task in prange(tasks):
+        # prange counts in unsigned integers, in which the arithmetic of places would go wrong.
+        _depthwise_task(np.int64(task), x, weights, bias, out, channels, axes, group)
 
 
 @compiled
@@ -56,7 +53,6 @@ def _depthwise_task(task, x, weights, bias, out, channels, axes, group):
     x_at, out_at = np.empty(tiles * TILE_ROWS, np.int64), np.empty(tiles * TILE_ROWS, np.int64)
     fill_places(x_at, out_at, n, d, h, w, axes, rows, columns, strip_columns, strip_channels)
 
-    x, weights = strip.reshape(-1), weights.reshape(-1)
     for first in range(0, tiles * TILE_ROWS, TILE_ROWS):
         for block in range(first_block, last_block):
             tile = tile_rows(TILE_ROWS, TILE_VECS, bias, block * width)
@@ -66,6 +62,6 @@ def _depthwise_task(task, x, weights, bias, out, channels, axes, group):
                     row = (kd * strip_rows + kh * axes[H, STRIP_DILATION]) * strip_columns
                     for kw in range(taps_w):
                         shift = (row + kw * axes[W, STRIP_DILATION]) * strip_channels + (block - first_block) * width
-                        tile = tile_multiply(tile, x, x_at, first, shift, weights, at)
+                        tile = tile_multiply(tile, strip, x_at, first, shift, weights, at)
                         at += width
             tile_store(tile, out, out_at, first, block * width, channels - block * width)

@@ -5,7 +5,7 @@ from math import gcd
 
 import numpy as np
 
-from .vectors import VECTOR_BYTES, block_width
+from .vectors import block_width
 
 
 def aligned_empty(shape, dtype):
@@ -48,7 +48,9 @@ def pack_phases(weights, strides, dilation):
     steps = tap_steps(strides, dilation)
     swapped = np.swapaxes(weights, -1, -2)
     return {
-        first: pack_blocks(swapped[tuple(slice(k, None, step) for k, step in zip(first, steps, strict=True))][::-1, ::-1, ::-1])
+        first: pack_blocks(
+            swapped[tuple(slice(k, None, step) for k, step in zip(first, steps, strict=True))][::-1, ::-1, ::-1]
+        )
         for first in product(*(range(min(k, step)) for k, step in zip(weights.shape, steps, strict=False)))
     }
 

@@ -20,21 +20,17 @@ def place(x, out, before):
 
     Notes
     -----
-    Bound by memory: each row is one contiguous copy.
+    Bound by memory.
     """
     batch, depth, height, width, channels = out.shape
-    x_depth, x_height, x_width = x.shape[1:4]
-    lo = min(width, max(0, before[2]))
-    hi = max(lo, min(width, x_width + before[2]))
-    source, target = x.reshape(-1), out.reshape(-1)
     for line in prange(batch * depth * height):
-        start = line * width * channels
-        d = line // height % depth - before[0]
-        h = line % height - before[1]
-        if d < 0 or d >= x_depth or h < 0 or h >= x_height:
-            target[start : start + width * channels] = 0
-        else:
-            row = ((line // height // depth * x_depth + d) * x_height + h) * x_width - before[2]
-            target[start : start + lo * channels] = 0
-            target[start + lo * channels : start + hi * channels] = source[(row + lo) * channels : (row + hi) * channels]
-            target[start + hi * channels : start + width * channels] = 0
+        n, d, h = line // height // depth, line // height % depth - before[0], line % height - before[1]
+        inside = 0 <= d < x.shape[1] and 0 <= h < x.shape[2]
+        for w in range(width):
+            x_w = w - before[2]
+            if inside and 0 <= x_w < x.shape[3]:
+                for c in range(channels):
+                    out[n, d + before[0], h + before[1], w, c] = x[n, d, h, x_w, c]
+            else:
+                for c in range(channels):
+                    out[n, d + before[0], h + before[1], w, c] = 0

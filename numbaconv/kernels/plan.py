@@ -49,12 +49,17 @@ class Axis(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """What a kernel is told beside its arrays."""
+    """How an operation is cut: the axis table, blocks of output channels per task, tasks, and whether one core does."""
 
     axes: np.ndarray
     group: int
     tasks: int
     serial: bool
+
+    @property
+    def work(self):
+        """The kernel's last three arguments."""
+        return self.axes, self.group, self.tasks
 
 
 @lru_cache(maxsize=4096)

@@ -54,41 +54,27 @@ def fill_strip(strip, x, n, d, h, w, axes, channel, repeat):
         Channel j of the strip is channel ``(channel + j) // repeat`` of ``x``: a depth multiplier repeats each channel.
         Channels past the last become 0.
     """
-    image_d, image_h, image_w, image_c = x.shape[1:]
-    columns, channels = strip.shape[2], strip.shape[3]
-    valid = min(channels, image_c * repeat - channel)
-    x_w, step = w * axes[W, STRIDE] - axes[W, BEFORE], axes[W, STEP]
-    # Columns lo to hi of the strip lie inside the image.
-    lo = min(columns, max(0, -(x_w // step)))
-    hi = max(lo, min(columns, -((x_w - image_w) // step)))
-    whole = valid == channels == image_c and repeat == 1 and step == 1
-    source, target = x.reshape(-1), strip.reshape(-1)
-    for a in range(strip.shape[0]):
+    planes, rows, columns, channels = strip.shape
+    valid = min(channels, x.shape[4] * repeat - channel)
+    for a in range(planes):
         x_d = d * axes[D, STRIDE] - axes[D, BEFORE] + a * axes[D, STEP]
-        for r in range(strip.shape[1]):
+        for r in range(rows):
             x_h = h * axes[H, STRIDE] - axes[H, BEFORE] + r * axes[H, STEP]
-            line = (a * strip.shape[1] + r) * columns * channels
-            if x_d < 0 or x_d >= image_d or x_h < 0 or x_h >= image_h:
-                target[line : line + columns * channels] = 0
-                continue
-            image = ((n * image_d + x_d) * image_h + x_h) * image_w * image_c
-            target[line : line + lo * channels] = 0
-            target[line + hi * channels : line + columns * channels] = 0
-            if whole:
-                # Neighbouring columns are neighbours in memory too: one long copy.
-                start = image + (x_w + lo) * image_c
-                target[line + lo * channels : line + hi * channels] = source[start : start + (hi - lo) * channels]
-                continue
-            for column in range(lo, hi):
-                start = image + (x_w + column * step) * image_c
-                place = line + column * channels
+            inside = 0 <= x_d < x.shape[1] and 0 <= x_h < x.shape[2]
+            for column in range(columns):
+                x_w = w * axes[W, STRIDE] - axes[W, BEFORE] + column * axes[W, STEP]
+                if not inside or x_w < 0 or x_w >= x.shape[3]:
+                    for j in range(channels):
+                        strip[a, r, column, j] = 0
+                    continue
                 if repeat == 1:
                     for j in range(valid):
-                        target[place + j] = source[start + channel + j]
+                        strip[a, r, column, j] = x[n, x_d, x_h, x_w, channel + j]
                 else:
                     for j in range(valid):
-                        target[place + j] = source[start + (channel + j) // repeat]
-                target[place + valid : place + channels] = 0
+                        strip[a, r, column, j] = x[n, x_d, x_h, x_w, (channel + j) // repeat]
+                for j in range(valid, channels):
+                    strip[a, r, column, j] = 0
 
 
 @compiled

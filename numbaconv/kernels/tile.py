@@ -15,7 +15,8 @@ and the sums go to memory once, at the end: that is where the speed comes from. 
     tile_multiply  tile[r, :] += x[x_at[first + r] + shift : ... + VECS*LANES] * weights[at : at + VECS*LANES]
 
 The rows need not be neighbours: ``x_at`` lists where each row's input starts, so one tile may span the end of an image
-row. Arrays are one-dimensional. ``NUMBA_BOUNDSCHECK=1`` checks every access here as Numba does in plain loops.
+row. Arrays are C-contiguous and addressed by flat index, whatever their shape. ``NUMBA_BOUNDSCHECK=1`` checks every
+access here as Numba does in plain loops.
 """
 
 from llvmlite import ir
@@ -156,7 +157,7 @@ def _masks(builder, tile, count):
 
 
 class _Memory:
-    """A one-dimensional array inside an intrinsic."""
+    """A C-contiguous array inside an intrinsic, addressed by flat index."""
 
     def __init__(self, context, builder, array_type, value):
         self.context, self.builder = context, builder
@@ -180,6 +181,4 @@ class _Memory:
     def vectors(self, index, tile):
         """The VECS vectors that start at ``index``."""
         start = self.builder.bitcast(self.pointer(index, _INT(tile.vecs * tile.lanes)), tile.vector.as_pointer())
-        return [
-            self.builder.load(self.builder.gep(start, [_INT(v)]), align=self.align) for v in range(tile.vecs)
-        ]
+        return [self.builder.load(self.builder.gep(start, [_INT(v)]), align=self.align) for v in range(tile.vecs)]

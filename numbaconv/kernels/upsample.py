@@ -19,20 +19,17 @@ def upsample_nearest(x, out, size):
 
     Notes
     -----
-    Bound by memory: a row of the output is spread once and then copied.
+    Bound by memory.
     """
     batch, depth, height, width, channels = x.shape
     for line in prange(batch * depth * height):
         n, d, h = line // height // depth, line // height % depth, line % height
-        target = out[n, d * size[0], h * size[1]]
-        for w in range(width):
-            for i in range(size[2]):
-                for c in range(channels):
-                    target[w * size[2] + i, c] = x[n, d, h, w, c]
         for i in range(size[0]):
             for j in range(size[1]):
-                if i + j > 0:
-                    out[n, d * size[0] + i, h * size[1] + j] = target
+                for w in range(width):
+                    for k in range(size[2]):
+                        for c in range(channels):
+                            out[n, d * size[0] + i, h * size[1] + j, w * size[2] + k, c] = x[n, d, h, w, c]
 
 
 @compiled(parallel=True)
@@ -58,14 +55,14 @@ def upsample_bilinear(x, out, row_at, row_share, column_at, column_share):
     batch, depth, height, width, channels = out.shape
     for line in prange(batch * depth * height):
         n, d, h = line // height // depth, line // height % depth, line % height
-        above, below = x[n, d, row_at[h, 0]], x[n, d, row_at[h, 1]]
+        above, below = row_at[h, 0], row_at[h, 1]
         share_above, share_below = row_share[h, 0], row_share[h, 1]
         for w in range(width):
             left, right = column_at[w, 0], column_at[w, 1]
             share_left, share_right = column_share[w, 0], column_share[w, 1]
             for c in range(channels):
-                top = share_left * above[left, c] + share_right * above[right, c]
-                bottom = share_left * below[left, c] + share_right * below[right, c]
+                top = share_left * x[n, d, above, left, c] + share_right * x[n, d, above, right, c]
+                bottom = share_left * x[n, d, below, left, c] + share_right * x[n, d, below, right, c]
                 out[n, d, h, w, c] = share_above * top + share_below * bottom
 
 

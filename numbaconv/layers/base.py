@@ -383,4 +383,6 @@ def _batch_shape(input_shape: Any, batch_input_shape: Any, batch_size: Any, rank
     if not isinstance(given, tuple | list) or len(given) != count:
         raise ValueError(f"{name} must be a tuple of {count} sizes (None where unknown), got {given!r}")
     full = (batch_size, *given) if batch_input_shape is None else tuple(given)
-    return tuple(None if n is None else shapes.normalize_tuple(n, 1, f"sizes in {name}", i == 0)[0] for i, n in enumerate(full))
+    return tuple(
+        None if n is None else shapes.normalize_tuple(n, 1, f"sizes in {name}", i == 0)[0] for i, n in enumerate(full)
+    )

@@ -1,5 +1,6 @@
 """Conv1D, Conv2D and Conv3D, and what all layers with a kernel share."""
 
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import numpy as np
@@ -13,11 +14,10 @@ class WindowLayer(Layer):
     """A layer that slides a window over its input: the settings, the bias and the activation of all such layers."""
 
     bias = Weight()
+    activation: Callable[[np.ndarray], np.ndarray]
     paddings: ClassVar[tuple[str, ...]] = ("valid", "same")
 
-    def _set_window(
-        self, kernel_size: Any, strides: Any, padding: Any, data_format: Any, dilation_rate: Any
-    ) -> None:
+    def _set_window(self, kernel_size: Any, strides: Any, padding: Any, data_format: Any, dilation_rate: Any) -> None:
         self.kernel_size = shapes.normalize_tuple(kernel_size, self.rank, "kernel_size")
         self.strides = shapes.normalize_tuple(strides, self.rank, "strides")
         self.padding = shapes.normalize_padding(padding, self.paddings)
@@ -175,7 +175,7 @@ class Conv2D(Conv):
     strides, dilation_rate : int or tuple of int
         Steps of the window and distance of its taps; only one of them may differ from 1.
     padding : {"valid", "same"}
-        "valid" adds no zeros; "same" adds what makes the output ``ceil(length / stride)`` long, the odd zero at the end.
+        "valid" adds no zeros; "same" adds what makes the output ``ceil(length / stride)`` long, an odd zero at the end.
     data_format : {"channels_last", "channels_first"}, optional
         None takes `config.image_data_format`.
     activation : str or callable, optional
@@ -207,8 +207,8 @@ class Conv2D(Conv):
 class Conv3D(Conv):
     """Convolution over three axes, such as a volume or a film (Keras's ``Conv3D``).
 
-    The arguments are those of `Conv2D` with one more axis. Input (N, D, H, W, C), output (N, D', H', W', filters); channels
-    second for channels_first. Weights: kernel (kd, kh, kw, C, filters), bias (filters,).
+    The arguments are those of `Conv2D` with one more axis. Input (N, D, H, W, C), output (N, D', H', W', filters);
+    channels second for channels_first. Weights: kernel (kd, kh, kw, C, filters), bias (filters,).
     """
 
     rank = 3

@@ -43,6 +43,10 @@ class Cropping1D(Cropping):
         super().__init__(**kwargs)
         self._set_cropping(cropping, "channels_last")
 
+    def get_config(self) -> dict[str, Any]:
+        # Keras keeps the one pair as it is, not in a tuple of pairs.
+        return {**super().get_config(), "cropping": list(self.cropping[0])}
+
 
 class Cropping2D(Cropping):
     """Cut rows and columns off the borders of an image (Keras's ``Cropping2D``).
@@ -97,8 +101,8 @@ class ZeroPadding1D(ZeroPadding):
     Parameters
     ----------
     padding : int or tuple of int
-        Steps to add at each end, or (at the beginning, at the end). Keras's page speaks of a dictionary too, which Keras
-        never took: it is refused.
+        Steps to add at each end, or (at the beginning, at the end). Keras's page speaks of a dictionary too, which
+        Keras never took: it is refused.
 
     Notes
     -----
@@ -110,6 +114,10 @@ class ZeroPadding1D(ZeroPadding):
     def __init__(self, padding: Any = 1, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self._set_padding(padding, "channels_last")
+
+    def get_config(self) -> dict[str, Any]:
+        # Keras keeps the one pair as it is, not in a tuple of pairs.
+        return {**super().get_config(), "padding": list(self.padding[0])}
 
 
 class ZeroPadding2D(ZeroPadding):
@@ -189,8 +197,8 @@ class UpSampling2D(UpSampling):
     data_format : {"channels_last", "channels_first"}, optional
         None takes `config.image_data_format`.
     interpolation : {"nearest", "bilinear"}
-        "nearest" repeats rows and columns. "bilinear" reads the input at ``(o + 0.5) / size - 0.5`` (half-pixel centres),
-        the borders being held.
+        "nearest" repeats rows and columns. "bilinear" reads the input at ``(o + 0.5) / size - 0.5`` (half-pixel
+        centres), the borders being held.
 
     Notes
     -----

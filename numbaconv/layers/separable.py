@@ -156,10 +156,10 @@ class SeparableConv(WindowLayer):
 class SeparableConv1D(SeparableConv):
     """Separable convolution over one axis, such as time (Keras's ``SeparableConv1D``).
 
-    The arguments are those of `SeparableConv2D` with one axis less; ``data_format`` is channels_last by default, whatever
-    the configuration says. Input (N, steps, C), output (N, new steps, filters); the last two axes swapped for
-    channels_first. Weights: depthwise_kernel (k, C, depth_multiplier), pointwise_kernel (1, C*depth_multiplier, filters),
-    bias (filters,).
+    The arguments are those of `SeparableConv2D` with one axis less; ``data_format`` is channels_last by default,
+    whatever the configuration says. Input (N, steps, C), output (N, new steps, filters); the last two axes swapped for
+    channels_first. Weights: depthwise_kernel (k, C, depth_multiplier), pointwise_kernel (1, C*depth_multiplier,
+    filters), bias (filters,).
     """
 
     rank = 1
@@ -180,8 +180,8 @@ class SeparableConv1D(SeparableConv):
 class SeparableConv2D(SeparableConv):
     """Filter each channel of an image by itself, then mix the channels at each point (Keras's ``SeparableConv2D``).
 
-    ``out = activation(bias + pointwise(depthwise(x)))``: the depthwise step is that of `DepthwiseConv2D` without bias and
-    takes strides, padding and dilation; the pointwise step is a 1x1 convolution.
+    ``out = activation(bias + pointwise(depthwise(x)))``: the depthwise step is that of `DepthwiseConv2D` without bias
+    and takes strides, padding and dilation; the pointwise step is a 1x1 convolution.
 
     Parameters
     ----------

@@ -121,9 +121,9 @@ class Conv2DTranspose(ConvTranspose):
 class Conv3DTranspose(ConvTranspose):
     """Transposed convolution of a volume (Keras's ``Conv3DTranspose``).
 
-    The arguments are those of `Conv2DTranspose` with one more axis, and without ``dilation_rate``. Input (N, D, H, W, C),
-    output (N, D', H', W', filters); channels second for channels_first. Weights: kernel (kd, kh, kw, filters, C), bias
-    (filters,).
+    The arguments are those of `Conv2DTranspose` with one more axis, and without ``dilation_rate``. Input
+    (N, D, H, W, C), output (N, D', H', W', filters); channels second for channels_first. Weights: kernel
+    (kd, kh, kw, filters, C), bias (filters,).
     """
 
     rank = 3

@@ -26,7 +26,7 @@ keras = pytest.importorskip("keras", minversion="3.0")
 
 Shape = tuple[int | None, ...]
 
-
+CHANNELS_LAST_AND_BARE = {"data_format": "channels_last", "activation": None}
 PAGE_ARGUMENTS = [
     *("filters", "kernel_size", "strides", "padding", "output_padding", "data_format", "dilation_rate"),
     *("depth_multiplier", "use_bias", "activation", "size", "interpolation", "cropping"),
@@ -57,10 +57,6 @@ def plain(value: Any) -> Any:
     if isinstance(value, np.integer):
         return int(value)
     return type(value)(plain(entry) for entry in value) if isinstance(value, tuple | list) else value
-
-
-def keras_arguments(config: Config) -> dict[str, Any]:
-    return {name: plain(value) for name, value in config["kwargs"].items()}
 
 
 def keras_layer(config: Config, weights: list[np.ndarray] | None = None, **changes: Any) -> Any:
@@ -98,9 +94,6 @@ def output(config: Config, x: np.ndarray, weights: list[np.ndarray]) -> tuple[np
             return np.asarray(activation(keras.ops.convert_to_tensor(y))), how
     except Exception as error:
         raise KerasRefusalError(str(error)) from error
-
-
-CHANNELS_LAST_AND_BARE = {"data_format": "channels_last", "activation": None}
 
 
 def _call(config: Config, layer: Any, x: np.ndarray, weights: list[np.ndarray]) -> tuple[np.ndarray, str]:

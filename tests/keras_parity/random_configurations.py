@@ -122,7 +122,7 @@ def _weighted(rng: np.random.Generator, layer: str) -> Config:
     if padding != "valid" or _chance(rng, 0.5):
         kwargs["padding"] = _in_some_case(rng, padding)
     if _chance(rng, 0.6):
-        kwargs["data_format"] = str(rng.choice(["channels_last", "channels_first"]))
+        kwargs["data_format"] = _in_some_case(rng, str(rng.choice(["channels_last", "channels_first"])))
     if max(dilation) > 1:
         kwargs["dilation_rate"] = _in_some_form(rng, dilation)
     more = tuple(int(rng.integers(0, s)) for s in strides)
@@ -182,7 +182,7 @@ def _reshaping(rng: np.random.Generator, layer: str) -> Config:
             sizes = [n + before + after for n, (before, after) in zip(sizes, amounts, strict=True)]
     config["by_position"] = int(rng.integers(0, 2))
     if rank > 1 and _chance(rng, 0.6):
-        kwargs["data_format"] = str(rng.choice(["channels_last", "channels_first"]))
+        kwargs["data_format"] = _in_some_case(rng, str(rng.choice(["channels_last", "channels_first"])))
     _input(rng, config, sizes, _channels(rng))
     return config
 

@@ -50,7 +50,7 @@ def normalised(name: str, key: str, value: Any) -> Any:
         return (value,) * rank if isinstance(value, int) else tuple(value)
     if key == "cropping" or (key == "padding" and name not in WEIGHTED):
         amounts = [(value, value)] * rank if isinstance(value, int) else [value] if rank == 1 else value
-        return tuple(tuple(pair) for pair in amounts)
+        return tuple((before, after) for before, after in amounts)
     return value
 
 

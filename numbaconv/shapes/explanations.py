@@ -1,16 +1,16 @@
 """What layers do to positions: in numbers, the receptive field of a stack; in words, where an output shape comes from.
 
-Reached through `numbaconv.shapes.receptive_field` and `numbaconv.shapes.explain`. Layers are told apart by the
-attributes they have, under Keras's argument names and already normalised, so this module needs none of their classes.
+Layers are told apart by the attributes they have, under Keras's argument names and already normalised, so this module
+needs none of their classes.
 """
 
 from collections.abc import Sequence
 from fractions import Fraction
 from math import prod
-from typing import Any
+from typing import Any, NamedTuple
 
-from . import shapes
-from .shapes import ReceptiveField, Shape
+from .lengths import conv_input_length, conv_padding, deconv_crop, deconv_length, dilated_kernel_size
+from .outputs import Shape
 
 AXIS_NAMES = {1: ("steps",), 2: ("height", "width"), 3: ("depth", "height", "width")}
 
@@ -53,10 +53,60 @@ def _spatial(shape: Shape, data_format: str) -> Shape:
     return shape[2:] if data_format == "channels_first" else shape[1:-1]
 
 
-def stack_receptive_field(
-    layers: Sequence[Any], input_shape: Sequence[int | None] | None
+class ReceptiveField(NamedTuple):
+    """What one output position of a stack of layers reads along one axis of its input.
+
+    Attributes
+    ----------
+    size : int
+        Input positions from the first that is read to the last, for the output position that reads most.
+    stride : Fraction
+        Input positions the window moves from one output position to the next; below 1 if the stack upsamples.
+    start : int or None
+        First input position that output position 0 reads, negative in the padding; None if it reads only zeros.
+    """
+
+    size: int
+    stride: Fraction
+    start: int | None
+
+
+def receptive_field(
+    layers: Sequence[Any], input_shape: Sequence[int | None] | None = None
 ) -> tuple[ReceptiveField, ...]:
-    """Receptive field along each spatial axis; see `numbaconv.shapes.receptive_field`."""
+    """Receptive field of a stack of layers, for each spatial axis.
+
+    Without upsampling, from first layer to last, with size = stride = 1 at the input: size += (ke - 1)*stride, then
+    stride *= s. Upsampling and transposed strides divide the stride, and outputs then differ in how much they read: the
+    positions are followed back from output to input for one whole period of outputs. Output j reads from
+    start + j*stride on, exactly if that period (the product of the factors) divides j. Borders are not cut off:
+    positions before 0 and past the end are zeros.
+
+    Parameters
+    ----------
+    layers : sequence of layers
+        In the order of a call; all of one rank.
+    input_shape : tuple of int or None, optional
+        Input shape of the first layer with its batch axis. Only "same" padding with strides needs it: there the
+        window's place depends on the length, and unknown lengths are taken to be multiples of the stride.
+
+    Returns
+    -------
+    tuple of ReceptiveField
+        One for each spatial axis.
+
+    Raises
+    ------
+    ValueError
+        If there is no layer or the ranks differ.
+    TypeError
+        If a layer is not convolutional, cropping, padding or upsampling.
+
+    Notes
+    -----
+    The recurrence is that of Araujo, Norris and Sim, "Computing Receptive Fields of Convolutional Neural Networks",
+    Distill, 2019.
+    """
     kinds = [layer_kind(layer) for layer in layers]
     ranks = sorted({layer.rank for layer in layers})
     if len(ranks) != 1:
@@ -111,18 +161,29 @@ def _positions_read(layer: Any, axis: int, length: int | None, positions: set[in
         return below | above
     kernel, stride, dilation = _window(layer, axis)
     n = stride if length is None else length
-    taps = range(0, shapes.dilated_kernel_size(kernel, dilation), dilation)
+    taps = range(0, dilated_kernel_size(kernel, dilation), dilation)
     if kind == "transpose":
         added = None if layer.output_padding is None else layer.output_padding[axis]
-        crop = shapes.deconv_crop(n, stride, kernel, layer.padding, added, dilation)
+        crop = deconv_crop(n, stride, kernel, layer.padding, added, dilation)
         sources = [p + crop - tap for p in positions for tap in taps]
         return {source // stride for source in sources if source % stride == 0}
-    before, _ = shapes.conv_padding(n, kernel, layer.padding, stride, dilation)
+    before, _ = conv_padding(n, kernel, layer.padding, stride, dilation)
     return {p * stride - before + tap for p in positions for tap in taps}
 
 
-def explain_layer(layer: Any, input_shape: Sequence[int | None]) -> str:
-    """Sentences on the output shape of a layer; see `numbaconv.shapes.explain`."""
+def explain(layer: Any, input_shape: Sequence[int | None]) -> str:
+    """Say in plain sentences how a layer's output shape comes from `input_shape` (with its batch axis).
+
+    Returns
+    -------
+    str
+        One line for the shapes, one for each spatial axis, and one for channels and batch.
+
+    Raises
+    ------
+    ValueError
+        If the shape does not fit the layer or the output would be empty.
+    """
     kind = layer_kind(layer)
     before = tuple(input_shape)
     if len(before) != layer.rank + 2:
@@ -142,12 +203,12 @@ def _conv(layer: Any, axis: int, n: int | None, out: int | None) -> str:
     window = _window_text(kernel, dilation)
     if n is None or out is None:
         # One output position needs one window: its input length tells how much of the length the window takes up.
-        taken = shapes.conv_input_length(1, shapes.dilated_kernel_size(kernel, dilation), layer.padding, stride) - 1
+        taken = conv_input_length(1, dilated_kernel_size(kernel, dilation), layer.padding, stride) - 1
         length = f"(n - {taken})" if taken else "n"
         return (
             f"n, unknown; {window} stepping by {stride} with {layer.padding!r} fits at {length} / {stride}, rounded up"
         )
-    before, after = shapes.conv_padding(n, kernel, layer.padding, stride, dilation)
+    before, after = conv_padding(n, kernel, layer.padding, stride, dilation)
     padded = f"{n} + {_count(before, 'zero')} before + {after} after = {n + before + after}"
     start = padded if before + after else f"{n}, no zeros added"
     return f"{start}; {window} fits at {_count(out, 'position')} stepping by {stride}, so {out}"
@@ -158,13 +219,13 @@ def _transpose(layer: Any, axis: int, n: int | None, out: int | None) -> str:
     added = None if layer.output_padding is None else layer.output_padding[axis]
     spread = f"{stride} apart, each spread over {_window_text(kernel, dilation)}"
     if n is None or out is None:
-        extra = shapes.deconv_length(0, stride, kernel, layer.padding, added, dilation)
+        extra = deconv_length(0, stride, kernel, layer.padding, added, dilation)
         rule = (
             f"{layer.padding!r} with output_padding {added} gives n * {stride} {'-' if extra < 0 else '+'} {abs(extra)}"
         )
         return f"n, unknown; values {spread}; {rule}"
-    covered = shapes.deconv_length(n, stride, kernel, "valid", 0, dilation)
-    front = shapes.deconv_crop(n, stride, kernel, layer.padding, added, dilation)
+    covered = deconv_length(n, stride, kernel, "valid", 0, dilation)
+    front = deconv_crop(n, stride, kernel, layer.padding, added, dilation)
     rule = f"{layer.padding!r} makes it {out}"
     if added is not None:
         rule = f"{covered} - {covered + added - out} for {layer.padding!r} + output_padding {added} = {out}"
@@ -215,7 +276,7 @@ def _channels(kind: str, layer: Any, channels: int | None, out: int | None, batc
 
 
 def _window_text(kernel: int, dilation: int) -> str:
-    return f"a window of {shapes.dilated_kernel_size(kernel, dilation)} (kernel {kernel}, dilation {dilation})"
+    return f"a window of {dilated_kernel_size(kernel, dilation)} (kernel {kernel}, dilation {dilation})"
 
 
 def _known(number: int | None) -> str:

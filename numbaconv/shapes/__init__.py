@@ -1,0 +1,53 @@
+"""Shapes of the seventeen layers as integer arithmetic; nothing here touches an array or imports NumPy or Numba.
+
+Notation: n input length, k kernel size, s stride, d dilation, ke = (k - 1)*d + 1 the input positions a dilated kernel
+spans. A length of None is unknown and stays unknown. The functions named ``*_length`` and ``conv_padding`` are bare
+formulas for one axis; those named ``*_output_shape`` check what they are given and never return an empty shape.
+"""
+
+from .checks import normalize_data_format, normalize_padding, normalize_pairs, normalize_tuple
+from .explanations import ReceptiveField, explain, receptive_field
+from .lengths import (
+    Length,
+    conv_input_length,
+    conv_output_length,
+    conv_padding,
+    deconv_crop,
+    deconv_length,
+    dilated_kernel_size,
+)
+from .outputs import (
+    Shape,
+    conv_output_shape,
+    conv_transpose_output_shape,
+    crop_output_shape,
+    depthwise_conv_output_shape,
+    separable_conv_output_shape,
+    upsample_output_shape,
+    zero_pad_output_shape,
+)
+
+__all__ = [
+    "Length",
+    "ReceptiveField",
+    "Shape",
+    "conv_input_length",
+    "conv_output_length",
+    "conv_output_shape",
+    "conv_padding",
+    "conv_transpose_output_shape",
+    "crop_output_shape",
+    "deconv_crop",
+    "deconv_length",
+    "depthwise_conv_output_shape",
+    "dilated_kernel_size",
+    "explain",
+    "normalize_data_format",
+    "normalize_padding",
+    "normalize_pairs",
+    "normalize_tuple",
+    "receptive_field",
+    "separable_conv_output_shape",
+    "upsample_output_shape",
+    "zero_pad_output_shape",
+]

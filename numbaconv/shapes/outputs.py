@@ -1,0 +1,240 @@
+"""Whole output shapes, from checked arguments and never empty."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from .checks import (
+    as_integer,
+    as_integers,
+    normalize_data_format,
+    normalize_padding,
+    normalize_pairs,
+    normalize_tuple,
+    positive_integer,
+)
+from .lengths import conv_output_length, deconv_length
+
+Shape = tuple[int | None, ...]
+
+
+def _split(input_shape: Sequence[int | None], data_format: str) -> tuple[int | None, Shape, int | None]:
+    """Batch, spatial lengths and channels of a shape."""
+    sizes = tuple(input_shape) if isinstance(input_shape, tuple | list) else ()
+    if len(sizes) not in (3, 4, 5) or as_integers([size for size in sizes if size is not None], 0) is None:
+        raise ValueError(
+            "input_shape must be a tuple of a batch size, 1 to 3 spatial lengths and a channel count, each None or a "
+            f"non-negative integer, got {input_shape!r}"
+        )
+    sizes = tuple(None if size is None else as_integer(size) for size in sizes)
+    if normalize_data_format(data_format) == "channels_first":
+        return sizes[0], sizes[2:], sizes[1]
+    return sizes[0], sizes[1:-1], sizes[-1]
+
+
+def _join(batch: int | None, lengths: Shape, channels: int | None, data_format: str) -> Shape:
+    if normalize_data_format(data_format) == "channels_first":
+        return (batch, channels, *lengths)
+    return (batch, *lengths, channels)
+
+
+def _not_empty(output_lengths: Shape, input_lengths: Shape, **settings: Any) -> Shape:
+    if any(length is not None and length <= 0 for length in output_lengths):
+        given = ", ".join(f"{name} {value!r}" for name, value in settings.items())
+        raise ValueError(
+            f"output lengths must be positive, got {output_lengths} from input lengths {input_lengths}, {given}"
+        )
+    return output_lengths
+
+
+def _conv_lengths(
+    lengths: Shape, kernel_size: Any, strides: Any, padding: Any, dilation_rate: Any, allowed: Sequence[str]
+) -> Shape:
+    rank = len(lengths)
+    kernel = normalize_tuple(kernel_size, rank, "kernel_size")
+    steps = normalize_tuple(strides, rank, "strides")
+    dilation = normalize_tuple(dilation_rate, rank, "dilation_rate")
+    name = normalize_padding(padding, allowed)
+    output = tuple(
+        conv_output_length(n, k, name, s, d) for n, k, s, d in zip(lengths, kernel, steps, dilation, strict=True)
+    )
+    return _not_empty(output, lengths, kernel_size=kernel, strides=steps, dilation_rate=dilation, padding=name)
+
+
+def conv_output_shape(
+    input_shape: Sequence[int | None],
+    filters: int,
+    kernel_size: int | Sequence[int],
+    strides: int | Sequence[int] = 1,
+    padding: str = "valid",
+    dilation_rate: int | Sequence[int] = 1,
+    data_format: str = "channels_last",
+) -> Shape:
+    """Output shape of a convolution of rank 1, 2 or 3.
+
+    Parameters
+    ----------
+    input_shape : tuple of int or None
+        Batch, spatial lengths and channels in the order of `data_format`.
+    filters : int
+        Output channels.
+    kernel_size, strides, dilation_rate : int or tuple of int
+        One for each spatial axis. Strides and dilation may both differ from 1.
+    padding : {"valid", "same", "causal"}
+        "causal" for rank 1 only.
+    data_format : {"channels_last", "channels_first"}
+        Where the channels stand.
+
+    Returns
+    -------
+    tuple of int or None
+        The full output shape.
+
+    Raises
+    ------
+    ValueError
+        If an argument is invalid or an output length is not positive.
+    """
+    batch, lengths, _ = _split(input_shape, data_format)
+    allowed = ("valid", "same", "causal") if len(lengths) == 1 else ("valid", "same")
+    output = _conv_lengths(lengths, kernel_size, strides, padding, dilation_rate, allowed)
+    return _join(batch, output, positive_integer(filters, "filters"), data_format)
+
+
+def depthwise_conv_output_shape(
+    input_shape: Sequence[int | None],
+    kernel_size: int | Sequence[int],
+    strides: int | Sequence[int] = 1,
+    padding: str = "valid",
+    depth_multiplier: int = 1,
+    dilation_rate: int | Sequence[int] = 1,
+    data_format: str = "channels_last",
+) -> Shape:
+    """Output shape of a depthwise convolution: channels C become C*depth_multiplier, None stays None.
+
+    The other arguments and the errors are those of `conv_output_shape`, without "causal".
+    """
+    batch, lengths, channels = _split(input_shape, data_format)
+    output = _conv_lengths(lengths, kernel_size, strides, padding, dilation_rate, ("valid", "same"))
+    multiplier = positive_integer(depth_multiplier, "depth_multiplier")
+    return _join(batch, output, None if channels is None else channels * multiplier, data_format)
+
+
+def separable_conv_output_shape(
+    input_shape: Sequence[int | None],
+    filters: int,
+    kernel_size: int | Sequence[int],
+    strides: int | Sequence[int] = 1,
+    padding: str = "valid",
+    dilation_rate: int | Sequence[int] = 1,
+    data_format: str = "channels_last",
+) -> Shape:
+    """Output shape of a separable convolution: lengths of its depthwise step, channels of its pointwise step.
+
+    The arguments and the errors are those of `conv_output_shape`, without "causal".
+    """
+    batch, lengths, _ = _split(input_shape, data_format)
+    output = _conv_lengths(lengths, kernel_size, strides, padding, dilation_rate, ("valid", "same"))
+    return _join(batch, output, positive_integer(filters, "filters"), data_format)
+
+
+def conv_transpose_output_shape(
+    input_shape: Sequence[int | None],
+    filters: int,
+    kernel_size: int | Sequence[int],
+    strides: int | Sequence[int] = 1,
+    padding: str = "valid",
+    output_padding: int | Sequence[int] | None = None,
+    dilation_rate: int | Sequence[int] = 1,
+    data_format: str = "channels_last",
+) -> Shape:
+    """Output shape of a transposed convolution of rank 1, 2 or 3; each length is `deconv_length`.
+
+    Parameters
+    ----------
+    input_shape, filters, kernel_size, strides, dilation_rate, data_format
+        As in `conv_output_shape`.
+    padding : {"valid", "same"}
+        Padding name.
+    output_padding : int, tuple of int, or None
+        Positions added to the end of each axis, at least 0 and below the stride; None lets the padding decide.
+
+    Returns
+    -------
+    tuple of int or None
+        The full output shape.
+
+    Raises
+    ------
+    ValueError
+        If an argument is invalid or an output length is not positive.
+    """
+    batch, lengths, _ = _split(input_shape, data_format)
+    rank = len(lengths)
+    kernel = normalize_tuple(kernel_size, rank, "kernel_size")
+    steps = normalize_tuple(strides, rank, "strides")
+    dilation = normalize_tuple(dilation_rate, rank, "dilation_rate")
+    name = normalize_padding(padding, ("valid", "same"))
+    added: Shape = (None,) * rank
+    if output_padding is not None:
+        amounts = normalize_tuple(output_padding, rank, "output_padding", allow_zero=True)
+        if any(amount >= step for amount, step in zip(amounts, steps, strict=True)):
+            raise ValueError(f"output_padding must be less than strides {steps} along every axis, got {amounts}")
+        added = amounts
+    axes = zip(lengths, steps, kernel, added, dilation, strict=True)
+    output = _not_empty(
+        tuple(deconv_length(n, s, k, name, extra, d) for n, s, k, extra, d in axes),
+        lengths,
+        kernel_size=kernel,
+        strides=steps,
+        dilation_rate=dilation,
+        padding=name,
+        output_padding=None if output_padding is None else added,
+    )
+    return _join(batch, output, positive_integer(filters, "filters"), data_format)
+
+
+def crop_output_shape(input_shape: Sequence[int | None], cropping: Any, data_format: str = "channels_last") -> Shape:
+    """Output shape of cropping: n - before - after along each axis.
+
+    Parameters
+    ----------
+    input_shape : tuple of int or None
+        Batch, spatial lengths and channels in the order of `data_format`.
+    cropping : int or tuple
+        Positions to cut, in a form `normalize_pairs` takes.
+    data_format : {"channels_last", "channels_first"}
+        Where the channels stand.
+
+    Raises
+    ------
+    ValueError
+        If an argument is invalid or nothing is left along an axis.
+    """
+    batch, lengths, channels = _split(input_shape, data_format)
+    pairs = normalize_pairs(cropping, len(lengths), "cropping")
+    output = tuple(None if n is None else n - sum(pair) for n, pair in zip(lengths, pairs, strict=True))
+    return _join(batch, _not_empty(output, lengths, cropping=pairs), channels, data_format)
+
+
+def zero_pad_output_shape(input_shape: Sequence[int | None], padding: Any, data_format: str = "channels_last") -> Shape:
+    """Output shape of zero padding: n + before + after along each axis.
+
+    The arguments and the errors are those of `crop_output_shape`, with `padding` the zeros to add.
+    """
+    batch, lengths, channels = _split(input_shape, data_format)
+    pairs = normalize_pairs(padding, len(lengths), "padding")
+    output = tuple(None if n is None else n + sum(pair) for n, pair in zip(lengths, pairs, strict=True))
+    return _join(batch, _not_empty(output, lengths, padding=pairs), channels, data_format)
+
+
+def upsample_output_shape(
+    input_shape: Sequence[int | None], size: int | Sequence[int], data_format: str = "channels_last"
+) -> Shape:
+    """Output shape of upsampling: n*size along each axis.
+
+    The arguments and the errors are those of `crop_output_shape`, with `size` one positive factor for each axis.
+    """
+    batch, lengths, channels = _split(input_shape, data_format)
+    factors = normalize_tuple(size, len(lengths), "size")
+    output = tuple(None if n is None else n * factor for n, factor in zip(lengths, factors, strict=True))
+    return _join(batch, _not_empty(output, lengths, size=factors), channels, data_format)

@@ -1,0 +1,337 @@
+"""One table of cases for all seven operations, shared by every test that runs an operation.
+
+Each case is written channels last; `to_format` turns its arrays for channels first. Inputs are drawn as float32 values,
+so that one float64 result, from the textbook loops of `numbaconv.reference`, is what both precisions have to come to.
+"""
+
+from dataclasses import dataclass, field
+from functools import cache, partial
+from typing import Any
+
+import numpy as np
+import pytest
+
+from numbaconv import functional, layers, reference, shapes
+from numbaconv.layouts import three
+
+FORMATS = ("channels_last", "channels_first")
+# Of the largest |output|.
+TOLERANCE = {"float32": 1e-5, "float64": 1e-12}
+
+
+@dataclass(frozen=True)
+class Case:
+    """A call of one operation.
+
+    ``filters`` counts output channels; a depthwise convolution has ``multiplier`` ones per input channel instead, and a
+    separable one has both. ``settings`` are the remaining arguments of the function in `numbaconv.functional`.
+    """
+
+    name: str
+    operation: str
+    shape: tuple[int, ...]
+    kernel_size: tuple[int, ...] = ()
+    filters: int = 2
+    multiplier: int = 1
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def rank(self) -> int:
+        return len(self.shape) - 2
+
+    @property
+    def channels(self) -> int:
+        return self.shape[-1]
+
+    @property
+    def has_weights(self) -> bool:
+        return bool(self.kernel_size)
+
+    def setting(self, name: str, fill: int = 1) -> tuple[int, ...]:
+        """A window argument as one integer per axis."""
+        return shapes.normalize_tuple(self.settings.get(name, fill), self.rank, name, allow_zero=True)
+
+
+def row(operation: str, name: str, shape: tuple[int, ...], *args: Any, multiplier: int = 1, **settings: Any) -> Case:
+    """Write a case as one line: shape, then kernel size and filters where there are weights, then settings."""
+    return Case(
+        f"{operation}{len(shape) - 2}d {name}", operation, shape, *args, multiplier=multiplier, settings=settings
+    )
+
+
+conv = partial(row, "conv")
+depthwise = partial(row, "depthwise_conv")
+separable = partial(row, "separable_conv")
+transpose = partial(row, "conv_transpose")
+crop = partial(row, "crop")
+zero_pad = partial(row, "zero_pad")
+upsample = partial(row, "upsample")
+
+CASES = [
+    conv("valid", (2, 9, 3), (3,), 4),
+    conv("same, even kernel", (2, 8, 3), (4,), 5, padding="same"),
+    conv("causal smoke", (2, 8, 2), (3,), 3, padding="causal"),
+    conv("causal, dilated", (1, 9, 2), (3,), 3, padding="causal", dilation_rate=2),
+    conv("causal, strided and dilated", (2, 11, 2), (3,), 3, padding="causal", strides=2, dilation_rate=3),
+    conv("strides and dilation share a factor", (2, 23, 2), (4,), 3, strides=4, dilation_rate=6),
+    conv("stride beyond the kernel", (2, 13, 3), (2,), 3, strides=5),
+    conv("one position", (2, 1, 3), (1,), 2),
+    conv("one position, same", (2, 1, 3), (5,), 2, padding="same"),
+    conv("kernel as long as the input", (2, 6, 3), (6,), 4),
+    conv("empty batch", (0, 6, 3), (3,), 4),
+    conv("blocks of columns", (1, 20000, 5), (3,), 4, strides=1),
+    conv("valid smoke", (2, 7, 6, 3), (3, 2), 4),
+    conv("same, strided smoke", (2, 8, 9, 3), (3, 4), 5, strides=(2, 3), padding="same"),
+    conv("dilated smoke", (1, 9, 11, 3), (3, 3), 4, dilation_rate=(2, 3)),
+    conv("strided and dilated", (2, 13, 12, 3), (3, 2), 4, strides=(2, 3), dilation_rate=(3, 2), padding="same"),
+    conv("strides beyond the kernel", (2, 11, 9, 2), (1, 2), 3, strides=(3, 4), padding="same"),
+    conv("one by one", (2, 5, 4, 6), (1, 1), 7),
+    conv("one by one, strided", (2, 5, 6, 3), (1, 1), 4, strides=2),
+    conv("one channel", (2, 6, 5, 1), (3, 3), 1, padding="same"),
+    conv("45 channels to 77 filters", (2, 6, 5, 45), (3, 3), 77, padding="same"),
+    conv("one filter more than a tile", (1, 4, 5, 2), (2, 2), 33),
+    conv("one column", (2, 7, 1, 3), (3, 3), 2, padding="same"),
+    conv("kernel as large as the input", (2, 5, 4, 3), (5, 4), 6),
+    conv("dilated kernel as large as the input", (1, 7, 9, 2), (3, 3), 2, dilation_rate=(3, 4)),
+    conv("padding wider than the input", (1, 2, 3, 2), (7, 9), 3, padding="same"),
+    conv("empty batch", (0, 6, 5, 3), (3, 3), 4, padding="same"),
+    conv("blocks of rows", (1, 70, 60, 8), (3, 3), 16, padding="same"),
+    conv("groups of filters", (1, 7, 7, 128), (3, 3), 256, padding="same"),
+    conv("valid smoke", (2, 4, 5, 6, 2), (2, 3, 2), 3),
+    conv("same, strided", (2, 5, 6, 4, 3), (3, 2, 3), 4, strides=(2, 1, 3), padding="same"),
+    conv("dilated", (1, 7, 5, 6, 2), (3, 2, 2), 3, dilation_rate=(2, 3, 1), padding="same"),
+    conv("strided and dilated", (1, 9, 8, 7, 2), (2, 2, 3), 3, strides=(3, 2, 2), dilation_rate=(2, 3, 2)),
+    depthwise("valid", (2, 9, 3), (3,)),
+    depthwise("causal, dilated", (2, 9, 3), (3,), multiplier=2, padding="causal", dilation_rate=2),
+    depthwise("same smoke", (2, 7, 6, 5), (3, 3), padding="same"),
+    depthwise("multiplier, strided smoke", (2, 8, 7, 3), (3, 2), multiplier=3, strides=2, padding="same"),
+    depthwise("dilated", (1, 9, 8, 4), (3, 3), multiplier=2, dilation_rate=(2, 1)),
+    depthwise("strided and dilated", (2, 11, 12, 3), (3, 2), multiplier=2, strides=(2, 3), dilation_rate=2),
+    depthwise("one channel", (2, 5, 6, 1), (2, 3)),
+    depthwise("45 channels", (2, 6, 5, 45), (3, 3), padding="same"),
+    depthwise("19 channels by 7", (1, 5, 4, 19), (3, 2), multiplier=7, padding="same"),
+    depthwise("empty batch", (0, 6, 5, 3), (3, 3)),
+    depthwise("blocks of rows", (1, 60, 50, 70), (3, 3), padding="same"),
+    depthwise("groups of channels", (1, 5, 5, 700), (3, 3), multiplier=40, padding="same"),
+    depthwise("same, strided", (2, 5, 4, 6, 3), (3, 2, 2), multiplier=2, strides=(1, 2, 2), padding="same"),
+    separable("same", (2, 9, 3), (3,), 4, padding="same"),
+    separable("causal, strided", (2, 9, 3), (3,), 4, multiplier=2, padding="causal", strides=2),
+    separable("dilated", (2, 9, 3), (3,), 4, dilation_rate=3),
+    separable("strided smoke", (2, 8, 7, 3), (3, 3), 4, multiplier=2, strides=2, padding="same"),
+    separable("dilated", (1, 9, 8, 3), (3, 2), 4, dilation_rate=(2, 3)),
+    separable("strided and dilated", (2, 11, 12, 3), (3, 2), 5, strides=(3, 2), dilation_rate=2),
+    separable("many channels", (2, 5, 6, 23), (3, 3), 37, multiplier=2, padding="same"),
+    separable("empty batch", (0, 6, 5, 3), (3, 3), 4),
+    separable("valid", (1, 4, 5, 4, 2), (2, 2, 3), 3, multiplier=2),
+    transpose("valid", (2, 5, 3), (3,), 4),
+    transpose("strided, same", (2, 5, 3), (3,), 4, strides=2, padding="same"),
+    transpose("dilation shares a factor with strides", (2, 5, 3), (3,), 4, strides=4, dilation_rate=6),
+    transpose("valid smoke", (2, 4, 5, 3), (3, 2), 4),
+    transpose("same", (2, 4, 5, 3), (3, 4), 4, padding="same"),
+    transpose("valid, strided smoke", (2, 4, 3, 3), (3, 4), 4, strides=(2, 3)),
+    transpose("same, strided", (2, 4, 3, 3), (4, 3), 4, strides=(2, 3), padding="same"),
+    transpose("strides beyond the kernel", (2, 3, 4, 2), (2, 1), 3, strides=(3, 4)),
+    transpose("strides beyond the kernel, same", (2, 3, 4, 2), (2, 1), 3, strides=(5, 4), padding="same"),
+    transpose("dilated", (2, 4, 5, 2), (3, 2), 3, dilation_rate=(2, 3)),
+    transpose("strided and dilated", (2, 5, 4, 2), (3, 4), 3, strides=(3, 2), dilation_rate=(2, 3)),
+    row(
+        "conv_transpose",
+        "strided and dilated, same",
+        (2, 5, 4, 2),
+        (3, 4),
+        3,
+        strides=4,
+        dilation_rate=2,
+        padding="same",
+    ),
+    *(
+        transpose(
+            f"{padding}, output_padding {p}", (2, 4, 3, 2), (4, 3), 3, strides=3, padding=padding, output_padding=p
+        )
+        for padding in ("valid", "same")
+        for p in (0, 1, 2, (2, 0))
+    ),
+    row(
+        "conv_transpose",
+        "output_padding with dilation",
+        (1, 4, 3, 2),
+        (3, 2),
+        2,
+        strides=2,
+        dilation_rate=3,
+        output_padding=1,
+    ),
+    transpose("one position", (2, 1, 1, 3), (3, 3), 2, strides=2),
+    transpose("one by one", (2, 3, 4, 5), (1, 1), 6),
+    transpose("kernel beyond the input", (1, 2, 3, 2), (5, 7), 3, strides=2, padding="same"),
+    transpose("many channels", (2, 4, 5, 45), (3, 3), 77, strides=2, padding="same"),
+    transpose("empty batch", (0, 4, 5, 3), (3, 3), 2, strides=2),
+    transpose("blocks of rows", (1, 40, 40, 16), (4, 4), 20, strides=2, padding="same"),
+    transpose("strided", (2, 3, 4, 2, 2), (2, 3, 3), 3, strides=(2, 1, 3), padding="same"),
+    transpose("valid, output_padding", (1, 3, 2, 4, 2), (3, 2, 1), 3, strides=2, output_padding=(1, 0, 1)),
+    crop("front only", (2, 7, 3), cropping=(3, 0)),
+    crop("nothing", (2, 5, 3), cropping=0),
+    crop("each side smoke", (2, 7, 8, 3), cropping=((1, 2), (3, 0))),
+    crop("all but one position", (2, 4, 5, 3), cropping=((3, 0), (2, 2))),
+    crop("empty batch", (0, 4, 5, 3), cropping=1),
+    crop("each side", (2, 5, 4, 6, 3), cropping=((0, 2), (1, 1), (3, 0))),
+    zero_pad("front only", (2, 4, 3), padding=(2, 0)),
+    zero_pad("nothing", (2, 4, 3), padding=0),
+    zero_pad("each side smoke", (2, 3, 4, 3), padding=((1, 2), (3, 0))),
+    zero_pad("one position", (2, 1, 1, 3), padding=(4, 5)),
+    zero_pad("empty batch", (0, 3, 4, 3), padding=2),
+    zero_pad("each side", (2, 3, 2, 4, 3), padding=((0, 2), (1, 1), (3, 0))),
+    upsample("by three", (2, 4, 3), size=3),
+    upsample("nearest smoke", (2, 3, 4, 3), size=(2, 3)),
+    upsample("by one", (2, 3, 4, 3), size=1),
+    upsample("bilinear smoke", (2, 3, 4, 3), size=(2, 3), interpolation="bilinear"),
+    upsample("bilinear by four and one", (2, 5, 3, 2), size=(4, 1), interpolation="bilinear"),
+    upsample("bilinear, one row", (2, 1, 4, 3), size=(3, 2), interpolation="bilinear"),
+    upsample("bilinear, one position", (2, 1, 1, 3), size=5, interpolation="bilinear"),
+    upsample("empty batch", (0, 3, 4, 3), size=2),
+    upsample("nearest", (2, 2, 3, 4, 3), size=(3, 1, 2)),
+]
+WEIGHTED = [case for case in CASES if case.has_weights]
+
+
+def each(cases: list[Case]) -> Any:
+    """Run a test once per case, the case's name being its id."""
+    return pytest.mark.parametrize("case", cases, ids=[case.name.replace(" ", "_") for case in cases])
+
+
+def kernel_shapes(case: Case) -> list[tuple[int, ...]]:
+    """Shapes of the kernels, in the order of the function's arguments."""
+    k, c, f, m = case.kernel_size, case.channels, case.filters, case.multiplier
+    ones = (1,) * case.rank
+    return {
+        "conv": [(*k, c, f)],
+        "depthwise_conv": [(*k, c, m)],
+        "separable_conv": [(*k, c, m), (*ones, c * m, f)],
+        "conv_transpose": [(*k, f, c)],
+    }.get(case.operation, [])
+
+
+def operands(case: Case, dtype: Any = np.float64) -> list[np.ndarray]:
+    """Input, kernels and bias of a case, seeded by its name and channels last."""
+    rng = np.random.default_rng(list(case.name.encode()))
+    kernels = kernel_shapes(case)
+    filters = case.channels * case.multiplier if case.operation == "depthwise_conv" else case.filters
+    bias = [(filters,)] if kernels else []
+    return [rng.standard_normal(shape, np.float32).astype(dtype) for shape in (case.shape, *kernels, *bias)]
+
+
+def run(case: Case, arrays: list[Any], data_format: str = "channels_last", **settings: Any) -> np.ndarray:
+    """Call the function of a case on arrays as `operands` makes them, the input being in ``data_format``."""
+    return getattr(functional, case.operation)(*arrays, data_format=data_format, **{**case.settings, **settings})
+
+
+def pack(case: Case, kernels: list[Any]) -> list[Any]:
+    """The kernels of a case prepared for repeated calls."""
+    if case.operation == "separable_conv":
+        return [functional.pack_depthwise_conv(kernels[0]), functional.pack_conv(kernels[1])]
+    if case.operation == "conv_transpose":
+        return [functional.pack_conv_transpose(*kernels, case.setting("strides"), case.setting("dilation_rate"))]
+    return [getattr(functional, f"pack_{case.operation}")(*kernels)]
+
+
+def to_format(array: np.ndarray, data_format: str) -> np.ndarray:
+    """A channels-last array in ``data_format``, contiguous."""
+    return np.ascontiguousarray(np.moveaxis(array, -1, 1)) if data_format == "channels_first" else array
+
+
+def output_shape(case: Case, data_format: str = "channels_last") -> tuple[int | None, ...]:
+    """What `numbaconv.shapes` says of a case."""
+    batch, *lengths, channels = case.shape
+    shape = (batch, channels, *lengths) if data_format == "channels_first" else case.shape
+    if not case.has_weights:
+        size = {k: v for k, v in case.settings.items() if k != "interpolation"}
+        return getattr(shapes, f"{case.operation}_output_shape")(shape, **size, data_format=data_format)
+    function = shapes.conv_transpose_output_shape if case.operation == "conv_transpose" else shapes.conv_output_shape
+    filters = channels * case.multiplier if case.operation == "depthwise_conv" else case.filters
+    return function(shape, filters, case.kernel_size, **case.settings, data_format=data_format)
+
+
+@cache
+def _expected(name: str) -> np.ndarray:
+    case = next(case for case in CASES if case.name == name)
+    return reference_result(case, operands(case))
+
+
+def expected(case: Case) -> np.ndarray:
+    """The reference's result for `operands` of a case of the table, float64 and channels last."""
+    return _expected(case.name)
+
+
+def reference_result(case: Case, arrays: list[np.ndarray]) -> np.ndarray:
+    """The reference's result for a case on float64 arrays, channels last."""
+
+    def triple(values: Any, fill: int) -> tuple[int, ...]:
+        return three(tuple(values), fill)
+
+    x, *kernels = (
+        a if a.ndim == 1 else a.reshape(*a.shape[:k], *(1,) * (3 - case.rank), *a.shape[k:])
+        for a, k in zip(arrays, (1, 0, 0, 0), strict=False)
+    )
+    lengths = case.shape[1:-1]
+    if not case.has_weights:
+        if case.operation == "upsample":
+            function = getattr(reference, f"upsample_{case.settings.get('interpolation', 'nearest')}")
+            out = function(x, triple(case.setting("size"), 1))
+        else:
+            amounts = case.settings["cropping" if case.operation == "crop" else "padding"]
+            pairs = shapes.normalize_pairs(amounts, case.rank, "amounts")
+            out = getattr(reference, case.operation)(x, *(triple(side, 0) for side in zip(*pairs, strict=True)))
+    else:
+        strides, dilation = case.setting("strides"), case.setting("dilation_rate")
+        padding = case.settings.get("padding", "valid")
+        windows = triple(strides, 1), triple(dilation, 1)
+        axes = zip(lengths, strides, case.kernel_size, dilation, strict=True)
+        if case.operation == "conv_transpose":
+            extra = (None,) * case.rank
+            if case.settings.get("output_padding") is not None:
+                extra = case.setting("output_padding")
+            crops = [shapes.deconv_crop(n, s, k, padding, p, d) for (n, s, k, d), p in zip(axes, extra, strict=True)]
+            out_lengths = triple(output_shape(case)[1:-1], 1)
+            out = reference.conv_transpose(x, *kernels, *windows, triple(crops, 0), out_lengths)
+        else:
+            sides = zip(*(shapes.conv_padding(n, k, padding, s, d) for n, s, k, d in axes), strict=True)
+            out = getattr(reference, case.operation)(x, *kernels, *windows, *(triple(side, 0) for side in sides))
+    return out.reshape(out.shape[0], *out.shape[4 - case.rank :])
+
+
+def layer_class(case: Case) -> Any:
+    """The layer that computes a case, or None where Keras has none or its page refuses the settings."""
+    stem = {
+        "conv": "Conv{}D",
+        "depthwise_conv": "DepthwiseConv{}D",
+        "separable_conv": "SeparableConv{}D",
+        "conv_transpose": "Conv{}DTranspose",
+        "crop": "Cropping{}D",
+        "zero_pad": "ZeroPadding{}D",
+        "upsample": "UpSampling{}D",
+    }[case.operation]
+    name = stem.format(case.rank)
+    both = case.has_weights and max(case.setting("strides")) > 1 and max(case.setting("dilation_rate")) > 1
+    causal = case.settings.get("padding") == "causal" and name != "Conv1D"
+    return None if both or causal else getattr(layers, name, None)
+
+
+def make_layer(case: Case, data_format: str = "channels_last", **arguments: Any) -> Any:
+    """The layer of a case, with the case's weights."""
+    cls, kernels = layer_class(case), operands(case)[1:]
+    sizes = {"filters": case.filters} if case.operation in ("conv", "separable_conv", "conv_transpose") else {}
+    if case.operation in ("depthwise_conv", "separable_conv"):
+        sizes["depth_multiplier"] = case.multiplier
+    if case.has_weights:
+        arguments = {"kernel_size": case.kernel_size, "weights": kernels, **sizes, **arguments}
+    if case.has_weights or case.rank > 1:
+        arguments["data_format"] = data_format
+    return cls(**case.settings, **arguments)
+
+
+def assert_close(actual: np.ndarray, wanted: np.ndarray) -> None:
+    """Within the precision's tolerance of the largest |output|."""
+    assert actual.shape == wanted.shape
+    scale = np.abs(wanted).max(initial=0)
+    error = np.abs(actual - wanted).max(initial=0)
+    assert error <= TOLERANCE[actual.dtype.name] * scale, f"off by {error:.2g} where outputs reach {scale:.2g}"

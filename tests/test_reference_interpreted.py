@@ -1,0 +1,50 @@
+"""The reference operations compiled against the same operations interpreted, bit for bit."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numba
+import numpy as np
+
+from numbaconv import reference
+
+
+def every_operation():
+    """Compute one result per operation, from inputs whose sums do round."""
+    rng = np.random.default_rng(0)
+    x, bias = rng.standard_normal((2, 3, 4, 5, 2)), rng.standard_normal(6)
+    weights = rng.standard_normal((2, 3, 2, 2, 3))
+    strides, dilation, before, after = (1, 2, 2), (2, 1, 3), (0, 1, 2), (1, 1, 1)
+    pointwise = rng.standard_normal((1, 1, 1, 6, 4))
+    transposed = np.ascontiguousarray(weights.swapaxes(3, 4))
+    return {
+        "conv": reference.conv(x, weights, bias[:3], strides, dilation, before, after),
+        "depthwise_conv": reference.depthwise_conv(x, weights, bias, strides, dilation, before, after),
+        "separable_conv": reference.separable_conv(x, weights, pointwise, bias[:4], strides, dilation, before, after),
+        "conv_transpose": reference.conv_transpose(x, transposed, bias[:3], strides, dilation, before, (6, 7, 12)),
+        "crop": reference.crop(x, before, after),
+        "zero_pad": reference.zero_pad(x, before, after),
+        "upsample_nearest": reference.upsample_nearest(x, (2, 1, 3)),
+        "upsample_bilinear": reference.upsample_bilinear(x, (2, 1, 3)),
+        "interpreted": np.array(bool(numba.config.DISABLE_JIT)),
+    }
+
+
+def test_compiled_and_interpreted_results_are_identical(tmp_path):
+    here = every_operation()
+    environment = os.environ | {
+        "NUMBA_DISABLE_JIT": "0" if here["interpreted"] else "1",
+        "PYTHONPATH": os.pathsep.join([str(Path(reference.__file__).parents[1]), *filter(None, sys.path)]),
+    }
+    path = tmp_path / "results.npz"
+    subprocess.run([sys.executable, __file__, str(path)], env=environment, check=True)
+    with np.load(path) as there:
+        assert bool(there["interpreted"]) != bool(here.pop("interpreted"))
+        for name, result in here.items():
+            np.testing.assert_array_equal(there[name], result, err_msg=name)
+
+
+if __name__ == "__main__":
+    np.savez(sys.argv[1], **every_operation())
