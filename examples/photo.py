@@ -11,7 +11,7 @@ import argparse
 import statistics
 import time
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import matplotlib
 
@@ -31,7 +31,6 @@ EMBOSS = np.array([[-2, -1, 0], [-1, 0, 1], [0, 1, 2]])
 BOX = np.full((10, 10), 1 / 100)
 STEP = np.array([-1, -1, -1, -1, 0, 1, 1, 1, 1]) / 4
 FADE = np.array([0.5, 1, 0.5]).reshape(3, 1, 1) * np.ones((1, 2, 2))
-
 # Matrices from one set of colours to another, (C, F).
 GREY = np.array([[0.299], [0.587], [0.114]])
 SEPIA = np.array([[0.393, 0.349, 0.272], [0.769, 0.686, 0.534], [0.189, 0.168, 0.131]])
@@ -167,22 +166,18 @@ class Sheet:
         size = (columns * (width + left) + left, rows * cell_height + head)
         figure = plt.figure(figsize=size, dpi=100, facecolor="#faf9f6")
 
-        def write(x: float, y: float, text: str, **style: object) -> None:
+        def write(x: float, y: float, text: str, **style: Any) -> None:
             figure.text(x / size[0], 1 - y / size[1], text, va="baseline", **style)
 
         write(left, 0.5, "Seventeen layers, one cat", fontsize=22, weight="bold", color="#222222")
-        about = "Chelsea, photographed by Stéfan van der Walt (CC0), through the convolution layers of numbaconv."
-        write(left, 0.78, about, fontsize=11, color="#666666")
+        write(left, 0.78, "Chelsea, by Stéfan van der Walt (CC0), through numbaconv", fontsize=11, color="#666666")
         for i, panel in enumerate(self.panels):
             x, y = left + i % columns * (width + left), head + i // columns * cell_height
             box = (x / size[0], 1 - (y + width / 1.5) / size[1], width / size[0], width / 1.5 / size[1])
             axes = figure.add_axes(box, facecolor="#ebe9e3", xticks=[], yticks=[])
             axes.spines[:].set_visible(False)
             axes.imshow(panel.image, cmap="gray", vmin=0, vmax=1)
-            height, length = panel.image.shape[:2]
-            # The same box for every shape of picture: what is left over stays background.
-            extra_x, extra_y = max(1.5 * height - length, 0) / 2, max(length / 1.5 - height, 0) / 2
-            axes.set(xlim=(-0.5 - extra_x, length - 0.5 + extra_x), ylim=(height - 0.5 + extra_y, -0.5 - extra_y))
+            axes.set_adjustable("datalim")  # the same box for every shape of picture; what is left over is background
             write(x, y + 2.77, panel.title, fontsize=11, weight="bold", color="#222222")
             write(x, y + 2.95, panel.call, fontsize=8, family="monospace", color="#2b5c8a")
             write(x, y + 3.12, panel.shape, fontsize=8, family="monospace", color="#777777")
@@ -195,8 +190,7 @@ def main() -> None:
     output = parser.parse_args().output
 
     photo = (data.chelsea() / 255).astype("float32")
-    image = photo[None]  # one picture: (1, 300, 451, 3)
-    rows = photo  # to the 1D layers, the same numbers are 300 rows of 451 steps
+    image, rows = photo[None], photo  # 1 picture of 300 x 451 pixels; to the 1D layers, 300 rows of 451 steps
     eye = image[:, 97:137, 140:200]
     # The window of a moving camera: six frames, of which some layers get the first and the last.
     frames = np.stack([photo[15 * i : 15 * i + 200, 30 * i : 30 * i + 300] for i in range(6)])[None]
@@ -218,8 +212,8 @@ def main() -> None:
 
     sheet.run("Sobel: hue is the direction of an edge", nl.Conv2D(2, 3), image, slopes, show=directions)
     sheet.run("The same nine taps, six pixels apart", nl.Conv2D(2, 3, dilation_rate=6), image, slopes, show=directions)
-    by_colour = [per_colour(SOBEL, SOBEL.T)]
-    sheet.run("Edges of each colour", nl.DepthwiseConv2D(3, depth_multiplier=2), image, by_colour, show=steepness)
+    slopes = [per_colour(SOBEL, SOBEL.T)]
+    sheet.run("Edges of each colour", nl.DepthwiseConv2D(3, depth_multiplier=2), image, slopes, show=steepness)
     sepia = [per_colour(bell(9, 2)), SEPIA.reshape(1, 1, 3, 3)]
     sheet.run("Blur each colour, then mix to sepia", nl.SeparableConv2D(3, 9, padding="same"), image, sepia)
 

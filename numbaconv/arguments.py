@@ -69,8 +69,9 @@ def as_numbers(value: Any, name: str) -> np.ndarray:
 
 
 def common_dtype(*arrays: np.ndarray | None) -> np.dtype:
-    """float64 where one of the arrays is, otherwise float32: what a kernel computes in."""
-    return np.dtype(np.float64 if any(a is not None and a.dtype == np.float64 for a in arrays) else np.float32)
+    """float64 where one of the arrays is (in any byte order) or is longer, otherwise float32: what kernels compute in."""
+    double = any(a is not None and a.dtype.kind == "f" and a.dtype.itemsize >= 8 for a in arrays)
+    return np.dtype(np.float64 if double else np.float32)
 
 
 def check_rank(x: np.ndarray, rank: int, data_format: str) -> None:

@@ -1,7 +1,6 @@
 """Sequential, Keras's linear stack of layers, for inference."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 from os import PathLike
 from typing import Any
@@ -9,18 +8,17 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from . import layers as _layers
 from . import saving
+from ._naming import Named
 from .arguments import as_numbers
-from .layers.base import Layer, _default_name
+from .layers import Layer
 from .shapes import Shape, normalize_tuple
 
-_CLASSES: dict[str, type[Layer]] = {name: getattr(_layers, name) for name in _layers.__all__ if name != "Layer"}
 # Seconds that predict works in silence under verbose="auto".
 _PATIENCE = 2
 
 
-class Sequential:
+class Sequential(Named):
     """Layers one after the other, each fed with the output of the one before (Keras's ``Sequential``).
 
     ``model(x) = last(...second(first(x)))``
@@ -39,17 +37,15 @@ class Sequential:
 
     Notes
     -----
-    Once the input shape is known, layers are built as they are added. It comes from the first layer's ``input_shape`` or
-    ``batch_input_shape``, from `build`, or from the first call. Later inputs need the same number of channels; their
+    Layers are built as they are added once the input shape is known: from the first layer's ``input_shape`` or
+    ``batch_input_shape``, from `build` or from the first call. Later inputs need the same number of channels; their
     batch and spatial sizes may differ.
     """
 
     def __init__(self, layers: Iterable[Layer] | None = None, name: str | None = None) -> None:
-        if name is not None and not (isinstance(name, str) and name):
-            raise TypeError(f"Sequential: name must be a non-empty string, got {name!r}")
+        super().__init__(name)
         if not isinstance(layers, Iterable | None):
-            raise TypeError(f"Sequential: layers must be a list of layers, got {layers!r}")
-        self.name = _default_name("Sequential") if name is None else name
+            raise TypeError(f"{self._label}: layers must be a list of layers, got {layers!r}")
         self._layers: list[Layer] = []
         self._input_shape: Shape | None = None
         for layer in layers or ():
@@ -89,12 +85,7 @@ class Sequential:
         self._layers.append(layer)
 
     def pop(self) -> Layer:
-        """Take the last layer off; without layers, the model forgets its input shape too.
-
-        Returns
-        -------
-        Layer
-            What was taken off.
+        """Take off the last layer and return it; with the only layer, the input shape is forgotten too.
 
         Raises
         ------
@@ -163,17 +154,12 @@ class Sequential:
             return tuple(input_shape)
 
     def explain(self, input_shape: Sequence[int | None] | None = None) -> str:
-        """Say in plain sentences how each layer's output shape comes from what it is fed with.
+        """Say in plain sentences, one paragraph for each layer, how its output shape comes from what it is fed with.
 
         Parameters
         ----------
         input_shape : tuple of int or None, optional
             Of the model, batch axis included; None takes the model's own.
-
-        Returns
-        -------
-        str
-            One paragraph for each layer.
 
         Raises
         ------
@@ -243,7 +229,8 @@ class Sequential:
             if verbose not in (0, 1, "auto"):
                 raise ValueError(f"verbose must be 0, 1 or 'auto', got {verbose!r}")
             x = self._ready(x)
-            out = np.empty(self.compute_output_shape(x.shape), self._layers[-1].dtype)  # type: ignore[arg-type]
+            shape: Any = self.compute_output_shape(x.shape)
+        out = np.empty(shape, self._layers[-1].dtype)
         delay = _PATIENCE if verbose == "auto" else 0
         with tqdm(total=len(x), desc=self.name, unit="example", delay=delay, disable=verbose == 0) as bar:
             for start in range(0, len(x), step):
@@ -253,13 +240,7 @@ class Sequential:
         return out
 
     def summary(self, print_fn: Callable[[str], Any] = print) -> None:
-        """Print a table of the layers, their output shapes and their numbers of parameters.
-
-        Parameters
-        ----------
-        print_fn : callable
-            Called once, with the whole table.
-        """
+        """Hand ``print_fn`` one string: a table of the layers, their output shapes and numbers of parameters."""
         rows = [("Layer (class)", "Output shape", "Parameters")]
         shape = self._input_shape
         for layer in self._layers:
@@ -341,18 +322,13 @@ class Sequential:
         Raises
         ------
         TypeError
-            If there is a layer of a class that `numbaconv.layers` does not have, or with settings that JSON cannot hold.
+            If a layer's class is none of `numbaconv.layers`, or one of its settings is a function of the user's.
         """
         with self._named():
-            for layer in self._layers:
-                if _CLASSES.get(type(layer).__name__) is not type(layer):
-                    raise TypeError(f"only layers of numbaconv.layers can be put in a config, got {layer!r}")
             return {
                 "name": self.name,
                 "build_input_shape": None if self._input_shape is None else list(self._input_shape),
-                "layers": [
-                    {"class_name": type(layer).__name__, "config": layer.get_config()} for layer in self._layers
-                ],
+                "layers": [saving.layer_config(layer) for layer in self._layers],
             }
 
     @classmethod
@@ -364,14 +340,10 @@ class Sequential:
         ValueError, TypeError
             If a key is missing or unknown, if a layer's class is none of `numbaconv.layers`, or if a setting is wrong.
         """
-        keys = {"name", "build_input_shape", "layers"}
-        if not isinstance(config, dict) or set(config) != keys:
-            raise ValueError(
-                f"Sequential: config must be a dict with the keys {', '.join(sorted(keys))}, got {config!r}"
-            )
+        saving.check_keys(config, "config", "build_input_shape", "layers", "name")
         if not isinstance(config["layers"], list):
-            raise ValueError(f"Sequential: layers in config must be a list, got {config['layers']!r}")
-        model = cls((_layer_from(entry) for entry in config["layers"]), config["name"])
+            raise ValueError(f"layers in config must be a list, got {config['layers']!r}")
+        model = cls((saving.layer_from_config(entry) for entry in config["layers"]), config["name"])
         if config["build_input_shape"] is not None:
             model.build(config["build_input_shape"])
         return model
@@ -386,12 +358,8 @@ class Sequential:
 
         Raises
         ------
-        ValueError
-            If the model is not built.
-        TypeError
-            As from `get_config`.
-        OSError
-            If the file cannot be written.
+        ValueError, TypeError, OSError
+            If the model is not built, its configuration is not plain JSON, or the file cannot be written.
         """
         saving.save(self, path)
 
@@ -405,8 +373,6 @@ class Sequential:
         ------
         ValueError
             If the file is damaged, of a newer format or no saved model; the message names it and says what is wrong.
-        OSError
-            If the file cannot be read.
         """
         return saving.load(path, cls)
 
@@ -415,18 +381,6 @@ class Sequential:
         return f"<Sequential {self.name!r}, {count}, {'built' if self.built else 'not built'}>"
 
     # -- for the model itself --------------------------------------------------------------------------------------
-
-    @contextmanager
-    def _named(self) -> Iterator[None]:
-        """Put the model's name in front of whatever a check says."""
-        try:
-            yield
-        except (ValueError, TypeError) as error:
-            label = f"Sequential {self.name!r}"
-            if str(error).startswith(label):
-                raise
-            kind = ValueError if isinstance(error, ValueError) else TypeError
-            raise kind(f"{label}: {error}") from error
 
     def _need_layers(self) -> None:
         if not self._layers:
@@ -445,13 +399,3 @@ class Sequential:
         arrays = iter(weights)
         for layer in self._layers:
             layer.set_weights(list(islice(arrays, len(layer.weights))))
-
-
-def _layer_from(entry: Any) -> Layer:
-    """The layer that one entry of a configuration's layers describes."""
-    if not isinstance(entry, dict) or set(entry) != {"class_name", "config"} or not isinstance(entry["config"], dict):
-        raise ValueError(f"a layer in config must be a dict with the keys class_name and config, got {entry!r}")
-    name = entry["class_name"]
-    if not isinstance(name, str) or name not in _CLASSES:
-        raise ValueError(f"class_name must be one of {', '.join(_CLASSES)}, got {name!r}")
-    return _CLASSES[name].from_config(entry["config"])

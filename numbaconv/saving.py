@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
-from . import __version__
+from . import __version__, layers
 
 if TYPE_CHECKING:
     from .models import Sequential
 
 FORMAT_VERSION = 1
+_CLASSES: dict[str, type[layers.Layer]] = {name: getattr(layers, name) for name in layers.__all__ if name != "Layer"}
 
 
 def save(model: "Sequential", path: str | os.PathLike[str]) -> None:
@@ -55,9 +56,36 @@ def load(path: str | os.PathLike[str], model_class: "type[Sequential]") -> "Sequ
     return model
 
 
+def layer_config(layer: layers.Layer) -> dict[str, Any]:
+    """The class and the settings of a layer as plain JSON types."""
+    name = type(layer).__name__
+    if _CLASSES.get(name) is not type(layer):
+        raise TypeError(f"only layers of numbaconv.layers can be put in a config, got {layer!r}")
+    return {"class_name": name, "config": layer.get_config()}
+
+
+def layer_from_config(entry: Any) -> layers.Layer:
+    """The layer that `layer_config` described, with fresh weights."""
+    check_keys(entry, "a layer in config", "class_name", "config")
+    name, config = entry["class_name"], entry["config"]
+    if not isinstance(name, str) or name not in _CLASSES:
+        raise ValueError(f"class_name must be one of {', '.join(_CLASSES)}, got {name!r}")
+    if not isinstance(config, dict):
+        raise TypeError(f"config of a {name} must be a dict, got {config!r}")
+    return _CLASSES[name].from_config(config)
+
+
+def check_keys(config: Any, name: str, *keys: str) -> None:
+    """Raise unless ``config`` is a dict with these keys and no others."""
+    if not isinstance(config, dict):
+        raise TypeError(f"{name} must be a dict, got {config!r}")
+    if set(config) != set(keys):
+        raise ValueError(f"{name} must have the keys {', '.join(keys)}, got {', '.join(map(str, config))}")
+
+
 def _named_weights(model: "Sequential") -> dict[str, np.ndarray]:
     # Positions, because a layer's name may hold characters that an archive's entry cannot.
-    return {f"{i}/{name}": w for i, layer in enumerate(model.layers) for name, w in layer._weights.items()}
+    return {f"{i}/{name}": w for i, layer in enumerate(model.layers) for name, w in layer.named_weights.items()}
 
 
 def _read(file: BinaryIO) -> tuple[Any, dict[str, np.ndarray]]:
@@ -70,16 +98,46 @@ def _read(file: BinaryIO) -> tuple[Any, dict[str, np.ndarray]]:
     text = entries.pop("config", None)
     if not isinstance(text, np.ndarray) or text.dtype.kind != "U" or text.ndim != 0:
         raise ValueError("it has no entry 'config' with a text in it")
+    return _model_config(text.item()), entries
+
+
+def _model_config(text: str) -> Any:
+    """The configuration in the text of the entry ``config``, of a format that this version knows."""
     try:
-        header = json.loads(text.item())
+        header = json.loads(text)
     # RecursionError: brackets nested too deeply.
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"its entry 'config' is no JSON: {error}") from error
-    if not isinstance(header, dict) or set(header) != {"format_version", "library_version", "model"}:
-        found = (
-            f"version {header['format_version']!r}"
-            if isinstance(header, dict) and "format_version" in header
-            else "none"
+        raise ValueError(f"its entry 'config' is not valid JSON: {error}") from error
+    version = header.get("format_version") if isinstance(header, dict) else None
+    if type(version) is not int or version < 1 or "model" not in header:
+        raise ValueError("its entry 'config' must be a JSON object with a format_version and a model")
+    if version > FORMAT_VERSION:
+        writer = header.get("library_version")
+        raise ValueError(
+            f"format_version must be at most {FORMAT_VERSION} for numbaconv {__version__}, got {version}, written by "
+            f"numbaconv {writer}"
         )
-        header = {"format_version": None} if not isinstance(header, dict) else header
-    return header, entries
+    return header["model"]
+
+
+def _with_weights(config: Any, arrays: dict[str, np.ndarray]) -> dict[str, Any]:
+    """The configuration with each layer's arrays as its ``weights`` argument."""
+    entries = config.get("layers") if isinstance(config, dict) else None
+    if not isinstance(entries, list) or not all(
+        isinstance(e, dict) and isinstance(e.get("config"), dict) for e in entries
+    ):
+        raise ValueError("its model must have a list of layers, each with a config")
+    for i, entry in enumerate(entries):
+        entry["config"]["weights"] = [array for name, array in arrays.items() if name.startswith(f"{i}/")]
+    return config
+
+
+def _check_weights(model: "Sequential", arrays: dict[str, np.ndarray]) -> None:
+    """Raise ValueError unless the arrays are those that the model has, in name, order and dtype."""
+    weights = _named_weights(model)
+    if not model.built or list(arrays) != list(weights):
+        raise ValueError(f"its weights must be {list(weights)} of a built model, got {list(arrays)}")
+    for name, weight in weights.items():
+        # Either byte order will do: the machine that wrote the file may have had the other one.
+        if arrays[name].dtype.newbyteorder("=") != weight.dtype:
+            raise ValueError(f"its weight {name!r} must have dtype {weight.dtype}, got {arrays[name].dtype}")

@@ -19,9 +19,11 @@ row. Arrays are C-contiguous and addressed by flat index, whatever their shape. 
 access here as Numba does in plain loops.
 """
 
+import operator
+
 from llvmlite import ir
 from numba.core import cgutils, config, types
-from numba.extending import intrinsic, models, register_model
+from numba.extending import intrinsic, models, overload, register_model
 
 from .vectors import VECTOR_BYTES
 
@@ -69,11 +71,7 @@ def tile_outer(typingctx, tile, x, x_at, first, shift, weights, at):
 
     def codegen(context, builder, sig, args):
         def row(x, where):
-            scalar = x.scalar(where)
-            undefined = ir.Constant(tile.vector, ir.Undefined)
-            single = builder.insert_element(undefined, scalar, ir.Constant(ir.IntType(32), 0))
-            lanes = ir.Constant(ir.VectorType(ir.IntType(32), tile.lanes), [0] * tile.lanes)
-            return [builder.shuffle_vector(single, undefined, lanes)] * tile.vecs
+            return [_splat(builder, tile, x.scalar(where))] * tile.vecs
 
         return _update(context, builder, sig, args, row)
 
@@ -98,25 +96,73 @@ def tile_store(typingctx, tile, out, out_at, first, shift, count):
         value, out, out_at, first, shift, count = args
         out = _Memory(context, builder, sig.args[1], out)
         out_at = _Memory(context, builder, sig.args[2], out_at)
-        masks = _masks(builder, tile, count)
-        width = _INT(tile.vecs * tile.lanes)
-        written = builder.select(builder.icmp_signed("<", count, width), count, width)
         for r in range(tile.rows):
-            where = builder.add(out_at.scalar(builder.add(first, _INT(r))), shift)
-            start = builder.bitcast(out.pointer(where, written), tile.vector.as_pointer())
-            for v in range(tile.vecs):
-                _call(
-                    builder,
-                    f"llvm.masked.store.{_suffix(tile)}.p0",
-                    ir.VoidType(),
-                    builder.extract_value(value, r * tile.vecs + v),
-                    builder.gep(start, [_INT(v)]),
-                    ir.Constant(ir.IntType(32), out.align),
-                    masks[v],
-                )
+            at = builder.add(out_at.scalar(builder.add(first, _INT(r))), shift)
+            _store_row(builder, tile, value, r, out, at, count)
         return context.get_dummy_value()
 
     return types.void(tile, out, out_at, first, shift, count), codegen
+
+
+@intrinsic
+def tile_write(typingctx, tile, out, at, count):
+    """Write a tile of one row to ``out[at:]``, at most ``count`` channels of it."""
+
+    def codegen(context, builder, sig, args):
+        value, out, at, count = args
+        _store_row(builder, tile, value, 0, _Memory(context, builder, sig.args[1], out), at, count)
+        return context.get_dummy_value()
+
+    return types.void(tile, out, at, count), codegen
+
+
+def _elementwise(instruction):
+    @intrinsic
+    def apply(typingctx, a, b):
+        def codegen(context, builder, sig, args):
+            result = args[0]
+            for i in range(a.rows * a.vecs):
+                value = getattr(builder, instruction)(*(builder.extract_value(arg, i) for arg in args), ("contract",))
+                result = builder.insert_value(result, value, i)
+            return result
+
+        return a(a, b), codegen
+
+    return apply
+
+
+_add, _subtract = _elementwise("fadd"), _elementwise("fsub")
+
+
+@intrinsic
+def _scale(typingctx, factor, tile):
+    def codegen(context, builder, sig, args):
+        scalar = context.cast(builder, args[0], factor, tile.dtype)
+        result = args[1]
+        for i in range(tile.rows * tile.vecs):
+            value = builder.fmul(_splat(builder, tile, scalar), builder.extract_value(args[1], i), ("contract",))
+            result = builder.insert_value(result, value, i)
+        return result
+
+    return tile(factor, tile), codegen
+
+
+@overload(operator.add)
+def _tile_add(a, b):
+    if isinstance(a, Tile) and a == b:
+        return lambda a, b: _add(a, b)
+
+
+@overload(operator.sub)
+def _tile_subtract(a, b):
+    if isinstance(a, Tile) and a == b:
+        return lambda a, b: _subtract(a, b)
+
+
+@overload(operator.mul)
+def _tile_scale(a, b):
+    if isinstance(a, types.Integer) and isinstance(b, Tile):
+        return lambda a, b: _scale(a, b)
 
 
 def _update(context, builder, sig, args, row):
@@ -136,6 +182,31 @@ def _update(context, builder, sig, args, row):
     return value
 
 
+def _store_row(builder, tile, value, row, out, at, count):
+    """Store the first ``count`` channels of one row."""
+    width = _INT(tile.vecs * tile.lanes)
+    written = builder.select(builder.icmp_signed("<", count, width), count, width)
+    start = builder.bitcast(out.pointer(at, written), tile.vector.as_pointer())
+    for v in range(tile.vecs):
+        _call(
+            builder,
+            f"llvm.masked.store.{_suffix(tile)}.p0",
+            ir.VoidType(),
+            builder.extract_value(value, row * tile.vecs + v),
+            builder.gep(start, [_INT(v)]),
+            ir.Constant(ir.IntType(32), out.align),
+            _mask(builder, tile, v, count),
+        )
+
+
+def _splat(builder, tile, scalar):
+    """A vector of the same value in every lane."""
+    undefined = ir.Constant(tile.vector, ir.Undefined)
+    single = builder.insert_element(undefined, scalar, ir.Constant(ir.IntType(32), 0))
+    lanes = ir.Constant(ir.VectorType(ir.IntType(32), tile.lanes), [0] * tile.lanes)
+    return builder.shuffle_vector(single, undefined, lanes)
+
+
 def _suffix(tile):
     return f"v{tile.lanes}f{tile.dtype.bitwidth}"
 
@@ -146,14 +217,14 @@ def _call(builder, name, returns, *args):
     return builder.call(cgutils.get_or_insert_function(builder.module, kind, name), args)
 
 
-def _masks(builder, tile, count):
-    """For each vector of a row, which of its lanes lie below ``count``."""
+def _mask(builder, tile, v, count):
+    """Which lanes of vector ``v`` of a row lie below ``count``."""
     lanes = ir.VectorType(_INT, tile.lanes)
     limit = ir.Constant(lanes, ir.Undefined)
     for lane in range(tile.lanes):
         limit = builder.insert_element(limit, count, _INT(lane))
-    numbers = [[v * tile.lanes + lane for lane in range(tile.lanes)] for v in range(tile.vecs)]
-    return [builder.icmp_signed("<", ir.Constant(lanes, n), limit) for n in numbers]
+    numbers = ir.Constant(lanes, [v * tile.lanes + lane for lane in range(tile.lanes)])
+    return builder.icmp_signed("<", numbers, limit)
 
 
 class _Memory:

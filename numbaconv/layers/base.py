@@ -1,19 +1,15 @@
 """What every layer shares: names, dtype, weights that cannot go stale, configurations and the call itself."""
 
 import inspect
-import itertools
-import re
-from collections import defaultdict
-from collections.abc import Callable, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 
 from .. import activations, constraints, initializers, regularizers, shapes
+from .._naming import Named
 from ..arguments import as_numbers, check_bool, check_channels, check_dtype, check_rank
 
-_counters: dict[str, itertools.count] = defaultdict(itertools.count)
 # Argument name (or its ending) -> the module whose get() reads it and whose serialize() writes it.
 _FAMILIES = {
     "activation": activations,
@@ -47,7 +43,7 @@ class Weight:
         layer._assign({self.name: value})
 
 
-class Layer:
+class Layer(Named):
     """A layer as in Keras: made from settings, built on first use, called on arrays.
 
     Parameters
@@ -61,11 +57,11 @@ class Layer:
     dtype : {"float32", "float64"}, optional
         Of weights and results; None takes `config.floatx()`.
     name : str, optional
-        By default the class's name in snake case and a number: conv2d, conv2d_1, ...
+        As in `Named`.
     trainable : bool
         Whether `trainable_weights` lists the weights.
     weights : list of array_like, optional
-        Initial weights, as for `set_weights`.
+        Initial weights in the order of `get_weights`, in place of what the initializers would draw.
     """
 
     rank: ClassVar[int]
@@ -86,12 +82,8 @@ class Layer:
         if unknown:
             known = ", ".join(_arguments(type(self)))
             raise TypeError(f"{type(self).__name__}: unknown argument {', '.join(unknown)}; known are {known}")
-        if name is not None and not (isinstance(name, str) and name):
-            raise TypeError(f"{type(self).__name__}: name must be a non-empty string, got {name!r}")
-        self.name = _default_name(type(self).__name__) if name is None else name
+        super().__init__(name)
         self._weights: dict[str, np.ndarray] = {}
-        self._regularizers: dict[str, Callable] = {}
-        self._constraints: dict[str, Callable] = {}
         self._channels: int | None = None
         self._activity_loss: float | None = None
         self.built = False
@@ -104,8 +96,9 @@ class Layer:
 
     # -- what a kind of layer defines ------------------------------------------------------------------------------
 
-    def _create_weights(self, channels: int) -> None:
-        """Add the weights for inputs of so many channels."""
+    def _weight_shapes(self, channels: int | None) -> dict[str, tuple[int, ...]]:
+        """Names and shapes of the weights for inputs of so many channels."""
+        return {}
 
     def _output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         raise NotImplementedError
@@ -159,9 +152,9 @@ class Layer:
             Where the layer cannot take such inputs, or is built already for another number of channels.
         """
         with self._named():
-            if self.built and self._channels not in (None, self._channels_of(self._checked_shape(input_shape))):
-                raise ValueError(f"already built for {self._channels} channels, got input_shape {tuple(input_shape)}")
-            if not self.built:
+            if self.built:
+                self._output_shape(self._checked_shape(input_shape))
+            else:
                 self._build(input_shape)
 
     def compute_output_shape(self, input_shape: Sequence[int | None]) -> tuple[int | None, ...]:
@@ -192,6 +185,11 @@ class Layer:
         return list(self._weights.values())
 
     @property
+    def named_weights(self) -> dict[str, np.ndarray]:
+        """The weight arrays by name, read-only, in Keras's order."""
+        return dict(self._weights)
+
+    @property
     def trainable_weights(self) -> list[np.ndarray]:
         """The weights that training changes: all of them, or none if ``trainable`` is False."""
         return self.weights if self.trainable else []
@@ -214,13 +212,10 @@ class Layer:
             For a wrong number of arrays or a wrong shape; nothing is changed then.
         """
         with self._named():
-            weights = list(weights)
             if not self.built:
                 raise ValueError("set_weights needs a built layer: call it, or build(input_shape), first")
-            if len(weights) != len(self._weights):
-                shapes_ = {name: w.shape for name, w in self._weights.items()}
-                raise ValueError(f"weights must be a list of {len(shapes_)} arrays {shapes_}, got {len(weights)}")
-            self._assign(dict(zip(self._weights, weights, strict=True)))
+            self._weights = self._matched(weights, {name: w.shape for name, w in self._weights.items()})
+            self._weights_changed()
 
     def count_params(self) -> int:
         """Number of values in the weights.
@@ -237,12 +232,16 @@ class Layer:
     def apply_constraints(self) -> None:
         """Put every weight that has a constraint through it, as an optimizer does after an update."""
         with self._named():
-            self._assign({name: constrain(self._weights[name]) for name, constrain in self._constraints.items()})
+            constrained = ((name, self._component(name, "constraint")) for name in self._weights)
+            self._assign(
+                {name: constrain(self._weights[name]) for name, constrain in constrained if constrain is not None}
+            )
 
     @property
     def losses(self) -> list[float]:
         """Penalties: one per regularized weight, and the activity penalty of the last call per example."""
-        penalties = [float(penalty(self._weights[name])) for name, penalty in self._regularizers.items()]
+        regularizers_ = ((w, self._component(name, "regularizer")) for name, w in self._weights.items())
+        penalties = [float(penalty(w)) for w, penalty in regularizers_ if penalty is not None]
         return penalties if self._activity_loss is None else [*penalties, self._activity_loss]
 
     # -- configuration ---------------------------------------------------------------------------------------------
@@ -263,26 +262,15 @@ class Layer:
         """Make a layer from what `get_config` returned."""
         return cls(**config)
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        # NumPy makes copied and unpickled arrays writable.
+        self.__dict__.update(state)
+        self._weights = {name: frozen(w, w.shape, self.dtype, name) for name, w in self._weights.items()}
+
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name!r}, {'built' if self.built else 'not built'}>"
 
     # -- for the layers themselves ---------------------------------------------------------------------------------
-
-    @property
-    def _label(self) -> str:
-        return f"{type(self).__name__} {self.name!r}"
-
-    def _labelled(self, error: Exception) -> Exception:
-        kind = ValueError if isinstance(error, ValueError) else TypeError
-        return error if str(error).startswith(self._label) else kind(f"{self._label}: {error}")
-
-    @contextmanager
-    def _named(self) -> Any:
-        """Put the layer's name in front of whatever a check says."""
-        try:
-            yield
-        except (ValueError, TypeError) as error:
-            raise self._labelled(error) from error
 
     def _set(self, **arguments: Any) -> None:
         """Keep constructor arguments as attributes; initializers and their like are looked up."""
@@ -309,27 +297,36 @@ class Layer:
         shape = self._checked_shape(input_shape)
         self._output_shape(shape)
         channels = self._channels_of(shape)
-        self._create_weights(channels)  # type: ignore[arg-type]
+        wanted = self._weight_shapes(channels)
+        if self._initial_weights is None:
+            self._weights = {
+                name: frozen(
+                    self._component(name, "initializer")(size, self.dtype), size, self.dtype, f"initial {name}"
+                )
+                for name, size in wanted.items()
+            }
+        else:
+            self._weights = self._matched(self._initial_weights, wanted)
+        self._initial_weights = None
+        self._channels = channels if wanted else None
         # Any batch will do from now on.
         self.input_shape = (None, *shape[1:])
         self.built = True
-        if self._initial_weights is not None:
-            self.set_weights(self._initial_weights)
-            self._initial_weights = None
 
-    def _add_weight(self, name: str, shape: tuple[int, ...]) -> None:
-        """Create ``self.name`` with the ``..._initializer`` etc. arguments of the name without its ending."""
-        prefix = name.removesuffix("_kernel") if name != "kernel" else name
-        value = getattr(self, f"{prefix}_initializer")(shape, self.dtype)
-        self._weights[name] = _frozen(value, shape, self.dtype, f"the result of {prefix}_initializer")
-        for kind, store in (("regularizer", self._regularizers), ("constraint", self._constraints)):
-            function = getattr(self, f"{prefix}_{kind}")
-            if function is not None:
-                store[name] = function
+    def _component(self, weight: str, kind: str) -> Any:
+        """The initializer, regularizer or constraint of a weight: depthwise_kernel has depthwise_initializer."""
+        return getattr(self, f"{weight.removesuffix('_kernel')}_{kind}")
+
+    def _matched(self, weights: Sequence[Any], wanted: dict[str, tuple[int, ...]]) -> dict[str, np.ndarray]:
+        """A list of arrays as weights of these names and shapes."""
+        weights = list(weights)
+        if len(weights) != len(wanted):
+            raise ValueError(f"weights must be a list of {len(wanted)} arrays {wanted}, got {len(weights)}")
+        pairs = zip(wanted.items(), weights, strict=True)
+        return {name: frozen(value, shape, self.dtype, name) for (name, shape), value in pairs}
 
     def _assign(self, values: dict[str, Any]) -> None:
-        frozen = {n: _frozen(v, self._weights[n].shape, self.dtype, n) for n, v in values.items()}
-        self._weights.update(frozen)
+        self._weights |= {n: frozen(v, self._weights[n].shape, self.dtype, n) for n, v in values.items()}
         self._weights_changed()
 
     def _weights_changed(self) -> None:
@@ -341,18 +338,12 @@ class Layer:
             self._activity_loss = float(penalty(out)) / max(len(out), 1)
 
 
-def _frozen(value: Any, shape: tuple[int, ...], dtype: str, name: str) -> np.ndarray:
+def frozen(value: Any, shape: tuple[int, ...], dtype: str, name: str) -> np.ndarray:
     """A copy of ``value`` that nobody can make writable again: its memory is an immutable bytes object."""
     array = as_numbers(value, name)
     if array.shape != tuple(shape):
         raise ValueError(f"{name} must have shape {tuple(shape)}, got {array.shape}")
     return np.frombuffer(array.astype(dtype).tobytes(), dtype).reshape(shape)
-
-
-def _default_name(class_name: str) -> str:
-    words = re.sub(r"([a-z])([A-Z])|(\d[A-Z])([A-Z])", r"\1\3_\2\4", class_name).lower()
-    number = next(_counters[words])
-    return f"{words}_{number}" if number else words
 
 
 def _arguments(cls: type) -> list[str]:

@@ -35,15 +35,11 @@ class WindowLayer(Layer):
         self.use_bias = check_bool(use_bias, "use_bias")
         self._set(activation=activation, **components)
 
-    def _create_weights(self, channels: int | None) -> None:
+    def _weight_shapes(self, channels: int | None) -> dict[str, tuple[int, ...]]:
         if not channels:
             raise ValueError(f"the number of channels must be known and positive ({self.data_format}), got {channels}")
-        kernels = self._kernel_shapes(channels)
-        for name, shape in kernels.items():
-            self._add_weight(name, shape)
-        if self.use_bias:
-            self._add_weight("bias", (self._output_channels(channels),))
-        self._channels = channels
+        bias = {"bias": (self._output_channels(channels),)} if self.use_bias else {}
+        return self._kernel_shapes(channels) | bias
 
     def _kernel_shapes(self, channels: int) -> dict[str, tuple[int, ...]]:
         raise NotImplementedError

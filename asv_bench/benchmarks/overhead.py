@@ -1,0 +1,69 @@
+"""What is paid besides the arithmetic: small calls, imports, first calls and memory."""
+
+from numbaconv import functional, layers
+
+from . import random
+
+SMALL = {
+    "Conv1D": (layers.Conv1D, (8, 3), (1, 8, 8)),
+    "Conv2D": (layers.Conv2D, (8, 3), (1, 8, 8, 8)),
+    "Conv3D": (layers.Conv3D, (8, 3), (1, 8, 8, 8, 8)),
+    "Conv2DTranspose": (layers.Conv2DTranspose, (8, 3, 2), (1, 8, 8, 8)),
+    "DepthwiseConv2D": (layers.DepthwiseConv2D, (3,), (1, 8, 8, 8)),
+    "SeparableConv2D": (layers.SeparableConv2D, (8, 3), (1, 8, 8, 8)),
+    "Cropping2D": (layers.Cropping2D, (1,), (1, 8, 8, 8)),
+    "ZeroPadding2D": (layers.ZeroPadding2D, (1,), (1, 8, 8, 8)),
+    "UpSampling2D": (layers.UpSampling2D, (2,), (1, 8, 8, 8)),
+}
+FIRST_CALL = """
+import numpy as np
+from numbaconv.layers import Conv2D
+Conv2D(8, 3)(np.zeros((1, 8, 8, 8), "float32"))
+"""
+
+
+class SmallCall:
+    """A layer on 8 positions per axis and 8 channels, where the checks before the loops weigh most."""
+
+    params = tuple(SMALL)
+    param_names = ("layer",)
+
+    def setup(self, layer: str) -> None:
+        kind, arguments, shape = SMALL[layer]
+        self.layer = kind(*arguments)
+        self.x = random(*shape)
+        self.layer(self.x)
+
+    def time_call(self, layer: str) -> None:
+        self.layer(self.x)
+
+
+class Start:
+    """A fresh interpreter: imports, and the first call with the compiled kernel already on disk."""
+
+    def setup(self) -> None:
+        exec(FIRST_CALL, {})  # fills the disk cache
+
+    def timeraw_import_shapes(self) -> str:
+        return "import numbaconv.shapes"
+
+    def timeraw_import_layers(self) -> str:
+        return "import numbaconv.layers"
+
+    def timeraw_first_call(self) -> str:
+        return FIRST_CALL
+
+
+class Memory:
+    """Peak memory of the process, Python, Numba and compiled code included."""
+
+    def peakmem_import(self) -> None:
+        """What the others start from."""
+
+    def peakmem_conv2d(self) -> None:
+        x, weights = random(8, 224, 224, 16), random(3, 3, 16, 16)
+        functional.conv(x, weights, padding="same", data_format="channels_last")
+
+    def peakmem_conv2d_transpose(self) -> None:
+        x, weights = random(8, 112, 112, 16), random(4, 4, 16, 16)
+        functional.conv_transpose(x, weights, strides=2, padding="same", data_format="channels_last")

@@ -1,0 +1,285 @@
+"""The parts of the kernels by themselves: plans, packed weights, strips, phases and the compiler's cache."""
+
+import itertools
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numba
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from numbaconv.kernels import compiler, pack, plan, strip, vectors
+from numbaconv.kernels.conv_transpose import phases
+from numbaconv.kernels.upsample import neighbours
+
+ROOT = Path(__file__).parent.parent
+UNIT = plan.Axis(1, 1, 1, 1, 0, 0)
+
+sizes = st.tuples(st.integers(0, 3), st.integers(1, 4), st.integers(1, 80), st.integers(1, 300))
+window = st.tuples(st.integers(1, 5), st.integers(1, 5), st.integers(1, 4), st.integers(0, 6))
+
+
+def make_axes(windows, window_settings):
+    """Axes whose batch has one-tap windows, with the C-contiguous output's strides."""
+    strides = np.cumprod([1, *windows[:0:-1]])[::-1].tolist()
+    made = [(1, 1, 1, 0), *window_settings]
+    return tuple(plan.Axis(n, *w, s) for n, w, s in zip(windows, made, strides, strict=True))
+
+
+plans = given(
+    windows=sizes,
+    window_settings=st.tuples(window, window, window),
+    channels=st.integers(1, 600),
+    filters=st.integers(1, 3000),
+    itemsize=st.sampled_from([4, 8]),
+    depthwise=st.booleans(),
+)
+often = settings(max_examples=150, deadline=None, derandomize=True)
+
+
+@plans
+@often
+def test_tasks_cover_every_window_and_filter_block_once(
+    windows, window_settings, channels, filters, itemsize, depthwise
+):
+    axes = make_axes(windows, window_settings)
+    made = plan.make_plan(axes, channels, filters, itemsize, depthwise)
+    blocks = -(-filters // plan.block_width(itemsize))
+    seen = np.zeros((*windows, blocks), np.int8)
+    for task in range(made.tasks):
+        n, d, h, w, part = strip.locate.py_func(task, made.axes)
+        rows, columns = made.axes[plan.H, plan.BLOCK], made.axes[plan.W, plan.BLOCK]
+        seen[n, d, h : h + rows, w : w + columns, part * made.group : (part + 1) * made.group] += 1
+        assert part * made.group < blocks
+    assert (seen == 1).all()
+
+
+@plans
+@often
+def test_strip_positions_are_those_of_the_windows(windows, window_settings, channels, filters, itemsize, depthwise):
+    """Tap k of window q lies at strip position q * STRIP_STRIDE + k * STRIP_DILATION, inside the strip's extent."""
+    axes = make_axes(windows, window_settings)
+    table = plan.make_plan(axes, channels, filters, itemsize, depthwise).axes
+    for axis in (plan.D, plan.H, plan.W):
+        count, taps, stride, before, _, block, step, strip_stride, strip_dilation = table[axis].tolist()
+        for first in range(0, count, block):
+            inside, span = strip.extent.py_func(table, axis, first)
+            assert inside == min(block, count - first)
+            for q, k in itertools.product(range(inside), range(taps)):
+                at = q * strip_stride + k * strip_dilation
+                assert 0 <= at < span
+                assert at * step == q * stride + k * axes[axis].dilation
+            assert table[axis, plan.BEFORE] == before == axes[axis].before
+
+
+def test_plan_does_not_depend_on_the_number_of_threads(monkeypatch):
+    axes = make_axes((2, 1, 60, 60), [(1, 1, 1, 0), (3, 1, 1, 1), (3, 1, 1, 1)])
+    made = []
+    for threads in {1, numba.config.NUMBA_NUM_THREADS}:
+        numba.set_num_threads(threads)
+        plan.make_plan.cache_clear()
+        made.append(plan.make_plan(axes, 64, 64, 4))
+    numba.set_num_threads(numba.config.NUMBA_NUM_THREADS)
+    for other in made:
+        np.testing.assert_array_equal(other.axes, made[0].axes)
+        assert other[1:] == made[0][1:]
+
+
+def test_strips_fit_the_cache_where_rows_can_be_cut():
+    axes = make_axes((1, 1, 200, 200), [(1, 1, 1, 0), (3, 1, 1, 1), (3, 1, 1, 1)])
+    table = plan.make_plan(axes, 64, 64, 4).axes
+    spans = [strip.extent.py_func(table, axis, 0)[1] for axis in (plan.H, plan.W)]
+    assert spans[0] * spans[1] * 64 * 4 <= plan.STRIP_BYTES
+
+
+# Image lengths, and (taps, stride, dilation, before) of the three axes.
+STRIPS = {
+    "plain": ((1, 6, 7), [(1, 1, 1, 0), (3, 1, 1, 1), (3, 1, 1, 1)]),
+    "strided": ((4, 9, 8), [(2, 2, 1, 1), (3, 2, 1, 1), (2, 3, 1, 0)]),
+    "dilated": ((5, 9, 9), [(2, 1, 3, 2), (3, 1, 2, 2), (3, 1, 3, 3)]),
+    "common factor": ((1, 17, 19), [(1, 1, 1, 0), (3, 2, 4, 3), (3, 4, 6, 5)]),
+    "one tap, strided": ((3, 8, 9), [(1, 3, 1, 0), (1, 2, 1, 0), (1, 4, 1, 0)]),
+    "padding beyond the image": ((1, 2, 3), [(1, 1, 1, 0), (2, 1, 1, 5), (3, 1, 1, 9)]),
+    "negative padding": ((1, 9, 8), [(1, 1, 1, 0), (2, 1, 1, -2), (2, 2, 1, -3)]),
+    "no image at all": ((1, 3, 0), [(1, 1, 1, 0), (2, 1, 1, 1), (2, 1, 1, 1)]),
+}
+
+
+@pytest.mark.parametrize("block", [1, 2, 5])
+@pytest.mark.parametrize(("channel", "channels", "repeat"), [(0, 3, 1), (1, 2, 1), (2, 4, 1), (0, 6, 2), (3, 5, 2)])
+@pytest.mark.parametrize(("lengths", "window_settings"), STRIPS.values(), ids=STRIPS)
+def test_strip_is_the_padded_image(lengths, window_settings, channel, channels, repeat, block):
+    axes = make_axes((2, 2, 5, 5), window_settings)
+    blocks = (1, 1, block, block)
+    table = np.array([plan._row(axis, b) for axis, b in zip(axes, blocks, strict=True)], np.int64)
+    x = np.random.default_rng(1).standard_normal((2, *lengths, 3))
+    # What the strip holds past the image and past its channels is 0.
+    around = 40
+    padded = np.pad(np.repeat(x, repeat, axis=4), [(0, 0), *[(around, around)] * 3, (0, channels)])
+    for d, h, w in itertools.product(range(2), range(0, 5, block), range(0, 5, block)):
+        spans = [strip.extent.py_func(table, axis, at)[1] for axis, at in ((plan.H, h), (plan.W, w))]
+        out = np.full((window_settings[0][0], *spans, channels), np.nan)
+        strip.fill_strip(out, x, 1, d, h, w, table, channel, repeat)
+        starts = [q * a.stride - a.before + around for q, a in zip((d, h, w), axes[1:], strict=True)]
+        index = [s + np.arange(n) * a for s, n, a in zip(starts, out.shape, table[1:, plan.STEP], strict=False)]
+        np.testing.assert_array_equal(out, padded[1][np.ix_(*index)][..., channel : channel + channels])
+
+
+def test_places_repeat_the_last_window():
+    axes = make_axes((2, 3, 4, 5), [(2, 1, 1, 0), (3, 2, 1, 0), (3, 1, 1, 0)])
+    table = plan.make_plan(axes, 7, 2, 4).axes
+    x_at, out_at = np.empty(28, np.int64), np.empty(28, np.int64)
+    strip.fill_places(x_at, out_at, 1, 2, 0, 0, table, 4, 5, 7, 7)
+    h, w = np.divmod(np.minimum(np.arange(28), 19), 5)
+    np.testing.assert_array_equal(x_at, (h * 2 * 7 + w) * 7)
+    np.testing.assert_array_equal(out_at, ((1 * 3 + 2) * 4 + h) * 5 + w)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("filters", [1, 31, 32, 33, 77])
+def test_packed_blocks_hold_the_weights_and_zeros(dtype, filters):
+    array = np.random.default_rng(2).standard_normal((2, 3, filters)).astype(dtype)
+    packed = pack.pack_blocks(array)
+    width = vectors.block_width(array.itemsize)
+    assert packed.shape == (-(-filters // width), 2, 3, width)
+    assert packed.flags.c_contiguous
+    assert packed.ctypes.data % 64 == 0
+    flat = np.concatenate(list(packed), axis=-1)
+    np.testing.assert_array_equal(flat[..., :filters], array)
+    assert (flat[..., filters:] == 0).all()
+
+
+@pytest.mark.parametrize("shape", [(1,), (3, 5), (7, 1, 2, 3)])
+def test_aligned_memory(shape):
+    made = [pack.aligned_empty(shape, np.float32) for _ in range(20)]
+    assert all(m.ctypes.data % 64 == 0 and m.shape == shape and m.flags.writeable for m in made)
+
+
+def test_depthwise_blocks_order_channels_before_multipliers():
+    weights = np.arange(2 * 3 * 4.0).reshape(1, 1, 2, 3, 4)
+    packed = pack.pack_depthwise(weights)
+    np.testing.assert_array_equal(packed[0, 0, 0, :, :12][:, ::4], weights[0, 0, :, :, 0])
+
+
+@given(
+    length=st.integers(0, 6),
+    out_length=st.integers(1, 25),
+    taps=st.integers(1, 6),
+    stride=st.integers(1, 6),
+    dilation=st.integers(1, 6),
+    crop=st.integers(0, 8),
+)
+@settings(max_examples=400, deadline=None, derandomize=True)
+def test_phases_gather_what_a_scatter_would_bring(length, out_length, taps, stride, dilation, crop):
+    (step,) = pack.tap_steps((stride,), (dilation,))
+    gathered = []
+    outputs = []
+    for phase in phases(length, out_length, taps, stride, dilation, crop, 7):
+        mine = range(phase.offset, out_length, stride)
+        outputs += mine
+        if phase.first is None:
+            continue
+        kernel = list(range(phase.first, taps, step))[::-1]
+        axis = phase.axis
+        assert (axis.windows, axis.taps, axis.out_stride) == (len(mine), len(kernel), stride * 7)
+        for q, j in itertools.product(range(axis.windows), range(axis.taps)):
+            i = q * axis.stride + j * axis.dilation - axis.before
+            if 0 <= i < length:
+                gathered.append((i, kernel[j], mine[q]))
+    pairs = itertools.product(range(length), range(taps))
+    scattered = [(i, k, i * stride + k * dilation - crop) for i, k in pairs]
+    assert sorted(outputs) == list(range(out_length))
+    assert sorted(gathered) == sorted(s for s in scattered if 0 <= s[2] < out_length)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 4, 7])
+@pytest.mark.parametrize("length", [1, 2, 5])
+def test_neighbours_of_upsampling(length, size):
+    at, share = neighbours(length, size, np.float64)
+    position = np.clip((np.arange(length * size) + 0.5) / size - 0.5, 0, length - 1)
+    assert at.dtype == np.int64
+    assert at.min() >= 0
+    assert at.max() < length
+    assert (share > 0).all()
+    np.testing.assert_allclose(share.sum(1), 1, rtol=1e-15)
+    np.testing.assert_allclose((at * share).sum(1), position, rtol=1e-15, atol=1e-15)
+
+
+def test_cache_key_covers_every_kernel_source(tmp_path, monkeypatch):
+    for source in Path(compiler.__file__).parent.glob("*.py"):
+        shutil.copy(source, tmp_path)
+    monkeypatch.setattr(compiler, "__file__", str(tmp_path / "compiler.py"))
+    assert compiler._build_key() == compiler._BUILD
+    keys = {compiler._build_key()}
+    for source in sorted(tmp_path.glob("*.py")):
+        with source.open("a") as file:
+            file.write("# changed\n")
+        keys.add(compiler._build_key())
+    assert len(keys) == 1 + len(list(tmp_path.glob("*.py")))
+
+
+def test_nowhere_to_cache_compiles_all_the_same(monkeypatch):
+    def nowhere(function):
+        raise RuntimeError("cannot cache function: no locator available")
+
+    monkeypatch.setattr(compiler, "_KernelCache", nowhere)
+
+    @compiler.compiled
+    def twice(a):
+        return 2 * a
+
+    assert twice(21) == 42
+    assert not list(Path(__file__).parent.glob("**/*twice*.nb?"))
+
+
+def in_another_process(code, **environment):
+    """Run ``code`` in a fresh interpreter, where the package is imported from here."""
+    here = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
+    return subprocess.run(
+        [sys.executable, "-W", "error", "-c", code],
+        env={**os.environ, "PYTHONPATH": here, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+FEW_CASES = """
+from cases import CASES, assert_close, expected, operands, run
+from numbaconv.kernels import vectors
+for case in CASES:
+    if case.name in (
+        "conv2d same, strided smoke", "conv2d 45 channels to 77 filters", "depthwise_conv2d 19 channels by 7",
+        "conv_transpose2d same, strided",
+    ):
+        assert_close(run(case, operands(case, "float32")), expected(case))
+print(vectors.VECTOR_BYTES)
+"""
+
+
+@pytest.mark.parametrize(
+    ("environment", "width"),
+    [
+        ({"NUMBACONV_VECTOR_BYTES": "16"}, 16),
+        ({"NUMBACONV_VECTOR_BYTES": "64"}, 64),
+        ({"NUMBA_CPU_NAME": "haswell", "NUMBACONV_VECTOR_BYTES": ""}, 32),
+    ],
+    ids=["16 bytes", "64 bytes", "haswell"],
+)
+def test_other_vector_widths(environment, width):
+    done = in_another_process(FEW_CASES, **environment)
+    assert done.returncode == 0, done.stderr
+    if platform.machine() in ("x86_64", "AMD64"):
+        assert int(done.stdout) == width
+
+
+def test_impossible_vector_width_is_refused():
+    done = in_another_process("import numbaconv.kernels.vectors", NUMBACONV_VECTOR_BYTES="24")
+    assert done.returncode != 0
+    assert "NUMBACONV_VECTOR_BYTES must be one of [16, 32, 64], got 24" in done.stderr

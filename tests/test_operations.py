@@ -1,0 +1,292 @@
+"""The functions of `numbaconv.functional` against the reference, on the shared table and on random configurations."""
+
+import numba
+import numpy as np
+import pytest
+from cases import (
+    CASES,
+    FORMATS,
+    WEIGHTED,
+    Case,
+    assert_close,
+    each,
+    expected,
+    operands,
+    output_shape,
+    pack,
+    reference_result,
+    run,
+    to_format,
+)
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from numbaconv import functional
+from numbaconv.kernels import conv as conv_kernel
+from numbaconv.kernels import depthwise_conv as depthwise_kernel
+from numbaconv.kernels import place, plan, upsample
+
+# One case for each kernel and each way through it; the forms of an input are the same for all others.
+FORMS_OF = [
+    case
+    for case in CASES
+    if case.name
+    in (
+        "conv2d same, strided smoke",
+        "depthwise_conv2d multiplier, strided smoke",
+        "separable_conv2d strided smoke",
+        "conv_transpose2d valid, strided smoke",
+        "crop2d each side smoke",
+        "zero_pad2d each side smoke",
+        "upsample2d nearest smoke",
+        "upsample2d bilinear smoke",
+    )
+]
+by_dtype = pytest.mark.parametrize("dtype", ["float32", "float64"])
+by_format = pytest.mark.parametrize("data_format", FORMATS)
+
+
+@pytest.fixture
+def small_blocks(monkeypatch):
+    """Cut even small outputs into many blocks, filters into many groups, and use every core."""
+    for name, value in {"STRIP_BYTES": 400, "TASK_WORK": 50, "SERIAL_WORK": 0}.items():
+        monkeypatch.setattr(plan, name, value)
+    plan.make_plan.cache_clear()
+    yield
+    plan.make_plan.cache_clear()
+
+
+@each(CASES)
+@by_dtype
+@by_format
+def test_matches_the_reference(case, dtype, data_format):
+    arrays = operands(case, dtype)
+    arrays[0] = to_format(arrays[0], data_format)
+    before = [array.copy() for array in arrays]
+    out = run(case, arrays, data_format)
+    assert out.dtype == dtype
+    assert out.flags.c_contiguous
+    assert out.flags.writeable
+    assert out.shape == output_shape(case, data_format)
+    assert_close(out, to_format(expected(case), data_format))
+    for array, copy in zip(arrays, before, strict=True):
+        assert not np.shares_memory(out, array)
+        np.testing.assert_array_equal(array, copy)
+
+
+@each(WEIGHTED)
+@by_dtype
+def test_packed_weights_give_the_same_bits(case, dtype):
+    x, *kernels, bias = operands(case, dtype)
+    packed = pack(case, kernels)
+    plain = run(case, [x, *kernels, bias])
+    for _ in range(2):
+        assert run(case, [x, *packed, bias]).tobytes() == plain.tobytes()
+
+
+@each(WEIGHTED)
+def test_no_bias_is_a_bias_of_zeros(case):
+    x, *kernels, bias = operands(case)
+    assert run(case, [x, *kernels]).tobytes() == run(case, [x, *kernels, np.zeros_like(bias)]).tobytes()
+
+
+class _PoisonedNumpy:
+    """NumPy, with whose ``empty`` nobody can be lucky."""
+
+    def __getattr__(self, name):
+        return getattr(np, name)
+
+    def empty(self, shape, dtype):
+        return np.full(shape, np.nan, dtype)
+
+
+@each(CASES)
+@by_dtype
+def test_every_output_is_written(case, dtype, monkeypatch):
+    monkeypatch.setattr(functional, "np", _PoisonedNumpy())
+    assert not np.isnan(run(case, operands(case, dtype))).any()
+
+
+@each(WEIGHTED)
+@by_dtype
+def test_blocks_and_threads_do_not_change_a_bit(case, dtype, request):
+    if max(case.shape) > 1000:
+        case = Case(case.name, case.operation, (2, 400, *case.shape[2:]), case.kernel_size, case.filters)
+    arrays = operands(case, dtype)
+    usual = run(case, arrays)
+    request.getfixturevalue("small_blocks")
+    for threads in {1, min(2, numba.config.NUMBA_NUM_THREADS)}:
+        numba.set_num_threads(threads)
+        try:
+            assert run(case, arrays).tobytes() == usual.tobytes()
+        finally:
+            numba.set_num_threads(numba.config.NUMBA_NUM_THREADS)
+
+
+def test_small_blocks_are_many(small_blocks):
+    axes = (plan.Axis(1, 1, 1, 1, 0, 0),) * 2 + (plan.Axis(20, 3, 1, 1, 0, 0), plan.Axis(60, 3, 1, 1, 0, 0))
+    made = plan.make_plan(axes, 16, 500, 4)
+    assert made.axes[plan.H, plan.BLOCK] < 20
+    assert made.axes[plan.W, plan.BLOCK] < 60
+    few = plan.make_plan((plan.Axis(1, 1, 1, 1, 0, 0),) * 4, 100, 500, 4)
+    assert few.tasks > 1
+    assert not few.serial
+
+
+def _misaligned(x):
+    out = np.empty(x.nbytes + 1, np.uint8)[1:].view(x.dtype).reshape(x.shape)
+    out[...] = x
+    return out
+
+
+def _read_only(x):
+    x = x.copy()
+    x.flags.writeable = False
+    return x
+
+
+INPUT_FORMS = {
+    "float64": lambda x: x,
+    "float32": lambda x: x.astype(np.float32),
+    "list": lambda x: x.tolist(),
+    "nested tuple of rows": lambda x: tuple(x),
+    "int64": lambda x: x.astype(np.int64),
+    "int8": lambda x: x.astype(np.int8),
+    "uint8": lambda x: np.abs(x).astype(np.uint8),
+    "bool": lambda x: x > 0,
+    "float16": lambda x: x.astype(np.float16),
+    "big-endian float32": lambda x: x.astype(">f4"),
+    "big-endian float64": lambda x: x.astype(">f8"),
+    "big-endian int16": lambda x: x.astype(">i2"),
+    "Fortran order": np.asfortranarray,
+    "negative strides": lambda x: np.ascontiguousarray(x[..., ::-1])[..., ::-1],
+    "a view of every second": lambda x: np.repeat(x, 2, axis=2)[:, :, ::2],
+    "broadcast": lambda x: np.broadcast_to(x[:1], x.shape),
+    "read-only": _read_only,
+    "misaligned": _misaligned,
+    "subclass": lambda x: x.view(type("Subclass", (np.ndarray,), {})),
+}
+
+
+@each(FORMS_OF)
+@pytest.mark.parametrize("form", INPUT_FORMS.values(), ids=INPUT_FORMS)
+@by_format
+def test_input_forms(case, form, data_format):
+    """Every form gives what the contiguous array of the same values gives, in float64 where it holds float64."""
+    _, *weights = operands(case, "float32")
+    x = form(to_format(np.random.default_rng(0).integers(-3, 4, case.shape).astype(np.float64), data_format))
+    plain = np.array(x, order="C", subok=False)
+    wanted = np.float64 if plain.dtype.kind == "f" and plain.dtype.itemsize == 8 else np.float32
+    out = run(case, [x, *weights], data_format)
+    assert type(out) is np.ndarray
+    assert out.dtype == wanted
+    assert out.tobytes() == run(case, [plain.astype(wanted), *weights], data_format).tobytes()
+
+
+@each(FORMS_OF)
+def test_memory_mapped_input(case, tmp_path):
+    x, *weights = operands(case, "float32")
+    np.save(tmp_path / "x.npy", x)
+    out = run(case, [np.load(tmp_path / "x.npy", mmap_mode="r"), *weights])
+    assert type(out) is np.ndarray
+    assert out.tobytes() == run(case, [x, *weights]).tobytes()
+
+
+@each([case for case in FORMS_OF if case.has_weights])
+def test_forms_of_weights_and_bias(case):
+    x, *weights = operands(case, "float32")
+    plain = run(case, [x, *weights])
+    for form in (np.asfortranarray, _read_only, _misaligned, lambda w: w.astype(">f4"), lambda w: w[::-1].copy()[::-1]):
+        assert run(case, [x, *map(form, weights)]).tobytes() == plain.tobytes()
+    lists = run(case, [x, *(w.tolist() for w in weights)])
+    assert_close(lists, run(case, [a.astype(np.float64) for a in (x, *weights)]))
+
+
+@each([case for case in FORMS_OF if case.has_weights])
+def test_one_float64_operand_makes_the_result_float64(case):
+    arrays = operands(case, "float32")
+    for i in range(len(arrays)):
+        mixed = [a.astype(np.float64) if i == j else a for j, a in enumerate(arrays)]
+        out = run(case, mixed)
+        assert out.dtype == np.float64
+        assert_close(out, expected(case))
+
+
+@pytest.mark.parametrize("dtype", ["complex64", "object", "U3", "S3", "datetime64[s]"])
+@each(FORMS_OF)
+def test_other_kinds_of_input_are_refused(case, dtype):
+    x, *weights = operands(case)
+    with pytest.raises(TypeError, match="x must hold real numbers"):
+        run(case, [np.zeros(x.shape, dtype), *weights])
+    for i in range(len(weights)):
+        wrong = [np.zeros(w.shape, dtype) if i == j else w for j, w in enumerate(weights)]
+        with pytest.raises(TypeError, match=r"(weights|bias) must hold real numbers"):
+            run(case, [x, *wrong])
+
+
+@pytest.mark.parametrize("value", [np.inf, -np.inf, np.nan])
+@each([case for case in CASES if case.shape[0] and np.prod(case.shape) < 2000])
+def test_infinities_and_nan_stay_within_their_windows(case, value):
+    """One such value in each corner and in the middle; padding beside it must not turn it into anything else."""
+    for where in (0, -1, None):
+        arrays = operands(case)
+        arrays[0][tuple(n // 2 if where is None else where for n in case.shape)] = value
+        wanted = reference_result(case, arrays)
+        for dtype in ("float32", "float64"):
+            out = run(case, [a.astype(dtype) for a in arrays])
+            np.testing.assert_array_equal(np.isnan(out), np.isnan(wanted))
+            np.testing.assert_array_equal(out[np.isinf(wanted)], wanted[np.isinf(wanted)])
+            assert_close(np.where(np.isfinite(wanted), out, 0).astype(dtype), np.where(np.isfinite(wanted), wanted, 0))
+
+
+def lengths_and_windows(draw, rank):
+    def sizes(low, high):
+        return tuple(draw(st.integers(low, high)) for _ in range(rank))
+
+    return sizes(1, 7), sizes(1, 4), sizes(1, 4), sizes(1, 3)
+
+
+@st.composite
+def random_cases(draw):
+    operation = draw(st.sampled_from(["conv", "depthwise_conv", "separable_conv", "conv_transpose"]))
+    rank = draw(st.integers(1, 3))
+    lengths, kernel_size, strides, dilation_rate = lengths_and_windows(draw, rank)
+    causal = ["causal"] if rank == 1 and operation != "conv_transpose" else []
+    arguments = {
+        "strides": strides,
+        "padding": draw(st.sampled_from(["valid", "same", *causal])),
+        "dilation_rate": dilation_rate,
+    }
+    if operation == "conv_transpose" and draw(st.booleans()):
+        arguments["output_padding"] = tuple(draw(st.integers(0, s - 1)) for s in strides)
+    shape = (draw(st.integers(0, 2)), *lengths, draw(st.integers(1, 4)))
+    filters, multiplier = draw(st.integers(1, 5)), draw(st.integers(1, 3))
+    case = Case(f"random {operation}", operation, shape, kernel_size, filters, multiplier, arguments)
+    try:
+        output_shape(case)
+    except ValueError:
+        assume(False)
+    return case
+
+
+@settings(max_examples=200, deadline=None, derandomize=True)
+@given(case=random_cases(), data_format=st.sampled_from(FORMATS))
+def test_random_configurations(case, data_format):
+    arrays = operands(case)
+    wanted = to_format(reference_result(case, arrays), data_format)
+    arrays[0] = to_format(arrays[0], data_format)
+    for dtype in ("float32", "float64"):
+        assert_close(run(case, [a.astype(dtype) for a in arrays], data_format), wanted)
+
+
+def test_each_kernel_is_compiled_for_two_dtypes_only():
+    """After all of the above: odd arrays are converted before a kernel sees them, not compiled for."""
+    for kernel in (
+        conv_kernel.conv,
+        depthwise_kernel.depthwise_conv,
+        place.place,
+        upsample.upsample_nearest,
+        upsample.upsample_bilinear,
+    ):
+        for dispatcher in (kernel.parallel, kernel.serial):
+            assert len(dispatcher.signatures) <= 2, dispatcher.signatures
