@@ -13,16 +13,22 @@ class Packed(NamedTuple):
 
     Attributes
     ----------
-    blocks : ndarray or dict
-        What the kernel reads.
+    operation : str
+        The function of `numbaconv.functional` that takes them.
     shape : tuple of int
         Shape of the weights as the user knows them.
     dtype : numpy.dtype
+    blocks : ndarray or dict
+        What the kernel reads.
+    settings : tuple
+        What else they were prepared for, such as strides.
     """
 
-    blocks: Any
+    operation: str
     shape: tuple[int, ...]
     dtype: np.dtype
+    blocks: Any
+    settings: tuple = ()
 
 
 def check_data_format(value: str | None) -> str:
@@ -62,14 +68,15 @@ def as_numbers(value: Any, name: str) -> np.ndarray:
         try:
             array = np.asarray(value)
         except ValueError as error:
-            raise ValueError(f"{name} must be an array of numbers: {error}") from None
+            # NumPy says where a nested list is ragged.
+            raise ValueError(f"{name} must be an array of numbers, got {value!r}: {error}") from None
     if array.dtype.kind not in "biuf":
         raise TypeError(f"{name} must hold real numbers (bool, integer or float), got dtype {array.dtype}")
     return array
 
 
 def common_dtype(*arrays: np.ndarray | None) -> np.dtype:
-    """float64 where one of the arrays is (in any byte order) or is longer, otherwise float32: what kernels compute in."""
+    """What kernels compute in: float64 where one of the arrays is, in any byte order, or longer; otherwise float32."""
     double = any(a is not None and a.dtype.kind == "f" and a.dtype.itemsize >= 8 for a in arrays)
     return np.dtype(np.float64 if double else np.float32)
 
@@ -108,9 +115,10 @@ def check_bias(bias: Any, filters: int, dtype: np.dtype) -> np.ndarray:
     return bias.astype(dtype)
 
 
-def operand_dtype(x: np.ndarray, *others: Any) -> np.dtype:
-    """`common_dtype` of an operation's input and of whatever its other operands are given as."""
-    return common_dtype(x, *(np.asarray(o) for o in others if o is not None and not isinstance(o, Packed)))
+def operand_dtype(x: np.ndarray, **others: Any) -> np.dtype:
+    """`common_dtype` of an operation's input and its other operands, which have names and may be missing or packed."""
+    arrays = (as_numbers(o, name) for name, o in others.items() if o is not None and not isinstance(o, Packed))
+    return common_dtype(x, *arrays)
 
 
 def check_weights(weights: Any, name: str, dtype: Any = None) -> np.ndarray:
@@ -123,11 +131,19 @@ def check_weights(weights: Any, name: str, dtype: Any = None) -> np.ndarray:
     return np.ascontiguousarray(weights, common_dtype(weights) if dtype is None else check_dtype(dtype))
 
 
-def kernel_shape(weights: Packed, rank: int, name: str = "weights") -> tuple[tuple[int, ...], int, int]:
-    """Kernel size and the two channel counts of weights that are to fit an input of ``rank`` spatial axes."""
+def kernel_shape(
+    weights: Packed, operation: str, rank: int, name: str = "weights", settings: tuple = ()
+) -> tuple[tuple[int, ...], int, int]:
+    """Kernel size and the two channel counts of weights for an operation on ``rank`` spatial axes."""
+    if weights.operation != operation:
+        raise ValueError(f"{name} must be packed for {operation}, got weights packed for {weights.operation}")
     if len(weights.shape) != rank + 2:
         raise ValueError(
             f"{name} must have {rank} kernel axes and two channel axes to fit x, got shape {weights.shape}"
+        )
+    if weights.settings != settings:
+        raise ValueError(
+            f"{name} must be packed for strides and dilation_rate {settings}, got weights packed for {weights.settings}"
         )
     return weights.shape[:-2], weights.shape[-2], weights.shape[-1]
 

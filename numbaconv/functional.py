@@ -23,13 +23,14 @@ from .arguments import (
     operand_dtype,
     spatial_rank,
 )
+from .geometry import Geometry, point_geometry, spatial, window_geometry
 from .kernels import conv as conv_kernel
 from .kernels import conv_transpose as conv_transpose_kernel
 from .kernels import depthwise_conv as depthwise_kernel
 from .kernels import place as place_kernel
 from .kernels import upsample as upsample_kernel
 from .kernels.pack import pack_blocks, pack_depthwise, pack_phases
-from .kernels.plan import Axis, make_plan, out_strides
+from .kernels.plan import make_plan
 from .layouts import canonical, canonical_images, canonical_kernel, original, three
 
 Ints = int | tuple[int, ...] | list[int]
@@ -41,22 +42,24 @@ def pack_conv(weights: Any, dtype: Any = None) -> Packed:
     ``dtype`` is float32 or float64; None keeps float64 and takes float32 for all else.
     """
     weights = check_weights(weights, "weights", dtype)
-    return Packed(pack_blocks(canonical_kernel(weights)), weights.shape, weights.dtype)
+    return Packed("conv", weights.shape, weights.dtype, pack_blocks(canonical_kernel(weights)))
 
 
 def pack_depthwise_conv(weights: Any, dtype: Any = None) -> Packed:
     """Prepare the weights of `depthwise_conv`, shape (*kernel_size, C, depth_multiplier), for repeated calls."""
     weights = check_weights(weights, "weights", dtype)
-    return Packed(pack_depthwise(canonical_kernel(weights)), weights.shape, weights.dtype)
+    return Packed("depthwise_conv", weights.shape, weights.dtype, pack_depthwise(canonical_kernel(weights)))
 
 
 def pack_conv_transpose(weights: Any, strides: Ints = 1, dilation_rate: Ints = 1, dtype: Any = None) -> Packed:
     """Prepare the weights of `conv_transpose`, shape (*kernel_size, F, C), for calls with this stride and dilation."""
     weights = check_weights(weights, "weights", dtype)
-    rank = weights.ndim - 2
-    strides3 = three(shapes.normalize_tuple(strides, rank, "strides"), 1)
-    dilation3 = three(shapes.normalize_tuple(dilation_rate, rank, "dilation_rate"), 1)
-    return Packed(pack_phases(canonical_kernel(weights), strides3, dilation3), weights.shape, weights.dtype)
+    settings = (
+        shapes.normalize_tuple(strides, weights.ndim - 2, "strides"),
+        shapes.normalize_tuple(dilation_rate, weights.ndim - 2, "dilation_rate"),
+    )
+    blocks = pack_phases(canonical_kernel(weights), *(three(setting, 1) for setting in settings))
+    return Packed("conv_transpose", weights.shape, weights.dtype, blocks, settings)
 
 
 def conv(
@@ -90,19 +93,16 @@ def conv(
     -------
     ndarray, shape (N, *output lengths, F), or (N, F, *output lengths)
         Output lengths as in `shapes.conv_output_shape`.
-
-    Raises
-    ------
-    ValueError, TypeError
     """
     x, data_format = as_numbers(x, "x"), check_data_format(data_format)
     rank = spatial_rank(x)
-    packed = weights if isinstance(weights, Packed) else pack_conv(weights, operand_dtype(x, weights, bias))
-    kernel_size, channels, filters = kernel_shape(packed, rank)
+    packed = (
+        weights if isinstance(weights, Packed) else pack_conv(weights, operand_dtype(x, weights=weights, bias=bias))
+    )
+    kernel_size, channels, filters = kernel_shape(packed, "conv", rank)
     check_channels(x.shape, channels, data_format, "weights")
-    out_shape = shapes.conv_output_shape(x.shape, filters, kernel_size, strides, padding, dilation_rate, data_format)
-    window = _window(x, out_shape, kernel_size, strides, padding, dilation_rate, data_format)
-    out = _run_conv(canonical(x.astype(packed.dtype, copy=False), data_format), packed, bias, filters, window)
+    geometry = _geometry(x, filters, kernel_size, strides, padding, dilation_rate, data_format)
+    out = _run_conv(canonical(x.astype(packed.dtype, copy=False), data_format), packed, bias, geometry)
     return original(out, rank, data_format)
 
 
@@ -131,21 +131,19 @@ def depthwise_conv(
     Returns
     -------
     ndarray, shape (N, *output lengths, C*M), or (N, C*M, *output lengths)
-
-    Raises
-    ------
-    ValueError, TypeError
     """
     x, data_format = as_numbers(x, "x"), check_data_format(data_format)
     rank = spatial_rank(x)
-    packed = weights if isinstance(weights, Packed) else pack_depthwise_conv(weights, operand_dtype(x, weights, bias))
-    kernel_size, channels, multiplier = kernel_shape(packed, rank)
+    packed = (
+        weights
+        if isinstance(weights, Packed)
+        else pack_depthwise_conv(weights, operand_dtype(x, weights=weights, bias=bias))
+    )
+    kernel_size, channels, multiplier = kernel_shape(packed, "depthwise_conv", rank)
     check_channels(x.shape, channels, data_format, "weights")
     filters = channels * multiplier
-    # The output lengths of a dense convolution with as many filters.
-    out_shape = shapes.conv_output_shape(x.shape, filters, kernel_size, strides, padding, dilation_rate, data_format)
-    window = _window(x, out_shape, kernel_size, strides, padding, dilation_rate, data_format)
-    out = _run_depthwise(canonical(x.astype(packed.dtype, copy=False), data_format), packed, bias, filters, window)
+    geometry = _geometry(x, filters, kernel_size, strides, padding, dilation_rate, data_format)
+    out = _run_depthwise(canonical(x.astype(packed.dtype, copy=False), data_format), packed, bias, geometry)
     return original(out, rank, data_format)
 
 
@@ -176,32 +174,28 @@ def separable_conv(
     Returns
     -------
     ndarray, shape (N, *output lengths, F), or (N, F, *output lengths)
-
-    Raises
-    ------
-    ValueError, TypeError
     """
     x, data_format = as_numbers(x, "x"), check_data_format(data_format)
     rank = spatial_rank(x)
-    dtype = operand_dtype(x, depthwise_weights, pointwise_weights, bias)
+    dtype = operand_dtype(x, depthwise_weights=depthwise_weights, pointwise_weights=pointwise_weights, bias=bias)
     depthwise, pointwise = depthwise_weights, pointwise_weights
     if not isinstance(depthwise, Packed):
         depthwise = pack_depthwise_conv(check_weights(depthwise, "depthwise_weights", dtype))
     if not isinstance(pointwise, Packed):
         pointwise = pack_conv(check_weights(pointwise, "pointwise_weights", dtype))
-    kernel_size, channels, multiplier = kernel_shape(depthwise, rank, "depthwise_weights")
-    point_size, mixed, filters = kernel_shape(pointwise, rank, "pointwise_weights")
+    kernel_size, channels, multiplier = kernel_shape(depthwise, "depthwise_conv", rank, "depthwise_weights")
+    point_size, mixed, filters = kernel_shape(pointwise, "conv", rank, "pointwise_weights")
     check_channels(x.shape, channels, data_format, "depthwise_weights")
+    if depthwise.dtype != pointwise.dtype:
+        raise ValueError(f"the weights must be packed with one dtype, got {depthwise.dtype} and {pointwise.dtype}")
     if point_size != (1,) * rank or mixed != channels * multiplier:
         right = (1,) * rank + (channels * multiplier, filters)
         raise ValueError(f"pointwise_weights must have shape {right}, got {pointwise.shape}")
-    out_shape = shapes.conv_output_shape(x.shape, filters, kernel_size, strides, padding, dilation_rate, data_format)
-    window = _window(x, out_shape, kernel_size, strides, padding, dilation_rate, data_format)
-    between = _run_depthwise(
-        canonical(x.astype(depthwise.dtype, copy=False), data_format), depthwise, None, mixed, window
-    )
-    points = tuple(_POINT._replace(windows=length) for length in between.shape[1:4])
-    return original(_run_conv(between, pointwise, bias, filters, points), rank, data_format)
+    geometry = _geometry(x, mixed, kernel_size, strides, padding, dilation_rate, data_format)
+    image = canonical(x.astype(depthwise.dtype, copy=False), data_format)
+    between = _run_depthwise(image, depthwise, None, geometry)
+    out = _run_conv(between, pointwise, bias, point_geometry(between.shape, filters))
+    return original(out, rank, data_format)
 
 
 def conv_transpose(
@@ -236,34 +230,28 @@ def conv_transpose(
     -------
     ndarray, shape (N, *output lengths, F), or (N, F, *output lengths)
         Output lengths as in `shapes.conv_transpose_output_shape`.
-
-    Raises
-    ------
-    ValueError, TypeError
     """
     x, data_format = as_numbers(x, "x"), check_data_format(data_format)
     rank = spatial_rank(x)
     packed = weights
     if not isinstance(weights, Packed):
-        packed = pack_conv_transpose(weights, strides, dilation_rate, operand_dtype(x, weights, bias))
-    kernel_size, filters, channels = kernel_shape(packed, rank)
+        packed = pack_conv_transpose(weights, strides, dilation_rate, operand_dtype(x, weights=weights, bias=bias))
+    strides = shapes.normalize_tuple(strides, rank, "strides")
+    dilation_rate = shapes.normalize_tuple(dilation_rate, rank, "dilation_rate")
+    kernel_size, filters, channels = kernel_shape(packed, "conv_transpose", rank, settings=(strides, dilation_rate))
     check_channels(x.shape, channels, data_format, "weights")
     out_shape = shapes.conv_transpose_output_shape(
         x.shape, filters, kernel_size, strides, padding, output_padding, dilation_rate, data_format
     )
-    strides = shapes.normalize_tuple(strides, rank, "strides")
-    dilation_rate = shapes.normalize_tuple(dilation_rate, rank, "dilation_rate")
     extra: tuple[int | None, ...] = (None,) * rank
     if output_padding is not None:
         extra = shapes.normalize_tuple(output_padding, rank, "output_padding", allow_zero=True)
     crops = [
         shapes.deconv_crop(n, s, k, padding, p, d)
-        for n, s, k, p, d in zip(
-            _lengths(x.shape, data_format), strides, kernel_size, extra, dilation_rate, strict=True
-        )
+        for n, s, k, p, d in zip(spatial(x.shape, data_format), strides, kernel_size, extra, dilation_rate, strict=True)
     ]
     image = canonical(x.astype(packed.dtype, copy=False), data_format)
-    out = np.empty((x.shape[0], *three(_lengths(out_shape, data_format), 1), filters), packed.dtype)
+    out = np.empty((x.shape[0], *three(spatial(out_shape, data_format), 1), filters), packed.dtype)
     settings = (three(kernel_size, 1), three(strides, 1), three(dilation_rate, 1), three(tuple(crops), 0))
     conv_transpose_kernel.conv_transpose(image, packed.blocks, _pack_bias(bias, filters, packed.dtype), out, *settings)
     return original(out, rank, data_format)
@@ -312,10 +300,6 @@ def zero_pad(x: Any, padding: Any, data_format: str | None = None) -> np.ndarray
     -------
     ndarray
         Lengths n + before + after.
-
-    Raises
-    ------
-    ValueError, TypeError
     """
     x, data_format = as_numbers(x, "x"), check_data_format(data_format)
     out_shape = shapes.zero_pad_output_shape(x.shape, padding, data_format)
@@ -340,10 +324,6 @@ def upsample(x: Any, size: Ints, interpolation: str = "nearest", data_format: st
     -------
     ndarray
         Lengths n * size.
-
-    Raises
-    ------
-    ValueError, TypeError
     """
     x, data_format = as_numbers(x, "x"), check_data_format(data_format)
     rank = spatial_rank(x)
@@ -363,65 +343,53 @@ def upsample(x: Any, size: Ints, interpolation: str = "nearest", data_format: st
     return out.reshape(out_shape)
 
 
-def _lengths(shape: tuple, data_format: str) -> tuple:
-    return tuple(shape[2:] if data_format == "channels_first" else shape[1:-1])
-
-
-def _window(
+def _geometry(
     x: np.ndarray,
-    out_shape: tuple,
+    filters: int,
     kernel_size: tuple[int, ...],
     strides: Ints,
     padding: str,
     dilation_rate: Ints,
     data_format: str,
-) -> tuple[Axis, ...]:
-    """The three spatial axes of a convolution, for its plan."""
+) -> Geometry:
     rank = len(kernel_size)
-    strides = shapes.normalize_tuple(strides, rank, "strides")
-    dilation_rate = shapes.normalize_tuple(dilation_rate, rank, "dilation_rate")
-    lengths, windows = _lengths(x.shape, data_format), _lengths(out_shape, data_format)
-    axes = tuple(
-        Axis(out, k, s, d, shapes.conv_padding(n, k, padding, s, d)[0], 0)
-        for n, out, k, s, d in zip(lengths, windows, kernel_size, strides, dilation_rate, strict=True)
+    return window_geometry(
+        x.shape,
+        filters,
+        kernel_size,
+        shapes.normalize_tuple(strides, rank, "strides"),
+        shapes.normalize_padding(padding),
+        shapes.normalize_tuple(dilation_rate, rank, "dilation_rate"),
+        data_format,
     )
-    return three(axes, _POINT)
 
 
-_POINT = Axis(1, 1, 1, 1, 0, 0)
-
-
-def _new_output(x: np.ndarray, axes: tuple[Axis, ...], filters: int) -> tuple[np.ndarray, tuple[Axis, ...]]:
-    """An output array for the windows of three axes, and the axes of its plan, batch first."""
-    out = np.empty((x.shape[0], *(axis.windows for axis in axes), filters), x.dtype)
-    axes = (_POINT._replace(windows=x.shape[0]), *axes)
-    return out, tuple(a._replace(out_stride=s) for a, s in zip(axes, out_strides(out), strict=True))
-
-
-def _run_conv(x: np.ndarray, packed: Packed, bias: Any, filters: int, axes: tuple[Axis, ...]) -> np.ndarray:
-    out, axes = _new_output(x, axes, filters)
-    plan = make_plan(axes, x.shape[-1], filters, x.itemsize)
-    bias = _pack_bias(bias, filters, x.dtype)
-    conv_kernel.conv(x, packed.blocks, bias, out.reshape(-1), filters, *plan.work, serial=plan.serial)
+def _run_conv(image: np.ndarray, packed: Packed, bias: Any, geometry: Geometry) -> np.ndarray:
+    out, filters = np.empty(geometry.out_shape, image.dtype), geometry.out_shape[-1]
+    plan = make_plan(geometry.axes, image.shape[-1], filters, image.itemsize)
+    bias = _pack_bias(bias, filters, image.dtype)
+    conv_kernel.conv(image, packed.blocks, bias, out.reshape(-1), filters, *plan.work, serial=plan.serial)
     return out
 
 
-def _run_depthwise(x: np.ndarray, packed: Packed, bias: Any, channels: int, axes: tuple[Axis, ...]) -> np.ndarray:
-    out, axes = _new_output(x, axes, channels)
-    plan = make_plan(axes, 1, channels, x.itemsize, depthwise=True)
-    bias = _pack_bias(bias, channels, x.dtype)
-    depthwise_kernel.depthwise_conv(x, packed.blocks, bias, out.reshape(-1), channels, *plan.work, serial=plan.serial)
+def _run_depthwise(image: np.ndarray, packed: Packed, bias: Any, geometry: Geometry) -> np.ndarray:
+    out, filters = np.empty(geometry.out_shape, image.dtype), geometry.out_shape[-1]
+    plan = make_plan(geometry.axes, 1, filters, image.itemsize, depthwise=True)
+    bias = _pack_bias(bias, filters, image.dtype)
+    depthwise_kernel.depthwise_conv(
+        image, packed.blocks, bias, out.reshape(-1), filters, *plan.work, serial=plan.serial
+    )
     return out
 
 
 def _pack_bias(bias: Any, filters: int, dtype: np.dtype) -> np.ndarray:
-    """A bias of ``filters`` values, zeros for None, filled up to whole tiles."""
+    """A bias, zeros for None, filled up to whole tiles."""
     return pack_blocks(check_bias(bias, filters, dtype)).reshape(-1)
 
 
 def _place(x: np.ndarray, out_shape: tuple, before: tuple[int, ...], data_format: str) -> np.ndarray:
     image = canonical_images(x.astype(common_dtype(x), copy=False), data_format)
-    lengths = three(_lengths(out_shape, data_format), 1)
+    lengths = three(spatial(out_shape, data_format), 1)
     out = np.empty((image.shape[0], *lengths, image.shape[-1]), image.dtype)
     place_kernel.place(image, out, three(before, 0))
     return out.reshape(out_shape)

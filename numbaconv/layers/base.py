@@ -40,7 +40,8 @@ class Weight:
     def __set__(self, layer: Any, value: Any) -> None:
         if self.name not in layer._weights:
             raise ValueError(f"{layer._label}: {self.name} can be set once the layer is built")
-        layer._assign({self.name: value})
+        with layer._named():
+            layer._assign({self.name: value})
 
 
 class Layer(Named):
@@ -319,7 +320,8 @@ class Layer(Named):
 
     def _matched(self, weights: Sequence[Any], wanted: dict[str, tuple[int, ...]]) -> dict[str, np.ndarray]:
         """A list of arrays as weights of these names and shapes."""
-        weights = list(weights)
+        if not isinstance(weights, list | tuple):
+            raise TypeError(f"weights must be a list of {len(wanted)} arrays {wanted}, got {weights!r}")
         if len(weights) != len(wanted):
             raise ValueError(f"weights must be a list of {len(wanted)} arrays {wanted}, got {len(weights)}")
         pairs = zip(wanted.items(), weights, strict=True)
