@@ -1,34 +1,12 @@
 """Checks what a user passed; past this point nothing is a string, None or of the wrong shape."""
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from . import config
+from .packed import Packed
 from .shapes import normalize_data_format
-
-
-class Packed(NamedTuple):
-    """Weights in the kernels' own order, made once and used for many calls.
-
-    Attributes
-    ----------
-    operation : str
-        The function of `numbaconv.functional` that takes them.
-    shape : tuple of int
-        Shape of the weights as the user knows them.
-    dtype : numpy.dtype
-    blocks : ndarray or dict
-        What the kernel reads.
-    settings : tuple
-        What else they were prepared for, such as strides.
-    """
-
-    operation: str
-    shape: tuple[int, ...]
-    dtype: np.dtype
-    blocks: Any
-    settings: tuple = ()
 
 
 def check_data_format(value: str | None) -> str:
@@ -122,13 +100,13 @@ def operand_dtype(x: np.ndarray, **others: Any) -> np.dtype:
 
 
 def check_weights(weights: Any, name: str, dtype: Any = None) -> np.ndarray:
-    """Weights of 1 to 3 spatial axes as a contiguous array of ``dtype``, or of `common_dtype` for None."""
+    """A contiguous copy of weights of 1 to 3 spatial axes in ``dtype``, or in `common_dtype` for None."""
     weights = as_numbers(weights, name)
     if weights.ndim not in (3, 4, 5) or 0 in weights.shape:
         raise ValueError(
             f"{name} must have 1 to 3 kernel axes and two channel axes, none empty, got shape {weights.shape}"
         )
-    return np.ascontiguousarray(weights, common_dtype(weights) if dtype is None else check_dtype(dtype))
+    return np.array(weights, common_dtype(weights) if dtype is None else check_dtype(dtype), order="C")
 
 
 def kernel_shape(

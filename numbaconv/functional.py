@@ -11,7 +11,6 @@ import numpy as np
 
 from . import shapes
 from .arguments import (
-    Packed,
     as_numbers,
     check_bias,
     check_channels,
@@ -29,9 +28,10 @@ from .kernels import conv_transpose as conv_transpose_kernel
 from .kernels import depthwise_conv as depthwise_kernel
 from .kernels import place as place_kernel
 from .kernels import upsample as upsample_kernel
-from .kernels.pack import pack_blocks, pack_depthwise, pack_phases
+from .kernels.pack import pack_blocks
 from .kernels.plan import make_plan
-from .layouts import canonical, canonical_images, canonical_kernel, original, three
+from .layouts import canonical, canonical_images, original, three
+from .packed import Packed
 
 Ints = int | tuple[int, ...] | list[int]
 
@@ -41,25 +41,20 @@ def pack_conv(weights: Any, dtype: Any = None) -> Packed:
 
     ``dtype`` is float32 or float64; None keeps float64 and takes float32 for all else.
     """
-    weights = check_weights(weights, "weights", dtype)
-    return Packed("conv", weights.shape, weights.dtype, pack_blocks(canonical_kernel(weights)))
+    return Packed("conv", check_weights(weights, "weights", dtype))
 
 
 def pack_depthwise_conv(weights: Any, dtype: Any = None) -> Packed:
     """Prepare the weights of `depthwise_conv`, shape (*kernel_size, C, depth_multiplier), for repeated calls."""
-    weights = check_weights(weights, "weights", dtype)
-    return Packed("depthwise_conv", weights.shape, weights.dtype, pack_depthwise(canonical_kernel(weights)))
+    return Packed("depthwise_conv", check_weights(weights, "weights", dtype))
 
 
 def pack_conv_transpose(weights: Any, strides: Ints = 1, dilation_rate: Ints = 1, dtype: Any = None) -> Packed:
     """Prepare the weights of `conv_transpose`, shape (*kernel_size, F, C), for calls with this stride and dilation."""
     weights = check_weights(weights, "weights", dtype)
-    settings = (
-        shapes.normalize_tuple(strides, weights.ndim - 2, "strides"),
-        shapes.normalize_tuple(dilation_rate, weights.ndim - 2, "dilation_rate"),
-    )
-    blocks = pack_phases(canonical_kernel(weights), *(three(setting, 1) for setting in settings))
-    return Packed("conv_transpose", weights.shape, weights.dtype, blocks, settings)
+    settings = ((strides, "strides"), (dilation_rate, "dilation_rate"))
+    rank = weights.ndim - 2
+    return Packed("conv_transpose", weights, tuple(shapes.normalize_tuple(v, rank, name) for v, name in settings))
 
 
 def conv(

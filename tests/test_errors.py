@@ -77,6 +77,7 @@ FUNCTIONS = {
     "bias, depthwise": (lambda: depthwise(X2, DEPTHWISE, np.ones(4)), ValueError, ("bias", "(6,)", "(4,)")),
     "padding": (lambda: conv(X2, W2, padding="full"), ValueError, ("padding", "'valid'", "'same'", "'full'")),
     "padding is a number": (lambda: conv(X2, W2, padding=1), TypeError, ("padding", "string", "got 1")),
+    "padding is a list": (lambda: conv(X2, W2, padding=[1, 1]), TypeError, ("padding", "string", "got [1, 1]")),
     "causal in 2D": (lambda: conv(X2, W2, padding="causal"), ValueError, ("padding", "'valid', 'same'", "'causal'")),
     "causal, transposed": (lambda: transpose(X2, TRANSPOSED, padding="causal"), ValueError, ("padding", "'causal'")),
     "data format": (lambda: conv(X2, W2, data_format="NHWC"), ValueError, ("data_format", "channels_last", "'NHWC'")),

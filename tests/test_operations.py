@@ -53,6 +53,7 @@ def small_blocks(monkeypatch):
         monkeypatch.setattr(plan, name, value)
     plan.make_plan.cache_clear()
     yield
+    # The plans made meanwhile are nobody else's.
     plan.make_plan.cache_clear()
 
 

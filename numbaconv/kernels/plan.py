@@ -30,6 +30,8 @@ N, D, H, W = range(4)
 
 # A strip and one block of weights should share a core's L2 cache.
 STRIP_BYTES = 192 * 1024
+# What Winograd's transformed input of one task may take of it.
+SPREAD_BYTES = 512 * 1024
 # Enough tasks for a large machine, as long as each is worth the cost of handing it over.
 MANY_TASKS = 32
 TASK_WORK = 2_000_000
@@ -117,6 +119,33 @@ def make_plan(axes: tuple[Axis, ...], channels: int, filters: int, itemsize: int
         group = min(group, max(1, filter_blocks * blocks // wanted))
     table = np.array([_row(axis, block) for axis, block in zip(axes, (1, 1, rows, cols), strict=True)], dtype=np.int64)
     return Plan(table, group, blocks * ceil(filter_blocks / group), total < SERIAL_WORK)
+
+
+@lru_cache(maxsize=4096)
+def make_winograd_plan(axes: tuple[Axis, ...], channels: int, filters: int, itemsize: int) -> Plan:
+    """`make_plan` for `kernels.winograd`: the windows of its plan are blocks of 4x4 of the windows of ``axes``."""
+    n, d, *spatial = axes
+    h, w = (Axis(ceil(a.windows / 4), 6, 4, 1, a.before, 4 * a.out_stride) for a in spatial)
+    most = max(TILE_ROWS, SPREAD_BYTES // (36 * channels * itemsize))
+    blocks = (
+        (ceil(h.windows / i), ceil(w.windows / j))
+        for i in range(1, h.windows + 1)
+        for j in range(1, w.windows + 1)
+        if ceil(h.windows / i) * ceil(w.windows / j) <= most
+    )
+
+    def cost(block):
+        count = ceil(h.windows / block[0]) * ceil(w.windows / block[1])
+        # Each task pays for filled-up tiles, and about half a tile more for reading all weights once.
+        return count * (ceil(block[0] * block[1] / TILE_ROWS) + 0.5)
+
+    rows, columns = min(blocks, key=cost, default=(1, 1))
+    count = n.windows * d.windows * ceil(h.windows / rows) * ceil(w.windows / columns)
+    filter_blocks = ceil(filters / block_width(itemsize))
+    group = max(1, filter_blocks * count // MANY_TASKS) if count else 1
+    group = ceil(filter_blocks / ceil(filter_blocks / min(group, filter_blocks)))
+    table = np.array([_row(a, b) for a, b in zip((n, d, h, w), (1, 1, rows, columns), strict=True)], dtype=np.int64)
+    return Plan(table, group, count * ceil(filter_blocks / group), False)
 
 
 def out_strides(out):

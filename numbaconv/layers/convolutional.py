@@ -6,7 +6,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from .. import functional, shapes
-from ..arguments import Packed, check_bool, check_data_format
+from ..arguments import check_bool, check_data_format
+from ..packed import Packed
 from .base import Layer, Weight
 
 

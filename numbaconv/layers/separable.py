@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from .. import functional, shapes
-from ..arguments import Packed
+from ..packed import Packed
 from .base import Weight
 from .convolutional import WindowLayer
 

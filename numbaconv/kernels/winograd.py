@@ -1,0 +1,211 @@
+"""Winograd's convolution F(4x4, 3x3): 36 multiplications where the direct sum takes 144.
+
+Four by four outputs Y of a 3x3 kernel g read six by six inputs d. With three fixed matrices,
+
+    Y = A^T [ (G g G^T) * (B^T d B) ] A        (* elementwise)
+
+The transforms need additions and a few small factors only, and they are shared: a kernel is transformed once for all
+images, an input once for all filters, and the sum over channels happens in between. What remains are 36 products of
+matrices, (blocks of outputs x channels) times (channels x filters), for the same tile as everywhere.
+
+Source: Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", CVPR 2016, with the points 0, 1, -1, 2, -2
+and infinity.
+"""
+
+import numpy as np
+from numba import prange
+
+from .compiler import compiled
+from .pack import pack_blocks
+from .plan import OUT_STRIDE, D, H, N, W
+from .strip import extent, fill_strip, locate
+from .tile import tile_outer, tile_rows, tile_store, tile_write
+from .vectors import TILE_ROWS, TILE_VECS
+
+# Outputs, and inputs that they read, along each axis of a block.
+OUT, IN = 4, 6
+# Blocks of outputs whose 36 products are kept at a time: as much as leaves room for the weights in L2.
+CHUNK = 32 // TILE_ROWS * TILE_ROWS
+
+_G = np.array(
+    [
+        [1 / 4, 0, 0],
+        [-1 / 6, -1 / 6, -1 / 6],
+        [-1 / 6, 1 / 6, -1 / 6],
+        [1 / 24, 1 / 12, 1 / 6],
+        [1 / 24, -1 / 12, 1 / 6],
+        [0, 0, 1],
+    ]
+)
+
+
+def pack_winograd(weights):
+    """Transform weights (1, 3, 3, C, F) to G g G^T and pack them: (blocks, 36, C, VECS*LANES)."""
+    transformed = np.einsum("ik,jl,klcf->ijcf", _G, _G, weights[0], dtype=np.float64, optimize=True)
+    return pack_blocks(transformed.reshape(IN * IN, *weights.shape[3:]).astype(weights.dtype))
+
+
+@compiled
+def _input_transform(lines):
+    """B^T d for six lines d."""
+    d0, d1, d2, d3, d4, d5 = lines
+    even, odd = d4 - 4 * d2, d3 - 4 * d1
+    half_even, half_odd = d4 - d2, 2 * (d3 - d1)
+    return (
+        4 * (d0 - d2) + half_even,
+        even + odd,
+        even - odd,
+        half_even + half_odd,
+        half_even - half_odd,
+        4 * (d1 - d3) + (d5 - d3),
+    )
+
+
+@compiled
+def _output_transform(lines):
+    """A^T m for six lines m."""
+    m0, m1, m2, m3, m4, m5 = lines
+    sum1, difference1, sum2, difference2 = m1 + m2, m1 - m2, m3 + m4, m3 - m4
+    return m0 + sum1 + sum2, difference1 + 2 * difference2, sum1 + 4 * sum2, difference1 + 8 * difference2 + m5
+
+
+@compiled
+def _read(array, at, step):
+    """Six lines of ``array``, ``step`` elements apart."""
+    return (
+        tile_rows(1, 1, array, at),
+        tile_rows(1, 1, array, at + step),
+        tile_rows(1, 1, array, at + 2 * step),
+        tile_rows(1, 1, array, at + 3 * step),
+        tile_rows(1, 1, array, at + 4 * step),
+        tile_rows(1, 1, array, at + 5 * step),
+    )
+
+
+@compiled
+def _transform_input(strip, corner, row, column, scratch, lanes, spread, at, step):
+    """B^T d B for one line of channels: first along the rows of d, then along its columns."""
+    for i in range(IN):
+        t0, t1, t2, t3, t4, t5 = _input_transform(_read(strip, corner + i * row, column))
+        line = i * IN * lanes
+        tile_write(t0, scratch, line, lanes)
+        tile_write(t1, scratch, line + lanes, lanes)
+        tile_write(t2, scratch, line + 2 * lanes, lanes)
+        tile_write(t3, scratch, line + 3 * lanes, lanes)
+        tile_write(t4, scratch, line + 4 * lanes, lanes)
+        tile_write(t5, scratch, line + 5 * lanes, lanes)
+    for j in range(IN):
+        t0, t1, t2, t3, t4, t5 = _input_transform(_read(scratch, j * lanes, IN * lanes))
+        line = at + j * step
+        tile_write(t0, spread, line, lanes)
+        tile_write(t1, spread, line + IN * step, lanes)
+        tile_write(t2, spread, line + 2 * IN * step, lanes)
+        tile_write(t3, spread, line + 3 * IN * step, lanes)
+        tile_write(t4, spread, line + 4 * IN * step, lanes)
+        tile_write(t5, spread, line + 5 * IN * step, lanes)
+
+
+@compiled
+def _transform_output(products, at, step, scratch, lanes, bias, f, out, place, row, column, rows, columns, count):
+    """A^T m A plus bias for one line of filters, as far as there are ``rows`` and ``columns`` of outputs."""
+    for i in range(IN):
+        y0, y1, y2, y3 = _output_transform(_read(products, at + i * IN * step, step))
+        line = i * OUT * lanes
+        tile_write(y0, scratch, line, lanes)
+        tile_write(y1, scratch, line + lanes, lanes)
+        tile_write(y2, scratch, line + 2 * lanes, lanes)
+        tile_write(y3, scratch, line + 3 * lanes, lanes)
+    start = tile_rows(1, 1, bias, f)
+    for j in range(columns):
+        y0, y1, y2, y3 = _output_transform(_read(scratch, j * lanes, OUT * lanes))
+        line = place + j * column
+        tile_write(start + y0, out, line, count)
+        if rows > 1:
+            tile_write(start + y1, out, line + row, count)
+        if rows > 2:
+            tile_write(start + y2, out, line + 2 * row, count)
+        if rows > 3:
+            tile_write(start + y3, out, line + 3 * row, count)
+
+
+@compiled(parallel=True)
+def conv_winograd(x, weights, bias, out, out_shape, axes, group, tasks):
+    """Convolve with 3x3 kernels at stride 1, every task on its own part of the output.
+
+    Parameters
+    ----------
+    x : array (N, D, H, W, C)
+    weights : array (blocks, 36, C, VECS*LANES), 64-byte aligned
+        From `pack_winograd`.
+    bias : array (blocks * VECS*LANES,)
+    out : array (elements,)
+        The elements of an array of ``out_shape``, written in full.
+    out_shape : tuple (N, D, H', W', F)
+    axes, group, tasks
+        Of a `Plan` whose windows are 6x6 inputs, 4 apart, for 4x4 outputs.
+
+    Notes
+    -----
+    An infinity or NaN spreads over all outputs whose 6x6 inputs it is among, mostly as NaN, where the direct sum would
+    confine it to the 3x3 window. Rounding errors are about ten times those of the direct sum.
+    """
+    for task in prange(tasks):
+        _winograd_task(np.int64(task), x, weights, bias, out, out_shape, axes, group)
+
+
+@compiled
+def _winograd_task(task, x, weights, bias, out, out_shape, axes, group):
+    blocks, _, channels, width = weights.shape
+    lanes = width // TILE_VECS
+    n, d, h, w, part = locate(task, axes)
+    rows, strip_rows = extent(axes, H, h)
+    columns, strip_columns = extent(axes, W, w)
+    windows, padded = rows * columns, -(-channels // lanes) * lanes
+    strip = np.empty((1, strip_rows, strip_columns, padded), x.dtype)
+    fill_strip(strip, x, n, d, h, w, axes, 0, 1)
+
+    spread = np.empty((IN * IN, windows, padded), x.dtype)
+    scratch = np.empty((IN, IN, lanes), x.dtype)
+    for t in range(windows):
+        corner = (t // columns * strip_columns + t % columns) * OUT * padded
+        for c in range(0, padded, lanes):
+            row = strip_columns * padded
+            _transform_input(strip, corner + c, row, padded, scratch, lanes, spread, t * padded + c, windows * padded)
+
+    tiles = -(-windows // TILE_ROWS)
+    x_at, product_at = np.empty(tiles * TILE_ROWS, np.int64), np.empty(tiles * TILE_ROWS, np.int64)
+    for t in range(tiles * TILE_ROWS):
+        x_at[t], product_at[t] = min(t, windows - 1) * padded, t % CHUNK * width
+    zeros, products = np.zeros(width, x.dtype), np.empty((IN * IN, CHUNK, width), x.dtype)
+    out_row, out_column = axes[H, OUT_STRIDE] // OUT, axes[W, OUT_STRIDE] // OUT
+    for block in range(part * group, min((part + 1) * group, blocks)):
+        for chunk in range(0, windows, CHUNK):
+            chunk_end = min(chunk + CHUNK, windows)
+            for k in range(IN * IN):
+                for first in range(chunk, chunk_end, TILE_ROWS):
+                    tile = tile_rows(TILE_ROWS, TILE_VECS, zeros, 0)
+                    at = (block * IN * IN + k) * channels * width
+                    for c in range(channels):
+                        tile = tile_outer(tile, spread, x_at, first, k * windows * padded + c, weights, at)
+                        at += width
+                    tile_store(tile, products, product_at, first, k * CHUNK * width, width)
+            for t in range(chunk, chunk_end):
+                row, column = (h + t // columns) * OUT, (w + t % columns) * OUT
+                place = n * axes[N, OUT_STRIDE] + d * axes[D, OUT_STRIDE] + row * out_row + column * out_column
+                for f in range(block * width, min((block + 1) * width, out_shape[4]), lanes):
+                    _transform_output(
+                        products,
+                        (t - chunk) * width + f - block * width,
+                        CHUNK * width,
+                        scratch,
+                        lanes,
+                        bias,
+                        f,
+                        out,
+                        place + f,
+                        out_row,
+                        out_column,
+                        min(OUT, out_shape[2] - row),
+                        min(OUT, out_shape[3] - column),
+                        out_shape[4] - f,
+                    )
