@@ -126,6 +126,13 @@ def kernel_shape(
     return weights.shape[:-2], weights.shape[-2], weights.shape[-1]
 
 
+def check_algorithm(value: Any) -> str:
+    """The name of a way to compute a convolution."""
+    if not isinstance(value, str) or value not in ("auto", "direct", "winograd"):
+        raise ValueError(f"algorithm must be 'auto', 'direct' or 'winograd', got {value!r}")
+    return value
+
+
 def check_interpolation(value: Any, rank: int) -> str:
     """The name of an interpolation that ``rank`` spatial axes allow."""
     allowed = ("nearest", "bilinear") if rank == 2 else ("nearest",)

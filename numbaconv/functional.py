@@ -12,6 +12,7 @@ import numpy as np
 from . import shapes
 from .arguments import (
     as_numbers,
+    check_algorithm,
     check_bias,
     check_channels,
     check_data_format,
@@ -22,14 +23,15 @@ from .arguments import (
     operand_dtype,
     spatial_rank,
 )
-from .geometry import Geometry, point_geometry, spatial, window_geometry
+from .geometry import Geometry, point_geometry, spatial, use_winograd, window_geometry
 from .kernels import conv as conv_kernel
 from .kernels import conv_transpose as conv_transpose_kernel
 from .kernels import depthwise_conv as depthwise_kernel
 from .kernels import place as place_kernel
 from .kernels import upsample as upsample_kernel
 from .kernels.pack import pack_blocks
-from .kernels.plan import make_plan
+from .kernels.plan import make_plan, make_winograd_plan
+from .kernels.winograd import conv_winograd
 from .layouts import canonical, canonical_images, original, three
 from .packed import Packed
 
@@ -65,6 +67,7 @@ def conv(
     padding: str = "valid",
     dilation_rate: Ints = 1,
     data_format: str | None = None,
+    algorithm: str = "auto",
 ) -> np.ndarray:
     """Convolve: slide a window over the spatial axes and sum over its taps and all channels (``keras.ops.conv``).
 
@@ -83,6 +86,11 @@ def conv(
         "causal" for one spatial axis only.
     data_format : {"channels_last", "channels_first"}, optional
         None takes `config.image_data_format`.
+    algorithm : {"auto", "direct", "winograd"}
+        "winograd" computes 3x3 kernels over two axes with about a quarter of the multiplications, and rounding errors
+        about ten times as large; an infinity or NaN in the input then turns outputs up to five positions away into NaN.
+        "direct" is the formula as it stands. "auto" takes Winograd's for float32 where it is faster and its error is
+        below 2e-5 of the largest output on standard-normal data.
 
     Returns
     -------
@@ -97,7 +105,8 @@ def conv(
     kernel_size, channels, filters = kernel_shape(packed, "conv", rank)
     check_channels(x.shape, channels, data_format, "weights")
     geometry = _geometry(x, filters, kernel_size, strides, padding, dilation_rate, data_format)
-    out = _run_conv(canonical(x.astype(packed.dtype, copy=False), data_format), packed, bias, geometry)
+    winograd = use_winograd(check_algorithm(algorithm), geometry, channels, packed.dtype.itemsize)
+    out = _run_conv(canonical(x.astype(packed.dtype, copy=False), data_format), packed, bias, geometry, winograd)
     return original(out, rank, data_format)
 
 
@@ -359,8 +368,13 @@ def _geometry(
     )
 
 
-def _run_conv(image: np.ndarray, packed: Packed, bias: Any, geometry: Geometry) -> np.ndarray:
+def _run_conv(image: np.ndarray, packed: Packed, bias: Any, geometry: Geometry, winograd: bool = False) -> np.ndarray:
     out, filters = np.empty(geometry.out_shape, image.dtype), geometry.out_shape[-1]
+    if winograd:
+        plan, tile = make_winograd_plan(geometry.axes, image.shape[-1], filters, image.itemsize)
+        bias = _pack_bias(bias, filters, image.dtype)
+        conv_winograd(image, packed.winograd, bias, out.reshape(-1), geometry.out_shape, (0,) * tile, *plan.work)
+        return out
     plan = make_plan(geometry.axes, image.shape[-1], filters, image.itemsize)
     bias = _pack_bias(bias, filters, image.dtype)
     conv_kernel.conv(image, packed.blocks, bias, out.reshape(-1), filters, *plan.work, serial=plan.serial)

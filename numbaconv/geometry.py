@@ -1,7 +1,7 @@
 """From the shapes of a call to the integers that a kernel's plan is made of; each set of shapes is worked out once."""
 
 from functools import lru_cache
-from math import prod
+from math import ceil, prod
 from typing import NamedTuple
 
 from . import shapes
@@ -50,6 +50,32 @@ def window_geometry(
     )
     axes = zip(windows, kernel_size, strides, dilation_rate, befores, strict=True)
     return _contiguous(x_shape[0], three(tuple(Axis(*axis, 0) for axis in axes), _point(1)), filters)
+
+
+def use_winograd(algorithm: str, geometry: Geometry, channels: int, itemsize: int) -> bool:
+    """Whether a convolution of so many channels is to run as Winograd's.
+
+    "auto" takes it for float32 where it is faster and rounds to within 2e-5 of the largest output on standard-normal
+    data: enough channels and filters to pay for its transforms, few enough channels for its rounding errors, and output
+    lengths that its blocks of 4x4 fill by three quarters at least.
+
+    Raises
+    ------
+    ValueError
+        If "winograd" is asked for where it does not exist.
+    """
+    _, depth, height, width = geometry.axes
+    possible = depth.taps == 1 and all((a.taps, a.stride, a.dilation) == (3, 1, 1) for a in (height, width))
+    if algorithm == "winograd" and not possible:
+        raise ValueError(
+            "algorithm must be 'auto' or 'direct', because 'winograd' exists for 3x3 kernels over two axes with strides "
+            "and dilation_rate 1 only, got 'winograd'"
+        )
+    if algorithm != "auto" or not possible:
+        return algorithm == "winograd"
+    blocks = ceil(height.windows / 4) * ceil(width.windows / 4)
+    filled = height.windows * width.windows >= 12 * blocks
+    return itemsize == 4 and filled and blocks >= 8 and 16 <= channels <= 256 and geometry.out_shape[-1] >= 16
 
 
 def point_geometry(out_shape: Ints, filters: int) -> Geometry:

@@ -5,7 +5,7 @@ from numba import prange
 
 from .compiler import compiled
 from .plan import STRIP_DILATION, H, W
-from .strip import extent, fill_places, fill_strip, locate
+from .strip import extent, fill_places, input_of, locate
 from .tile import tile_outer, tile_rows, tile_store
 from .vectors import TILE_ROWS, TILE_VECS
 
@@ -45,24 +45,23 @@ def _conv_task(task, x, weights, bias, out, filters, axes, group):
     n, d, h, w, part = locate(task, axes)
     rows, strip_rows = extent(axes, H, h)
     columns, strip_columns = extent(axes, W, w)
-    strip = np.empty((taps_d, strip_rows, strip_columns, channels), x.dtype)
-    fill_strip(strip, x, n, d, h, w, axes, 0, 1)
+    source, start, plane, row, column = input_of(x, n, d, h, w, axes, strip_rows, strip_columns, 0, channels, 1)
     tiles = -(-rows * columns // TILE_ROWS)
     x_at, out_at = np.empty(tiles * TILE_ROWS, np.int64), np.empty(tiles * TILE_ROWS, np.int64)
-    fill_places(x_at, out_at, n, d, h, w, axes, rows, columns, strip_columns, channels)
+    fill_places(x_at, out_at, n, d, h, w, axes, rows, columns, row, column)
 
-    # Taps of one kernel row that touch are one long run of values, in the strip as in the weights.
-    runs, run = (1, taps_w * channels) if axes[W, STRIP_DILATION] == 1 else (taps_w, channels)
+    # Taps of one kernel row that touch are one long run of values, in the source as in the weights.
+    row, column = row * axes[H, STRIP_DILATION], column * axes[W, STRIP_DILATION]
+    runs, run = (1, taps_w * channels) if column == channels else (taps_w, channels)
     for block in range(part * group, min((part + 1) * group, blocks)):
         for first in range(0, tiles * TILE_ROWS, TILE_ROWS):
             tile = tile_rows(TILE_ROWS, TILE_VECS, bias, block * width)
             at = block * taps_d * taps_h * taps_w * channels * width
             for kd in range(taps_d):
                 for kh in range(taps_h):
-                    row = (kd * strip_rows + kh * axes[H, STRIP_DILATION]) * strip_columns
                     for kw in range(runs):
-                        shift = (row + kw * axes[W, STRIP_DILATION]) * channels
+                        shift = start + kd * plane + kh * row + kw * column
                         for c in range(run):
-                            tile = tile_outer(tile, strip, x_at, first, shift + c, weights, at)
+                            tile = tile_outer(tile, source, x_at, first, shift + c, weights, at)
                             at += width
             tile_store(tile, out, out_at, first, block * width, filters - block * width)

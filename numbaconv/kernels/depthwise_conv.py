@@ -5,7 +5,7 @@ from numba import prange
 
 from .compiler import compiled
 from .plan import STRIP_DILATION, H, W
-from .strip import extent, fill_places, fill_strip, locate
+from .strip import extent, fill_places, input_of, locate
 from .tile import tile_multiply, tile_rows, tile_store
 from .vectors import TILE_ROWS, TILE_VECS
 
@@ -46,22 +46,23 @@ def _depthwise_task(task, x, weights, bias, out, channels, axes, group):
     rows, strip_rows = extent(axes, H, h)
     columns, strip_columns = extent(axes, W, w)
     first_block, last_block = part * group, min((part + 1) * group, blocks)
-    strip_channels = (last_block - first_block) * width
-    strip = np.empty((taps_d, strip_rows, strip_columns, strip_channels), x.dtype)
-    fill_strip(strip, x, n, d, h, w, axes, first_block * width, channels // x.shape[4])
+    first_channel, repeat = first_block * width, channels // x.shape[4]
+    source, start, plane, row, column = input_of(
+        x, n, d, h, w, axes, strip_rows, strip_columns, first_channel, (last_block - first_block) * width, repeat
+    )
     tiles = -(-rows * columns // TILE_ROWS)
     x_at, out_at = np.empty(tiles * TILE_ROWS, np.int64), np.empty(tiles * TILE_ROWS, np.int64)
-    fill_places(x_at, out_at, n, d, h, w, axes, rows, columns, strip_columns, strip_channels)
+    fill_places(x_at, out_at, n, d, h, w, axes, rows, columns, row, column)
 
+    row, column = row * axes[H, STRIP_DILATION], column * axes[W, STRIP_DILATION]
     for first in range(0, tiles * TILE_ROWS, TILE_ROWS):
         for block in range(first_block, last_block):
             tile = tile_rows(TILE_ROWS, TILE_VECS, bias, block * width)
             at = block * taps_d * taps_h * taps_w * width
             for kd in range(taps_d):
                 for kh in range(taps_h):
-                    row = (kd * strip_rows + kh * axes[H, STRIP_DILATION]) * strip_columns
                     for kw in range(taps_w):
-                        shift = (row + kw * axes[W, STRIP_DILATION]) * strip_channels + (block - first_block) * width
-                        tile = tile_multiply(tile, strip, x_at, first, shift, weights, at)
+                        shift = start + kd * plane + kh * row + kw * column + block * width - first_channel
+                        tile = tile_multiply(tile, source, x_at, first, shift, weights, at)
                         at += width
             tile_store(tile, out, out_at, first, block * width, channels - block * width)

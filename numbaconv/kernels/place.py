@@ -3,6 +3,7 @@
 from numba import prange
 
 from .compiler import compiled
+from .memory import clear, copy
 
 
 @compiled(parallel=True)
@@ -20,17 +21,20 @@ def place(x, out, before):
 
     Notes
     -----
-    Bound by memory.
+    Bound by memory: each row is one copy.
     """
     batch, depth, height, width, channels = out.shape
+    x_depth, x_height, x_width = x.shape[1:4]
+    # Columns lo to hi of the output come from the input.
+    lo = min(width, max(0, before[2]))
+    hi = max(lo, min(width, x_width + before[2]))
     for line in prange(batch * depth * height):
         n, d, h = line // height // depth, line // height % depth - before[0], line % height - before[1]
-        inside = 0 <= d < x.shape[1] and 0 <= h < x.shape[2]
-        for w in range(width):
-            x_w = w - before[2]
-            if inside and 0 <= x_w < x.shape[3]:
-                for c in range(channels):
-                    out[n, d + before[0], h + before[1], w, c] = x[n, d, h, x_w, c]
-            else:
-                for c in range(channels):
-                    out[n, d + before[0], h + before[1], w, c] = 0
+        to = line * width * channels
+        if d < 0 or d >= x_depth or h < 0 or h >= x_height:
+            clear(out, to, width * channels)
+        else:
+            start = ((n * x_depth + d) * x_height + h) * x_width + lo - before[2]
+            clear(out, to, lo * channels)
+            copy(out, to + lo * channels, x, start * channels, (hi - lo) * channels)
+            clear(out, to + hi * channels, (width - hi) * channels)

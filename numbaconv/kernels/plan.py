@@ -23,20 +23,25 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .vectors import TILE_ROWS, block_width
+from .vectors import TILE_ROWS, TILE_VECS, block_width
 
 WINDOWS, TAPS, STRIDE, BEFORE, OUT_STRIDE, BLOCK, STEP, STRIP_STRIDE, STRIP_DILATION = range(9)
 N, D, H, W = range(4)
 
-# A strip and one block of weights should share a core's L2 cache.
+# A strip and one block of weights should share a core's L2 cache, and so should Winograd's transformed input.
 STRIP_BYTES = 192 * 1024
-# What Winograd's transformed input of one task may take of it.
-SPREAD_BYTES = 512 * 1024
-# Enough tasks for a large machine, as long as each is worth the cost of handing it over.
-MANY_TASKS = 32
-TASK_WORK = 2_000_000
+SPREAD_BYTES = 256 * 1024
+# Numbers of cores that a plan should serve well.
+CORES = (2, 4)
 # Multiply-adds below which waking the other cores costs more than it saves.
 SERIAL_WORK = 500_000
+# What a task costs beside its tiles, in vector multiply-adds: starting it, and copying an element of its strip.
+TASK_COST = 4000
+COPY_COST = 0.25
+TRANSFORM_COST = 40
+WEIGHTS_COST = 8
+# Rows of the tile that Winograd's products may have: the taller loads less, the lower leaves fewer rows unused.
+WINOGRAD_ROWS = (14, 8) if TILE_ROWS == 14 else (TILE_ROWS,)
 
 
 class Axis(NamedTuple):
@@ -66,7 +71,7 @@ class Plan(NamedTuple):
 
 @lru_cache(maxsize=4096)
 def make_plan(axes: tuple[Axis, ...], channels: int, filters: int, itemsize: int, depthwise: bool = False) -> Plan:
-    """Choose blocks for the four ``axes`` (N, D, H, W) of a convolution.
+    """Choose the cheapest blocks for the four ``axes`` (N, D, H, W) of a convolution.
 
     Parameters
     ----------
@@ -84,68 +89,70 @@ def make_plan(axes: tuple[Axis, ...], channels: int, filters: int, itemsize: int
     Returns
     -------
     Plan
-        Axis table, blocks of output channels per task, number of tasks, and whether to run them on one core.
     """
-    width = block_width(itemsize)
-    filter_blocks = ceil(filters / width)
-    group = filter_blocks
-    strip_channels = filters if depthwise else channels
-    per_window = channels * min(filters, group * width) * prod(a.taps for a in axes)
-    total = per_window * prod(a.windows for a in axes)
+    n, d, h, w = axes
+    filter_blocks = ceil(filters / block_width(itemsize))
+    steps = channels * prod(axis.taps for axis in axes)
+    work = steps * filters * prod(axis.windows for axis in axes)
 
-    def strip_bytes(rows, cols):
-        bytes_ = strip_channels * itemsize * axes[D].taps
-        for axis, block in ((axes[H], rows), (axes[W], cols)):
-            bytes_ *= _strip_length(axis, block)
-        return bytes_
+    def strip_size(rows, columns, group):
+        strip_channels = group * block_width(itemsize) if depthwise else channels
+        return strip_channels * d.taps * _strip_length(h, rows) * _strip_length(w, columns)
 
-    rows, cols = max(axes[H].windows, 1), max(axes[W].windows, 1)
-    others = axes[N].windows * axes[D].windows
-    wanted = min(MANY_TASKS, max(1, total // TASK_WORK))
-    while rows > 1 and (
-        strip_bytes(rows, cols) > STRIP_BYTES
-        or (others * ceil(axes[H].windows / rows) < wanted and rows * cols >= 4 * TILE_ROWS)
-    ):
-        rows = ceil(rows / 2)
-    while cols > TILE_ROWS and (
-        strip_bytes(rows, cols) > STRIP_BYTES
-        or (others * ceil(axes[W].windows / cols) < wanted and rows * cols >= 4 * TILE_ROWS)
-    ):
-        cols = ceil(cols / 2)
-    # Even blocks: 10 rows in blocks of 6 would leave 4, so take 5.
-    rows, cols = (ceil(n / ceil(n / b)) for n, b in ((max(axes[H].windows, 1), rows), (max(axes[W].windows, 1), cols)))
-    blocks = others * ceil(axes[H].windows / rows) * ceil(axes[W].windows / cols)
-    if blocks:
-        group = min(group, max(1, filter_blocks * blocks // wanted))
-    table = np.array([_row(axis, block) for axis, block in zip(axes, (1, 1, rows, cols), strict=True)], dtype=np.int64)
-    return Plan(table, group, blocks * ceil(filter_blocks / group), total < SERIAL_WORK)
+    def cost(rows, columns, group):
+        tiles = ceil(rows * columns / TILE_ROWS) * group
+        return TASK_COST + tiles * TILE_ROWS * TILE_VECS * steps + COPY_COST * strip_size(rows, columns, group)
+
+    def fits(rows, columns, group):
+        return strip_size(rows, columns, group) * itemsize <= STRIP_BYTES
+
+    return _cheapest(axes, filter_blocks, cost, fits, work < SERIAL_WORK)
 
 
 @lru_cache(maxsize=4096)
-def make_winograd_plan(axes: tuple[Axis, ...], channels: int, filters: int, itemsize: int) -> Plan:
+def make_winograd_plan(axes: tuple[Axis, ...], channels: int, filters: int, itemsize: int) -> tuple[Plan, int]:
     """`make_plan` for `kernels.winograd`: the windows of its plan are blocks of 4x4 of the windows of ``axes``."""
-    n, d, *spatial = axes
-    h, w = (Axis(ceil(a.windows / 4), 6, 4, 1, a.before, 4 * a.out_stride) for a in spatial)
-    most = max(TILE_ROWS, SPREAD_BYTES // (36 * channels * itemsize))
-    blocks = (
-        (ceil(h.windows / i), ceil(w.windows / j))
-        for i in range(1, h.windows + 1)
-        for j in range(1, w.windows + 1)
-        if ceil(h.windows / i) * ceil(w.windows / j) <= most
-    )
-
-    def cost(block):
-        count = ceil(h.windows / block[0]) * ceil(w.windows / block[1])
-        # Each task pays for filled-up tiles, and about half a tile more for reading all weights once.
-        return count * (ceil(block[0] * block[1] / TILE_ROWS) + 0.5)
-
-    rows, columns = min(blocks, key=cost, default=(1, 1))
-    count = n.windows * d.windows * ceil(h.windows / rows) * ceil(w.windows / columns)
+    axes = (*axes[:2], *(Axis(ceil(a.windows / 4), 6, 4, 1, a.before, 4 * a.out_stride) for a in axes[2:]))
     filter_blocks = ceil(filters / block_width(itemsize))
-    group = max(1, filter_blocks * count // MANY_TASKS) if count else 1
-    group = ceil(filter_blocks / ceil(filter_blocks / min(group, filter_blocks)))
-    table = np.array([_row(a, b) for a, b in zip((n, d, h, w), (1, 1, rows, columns), strict=True)], dtype=np.int64)
-    return Plan(table, group, count * ceil(filter_blocks / group), False)
+
+    def cost(rows, columns, group):
+        filled = min(ceil(rows * columns / tile) * tile for tile in WINOGRAD_ROWS)
+        transforms = rows * columns * (channels + group * block_width(itemsize)) * TRANSFORM_COST
+        return TASK_COST + 36 * channels * (filled + WEIGHTS_COST) * group * TILE_VECS + transforms
+
+    def fits(rows, columns, group):
+        return rows * columns <= max(16, SPREAD_BYTES // (36 * channels * itemsize))
+
+    plan = _cheapest(axes, filter_blocks, cost, fits, False)
+    windows = int(plan.axes[H, BLOCK] * plan.axes[W, BLOCK])
+    return plan, min(WINOGRAD_ROWS, key=lambda tile: ceil(windows / tile) * tile)
+
+
+def _cheapest(axes, filter_blocks, cost, fits, serial):
+    """The plan that takes least time on a few and on many cores, among those whose tasks fit the cache."""
+    n, d, h, w = axes
+    best = None
+    for rows in _block_lengths(h.windows):
+        # Parts of rows only where whole rows are too long or too few: a block's edges are copied twice.
+        for columns in _block_lengths(w.windows) if rows == 1 else [max(w.windows, 1)]:
+            places = n.windows * d.windows * ceil(h.windows / rows) * ceil(w.windows / columns)
+            for groups in range(1, filter_blocks + 1):
+                if filter_blocks % groups:
+                    continue
+                group = filter_blocks // groups
+                tasks = places * groups
+                rounds = 1 if serial else sum(ceil(tasks / cores) * cores for cores in CORES)
+                key = not fits(rows, columns, group), rounds * cost(rows, columns, group)
+                if best is None or key < best[0]:
+                    best = key, rows, columns, group, tasks
+    _, rows, columns, group, tasks = best
+    table = np.array([_row(a, b) for a, b in zip(axes, (1, 1, rows, columns), strict=True)], dtype=np.int64)
+    return Plan(table, group, tasks, serial)
+
+
+def _block_lengths(windows):
+    """Every way to cut so many windows into blocks of one length, the last being shorter."""
+    return sorted({ceil(windows / i) for i in range(1, windows + 1)}) or [1]
 
 
 def out_strides(out):

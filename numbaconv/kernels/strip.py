@@ -1,6 +1,9 @@
 """What the sliding-window kernels share: finding a task's place, and copying its input into a zero-padded strip."""
 
+import numpy as np
+
 from .compiler import compiled
+from .memory import clear, copy
 from .plan import (
     BEFORE,
     BLOCK,
@@ -47,44 +50,87 @@ def fill_strip(strip, x, n, d, h, w, axes, channel, repeat):
 
     Parameters
     ----------
-    strip : array (taps along D, rows, columns, channels)
+    strip : array (1, taps along D, rows, columns, channels)
         Written in full.
     x : array (N, D, H, W, C)
     channel, repeat : int
         Channel j of the strip is channel ``(channel + j) // repeat`` of ``x``: a depth multiplier repeats each channel.
         Channels past the last become 0.
     """
-    planes, rows, columns, channels = strip.shape
-    valid = min(channels, x.shape[4] * repeat - channel)
+    _, planes, rows, columns, channels = strip.shape
+    _, image_d, image_h, image_w, image_c = x.shape
+    valid = min(channels, image_c * repeat - channel)
+    x_w, step = w * axes[W, STRIDE] - axes[W, BEFORE], axes[W, STEP]
+    # Columns lo to hi of the strip lie inside the image.
+    lo = min(columns, max(0, -(x_w // step)))
+    hi = max(lo, min(columns, -((x_w - image_w) // step)))
+    whole = repeat == 1 and step == 1 and valid == channels and channels == image_c
     for a in range(planes):
         x_d = d * axes[D, STRIDE] - axes[D, BEFORE] + a * axes[D, STEP]
         for r in range(rows):
             x_h = h * axes[H, STRIDE] - axes[H, BEFORE] + r * axes[H, STEP]
-            inside = 0 <= x_d < x.shape[1] and 0 <= x_h < x.shape[2]
-            for column in range(columns):
-                x_w = w * axes[W, STRIDE] - axes[W, BEFORE] + column * axes[W, STEP]
-                if not inside or x_w < 0 or x_w >= x.shape[3]:
-                    for j in range(channels):
-                        strip[a, r, column, j] = 0
-                    continue
+            line = (a * rows + r) * columns * channels
+            if x_d < 0 or x_d >= image_d or x_h < 0 or x_h >= image_h:
+                clear(strip, line, columns * channels)
+                continue
+            clear(strip, line, lo * channels)
+            clear(strip, line + hi * channels, (columns - hi) * channels)
+            row = (((n * image_d + x_d) * image_h + x_h) * image_w + x_w) * image_c
+            if whole:
+                copy(strip, line + lo * channels, x, row + lo * channels, (hi - lo) * channels)
+                continue
+            for column in range(lo, hi):
+                place = line + column * channels
                 if repeat == 1:
-                    for j in range(valid):
-                        strip[a, r, column, j] = x[n, x_d, x_h, x_w, channel + j]
+                    copy(strip, place, x, row + column * step * image_c + channel, valid)
                 else:
                     for j in range(valid):
-                        strip[a, r, column, j] = x[n, x_d, x_h, x_w, (channel + j) // repeat]
-                for j in range(valid, channels):
-                    strip[a, r, column, j] = 0
+                        strip[0, a, r, column, j] = x[n, x_d, x_h, x_w + column * step, (channel + j) // repeat]
+                clear(strip, place + valid, channels - valid)
 
 
 @compiled
-def fill_places(x_at, out_at, n, d, h, w, axes, rows, columns, strip_columns, channels):
-    """For each window of a block, row by row: where its input starts in the strip, and its output in ``out``.
+def input_of(x, n, d, h, w, axes, rows, columns, channel, channels, repeat):
+    """Input of the block of windows at (n, d, h, w), spanning so many rows and columns of a strip.
+
+    Where all of it lies in the image, that is the image itself, otherwise a new strip.
+
+    Returns
+    -------
+    source : array
+    at, plane, row, column : int
+        Flat index of the first value, and elements from one strip position to the next along D, H and W.
+    """
+    _, image_d, image_h, image_w, image_c = x.shape
+    planes = axes[D, TAPS]
+    x_d = d * axes[D, STRIDE] - axes[D, BEFORE]
+    x_h = h * axes[H, STRIDE] - axes[H, BEFORE]
+    x_w = w * axes[W, STRIDE] - axes[W, BEFORE]
+    if (
+        x_d >= 0
+        and x_h >= 0
+        and x_w >= 0
+        and x_d + (planes - 1) * axes[D, STEP] < image_d
+        and x_h + (rows - 1) * axes[H, STEP] < image_h
+        and x_w + (columns - 1) * axes[W, STEP] < image_w
+        and repeat == 1
+        and channel + channels <= image_c
+    ):
+        row = image_w * image_c
+        at = ((n * image_d + x_d) * image_h + x_h) * row + x_w * image_c + channel
+        return x, at, axes[D, STEP] * image_h * row, axes[H, STEP] * row, axes[W, STEP] * image_c
+    strip = np.empty((1, planes, rows, columns, channels), x.dtype)
+    fill_strip(strip, x, n, d, h, w, axes, channel, repeat)
+    return strip, 0, rows * columns * channels, columns * channels, channels
+
+
+@compiled
+def fill_places(x_at, out_at, n, d, h, w, axes, rows, columns, row_step, column_step):
+    """For each window of a block, row by row: where its input starts in the source, and its output in ``out``.
 
     The tables are filled up with the last window, so that tiles need no remainder: it is computed again, alike.
     """
-    x_row = axes[H, STRIP_STRIDE] * strip_columns * channels
-    x_column = axes[W, STRIP_STRIDE] * channels
+    x_row, x_column = axes[H, STRIP_STRIDE] * row_step, axes[W, STRIP_STRIDE] * column_step
     out_first = n * axes[N, OUT_STRIDE] + d * axes[D, OUT_STRIDE] + h * axes[H, OUT_STRIDE] + w * axes[W, OUT_STRIDE]
     for p in range(x_at.size):
         window = min(p, rows * columns - 1)

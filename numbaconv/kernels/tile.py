@@ -22,13 +22,11 @@ access here as Numba does in plain loops.
 import operator
 
 from llvmlite import ir
-from numba.core import cgutils, config, types
+from numba.core import cgutils, types
 from numba.extending import intrinsic, models, overload, register_model
 
+from .memory import INT, Memory
 from .vectors import VECTOR_BYTES
-
-_INT = ir.IntType(64)
-
 
 class Tile(types.Type):
     """Numba type of a tile: ``rows`` x ``vecs`` vectors of ``dtype``."""
@@ -51,11 +49,15 @@ class _TileModel(models.PrimitiveModel):
 
 @intrinsic(prefer_literal=True)
 def tile_rows(typingctx, rows, vecs, bias, at):
-    """Tile whose every row is ``bias[at : at + VECS*LANES]``: ROWS and VECS are compile-time integers."""
-    tile = Tile(rows.literal_value, vecs.literal_value, bias.dtype)
+    """Tile whose every row is ``bias[at : at + VECS*LANES]``.
+
+    ROWS and VECS are known when compiling: constants of a module, or for ROWS a tuple of that length, since Numba
+    compiles anew for every length.
+    """
+    tile = Tile(rows.count if isinstance(rows, types.UniTuple) else rows.literal_value, vecs.literal_value, bias.dtype)
 
     def codegen(context, builder, sig, args):
-        bias = _Memory(context, builder, sig.args[2], args[2])
+        bias = Memory(context, builder, sig.args[2], args[2])
         values = bias.vectors(args[3], tile)
         result = ir.Constant(context.get_value_type(tile), ir.Undefined)
         for i in range(tile.rows * tile.vecs):
@@ -94,10 +96,10 @@ def tile_store(typingctx, tile, out, out_at, first, shift, count):
 
     def codegen(context, builder, sig, args):
         value, out, out_at, first, shift, count = args
-        out = _Memory(context, builder, sig.args[1], out)
-        out_at = _Memory(context, builder, sig.args[2], out_at)
+        out = Memory(context, builder, sig.args[1], out)
+        out_at = Memory(context, builder, sig.args[2], out_at)
         for r in range(tile.rows):
-            at = builder.add(out_at.scalar(builder.add(first, _INT(r))), shift)
+            at = builder.add(out_at.scalar(builder.add(first, INT(r))), shift)
             _store_row(builder, tile, value, r, out, at, count)
         return context.get_dummy_value()
 
@@ -110,7 +112,7 @@ def tile_write(typingctx, tile, out, at, count):
 
     def codegen(context, builder, sig, args):
         value, out, at, count = args
-        _store_row(builder, tile, value, 0, _Memory(context, builder, sig.args[1], out), at, count)
+        _store_row(builder, tile, value, 0, Memory(context, builder, sig.args[1], out), at, count)
         return context.get_dummy_value()
 
     return types.void(tile, out, at, count), codegen
@@ -169,11 +171,11 @@ def _update(context, builder, sig, args, row):
     """tile[r] += row(r) * weights, one fused multiply-add per register."""
     tile = sig.args[0]
     value, x, x_at, first, shift, weights, at = args
-    x = _Memory(context, builder, sig.args[1], x)
-    x_at = _Memory(context, builder, sig.args[2], x_at)
-    line = _Memory(context, builder, sig.args[5], weights).vectors(at, tile)
+    x = Memory(context, builder, sig.args[1], x)
+    x_at = Memory(context, builder, sig.args[2], x_at)
+    line = Memory(context, builder, sig.args[5], weights).vectors(at, tile)
     for r in range(tile.rows):
-        factors = row(x, builder.add(x_at.scalar(builder.add(first, _INT(r))), shift))
+        factors = row(x, builder.add(x_at.scalar(builder.add(first, INT(r))), shift))
         for v in range(tile.vecs):
             i = r * tile.vecs + v
             total = builder.extract_value(value, i)
@@ -184,7 +186,7 @@ def _update(context, builder, sig, args, row):
 
 def _store_row(builder, tile, value, row, out, at, count):
     """Store the first ``count`` channels of one row."""
-    width = _INT(tile.vecs * tile.lanes)
+    width = INT(tile.vecs * tile.lanes)
     written = builder.select(builder.icmp_signed("<", count, width), count, width)
     start = builder.bitcast(out.pointer(at, written), tile.vector.as_pointer())
     for v in range(tile.vecs):
@@ -193,7 +195,7 @@ def _store_row(builder, tile, value, row, out, at, count):
             f"llvm.masked.store.{_suffix(tile)}.p0",
             ir.VoidType(),
             builder.extract_value(value, row * tile.vecs + v),
-            builder.gep(start, [_INT(v)]),
+            builder.gep(start, [INT(v)]),
             ir.Constant(ir.IntType(32), out.align),
             _mask(builder, tile, v, count),
         )
@@ -219,37 +221,9 @@ def _call(builder, name, returns, *args):
 
 def _mask(builder, tile, v, count):
     """Which lanes of vector ``v`` of a row lie below ``count``."""
-    lanes = ir.VectorType(_INT, tile.lanes)
+    lanes = ir.VectorType(INT, tile.lanes)
     limit = ir.Constant(lanes, ir.Undefined)
     for lane in range(tile.lanes):
-        limit = builder.insert_element(limit, count, _INT(lane))
+        limit = builder.insert_element(limit, count, INT(lane))
     numbers = ir.Constant(lanes, [v * tile.lanes + lane for lane in range(tile.lanes)])
     return builder.icmp_signed("<", numbers, limit)
-
-
-class _Memory:
-    """A C-contiguous array inside an intrinsic, addressed by flat index."""
-
-    def __init__(self, context, builder, array_type, value):
-        self.context, self.builder = context, builder
-        self.array = context.make_array(array_type)(context, builder, value)
-        self.align = array_type.dtype.bitwidth // 8
-
-    def pointer(self, index, elements):
-        """Address of ``index``, from where ``elements`` are about to be read or written."""
-        if config.BOUNDSCHECK:
-            builder, end = self.builder, self.builder.add(index, elements)
-            outside = builder.or_(
-                builder.icmp_signed("<", index, _INT(0)), builder.icmp_signed(">", end, self.array.nitems)
-            )
-            with builder.if_then(outside, likely=False):
-                self.context.call_conv.return_user_exc(builder, IndexError, ("a tile left its array",))
-        return self.builder.gep(self.array.data, [index])
-
-    def scalar(self, index):
-        return self.builder.load(self.pointer(index, _INT(1)), align=self.align)
-
-    def vectors(self, index, tile):
-        """The VECS vectors that start at ``index``."""
-        start = self.builder.bitcast(self.pointer(index, _INT(tile.vecs * tile.lanes)), tile.vector.as_pointer())
-        return [self.builder.load(self.builder.gep(start, [_INT(v)]), align=self.align) for v in range(tile.vecs)]

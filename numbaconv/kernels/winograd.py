@@ -18,14 +18,14 @@ from numba import prange
 from .compiler import compiled
 from .pack import pack_blocks
 from .plan import OUT_STRIDE, D, H, N, W
-from .strip import extent, fill_strip, locate
+from .strip import extent, input_of, locate
 from .tile import tile_outer, tile_rows, tile_store, tile_write
-from .vectors import TILE_ROWS, TILE_VECS
+from .vectors import TILE_VECS
 
 # Outputs, and inputs that they read, along each axis of a block.
 OUT, IN = 4, 6
 # Blocks of outputs whose 36 products are kept at a time: as much as leaves room for the weights in L2.
-CHUNK = 32 // TILE_ROWS * TILE_ROWS
+CHUNK = 32
 
 _G = np.array(
     [
@@ -83,10 +83,10 @@ def _read(array, at, step):
 
 
 @compiled
-def _transform_input(strip, corner, row, column, scratch, lanes, spread, at, step):
+def _transform_input(source, corner, row, column, scratch, lanes, spread, at, step):
     """B^T d B for one line of channels: first along the rows of d, then along its columns."""
     for i in range(IN):
-        t0, t1, t2, t3, t4, t5 = _input_transform(_read(strip, corner + i * row, column))
+        t0, t1, t2, t3, t4, t5 = _input_transform(_read(source, corner + i * row, column))
         line = i * IN * lanes
         tile_write(t0, scratch, line, lanes)
         tile_write(t1, scratch, line + lanes, lanes)
@@ -129,7 +129,7 @@ def _transform_output(products, at, step, scratch, lanes, bias, f, out, place, r
 
 
 @compiled(parallel=True)
-def conv_winograd(x, weights, bias, out, out_shape, axes, group, tasks):
+def conv_winograd(x, weights, bias, out, out_shape, tile_shape, axes, group, tasks):
     """Convolve with 3x3 kernels at stride 1, every task on its own part of the output.
 
     Parameters
@@ -141,6 +141,8 @@ def conv_winograd(x, weights, bias, out, out_shape, axes, group, tasks):
     out : array (elements,)
         The elements of an array of ``out_shape``, written in full.
     out_shape : tuple (N, D, H', W', F)
+    tile_shape : tuple
+        As long as the tile has rows.
     axes, group, tasks
         Of a `Plan` whose windows are 6x6 inputs, 4 apart, for 4x4 outputs.
 
@@ -150,53 +152,56 @@ def conv_winograd(x, weights, bias, out, out_shape, axes, group, tasks):
     confine it to the 3x3 window. Rounding errors are about ten times those of the direct sum.
     """
     for task in prange(tasks):
-        _winograd_task(np.int64(task), x, weights, bias, out, out_shape, axes, group)
+        _winograd_task(np.int64(task), x, weights, bias, out, out_shape, tile_shape, axes, group)
 
 
 @compiled
-def _winograd_task(task, x, weights, bias, out, out_shape, axes, group):
+def _winograd_task(task, x, weights, bias, out, out_shape, tile_shape, axes, group):
     blocks, _, channels, width = weights.shape
     lanes = width // TILE_VECS
     n, d, h, w, part = locate(task, axes)
     rows, strip_rows = extent(axes, H, h)
     columns, strip_columns = extent(axes, W, w)
     windows, padded = rows * columns, -(-channels // lanes) * lanes
-    strip = np.empty((1, strip_rows, strip_columns, padded), x.dtype)
-    fill_strip(strip, x, n, d, h, w, axes, 0, 1)
+    source, start, _, row, column = input_of(x, n, d, h, w, axes, strip_rows, strip_columns, 0, padded, 1)
 
-    spread = np.empty((IN * IN, windows, padded), x.dtype)
+    # One line more than needed between the 36 planes: at a power of two they would compete for the same cache lines.
+    plane = windows * padded + lanes
+    spread = np.empty(IN * IN * plane, x.dtype)
     scratch = np.empty((IN, IN, lanes), x.dtype)
     for t in range(windows):
-        corner = (t // columns * strip_columns + t % columns) * OUT * padded
+        corner = start + t // columns * OUT * row + t % columns * OUT * column
         for c in range(0, padded, lanes):
-            row = strip_columns * padded
-            _transform_input(strip, corner + c, row, padded, scratch, lanes, spread, t * padded + c, windows * padded)
+            _transform_input(source, corner + c, row, column, scratch, lanes, spread, t * padded + c, plane)
 
-    tiles = -(-windows // TILE_ROWS)
-    x_at, product_at = np.empty(tiles * TILE_ROWS, np.int64), np.empty(tiles * TILE_ROWS, np.int64)
-    for t in range(tiles * TILE_ROWS):
-        x_at[t], product_at[t] = min(t, windows - 1) * padded, t % CHUNK * width
-    zeros, products = np.zeros(width, x.dtype), np.empty((IN * IN, CHUNK, width), x.dtype)
+    tile_height = len(tile_shape)
+    filled = -(-windows // tile_height) * tile_height
+    most = CHUNK // tile_height * tile_height
+    x_at, product_at = np.empty(filled, np.int64), np.empty(filled, np.int64)
+    for t in range(filled):
+        x_at[t], product_at[t] = min(t, windows - 1) * padded, t % most * width
+    product_plane = most * width + lanes
+    zeros, products = np.zeros(width, x.dtype), np.empty(IN * IN * product_plane, x.dtype)
     out_row, out_column = axes[H, OUT_STRIDE] // OUT, axes[W, OUT_STRIDE] // OUT
     for block in range(part * group, min((part + 1) * group, blocks)):
-        for chunk in range(0, windows, CHUNK):
-            chunk_end = min(chunk + CHUNK, windows)
+        for chunk in range(0, windows, most):
+            chunk_end = min(chunk + most, windows)
             for k in range(IN * IN):
-                for first in range(chunk, chunk_end, TILE_ROWS):
-                    tile = tile_rows(TILE_ROWS, TILE_VECS, zeros, 0)
+                for first in range(chunk, chunk_end, tile_height):
+                    tile = tile_rows(tile_shape, TILE_VECS, zeros, 0)
                     at = (block * IN * IN + k) * channels * width
                     for c in range(channels):
-                        tile = tile_outer(tile, spread, x_at, first, k * windows * padded + c, weights, at)
+                        tile = tile_outer(tile, spread, x_at, first, k * plane + c, weights, at)
                         at += width
-                    tile_store(tile, products, product_at, first, k * CHUNK * width, width)
+                    tile_store(tile, products, product_at, first, k * product_plane, width)
             for t in range(chunk, chunk_end):
-                row, column = (h + t // columns) * OUT, (w + t % columns) * OUT
-                place = n * axes[N, OUT_STRIDE] + d * axes[D, OUT_STRIDE] + row * out_row + column * out_column
+                y, z = (h + t // columns) * OUT, (w + t % columns) * OUT
+                place = n * axes[N, OUT_STRIDE] + d * axes[D, OUT_STRIDE] + y * out_row + z * out_column
                 for f in range(block * width, min((block + 1) * width, out_shape[4]), lanes):
                     _transform_output(
                         products,
                         (t - chunk) * width + f - block * width,
-                        CHUNK * width,
+                        product_plane,
                         scratch,
                         lanes,
                         bias,
@@ -205,7 +210,7 @@ def _winograd_task(task, x, weights, bias, out, out_shape, axes, group):
                         place + f,
                         out_row,
                         out_column,
-                        min(OUT, out_shape[2] - row),
-                        min(OUT, out_shape[3] - column),
+                        min(OUT, out_shape[2] - y),
+                        min(OUT, out_shape[3] - z),
                         out_shape[4] - f,
                     )

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from .. import functional, shapes
-from ..arguments import check_bool, check_data_format
+from ..arguments import check_algorithm, check_bool, check_data_format
 from ..packed import Packed
 from .base import Layer, Weight
 
@@ -90,10 +90,13 @@ class Conv(WindowLayer):
         activity_regularizer: Any = None,
         kernel_constraint: Any = None,
         bias_constraint: Any = None,
+        *,
+        algorithm: str = "auto",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         with self._named():
+            self.algorithm = check_algorithm(algorithm)
             (self.filters,) = shapes.normalize_tuple(filters, 1, "filters")
             self._set_window(kernel_size, strides, padding, data_format, dilation_rate)
             self._set_output(
@@ -109,7 +112,14 @@ class Conv(WindowLayer):
             )
 
     def call(self, x: np.ndarray) -> np.ndarray:
-        return self._convolve(functional.conv, x)
+        return self._convolve(functional.conv, x, algorithm=self.algorithm)
+
+    def get_config(self) -> dict[str, Any]:
+        config = super().get_config()
+        if self.algorithm == "auto":
+            # Not an argument of Keras's, which can then read the configuration.
+            del config["algorithm"]
+        return config
 
     def _output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         return shapes.conv_output_shape(input_shape, self.filters, **self._window)
@@ -184,6 +194,8 @@ class Conv2D(Conv):
         Penalties reported by `losses`; see `numbaconv.regularizers`.
     kernel_constraint, bias_constraint : str, class, dict or callable, optional
         Applied by `apply_constraints`; see `numbaconv.constraints`.
+    algorithm : {"auto", "direct", "winograd"}
+        By keyword only: how the sum is computed; see `functional.conv`.
     **kwargs
         ``input_shape``, ``name``, ``dtype`` and the other arguments of every layer.
 
