@@ -109,10 +109,8 @@ def check_weights(weights: Any, name: str, dtype: Any = None) -> np.ndarray:
     return np.array(weights, common_dtype(weights) if dtype is None else check_dtype(dtype), order="C")
 
 
-def kernel_shape(
-    weights: Packed, operation: str, rank: int, name: str = "weights", settings: tuple = ()
-) -> tuple[tuple[int, ...], int, int]:
-    """Kernel size and the two channel counts of weights for an operation on ``rank`` spatial axes."""
+def check_packed(weights: Packed, operation: str, rank: int, name: str = "weights", settings: tuple = ()) -> None:
+    """Raise ValueError unless the weights are for an operation on ``rank`` spatial axes with these settings."""
     if weights.operation != operation:
         raise ValueError(f"{name} must be packed for {operation}, got weights packed for {weights.operation}")
     if len(weights.shape) != rank + 2:
@@ -123,7 +121,6 @@ def kernel_shape(
         raise ValueError(
             f"{name} must be packed for strides and dilation_rate {settings}, got weights packed for {weights.settings}"
         )
-    return weights.shape[:-2], weights.shape[-2], weights.shape[-1]
 
 
 def check_algorithm(value: Any) -> str:

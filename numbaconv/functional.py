@@ -13,26 +13,18 @@ from . import shapes
 from .arguments import (
     as_numbers,
     check_algorithm,
-    check_bias,
-    check_channels,
     check_data_format,
     check_interpolation,
+    check_packed,
     check_weights,
     common_dtype,
-    kernel_shape,
     operand_dtype,
     spatial_rank,
 )
-from .geometry import Geometry, point_geometry, spatial, use_winograd, window_geometry
-from .kernels import conv as conv_kernel
-from .kernels import conv_transpose as conv_transpose_kernel
-from .kernels import depthwise_conv as depthwise_kernel
+from .calls import conv_call, depthwise_call, pack_bias, separable_call, spatial, transposed_call
 from .kernels import place as place_kernel
 from .kernels import upsample as upsample_kernel
-from .kernels.pack import pack_blocks
-from .kernels.plan import make_plan, make_winograd_plan
-from .kernels.winograd import conv_winograd
-from .layouts import canonical, canonical_images, original, three
+from .layouts import canonical_images, three
 from .packed import Packed
 
 Ints = int | tuple[int, ...] | list[int]
@@ -102,12 +94,11 @@ def conv(
     packed = (
         weights if isinstance(weights, Packed) else pack_conv(weights, operand_dtype(x, weights=weights, bias=bias))
     )
-    kernel_size, channels, filters = kernel_shape(packed, "conv", rank)
-    check_channels(x.shape, channels, data_format, "weights")
-    geometry = _geometry(x, filters, kernel_size, strides, padding, dilation_rate, data_format)
-    winograd = use_winograd(check_algorithm(algorithm), geometry, channels, packed.dtype.itemsize)
-    out = _run_conv(canonical(x.astype(packed.dtype, copy=False), data_format), packed, bias, geometry, winograd)
-    return original(out, rank, data_format)
+    check_packed(packed, "conv", rank)
+    settings = _window_settings(strides, padding, dilation_rate, rank)
+    algorithm = check_algorithm(algorithm)
+    call = conv_call(x.shape, packed.shape, packed.dtype.itemsize, *settings, data_format, algorithm)
+    return call(x.astype(packed.dtype, copy=False), packed, pack_bias(bias, packed.shape[-1], packed.dtype))
 
 
 def depthwise_conv(
@@ -138,17 +129,14 @@ def depthwise_conv(
     """
     x, data_format = as_numbers(x, "x"), check_data_format(data_format)
     rank = spatial_rank(x)
-    packed = (
-        weights
-        if isinstance(weights, Packed)
-        else pack_depthwise_conv(weights, operand_dtype(x, weights=weights, bias=bias))
-    )
-    kernel_size, channels, multiplier = kernel_shape(packed, "depthwise_conv", rank)
-    check_channels(x.shape, channels, data_format, "weights")
-    filters = channels * multiplier
-    geometry = _geometry(x, filters, kernel_size, strides, padding, dilation_rate, data_format)
-    out = _run_depthwise(canonical(x.astype(packed.dtype, copy=False), data_format), packed, bias, geometry)
-    return original(out, rank, data_format)
+    packed = weights
+    if not isinstance(weights, Packed):
+        packed = pack_depthwise_conv(weights, operand_dtype(x, weights=weights, bias=bias))
+    check_packed(packed, "depthwise_conv", rank)
+    settings = _window_settings(strides, padding, dilation_rate, rank)
+    call = depthwise_call(x.shape, packed.shape, packed.dtype.itemsize, *settings, data_format)
+    channels = packed.shape[-2] * packed.shape[-1]
+    return call(x.astype(packed.dtype, copy=False), packed, pack_bias(bias, channels, packed.dtype))
 
 
 def separable_conv(
@@ -184,22 +172,17 @@ def separable_conv(
     dtype = operand_dtype(x, depthwise_weights=depthwise_weights, pointwise_weights=pointwise_weights, bias=bias)
     depthwise, pointwise = depthwise_weights, pointwise_weights
     if not isinstance(depthwise, Packed):
-        depthwise = pack_depthwise_conv(check_weights(depthwise, "depthwise_weights", dtype))
+        depthwise = Packed("depthwise_conv", check_weights(depthwise, "depthwise_weights", dtype))
     if not isinstance(pointwise, Packed):
-        pointwise = pack_conv(check_weights(pointwise, "pointwise_weights", dtype))
-    kernel_size, channels, multiplier = kernel_shape(depthwise, "depthwise_conv", rank, "depthwise_weights")
-    point_size, mixed, filters = kernel_shape(pointwise, "conv", rank, "pointwise_weights")
-    check_channels(x.shape, channels, data_format, "depthwise_weights")
+        pointwise = Packed("conv", check_weights(pointwise, "pointwise_weights", dtype))
+    check_packed(depthwise, "depthwise_conv", rank, "depthwise_weights")
+    check_packed(pointwise, "conv", rank, "pointwise_weights")
     if depthwise.dtype != pointwise.dtype:
         raise ValueError(f"the weights must be packed with one dtype, got {depthwise.dtype} and {pointwise.dtype}")
-    if point_size != (1,) * rank or mixed != channels * multiplier:
-        right = (1,) * rank + (channels * multiplier, filters)
-        raise ValueError(f"pointwise_weights must have shape {right}, got {pointwise.shape}")
-    geometry = _geometry(x, mixed, kernel_size, strides, padding, dilation_rate, data_format)
-    image = canonical(x.astype(depthwise.dtype, copy=False), data_format)
-    between = _run_depthwise(image, depthwise, None, geometry)
-    out = _run_conv(between, pointwise, bias, point_geometry(between.shape, filters))
-    return original(out, rank, data_format)
+    settings = _window_settings(strides, padding, dilation_rate, rank)
+    call = separable_call(x.shape, depthwise.shape, pointwise.shape, depthwise.dtype.itemsize, *settings, data_format)
+    bias = pack_bias(bias, pointwise.shape[-1], pointwise.dtype)
+    return call(x.astype(depthwise.dtype, copy=False), depthwise, pointwise, bias)
 
 
 def conv_transpose(
@@ -237,28 +220,17 @@ def conv_transpose(
     """
     x, data_format = as_numbers(x, "x"), check_data_format(data_format)
     rank = spatial_rank(x)
+    strides = shapes.normalize_tuple(strides, rank, "strides")
+    dilation_rate = shapes.normalize_tuple(dilation_rate, rank, "dilation_rate")
+    if output_padding is not None:
+        output_padding = shapes.normalize_tuple(output_padding, rank, "output_padding", allow_zero=True)
     packed = weights
     if not isinstance(weights, Packed):
         packed = pack_conv_transpose(weights, strides, dilation_rate, operand_dtype(x, weights=weights, bias=bias))
-    strides = shapes.normalize_tuple(strides, rank, "strides")
-    dilation_rate = shapes.normalize_tuple(dilation_rate, rank, "dilation_rate")
-    kernel_size, filters, channels = kernel_shape(packed, "conv_transpose", rank, settings=(strides, dilation_rate))
-    check_channels(x.shape, channels, data_format, "weights")
-    out_shape = shapes.conv_transpose_output_shape(
-        x.shape, filters, kernel_size, strides, padding, output_padding, dilation_rate, data_format
-    )
-    extra: tuple[int | None, ...] = (None,) * rank
-    if output_padding is not None:
-        extra = shapes.normalize_tuple(output_padding, rank, "output_padding", allow_zero=True)
-    crops = [
-        shapes.deconv_crop(n, s, k, padding, p, d)
-        for n, s, k, p, d in zip(spatial(x.shape, data_format), strides, kernel_size, extra, dilation_rate, strict=True)
-    ]
-    image = canonical(x.astype(packed.dtype, copy=False), data_format)
-    out = np.empty((x.shape[0], *three(spatial(out_shape, data_format), 1), filters), packed.dtype)
-    settings = (three(kernel_size, 1), three(strides, 1), three(dilation_rate, 1), three(tuple(crops), 0))
-    conv_transpose_kernel.conv_transpose(image, packed.blocks, _pack_bias(bias, filters, packed.dtype), out, *settings)
-    return original(out, rank, data_format)
+    check_packed(packed, "conv_transpose", rank, settings=(strides, dilation_rate))
+    padding = shapes.normalize_padding(padding, ("valid", "same"))
+    call = transposed_call(x.shape, packed.shape, strides, padding, output_padding, dilation_rate, data_format)
+    return call(x.astype(packed.dtype, copy=False), packed, pack_bias(bias, packed.shape[-2], packed.dtype))
 
 
 def crop(x: Any, cropping: Any, data_format: str | None = None) -> np.ndarray:
@@ -347,53 +319,14 @@ def upsample(x: Any, size: Ints, interpolation: str = "nearest", data_format: st
     return out.reshape(out_shape)
 
 
-def _geometry(
-    x: np.ndarray,
-    filters: int,
-    kernel_size: tuple[int, ...],
-    strides: Ints,
-    padding: str,
-    dilation_rate: Ints,
-    data_format: str,
-) -> Geometry:
-    rank = len(kernel_size)
-    return window_geometry(
-        x.shape,
-        filters,
-        kernel_size,
+def _window_settings(
+    strides: Ints, padding: str, dilation_rate: Ints, rank: int
+) -> tuple[tuple[int, ...], str, tuple[int, ...]]:
+    return (
         shapes.normalize_tuple(strides, rank, "strides"),
         shapes.normalize_padding(padding),
         shapes.normalize_tuple(dilation_rate, rank, "dilation_rate"),
-        data_format,
     )
-
-
-def _run_conv(image: np.ndarray, packed: Packed, bias: Any, geometry: Geometry, winograd: bool = False) -> np.ndarray:
-    out, filters = np.empty(geometry.out_shape, image.dtype), geometry.out_shape[-1]
-    if winograd:
-        plan, tile = make_winograd_plan(geometry.axes, image.shape[-1], filters, image.itemsize)
-        bias = _pack_bias(bias, filters, image.dtype)
-        conv_winograd(image, packed.winograd, bias, out.reshape(-1), geometry.out_shape, (0,) * tile, *plan.work)
-        return out
-    plan = make_plan(geometry.axes, image.shape[-1], filters, image.itemsize)
-    bias = _pack_bias(bias, filters, image.dtype)
-    conv_kernel.conv(image, packed.blocks, bias, out.reshape(-1), filters, *plan.work, serial=plan.serial)
-    return out
-
-
-def _run_depthwise(image: np.ndarray, packed: Packed, bias: Any, geometry: Geometry) -> np.ndarray:
-    out, filters = np.empty(geometry.out_shape, image.dtype), geometry.out_shape[-1]
-    plan = make_plan(geometry.axes, 1, filters, image.itemsize, depthwise=True)
-    bias = _pack_bias(bias, filters, image.dtype)
-    depthwise_kernel.depthwise_conv(
-        image, packed.blocks, bias, out.reshape(-1), filters, *plan.work, serial=plan.serial
-    )
-    return out
-
-
-def _pack_bias(bias: Any, filters: int, dtype: np.dtype) -> np.ndarray:
-    """A bias, zeros for None, filled up to whole tiles."""
-    return pack_blocks(check_bias(bias, filters, dtype)).reshape(-1)
 
 
 def _place(x: np.ndarray, out_shape: tuple, before: tuple[int, ...], data_format: str) -> np.ndarray:

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+_ONES: dict[int, tuple[int, ...]] = {3: (1, 1), 4: (1,), 5: ()}
+
 
 def three(values: tuple, fill: Any) -> tuple:
     """Settings of 1 to 3 spatial axes as settings of three: ``fill`` in front."""
@@ -18,13 +20,12 @@ def canonical(x: np.ndarray, data_format: str) -> np.ndarray:
     """View a channels-last array as (N, D, H, W, C); copy it where it is channels first or not contiguous."""
     if data_format == "channels_first":
         x = np.moveaxis(x, 1, -1)
-    batch, *lengths, channels = x.shape
-    return _contiguous(x).reshape(batch, *three(tuple(lengths), 1), channels)
+    return _contiguous(x).reshape(x.shape[:1] + _ONES[x.ndim] + x.shape[1:])
 
 
 def original(out: np.ndarray, rank: int, data_format: str) -> np.ndarray:
     """Take the result of a kernel, (N, D, H, W, C), back to ``rank`` spatial axes and the data format."""
-    out = out.reshape(out.shape[0], *out.shape[4 - rank :])
+    out = out.reshape(out.shape[:1] + out.shape[4 - rank :])
     return np.ascontiguousarray(np.moveaxis(out, -1, 1)) if data_format == "channels_first" else out
 
 
@@ -47,5 +48,7 @@ def canonical_kernel(weights: np.ndarray) -> np.ndarray:
 
 def _contiguous(x: np.ndarray) -> np.ndarray:
     # Read-only arrays would be types of their own to Numba, each with a second of compiling.
-    x = np.ascontiguousarray(x)
-    return x if x.flags.writeable else x.copy()
+    flags = x.flags
+    if flags.c_contiguous and flags.writeable:
+        return x
+    return np.array(x, order="C")

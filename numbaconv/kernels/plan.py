@@ -90,7 +90,7 @@ def make_plan(axes: tuple[Axis, ...], channels: int, filters: int, itemsize: int
     -------
     Plan
     """
-    n, d, h, w = axes
+    _, d, h, w = axes
     filter_blocks = ceil(filters / block_width(itemsize))
     steps = channels * prod(axis.taps for axis in axes)
     work = steps * filters * prod(axis.windows for axis in axes)
@@ -141,7 +141,7 @@ def _cheapest(axes, filter_blocks, cost, fits, serial):
                     continue
                 group = filter_blocks // groups
                 tasks = places * groups
-                rounds = 1 if serial else sum(ceil(tasks / cores) * cores for cores in CORES)
+                rounds = tasks if serial else sum(ceil(tasks / cores) * cores for cores in CORES)
                 key = not fits(rows, columns, group), rounds * cost(rows, columns, group)
                 if best is None or key < best[0]:
                     best = key, rows, columns, group, tasks

@@ -28,6 +28,7 @@ from numba.extending import intrinsic, models, overload, register_model
 from .memory import INT, Memory
 from .vectors import VECTOR_BYTES
 
+
 class Tile(types.Type):
     """Numba type of a tile: ``rows`` x ``vecs`` vectors of ``dtype``."""
 

@@ -67,6 +67,7 @@ class Layer(Named):
 
     rank: ClassVar[int]
     data_format = "channels_last"
+    activity_regularizer: Any = None
 
     def __init__(
         self,
@@ -90,7 +91,8 @@ class Layer(Named):
         self.built = False
         self.input_shape: tuple[int | None, ...] | None = None
         with self._named():
-            self.dtype = check_dtype(dtype).name
+            self._dtype = check_dtype(dtype)
+            self.dtype = self._dtype.name
             self.trainable = check_bool(trainable, "trainable")
             self.batch_input_shape = _batch_shape(input_shape, batch_input_shape, batch_size, self.rank)
         self._initial_weights = weights
@@ -135,9 +137,10 @@ class Layer(Named):
                 self._build(x.shape)
             elif self._channels is not None:
                 check_channels(x.shape, self._channels, self.data_format, "the layer's weights")
-            # What overflows float32 becomes an infinity, as it does in Keras.
-            with np.errstate(over="ignore"):
-                x = x.astype(self.dtype, copy=False)
+            if x.dtype != self._dtype:
+                # What overflows float32 becomes an infinity, as it does in Keras.
+                with np.errstate(over="ignore"):
+                    x = x.astype(self._dtype)
             out = self.call(x)
         except (ValueError, TypeError) as error:
             raise self._labelled(error) from error
@@ -335,9 +338,8 @@ class Layer(Named):
         """Forget whatever was derived from the weights."""
 
     def _after_call(self, out: np.ndarray) -> None:
-        penalty = getattr(self, "activity_regularizer", None)
-        if penalty is not None:
-            self._activity_loss = float(penalty(out)) / max(len(out), 1)
+        if self.activity_regularizer is not None:
+            self._activity_loss = float(self.activity_regularizer(out)) / max(len(out), 1)
 
 
 def frozen(value: Any, shape: tuple[int, ...], dtype: str, name: str) -> np.ndarray:

@@ -6,9 +6,14 @@ from typing import Any, ClassVar
 import numpy as np
 
 from .. import functional, shapes
+from ..activations import linear
 from ..arguments import check_algorithm, check_bool, check_data_format
+from ..calls import conv_call, pack_bias
 from ..packed import Packed
 from .base import Layer, Weight
+
+# Input shapes that a layer remembers; a stream of ever new ones must not fill the memory.
+MOST_CALLS = 256
 
 
 class WindowLayer(Layer):
@@ -30,7 +35,8 @@ class WindowLayer(Layer):
                 f"dilation_rate={dilation}; the functions of numbaconv.functional compute both together"
             )
         self.dilation_rate = dilation
-        self._packed: Any = None
+        self._operands: tuple[Any, ...] | None = None
+        self._calls: dict[tuple[int, ...], Any] = {}
 
     def _set_output(self, activation: Any, use_bias: Any, **components: Any) -> None:
         self.use_bias = check_bool(use_bias, "use_bias")
@@ -52,15 +58,34 @@ class WindowLayer(Layer):
         """The kernels as the loops read them."""
         raise NotImplementedError
 
-    def _weights_changed(self) -> None:
-        self._packed = None
+    def _prepare(self, x_shape: tuple[int, ...]) -> Any:
+        """The call of `numbaconv.calls` for inputs of this shape."""
+        raise NotImplementedError
 
-    def _convolve(self, function: Any, x: np.ndarray, **settings: Any) -> np.ndarray:
-        if self._packed is None:
-            self._packed = self._pack()
-        settings.update(strides=self.strides, padding=self.padding, dilation_rate=self.dilation_rate)
-        out = function(x, *self._packed, bias=self.bias, data_format=self.data_format, **settings)
-        return np.ascontiguousarray(self.activation(out), self.dtype)
+    def _weights_changed(self) -> None:
+        self._operands = None
+
+    def call(self, x: np.ndarray) -> np.ndarray:
+        run = self._calls.get(x.shape)
+        if run is None:
+            if len(self._calls) >= MOST_CALLS:
+                self._calls.clear()
+            run = self._calls[x.shape] = self._prepare(x.shape)
+        operands = self._operands
+        if operands is None:
+            packed = self._pack()
+            bias = pack_bias(self.bias, self._output_channels(self._channels), packed[-1].dtype)  # type: ignore[arg-type]
+            operands = self._operands = (*packed, bias)
+        out = run(x, *operands)
+        return out if self.activation is linear else np.ascontiguousarray(self.activation(out), self.dtype)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Compiled kernels cannot be pickled, and copies make their own.
+        return {**self.__dict__, "_operands": None, "_calls": {}}
+
+    @property
+    def _settings(self) -> tuple[Any, ...]:
+        return self.strides, self.padding, self.dilation_rate, self.data_format
 
     @property
     def _window(self) -> dict[str, Any]:
@@ -111,8 +136,8 @@ class Conv(WindowLayer):
                 bias_constraint=bias_constraint,
             )
 
-    def call(self, x: np.ndarray) -> np.ndarray:
-        return self._convolve(functional.conv, x, algorithm=self.algorithm)
+    def _prepare(self, x_shape: tuple[int, ...]) -> Any:
+        return conv_call(x_shape, self.kernel.shape, self.kernel.itemsize, *self._settings, self.algorithm)
 
     def get_config(self) -> dict[str, Any]:
         config = super().get_config()

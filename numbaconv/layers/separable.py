@@ -2,9 +2,8 @@
 
 from typing import Any
 
-import numpy as np
-
 from .. import functional, shapes
+from ..calls import depthwise_call, separable_call
 from ..packed import Packed
 from .base import Weight
 from .convolutional import WindowLayer
@@ -72,8 +71,8 @@ class DepthwiseConv2D(WindowLayer):
                 bias_constraint=bias_constraint,
             )
 
-    def call(self, x: np.ndarray) -> np.ndarray:
-        return self._convolve(functional.depthwise_conv, x)
+    def _prepare(self, x_shape: tuple[int, ...]) -> Any:
+        return depthwise_call(x_shape, self.depthwise_kernel.shape, self.depthwise_kernel.itemsize, *self._settings)
 
     def _output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         return shapes.depthwise_conv_output_shape(input_shape, depth_multiplier=self.depth_multiplier, **self._window)
@@ -137,8 +136,9 @@ class SeparableConv(WindowLayer):
                 bias_constraint=bias_constraint,
             )
 
-    def call(self, x: np.ndarray) -> np.ndarray:
-        return self._convolve(functional.separable_conv, x)
+    def _prepare(self, x_shape: tuple[int, ...]) -> Any:
+        depthwise, pointwise = self.depthwise_kernel, self.pointwise_kernel
+        return separable_call(x_shape, depthwise.shape, pointwise.shape, depthwise.itemsize, *self._settings)
 
     def _output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         return shapes.separable_conv_output_shape(input_shape, self.filters, **self._window)

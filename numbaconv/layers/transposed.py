@@ -2,9 +2,8 @@
 
 from typing import Any
 
-import numpy as np
-
 from .. import functional, shapes
+from ..calls import transposed_call
 from ..packed import Packed
 from .base import Weight
 from .convolutional import WindowLayer
@@ -59,8 +58,9 @@ class ConvTranspose(WindowLayer):
 
     _dilation: Any = 1
 
-    def call(self, x: np.ndarray) -> np.ndarray:
-        return self._convolve(functional.conv_transpose, x, output_padding=self.output_padding)
+    def _prepare(self, x_shape: tuple[int, ...]) -> Any:
+        settings = (self.strides, self.padding, self.output_padding, self.dilation_rate, self.data_format)
+        return transposed_call(x_shape, self.kernel.shape, *settings)
 
     def _output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         return shapes.conv_transpose_output_shape(

@@ -1,0 +1,146 @@
+"""What `peers.py` compares: layers with shapes from networks, and the same computation in PyTorch."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as tf
+
+from numbaconv import layers as nl
+from numbaconv import shapes
+
+
+class Case(NamedTuple):
+    """A layer and the shape of its input, without reference to any values."""
+
+    group: str
+    name: str
+    layer: nl.Layer
+    shape: tuple[int, ...]
+
+
+def cases() -> list[Case]:
+    """All cases, in the order of the table; layers are made anew at every call."""
+    same: dict[str, Any] = {"padding": "same"}
+    table: dict[str, list[tuple[str, nl.Layer, tuple[int, ...]]]] = {
+        "3x3, stride 1": [
+            ("56²·64→64", nl.Conv2D(64, 3, **same), (1, 56, 56, 64)),
+            ("56²·64→64, batch 8", nl.Conv2D(64, 3, **same), (8, 56, 56, 64)),
+            ("28²·128→128", nl.Conv2D(128, 3, **same), (1, 28, 28, 128)),
+            ("14²·256→256", nl.Conv2D(256, 3, **same), (1, 14, 14, 256)),
+            ("32²·32→32, batch 32", nl.Conv2D(32, 3, **same), (32, 32, 32, 32)),
+            ("31x37·45→77", nl.Conv2D(77, 3, **same), (1, 31, 37, 45)),
+            ("56²·64→64, channels first", nl.Conv2D(64, 3, data_format="channels_first", **same), (1, 64, 56, 56)),
+        ],
+        "other dense": [
+            ("3x3, 7²·512→512", nl.Conv2D(512, 3, **same), (1, 7, 7, 512)),
+            ("7x7/2, 224²·3→64", nl.Conv2D(64, 7, 2, **same), (1, 224, 224, 3)),
+            ("3x3, 224²·3→32", nl.Conv2D(32, 3, **same), (1, 224, 224, 3)),
+            ("3x3/2, 56²·64→128", nl.Conv2D(128, 3, 2, **same), (1, 56, 56, 64)),
+            ("3x3 dilated 2, 28²·128→128", nl.Conv2D(128, 3, dilation_rate=2, **same), (1, 28, 28, 128)),
+            ("5x5, 28²·64→64", nl.Conv2D(64, 5, **same), (1, 28, 28, 64)),
+            ("1x1, 56²·64→256", nl.Conv2D(256, 1), (1, 56, 56, 64)),
+            ("1x1, 14²·1024→256", nl.Conv2D(256, 1), (1, 14, 14, 1024)),
+            ("1x1/2, 56²·256→512", nl.Conv2D(512, 1, 2), (1, 56, 56, 256)),
+        ],
+        "1D and 3D": [
+            ("1D 80/4, 16000·1→64", nl.Conv1D(64, 80, 4), (1, 16000, 1)),
+            ("1D causal dilated 8, 2000·64→64", nl.Conv1D(64, 3, padding="causal", dilation_rate=8), (1, 2000, 64)),
+            ("1D 5, 1000·256→256", nl.Conv1D(256, 5, **same), (1, 1000, 256)),
+            ("3D 3³, 16·112²·3→32", nl.Conv3D(32, 3, **same), (1, 16, 112, 112, 3)),
+            ("3D 3³, 8·28²·32→64", nl.Conv3D(64, 3, **same), (1, 8, 28, 28, 32)),
+        ],
+        "depthwise": [
+            ("3x3, 112²·32", nl.DepthwiseConv2D(3, **same), (1, 112, 112, 32)),
+            ("3x3/2, 56²·128", nl.DepthwiseConv2D(3, 2, **same), (1, 56, 56, 128)),
+            ("5x5, 14²·512", nl.DepthwiseConv2D(5, **same), (1, 14, 14, 512)),
+            ("separable 1D 9, 2000·64→64", nl.SeparableConv1D(64, 9, **same), (1, 2000, 64)),
+            ("separable 3x3, 56²·128→128", nl.SeparableConv2D(128, 3, **same), (1, 56, 56, 128)),
+        ],
+        "transposed": [
+            ("4x4·2, 28²·64→32", nl.Conv2DTranspose(32, 4, 2, **same), (1, 28, 28, 64)),
+            ("2x2·2, 56²·128→64", nl.Conv2DTranspose(64, 2, 2, **same), (1, 56, 56, 128)),
+            ("3x3, 56²·64→64", nl.Conv2DTranspose(64, 3, **same), (1, 56, 56, 64)),
+            ("3D 3³·2, 8·14²·32→16", nl.Conv3DTranspose(16, 3, 2, **same), (1, 8, 14, 14, 32)),
+        ],
+        "moving values": [
+            ("nearest ·2, 56²·64", nl.UpSampling2D(2), (1, 56, 56, 64)),
+            ("bilinear ·2, 56²·64", nl.UpSampling2D(2, interpolation="bilinear"), (1, 56, 56, 64)),
+            ("zero padding 1, 112²·64", nl.ZeroPadding2D(1), (1, 112, 112, 64)),
+            ("cropping 8, 112²·64", nl.Cropping2D(8), (1, 112, 112, 64)),
+        ],
+        "smallest": [("3x3, 8²·8→8", nl.Conv2D(8, 3, **same), (1, 8, 8, 8))],
+    }
+    return [Case(group, *row) for group, rows in table.items() for row in rows]
+
+
+def dense_flops(case: Case) -> int | None:
+    """Additions and multiplications of the direct sum of a dense convolution; None for all else."""
+    if not isinstance(case.layer, nl.Conv1D | nl.Conv2D | nl.Conv3D):
+        return None
+    *taps, channels, _ = case.layer.kernel.shape
+    return 2 * int(np.prod(case.layer.compute_output_shape(case.shape))) * int(np.prod(taps)) * channels
+
+
+def in_torch(layer: nl.Layer, x: np.ndarray, channels_last: bool) -> Callable[[], torch.Tensor]:
+    """The layer on ``x`` as a call of PyTorch, its operands laid out beforehand."""
+    if layer.data_format == "channels_last":
+        x = np.moveaxis(x, -1, 1)
+    rank = layer.rank
+    layout = {1: None, 2: torch.channels_last, 3: torch.channels_last_3d}[rank] if channels_last else None
+
+    def laid_out(array: np.ndarray) -> torch.Tensor:
+        tensor = torch.from_numpy(np.ascontiguousarray(array))
+        return tensor if layout is None else tensor.contiguous(memory_format=layout)
+
+    image = laid_out(x)
+    if rank == 1 and channels_last:
+        # PyTorch has no such format in 1D, but takes the strides.
+        image = torch.from_numpy(np.ascontiguousarray(np.moveaxis(x, 1, -1))).permute(0, 2, 1)
+    return _call(layer, image, laid_out, layout)
+
+
+def _call(layer: Any, image: torch.Tensor, laid_out: Callable, layout: Any) -> Callable[[], torch.Tensor]:
+    rank, lengths = layer.rank, tuple(image.shape[2:])
+    if isinstance(layer, nl.Cropping1D | nl.Cropping2D | nl.Cropping3D):
+        index = (..., *(slice(a, n - b) for (a, b), n in zip(layer.cropping, lengths, strict=True)))
+        return lambda: image[index].contiguous(memory_format=layout or torch.contiguous_format)
+    if isinstance(layer, nl.ZeroPadding1D | nl.ZeroPadding2D | nl.ZeroPadding3D):
+        pads = [n for pair in reversed(layer.padding) for n in pair]
+        return lambda: tf.pad(image, pads)
+    if isinstance(layer, nl.UpSampling1D | nl.UpSampling2D | nl.UpSampling3D):
+        return lambda: tf.interpolate(image, scale_factor=layer.size, mode=layer.interpolation)
+    bias = torch.from_numpy(layer.bias.copy())
+    window = {"stride": layer.strides, "dilation": layer.dilation_rate}
+    if isinstance(layer, nl.Conv2DTranspose | nl.Conv3DTranspose):
+        weights = laid_out(np.moveaxis(layer.kernel, (-1, -2), (0, 1)))
+        sizes = list(zip(lengths, layer.strides, layer.kernel_size, layer.dilation_rate, strict=True))
+        crops = [shapes.deconv_crop(n, s, k, layer.padding, None, d) for n, s, k, d in sizes]
+        wanted = [shapes.deconv_length(n, s, k, layer.padding, None, d) for n, s, k, d in sizes]
+        natural = [(n - 1) * s + (k - 1) * d + 1 for n, s, k, d in sizes]
+        extra = [max(0, w - full + 2 * c) for w, full, c in zip(wanted, natural, crops, strict=True)]
+        # Where the odd position is to be cut off the end alone, PyTorch cannot be told so: a view does it.
+        index = (..., *(slice(n) for n in wanted))
+        transposed = {2: tf.conv_transpose2d, 3: tf.conv_transpose3d}[rank]
+        return lambda: transposed(image, weights, bias, padding=crops, output_padding=extra, **window)[index]
+    conv = {1: tf.conv1d, 2: tf.conv2d, 3: tf.conv3d}[rank]
+    settings = (layer.kernel_size, layer.strides, layer.dilation_rate)
+    pairs = [shapes.conv_padding(n, k, layer.padding, s, d) for n, k, s, d in zip(lengths, *settings, strict=True)]
+    even = all(a == b for a, b in pairs)
+    pads = [n for pair in reversed(pairs) for n in pair]
+
+    def padded() -> torch.Tensor:
+        return image if even else tf.pad(image, pads)
+
+    window["padding"] = [a for a, _ in pairs] if even else 0
+    if isinstance(layer, nl.DepthwiseConv2D | nl.SeparableConv1D | nl.SeparableConv2D):
+        kernel = layer.depthwise_kernel
+        channels = kernel.shape[-2]
+        filters = laid_out(np.moveaxis(kernel.reshape(*kernel.shape[:-2], 1, -1), (-1, -2), (0, 1)))
+        if isinstance(layer, nl.DepthwiseConv2D):
+            return lambda: conv(padded(), filters, bias, groups=channels, **window)
+        points = laid_out(np.moveaxis(layer.pointwise_kernel, (-1, -2), (0, 1)))
+        return lambda: conv(conv(padded(), filters, None, groups=channels, **window), points, bias)
+    weights = laid_out(np.moveaxis(layer.kernel, (-1, -2), (0, 1)))
+    return lambda: conv(padded(), weights, bias, **window)

@@ -1,0 +1,220 @@
+"""Prepared calls: all that the shapes and settings of a call decide, worked out once, so that the call itself is short.
+
+The functions here are made for settings that are checked and normalised; they are cached by shape. Each returns an
+object that takes the arrays: the input and what `Packed` and `pack_bias` made of weights and bias.
+"""
+
+from functools import lru_cache
+from math import ceil, prod
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from . import shapes
+from .arguments import check_bias, check_channels
+from .kernels import conv as conv_kernel
+from .kernels import depthwise_conv as depthwise_kernel
+from .kernels.conv_transpose import conv_transpose
+from .kernels.pack import pack_blocks
+from .kernels.plan import Axis, make_plan, make_winograd_plan
+from .kernels.winograd import conv_winograd
+from .layouts import canonical, original, three
+from .packed import Packed
+
+Ints = tuple[int, ...]
+
+
+def pack_bias(bias: Any, filters: int, dtype: np.dtype) -> np.ndarray:
+    """A bias, zeros for None, filled up to whole tiles."""
+    return pack_blocks(check_bias(bias, filters, dtype)).reshape(-1)
+
+
+def spatial(shape: tuple, data_format: str) -> tuple:
+    """The spatial lengths of a shape."""
+    return tuple(shape[2:] if data_format == "channels_first" else shape[1:-1])
+
+
+class WindowCall(NamedTuple):
+    """A convolution or depthwise convolution, ready for arrays of one shape."""
+
+    kernel: Any
+    winograd: bool
+    out_shape: Ints
+    rank: int
+    data_format: str
+    serial: bool
+    arguments: tuple
+
+    def __call__(self, x: np.ndarray, packed: Packed, bias: np.ndarray) -> np.ndarray:
+        return original(self.run(canonical(x, self.data_format), packed, bias), self.rank, self.data_format)
+
+    def run(self, image: np.ndarray, packed: Packed, bias: np.ndarray) -> np.ndarray:
+        """From canonical array to canonical array."""
+        out = np.empty(self.out_shape, image.dtype)
+        weights = packed.winograd if self.winograd else packed.blocks
+        self.kernel(image, weights, bias, out.reshape(-1), *self.arguments, serial=self.serial)
+        return out
+
+
+class SeparableCall(NamedTuple):
+    """A depthwise convolution and a pointwise one after it."""
+
+    depthwise: WindowCall
+    pointwise: WindowCall
+
+    def __call__(self, x: np.ndarray, depthwise: Packed, pointwise: Packed, bias: np.ndarray) -> np.ndarray:
+        step, last = self.depthwise, self.pointwise
+        zeros = np.zeros(depthwise.blocks.shape[0] * depthwise.blocks.shape[-1], depthwise.dtype)
+        between = step.run(canonical(x, step.data_format), depthwise, zeros)
+        return original(last.run(between, pointwise, bias), step.rank, step.data_format)
+
+
+class TransposedCall(NamedTuple):
+    """A transposed convolution, ready for arrays of one shape."""
+
+    out_shape: Ints
+    rank: int
+    data_format: str
+    settings: tuple
+
+    def __call__(self, x: np.ndarray, packed: Packed, bias: np.ndarray) -> np.ndarray:
+        out = np.empty(self.out_shape, packed.dtype)
+        conv_transpose(canonical(x, self.data_format), packed.blocks, bias, out, *self.settings)
+        return original(out, self.rank, self.data_format)
+
+
+@lru_cache(maxsize=4096)
+def conv_call(
+    x_shape: Ints,
+    weights_shape: Ints,
+    itemsize: int,
+    strides: Ints,
+    padding: str,
+    dilation_rate: Ints,
+    data_format: str,
+    algorithm: str = "direct",
+) -> WindowCall:
+    """Prepare `functional.conv`."""
+    *kernel_size, channels, filters = weights_shape
+    check_channels(x_shape, channels, data_format, "weights")
+    axes = _axes(x_shape, filters, tuple(kernel_size), strides, padding, dilation_rate, data_format)
+    out_shape = (*(axis.windows for axis in axes), filters)
+    rank = len(kernel_size)
+    if _use_winograd(algorithm, axes, channels, filters, itemsize):
+        plan, tile = make_winograd_plan(axes, channels, filters, itemsize)
+        arguments = (out_shape, (0,) * tile, *plan.work)
+        return WindowCall(conv_winograd, True, out_shape, rank, data_format, False, arguments)
+    plan = make_plan(axes, channels, filters, itemsize)
+    return WindowCall(conv_kernel.conv, False, out_shape, rank, data_format, plan.serial, (filters, *plan.work))
+
+
+@lru_cache(maxsize=4096)
+def depthwise_call(
+    x_shape: Ints,
+    weights_shape: Ints,
+    itemsize: int,
+    strides: Ints,
+    padding: str,
+    dilation_rate: Ints,
+    data_format: str,
+) -> WindowCall:
+    """Prepare `functional.depthwise_conv`."""
+    *kernel_size, channels, multiplier = weights_shape
+    check_channels(x_shape, channels, data_format, "weights")
+    filters = channels * multiplier
+    axes = _axes(x_shape, filters, tuple(kernel_size), strides, padding, dilation_rate, data_format)
+    out_shape = (*(axis.windows for axis in axes), filters)
+    plan = make_plan(axes, 1, filters, itemsize, depthwise=True)
+    kernel, arguments = depthwise_kernel.depthwise_conv, (filters, *plan.work)
+    return WindowCall(kernel, False, out_shape, len(kernel_size), data_format, plan.serial, arguments)
+
+
+@lru_cache(maxsize=4096)
+def separable_call(
+    x_shape: Ints,
+    depthwise_shape: Ints,
+    pointwise_shape: Ints,
+    itemsize: int,
+    strides: Ints,
+    padding: str,
+    dilation_rate: Ints,
+    data_format: str,
+) -> SeparableCall:
+    """Prepare `functional.separable_conv`."""
+    *kernel_size, channels, multiplier = depthwise_shape
+    rank, filters = len(kernel_size), pointwise_shape[-1]
+    right = (*(1,) * rank, channels * multiplier, filters)
+    if pointwise_shape != right:
+        raise ValueError(f"pointwise_weights must have shape {right}, got {pointwise_shape}")
+    first = depthwise_call(x_shape, depthwise_shape, itemsize, strides, padding, dilation_rate, data_format)
+    between = first.out_shape[:1] + first.out_shape[4 - rank :]
+    ones = (1,) * rank
+    return SeparableCall(first, conv_call(between, right, itemsize, ones, "valid", ones, "channels_last"))
+
+
+@lru_cache(maxsize=4096)
+def transposed_call(
+    x_shape: Ints,
+    weights_shape: Ints,
+    strides: Ints,
+    padding: str,
+    output_padding: Ints | None,
+    dilation_rate: Ints,
+    data_format: str,
+) -> TransposedCall:
+    """Prepare `functional.conv_transpose`."""
+    *kernel_size, filters, channels = weights_shape
+    check_channels(x_shape, channels, data_format, "weights")
+    out_shape = shapes.conv_transpose_output_shape(
+        x_shape, filters, kernel_size, strides, padding, output_padding, dilation_rate, data_format
+    )
+    extra = (None,) * len(kernel_size) if output_padding is None else output_padding
+    crops = tuple(
+        shapes.deconv_crop(n, s, k, padding, p, d)
+        for n, s, k, p, d in zip(spatial(x_shape, data_format), strides, kernel_size, extra, dilation_rate, strict=True)
+    )
+    settings = (three(tuple(kernel_size), 1), three(strides, 1), three(dilation_rate, 1), three(crops, 0))
+    full = (x_shape[0], *three(spatial(out_shape, data_format), 1), filters)
+    return TransposedCall(full, len(kernel_size), data_format, settings)
+
+
+def _axes(
+    x_shape: Ints, filters: int, kernel_size: Ints, strides: Ints, padding: str, dilation_rate: Ints, data_format: str
+) -> tuple[Axis, ...]:
+    """Batch and spatial axes of a window that slides over a canonical array and writes to a contiguous one."""
+    out_shape = shapes.conv_output_shape(x_shape, filters, kernel_size, strides, padding, dilation_rate, data_format)
+    windows = spatial(out_shape, data_format)
+    befores = (
+        shapes.conv_padding(n, k, padding, s, d)[0]
+        for n, k, s, d in zip(spatial(x_shape, data_format), kernel_size, strides, dilation_rate, strict=True)
+    )
+    moving = tuple(Axis(*a, 0) for a in zip(windows, kernel_size, strides, dilation_rate, befores, strict=True))
+    axes = (Axis(x_shape[0], 1, 1, 1, 0, 0), *three(moving, Axis(1, 1, 1, 1, 0, 0)))
+    lengths = (*(axis.windows for axis in axes), filters)
+    return tuple(axis._replace(out_stride=prod(lengths[i + 1 :])) for i, axis in enumerate(axes))
+
+
+def _use_winograd(algorithm: str, axes: tuple[Axis, ...], channels: int, filters: int, itemsize: int) -> bool:
+    """Whether a convolution of so many channels is to run as Winograd's.
+
+    "auto" takes it for float32 where it is faster and rounds to within 2e-5 of the largest output on standard-normal
+    data: enough channels and filters to pay for its transforms, few enough channels for its rounding errors, and output
+    lengths that its blocks of 4x4 fill by three quarters at least.
+
+    Raises
+    ------
+    ValueError
+        If "winograd" is asked for where it does not exist.
+    """
+    _, depth, height, width = axes
+    possible = depth.taps == 1 and all((a.taps, a.stride, a.dilation) == (3, 1, 1) for a in (height, width))
+    if algorithm == "winograd" and not possible:
+        raise ValueError(
+            "algorithm must be 'auto' or 'direct', because 'winograd' exists only for 3x3 kernels over two axes with "
+            "strides and dilation_rate 1, got 'winograd'"
+        )
+    if algorithm != "auto" or not possible:
+        return algorithm == "winograd"
+    blocks = ceil(height.windows / 4) * ceil(width.windows / 4)
+    filled = height.windows * width.windows >= 12 * blocks
+    return itemsize == 4 and filled and blocks >= 8 and 16 <= channels <= 256 and filters >= 16
