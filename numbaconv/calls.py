@@ -15,10 +15,12 @@ from .arguments import check_bias, check_channels
 from .kernels import conv as conv_kernel
 from .kernels import depthwise_conv as depthwise_kernel
 from .kernels.conv_transpose import conv_transpose
-from .kernels.pack import pack_blocks
+from .kernels.pack import aligned_empty, pack_blocks
+from .kernels.place import place
 from .kernels.plan import Axis, make_plan, make_winograd_plan
+from .kernels.upsample import neighbours, upsample_bilinear, upsample_nearest
 from .kernels.winograd import conv_winograd
-from .layouts import canonical, original, three
+from .layouts import SMALL, canonical, canonical_images, images_shape, original, three
 from .packed import Packed
 
 Ints = tuple[int, ...]
@@ -50,7 +52,7 @@ class WindowCall(NamedTuple):
 
     def run(self, image: np.ndarray, packed: Packed, bias: np.ndarray) -> np.ndarray:
         """From canonical array to canonical array."""
-        out = np.empty(self.out_shape, image.dtype)
+        out = aligned_empty(self.out_shape, image.dtype)
         weights = packed.winograd if self.winograd else packed.blocks
         self.kernel(image, weights, bias, out.reshape(-1), *self.arguments, serial=self.serial)
         return out
@@ -78,9 +80,25 @@ class TransposedCall(NamedTuple):
     settings: tuple
 
     def __call__(self, x: np.ndarray, packed: Packed, bias: np.ndarray) -> np.ndarray:
-        out = np.empty(self.out_shape, packed.dtype)
+        out = aligned_empty(self.out_shape, packed.dtype)
         conv_transpose(canonical(x, self.data_format), packed.blocks, bias, out, *self.settings)
         return original(out, self.rank, self.data_format)
+
+
+class MovingCall(NamedTuple):
+    """Cropping, zero padding or upsampling, ready for arrays of one shape."""
+
+    kernel: Any
+    out_shape: Ints
+    result_shape: Ints
+    data_format: str
+    arguments: tuple
+
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        image = canonical_images(x, self.data_format)
+        out = aligned_empty(self.out_shape, x.dtype)
+        self.kernel(image, out, *self.arguments, serial=out.size < SMALL)
+        return out.reshape(self.result_shape)
 
 
 @lru_cache(maxsize=4096)
@@ -176,6 +194,36 @@ def transposed_call(
     settings = (three(tuple(kernel_size), 1), three(strides, 1), three(dilation_rate, 1), three(crops, 0))
     full = (x_shape[0], *three(spatial(out_shape, data_format), 1), filters)
     return TransposedCall(full, len(kernel_size), data_format, settings)
+
+
+@lru_cache(maxsize=4096)
+def crop_call(x_shape: Ints, cropping: tuple[Ints, ...], data_format: str) -> MovingCall:
+    """Prepare `functional.crop`."""
+    result_shape: Any = shapes.crop_output_shape(x_shape, cropping, data_format)
+    return _place_call(result_shape, tuple(-before for before, _ in cropping), data_format)
+
+
+@lru_cache(maxsize=4096)
+def zero_pad_call(x_shape: Ints, padding: tuple[Ints, ...], data_format: str) -> MovingCall:
+    """Prepare `functional.zero_pad`."""
+    result_shape: Any = shapes.zero_pad_output_shape(x_shape, padding, data_format)
+    return _place_call(result_shape, tuple(before for before, _ in padding), data_format)
+
+
+def _place_call(result_shape: Ints, before: Ints, data_format: str) -> MovingCall:
+    return MovingCall(place, images_shape(result_shape, data_format), result_shape, data_format, (three(before, 0),))
+
+
+@lru_cache(maxsize=4096)
+def upsample_call(x_shape: Ints, size: Ints, interpolation: str, data_format: str, itemsize: int) -> MovingCall:
+    """Prepare `functional.upsample`."""
+    result_shape: Any = shapes.upsample_output_shape(x_shape, size, data_format)
+    out_shape = images_shape(result_shape, data_format)
+    if interpolation == "nearest":
+        return MovingCall(upsample_nearest, out_shape, result_shape, data_format, (three(size, 1),))
+    lengths = spatial(x_shape, data_format)
+    tables = [t for n, s in zip(lengths, size, strict=True) for t in neighbours(n, s, np.dtype(f"f{itemsize}"))]
+    return MovingCall(upsample_bilinear, out_shape, result_shape, data_format, tuple(tables))
 
 
 def _axes(

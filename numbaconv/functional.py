@@ -21,10 +21,16 @@ from .arguments import (
     operand_dtype,
     spatial_rank,
 )
-from .calls import conv_call, depthwise_call, pack_bias, separable_call, spatial, transposed_call
-from .kernels import place as place_kernel
-from .kernels import upsample as upsample_kernel
-from .layouts import canonical_images, three
+from .calls import (
+    conv_call,
+    crop_call,
+    depthwise_call,
+    pack_bias,
+    separable_call,
+    transposed_call,
+    upsample_call,
+    zero_pad_call,
+)
 from .packed import Packed
 
 Ints = int | tuple[int, ...] | list[int]
@@ -256,9 +262,8 @@ def crop(x: Any, cropping: Any, data_format: str | None = None) -> np.ndarray:
     TypeError
     """
     x, data_format = as_numbers(x, "x"), check_data_format(data_format)
-    out_shape = shapes.crop_output_shape(x.shape, cropping, data_format)
-    pairs = shapes.normalize_pairs(cropping, x.ndim - 2, "cropping")
-    return _place(x, out_shape, tuple(-before for before, _ in pairs), data_format)
+    pairs = shapes.normalize_pairs(cropping, spatial_rank(x), "cropping")
+    return crop_call(x.shape, pairs, data_format)(x.astype(common_dtype(x), copy=False))
 
 
 def zero_pad(x: Any, padding: Any, data_format: str | None = None) -> np.ndarray:
@@ -278,9 +283,8 @@ def zero_pad(x: Any, padding: Any, data_format: str | None = None) -> np.ndarray
         Lengths n + before + after.
     """
     x, data_format = as_numbers(x, "x"), check_data_format(data_format)
-    out_shape = shapes.zero_pad_output_shape(x.shape, padding, data_format)
-    pairs = shapes.normalize_pairs(padding, x.ndim - 2, "padding")
-    return _place(x, out_shape, tuple(before for before, _ in pairs), data_format)
+    pairs = shapes.normalize_pairs(padding, spatial_rank(x), "padding")
+    return zero_pad_call(x.shape, pairs, data_format)(x.astype(common_dtype(x), copy=False))
 
 
 def upsample(x: Any, size: Ints, interpolation: str = "nearest", data_format: str | None = None) -> np.ndarray:
@@ -304,19 +308,9 @@ def upsample(x: Any, size: Ints, interpolation: str = "nearest", data_format: st
     x, data_format = as_numbers(x, "x"), check_data_format(data_format)
     rank = spatial_rank(x)
     interpolation = check_interpolation(interpolation, rank)
-    out_shape = shapes.upsample_output_shape(x.shape, size, data_format)
-    size = three(shapes.normalize_tuple(size, rank, "size"), 1)
-    image = canonical_images(x.astype(common_dtype(x), copy=False), data_format)
-    batch, *lengths, channels = image.shape
-    out = np.empty((batch, *(n * s for n, s in zip(lengths, size, strict=True)), channels), image.dtype)
-    if interpolation == "nearest":
-        upsample_kernel.upsample_nearest(image, out, size)
-    else:
-        rows, columns = (
-            upsample_kernel.neighbours(n, s, image.dtype) for n, s in zip(lengths[1:], size[1:], strict=True)
-        )
-        upsample_kernel.upsample_bilinear(image, out, *rows, *columns)
-    return out.reshape(out_shape)
+    size = shapes.normalize_tuple(size, rank, "size")
+    dtype = common_dtype(x)
+    return upsample_call(x.shape, size, interpolation, data_format, dtype.itemsize)(x.astype(dtype, copy=False))
 
 
 def _window_settings(
@@ -327,11 +321,3 @@ def _window_settings(
         shapes.normalize_padding(padding),
         shapes.normalize_tuple(dilation_rate, rank, "dilation_rate"),
     )
-
-
-def _place(x: np.ndarray, out_shape: tuple, before: tuple[int, ...], data_format: str) -> np.ndarray:
-    image = canonical_images(x.astype(common_dtype(x), copy=False), data_format)
-    lengths = three(spatial(out_shape, data_format), 1)
-    out = np.empty((image.shape[0], *lengths, image.shape[-1]), image.dtype)
-    place_kernel.place(image, out, three(before, 0))
-    return out.reshape(out_shape)

@@ -4,9 +4,16 @@ A canonical array is C-contiguous, channels last, with three spatial axes: (N, D
 leading axes of length 1, which costs nothing.
 """
 
+from math import prod
 from typing import Any
 
 import numpy as np
+
+from .kernels.pack import aligned_empty
+from .kernels.transpose import transpose
+
+# Elements that one core moves before another has woken up.
+SMALL = 16_384
 
 _ONES: dict[int, tuple[int, ...]] = {3: (1, 1), 4: (1,), 5: ()}
 
@@ -18,15 +25,26 @@ def three(values: tuple, fill: Any) -> tuple:
 
 def canonical(x: np.ndarray, data_format: str) -> np.ndarray:
     """View a channels-last array as (N, D, H, W, C); copy it where it is channels first or not contiguous."""
-    if data_format == "channels_first":
-        x = np.moveaxis(x, 1, -1)
-    return _contiguous(x).reshape(x.shape[:1] + _ONES[x.ndim] + x.shape[1:])
+    x = _contiguous(x)
+    if data_format == "channels_last":
+        return x.reshape(x.shape[:1] + _ONES[x.ndim] + x.shape[1:])
+    out = _swapped(x.reshape(x.shape[0], x.shape[1], prod(x.shape[2:])))
+    return out.reshape(x.shape[:1] + _ONES[x.ndim] + x.shape[2:] + x.shape[1:2])
 
 
 def original(out: np.ndarray, rank: int, data_format: str) -> np.ndarray:
     """Take the result of a kernel, (N, D, H, W, C), back to ``rank`` spatial axes and the data format."""
-    out = out.reshape(out.shape[:1] + out.shape[4 - rank :])
-    return np.ascontiguousarray(np.moveaxis(out, -1, 1)) if data_format == "channels_first" else out
+    batch, *lengths, channels = out.shape[:1] + out.shape[4 - rank :]
+    if data_format == "channels_last":
+        return out.reshape(batch, *lengths, channels)
+    return _swapped(out.reshape(batch, prod(lengths), channels)).reshape(batch, channels, *lengths)
+
+
+def _swapped(x: np.ndarray) -> np.ndarray:
+    """(N, J, I) from (N, I, J)."""
+    out = aligned_empty((x.shape[0], x.shape[2], x.shape[1]), x.dtype)
+    transpose(x, out, serial=x.size < SMALL)
+    return out
 
 
 def canonical_images(x: np.ndarray, data_format: str) -> np.ndarray:
@@ -34,10 +52,14 @@ def canonical_images(x: np.ndarray, data_format: str) -> np.ndarray:
 
     Channels first is the view (N * C, D, H, W, 1): each channel is an image of its own.
     """
+    return _contiguous(x).reshape(images_shape(x.shape, data_format))
+
+
+def images_shape(shape: tuple[int, ...], data_format: str) -> tuple[int, ...]:
+    """Shape of the view that `canonical_images` takes of an array."""
     if data_format == "channels_last":
-        return canonical(x, data_format)
-    batch, channels, *lengths = x.shape
-    return _contiguous(x).reshape(batch * channels, *three(tuple(lengths), 1), 1)
+        return shape[:1] + _ONES[len(shape)] + shape[1:]
+    return (shape[0] * shape[1], *_ONES[len(shape)], *shape[2:], 1)
 
 
 def canonical_kernel(weights: np.ndarray) -> np.ndarray:

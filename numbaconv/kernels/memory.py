@@ -19,23 +19,28 @@ class Memory:
         self.array = context.make_array(array_type)(context, builder, value)
         self.align = array_type.dtype.bitwidth // 8
 
-    def pointer(self, index, elements):
-        """Address of ``index``, from where ``elements`` are about to be read or written."""
+    def pointer(self, index, elements, shift=None):
+        """Address of ``index + shift``, from where ``elements`` are about to be read or written."""
+        builder = self.builder
         if config.BOUNDSCHECK:
-            builder, end = self.builder, self.builder.add(index, elements)
+            first = index if shift is None else builder.add(index, shift)
+            end = builder.add(first, elements)
             outside = builder.or_(
-                builder.icmp_signed("<", index, INT(0)), builder.icmp_signed(">", end, self.array.nitems)
+                builder.icmp_signed("<", first, INT(0)), builder.icmp_signed(">", end, self.array.nitems)
             )
             with builder.if_then(outside, likely=False):
                 self.context.call_conv.return_user_exc(builder, IndexError, ("a tile left its array",))
-        return self.builder.gep(self.array.data, [index])
+        start = builder.gep(self.array.data, [index])
+        # Two steps, so that the compiler keeps the first in a register while the shift runs through a loop.
+        return start if shift is None else builder.gep(start, [shift])
 
-    def scalar(self, index):
-        return self.builder.load(self.pointer(index, INT(1)), align=self.align)
+    def scalar(self, index, shift=None):
+        return self.builder.load(self.pointer(index, INT(1), shift), align=self.align)
 
-    def vectors(self, index, tile):
-        """The VECS vectors that start at ``index``."""
-        start = self.builder.bitcast(self.pointer(index, INT(tile.vecs * tile.lanes)), tile.vector.as_pointer())
+    def vectors(self, index, tile, shift=None):
+        """The VECS vectors that start at ``index + shift``."""
+        pointer = self.pointer(index, INT(tile.vecs * tile.lanes), shift)
+        start = self.builder.bitcast(pointer, tile.vector.as_pointer())
         return [self.builder.load(self.builder.gep(start, [INT(v)]), align=self.align) for v in range(tile.vecs)]
 
 

@@ -1,7 +1,7 @@
 """Weights in the order in which the kernels read them."""
 
 from itertools import product
-from math import gcd
+from math import gcd, prod
 
 import numpy as np
 
@@ -9,11 +9,11 @@ from .vectors import block_width
 
 
 def aligned_empty(shape, dtype):
-    """Like ``numpy.empty``, beginning at a multiple of 64 bytes: no vector of it straddles two cache lines."""
-    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
-    memory = np.empty(size + 64, np.uint8)
-    start = -memory.ctypes.data % 64
-    return memory[start : start + size].view(dtype).reshape(shape)
+    """Like ``numpy.empty``, but beginning with a cache line, so that no vector straddles two of them."""
+    count, dtype = prod(shape), np.dtype(dtype)
+    memory = np.empty(count + 64 // dtype.itemsize, dtype)
+    start = -memory.__array_interface__["data"][0] % 64 // dtype.itemsize
+    return memory[start : start + count].reshape(shape)
 
 
 def pack_blocks(array):

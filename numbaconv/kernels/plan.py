@@ -35,9 +35,11 @@ SPREAD_BYTES = 256 * 1024
 CORES = (2, 4)
 # Multiply-adds below which waking the other cores costs more than it saves.
 SERIAL_WORK = 500_000
-# What a task costs beside its tiles, in vector multiply-adds: starting it, and copying an element of its strip.
+# What a task costs beside its tiles, in vector multiply-adds: starting it, copying an element of its strip, and each
+# copy; for Winograd, transforming a 6x6 block of one channel, and reading the weights in rows of a tile.
 TASK_COST = 4000
 COPY_COST = 0.25
+CALL_COST = 20
 TRANSFORM_COST = 40
 WEIGHTS_COST = 8
 # Rows of the tile that Winograd's products may have: the taller loads less, the lower leaves fewer rows unused.
@@ -101,7 +103,10 @@ def make_plan(axes: tuple[Axis, ...], channels: int, filters: int, itemsize: int
 
     def cost(rows, columns, group):
         tiles = ceil(rows * columns / TILE_ROWS) * group
-        return TASK_COST + tiles * TILE_ROWS * TILE_VECS * steps + COPY_COST * strip_size(rows, columns, group)
+        elements = strip_size(rows, columns, group)
+        # Whole rows are copied at once, parts of the channels position by position.
+        copies = elements / (group * block_width(itemsize)) if depthwise and group < filter_blocks else 0
+        return TASK_COST + tiles * TILE_ROWS * TILE_VECS * steps + COPY_COST * elements + CALL_COST * copies
 
     def fits(rows, columns, group):
         return strip_size(rows, columns, group) * itemsize <= STRIP_BYTES

@@ -20,6 +20,8 @@ from .plan import (
     W,
 )
 
+CACHE_LINE = 64
+
 
 @compiled
 def locate(task, axes):
@@ -45,19 +47,25 @@ def extent(axes, axis, first):
 
 
 @compiled
-def fill_strip(strip, x, n, d, h, w, axes, channel, repeat):
+def aligned(count, like):
+    """An array with room for ``count`` elements from a place on where a cache line begins, and that place."""
+    array = np.empty((1, 1, 1, 1, count + CACHE_LINE // like.itemsize), like.dtype)
+    return array, -array.ctypes.data % CACHE_LINE // like.itemsize
+
+
+@compiled
+def fill_strip(strip, start, planes, rows, columns, channels, x, n, d, h, w, axes, channel, repeat):
     """Copy the input of the block of windows at (n, d, h, w) into ``strip``; what lies outside the image becomes 0.
 
     Parameters
     ----------
-    strip : array (1, taps along D, rows, columns, channels)
-        Written in full.
+    strip : array
+        Written in full from flat index ``start`` on, as an array (planes, rows, columns, channels).
     x : array (N, D, H, W, C)
     channel, repeat : int
         Channel j of the strip is channel ``(channel + j) // repeat`` of ``x``: a depth multiplier repeats each channel.
         Channels past the last become 0.
     """
-    _, planes, rows, columns, channels = strip.shape
     _, image_d, image_h, image_w, image_c = x.shape
     valid = min(channels, image_c * repeat - channel)
     x_w, step = w * axes[W, STRIDE] - axes[W, BEFORE], axes[W, STEP]
@@ -69,7 +77,7 @@ def fill_strip(strip, x, n, d, h, w, axes, channel, repeat):
         x_d = d * axes[D, STRIDE] - axes[D, BEFORE] + a * axes[D, STEP]
         for r in range(rows):
             x_h = h * axes[H, STRIDE] - axes[H, BEFORE] + r * axes[H, STEP]
-            line = (a * rows + r) * columns * channels
+            line = start + (a * rows + r) * columns * channels
             if x_d < 0 or x_d >= image_d or x_h < 0 or x_h >= image_h:
                 clear(strip, line, columns * channels)
                 continue
@@ -85,7 +93,7 @@ def fill_strip(strip, x, n, d, h, w, axes, channel, repeat):
                     copy(strip, place, x, row + column * step * image_c + channel, valid)
                 else:
                     for j in range(valid):
-                        strip[0, a, r, column, j] = x[n, x_d, x_h, x_w + column * step, (channel + j) // repeat]
+                        strip[0, 0, 0, 0, place + j] = x[n, x_d, x_h, x_w + column * step, (channel + j) // repeat]
                 clear(strip, place + valid, channels - valid)
 
 
@@ -119,9 +127,9 @@ def input_of(x, n, d, h, w, axes, rows, columns, channel, channels, repeat):
         row = image_w * image_c
         at = ((n * image_d + x_d) * image_h + x_h) * row + x_w * image_c + channel
         return x, at, axes[D, STEP] * image_h * row, axes[H, STEP] * row, axes[W, STEP] * image_c
-    strip = np.empty((1, planes, rows, columns, channels), x.dtype)
-    fill_strip(strip, x, n, d, h, w, axes, channel, repeat)
-    return strip, 0, rows * columns * channels, columns * channels, channels
+    strip, start = aligned(planes * rows * columns * channels, x)
+    fill_strip(strip, start, planes, rows, columns, channels, x, n, d, h, w, axes, channel, repeat)
+    return strip, start, rows * columns * channels, columns * channels, channels
 
 
 @compiled
@@ -132,8 +140,11 @@ def fill_places(x_at, out_at, n, d, h, w, axes, rows, columns, row_step, column_
     """
     x_row, x_column = axes[H, STRIP_STRIDE] * row_step, axes[W, STRIP_STRIDE] * column_step
     out_first = n * axes[N, OUT_STRIDE] + d * axes[D, OUT_STRIDE] + h * axes[H, OUT_STRIDE] + w * axes[W, OUT_STRIDE]
-    for p in range(x_at.size):
-        window = min(p, rows * columns - 1)
-        row, column = window // columns, window % columns
-        x_at[p] = row * x_row + column * x_column
-        out_at[p] = out_first + row * axes[H, OUT_STRIDE] + column * axes[W, OUT_STRIDE]
+    window = 0
+    for row in range(rows):
+        for column in range(columns):
+            x_at[window] = row * x_row + column * x_column
+            out_at[window] = out_first + row * axes[H, OUT_STRIDE] + column * axes[W, OUT_STRIDE]
+            window += 1
+    for spare in range(window, x_at.size):
+        x_at[spare], out_at[spare] = x_at[window - 1], out_at[window - 1]

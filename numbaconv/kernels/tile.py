@@ -73,8 +73,8 @@ def tile_outer(typingctx, tile, x, x_at, first, shift, weights, at):
     """Rank-1 update: each row adds one value of ``x`` times a line of ``weights``."""
 
     def codegen(context, builder, sig, args):
-        def row(x, where):
-            return [_splat(builder, tile, x.scalar(where))] * tile.vecs
+        def row(x, where, shift):
+            return [_splat(builder, tile, x.scalar(where, shift))] * tile.vecs
 
         return _update(context, builder, sig, args, row)
 
@@ -86,7 +86,7 @@ def tile_multiply(typingctx, tile, x, x_at, first, shift, weights, at):
     """Elementwise update: each row adds a line of ``x`` times the same line of ``weights``."""
 
     def codegen(context, builder, sig, args):
-        return _update(context, builder, sig, args, lambda x, where: x.vectors(where, tile))
+        return _update(context, builder, sig, args, lambda x, where, shift: x.vectors(where, tile, shift))
 
     return tile(tile, x, x_at, first, shift, weights, at), codegen
 
@@ -176,7 +176,7 @@ def _update(context, builder, sig, args, row):
     x_at = Memory(context, builder, sig.args[2], x_at)
     line = Memory(context, builder, sig.args[5], weights).vectors(at, tile)
     for r in range(tile.rows):
-        factors = row(x, builder.add(x_at.scalar(builder.add(first, INT(r))), shift))
+        factors = row(x, x_at.scalar(builder.add(first, INT(r))), shift)
         for v in range(tile.vecs):
             i = r * tile.vecs + v
             total = builder.extract_value(value, i)

@@ -18,7 +18,7 @@ from numba import prange
 from .compiler import compiled
 from .pack import pack_blocks
 from .plan import OUT_STRIDE, D, H, N, W
-from .strip import extent, input_of, locate
+from .strip import aligned, extent, input_of, locate
 from .tile import tile_outer, tile_rows, tile_store, tile_write
 from .vectors import TILE_VECS
 
@@ -83,11 +83,11 @@ def _read(array, at, step):
 
 
 @compiled
-def _transform_input(source, corner, row, column, scratch, lanes, spread, at, step):
+def _transform_input(source, corner, row, column, scratch, scratch_at, lanes, spread, at, step):
     """B^T d B for one line of channels: first along the rows of d, then along its columns."""
     for i in range(IN):
         t0, t1, t2, t3, t4, t5 = _input_transform(_read(source, corner + i * row, column))
-        line = i * IN * lanes
+        line = scratch_at + i * IN * lanes
         tile_write(t0, scratch, line, lanes)
         tile_write(t1, scratch, line + lanes, lanes)
         tile_write(t2, scratch, line + 2 * lanes, lanes)
@@ -95,7 +95,7 @@ def _transform_input(source, corner, row, column, scratch, lanes, spread, at, st
         tile_write(t4, scratch, line + 4 * lanes, lanes)
         tile_write(t5, scratch, line + 5 * lanes, lanes)
     for j in range(IN):
-        t0, t1, t2, t3, t4, t5 = _input_transform(_read(scratch, j * lanes, IN * lanes))
+        t0, t1, t2, t3, t4, t5 = _input_transform(_read(scratch, scratch_at + j * lanes, IN * lanes))
         line = at + j * step
         tile_write(t0, spread, line, lanes)
         tile_write(t1, spread, line + IN * step, lanes)
@@ -106,18 +106,20 @@ def _transform_input(source, corner, row, column, scratch, lanes, spread, at, st
 
 
 @compiled
-def _transform_output(products, at, step, scratch, lanes, bias, f, out, place, row, column, rows, columns, count):
+def _transform_output(
+    products, at, step, scratch, scratch_at, lanes, bias, f, out, place, row, column, rows, columns, count
+):
     """A^T m A plus bias for one line of filters, as far as there are ``rows`` and ``columns`` of outputs."""
     for i in range(IN):
         y0, y1, y2, y3 = _output_transform(_read(products, at + i * IN * step, step))
-        line = i * OUT * lanes
+        line = scratch_at + i * OUT * lanes
         tile_write(y0, scratch, line, lanes)
         tile_write(y1, scratch, line + lanes, lanes)
         tile_write(y2, scratch, line + 2 * lanes, lanes)
         tile_write(y3, scratch, line + 3 * lanes, lanes)
     start = tile_rows(1, 1, bias, f)
     for j in range(columns):
-        y0, y1, y2, y3 = _output_transform(_read(scratch, j * lanes, OUT * lanes))
+        y0, y1, y2, y3 = _output_transform(_read(scratch, scratch_at + j * lanes, OUT * lanes))
         line = place + j * column
         tile_write(start + y0, out, line, count)
         if rows > 1:
@@ -167,12 +169,14 @@ def _winograd_task(task, x, weights, bias, out, out_shape, tile_shape, axes, gro
 
     # One line more than needed between the 36 planes: at a power of two they would compete for the same cache lines.
     plane = windows * padded + lanes
-    spread = np.empty(IN * IN * plane, x.dtype)
-    scratch = np.empty((IN, IN, lanes), x.dtype)
+    spread, spread_at = aligned(IN * IN * plane, x)
+    scratch, scratch_at = aligned(IN * IN * lanes, x)
     for t in range(windows):
         corner = start + t // columns * OUT * row + t % columns * OUT * column
         for c in range(0, padded, lanes):
-            _transform_input(source, corner + c, row, column, scratch, lanes, spread, t * padded + c, plane)
+            _transform_input(
+                source, corner + c, row, column, scratch, scratch_at, lanes, spread, spread_at + t * padded + c, plane
+            )
 
     tile_height = len(tile_shape)
     filled = -(-windows // tile_height) * tile_height
@@ -181,7 +185,8 @@ def _winograd_task(task, x, weights, bias, out, out_shape, tile_shape, axes, gro
     for t in range(filled):
         x_at[t], product_at[t] = min(t, windows - 1) * padded, t % most * width
     product_plane = most * width + lanes
-    zeros, products = np.zeros(width, x.dtype), np.empty(IN * IN * product_plane, x.dtype)
+    zeros = np.zeros(width, x.dtype)
+    products, products_at = aligned(IN * IN * product_plane, x)
     out_row, out_column = axes[H, OUT_STRIDE] // OUT, axes[W, OUT_STRIDE] // OUT
     for block in range(part * group, min((part + 1) * group, blocks)):
         for chunk in range(0, windows, most):
@@ -191,18 +196,19 @@ def _winograd_task(task, x, weights, bias, out, out_shape, tile_shape, axes, gro
                     tile = tile_rows(tile_shape, TILE_VECS, zeros, 0)
                     at = (block * IN * IN + k) * channels * width
                     for c in range(channels):
-                        tile = tile_outer(tile, spread, x_at, first, k * plane + c, weights, at)
+                        tile = tile_outer(tile, spread, x_at, first, spread_at + k * plane + c, weights, at)
                         at += width
-                    tile_store(tile, products, product_at, first, k * product_plane, width)
+                    tile_store(tile, products, product_at, first, products_at + k * product_plane, width)
             for t in range(chunk, chunk_end):
                 y, z = (h + t // columns) * OUT, (w + t % columns) * OUT
                 place = n * axes[N, OUT_STRIDE] + d * axes[D, OUT_STRIDE] + y * out_row + z * out_column
                 for f in range(block * width, min((block + 1) * width, out_shape[4]), lanes):
                     _transform_output(
                         products,
-                        (t - chunk) * width + f - block * width,
+                        products_at + (t - chunk) * width + f - block * width,
                         product_plane,
                         scratch,
+                        scratch_at,
                         lanes,
                         bias,
                         f,

@@ -4,8 +4,9 @@ from typing import Any
 
 import numpy as np
 
-from .. import functional, shapes
+from .. import shapes
 from ..arguments import check_data_format, check_interpolation
+from ..calls import crop_call, upsample_call, zero_pad_call
 from .base import Layer
 
 
@@ -18,7 +19,7 @@ class Cropping(Layer):
             self.data_format = check_data_format(data_format)
 
     def call(self, x: np.ndarray) -> np.ndarray:
-        return functional.crop(x, self.cropping, self.data_format)
+        return crop_call(x.shape, self.cropping, self.data_format)(x)
 
     def _output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         return shapes.crop_output_shape(input_shape, self.cropping, self.data_format)
@@ -89,7 +90,7 @@ class ZeroPadding(Layer):
             self.data_format = check_data_format(data_format)
 
     def call(self, x: np.ndarray) -> np.ndarray:
-        return functional.zero_pad(x, self.padding, self.data_format)
+        return zero_pad_call(x.shape, self.padding, self.data_format)(x)
 
     def _output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         return shapes.zero_pad_output_shape(input_shape, self.padding, self.data_format)
@@ -162,7 +163,7 @@ class UpSampling(Layer):
             self.interpolation = check_interpolation(interpolation, self.rank)
 
     def call(self, x: np.ndarray) -> np.ndarray:
-        return functional.upsample(x, self.size, self.interpolation, self.data_format)
+        return upsample_call(x.shape, self.size, self.interpolation, self.data_format, x.itemsize)(x)
 
     def _output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         return shapes.upsample_output_shape(input_shape, self.size, self.data_format)

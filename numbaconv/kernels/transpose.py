@@ -1,0 +1,69 @@
+"""Swapping two axes: between channels first and channels last."""
+
+from llvmlite import ir
+from numba import prange, types
+from numba.extending import intrinsic
+
+from .compiler import compiled
+from .memory import INT, Memory
+from .tile import Tile
+from .vectors import VECTOR_BYTES
+
+
+@intrinsic
+def transpose_square(typingctx, x, at, row, out, to, column):
+    """``out[to + j*column + i] = x[at + i*row + j]`` for a square of as many elements each way as a vector holds."""
+    square = Tile(VECTOR_BYTES * 8 // x.dtype.bitwidth, 1, x.dtype)
+
+    def codegen(context, builder, sig, args):
+        x, out = (Memory(context, builder, sig.args[i], args[i]) for i in (0, 3))
+        starts = [builder.add(args[1], builder.mul(args[2], INT(i))) for i in range(square.rows)]
+        lines = [x.vectors(start, square)[0] for start in starts]
+        # Exchange the off-diagonal halves of pairs of lines, then quarters, down to single elements.
+        distance = square.rows // 2
+        while distance:
+            for i in range(square.rows):
+                if not i & distance:
+                    a, b = lines[i], lines[i + distance]
+                    lines[i] = _pick(builder, square, a, b, distance, 0)
+                    lines[i + distance] = _pick(builder, square, a, b, distance, distance)
+            distance //= 2
+        for j, line in enumerate(lines):
+            place = builder.add(args[4], builder.mul(args[5], INT(j)))
+            pointer = builder.bitcast(out.pointer(place, INT(square.lanes)), square.vector.as_pointer())
+            builder.store(line, pointer, align=out.align)
+        return context.get_dummy_value()
+
+    return types.void(x, at, row, out, to, column), codegen
+
+
+def _pick(builder, square, a, b, distance, offset):
+    """Elements of a and b whose number has the bit ``distance`` clear (offset 0) or set, those of b in the others' place."""
+    mask = []
+    for j in range(square.lanes):
+        source = (j & ~distance) | offset
+        mask.append(source + square.lanes if j & distance else source)
+    return builder.shuffle_vector(a, b, ir.Constant(ir.VectorType(ir.IntType(32), square.lanes), mask))
+
+
+@compiled(parallel=True)
+def transpose(x, out):
+    """``out[n, j, i] = x[n, i, j]`` for arrays (N, I, J) and (N, J, I), square by square. Bound by memory.
+
+    The last squares overlap those before them; an axis shorter than a square is copied element by element.
+    """
+    batch, height, width = x.shape
+    side = VECTOR_BYTES // x.itemsize
+    if height < side or width < side:
+        for n in prange(batch):
+            for i in range(height):
+                for j in range(width):
+                    out[n, j, i] = x[n, i, j]
+    else:
+        strips = -(-width // side)
+        for task in prange(batch * strips):
+            n, left = task // strips, min(task % strips * side, width - side)
+            for square in range(-(-height // side)):
+                top = min(square * side, height - side)
+                at = n * height * width
+                transpose_square(x, at + top * width + left, width, out, at + left * height + top, height)
