@@ -12,13 +12,14 @@ import numpy as np
 
 from . import shapes
 from .arguments import check_bias, check_channels
-from .kernels import conv as conv_kernel
-from .kernels import depthwise_conv as depthwise_kernel
-from .kernels.conv_transpose import conv_transpose
+from .kernels.conv import conv
+from .kernels.conv_transpose import convolutions
+from .kernels.depthwise_conv import depthwise_conv
 from .kernels.pack import aligned_empty, pack_blocks
 from .kernels.place import place
-from .kernels.plan import Axis, make_plan, make_winograd_plan
+from .kernels.plan import Axis, block_table, make_plan, make_winograd_plan
 from .kernels.upsample import neighbours, upsample_bilinear, upsample_nearest
+from .kernels.vectors import block_width
 from .kernels.winograd import conv_winograd
 from .layouts import SMALL, canonical, canonical_images, images_shape, original, three
 from .packed import Packed
@@ -72,16 +73,21 @@ class SeparableCall(NamedTuple):
 
 
 class TransposedCall(NamedTuple):
-    """A transposed convolution, ready for arrays of one shape."""
+    """A transposed convolution, ready for arrays of one shape: some convolutions, each of one or more phases."""
 
     out_shape: Ints
     rank: int
     data_format: str
-    settings: tuple
+    parts: list[tuple[tuple, tuple, bool]]
+    untouched: list[tuple[slice, ...]]
 
     def __call__(self, x: np.ndarray, packed: Packed, bias: np.ndarray) -> np.ndarray:
+        image = canonical(x, self.data_format)
         out = aligned_empty(self.out_shape, packed.dtype)
-        conv_transpose(canonical(x, self.data_format), packed.blocks, bias, out, *self.settings)
+        for firsts, arguments, serial in self.parts:
+            conv(image, packed.phases(firsts), bias, out.reshape(-1), *arguments, serial=serial)
+        for part in self.untouched:
+            out[part] = bias[: self.out_shape[-1]]
         return original(out, self.rank, self.data_format)
 
 
@@ -116,14 +122,20 @@ def conv_call(
     *kernel_size, channels, filters = weights_shape
     check_channels(x_shape, channels, data_format, "weights")
     axes = _axes(x_shape, filters, tuple(kernel_size), strides, padding, dilation_rate, data_format)
+    return _conv_call(axes, channels, filters, itemsize, len(kernel_size), data_format, algorithm)
+
+
+def _conv_call(
+    axes: tuple[Axis, ...], channels: int, filters: int, itemsize: int, rank: int, data_format: str, algorithm: str
+) -> WindowCall:
     out_shape = (*(axis.windows for axis in axes), filters)
-    rank = len(kernel_size)
     if _use_winograd(algorithm, axes, channels, filters, itemsize):
         plan, tile = make_winograd_plan(axes, channels, filters, itemsize)
         arguments = (out_shape, (0,) * tile, *plan.work)
         return WindowCall(conv_winograd, True, out_shape, rank, data_format, False, arguments)
     plan = make_plan(axes, channels, filters, itemsize)
-    return WindowCall(conv_kernel.conv, False, out_shape, rank, data_format, plan.serial, (filters, *plan.work))
+    arguments = (block_table(filters, itemsize), *plan.work)
+    return WindowCall(conv, False, out_shape, rank, data_format, plan.serial, arguments)
 
 
 @lru_cache(maxsize=4096)
@@ -143,7 +155,7 @@ def depthwise_call(
     axes = _axes(x_shape, filters, tuple(kernel_size), strides, padding, dilation_rate, data_format)
     out_shape = (*(axis.windows for axis in axes), filters)
     plan = make_plan(axes, 1, filters, itemsize, depthwise=True)
-    kernel, arguments = depthwise_kernel.depthwise_conv, (filters, *plan.work)
+    kernel, arguments = depthwise_conv, (filters, *plan.work)
     return WindowCall(kernel, False, out_shape, len(kernel_size), data_format, plan.serial, arguments)
 
 
@@ -174,12 +186,13 @@ def separable_call(
 def transposed_call(
     x_shape: Ints,
     weights_shape: Ints,
+    itemsize: int,
     strides: Ints,
     padding: str,
     output_padding: Ints | None,
     dilation_rate: Ints,
     data_format: str,
-) -> TransposedCall:
+) -> WindowCall | TransposedCall:
     """Prepare `functional.conv_transpose`."""
     *kernel_size, filters, channels = weights_shape
     check_channels(x_shape, channels, data_format, "weights")
@@ -191,9 +204,23 @@ def transposed_call(
         shapes.deconv_crop(n, s, k, padding, p, d)
         for n, s, k, p, d in zip(spatial(x_shape, data_format), strides, kernel_size, extra, dilation_rate, strict=True)
     )
-    settings = (three(tuple(kernel_size), 1), three(strides, 1), three(dilation_rate, 1), three(crops, 0))
+    rank = len(kernel_size)
     full = (x_shape[0], *three(spatial(out_shape, data_format), 1), filters)
-    return TransposedCall(full, len(kernel_size), data_format, settings)
+    steps = tuple(prod(full[i:]) for i in range(1, 5))
+    settings = (three(tuple(kernel_size), 1), three(strides, 1), three(dilation_rate, 1), three(crops, 0))
+    lengths = (x_shape[0], *three(spatial(x_shape, data_format), 1), channels)
+    groups, untouched = convolutions(lengths, full, steps[1:], *settings)
+    batch = Axis(x_shape[0], 1, 1, 1, 0, steps[0])
+    if max(strides) == 1:
+        (axes,) = groups
+        return _conv_call((batch, *axes), channels, filters, itemsize, rank, data_format, "auto")
+    parts = []
+    for axes, members in groups.items():
+        firsts, origins = zip(*members, strict=True)
+        table = block_table(filters, itemsize, origins)
+        plan = make_plan((batch, *axes), channels, len(table) * block_width(itemsize), itemsize)
+        parts.append((firsts, (table, *plan.work), plan.serial))
+    return TransposedCall(full, rank, data_format, parts, untouched)
 
 
 @lru_cache(maxsize=4096)

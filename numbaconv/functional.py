@@ -235,7 +235,8 @@ def conv_transpose(
         packed = pack_conv_transpose(weights, strides, dilation_rate, operand_dtype(x, weights=weights, bias=bias))
     check_packed(packed, "conv_transpose", rank, settings=(strides, dilation_rate))
     padding = shapes.normalize_padding(padding, ("valid", "same"))
-    call = transposed_call(x.shape, packed.shape, strides, padding, output_padding, dilation_rate, data_format)
+    settings = (strides, padding, output_padding, dilation_rate, data_format)
+    call = transposed_call(x.shape, packed.shape, packed.dtype.itemsize, *settings)
     return call(x.astype(packed.dtype, copy=False), packed, pack_bias(bias, packed.shape[-2], packed.dtype))
 
 

@@ -1,11 +1,10 @@
 """Weights prepared for the kernels, made once and used for many calls."""
 
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 
-from .kernels.pack import pack_blocks, pack_depthwise, pack_phases
+from .kernels.pack import as_conv, pack_blocks, pack_depthwise, pack_phases, tap_steps
 from .kernels.winograd import pack_winograd
 from .layouts import canonical_kernel, three
 
@@ -27,15 +26,24 @@ class Packed:
     def __init__(self, operation: str, weights: np.ndarray, settings: tuple = ()) -> None:
         self.operation, self.shape, self.dtype, self.settings = operation, weights.shape, weights.dtype, settings
         self._weights = canonical_kernel(weights)
+        self._phases: dict[tuple, np.ndarray] = {}
 
     @cached_property
-    def blocks(self) -> Any:
-        """What the direct kernel of the operation reads."""
+    def blocks(self) -> np.ndarray:
+        """What the direct kernel of the operation reads; of a transposed convolution with strides 1."""
         if self.operation == "conv_transpose":
-            return pack_phases(self._weights, *(three(setting, 1) for setting in self.settings))
+            return self.phases(((0, 0, 0),))
         return {"conv": pack_blocks, "depthwise_conv": pack_depthwise}[self.operation](self._weights)
 
     @cached_property
     def winograd(self) -> np.ndarray:
         """What Winograd's convolution reads."""
-        return pack_winograd(self._weights)
+        weights = self._weights
+        return pack_winograd(as_conv(weights) if self.operation == "conv_transpose" else weights)
+
+    def phases(self, firsts: tuple) -> np.ndarray:
+        """What `kernels.conv` reads for the phases of a transposed convolution that begin with these taps."""
+        if firsts not in self._phases:
+            steps = tap_steps(*(three(setting, 1) for setting in self.settings))
+            self._phases[firsts] = pack_phases(self._weights, firsts, steps)
+        return self._phases[firsts]

@@ -11,7 +11,7 @@ from .vectors import TILE_ROWS, TILE_VECS
 
 
 @compiled(parallel=True)
-def conv(x, weights, bias, out, filters, axes, group, tasks):
+def conv(x, weights, bias, out, block_at, axes, group, tasks):
     """Convolve ``x`` with ``weights`` into ``out``, every task on its own part of the output.
 
     ``out[n, q, f] = bias[f] + sum over k, c of x[n, q*stride + k*dilation - before, c] * weights[k, c, f]`` for each
@@ -22,10 +22,12 @@ def conv(x, weights, bias, out, filters, axes, group, tasks):
     x : array (N, D, H, W, C)
     weights : array (blocks, KD, KH, KW, C, VECS*LANES), 64-byte aligned
         The filters in blocks as wide as a tile, the last filled up with zeros.
-    bias : array (blocks * VECS*LANES,)
+    bias : array (VECS*LANES * blocks,)
+        Or of fewer blocks, which are then taken again and again.
     out : array (elements,)
-        Written at every window, as far as ``filters`` channels; the plan's strides tell where. Nothing needs zeroing.
-    filters : int
+        Written at every window; the plan's strides tell where. Nothing needs zeroing.
+    block_at : int64 array (blocks, 2)
+        From `block_table`: where each block's filters lie in the output of a window, and how many they are.
     axes, group, tasks
         Of a `Plan`.
 
@@ -36,11 +38,11 @@ def conv(x, weights, bias, out, filters, axes, group, tasks):
     """
     for task in prange(tasks):
         # prange counts in unsigned integers, in which the arithmetic of places would go wrong.
-        _conv_task(np.int64(task), x, weights, bias, out, filters, axes, group)
+        _conv_task(np.int64(task), x, weights, bias, out, block_at, axes, group)
 
 
 @compiled
-def _conv_task(task, x, weights, bias, out, filters, axes, group):
+def _conv_task(task, x, weights, bias, out, block_at, axes, group):
     blocks, taps_d, taps_h, taps_w, channels, width = weights.shape
     n, d, h, w, part = locate(task, axes)
     rows, strip_rows = extent(axes, H, h)
@@ -55,7 +57,7 @@ def _conv_task(task, x, weights, bias, out, filters, axes, group):
     runs, run = (1, taps_w * channels) if column == channels else (taps_w, channels)
     for block in range(part * group, min((part + 1) * group, blocks)):
         for first in range(0, tiles * TILE_ROWS, TILE_ROWS):
-            tile = tile_rows(TILE_ROWS, TILE_VECS, bias, block * width)
+            tile = tile_rows(TILE_ROWS, TILE_VECS, bias, block * width % bias.size)
             at = block * taps_d * taps_h * taps_w * channels * width
             for kd in range(taps_d):
                 for kh in range(taps_h):
@@ -64,4 +66,4 @@ def _conv_task(task, x, weights, bias, out, filters, axes, group):
                         for c in range(run):
                             tile = tile_outer(tile, source, x_at, first, shift + c, weights, at)
                             at += width
-            tile_store(tile, out, out_at, first, block * width, filters - block * width)
+            tile_store(tile, out, out_at, first, block_at[block, 0], block_at[block, 1])

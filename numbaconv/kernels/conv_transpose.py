@@ -1,15 +1,14 @@
-"""Transposed convolution, which is the input gradient of a convolution: one plain convolution per phase.
+"""Transposed convolution, which is the input gradient of a convolution, cut into plain convolutions.
 
 Scattering every input value through the kernel would have tasks write to the same outputs. Seen from the output, the
-positions that lie a stride apart (a phase) all gather with the same taps, and gathering is what `conv` does.
+positions that lie a stride apart (a phase) all gather with the same taps, and gathering is what `kernels.conv` does.
 """
 
 from itertools import product
 from math import gcd
 from typing import NamedTuple
 
-from .conv import conv
-from .plan import Axis, make_plan, out_strides
+from .plan import Axis
 
 
 class Phase(NamedTuple):
@@ -53,42 +52,29 @@ def phases(length, out_length, taps, stride, dilation, crop, out_stride):
     return result
 
 
-def conv_transpose(x, packed, bias, out, taps, strides, dilation, crops):
-    """Fill ``out`` with the transposed convolution of ``x``.
-
-    ``out[n, o, f] = bias[f] + sum of x[n, i, c] * weights[k, f, c]`` over channels c and all i, k that meet in o:
-    ``i*stride + k*dilation - crop == o`` along each axis.
+def convolutions(x_shape, out_shape, out_steps, taps, strides, dilation, crops):
+    """All phases of a transposed convolution, those of like geometry together: they read the same input.
 
     Parameters
     ----------
-    x : array (N, D, H, W, C)
-    packed : dict
-        The weights, from `pack_phases`.
-    bias : array (blocks * VECS*LANES,)
-    out : array (N, D', H', W', F)
-        C-contiguous, written in full.
+    x_shape, out_shape : tuple (N, D, H, W, channels)
+    out_steps : tuple of 3 int
+        Elements of the output between neighbours along D, H and W.
     taps, strides, dilation, crops : tuple of 3 int
+
+    Returns
+    -------
+    groups : dict
+        Axes of a convolution -> list of (first taps, flat index of the first output), one for each phase.
+    untouched : list of tuple of slice
+        Parts of the output that no input reaches.
     """
-    channels, filters = x.shape[4], out.shape[4]
-    image, *steps = out_strides(out)
-    batch = Axis(x.shape[0], 1, 1, 1, 0, image)
-    axes = (
-        phases(*axis) for axis in zip(x.shape[1:4], out.shape[1:4], taps, strides, dilation, crops, steps, strict=True)
-    )
-    for phase in product(*axes):
+    groups, untouched = {}, []
+    axes = zip(x_shape[1:4], out_shape[1:4], taps, strides, dilation, crops, out_steps, strict=True)
+    for phase in product(*(phases(*axis) for axis in axes)):
         if any(p.first is None for p in phase):
-            out[(slice(None), *(slice(p.offset, None, s) for p, s in zip(phase, strides, strict=True)))] = bias[
-                :filters
-            ]
-            continue
-        origin = sum(p.offset * step for p, step in zip(phase, steps, strict=True))
-        plan = make_plan((batch, *(p.axis for p in phase)), channels, filters, x.itemsize)
-        conv(
-            x,
-            packed[tuple(p.first for p in phase)],
-            bias,
-            out.reshape(-1)[origin:],
-            filters,
-            *plan.work,
-            serial=plan.serial,
-        )
+            untouched.append((slice(None), *(slice(p.offset, None, s) for p, s in zip(phase, strides, strict=True))))
+        else:
+            origin = sum(p.offset * step for p, step in zip(phase, out_steps, strict=True))
+            groups.setdefault(tuple(p.axis for p in phase), []).append((tuple(p.first for p in phase), origin))
+    return groups, untouched

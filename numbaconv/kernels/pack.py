@@ -1,6 +1,5 @@
 """Weights in the order in which the kernels read them."""
 
-from itertools import product
 from math import gcd, prod
 
 import numpy as np
@@ -34,25 +33,23 @@ def pack_depthwise(weights):
     return pack_blocks(weights.reshape(*weights.shape[:3], -1))
 
 
-def pack_phases(weights, strides, dilation):
-    """Split the weights (KD, KH, KW, F, C) of a transposed convolution by phase, each packed for `kernels.conv`.
+def as_conv(weights):
+    """Weights (KD, KH, KW, F, C) of a transposed convolution with strides 1 as those of the convolution that it is."""
+    return np.swapaxes(weights, -1, -2)[::-1, ::-1, ::-1]
 
-    Outputs that lie a stride apart meet the same taps: k0, k0 + stride/g, k0 + 2*stride/g ..., g being the greatest
-    common divisor of stride and dilation. Read backwards, those taps are the kernel of a plain convolution.
 
-    Returns
-    -------
-    dict
-        First taps (one per axis) -> packed weights.
+def pack_phases(weights, firsts, steps):
+    """Weights (KD, KH, KW, F, C) of phases of a transposed convolution, packed for `kernels.conv` one after the other.
+
+    Outputs that lie a stride apart meet the same taps: first, first + step, first + 2*step ... along each axis. Read
+    backwards, those taps are the kernel of a plain convolution.
     """
-    steps = tap_steps(strides, dilation)
-    swapped = np.swapaxes(weights, -1, -2)
-    return {
-        first: pack_blocks(
-            swapped[tuple(slice(k, None, step) for k, step in zip(first, steps, strict=True))][::-1, ::-1, ::-1]
-        )
-        for first in product(*(range(min(k, step)) for k, step in zip(weights.shape, steps, strict=False)))
-    }
+    parts = []
+    for first in firsts:
+        taps = tuple(slice(k, None, step) for k, step in zip(first, steps, strict=True))
+        parts.append(pack_blocks(as_conv(weights[taps])))
+    packed = aligned_empty((sum(map(len, parts)), *parts[0].shape[1:]), weights.dtype)
+    return np.concatenate(parts, out=packed)
 
 
 def tap_steps(strides, dilation):

@@ -160,9 +160,15 @@ def _block_lengths(windows):
     return sorted({ceil(windows / i) for i in range(1, windows + 1)}) or [1]
 
 
-def out_strides(out):
-    """Elements between neighbours along N, D, H and W."""
-    return tuple(stride // out.itemsize for stride in out.strides[:4])
+def block_table(filters, itemsize, origins=(0,)):
+    """For each block of filters, its place in the output of a window and its number of filters.
+
+    ``origins`` lists where the outputs of several convolutions begin that are computed together, all with so many
+    filters, their blocks one after the other.
+    """
+    width = block_width(itemsize)
+    rows = [(origin + f, min(width, filters - f)) for origin in origins for f in range(0, filters, width)]
+    return np.array(rows, dtype=np.int64)
 
 
 def _strip_units(axis, block):

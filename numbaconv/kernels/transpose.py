@@ -38,7 +38,7 @@ def transpose_square(typingctx, x, at, row, out, to, column):
 
 
 def _pick(builder, square, a, b, distance, offset):
-    """Elements of a and b whose number has the bit ``distance`` clear (offset 0) or set, those of b in the others' place."""
+    """Of both lines, the elements whose number has the bit ``distance`` clear (offset 0) or set, a's first."""
     mask = []
     for j in range(square.lanes):
         source = (j & ~distance) | offset

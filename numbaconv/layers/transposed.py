@@ -60,7 +60,7 @@ class ConvTranspose(WindowLayer):
 
     def _prepare(self, x_shape: tuple[int, ...]) -> Any:
         settings = (self.strides, self.padding, self.output_padding, self.dilation_rate, self.data_format)
-        return transposed_call(x_shape, self.kernel.shape, *settings)
+        return transposed_call(x_shape, self.kernel.shape, self.kernel.itemsize, *settings)
 
     def _output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         return shapes.conv_transpose_output_shape(
