@@ -329,9 +329,10 @@ def make_layer(case: Case, data_format: str = "channels_last", **arguments: Any)
     return cls(**case.settings, **arguments)
 
 
-def assert_close(actual: np.ndarray, wanted: np.ndarray) -> None:
-    """Within the precision's tolerance of the largest |output|."""
+def assert_close(actual: np.ndarray, wanted: np.ndarray, tolerance: float | None = None) -> None:
+    """Within ``tolerance``, by default the precision's, of the largest |output|."""
     assert actual.shape == wanted.shape
     scale = np.abs(wanted).max(initial=0)
     error = np.abs(actual - wanted).max(initial=0)
-    assert error <= TOLERANCE[actual.dtype.name] * scale, f"off by {error:.2g} where outputs reach {scale:.2g}"
+    limit = TOLERANCE[actual.dtype.name] if tolerance is None else tolerance
+    assert error <= limit * scale, f"off by {error:.2g} where outputs reach {scale:.2g}"

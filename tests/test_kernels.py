@@ -8,14 +8,14 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numba
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from numbaconv.kernels import compiler, pack, plan, strip, vectors
+from numbaconv.kernels import compiler, pack, peak, plan, strip, vectors
 from numbaconv.kernels.conv_transpose import phases
+from numbaconv.kernels.transpose import transpose
 from numbaconv.kernels.upsample import neighbours
 
 ROOT = Path(__file__).parent.parent
@@ -23,6 +23,11 @@ UNIT = plan.Axis(1, 1, 1, 1, 0, 0)
 
 sizes = st.tuples(st.integers(0, 3), st.integers(1, 4), st.integers(1, 80), st.integers(1, 300))
 window = st.tuples(st.integers(1, 5), st.integers(1, 5), st.integers(1, 4), st.integers(0, 6))
+
+
+def table_of(axes, blocks):
+    """A plan's table with these blocks."""
+    return np.array([plan._row(axis, block) for axis, block in zip(axes, blocks, strict=True)], np.int64)
 
 
 def make_axes(windows, window_settings):
@@ -43,6 +48,17 @@ plans = given(
 often = settings(max_examples=150, deadline=None, derandomize=True)
 
 
+def assert_tasks_cover_once(made, windows, blocks):
+    """Every window of every block of output channels belongs to one task."""
+    seen = np.zeros((*windows, blocks), np.int8)
+    rows, columns = made.axes[plan.H :, plan.BLOCK]
+    for task in range(made.tasks):
+        n, d, h, w, part = strip.locate.py_func(task, made.axes)
+        seen[n, d, h : h + rows, w : w + columns, part * made.group : (part + 1) * made.group] += 1
+        assert part * made.group < blocks
+    assert (seen == 1).all()
+
+
 @plans
 @often
 def test_tasks_cover_every_window_and_filter_block_once(
@@ -50,14 +66,31 @@ def test_tasks_cover_every_window_and_filter_block_once(
 ):
     axes = make_axes(windows, window_settings)
     made = plan.make_plan(axes, channels, filters, itemsize, depthwise)
-    blocks = -(-filters // plan.block_width(itemsize))
-    seen = np.zeros((*windows, blocks), np.int8)
-    for task in range(made.tasks):
-        n, d, h, w, part = strip.locate.py_func(task, made.axes)
-        rows, columns = made.axes[plan.H, plan.BLOCK], made.axes[plan.W, plan.BLOCK]
-        seen[n, d, h : h + rows, w : w + columns, part * made.group : (part + 1) * made.group] += 1
-        assert part * made.group < blocks
-    assert (seen == 1).all()
+    assert_tasks_cover_once(made, windows, -(-filters // plan.block_width(itemsize)))
+
+
+@given(
+    windows=sizes,
+    befores=st.tuples(st.integers(0, 1), st.integers(0, 1)),
+    channels=st.integers(1, 600),
+    filters=st.integers(1, 3000),
+    itemsize=st.sampled_from([4, 8]),
+)
+@often
+def test_winograd_tasks_cover_every_output_once(windows, befores, channels, filters, itemsize):
+    axes = make_axes(windows, [(1, 1, 1, 0), *((3, 1, 1, before) for before in befores)])
+    made, tile_height = plan.make_winograd_plan(axes, channels, filters, itemsize)
+    blocks = (*windows[:2], *(-(-n // 4) for n in windows[2:]))
+    assert_tasks_cover_once(made, blocks, -(-filters // plan.block_width(itemsize)))
+    assert tile_height in plan.WINOGRAD_ROWS
+    for axis, before in zip((plan.H, plan.W), befores, strict=True):
+        row = made.axes[axis]
+        assert (row[plan.TAPS], row[plan.STRIDE], row[plan.BEFORE]) == (6, 4, before)
+        # The 6 inputs of each block of 4 outputs lie side by side in the strip.
+        block = row[plan.BLOCK]
+        assert row[plan.STRIP_DILATION] == 1
+        assert block == 1 or row[plan.STRIP_STRIDE] == 4
+        assert strip.extent.py_func(made.axes, axis, 0)[1] == 4 * (block - 1) + 6
 
 
 @plans
@@ -78,17 +111,15 @@ def test_strip_positions_are_those_of_the_windows(windows, window_settings, chan
             assert table[axis, plan.BEFORE] == before == axes[axis].before
 
 
-def test_plan_does_not_depend_on_the_number_of_threads(monkeypatch):
+def test_plan_does_not_depend_on_the_number_of_threads(recut, each_thread_count):
     axes = make_axes((2, 1, 60, 60), [(1, 1, 1, 0), (3, 1, 1, 1), (3, 1, 1, 1)])
     made = []
-    for threads in {1, numba.config.NUMBA_NUM_THREADS}:
-        numba.set_num_threads(threads)
-        plan.make_plan.cache_clear()
-        made.append(plan.make_plan(axes, 64, 64, 4))
-    numba.set_num_threads(numba.config.NUMBA_NUM_THREADS)
-    for other in made:
-        np.testing.assert_array_equal(other.axes, made[0].axes)
-        assert other[1:] == made[0][1:]
+    for _ in each_thread_count():
+        recut({})
+        winograd, tile_height = plan.make_winograd_plan(axes, 64, 64, 4)
+        both = plan.make_plan(axes, 64, 64, 4), winograd
+        made.append((tile_height, *((one.axes.tolist(), *one[1:]) for one in both)))
+    assert made[0] == made[-1]
 
 
 def test_strips_fit_the_cache_where_rows_can_be_cut():
@@ -96,6 +127,8 @@ def test_strips_fit_the_cache_where_rows_can_be_cut():
     table = plan.make_plan(axes, 64, 64, 4).axes
     spans = [strip.extent.py_func(table, axis, 0)[1] for axis in (plan.H, plan.W)]
     assert spans[0] * spans[1] * 64 * 4 <= plan.STRIP_BYTES
+    blocks = plan.make_winograd_plan(axes, 64, 64, 4)[0].axes[plan.H :, plan.BLOCK]
+    assert blocks.prod() * 36 * 64 * 4 <= plan.SPREAD_BYTES
 
 
 # Image lengths, and (taps, stride, dilation, before) of the three axes.
@@ -111,34 +144,80 @@ STRIPS = {
 }
 
 
-@pytest.mark.parametrize("block", [1, 2, 5])
-@pytest.mark.parametrize(("channel", "channels", "repeat"), [(0, 3, 1), (1, 2, 1), (2, 4, 1), (0, 6, 2), (3, 5, 2)])
-@pytest.mark.parametrize(("lengths", "window_settings"), STRIPS.values(), ids=STRIPS)
-def test_strip_is_the_padded_image(lengths, window_settings, channel, channels, repeat, block):
+CHANNELS = [(0, 3, 1), (1, 2, 1), (2, 4, 1), (0, 6, 2), (3, 5, 2)]
+by_block = pytest.mark.parametrize("block", [1, 2, 5])
+by_channels = pytest.mark.parametrize(("channel", "channels", "repeat"), CHANNELS)
+by_strip = pytest.mark.parametrize(("lengths", "window_settings"), STRIPS.values(), ids=STRIPS)
+
+
+def strip_blocks(lengths, window_settings, channel, channels, repeat, block):
+    """For each block of 5x5 windows: its table, image and place, and the strip that it ought to have."""
     axes = make_axes((2, 2, 5, 5), window_settings)
-    blocks = (1, 1, block, block)
-    table = np.array([plan._row(axis, b) for axis, b in zip(axes, blocks, strict=True)], np.int64)
+    table = table_of(axes, (1, 1, block, block))
     x = np.random.default_rng(1).standard_normal((2, *lengths, 3))
     # What the strip holds past the image and past its channels is 0.
     around = 40
     padded = np.pad(np.repeat(x, repeat, axis=4), [(0, 0), *[(around, around)] * 3, (0, channels)])
     for d, h, w in itertools.product(range(2), range(0, 5, block), range(0, 5, block)):
         spans = [strip.extent.py_func(table, axis, at)[1] for axis, at in ((plan.H, h), (plan.W, w))]
-        out = np.full((window_settings[0][0], *spans, channels), np.nan)
-        strip.fill_strip(out, x, 1, d, h, w, table, channel, repeat)
+        shape = (window_settings[0][0], *spans)
         starts = [q * a.stride - a.before + around for q, a in zip((d, h, w), axes[1:], strict=True)]
-        index = [s + np.arange(n) * a for s, n, a in zip(starts, out.shape, table[1:, plan.STEP], strict=False)]
-        np.testing.assert_array_equal(out, padded[1][np.ix_(*index)][..., channel : channel + channels])
+        index = [s + np.arange(n) * a for s, n, a in zip(starts, shape, table[1:, plan.STEP], strict=True)]
+        inside = all(i[0] >= around and i[-1] < around + n for i, n in zip(index, lengths, strict=True))
+        wanted = padded[1][np.ix_(*index)][..., channel : channel + channels]
+        yield table, x, (1, d, h, w), wanted, inside
+
+
+@by_block
+@by_channels
+@by_strip
+def test_strip_is_the_padded_image(lengths, window_settings, channel, channels, repeat, block):
+    for table, x, place, wanted, _ in strip_blocks(lengths, window_settings, channel, channels, repeat, block):
+        out = np.full((1, 1, 1, 1, wanted.size + 5), np.nan)
+        strip.fill_strip(out, 3, *wanted.shape, x, *place, table, channel, repeat)
+        np.testing.assert_array_equal(out[0, 0, 0, 0, 3:-2].reshape(wanted.shape), wanted)
+        assert np.isnan(out[..., [0, 1, 2, -2, -1]]).all()
+
+
+@by_block
+@by_channels
+@by_strip
+def test_input_is_read_from_the_image_only_where_all_of_it_lies_there(
+    lengths, window_settings, channel, channels, repeat, block
+):
+    for table, x, place, wanted, inside in strip_blocks(lengths, window_settings, channel, channels, repeat, block):
+        _, rows, columns, _ = wanted.shape
+        found = strip.input_of.py_func(x, *place, table, rows, columns, channel, channels, repeat)
+        source, at, *steps = found
+        index = at + sum(np.ix_(*(np.arange(n) * step for n, step in zip(wanted.shape, (*steps, 1), strict=True))))
+        assert index.min() >= 0
+        assert index.max() < source.size
+        np.testing.assert_array_equal(source.reshape(-1)[index], wanted)
+        # A copy for nothing would be slow, though right, and so would one that straddles cache lines.
+        assert (source is x) == (inside and repeat == 1 and channel + channels <= 3)
+        assert source is x or (source.ctypes.data + at * source.itemsize) % 64 == 0
+
+
+def test_both_ways_of_reading_are_tested():
+    assert {inside for case in STRIPS.values() for *_, inside in strip_blocks(*case, 0, 3, 1, 2)} == {True, False}
 
 
 def test_places_repeat_the_last_window():
     axes = make_axes((2, 3, 4, 5), [(2, 1, 1, 0), (3, 2, 1, 0), (3, 1, 1, 0)])
-    table = plan.make_plan(axes, 7, 2, 4).axes
     x_at, out_at = np.empty(28, np.int64), np.empty(28, np.int64)
-    strip.fill_places(x_at, out_at, 1, 2, 0, 0, table, 4, 5, 7, 7)
+    strip.fill_places.py_func(x_at, out_at, 1, 2, 0, 0, table_of(axes, (1, 1, 4, 5)), 4, 5, 1000, 7)
     h, w = np.divmod(np.minimum(np.arange(28), 19), 5)
-    np.testing.assert_array_equal(x_at, (h * 2 * 7 + w) * 7)
+    np.testing.assert_array_equal(x_at, h * 2 * 1000 + w * 7)
     np.testing.assert_array_equal(out_at, ((1 * 3 + 2) * 4 + h) * 5 + w)
+
+
+def test_places_of_part_of_a_block():
+    axes = make_axes((2, 3, 9, 8), [(2, 1, 1, 0), (3, 1, 1, 0), (3, 3, 1, 0)])
+    x_at, out_at = np.empty(8, np.int64), np.empty(8, np.int64)
+    strip.fill_places.py_func(x_at, out_at, 1, 2, 8, 5, table_of(axes, (1, 1, 4, 5)), 1, 3, 1000, 7)
+    w = np.minimum(np.arange(8), 2)
+    np.testing.assert_array_equal(x_at, w * 3 * 7)
+    np.testing.assert_array_equal(out_at, ((1 * 3 + 2) * 9 + 8) * 8 + 5 + w)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -211,6 +290,23 @@ def test_neighbours_of_upsampling(length, size):
     np.testing.assert_allclose((at * share).sum(1), position, rtol=1e-15, atol=1e-15)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(
+    "shape", [(2, 1, 40), (3, 40, 2), (1, 16, 16), (2, 17, 45), (2, 50, 31), (0, 20, 20), (2, 0, 9)]
+)
+@pytest.mark.parametrize("serial", [False, True])
+def test_transpose(shape, dtype, serial):
+    x = np.arange(np.prod(shape), dtype=dtype).reshape(shape)
+    out = np.full((shape[0], shape[2], shape[1]), np.nan, dtype)
+    transpose(x, out, serial=serial)
+    np.testing.assert_array_equal(out, x.swapaxes(1, 2))
+
+
+def test_peak_is_a_number():
+    flops = peak.peak_flops(seconds=0.01)
+    assert 0 < flops < float("inf")
+
+
 def test_cache_key_covers_every_kernel_source(tmp_path, monkeypatch):
     for source in Path(compiler.__file__).parent.glob("*.py"):
         shutil.copy(source, tmp_path)
@@ -259,6 +355,8 @@ for case in CASES:
         "conv_transpose2d same, strided",
     ):
         assert_close(run(case, operands(case, "float32")), expected(case))
+    if case.name == "conv2d 45 channels to 77 filters":
+        assert_close(run(case, operands(case), algorithm="winograd"), expected(case), 1e-11)
 print(vectors.VECTOR_BYTES)
 """
 
@@ -269,8 +367,9 @@ print(vectors.VECTOR_BYTES)
         ({"NUMBACONV_VECTOR_BYTES": "16"}, 16),
         ({"NUMBACONV_VECTOR_BYTES": "64"}, 64),
         ({"NUMBA_CPU_NAME": "haswell", "NUMBACONV_VECTOR_BYTES": ""}, 32),
+        ({"NUMBA_BOUNDSCHECK": "1", "NUMBACONV_VECTOR_BYTES": "64"}, 64),
     ],
-    ids=["16 bytes", "64 bytes", "haswell"],
+    ids=["16 bytes", "64 bytes", "haswell", "every access checked"],
 )
 def test_other_vector_widths(environment, width):
     done = in_another_process(FEW_CASES, **environment)

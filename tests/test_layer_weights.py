@@ -9,6 +9,7 @@ from cases import FORMATS
 from test_layers import SIGNATURES, every_class, every_weighted, example, make
 
 from numbaconv import layers
+from numbaconv.layers.convolutional import MOST_CALLS
 
 
 @every_weighted
@@ -203,3 +204,42 @@ def test_copies_compute_the_same(name, duplicate):
     twin = duplicate(layer)
     assert twin(x).tobytes() == out.tobytes()
     assert not any(w.flags.writeable for w in twin.weights)
+
+
+@every_weighted
+@pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda layer: pickle.loads(pickle.dumps(layer))])
+def test_copies_have_weights_of_their_own(name, duplicate):
+    layer = make(name)
+    x = example(layer)
+    out = layer(x)
+    twin = duplicate(layer)
+    twin.set_weights([np.zeros(w.shape) for w in twin.weights])
+    assert not twin(x).any()
+    assert layer(x).tobytes() == out.tobytes()
+
+
+@every_weighted
+def test_any_number_of_input_shapes(name):
+    layer = make(name)
+    x = np.tile(example(layer), (MOST_CALLS, *(1,) * (layer.rank + 1)))
+    out = layer(x)
+    # More than a layer remembers, and each again once it is forgotten.
+    for _ in range(2):
+        for batch in range(MOST_CALLS + 20):
+            assert layer(x[:batch]).tobytes() == out[:batch].tobytes()
+            assert len(layer._calls) <= MOST_CALLS
+
+
+@every_weighted
+@pytest.mark.parametrize("activation", [lambda a: a[..., :1], lambda a: a.sum(), lambda a: a[:, None]])
+def test_activations_must_keep_the_shape(name, activation):
+    layer = make(name, activation=activation)
+    x = example(layer)
+    shape = layer.compute_output_shape(x.shape)
+    with pytest.raises(ValueError) as raised:
+        layer(x)
+    message = str(raised.value)
+    assert layer.name in message
+    assert "activation" in message
+    assert str(shape) in message
+    assert str(activation(np.zeros(shape)).shape) in message

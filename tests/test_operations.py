@@ -1,6 +1,5 @@
 """The functions of `numbaconv.functional` against the reference, on the shared table and on random configurations."""
 
-import numba
 import numpy as np
 import pytest
 from cases import (
@@ -21,10 +20,9 @@ from cases import (
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from numbaconv import functional
 from numbaconv.kernels import conv as conv_kernel
 from numbaconv.kernels import depthwise_conv as depthwise_kernel
-from numbaconv.kernels import place, plan, upsample
+from numbaconv.kernels import place, plan, transpose, upsample
 
 # One case for each kernel and each way through it; the forms of an input are the same for all others.
 FORMS_OF = [
@@ -42,19 +40,15 @@ FORMS_OF = [
         "upsample2d bilinear smoke",
     )
 ]
+UNIT = plan.Axis(1, 1, 1, 1, 0, 0)
 by_dtype = pytest.mark.parametrize("dtype", ["float32", "float64"])
 by_format = pytest.mark.parametrize("data_format", FORMATS)
 
 
-@pytest.fixture
-def small_blocks(monkeypatch):
-    """Cut even small outputs into many blocks, filters into many groups, and use every core."""
-    for name, value in {"STRIP_BYTES": 400, "TASK_WORK": 50, "SERIAL_WORK": 0}.items():
-        monkeypatch.setattr(plan, name, value)
-    plan.make_plan.cache_clear()
-    yield
-    # The plans made meanwhile are nobody else's.
-    plan.make_plan.cache_clear()
+# Knobs of `numbaconv.kernels.plan`: of the blocks that fit the cache, those of the cheapest task, or as few as can be.
+SMALL_BLOCKS = {"STRIP_BYTES": 400, "TASK_COST": 0, "CORES": (10**6,), "SERIAL_WORK": 0}
+LARGE_BLOCKS = {"STRIP_BYTES": 2**40, "TASK_COST": 10**12, "CORES": (1,), "SERIAL_WORK": 0}
+FITTING_BLOCKS = {**LARGE_BLOCKS, "STRIP_BYTES": 1500}
 
 
 @each(CASES)
@@ -91,47 +85,39 @@ def test_no_bias_is_a_bias_of_zeros(case):
     assert run(case, [x, *kernels]).tobytes() == run(case, [x, *kernels, np.zeros_like(bias)]).tobytes()
 
 
-class _PoisonedNumpy:
-    """NumPy, with whose ``empty`` nobody can be lucky."""
-
-    def __getattr__(self, name):
-        return getattr(np, name)
-
-    def empty(self, shape, dtype):
-        return np.full(shape, np.nan, dtype)
-
-
 @each(CASES)
 @by_dtype
-def test_every_output_is_written(case, dtype, monkeypatch):
-    monkeypatch.setattr(functional, "np", _PoisonedNumpy())
-    assert not np.isnan(run(case, operands(case, dtype))).any()
+@by_format
+def test_every_output_is_written(case, dtype, data_format, poisoned):
+    x, *rest = operands(case, dtype)
+    assert not np.isnan(run(case, [to_format(x, data_format), *rest], data_format)).any()
 
 
 @each(WEIGHTED)
 @by_dtype
-def test_blocks_and_threads_do_not_change_a_bit(case, dtype, request):
+def test_blocks_and_threads_do_not_change_a_bit(case, dtype, recut, each_thread_count):
     if max(case.shape) > 1000:
         case = Case(case.name, case.operation, (2, 400, *case.shape[2:]), case.kernel_size, case.filters)
     arrays = operands(case, dtype)
     usual = run(case, arrays)
-    request.getfixturevalue("small_blocks")
-    for threads in {1, min(2, numba.config.NUMBA_NUM_THREADS)}:
-        numba.set_num_threads(threads)
-        try:
+    for knobs in (SMALL_BLOCKS, FITTING_BLOCKS, LARGE_BLOCKS):
+        recut(knobs)
+        for _ in each_thread_count():
             assert run(case, arrays).tobytes() == usual.tobytes()
-        finally:
-            numba.set_num_threads(numba.config.NUMBA_NUM_THREADS)
 
 
-def test_small_blocks_are_many(small_blocks):
-    axes = (plan.Axis(1, 1, 1, 1, 0, 0),) * 2 + (plan.Axis(20, 3, 1, 1, 0, 0), plan.Axis(60, 3, 1, 1, 0, 0))
-    made = plan.make_plan(axes, 16, 500, 4)
-    assert made.axes[plan.H, plan.BLOCK] < 20
-    assert made.axes[plan.W, plan.BLOCK] < 60
-    few = plan.make_plan((plan.Axis(1, 1, 1, 1, 0, 0),) * 4, 100, 500, 4)
-    assert few.tasks > 1
-    assert not few.serial
+def test_the_knobs_cut_as_they_say(recut):
+    axes = (plan.Axis(2, 1, 1, 1, 0, 0), UNIT, plan.Axis(20, 3, 1, 1, 0, 0), plan.Axis(60, 3, 1, 1, 0, 0))
+    made = []
+    for knobs in (SMALL_BLOCKS, FITTING_BLOCKS, LARGE_BLOCKS):
+        recut(knobs)
+        made.append(plan.make_plan(axes, 2, 500, 4))
+    small, fitting, large = ((*m.axes[plan.H :, plan.BLOCK].tolist(), m.group) for m in made)
+    assert small[:2] < (20, 60) and small[2] == 1
+    assert 1 < fitting[0] * fitting[1] < 1200
+    assert large[:2] == (20, 60)
+    assert made[2].tasks == 2
+    assert not any(m.serial for m in made)
 
 
 def _misaligned(x):
@@ -286,6 +272,7 @@ def test_each_kernel_is_compiled_for_two_dtypes_only():
         conv_kernel.conv,
         depthwise_kernel.depthwise_conv,
         place.place,
+        transpose.transpose,
         upsample.upsample_nearest,
         upsample.upsample_bilinear,
     ):

@@ -1,0 +1,57 @@
+"""Fixtures: work cut differently than usual or spread over another number of cores, and results that begin as NaN."""
+
+import numba
+import numpy as np
+import pytest
+
+from numbaconv import calls, layouts
+from numbaconv.kernels import plan
+from numbaconv.kernels.pack import aligned_empty
+
+
+def _forget_plans():
+    for module in (plan, calls):
+        for function in vars(module).values():
+            if hasattr(function, "cache_clear"):
+                function.cache_clear()
+
+
+@pytest.fixture
+def recut(monkeypatch):
+    """Function that sets knobs of `numbaconv.kernels.plan` until the end of the test."""
+
+    def set_knobs(knobs):
+        for name, value in knobs.items():
+            monkeypatch.setattr(plan, name, value)
+        _forget_plans()
+
+    yield set_knobs
+    monkeypatch.undo()
+    # The plans made meanwhile are nobody else's.
+    _forget_plans()
+
+
+@pytest.fixture
+def each_thread_count():
+    """Function that yields 1 and, where there are more cores, 2, having set so many threads."""
+
+    def counts():
+        for threads in sorted({1, min(2, numba.config.NUMBA_NUM_THREADS)}):
+            numba.set_num_threads(threads)
+            yield threads
+
+    yield counts
+    numba.set_num_threads(numba.config.NUMBA_NUM_THREADS)
+
+
+@pytest.fixture
+def poisoned(monkeypatch):
+    """Results begin as NaN everywhere, where usually nobody knows as what."""
+
+    def aligned_nan(shape, dtype):
+        out = aligned_empty(shape, dtype)
+        out.fill(np.nan)
+        return out
+
+    for module in (calls, layouts):
+        monkeypatch.setattr(module, "aligned_empty", aligned_nan)
