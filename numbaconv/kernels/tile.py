@@ -164,7 +164,7 @@ def _tile_subtract(a, b):
 
 @overload(operator.mul)
 def _tile_scale(a, b):
-    if isinstance(a, types.Integer) and isinstance(b, Tile):
+    if isinstance(a, types.Number) and isinstance(b, Tile):
         return lambda a, b: _scale(a, b)
 
 

@@ -8,8 +8,9 @@ The transforms need additions and a few small factors only, and they are shared:
 images, an input once for all filters, and the sum over channels happens in between. What remains are 36 products of
 matrices, (blocks of outputs x channels) times (channels x filters), for the same tile as everywhere.
 
-Source: Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", CVPR 2016, with the points 0, 1, -1, 2, -2
-and infinity.
+Source: Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", CVPR 2016. The matrices come from evaluating
+polynomials at 0, +-3/4, +-3/2 and infinity: the usual 0, +-1, +-2 save a few multiplications, but their rounding errors
+are four times as large, because the powers of these points stay closer to 1.
 """
 
 import numpy as np
@@ -27,21 +28,23 @@ OUT, IN = 4, 6
 # Blocks of outputs whose 36 products are kept at a time: as much as leaves room for the weights in L2.
 CHUNK = 32
 
-_G = np.array(
-    [
-        [1 / 4, 0, 0],
-        [-1 / 6, -1 / 6, -1 / 6],
-        [-1 / 6, 1 / 6, -1 / 6],
-        [1 / 24, 1 / 12, 1 / 6],
-        [1 / 24, -1 / 12, 1 / 6],
-        [0, 0, 1],
-    ]
-)
+# The points, and the products of them that the transforms need; all are exact in float32.
+A, B = 0.75, 1.5
+AA, BB, AAA, BBB = A**2, B**2, A**3, B**3
+SUM, PRODUCT = AA + BB, AA * BB
+
+
+def _kernel_matrix():
+    """G: each row holds the powers of a point, divided by its distances from the others."""
+    points = np.array([0, A, -A, B, -B])
+    distances = np.array([np.prod(np.delete(p - points, i)) for i, p in enumerate(points)])
+    return np.vstack([np.vander(points, 3, increasing=True) / distances[:, None], [[0, 0, 1]]])
 
 
 def pack_winograd(weights):
     """Transform weights (1, 3, 3, C, F) to G g G^T and pack them: (blocks, 36, C, VECS*LANES)."""
-    transformed = np.einsum("ik,jl,klcf->ijcf", _G, _G, weights[0], dtype=np.float64, optimize=True)
+    g = _kernel_matrix()
+    transformed = np.einsum("ik,jl,klcf->ijcf", g, g, weights[0], dtype=np.float64, optimize=True)
     return pack_blocks(transformed.reshape(IN * IN, *weights.shape[3:]).astype(weights.dtype))
 
 
@@ -49,15 +52,15 @@ def pack_winograd(weights):
 def _input_transform(lines):
     """B^T d for six lines d."""
     d0, d1, d2, d3, d4, d5 = lines
-    even, odd = d4 - 4 * d2, d3 - 4 * d1
-    half_even, half_odd = d4 - d2, 2 * (d3 - d1)
+    even_a, odd_a = d4 - BB * d2, A * (d3 - BB * d1)
+    even_b, odd_b = d4 - AA * d2, B * (d3 - AA * d1)
     return (
-        4 * (d0 - d2) + half_even,
-        even + odd,
-        even - odd,
-        half_even + half_odd,
-        half_even - half_odd,
-        4 * (d1 - d3) + (d5 - d3),
+        PRODUCT * d0 - SUM * d2 + d4,
+        even_a + odd_a,
+        even_a - odd_a,
+        even_b + odd_b,
+        even_b - odd_b,
+        PRODUCT * d1 - SUM * d3 + d5,
     )
 
 
@@ -65,8 +68,13 @@ def _input_transform(lines):
 def _output_transform(lines):
     """A^T m for six lines m."""
     m0, m1, m2, m3, m4, m5 = lines
-    sum1, difference1, sum2, difference2 = m1 + m2, m1 - m2, m3 + m4, m3 - m4
-    return m0 + sum1 + sum2, difference1 + 2 * difference2, sum1 + 4 * sum2, difference1 + 8 * difference2 + m5
+    sum_a, difference_a, sum_b, difference_b = m1 + m2, m1 - m2, m3 + m4, m3 - m4
+    return (
+        m0 + sum_a + sum_b,
+        A * difference_a + B * difference_b,
+        AA * sum_a + BB * sum_b,
+        AAA * difference_a + BBB * difference_b + m5,
+    )
 
 
 @compiled
@@ -151,7 +159,7 @@ def conv_winograd(x, weights, bias, out, out_shape, tile_shape, axes, group, tas
     Notes
     -----
     An infinity or NaN spreads over all outputs whose 6x6 inputs it is among, mostly as NaN, where the direct sum would
-    confine it to the 3x3 window. Rounding errors are about ten times those of the direct sum.
+    confine it to the 3x3 window. Rounding errors are some three times those of the direct sum.
     """
     for task in prange(tasks):
         _winograd_task(np.int64(task), x, weights, bias, out, out_shape, tile_shape, axes, group)
