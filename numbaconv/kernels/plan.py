@@ -29,8 +29,10 @@ WINDOWS, TAPS, STRIDE, BEFORE, OUT_STRIDE, BLOCK, STEP, STRIP_STRIDE, STRIP_DILA
 N, D, H, W = range(4)
 
 # A strip and one block of weights should share a core's L2 cache, and so should Winograd's transformed input.
-STRIP_BYTES = 192 * 1024
+STRIP_BYTES = 128 * 1024
 SPREAD_BYTES = 256 * 1024
+# What the tables of a task take for each window.
+PLACE_BYTES = 16
 # Numbers of cores that a plan should serve well.
 CORES = (2, 4)
 # Multiply-adds below which waking the other cores costs more than it saves.
@@ -109,7 +111,7 @@ def make_plan(axes: tuple[Axis, ...], channels: int, filters: int, itemsize: int
         return TASK_COST + tiles * TILE_ROWS * TILE_VECS * steps + COPY_COST * elements + CALL_COST * copies
 
     def fits(rows, columns, group):
-        return strip_size(rows, columns, group) * itemsize <= STRIP_BYTES
+        return strip_size(rows, columns, group) * itemsize + rows * columns * PLACE_BYTES <= STRIP_BYTES
 
     return _cheapest(axes, filter_blocks, cost, fits, work < SERIAL_WORK)
 

@@ -99,21 +99,36 @@ def tile_store(typingctx, tile, out, out_at, first, shift, count):
         value, out, out_at, first, shift, count = args
         out = Memory(context, builder, sig.args[1], out)
         out_at = Memory(context, builder, sig.args[2], out_at)
-        for r in range(tile.rows):
-            at = builder.add(out_at.scalar(builder.add(first, INT(r))), shift)
-            _store_row(builder, tile, value, r, out, at, count)
+        whole = builder.icmp_signed(">=", count, INT(tile.vecs * tile.lanes))
+        # Masked stores take longer, and few tiles need them.
+        with builder.if_else(whole, likely=True) as (plain, masked):
+            for branch, most in ((plain, None), (masked, count)):
+                with branch:
+                    for r in range(tile.rows):
+                        at = builder.add(out_at.scalar(builder.add(first, INT(r))), shift)
+                        _store_row(builder, tile, value, r, out, at, most)
         return context.get_dummy_value()
 
     return types.void(tile, out, out_at, first, shift, count), codegen
 
 
 @intrinsic
-def tile_write(typingctx, tile, out, at, count):
+def tile_write(typingctx, tile, out, at):
+    """Write a tile of one row to ``out[at:]``."""
+
+    def codegen(context, builder, sig, args):
+        _store_row(builder, tile, args[0], 0, Memory(context, builder, sig.args[1], args[1]), args[2], None)
+        return context.get_dummy_value()
+
+    return types.void(tile, out, at), codegen
+
+
+@intrinsic
+def tile_write_part(typingctx, tile, out, at, count):
     """Write a tile of one row to ``out[at:]``, at most ``count`` channels of it."""
 
     def codegen(context, builder, sig, args):
-        value, out, at, count = args
-        _store_row(builder, tile, value, 0, Memory(context, builder, sig.args[1], out), at, count)
+        _store_row(builder, tile, args[0], 0, Memory(context, builder, sig.args[1], args[1]), args[2], args[3])
         return context.get_dummy_value()
 
     return types.void(tile, out, at, count), codegen
@@ -186,20 +201,17 @@ def _update(context, builder, sig, args, row):
 
 
 def _store_row(builder, tile, value, row, out, at, count):
-    """Store the first ``count`` channels of one row."""
+    """Store one row, or only its first ``count`` channels."""
     width = INT(tile.vecs * tile.lanes)
-    written = builder.select(builder.icmp_signed("<", count, width), count, width)
+    written = width if count is None else builder.select(builder.icmp_signed("<", count, width), count, width)
     start = builder.bitcast(out.pointer(at, written), tile.vector.as_pointer())
     for v in range(tile.vecs):
-        _call(
-            builder,
-            f"llvm.masked.store.{_suffix(tile)}.p0",
-            ir.VoidType(),
-            builder.extract_value(value, row * tile.vecs + v),
-            builder.gep(start, [INT(v)]),
-            ir.Constant(ir.IntType(32), out.align),
-            _mask(builder, tile, v, count),
-        )
+        vector, place = builder.extract_value(value, row * tile.vecs + v), builder.gep(start, [INT(v)])
+        if count is None:
+            builder.store(vector, place, align=out.align)
+        else:
+            name, align = f"llvm.masked.store.{_suffix(tile)}.p0", ir.Constant(ir.IntType(32), out.align)
+            _call(builder, name, ir.VoidType(), vector, place, align, _mask(builder, tile, v, count))
 
 
 def _splat(builder, tile, scalar):

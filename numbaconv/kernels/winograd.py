@@ -8,7 +8,7 @@ The transforms need additions and a few small factors only, and they are shared:
 images, an input once for all filters, and the sum over channels happens in between. What remains are 36 products of
 matrices, (blocks of outputs x channels) times (channels x filters), for the same tile as everywhere.
 
-Source: Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", CVPR 2016. The matrices come from evaluating
+Source: Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", CVPR 2016. The matrices evaluate
 polynomials at 0, +-3/4, +-3/2 and infinity: the usual 0, +-1, +-2 save a few multiplications, but their rounding errors
 are four times as large, because the powers of these points stay closer to 1.
 """
@@ -20,7 +20,7 @@ from .compiler import compiled
 from .pack import pack_blocks
 from .plan import OUT_STRIDE, D, H, N, W
 from .strip import aligned, extent, input_of, locate
-from .tile import tile_outer, tile_rows, tile_store, tile_write
+from .tile import tile_outer, tile_rows, tile_store, tile_write, tile_write_part
 from .vectors import TILE_VECS
 
 # Outputs, and inputs that they read, along each axis of a block.
@@ -96,21 +96,21 @@ def _transform_input(source, corner, row, column, scratch, scratch_at, lanes, sp
     for i in range(IN):
         t0, t1, t2, t3, t4, t5 = _input_transform(_read(source, corner + i * row, column))
         line = scratch_at + i * IN * lanes
-        tile_write(t0, scratch, line, lanes)
-        tile_write(t1, scratch, line + lanes, lanes)
-        tile_write(t2, scratch, line + 2 * lanes, lanes)
-        tile_write(t3, scratch, line + 3 * lanes, lanes)
-        tile_write(t4, scratch, line + 4 * lanes, lanes)
-        tile_write(t5, scratch, line + 5 * lanes, lanes)
+        tile_write(t0, scratch, line)
+        tile_write(t1, scratch, line + lanes)
+        tile_write(t2, scratch, line + 2 * lanes)
+        tile_write(t3, scratch, line + 3 * lanes)
+        tile_write(t4, scratch, line + 4 * lanes)
+        tile_write(t5, scratch, line + 5 * lanes)
     for j in range(IN):
         t0, t1, t2, t3, t4, t5 = _input_transform(_read(scratch, scratch_at + j * lanes, IN * lanes))
         line = at + j * step
-        tile_write(t0, spread, line, lanes)
-        tile_write(t1, spread, line + IN * step, lanes)
-        tile_write(t2, spread, line + 2 * IN * step, lanes)
-        tile_write(t3, spread, line + 3 * IN * step, lanes)
-        tile_write(t4, spread, line + 4 * IN * step, lanes)
-        tile_write(t5, spread, line + 5 * IN * step, lanes)
+        tile_write(t0, spread, line)
+        tile_write(t1, spread, line + IN * step)
+        tile_write(t2, spread, line + 2 * IN * step)
+        tile_write(t3, spread, line + 3 * IN * step)
+        tile_write(t4, spread, line + 4 * IN * step)
+        tile_write(t5, spread, line + 5 * IN * step)
 
 
 @compiled
@@ -121,21 +121,21 @@ def _transform_output(
     for i in range(IN):
         y0, y1, y2, y3 = _output_transform(_read(products, at + i * IN * step, step))
         line = scratch_at + i * OUT * lanes
-        tile_write(y0, scratch, line, lanes)
-        tile_write(y1, scratch, line + lanes, lanes)
-        tile_write(y2, scratch, line + 2 * lanes, lanes)
-        tile_write(y3, scratch, line + 3 * lanes, lanes)
+        tile_write(y0, scratch, line)
+        tile_write(y1, scratch, line + lanes)
+        tile_write(y2, scratch, line + 2 * lanes)
+        tile_write(y3, scratch, line + 3 * lanes)
     start = tile_rows(1, 1, bias, f)
     for j in range(columns):
         y0, y1, y2, y3 = _output_transform(_read(scratch, scratch_at + j * lanes, OUT * lanes))
         line = place + j * column
-        tile_write(start + y0, out, line, count)
+        tile_write_part(start + y0, out, line, count)
         if rows > 1:
-            tile_write(start + y1, out, line + row, count)
+            tile_write_part(start + y1, out, line + row, count)
         if rows > 2:
-            tile_write(start + y2, out, line + 2 * row, count)
+            tile_write_part(start + y2, out, line + 2 * row, count)
         if rows > 3:
-            tile_write(start + y3, out, line + 3 * row, count)
+            tile_write_part(start + y3, out, line + 3 * row, count)
 
 
 @compiled(parallel=True)
