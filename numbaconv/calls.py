@@ -41,7 +41,6 @@ class WindowCall(NamedTuple):
     """A convolution or depthwise convolution, ready for arrays of one shape."""
 
     kernel: Any
-    winograd: bool
     out_shape: Ints
     rank: int
     data_format: str
@@ -54,9 +53,24 @@ class WindowCall(NamedTuple):
     def run(self, image: np.ndarray, packed: Packed, bias: np.ndarray) -> np.ndarray:
         """From canonical array to canonical array."""
         out = aligned_empty(self.out_shape, image.dtype)
-        weights = packed.winograd if self.winograd else packed.blocks
-        self.kernel(image, weights, bias, out.reshape(-1), *self.arguments, serial=self.serial)
+        self.kernel(image, packed.blocks, bias, out.reshape(-1), *self.arguments, serial=self.serial)
         return out
+
+
+class WinogradCall(NamedTuple):
+    """A convolution by Winograd's algorithm, ready for arrays of one shape: one part for each phase of the dilation."""
+
+    out_shape: Ints
+    rank: int
+    data_format: str
+    parts: list[tuple[int, tuple]]
+
+    def __call__(self, x: np.ndarray, packed: Packed, bias: np.ndarray) -> np.ndarray:
+        image = canonical(x, self.data_format)
+        out = aligned_empty(self.out_shape, packed.dtype)
+        for origin, arguments in self.parts:
+            conv_winograd(image, packed.winograd, bias, out.reshape(-1)[origin:], *arguments)
+        return original(out, self.rank, self.data_format)
 
 
 class SeparableCall(NamedTuple):
@@ -117,7 +131,7 @@ def conv_call(
     dilation_rate: Ints,
     data_format: str,
     algorithm: str = "direct",
-) -> WindowCall:
+) -> WindowCall | WinogradCall:
     """Prepare `functional.conv`."""
     *kernel_size, channels, filters = weights_shape
     check_channels(x_shape, channels, data_format, "weights")
@@ -127,15 +141,37 @@ def conv_call(
 
 def _conv_call(
     axes: tuple[Axis, ...], channels: int, filters: int, itemsize: int, rank: int, data_format: str, algorithm: str
-) -> WindowCall:
+) -> WindowCall | WinogradCall:
     out_shape = (*(axis.windows for axis in axes), filters)
     if _use_winograd(algorithm, axes, channels, filters, itemsize):
-        plan, tile = make_winograd_plan(axes, channels, filters, itemsize)
-        arguments = (out_shape, (0,) * tile, *plan.work)
-        return WindowCall(conv_winograd, True, out_shape, rank, data_format, False, arguments)
+        return WinogradCall(out_shape, rank, data_format, _winograd_parts(axes, channels, filters, itemsize))
     plan = make_plan(axes, channels, filters, itemsize)
     arguments = (block_table(filters, itemsize), *plan.work)
-    return WindowCall(conv, False, out_shape, rank, data_format, plan.serial, arguments)
+    return WindowCall(conv, out_shape, rank, data_format, plan.serial, arguments)
+
+
+def _winograd_parts(axes: tuple[Axis, ...], channels: int, filters: int, itemsize: int) -> list[tuple[int, tuple]]:
+    """For each phase of the dilation, the flat index of its first output and the kernel's arguments.
+
+    Outputs that lie the dilation apart read inputs that lie the dilation apart: a convolution without dilation.
+    """
+    parts = []
+    height, width = axes[2:]
+    for y in range(min(height.dilation, height.windows)):
+        for x in range(min(width.dilation, width.windows)):
+            phase = tuple(
+                a._replace(
+                    windows=len(range(offset, a.windows, a.dilation)),
+                    before=a.before - offset,
+                    out_stride=a.out_stride * a.dilation,
+                )
+                for a, offset in ((height, y), (width, x))
+            )
+            plan, size, tile = make_winograd_plan((*axes[:2], *phase), channels, filters, itemsize)
+            out_shape = (*(axis.windows for axis in (*axes[:2], *phase)), filters)
+            origin = y * height.out_stride + x * width.out_stride
+            parts.append((origin, (out_shape, size, (0,) * tile, *plan.work)))
+    return parts
 
 
 @lru_cache(maxsize=4096)
@@ -156,7 +192,7 @@ def depthwise_call(
     out_shape = (*(axis.windows for axis in axes), filters)
     plan = make_plan(axes, 1, filters, itemsize, depthwise=True)
     kernel, arguments = depthwise_conv, (filters, *plan.work)
-    return WindowCall(kernel, False, out_shape, len(kernel_size), data_format, plan.serial, arguments)
+    return WindowCall(kernel, out_shape, len(kernel_size), data_format, plan.serial, arguments)
 
 
 @lru_cache(maxsize=4096)
@@ -179,7 +215,9 @@ def separable_call(
     first = depthwise_call(x_shape, depthwise_shape, itemsize, strides, padding, dilation_rate, data_format)
     between = first.out_shape[:1] + first.out_shape[4 - rank :]
     ones = (1,) * rank
-    return SeparableCall(first, conv_call(between, right, itemsize, ones, "valid", ones, "channels_last"))
+    last = conv_call(between, right, itemsize, ones, "valid", ones, "channels_last")
+    assert isinstance(last, WindowCall)
+    return SeparableCall(first, last)
 
 
 @lru_cache(maxsize=4096)
@@ -192,7 +230,7 @@ def transposed_call(
     output_padding: Ints | None,
     dilation_rate: Ints,
     data_format: str,
-) -> WindowCall | TransposedCall:
+) -> WindowCall | WinogradCall | TransposedCall:
     """Prepare `functional.conv_transpose`."""
     *kernel_size, filters, channels = weights_shape
     check_channels(x_shape, channels, data_format, "weights")
@@ -274,7 +312,7 @@ def _use_winograd(algorithm: str, axes: tuple[Axis, ...], channels: int, filters
 
     "auto" takes it for float32 where it is faster and rounds to within 2e-5 of the largest output on standard-normal
     data: enough channels and filters to pay for its transforms, few enough channels for its rounding errors, and output
-    lengths that its blocks of 4x4 fill by three quarters at least.
+    lengths that its blocks fill by three quarters at least.
 
     Raises
     ------
@@ -282,14 +320,18 @@ def _use_winograd(algorithm: str, axes: tuple[Axis, ...], channels: int, filters
         If "winograd" is asked for where it does not exist.
     """
     _, depth, height, width = axes
-    possible = depth.taps == 1 and all((a.taps, a.stride, a.dilation) == (3, 1, 1) for a in (height, width))
+    taps, strides = (height.taps, width.taps), (height.stride, width.stride)
+    possible = depth.taps == 1 and taps in ((3, 3), (5, 5)) and strides == (1, 1)
     if algorithm == "winograd" and not possible:
         raise ValueError(
-            "algorithm must be 'auto' or 'direct', because 'winograd' exists only for 3x3 kernels over two axes with "
-            "strides and dilation_rate 1, got 'winograd'"
+            "algorithm must be 'auto' or 'direct', because 'winograd' exists only for strides 1 and kernels of 3x3 or "
+            "5x5 over two axes, got 'winograd'"
         )
     if algorithm != "auto" or not possible:
         return algorithm == "winograd"
-    blocks = ceil(height.windows / 4) * ceil(width.windows / 4)
-    filled = height.windows * width.windows >= 12 * blocks
-    return itemsize == 4 and filled and blocks >= 8 and 16 <= channels <= 256 and filters >= 16
+    size = 7 - height.taps
+    lengths = (ceil(height.windows / height.dilation), ceil(width.windows / width.dilation))
+    blocks = ceil(lengths[0] / size) * ceil(lengths[1] / size)
+    filled = 4 * lengths[0] * lengths[1] >= 3 * size**2 * blocks
+    few_phases = height.dilation * width.dilation <= 16
+    return itemsize == 4 and filled and few_phases and blocks >= 8 and 16 <= channels <= 1024 and filters >= 16

@@ -85,8 +85,9 @@ def conv(
     data_format : {"channels_last", "channels_first"}, optional
         None takes `config.image_data_format`.
     algorithm : {"auto", "direct", "winograd"}
-        "winograd" computes 3x3 kernels over two axes with about a quarter of the multiplications, and rounding errors
-        about ten times as large; an infinity or NaN in the input then turns outputs up to five positions away into NaN.
+        "winograd" computes 3x3 and 5x5 kernels over two axes with a quarter to a third of the multiplications, and
+        rounding errors some three times as large; an infinity or NaN in the input then turns outputs up to five steps
+        of the dilation away into NaN.
         "direct" is the formula as it stands. "auto" takes Winograd's for float32 where it is faster and its error is
         below 2e-5 of the largest output on standard-normal data.
 

@@ -9,7 +9,7 @@ from cases import FORMATS
 from test_layers import SIGNATURES, every_class, every_weighted, example, make
 
 from numbaconv import layers
-from numbaconv.layers.convolutional import MOST_CALLS
+from numbaconv.layers.base import MOST_CALLS
 
 
 @every_weighted

@@ -117,9 +117,22 @@ def make_plan(axes: tuple[Axis, ...], channels: int, filters: int, itemsize: int
 
 
 @lru_cache(maxsize=4096)
-def make_winograd_plan(axes: tuple[Axis, ...], channels: int, filters: int, itemsize: int) -> tuple[Plan, int]:
-    """`make_plan` for `kernels.winograd`: the windows of its plan are blocks of 4x4 of the windows of ``axes``."""
-    axes = (*axes[:2], *(Axis(ceil(a.windows / 4), 6, 4, 1, a.before, 4 * a.out_stride) for a in axes[2:]))
+def make_winograd_plan(axes: tuple[Axis, ...], channels: int, filters: int, itemsize: int) -> tuple[Plan, int, int]:
+    """`make_plan` for `kernels.winograd`: the windows of its plan are blocks of the windows of ``axes``.
+
+    Returns
+    -------
+    Plan
+    size : int
+        Windows along each axis of a block.
+    tile : int
+        Rows of the tile.
+    """
+    size = 7 - axes[H].taps
+    blocks = (
+        Axis(ceil(a.windows / size), 6, size * a.dilation, a.dilation, a.before, size * a.out_stride) for a in axes[2:]
+    )
+    axes = (*axes[:2], *blocks)
     filter_blocks = ceil(filters / block_width(itemsize))
 
     def cost(rows, columns, group):
@@ -132,7 +145,7 @@ def make_winograd_plan(axes: tuple[Axis, ...], channels: int, filters: int, item
 
     plan = _cheapest(axes, filter_blocks, cost, fits, False)
     windows = int(plan.axes[H, BLOCK] * plan.axes[W, BLOCK])
-    return plan, min(WINOGRAD_ROWS, key=lambda tile: ceil(windows / tile) * tile)
+    return plan, size, min(WINOGRAD_ROWS, key=lambda tile: ceil(windows / tile) * tile)
 
 
 def _cheapest(axes, filter_blocks, cost, fits, serial):

@@ -1,6 +1,7 @@
-"""Winograd's convolution F(4x4, 3x3): 36 multiplications where the direct sum takes 144.
+"""Winograd's convolution: 36 multiplications where the direct sum takes 144 for a 3x3 kernel, or 100 for 5x5.
 
-Four by four outputs Y of a 3x3 kernel g read six by six inputs d. With three fixed matrices,
+Four by four outputs Y of a 3x3 kernel g read six by six inputs d; so do two by two outputs of a 5x5 kernel. With three
+fixed matrices,
 
     Y = A^T [ (G g G^T) * (B^T d B) ] A        (* elementwise)
 
@@ -23,8 +24,8 @@ from .strip import aligned, extent, input_of, locate
 from .tile import tile_outer, tile_rows, tile_store, tile_write, tile_write_part
 from .vectors import TILE_VECS
 
-# Outputs, and inputs that they read, along each axis of a block.
-OUT, IN = 4, 6
+# Inputs along each axis of a block; it has IN - taps + 1 outputs.
+IN = 6
 # Blocks of outputs whose 36 products are kept at a time: as much as leaves room for the weights in L2.
 CHUNK = 32
 
@@ -34,16 +35,16 @@ AA, BB, AAA, BBB = A**2, B**2, A**3, B**3
 SUM, PRODUCT = AA + BB, AA * BB
 
 
-def _kernel_matrix():
-    """G: each row holds the powers of a point, divided by its distances from the others."""
+def _kernel_matrix(taps):
+    """G: each row holds the powers of a point, divided by its distances from the others; infinity's the highest."""
     points = np.array([0, A, -A, B, -B])
     distances = np.array([np.prod(np.delete(p - points, i)) for i, p in enumerate(points)])
-    return np.vstack([np.vander(points, 3, increasing=True) / distances[:, None], [[0, 0, 1]]])
+    return np.vstack([np.vander(points, taps, increasing=True) / distances[:, None], np.eye(taps)[-1]])
 
 
 def pack_winograd(weights):
-    """Transform weights (1, 3, 3, C, F) to G g G^T and pack them: (blocks, 36, C, VECS*LANES)."""
-    g = _kernel_matrix()
+    """Transform weights (1, k, k, C, F) to G g G^T and pack them: (blocks, 36, C, VECS*LANES)."""
+    g = _kernel_matrix(weights.shape[1])
     transformed = np.einsum("ik,jl,klcf->ijcf", g, g, weights[0], dtype=np.float64, optimize=True)
     return pack_blocks(transformed.reshape(IN * IN, *weights.shape[3:]).astype(weights.dtype))
 
@@ -65,13 +66,14 @@ def _input_transform(lines):
 
 
 @compiled
-def _output_transform(lines):
-    """A^T m for six lines m."""
+def _output_transform(lines, size):
+    """A^T m for six lines m; of ``size`` 2, only the first two are outputs."""
     m0, m1, m2, m3, m4, m5 = lines
     sum_a, difference_a, sum_b, difference_b = m1 + m2, m1 - m2, m3 + m4, m3 - m4
+    y1 = A * difference_a + B * difference_b
     return (
         m0 + sum_a + sum_b,
-        A * difference_a + B * difference_b,
+        y1 + m5 if size == 2 else y1,
         AA * sum_a + BB * sum_b,
         AAA * difference_a + BBB * difference_b + m5,
     )
@@ -115,19 +117,19 @@ def _transform_input(source, corner, row, column, scratch, scratch_at, lanes, sp
 
 @compiled
 def _transform_output(
-    products, at, step, scratch, scratch_at, lanes, bias, f, out, place, row, column, rows, columns, count
+    products, at, step, scratch, scratch_at, lanes, bias, f, out, place, row, column, size, rows, columns, count
 ):
     """A^T m A plus bias for one line of filters, as far as there are ``rows`` and ``columns`` of outputs."""
     for i in range(IN):
-        y0, y1, y2, y3 = _output_transform(_read(products, at + i * IN * step, step))
-        line = scratch_at + i * OUT * lanes
+        y0, y1, y2, y3 = _output_transform(_read(products, at + i * IN * step, step), size)
+        line = scratch_at + i * IN * lanes
         tile_write(y0, scratch, line)
         tile_write(y1, scratch, line + lanes)
         tile_write(y2, scratch, line + 2 * lanes)
         tile_write(y3, scratch, line + 3 * lanes)
     start = tile_rows(1, 1, bias, f)
     for j in range(columns):
-        y0, y1, y2, y3 = _output_transform(_read(scratch, scratch_at + j * lanes, OUT * lanes))
+        y0, y1, y2, y3 = _output_transform(_read(scratch, scratch_at + j * lanes, IN * lanes), size)
         line = place + j * column
         tile_write_part(start + y0, out, line, count)
         if rows > 1:
@@ -139,8 +141,8 @@ def _transform_output(
 
 
 @compiled(parallel=True)
-def conv_winograd(x, weights, bias, out, out_shape, tile_shape, axes, group, tasks):
-    """Convolve with 3x3 kernels at stride 1, every task on its own part of the output.
+def conv_winograd(x, weights, bias, out, out_shape, size, tile_shape, axes, group, tasks):
+    """Convolve with 3x3 or 5x5 kernels at stride 1, every task on its own part of the output.
 
     Parameters
     ----------
@@ -149,24 +151,27 @@ def conv_winograd(x, weights, bias, out, out_shape, tile_shape, axes, group, tas
         From `pack_winograd`.
     bias : array (blocks * VECS*LANES,)
     out : array (elements,)
-        The elements of an array of ``out_shape``, written in full.
+        Written at every output; the plan's strides tell where. Nothing needs zeroing.
     out_shape : tuple (N, D, H', W', F)
+        Numbers of outputs.
+    size : int
+        Outputs along each axis of a block: 4 for 3x3 kernels, 2 for 5x5.
     tile_shape : tuple
         As long as the tile has rows.
     axes, group, tasks
-        Of a `Plan` whose windows are 6x6 inputs, 4 apart, for 4x4 outputs.
+        Of a `Plan` whose windows are blocks of 6x6 inputs, ``size`` apart.
 
     Notes
     -----
     An infinity or NaN spreads over all outputs whose 6x6 inputs it is among, mostly as NaN, where the direct sum would
-    confine it to the 3x3 window. Rounding errors are some three times those of the direct sum.
+    confine it to the kernel's window. Rounding errors are some three times those of the direct sum.
     """
     for task in prange(tasks):
-        _winograd_task(np.int64(task), x, weights, bias, out, out_shape, tile_shape, axes, group)
+        _winograd_task(np.int64(task), x, weights, bias, out, out_shape, size, tile_shape, axes, group)
 
 
 @compiled
-def _winograd_task(task, x, weights, bias, out, out_shape, tile_shape, axes, group):
+def _winograd_task(task, x, weights, bias, out, out_shape, size, tile_shape, axes, group):
     blocks, _, channels, width = weights.shape
     lanes = width // TILE_VECS
     n, d, h, w, part = locate(task, axes)
@@ -180,7 +185,7 @@ def _winograd_task(task, x, weights, bias, out, out_shape, tile_shape, axes, gro
     spread, spread_at = aligned(IN * IN * plane, x)
     scratch, scratch_at = aligned(IN * IN * lanes, x)
     for t in range(windows):
-        corner = start + t // columns * OUT * row + t % columns * OUT * column
+        corner = start + (t // columns * row + t % columns * column) * size
         for c in range(0, padded, lanes):
             _transform_input(
                 source, corner + c, row, column, scratch, scratch_at, lanes, spread, spread_at + t * padded + c, plane
@@ -195,7 +200,7 @@ def _winograd_task(task, x, weights, bias, out, out_shape, tile_shape, axes, gro
     product_plane = most * width + lanes
     zeros = np.zeros(width, x.dtype)
     products, products_at = aligned(IN * IN * product_plane, x)
-    out_row, out_column = axes[H, OUT_STRIDE] // OUT, axes[W, OUT_STRIDE] // OUT
+    out_row, out_column = axes[H, OUT_STRIDE] // size, axes[W, OUT_STRIDE] // size
     for block in range(part * group, min((part + 1) * group, blocks)):
         for chunk in range(0, windows, most):
             chunk_end = min(chunk + most, windows)
@@ -208,7 +213,7 @@ def _winograd_task(task, x, weights, bias, out, out_shape, tile_shape, axes, gro
                         at += width
                     tile_store(tile, products, product_at, first, products_at + k * product_plane, width)
             for t in range(chunk, chunk_end):
-                y, z = (h + t // columns) * OUT, (w + t % columns) * OUT
+                y, z = (h + t // columns) * size, (w + t % columns) * size
                 place = n * axes[N, OUT_STRIDE] + d * axes[D, OUT_STRIDE] + y * out_row + z * out_column
                 for f in range(block * width, min((block + 1) * width, out_shape[4]), lanes):
                     _transform_output(
@@ -224,7 +229,8 @@ def _winograd_task(task, x, weights, bias, out, out_shape, tile_shape, axes, gro
                         place + f,
                         out_row,
                         out_column,
-                        min(OUT, out_shape[2] - y),
-                        min(OUT, out_shape[3] - z),
+                        size,
+                        min(size, out_shape[2] - y),
+                        min(size, out_shape[3] - z),
                         out_shape[4] - f,
                     )

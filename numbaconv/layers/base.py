@@ -10,6 +10,8 @@ from .. import activations, constraints, initializers, regularizers, shapes
 from .._naming import Named
 from ..arguments import as_numbers, check_bool, check_channels, check_dtype, check_rank
 
+# Input shapes that a layer remembers; a stream of ever new ones must not fill the memory.
+MOST_CALLS = 256
 # Argument name (or its ending) -> the module whose get() reads it and whose serialize() writes it.
 _FAMILIES = {
     "activation": activations,
@@ -86,6 +88,7 @@ class Layer(Named):
             raise TypeError(f"{type(self).__name__}: unknown argument {', '.join(unknown)}; known are {known}")
         super().__init__(name)
         self._weights: dict[str, np.ndarray] = {}
+        self._calls: dict[tuple[int, ...], Any] = {}
         self._channels: int | None = None
         self._activity_loss: float | None = None
         self.built = False
@@ -106,9 +109,13 @@ class Layer(Named):
     def _output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         raise NotImplementedError
 
+    def _prepare(self, x_shape: tuple[int, ...]) -> Any:
+        """The call of `numbaconv.calls` for inputs of this shape."""
+        raise NotImplementedError
+
     def call(self, x: np.ndarray) -> np.ndarray:
         """Compute the layer on an array of its dtype that fits it, without the bookkeeping of ``layer(x)``."""
-        raise NotImplementedError
+        return self._prepared(x.shape)(x)
 
     # -- use -------------------------------------------------------------------------------------------------------
 
@@ -266,6 +273,10 @@ class Layer(Named):
         """Make a layer from what `get_config` returned."""
         return cls(**config)
 
+    def __getstate__(self) -> dict[str, Any]:
+        # Compiled kernels cannot be pickled, and copies make their own calls.
+        return {**self.__dict__, "_calls": {}}
+
     def __setstate__(self, state: dict[str, Any]) -> None:
         # NumPy makes copied and unpickled arrays writable.
         self.__dict__.update(state)
@@ -275,6 +286,14 @@ class Layer(Named):
         return f"<{type(self).__name__} {self.name!r}, {'built' if self.built else 'not built'}>"
 
     # -- for the layers themselves ---------------------------------------------------------------------------------
+
+    def _prepared(self, x_shape: tuple[int, ...]) -> Any:
+        run = self._calls.get(x_shape)
+        if run is None:
+            if len(self._calls) >= MOST_CALLS:
+                self._calls.clear()
+            run = self._calls[x_shape] = self._prepare(x_shape)
+        return run
 
     def _set(self, **arguments: Any) -> None:
         """Keep constructor arguments as attributes; initializers and their like are looked up."""

@@ -12,9 +12,6 @@ from ..calls import conv_call, pack_bias
 from ..packed import Packed
 from .base import Layer, Weight
 
-# Input shapes that a layer remembers; a stream of ever new ones must not fill the memory.
-MOST_CALLS = 256
-
 
 class WindowLayer(Layer):
     """A layer that slides a window over its input: the settings, the bias and the activation of all such layers."""
@@ -36,7 +33,6 @@ class WindowLayer(Layer):
             )
         self.dilation_rate = dilation
         self._operands: tuple[Any, ...] | None = None
-        self._calls: dict[tuple[int, ...], Any] = {}
 
     def _set_output(self, activation: Any, use_bias: Any, **components: Any) -> None:
         self.use_bias = check_bool(use_bias, "use_bias")
@@ -58,30 +54,25 @@ class WindowLayer(Layer):
         """The kernels as the loops read them."""
         raise NotImplementedError
 
-    def _prepare(self, x_shape: tuple[int, ...]) -> Any:
-        """The call of `numbaconv.calls` for inputs of this shape."""
-        raise NotImplementedError
-
     def _weights_changed(self) -> None:
         self._operands = None
 
     def call(self, x: np.ndarray) -> np.ndarray:
-        run = self._calls.get(x.shape)
-        if run is None:
-            if len(self._calls) >= MOST_CALLS:
-                self._calls.clear()
-            run = self._calls[x.shape] = self._prepare(x.shape)
         operands = self._operands
         if operands is None:
             packed = self._pack()
             bias = pack_bias(self.bias, self._output_channels(self._channels), packed[-1].dtype)  # type: ignore[arg-type]
             operands = self._operands = (*packed, bias)
-        out = run(x, *operands)
-        return out if self.activation is linear else np.ascontiguousarray(self.activation(out), self.dtype)
+        out = self._prepared(x.shape)(x, *operands)
+        if self.activation is linear:
+            return out
+        result = np.ascontiguousarray(self.activation(out), self.dtype)
+        if result.shape != out.shape:
+            raise ValueError(f"activation must keep the shape {out.shape} of what it gets, got {result.shape}")
+        return result
 
     def __getstate__(self) -> dict[str, Any]:
-        # Compiled kernels cannot be pickled, and copies make their own.
-        return {**self.__dict__, "_operands": None, "_calls": {}}
+        return {**super().__getstate__(), "_operands": None}
 
     @property
     def _settings(self) -> tuple[Any, ...]:

@@ -2,8 +2,6 @@
 
 from typing import Any
 
-import numpy as np
-
 from .. import shapes
 from ..arguments import check_data_format, check_interpolation
 from ..calls import crop_call, upsample_call, zero_pad_call
@@ -18,8 +16,8 @@ class Cropping(Layer):
             self.cropping = shapes.normalize_pairs(cropping, self.rank, "cropping")
             self.data_format = check_data_format(data_format)
 
-    def call(self, x: np.ndarray) -> np.ndarray:
-        return crop_call(x.shape, self.cropping, self.data_format)(x)
+    def _prepare(self, x_shape: tuple[int, ...]) -> Any:
+        return crop_call(x_shape, self.cropping, self.data_format)
 
     def _output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         return shapes.crop_output_shape(input_shape, self.cropping, self.data_format)
@@ -89,8 +87,8 @@ class ZeroPadding(Layer):
             self.padding = shapes.normalize_pairs(padding, self.rank, "padding")
             self.data_format = check_data_format(data_format)
 
-    def call(self, x: np.ndarray) -> np.ndarray:
-        return zero_pad_call(x.shape, self.padding, self.data_format)(x)
+    def _prepare(self, x_shape: tuple[int, ...]) -> Any:
+        return zero_pad_call(x_shape, self.padding, self.data_format)
 
     def _output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         return shapes.zero_pad_output_shape(input_shape, self.padding, self.data_format)
@@ -162,8 +160,8 @@ class UpSampling(Layer):
             self.data_format = check_data_format(data_format)
             self.interpolation = check_interpolation(interpolation, self.rank)
 
-    def call(self, x: np.ndarray) -> np.ndarray:
-        return upsample_call(x.shape, self.size, self.interpolation, self.data_format, x.itemsize)(x)
+    def _prepare(self, x_shape: tuple[int, ...]) -> Any:
+        return upsample_call(x_shape, self.size, self.interpolation, self.data_format, self._dtype.itemsize)
 
     def _output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         return shapes.upsample_output_shape(input_shape, self.size, self.data_format)
