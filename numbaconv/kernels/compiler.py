@@ -33,7 +33,13 @@ class _KernelCache(FunctionCache):
 
 
 def _dispatcher(function, parallel):
-    dispatcher = numba.njit(parallel=parallel, fastmath={"contract"}, error_model="numpy", nogil=True)(function)
+    return numba.njit(parallel=parallel, fastmath={"contract"}, error_model="numpy", nogil=True, no_cfunc_wrapper=True)(
+        function
+    )
+
+
+def _kernel(function, parallel):
+    dispatcher = _dispatcher(function, parallel)
     try:
         dispatcher._cache = _KernelCache(function)
         dispatcher._cache.parallel = parallel
@@ -48,7 +54,7 @@ class ParallelKernel:
 
     def __init__(self, function):
         functools.update_wrapper(self, function)
-        self.parallel, self.serial = _dispatcher(function, True), _dispatcher(function, False)
+        self.parallel, self.serial = _kernel(function, True), _kernel(function, False)
 
     def __call__(self, *args, serial=False):
         # Numba drops bounds checks in parallel code.
@@ -68,7 +74,8 @@ def compiled(function=None, *, parallel=False):
     Returns
     -------
     ParallelKernel or numba dispatcher
-        Compiled at its first call for each set of argument types, and kept on disk where a folder is writable.
+        Compiled at its first call for each set of argument types; kernels are kept on disk where a folder is writable,
+        and contain whatever they call.
 
     Notes
     -----

@@ -74,7 +74,7 @@ def tile_outer(typingctx, tile, x, x_at, first, shift, weights, at):
 
     def codegen(context, builder, sig, args):
         def row(x, where, shift):
-            return [_splat(builder, tile, x.scalar(where, shift))] * tile.vecs
+            return [_splat(builder, x.scalar(where, shift), tile.lanes)] * tile.vecs
 
         return _update(context, builder, sig, args, row)
 
@@ -101,8 +101,9 @@ def tile_store(typingctx, tile, out, out_at, first, shift, count):
         out_at = Memory(context, builder, sig.args[2], out_at)
         whole = builder.icmp_signed(">=", count, INT(tile.vecs * tile.lanes))
         # Masked stores take longer, and few tiles need them.
+        parts = _masks(builder, tile, count)
         with builder.if_else(whole, likely=True) as (plain, masked):
-            for branch, most in ((plain, None), (masked, count)):
+            for branch, most in ((plain, None), (masked, (count, parts))):
                 with branch:
                     for r in range(tile.rows):
                         at = builder.add(out_at.scalar(builder.add(first, INT(r))), shift)
@@ -128,7 +129,8 @@ def tile_write_part(typingctx, tile, out, at, count):
     """Write a tile of one row to ``out[at:]``, at most ``count`` channels of it."""
 
     def codegen(context, builder, sig, args):
-        _store_row(builder, tile, args[0], 0, Memory(context, builder, sig.args[1], args[1]), args[2], args[3])
+        part = args[3], _masks(builder, tile, args[3])
+        _store_row(builder, tile, args[0], 0, Memory(context, builder, sig.args[1], args[1]), args[2], part)
         return context.get_dummy_value()
 
     return types.void(tile, out, at, count), codegen
@@ -158,7 +160,7 @@ def _scale(typingctx, factor, tile):
         scalar = context.cast(builder, args[0], factor, tile.dtype)
         result = args[1]
         for i in range(tile.rows * tile.vecs):
-            value = builder.fmul(_splat(builder, tile, scalar), builder.extract_value(args[1], i), ("contract",))
+            value = builder.fmul(_splat(builder, scalar, tile.lanes), builder.extract_value(args[1], i), ("contract",))
             result = builder.insert_value(result, value, i)
         return result
 
@@ -200,26 +202,32 @@ def _update(context, builder, sig, args, row):
     return value
 
 
-def _store_row(builder, tile, value, row, out, at, count):
-    """Store one row, or only its first ``count`` channels."""
+def _store_row(builder, tile, value, row, out, at, part):
+    """Store one row, or only that part of it: a number of channels and their masks."""
     width = INT(tile.vecs * tile.lanes)
-    written = width if count is None else builder.select(builder.icmp_signed("<", count, width), count, width)
+    written = width if part is None else builder.select(builder.icmp_signed("<", part[0], width), part[0], width)
     start = builder.bitcast(out.pointer(at, written), tile.vector.as_pointer())
     for v in range(tile.vecs):
         vector, place = builder.extract_value(value, row * tile.vecs + v), builder.gep(start, [INT(v)])
-        if count is None:
+        if part is None:
             builder.store(vector, place, align=out.align)
         else:
             name, align = f"llvm.masked.store.{_suffix(tile)}.p0", ir.Constant(ir.IntType(32), out.align)
-            _call(builder, name, ir.VoidType(), vector, place, align, _mask(builder, tile, v, count))
+            _call(builder, name, ir.VoidType(), vector, place, align, part[1][v])
 
 
-def _splat(builder, tile, scalar):
+def _splat(builder, scalar, lanes):
     """A vector of the same value in every lane."""
-    undefined = ir.Constant(tile.vector, ir.Undefined)
+    undefined = ir.Constant(ir.VectorType(scalar.type, lanes), ir.Undefined)
     single = builder.insert_element(undefined, scalar, ir.Constant(ir.IntType(32), 0))
-    lanes = ir.Constant(ir.VectorType(ir.IntType(32), tile.lanes), [0] * tile.lanes)
-    return builder.shuffle_vector(single, undefined, lanes)
+    return builder.shuffle_vector(single, undefined, ir.Constant(ir.VectorType(ir.IntType(32), lanes), [0] * lanes))
+
+
+def _masks(builder, tile, count):
+    """For each vector of a row, which of its lanes lie below ``count``."""
+    limit = _splat(builder, count, tile.lanes)
+    numbers = ([v * tile.lanes + lane for lane in range(tile.lanes)] for v in range(tile.vecs))
+    return [builder.icmp_signed("<", ir.Constant(limit.type, n), limit) for n in numbers]
 
 
 def _suffix(tile):
@@ -230,13 +238,3 @@ def _call(builder, name, returns, *args):
     # llvmlite's own declare_intrinsic refuses vector types, so the function is declared by its full name.
     kind = ir.FunctionType(returns, [a.type for a in args])
     return builder.call(cgutils.get_or_insert_function(builder.module, kind, name), args)
-
-
-def _mask(builder, tile, v, count):
-    """Which lanes of vector ``v`` of a row lie below ``count``."""
-    lanes = ir.VectorType(INT, tile.lanes)
-    limit = ir.Constant(lanes, ir.Undefined)
-    for lane in range(tile.lanes):
-        limit = builder.insert_element(limit, count, INT(lane))
-    numbers = ir.Constant(lanes, [v * tile.lanes + lane for lane in range(tile.lanes)])
-    return builder.icmp_signed("<", numbers, limit)
