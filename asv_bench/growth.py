@@ -1,7 +1,7 @@
 """How the time of a 3x3 convolution grows with batch, image and channels, beside PyTorch: draws docs/growth.png.
 
-    python -m pip install -e ".[peers,examples]"
-    python asv_bench/growth.py
+python -m pip install -e ".[peers,examples]"
+python asv_bench/growth.py
 """
 
 import matplotlib

@@ -44,7 +44,7 @@ class Named:
         try:
             yield
         except (ValueError, TypeError) as error:
-            raise self._labelled(error) from error
+            raise self._labelled(error) from None
 
 
 def _default_name(class_name: str) -> str:

@@ -90,13 +90,21 @@ def check_bias(bias: Any, filters: int, dtype: np.dtype) -> np.ndarray:
     bias = as_numbers(bias, "bias")
     if bias.shape != (filters,):
         raise ValueError(f"bias must have shape ({filters},), one value per output channel, got {bias.shape}")
-    return bias.astype(dtype)
+    return cast(bias, dtype)
 
 
 def operand_dtype(x: np.ndarray, **others: Any) -> np.dtype:
     """`common_dtype` of an operation's input and its other operands, which have names and may be missing or packed."""
     arrays = (as_numbers(o, name) for name, o in others.items() if o is not None and not isinstance(o, Packed))
     return common_dtype(x, *arrays)
+
+
+def cast(array: np.ndarray, dtype: Any) -> np.ndarray:
+    """The array in another dtype; what overflows float32 becomes an infinity, as it does in Keras."""
+    if array.dtype == dtype:
+        return array
+    with np.errstate(over="ignore"):
+        return array.astype(dtype)
 
 
 def check_weights(weights: Any, name: str, dtype: Any = None) -> np.ndarray:
@@ -106,7 +114,7 @@ def check_weights(weights: Any, name: str, dtype: Any = None) -> np.ndarray:
         raise ValueError(
             f"{name} must have 1 to 3 kernel axes and two channel axes, none empty, got shape {weights.shape}"
         )
-    return np.array(weights, common_dtype(weights) if dtype is None else check_dtype(dtype), order="C")
+    return np.array(cast(weights, common_dtype(weights) if dtype is None else check_dtype(dtype)), order="C")
 
 
 def check_packed(weights: Packed, operation: str, rank: int, name: str = "weights", settings: tuple = ()) -> None:
@@ -123,10 +131,17 @@ def check_packed(weights: Packed, operation: str, rank: int, name: str = "weight
         )
 
 
-def check_algorithm(value: Any) -> str:
-    """The name of a way to compute a convolution."""
+def check_algorithm(value: Any, kernel_size: tuple[int, ...], strides: tuple[int, ...]) -> str:
+    """The name of a way to compute a convolution with this kernel and these strides."""
     if not isinstance(value, str) or value not in ("auto", "direct", "winograd"):
         raise ValueError(f"algorithm must be 'auto', 'direct' or 'winograd', got {value!r}")
+    *depth, height, width = (0, *kernel_size) if len(kernel_size) == 1 else kernel_size
+    exists = (height, width) in ((3, 3), (5, 5)) and set(depth) <= {1} and set(strides[-2:]) == {1}
+    if value == "winograd" and not exists:
+        raise ValueError(
+            "algorithm must be 'auto' or 'direct', because 'winograd' exists only for strides 1 and kernels of 3x3 or "
+            f"5x5 over two axes, got 'winograd' with kernel_size={kernel_size} and strides={strides}"
+        )
     return value
 
 

@@ -93,15 +93,15 @@ class TransposedCall(NamedTuple):
     rank: int
     data_format: str
     parts: list[tuple[tuple, tuple, bool]]
-    untouched: list[tuple[slice, ...]]
+    complete: bool
 
     def __call__(self, x: np.ndarray, packed: Packed, bias: np.ndarray) -> np.ndarray:
         image = canonical(x, self.data_format)
         out = aligned_empty(self.out_shape, packed.dtype)
+        if not self.complete:
+            out[...] = bias[: self.out_shape[-1]]
         for firsts, arguments, serial in self.parts:
             conv(image, packed.phases(firsts), bias, out.reshape(-1), *arguments, serial=serial)
-        for part in self.untouched:
-            out[part] = bias[: self.out_shape[-1]]
         return original(out, self.rank, self.data_format)
 
 
@@ -121,7 +121,7 @@ class MovingCall(NamedTuple):
         return out.reshape(self.result_shape)
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=512)
 def conv_call(
     x_shape: Ints,
     weights_shape: Ints,
@@ -174,7 +174,7 @@ def _winograd_parts(axes: tuple[Axis, ...], channels: int, filters: int, itemsiz
     return parts
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=512)
 def depthwise_call(
     x_shape: Ints,
     weights_shape: Ints,
@@ -195,7 +195,7 @@ def depthwise_call(
     return WindowCall(kernel, out_shape, len(kernel_size), data_format, plan.serial, arguments)
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=512)
 def separable_call(
     x_shape: Ints,
     depthwise_shape: Ints,
@@ -220,7 +220,7 @@ def separable_call(
     return SeparableCall(first, last)
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=512)
 def transposed_call(
     x_shape: Ints,
     weights_shape: Ints,
@@ -230,6 +230,7 @@ def transposed_call(
     output_padding: Ints | None,
     dilation_rate: Ints,
     data_format: str,
+    algorithm: str = "auto",
 ) -> WindowCall | WinogradCall | TransposedCall:
     """Prepare `functional.conv_transpose`."""
     *kernel_size, filters, channels = weights_shape
@@ -247,28 +248,28 @@ def transposed_call(
     steps = tuple(prod(full[i:]) for i in range(1, 5))
     settings = (three(tuple(kernel_size), 1), three(strides, 1), three(dilation_rate, 1), three(crops, 0))
     lengths = (x_shape[0], *three(spatial(x_shape, data_format), 1), channels)
-    groups, untouched = convolutions(lengths, full, steps[1:], *settings)
+    groups, complete = convolutions(lengths, full, steps[1:], *settings)
     batch = Axis(x_shape[0], 1, 1, 1, 0, steps[0])
     if max(strides) == 1:
         (axes,) = groups
-        return _conv_call((batch, *axes), channels, filters, itemsize, rank, data_format, "auto")
+        return _conv_call((batch, *axes), channels, filters, itemsize, rank, data_format, algorithm)
     parts = []
     for axes, members in groups.items():
         firsts, origins = zip(*members, strict=True)
         table = block_table(filters, itemsize, origins)
         plan = make_plan((batch, *axes), channels, len(table) * block_width(itemsize), itemsize)
         parts.append((firsts, (table, *plan.work), plan.serial))
-    return TransposedCall(full, rank, data_format, parts, untouched)
+    return TransposedCall(full, rank, data_format, parts, complete)
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=512)
 def crop_call(x_shape: Ints, cropping: tuple[Ints, ...], data_format: str) -> MovingCall:
     """Prepare `functional.crop`."""
     result_shape: Any = shapes.crop_output_shape(x_shape, cropping, data_format)
     return _place_call(result_shape, tuple(-before for before, _ in cropping), data_format)
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=512)
 def zero_pad_call(x_shape: Ints, padding: tuple[Ints, ...], data_format: str) -> MovingCall:
     """Prepare `functional.zero_pad`."""
     result_shape: Any = shapes.zero_pad_output_shape(x_shape, padding, data_format)
@@ -279,7 +280,7 @@ def _place_call(result_shape: Ints, before: Ints, data_format: str) -> MovingCal
     return MovingCall(place, images_shape(result_shape, data_format), result_shape, data_format, (three(before, 0),))
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=512)
 def upsample_call(x_shape: Ints, size: Ints, interpolation: str, data_format: str, itemsize: int) -> MovingCall:
     """Prepare `functional.upsample`."""
     result_shape: Any = shapes.upsample_output_shape(x_shape, size, data_format)
@@ -313,20 +314,10 @@ def _use_winograd(algorithm: str, axes: tuple[Axis, ...], channels: int, filters
     "auto" takes it for float32 where it is faster and rounds to within 2e-5 of the largest output on standard-normal
     data: enough channels and filters to pay for its transforms, few enough channels for its rounding errors, and output
     lengths that its blocks fill by three quarters at least.
-
-    Raises
-    ------
-    ValueError
-        If "winograd" is asked for where it does not exist.
     """
     _, depth, height, width = axes
     taps, strides = (height.taps, width.taps), (height.stride, width.stride)
     possible = depth.taps == 1 and taps in ((3, 3), (5, 5)) and strides == (1, 1)
-    if algorithm == "winograd" and not possible:
-        raise ValueError(
-            "algorithm must be 'auto' or 'direct', because 'winograd' exists only for strides 1 and kernels of 3x3 or "
-            "5x5 over two axes, got 'winograd'"
-        )
     if algorithm != "auto" or not possible:
         return algorithm == "winograd"
     size = 7 - height.taps

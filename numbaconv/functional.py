@@ -1,8 +1,9 @@
 """Seven operations on NumPy arrays of one, two or three spatial axes: the library without the layers.
 
 The number of spatial axes is read off the array. Arrays hold any real numbers; results are float64 where an operand is
-float64, otherwise float32, and always new, C-contiguous arrays. Every function raises ValueError for arguments that do
-not fit together (the message names the argument, what came and what would be right) and TypeError for wrong kinds.
+float64, otherwise float32 (packed weights decide alone), and always new, C-contiguous arrays. Every function raises
+ValueError for arguments that do not fit together (the message names the argument, what came and what would be right)
+and TypeError for wrong kinds.
 """
 
 from typing import Any
@@ -12,6 +13,7 @@ import numpy as np
 from . import shapes
 from .arguments import (
     as_numbers,
+    cast,
     check_algorithm,
     check_data_format,
     check_interpolation,
@@ -37,7 +39,7 @@ Ints = int | tuple[int, ...] | list[int]
 
 
 def pack_conv(weights: Any, dtype: Any = None) -> Packed:
-    """Prepare the weights of `conv`, shape (*kernel_size, C, F), for repeated calls.
+    """Copy the weights of `conv`, shape (*kernel_size, C, F); the first call that needs it puts them in order.
 
     ``dtype`` is float32 or float64; None keeps float64 and takes float32 for all else.
     """
@@ -45,12 +47,12 @@ def pack_conv(weights: Any, dtype: Any = None) -> Packed:
 
 
 def pack_depthwise_conv(weights: Any, dtype: Any = None) -> Packed:
-    """Prepare the weights of `depthwise_conv`, shape (*kernel_size, C, depth_multiplier), for repeated calls."""
+    """`pack_conv` for the weights of `depthwise_conv`, shape (*kernel_size, C, depth_multiplier)."""
     return Packed("depthwise_conv", check_weights(weights, "weights", dtype))
 
 
 def pack_conv_transpose(weights: Any, strides: Ints = 1, dilation_rate: Ints = 1, dtype: Any = None) -> Packed:
-    """Prepare the weights of `conv_transpose`, shape (*kernel_size, F, C), for calls with this stride and dilation."""
+    """`pack_conv` for the weights of `conv_transpose`, shape (*kernel_size, F, C), with these strides and dilation."""
     weights = check_weights(weights, "weights", dtype)
     settings = ((strides, "strides"), (dilation_rate, "dilation_rate"))
     rank = weights.ndim - 2
@@ -103,9 +105,9 @@ def conv(
     )
     check_packed(packed, "conv", rank)
     settings = _window_settings(strides, padding, dilation_rate, rank)
-    algorithm = check_algorithm(algorithm)
+    algorithm = check_algorithm(algorithm, packed.shape[:-2], settings[0])
     call = conv_call(x.shape, packed.shape, packed.dtype.itemsize, *settings, data_format, algorithm)
-    return call(x.astype(packed.dtype, copy=False), packed, pack_bias(bias, packed.shape[-1], packed.dtype))
+    return call(cast(x, packed.dtype), packed, pack_bias(bias, packed.shape[-1], packed.dtype))
 
 
 def depthwise_conv(
@@ -143,7 +145,7 @@ def depthwise_conv(
     settings = _window_settings(strides, padding, dilation_rate, rank)
     call = depthwise_call(x.shape, packed.shape, packed.dtype.itemsize, *settings, data_format)
     channels = packed.shape[-2] * packed.shape[-1]
-    return call(x.astype(packed.dtype, copy=False), packed, pack_bias(bias, channels, packed.dtype))
+    return call(cast(x, packed.dtype), packed, pack_bias(bias, channels, packed.dtype))
 
 
 def separable_conv(
@@ -189,7 +191,7 @@ def separable_conv(
     settings = _window_settings(strides, padding, dilation_rate, rank)
     call = separable_call(x.shape, depthwise.shape, pointwise.shape, depthwise.dtype.itemsize, *settings, data_format)
     bias = pack_bias(bias, pointwise.shape[-1], pointwise.dtype)
-    return call(x.astype(depthwise.dtype, copy=False), depthwise, pointwise, bias)
+    return call(cast(x, depthwise.dtype), depthwise, pointwise, bias)
 
 
 def conv_transpose(
@@ -201,6 +203,7 @@ def conv_transpose(
     output_padding: Ints | None = None,
     dilation_rate: Ints = 1,
     data_format: str | None = None,
+    algorithm: str = "auto",
 ) -> np.ndarray:
     """Spread every input value through the kernel and add up (``keras.ops.conv_transpose``).
 
@@ -219,6 +222,8 @@ def conv_transpose(
         Below the strides; None lets the output length follow from the input's.
     data_format : {"channels_last", "channels_first"}, optional
         None takes `config.image_data_format`.
+    algorithm : {"auto", "direct", "winograd"}
+        As in `conv`, of which this is the gradient.
 
     Returns
     -------
@@ -236,9 +241,10 @@ def conv_transpose(
         packed = pack_conv_transpose(weights, strides, dilation_rate, operand_dtype(x, weights=weights, bias=bias))
     check_packed(packed, "conv_transpose", rank, settings=(strides, dilation_rate))
     padding = shapes.normalize_padding(padding, ("valid", "same"))
-    settings = (strides, padding, output_padding, dilation_rate, data_format)
+    algorithm = check_algorithm(algorithm, packed.shape[:-2], strides)
+    settings = (strides, padding, output_padding, dilation_rate, data_format, algorithm)
     call = transposed_call(x.shape, packed.shape, packed.dtype.itemsize, *settings)
-    return call(x.astype(packed.dtype, copy=False), packed, pack_bias(bias, packed.shape[-2], packed.dtype))
+    return call(cast(x, packed.dtype), packed, pack_bias(bias, packed.shape[-2], packed.dtype))
 
 
 def crop(x: Any, cropping: Any, data_format: str | None = None) -> np.ndarray:
@@ -261,11 +267,10 @@ def crop(x: Any, cropping: Any, data_format: str | None = None) -> np.ndarray:
     ------
     ValueError
         Where nothing would be left.
-    TypeError
     """
     x, data_format = as_numbers(x, "x"), check_data_format(data_format)
     pairs = shapes.normalize_pairs(cropping, spatial_rank(x), "cropping")
-    return crop_call(x.shape, pairs, data_format)(x.astype(common_dtype(x), copy=False))
+    return crop_call(x.shape, pairs, data_format)(cast(x, common_dtype(x)))
 
 
 def zero_pad(x: Any, padding: Any, data_format: str | None = None) -> np.ndarray:
@@ -286,7 +291,7 @@ def zero_pad(x: Any, padding: Any, data_format: str | None = None) -> np.ndarray
     """
     x, data_format = as_numbers(x, "x"), check_data_format(data_format)
     pairs = shapes.normalize_pairs(padding, spatial_rank(x), "padding")
-    return zero_pad_call(x.shape, pairs, data_format)(x.astype(common_dtype(x), copy=False))
+    return zero_pad_call(x.shape, pairs, data_format)(cast(x, common_dtype(x)))
 
 
 def upsample(x: Any, size: Ints, interpolation: str = "nearest", data_format: str | None = None) -> np.ndarray:
@@ -312,7 +317,7 @@ def upsample(x: Any, size: Ints, interpolation: str = "nearest", data_format: st
     interpolation = check_interpolation(interpolation, rank)
     size = shapes.normalize_tuple(size, rank, "size")
     dtype = common_dtype(x)
-    return upsample_call(x.shape, size, interpolation, data_format, dtype.itemsize)(x.astype(dtype, copy=False))
+    return upsample_call(x.shape, size, interpolation, data_format, dtype.itemsize)(cast(x, dtype))
 
 
 def _window_settings(

@@ -211,7 +211,7 @@ class Sequential(Named):
             As for ``model(x)``.
         batch_size : int
             Examples at a time.
-        verbose : {"auto", 0, 1}
+        verbose : {"auto", 0, 1, 2}
             Whether a progress bar is shown on standard error; "auto" shows one after two seconds.
 
         Returns
@@ -226,8 +226,8 @@ class Sequential(Named):
         """
         with self._named():
             (step,) = normalize_tuple(batch_size, 1, "batch_size")
-            if verbose not in (0, 1, "auto"):
-                raise ValueError(f"verbose must be 0, 1 or 'auto', got {verbose!r}")
+            if isinstance(verbose, bool) or verbose not in (0, 1, 2, "auto"):
+                raise ValueError(f"verbose must be 0, 1, 2 or 'auto', got {verbose!r}")
             x = self._ready(x)
             shape: Any = self.compute_output_shape(x.shape)
         out = np.empty(shape, self._layers[-1].dtype)

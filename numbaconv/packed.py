@@ -1,6 +1,7 @@
 """Weights prepared for the kernels, made once and used for many calls."""
 
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -27,6 +28,14 @@ class Packed:
         self.operation, self.shape, self.dtype, self.settings = operation, weights.shape, weights.dtype, settings
         self._weights = canonical_kernel(weights)
         self._phases: dict[tuple, np.ndarray] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Copies would not begin with a cache line; they are made again.
+        made = ("blocks", "winograd")
+        return {**{k: v for k, v in self.__dict__.items() if k not in made}, "_phases": {}}
+
+    def __repr__(self) -> str:
+        return f"<Packed for {self.operation}, weights {self.shape} of {self.dtype}>"
 
     @cached_property
     def blocks(self) -> np.ndarray:

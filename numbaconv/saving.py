@@ -50,6 +50,8 @@ def load(path: str | os.PathLike[str], model_class: "type[Sequential]") -> "Sequ
             config, arrays = _read(file)
             model = model_class.from_config(_with_weights(config, arrays))
             _check_weights(model, arrays)
+        except MemoryError:
+            raise
         # A damaged or hostile file makes zipfile, zlib, NumPy and json raise errors of a dozen kinds.
         except Exception as error:
             raise ValueError(f"{os.fspath(path)!r} cannot be loaded as a model: {error}") from error

@@ -1,4 +1,4 @@
-"""The parts of the kernels by themselves: plans, packed weights, strips, phases and the compiler's cache."""
+"""The parts of the kernels by themselves: plans, packed weights, strips and the compiler's cache."""
 
 import itertools
 import os
@@ -14,7 +14,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from numbaconv.kernels import compiler, pack, peak, plan, strip, vectors
-from numbaconv.kernels.conv_transpose import phases
 from numbaconv.kernels.transpose import transpose
 from numbaconv.kernels.upsample import neighbours
 
@@ -71,26 +70,31 @@ def test_tasks_cover_every_window_and_filter_block_once(
 
 @given(
     windows=sizes,
-    befores=st.tuples(st.integers(0, 1), st.integers(0, 1)),
+    befores=st.tuples(st.integers(-3, 4), st.integers(0, 1)),
+    taps=st.sampled_from([3, 5]),
+    dilation=st.tuples(st.integers(1, 4), st.integers(1, 3)),
     channels=st.integers(1, 600),
     filters=st.integers(1, 3000),
     itemsize=st.sampled_from([4, 8]),
 )
 @often
-def test_winograd_tasks_cover_every_output_once(windows, befores, channels, filters, itemsize):
-    axes = make_axes(windows, [(1, 1, 1, 0), *((3, 1, 1, before) for before in befores)])
-    made, tile_height = plan.make_winograd_plan(axes, channels, filters, itemsize)
-    blocks = (*windows[:2], *(-(-n // 4) for n in windows[2:]))
+def test_winograd_tasks_cover_every_output_once(windows, befores, taps, dilation, channels, filters, itemsize):
+    window_settings = [(1, 1, 1, 0), *((taps, 1, d, before) for d, before in zip(dilation, befores, strict=True))]
+    axes = make_axes(windows, window_settings)
+    made, size, tile_height = plan.make_winograd_plan(axes, channels, filters, itemsize)
+    assert size == {3: 4, 5: 2}[taps]
+    blocks = (*windows[:2], *(-(-n // size) for n in windows[2:]))
     assert_tasks_cover_once(made, blocks, -(-filters // plan.block_width(itemsize)))
     assert tile_height in plan.WINOGRAD_ROWS
-    for axis, before in zip((plan.H, plan.W), befores, strict=True):
+    for axis, d, before in zip((plan.H, plan.W), dilation, befores, strict=True):
         row = made.axes[axis]
-        assert (row[plan.TAPS], row[plan.STRIDE], row[plan.BEFORE]) == (6, 4, before)
-        # The 6 inputs of each block of 4 outputs lie side by side in the strip.
+        assert (row[plan.TAPS], row[plan.STRIDE], row[plan.BEFORE]) == (6, size * d, before)
+        assert row[plan.OUT_STRIDE] == size * axes[axis].out_stride
+        # The 6 inputs of each block of outputs lie side by side in the strip.
         block = row[plan.BLOCK]
-        assert row[plan.STRIP_DILATION] == 1
-        assert block == 1 or row[plan.STRIP_STRIDE] == 4
-        assert strip.extent.py_func(made.axes, axis, 0)[1] == 4 * (block - 1) + 6
+        assert (row[plan.STEP], row[plan.STRIP_DILATION]) == (d, 1)
+        assert block == 1 or row[plan.STRIP_STRIDE] == size
+        assert strip.extent.py_func(made.axes, axis, 0)[1] == size * (block - 1) + 6
 
 
 @plans
@@ -116,9 +120,9 @@ def test_plan_does_not_depend_on_the_number_of_threads(recut, each_thread_count)
     made = []
     for _ in each_thread_count():
         recut({})
-        winograd, tile_height = plan.make_winograd_plan(axes, 64, 64, 4)
+        winograd, *tile = plan.make_winograd_plan(axes, 64, 64, 4)
         both = plan.make_plan(axes, 64, 64, 4), winograd
-        made.append((tile_height, *((one.axes.tolist(), *one[1:]) for one in both)))
+        made.append((*tile, *((one.axes.tolist(), *one[1:]) for one in both)))
     assert made[0] == made[-1]
 
 
@@ -246,37 +250,6 @@ def test_depthwise_blocks_order_channels_before_multipliers():
     np.testing.assert_array_equal(packed[0, 0, 0, :, :12][:, ::4], weights[0, 0, :, :, 0])
 
 
-@given(
-    length=st.integers(0, 6),
-    out_length=st.integers(1, 25),
-    taps=st.integers(1, 6),
-    stride=st.integers(1, 6),
-    dilation=st.integers(1, 6),
-    crop=st.integers(0, 8),
-)
-@settings(max_examples=400, deadline=None, derandomize=True)
-def test_phases_gather_what_a_scatter_would_bring(length, out_length, taps, stride, dilation, crop):
-    (step,) = pack.tap_steps((stride,), (dilation,))
-    gathered = []
-    outputs = []
-    for phase in phases(length, out_length, taps, stride, dilation, crop, 7):
-        mine = range(phase.offset, out_length, stride)
-        outputs += mine
-        if phase.first is None:
-            continue
-        kernel = list(range(phase.first, taps, step))[::-1]
-        axis = phase.axis
-        assert (axis.windows, axis.taps, axis.out_stride) == (len(mine), len(kernel), stride * 7)
-        for q, j in itertools.product(range(axis.windows), range(axis.taps)):
-            i = q * axis.stride + j * axis.dilation - axis.before
-            if 0 <= i < length:
-                gathered.append((i, kernel[j], mine[q]))
-    pairs = itertools.product(range(length), range(taps))
-    scattered = [(i, k, i * stride + k * dilation - crop) for i, k in pairs]
-    assert sorted(outputs) == list(range(out_length))
-    assert sorted(gathered) == sorted(s for s in scattered if 0 <= s[2] < out_length)
-
-
 @pytest.mark.parametrize("size", [1, 2, 3, 4, 7])
 @pytest.mark.parametrize("length", [1, 2, 5])
 def test_neighbours_of_upsampling(length, size):
@@ -347,8 +320,12 @@ def in_another_process(code, **environment):
 
 
 FEW_CASES = """
-from cases import CASES, assert_close, expected, operands, run
+from cases import CASES, assert_close, expected, operands, reference_result, run
 from numbaconv.kernels import vectors
+from winograd_cases import TOLERANCE, make_case, winograd
+dilated = make_case((7, 9), 19, 35, taps=5, dilation_rate=(2, 3))
+arrays = operands(dilated)
+assert_close(winograd(dilated, arrays), reference_result(dilated, arrays), TOLERANCE["float64"])
 for case in CASES:
     if case.name in (
         "conv2d same, strided smoke", "conv2d 45 channels to 77 filters", "depthwise_conv2d 19 channels by 7",

@@ -2,6 +2,8 @@
 
 import copy
 import pickle
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -243,3 +245,20 @@ def test_activations_must_keep_the_shape(name, activation):
     assert "activation" in message
     assert str(shape) in message
     assert str(activation(np.zeros(shape)).shape) in message
+
+
+def test_threads_that_share_an_unbuilt_layer_agree():
+    x = np.ones((1, 4, 4, 2), np.float32)
+    for _ in range(5):
+
+        def slow(shape, dtype):
+            time.sleep(0.01)
+            return np.random.default_rng().random(shape).astype(dtype)
+
+        layer = layers.Conv2D(3, 2, kernel_initializer=slow)
+        with ThreadPoolExecutor(4) as pool:
+            outs = list(pool.map(lambda _, layer=layer: layer(x), range(4)))
+        now = layer(x)
+        assert all(out.tobytes() == now.tobytes() for out in outs)
+        again = layers.Conv2D(3, 2, weights=layer.get_weights())
+        assert again(x).tobytes() == now.tobytes()

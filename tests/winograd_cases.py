@@ -42,9 +42,7 @@ def call_of(case: Case, dtype: str = "float32", algorithm: str = "auto") -> Any:
     strides, channels_last = case.setting("strides"), "channels_last"
     if case.operation == "conv_transpose":
         weights = (*case.kernel_size, case.filters, case.channels)
-        return calls.transposed_call(
-            case.shape, weights, itemsize, strides, padding, None, dilation, channels_last
-        )
+        return calls.transposed_call(case.shape, weights, itemsize, strides, padding, None, dilation, channels_last)
     weights = (*case.kernel_size, case.channels, case.filters)
     return calls.conv_call(case.shape, weights, itemsize, strides, padding, dilation, channels_last, algorithm)
 

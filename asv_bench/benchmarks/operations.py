@@ -76,7 +76,9 @@ class PackConv:
         self.time_pack_conv()
 
     def time_pack_conv(self) -> None:
-        functional.pack_conv(self.weights)
+        packed = functional.pack_conv(self.weights)
+        # Made at first need.
+        _ = packed.blocks, packed.winograd
 
 
 class DepthwiseConv:

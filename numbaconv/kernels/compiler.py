@@ -70,6 +70,7 @@ def compiled(function=None, *, parallel=False):
         Loops over arrays and integers; it checks nothing and never raises.
     parallel : bool
         Whether it is a kernel, called from Python, with a ``prange`` loop over tasks that write to different places.
+        ``prange`` may count in unsigned integers: cast to int64 before any subtraction.
 
     Returns
     -------

@@ -37,7 +37,6 @@ def conv(x, weights, bias, out, block_at, axes, group, tasks):
     of the strip from L1 once per tile and tap.
     """
     for task in prange(tasks):
-        # prange counts in unsigned integers, in which the arithmetic of places would go wrong.
         _conv_task(np.int64(task), x, weights, bias, out, block_at, axes, group)
 
 

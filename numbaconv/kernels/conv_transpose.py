@@ -12,14 +12,11 @@ from .plan import Axis
 
 
 class Phase(NamedTuple):
-    """Along one axis, the outputs ``offset + q*stride``: a convolution with the taps ``first``, ``first + step`` ...
-
-    ``first`` is None where no input reaches these outputs; otherwise ``axis`` describes the convolution.
-    """
+    """Along one axis, the outputs ``offset + q*stride``: a convolution with the taps ``first``, ``first + step`` ..."""
 
     offset: int
-    first: int | None
-    axis: Axis | None
+    first: int
+    axis: Axis
 
 
 def phases(length, out_length, taps, stride, dilation, crop, out_stride):
@@ -37,18 +34,18 @@ def phases(length, out_length, taps, stride, dilation, crop, out_stride):
     Returns
     -------
     list of Phase
+        Only those whose outputs some tap reaches.
     """
     step, gap = stride // gcd(stride, dilation), dilation // gcd(stride, dilation)
     result = []
-    for offset in range(min(stride, out_length)):
-        first = next((k for k in range(min(taps, step)) if (offset + crop - k * dilation) % stride == 0), None)
-        axis = None
-        if first is not None:
+    for first in range(min(taps, step)):
+        offset = (first * dilation - crop) % stride
+        if offset < out_length:
             count = len(range(first, taps, step))
             nearest = (offset + crop - first * dilation) // stride
             windows = len(range(offset, out_length, stride))
             axis = Axis(windows, count, 1, gap, (count - 1) * gap - nearest, stride * out_stride)
-        result.append(Phase(offset, first, axis))
+            result.append(Phase(offset, first, axis))
     return result
 
 
@@ -66,15 +63,15 @@ def convolutions(x_shape, out_shape, out_steps, taps, strides, dilation, crops):
     -------
     groups : dict
         Axes of a convolution -> list of (first taps, flat index of the first output), one for each phase.
-    untouched : list of tuple of slice
-        Parts of the output that no input reaches.
+    complete : bool
+        Whether these convolutions write every output; the others are reached by no tap.
     """
-    groups, untouched = {}, []
-    axes = zip(x_shape[1:4], out_shape[1:4], taps, strides, dilation, crops, out_steps, strict=True)
-    for phase in product(*(phases(*axis) for axis in axes)):
-        if any(p.first is None for p in phase):
-            untouched.append((slice(None), *(slice(p.offset, None, s) for p, s in zip(phase, strides, strict=True))))
-        else:
-            origin = sum(p.offset * step for p, step in zip(phase, out_steps, strict=True))
-            groups.setdefault(tuple(p.axis for p in phase), []).append((tuple(p.first for p in phase), origin))
-    return groups, untouched
+    groups, complete = {}, True
+    axes = list(zip(x_shape[1:4], out_shape[1:4], taps, strides, dilation, crops, out_steps, strict=True))
+    reached = [phases(*axis) for axis in axes]
+    for found, (_, out_length, _, stride, *_) in zip(reached, axes, strict=True):
+        complete = complete and len(found) == min(stride, out_length)
+    for phase in product(*reached):
+        origin = sum(p.offset * step for p, step in zip(phase, out_steps, strict=True))
+        groups.setdefault(tuple(p.axis for p in phase), []).append((tuple(p.first for p in phase), origin))
+    return groups, complete

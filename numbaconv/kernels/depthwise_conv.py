@@ -35,7 +35,6 @@ def depthwise_conv(x, weights, bias, out, channels, axes, group, tasks):
     Bound by loads: each multiply-add reads its own vector of the strip, which should still lie in L1 or L2.
     """
     for task in prange(tasks):
-        # prange counts in unsigned integers, in which the arithmetic of places would go wrong.
         _depthwise_task(np.int64(task), x, weights, bias, out, channels, axes, group)
 
 

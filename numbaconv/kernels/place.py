@@ -1,5 +1,6 @@
 """Cropping and zero padding: one copy of a window of the input, seen from the output."""
 
+import numpy as np
 from numba import prange
 
 from .compiler import compiled
@@ -28,7 +29,8 @@ def place(x, out, before):
     # Columns lo to hi of the output come from the input.
     lo = min(width, max(0, before[2]))
     hi = max(lo, min(width, x_width + before[2]))
-    for line in prange(batch * depth * height):
+    for task in prange(batch * depth * height):
+        line = np.int64(task)
         n, d, h = line // height // depth, line // height % depth - before[0], line % height - before[1]
         to = line * width * channels
         if d < 0 or d >= x_depth or h < 0 or h >= x_height:

@@ -1,5 +1,6 @@
 """Swapping two axes: between channels first and channels last."""
 
+import numpy as np
 from llvmlite import ir
 from numba import prange, types
 from numba.extending import intrinsic
@@ -62,7 +63,8 @@ def transpose(x, out):
     else:
         strips = -(-width // side)
         for task in prange(batch * strips):
-            n, left = task // strips, min(task % strips * side, width - side)
+            strip = np.int64(task)
+            n, left = strip // strips, min(strip % strips * side, width - side)
             for square in range(-(-height // side)):
                 top = min(square * side, height - side)
                 at = n * height * width

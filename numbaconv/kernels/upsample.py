@@ -24,7 +24,8 @@ def upsample_nearest(x, out, size):
     """
     batch, depth, height, width, channels = x.shape
     row = width * size[2] * channels
-    for line in prange(batch * depth * height):
+    for task in prange(batch * depth * height):
+        line = np.int64(task)
         n, d, h = line // height // depth, line // height % depth, line % height
         plane = (n * depth + d) * size[0]
         first = (plane * height + h) * size[1] * row
@@ -59,7 +60,8 @@ def upsample_bilinear(x, out, row_at, row_share, column_at, column_share):
     Bound by memory and loads: four reads per output value.
     """
     batch, depth, height, width, channels = out.shape
-    for line in prange(batch * depth * height):
+    for task in prange(batch * depth * height):
+        line = np.int64(task)
         n, d, h = line // height // depth, line // height % depth, line % height
         above, below = row_at[h, 0], row_at[h, 1]
         share_above, share_below = row_share[h, 0], row_share[h, 1]

@@ -27,9 +27,10 @@ def _host_vector_bytes():
     return 64 if binding.get_host_cpu_features().get("avx512f") else 32
 
 
-VECTOR_BYTES = int(os.environ.get("NUMBACONV_VECTOR_BYTES") or _host_vector_bytes())
-if VECTOR_BYTES not in _TILES:
-    raise ValueError(f"NUMBACONV_VECTOR_BYTES must be one of {sorted(_TILES)}, got {VECTOR_BYTES}")
+_chosen = os.environ.get("NUMBACONV_VECTOR_BYTES") or str(_host_vector_bytes())
+if _chosen not in map(str, _TILES):
+    raise ValueError(f"NUMBACONV_VECTOR_BYTES must be one of {sorted(_TILES)}, got {_chosen!r}")
+VECTOR_BYTES = int(_chosen)
 TILE_ROWS, TILE_VECS = _TILES[VECTOR_BYTES]
 
 

@@ -1,6 +1,7 @@
 """What every layer shares: names, dtype, weights that cannot go stale, configurations and the call itself."""
 
 import inspect
+import threading
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -8,8 +9,10 @@ import numpy as np
 
 from .. import activations, constraints, initializers, regularizers, shapes
 from .._naming import Named
-from ..arguments import as_numbers, check_bool, check_channels, check_dtype, check_rank
+from ..arguments import as_numbers, cast, check_bool, check_channels, check_dtype, check_rank
 
+# Held while a layer is built, so that threads that share an unbuilt layer get the same weights.
+_building = threading.RLock()
 # Input shapes that a layer remembers; a stream of ever new ones must not fill the memory.
 MOST_CALLS = 256
 # Argument name (or its ending) -> the module whose get() reads it and whose serialize() writes it.
@@ -29,8 +32,7 @@ def _family(argument: str) -> Any:
 class Weight:
     """Attribute that holds one weight array of a layer.
 
-    Reading gives a read-only array (None before the layer is built). Assigning checks the shape and takes a copy, and
-    whatever the layer derived from its weights is made anew.
+    Reading gives a read-only array (None before the layer is built). Assigning checks the shape and takes a copy.
     """
 
     def __set_name__(self, owner: type, name: str) -> None:
@@ -144,13 +146,9 @@ class Layer(Named):
                 self._build(x.shape)
             elif self._channels is not None:
                 check_channels(x.shape, self._channels, self.data_format, "the layer's weights")
-            if x.dtype != self._dtype:
-                # What overflows float32 becomes an infinity, as it does in Keras.
-                with np.errstate(over="ignore"):
-                    x = x.astype(self._dtype)
-            out = self.call(x)
+            out = self.call(cast(x, self._dtype))
         except (ValueError, TypeError) as error:
-            raise self._labelled(error) from error
+            raise self._labelled(error) from None
         self._after_call(out)
         return out
 
@@ -226,7 +224,6 @@ class Layer(Named):
             if not self.built:
                 raise ValueError("set_weights needs a built layer: call it, or build(input_shape), first")
             self._weights = self._matched(weights, {name: w.shape for name, w in self._weights.items()})
-            self._weights_changed()
 
     def count_params(self) -> int:
         """Number of values in the weights.
@@ -317,6 +314,11 @@ class Layer(Named):
         return shape
 
     def _build(self, input_shape: Any) -> None:
+        with _building:
+            if not self.built:
+                self._build_once(input_shape)
+
+    def _build_once(self, input_shape: Any) -> None:
         shape = self._checked_shape(input_shape)
         self._output_shape(shape)
         channels = self._channels_of(shape)
@@ -350,11 +352,9 @@ class Layer(Named):
         return {name: frozen(value, shape, self.dtype, name) for (name, shape), value in pairs}
 
     def _assign(self, values: dict[str, Any]) -> None:
-        self._weights |= {n: frozen(v, self._weights[n].shape, self.dtype, n) for n, v in values.items()}
-        self._weights_changed()
-
-    def _weights_changed(self) -> None:
-        """Forget whatever was derived from the weights."""
+        # A new dict every time: whatever is derived from the weights is kept with the dict it was made from.
+        new = {n: frozen(v, self._weights[n].shape, self.dtype, n) for n, v in values.items()}
+        self._weights = {**self._weights, **new}
 
     def _after_call(self, out: np.ndarray) -> None:
         if self.activity_regularizer is not None:
@@ -366,7 +366,7 @@ def frozen(value: Any, shape: tuple[int, ...], dtype: str, name: str) -> np.ndar
     array = as_numbers(value, name)
     if array.shape != tuple(shape):
         raise ValueError(f"{name} must have shape {tuple(shape)}, got {array.shape}")
-    return np.frombuffer(array.astype(dtype).tobytes(), dtype).reshape(shape)
+    return np.frombuffer(cast(array, dtype).tobytes(), dtype).reshape(shape)
 
 
 def _arguments(cls: type) -> list[str]:

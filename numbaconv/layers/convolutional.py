@@ -32,7 +32,8 @@ class WindowLayer(Layer):
                 f"dilation_rate={dilation}; the functions of numbaconv.functional compute both together"
             )
         self.dilation_rate = dilation
-        self._operands: tuple[Any, ...] | None = None
+        # The weights that the kernels' own copies were made from, and those copies.
+        self._operands: tuple[Any, tuple[Any, ...]] = (None, ())
 
     def _set_output(self, activation: Any, use_bias: Any, **components: Any) -> None:
         self.use_bias = check_bool(use_bias, "use_bias")
@@ -54,15 +55,14 @@ class WindowLayer(Layer):
         """The kernels as the loops read them."""
         raise NotImplementedError
 
-    def _weights_changed(self) -> None:
-        self._operands = None
-
     def call(self, x: np.ndarray) -> np.ndarray:
-        operands = self._operands
-        if operands is None:
+        weights, operands = self._operands
+        if weights is not self._weights:
+            weights = self._weights
             packed = self._pack()
-            bias = pack_bias(self.bias, self._output_channels(self._channels), packed[-1].dtype)  # type: ignore[arg-type]
-            operands = self._operands = (*packed, bias)
+            bias = pack_bias(weights.get("bias"), self._output_channels(self._channels), packed[-1].dtype)  # type: ignore[arg-type]
+            operands = (*packed, bias)
+            self._operands = weights, operands
         out = self._prepared(x.shape)(x, *operands)
         if self.activation is linear:
             return out
@@ -71,8 +71,15 @@ class WindowLayer(Layer):
             raise ValueError(f"activation must keep the shape {out.shape} of what it gets, got {result.shape}")
         return result
 
+    def get_config(self) -> dict[str, Any]:
+        config = super().get_config()
+        if config.get("algorithm") == "auto":
+            # Not an argument of Keras's, which can then read the configuration.
+            del config["algorithm"]
+        return config
+
     def __getstate__(self) -> dict[str, Any]:
-        return {**super().__getstate__(), "_operands": None}
+        return {**super().__getstate__(), "_operands": (None, ())}
 
     @property
     def _settings(self) -> tuple[Any, ...]:
@@ -112,9 +119,9 @@ class Conv(WindowLayer):
     ) -> None:
         super().__init__(**kwargs)
         with self._named():
-            self.algorithm = check_algorithm(algorithm)
             (self.filters,) = shapes.normalize_tuple(filters, 1, "filters")
             self._set_window(kernel_size, strides, padding, data_format, dilation_rate)
+            self.algorithm = check_algorithm(algorithm, self.kernel_size, self.strides)
             self._set_output(
                 activation,
                 use_bias,
@@ -129,13 +136,6 @@ class Conv(WindowLayer):
 
     def _prepare(self, x_shape: tuple[int, ...]) -> Any:
         return conv_call(x_shape, self.kernel.shape, self.kernel.itemsize, *self._settings, self.algorithm)
-
-    def get_config(self) -> dict[str, Any]:
-        config = super().get_config()
-        if self.algorithm == "auto":
-            # Not an argument of Keras's, which can then read the configuration.
-            del config["algorithm"]
-        return config
 
     def _output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         return shapes.conv_output_shape(input_shape, self.filters, **self._window)

@@ -3,6 +3,7 @@
 from typing import Any
 
 from .. import functional, shapes
+from ..arguments import check_algorithm
 from ..calls import transposed_call
 from ..packed import Packed
 from .base import Weight
@@ -13,6 +14,8 @@ class ConvTranspose(WindowLayer):
     """Transposed convolution over ``rank`` spatial axes; see `Conv2DTranspose`."""
 
     kernel = Weight()
+    # Conv3DTranspose has no argument for it.
+    _dilation: Any = 1
 
     def __init__(
         self,
@@ -31,12 +34,15 @@ class ConvTranspose(WindowLayer):
         activity_regularizer: Any = None,
         kernel_constraint: Any = None,
         bias_constraint: Any = None,
+        *,
+        algorithm: str = "auto",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         with self._named():
             (self.filters,) = shapes.normalize_tuple(filters, 1, "filters")
             self._set_window(kernel_size, strides, padding, data_format, self._dilation)
+            self.algorithm = check_algorithm(algorithm, self.kernel_size, self.strides)
             self.output_padding = output_padding
             if output_padding is not None:
                 self.output_padding = shapes.normalize_tuple(output_padding, self.rank, "output_padding", True)
@@ -56,10 +62,9 @@ class ConvTranspose(WindowLayer):
                 bias_constraint=bias_constraint,
             )
 
-    _dilation: Any = 1
-
     def _prepare(self, x_shape: tuple[int, ...]) -> Any:
-        settings = (self.strides, self.padding, self.output_padding, self.dilation_rate, self.data_format)
+        strides, padding, dilation_rate, data_format = self._settings
+        settings = (strides, padding, self.output_padding, dilation_rate, data_format, self.algorithm)
         return transposed_call(x_shape, self.kernel.shape, self.kernel.itemsize, *settings)
 
     def _output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:

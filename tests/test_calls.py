@@ -1,0 +1,123 @@
+"""Prepared calls: channels first through the transposing kernel, empty batches, and one shape in both dtypes."""
+
+import numpy as np
+import pytest
+from cases import Case, assert_close, operands, output_shape, pack, reference_result, run, to_format
+
+from numbaconv import calls, functional
+
+by_dtype = pytest.mark.parametrize("dtype", ["float32", "float64"])
+STRIDED = {"strides": 2, "padding": "same"}
+# Function, settings, whether it has filters; for "conv_transpose" in each of its three kinds of call.
+OPERATIONS = {
+    "conv": ("conv", {"padding": "same"}),
+    "winograd": ("conv", {"padding": "same", "algorithm": "winograd"}),
+    "depthwise": ("depthwise_conv", STRIDED),
+    "separable": ("separable_conv", STRIDED),
+    "transposed, strides 1": ("conv_transpose", {"padding": "same"}),
+    "transposed": ("conv_transpose", STRIDED),
+    "transposed, untouched parts": ("conv_transpose", {"strides": 4}),
+    "crop": ("crop", {"cropping": ((1, 0), (0, 1))}),
+    "zero_pad": ("zero_pad", {"padding": ((1, 0), (2, 1))}),
+    "nearest": ("upsample", {"size": (2, 3)}),
+    "bilinear": ("upsample", {"size": (3, 2), "interpolation": "bilinear"}),
+}
+each_operation = pytest.mark.parametrize(("operation", "settings"), OPERATIONS.values(), ids=OPERATIONS)
+
+
+def make_case(operation, settings, shape, filters=3):
+    kernel_size = (3, 3) if operation in ("conv", "depthwise_conv", "separable_conv", "conv_transpose") else ()
+    return Case(f"{operation} {shape} {filters}", operation, shape, kernel_size, filters, 2, settings)
+
+
+def wanted_of(case, arrays):
+    settings = {name: value for name, value in case.settings.items() if name != "algorithm"}
+    return reference_result(make_case(case.operation, settings, case.shape, case.filters), arrays)
+
+
+# Squares of 2 to 16 elements are transposed at a time: shorter axes one by one, longer ones with an overlap.
+@pytest.mark.parametrize("lengths", [(2, 2), (17, 2), (5, 7), (37, 29)])
+@pytest.mark.parametrize(("channels", "filters"), [(1, 1), (3, 19), (16, 3), (37, 45)])
+@each_operation
+@by_dtype
+def test_channels_first(operation, settings, channels, filters, lengths, dtype):
+    case = make_case(operation, settings, (2, *lengths, channels), filters)
+    x, *rest = operands(case, dtype)
+    last = run(case, [x, *rest])
+    assert_close(last, wanted_of(case, operands(case)), 2e-5 if dtype == "float32" else 1e-11)
+    out = run(case, [to_format(x, "channels_first"), *rest], "channels_first")
+    assert out.flags.c_contiguous
+    assert out.tobytes() == to_format(last, "channels_first").tobytes()
+    # A view of channels last in memory is no contiguous array.
+    assert run(case, [np.moveaxis(x, -1, 1), *rest], "channels_first").tobytes() == out.tobytes()
+
+
+@pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
+@each_operation
+@by_dtype
+def test_empty_batch(operation, settings, data_format, dtype):
+    case = make_case(operation, settings, (0, 9, 7, 17), 20)
+    x, *rest = operands(case, dtype)
+    out = run(case, [to_format(x, data_format), *rest], data_format)
+    shaped = make_case(operation, {k: v for k, v in settings.items() if k != "algorithm"}, case.shape, 20)
+    assert (out.shape, out.dtype) == (output_shape(shaped, data_format), dtype)
+
+
+@each_operation
+def test_one_shape_in_both_dtypes(operation, settings):
+    case = make_case(operation, settings, (2, 9, 7, 17), 20)
+    outs = {dtype: run(case, operands(case, dtype)) for dtype in ("float32", "float64")}
+    assert_close(outs["float64"].astype(np.float32), outs["float32"], 2e-5)
+    for _ in range(2):
+        for dtype, out in outs.items():
+            again = run(case, operands(case, dtype))
+            assert (again.dtype, again.tobytes()) == (dtype, out.tobytes())
+
+
+@pytest.mark.parametrize("wide", range(4), ids=["x", "depthwise", "pointwise", "bias"])
+def test_separable_is_float64_where_one_operand_is(wide):
+    case = make_case("separable_conv", STRIDED, (2, 9, 7, 17), 20)
+    arrays = operands(case, "float32")
+    arrays[wide] = arrays[wide].astype(np.float64)
+    out = run(case, arrays)
+    assert out.dtype == np.float64
+    assert out.tobytes() == run(case, operands(case)).tobytes()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_packed_separable_weights_decide_the_dtype(dtype):
+    case = make_case("separable_conv", STRIDED, (2, 9, 7, 17), 20)
+    x, depthwise, pointwise, bias = operands(case, dtype)
+    packed = pack(case, [depthwise, pointwise])
+    plain = run(case, [x, depthwise, pointwise, bias])
+    for other in ("float32", "float64"):
+        out = run(case, [x.astype(other), *packed, bias.astype(other)])
+        assert (out.dtype, out.tobytes()) == (dtype, plain.tobytes())
+    narrow = functional.pack_conv(pointwise, "float64" if dtype == "float32" else "float32")
+    with pytest.raises(ValueError, match="packed with one dtype, got"):
+        run(case, [x, packed[0], narrow, bias])
+
+
+def test_a_transposed_convolution_has_three_kinds_of_call():
+    def kind(strides, channels=16):
+        return type(
+            calls.transposed_call(
+                (1, 16, 16, channels), (3, 3, 16, channels), 4, strides, "same", None, (1, 1), "channels_last"
+            )
+        )
+
+    assert kind((1, 1)) is calls.WinogradCall
+    assert kind((1, 1), 15) is calls.WindowCall
+    assert kind((1, 2)) is calls.TransposedCall
+
+
+def test_packed_transposed_weights_serve_any_length():
+    # Other lengths have other phases, or the same in another order: "same" crops by the length.
+    weights = np.random.default_rng(4).standard_normal((4, 5, 6, 3))
+    packed = functional.pack_conv_transpose(weights, (3, 2))
+    for lengths in ((2, 3), (5, 4), (2, 9), (2, 3), (5, 4)):
+        for padding, output_padding in (("same", None), ("valid", None), ("same", 0), ("same", (2, 1)), ("valid", 1)):
+            x = np.random.default_rng(5).standard_normal((2, *lengths, 3))
+            settings = {"strides": (3, 2), "padding": padding, "output_padding": output_padding}
+            plain = functional.conv_transpose(x, weights, **settings)
+            assert functional.conv_transpose(x, packed, **settings).tobytes() == plain.tobytes()
