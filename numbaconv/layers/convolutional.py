@@ -66,10 +66,10 @@ class WindowLayer(Layer):
         out = self._prepared(x.shape)(x, *operands)
         if self.activation is linear:
             return out
-        result = np.ascontiguousarray(self.activation(out), self.dtype)
-        if result.shape != out.shape:
-            raise ValueError(f"activation must keep the shape {out.shape} of what it gets, got {result.shape}")
-        return result
+        result = self.activation(out)
+        if np.shape(result) != out.shape:
+            raise ValueError(f"activation must keep the shape {out.shape} of what it gets, got {np.shape(result)}")
+        return np.ascontiguousarray(result, self.dtype)
 
     def get_config(self) -> dict[str, Any]:
         config = super().get_config()
