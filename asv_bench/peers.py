@@ -124,15 +124,16 @@ def draw(results: list[Result], path: Path) -> None:
     places = range(len(results))
     axes.barh(places, [r.ratio for r in results], color=[colours[r.case.group] for r in results], height=0.75)
     for place, r in zip(places, results, strict=True):
-        axes.text(r.ratio + 0.01, place, f"{r.ratio:.2f}", va="center", fontsize=8)
+        axes.text(r.ratio + 0.015, place, f"{r.ratio:.2f}", va="center", fontsize=8)
     axes.set_yticks(places, [r.case.name for r in results], fontsize=8)
     axes.invert_yaxis()
+    axes.margins(y=0.01)
     axes.axvline(1, color="black", linewidth=1)
     axes.set_xlabel("time divided by PyTorch's (shorter is faster; the line is PyTorch)")
     axes.set_title("numbaconv beside PyTorch", loc="left", fontweight="bold")
     axes.spines[["top", "right"]].set_visible(False)
     handles = [plt.Rectangle((0, 0), 1, 1, color=colours[g]) for g in groups]
-    axes.legend(handles, groups, fontsize=8, frameon=False, loc="lower right")
+    axes.legend(handles, groups, fontsize=8, frameon=False, loc="upper left", bbox_to_anchor=(1.01, 1))
     path.parent.mkdir(exist_ok=True)
     figure.savefig(path, dpi=130)
 

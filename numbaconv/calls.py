@@ -116,7 +116,7 @@ class MovingCall(NamedTuple):
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
         image = canonical_images(x, self.data_format)
-        out = aligned_empty(self.out_shape, x.dtype)
+        out = np.empty(self.out_shape, x.dtype)
         self.kernel(image, out, *self.arguments, serial=out.size < SMALL)
         return out.reshape(self.result_shape)
 

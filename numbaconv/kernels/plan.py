@@ -31,8 +31,8 @@ N, D, H, W = range(4)
 # A strip and one block of weights should share a core's L2 cache, and so should Winograd's transformed input.
 STRIP_BYTES = 128 * 1024
 SPREAD_BYTES = 256 * 1024
-# What the tables of a task take for each window.
-PLACE_BYTES = 16
+# What a window takes of it beside the strip: its places in the tables, and the line of outputs being written.
+PLACE_BYTES = 64
 # Numbers of cores that a plan should serve well.
 CORES = (2, 4)
 # Multiply-adds below which waking the other cores costs more than it saves.
@@ -111,7 +111,9 @@ def make_plan(axes: tuple[Axis, ...], channels: int, filters: int, itemsize: int
         return TASK_COST + tiles * TILE_ROWS * TILE_VECS * steps + COPY_COST * elements + CALL_COST * copies
 
     def fits(rows, columns, group):
-        return strip_size(rows, columns, group) * itemsize + rows * columns * PLACE_BYTES <= STRIP_BYTES
+        taken = strip_size(rows, columns, group) * itemsize + rows * columns * PLACE_BYTES
+        # Depthwise weights leave most of the cache to the strip.
+        return taken <= STRIP_BYTES * (1 + depthwise)
 
     return _cheapest(axes, filter_blocks, cost, fits, work < SERIAL_WORK)
 

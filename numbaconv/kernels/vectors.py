@@ -29,7 +29,7 @@ def _host_vector_bytes():
 
 _chosen = os.environ.get("NUMBACONV_VECTOR_BYTES") or str(_host_vector_bytes())
 if _chosen not in map(str, _TILES):
-    raise ValueError(f"NUMBACONV_VECTOR_BYTES must be one of {sorted(_TILES)}, got {_chosen!r}")
+    raise ValueError(f"NUMBACONV_VECTOR_BYTES must be one of {sorted(_TILES)}, got {_chosen}")
 VECTOR_BYTES = int(_chosen)
 TILE_ROWS, TILE_VECS = _TILES[VECTOR_BYTES]
 
