@@ -18,7 +18,7 @@ Blocks depend on shapes and the vector width alone, never on the number of threa
 """
 
 from functools import lru_cache
-from math import ceil, gcd, prod
+from math import ceil, gcd, isqrt, prod
 from typing import NamedTuple
 
 import numpy as np
@@ -173,8 +173,10 @@ def _cheapest(axes, filter_blocks, cost, fits, serial):
 
 
 def _block_lengths(windows):
-    """Every way to cut so many windows into blocks of one length, the last being shorter."""
-    return sorted({ceil(windows / i) for i in range(1, windows + 1)}) or [1]
+    """Lengths worth trying for blocks of so many windows: those of few even blocks, and all short ones."""
+    root = isqrt(windows) + 1
+    even = (ceil(windows / i) for i in range(1, root + 1))
+    return sorted({*even, *range(1, min(root, windows) + 1)} - {0}) or [1]
 
 
 def block_table(filters, itemsize, origins=(0,)):
