@@ -3,10 +3,16 @@
 import numba
 import numpy as np
 import pytest
+from hypothesis import settings
 
 from numbaconv import calls, layouts
 from numbaconv.kernels import plan
 from numbaconv.kernels.pack import aligned_empty
+
+# The same examples on every run, however slow the machine; the nightly profile draws many more, anew each time.
+settings.register_profile("default", deadline=None, derandomize=True)
+settings.register_profile("nightly", deadline=None, max_examples=20_000)
+settings.load_profile("default")
 
 
 def _forget_plans():

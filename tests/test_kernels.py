@@ -44,7 +44,7 @@ plans = given(
     itemsize=st.sampled_from([4, 8]),
     depthwise=st.booleans(),
 )
-often = settings(max_examples=150, deadline=None, derandomize=True)
+often = settings(max_examples=150)
 
 
 def assert_tasks_cover_once(made, windows, blocks):

@@ -256,7 +256,7 @@ def random_cases(draw):
     return case
 
 
-@settings(max_examples=200, deadline=None, derandomize=True)
+@settings(max_examples=200)
 @given(case=random_cases(), data_format=st.sampled_from(FORMATS))
 def test_random_configurations(case, data_format):
     arrays = operands(case)

@@ -35,7 +35,7 @@ AXES = [
     dilation=st.integers(1, 6),
     crop=st.integers(0, 8),
 )
-@settings(max_examples=400, deadline=None, derandomize=True)
+@settings(max_examples=400)
 def test_phases_gather_what_a_scatter_would_bring(length, out_length, taps, stride, dilation, crop):
     (step,) = pack.tap_steps((stride,), (dilation,))
     gathered = []
