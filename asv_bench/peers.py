@@ -123,8 +123,9 @@ def draw(results: list[Result], path: Path) -> None:
     figure, axes = plt.subplots(figsize=(9, 0.27 * len(results) + 1.4), layout="constrained")
     places = range(len(results))
     axes.barh(places, [r.ratio for r in results], color=[colours[r.case.group] for r in results], height=0.75)
+    backing = {"facecolor": "white", "edgecolor": "none", "pad": 0.5}
     for place, r in zip(places, results, strict=True):
-        axes.text(r.ratio + 0.015, place, f"{r.ratio:.2f}", va="center", fontsize=8)
+        axes.text(r.ratio + 0.015, place, f"{r.ratio:.2f}", va="center", fontsize=8, bbox=backing)
     axes.set_yticks(places, [r.case.name for r in results], fontsize=8)
     axes.invert_yaxis()
     axes.margins(y=0.01)
