@@ -21,7 +21,7 @@ from .kernels.plan import Axis, block_table, make_plan, make_winograd_plan
 from .kernels.upsample import neighbours, upsample_bilinear, upsample_nearest
 from .kernels.vectors import block_width
 from .kernels.winograd import conv_winograd
-from .layouts import SMALL, canonical, canonical_images, images_shape, original, three
+from .layouts import SMALL, canonical, contiguous, images_shape, original, three
 from .packed import Packed
 
 Ints = tuple[int, ...]
@@ -109,15 +109,15 @@ class MovingCall(NamedTuple):
     """Cropping, zero padding or upsampling, ready for arrays of one shape."""
 
     kernel: Any
+    image_shape: Ints
     out_shape: Ints
     result_shape: Ints
-    data_format: str
     arguments: tuple
+    serial: bool
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
-        image = canonical_images(x, self.data_format)
         out = np.empty(self.out_shape, x.dtype)
-        self.kernel(image, out, *self.arguments, serial=out.size < SMALL)
+        self.kernel(contiguous(x).reshape(self.image_shape), out, *self.arguments, serial=self.serial)
         return out.reshape(self.result_shape)
 
 
@@ -266,30 +266,30 @@ def transposed_call(
 def crop_call(x_shape: Ints, cropping: tuple[Ints, ...], data_format: str) -> MovingCall:
     """Prepare `functional.crop`."""
     result_shape: Any = shapes.crop_output_shape(x_shape, cropping, data_format)
-    return _place_call(result_shape, tuple(-before for before, _ in cropping), data_format)
+    return _moving_call(place, x_shape, result_shape, data_format, (three(tuple(-a for a, _ in cropping), 0),))
 
 
 @lru_cache(maxsize=512)
 def zero_pad_call(x_shape: Ints, padding: tuple[Ints, ...], data_format: str) -> MovingCall:
     """Prepare `functional.zero_pad`."""
     result_shape: Any = shapes.zero_pad_output_shape(x_shape, padding, data_format)
-    return _place_call(result_shape, tuple(before for before, _ in padding), data_format)
+    return _moving_call(place, x_shape, result_shape, data_format, (three(tuple(a for a, _ in padding), 0),))
 
 
-def _place_call(result_shape: Ints, before: Ints, data_format: str) -> MovingCall:
-    return MovingCall(place, images_shape(result_shape, data_format), result_shape, data_format, (three(before, 0),))
+def _moving_call(kernel: Any, x_shape: Ints, result_shape: Ints, data_format: str, arguments: tuple) -> MovingCall:
+    image_shape, out_shape = images_shape(x_shape, data_format), images_shape(result_shape, data_format)
+    return MovingCall(kernel, image_shape, out_shape, result_shape, arguments, prod(out_shape) < SMALL)
 
 
 @lru_cache(maxsize=512)
 def upsample_call(x_shape: Ints, size: Ints, interpolation: str, data_format: str, itemsize: int) -> MovingCall:
     """Prepare `functional.upsample`."""
     result_shape: Any = shapes.upsample_output_shape(x_shape, size, data_format)
-    out_shape = images_shape(result_shape, data_format)
     if interpolation == "nearest":
-        return MovingCall(upsample_nearest, out_shape, result_shape, data_format, (three(size, 1),))
+        return _moving_call(upsample_nearest, x_shape, result_shape, data_format, (three(size, 1),))
     lengths = spatial(x_shape, data_format)
     tables = [t for n, s in zip(lengths, size, strict=True) for t in neighbours(n, s, np.dtype(f"f{itemsize}"))]
-    return MovingCall(upsample_bilinear, out_shape, result_shape, data_format, tuple(tables))
+    return _moving_call(upsample_bilinear, x_shape, result_shape, data_format, tuple(tables))
 
 
 def _axes(

@@ -25,7 +25,7 @@ def three(values: tuple, fill: Any) -> tuple:
 
 def canonical(x: np.ndarray, data_format: str) -> np.ndarray:
     """View a channels-last array as (N, D, H, W, C); copy it where it is channels first or not contiguous."""
-    x = _contiguous(x)
+    x = contiguous(x)
     if data_format == "channels_last":
         return x.reshape(x.shape[:1] + _ONES[x.ndim] + x.shape[1:])
     out = _swapped(x.reshape(x.shape[0], x.shape[1], prod(x.shape[2:])))
@@ -34,9 +34,10 @@ def canonical(x: np.ndarray, data_format: str) -> np.ndarray:
 
 def original(out: np.ndarray, rank: int, data_format: str) -> np.ndarray:
     """Take the result of a kernel, (N, D, H, W, C), back to ``rank`` spatial axes and the data format."""
-    batch, *lengths, channels = out.shape[:1] + out.shape[4 - rank :]
+    shape = out.shape[:1] + out.shape[4 - rank :]
     if data_format == "channels_last":
-        return out.reshape(batch, *lengths, channels)
+        return out.reshape(shape)
+    batch, *lengths, channels = shape
     return _swapped(out.reshape(batch, prod(lengths), channels)).reshape(batch, channels, *lengths)
 
 
@@ -47,16 +48,11 @@ def _swapped(x: np.ndarray) -> np.ndarray:
     return out
 
 
-def canonical_images(x: np.ndarray, data_format: str) -> np.ndarray:
-    """Like `canonical` for operations that treat every channel alike, which then never need a copy to move it.
-
-    Channels first is the view (N * C, D, H, W, 1): each channel is an image of its own.
-    """
-    return _contiguous(x).reshape(images_shape(x.shape, data_format))
-
-
 def images_shape(shape: tuple[int, ...], data_format: str) -> tuple[int, ...]:
-    """Shape of the view that `canonical_images` takes of an array."""
+    """Shape (N, D, H, W, C) of a view for operations that treat every channel alike, which then never copy.
+
+    Channels first is (N * C, D, H, W, 1): each channel is an image of its own.
+    """
     if data_format == "channels_last":
         return shape[:1] + _ONES[len(shape)] + shape[1:]
     return (shape[0] * shape[1], *_ONES[len(shape)], *shape[2:], 1)
@@ -68,7 +64,8 @@ def canonical_kernel(weights: np.ndarray) -> np.ndarray:
     return weights.reshape(*three(tuple(lengths), 1), a, b)
 
 
-def _contiguous(x: np.ndarray) -> np.ndarray:
+def contiguous(x: np.ndarray) -> np.ndarray:
+    """The array, or a copy of it that is C-contiguous and writable."""
     # Read-only arrays would be types of their own to Numba, each with a second of compiling.
     flags = x.flags
     if flags.c_contiguous and flags.writeable:
