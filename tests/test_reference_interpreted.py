@@ -36,7 +36,7 @@ def test_compiled_and_interpreted_results_are_identical(tmp_path):
     here = every_operation()
     environment = os.environ | {
         "NUMBA_DISABLE_JIT": "0" if here["interpreted"] else "1",
-        "PYTHONPATH": os.pathsep.join([str(Path(reference.__file__).parents[1]), *filter(None, sys.path)]),
+        "PYTHONPATH": os.pathsep.join([str(Path(reference.__file__).parents[2]), *filter(None, sys.path)]),
     }
     path = tmp_path / "results.npz"
     subprocess.run([sys.executable, __file__, str(path)], env=environment, check=True)

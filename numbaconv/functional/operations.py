@@ -1,17 +1,11 @@
-"""Seven operations on NumPy arrays of one, two or three spatial axes: the library without the layers.
-
-The number of spatial axes is read off the array. Arrays hold any real numbers; results are float64 where an operand is
-float64, otherwise float32 (packed weights decide alone), and always new, C-contiguous arrays. Every function raises
-ValueError for arguments that do not fit together (the message names the argument, what came and what would be right)
-and TypeError for wrong kinds.
-"""
+"""The seven operations, forward."""
 
 from typing import Any
 
 import numpy as np
 
-from . import shapes
-from .arguments import (
+from .. import shapes
+from ..arguments import (
     as_numbers,
     cast,
     check_algorithm,
@@ -23,7 +17,7 @@ from .arguments import (
     operand_dtype,
     spatial_rank,
 )
-from .calls import (
+from ..calls import (
     conv_call,
     crop_call,
     depthwise_call,
@@ -33,7 +27,7 @@ from .calls import (
     upsample_call,
     zero_pad_call,
 )
-from .packed import Packed
+from ..packed import Packed
 
 Ints = int | tuple[int, ...] | list[int]
 

@@ -1,0 +1,33 @@
+"""Operations on NumPy arrays of one, two or three spatial axes: the library without the layers.
+
+The number of spatial axes is read off the array. Arrays hold any real numbers; results are float64 where an operand is
+float64, otherwise float32 (packed weights decide alone), and always new, C-contiguous arrays. Every function raises
+ValueError for arguments that do not fit together (the message names the argument, what came and what would be right)
+and TypeError for wrong kinds.
+"""
+
+from .operations import (
+    conv,
+    conv_transpose,
+    crop,
+    depthwise_conv,
+    pack_conv,
+    pack_conv_transpose,
+    pack_depthwise_conv,
+    separable_conv,
+    upsample,
+    zero_pad,
+)
+
+__all__ = [
+    "conv",
+    "conv_transpose",
+    "crop",
+    "depthwise_conv",
+    "pack_conv",
+    "pack_conv_transpose",
+    "pack_depthwise_conv",
+    "separable_conv",
+    "upsample",
+    "zero_pad",
+]

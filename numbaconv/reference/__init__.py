@@ -1,0 +1,43 @@
+"""Every operation of the library as textbook loops: read this package first.
+
+The fast kernels compute the same numbers in an order that suits the machine; here the order suits the reader.
+Each function is its formula written down, and the kernels are tested against it.
+
+How to read it. All arrays are float64, C-contiguous, channels last, with three spatial axes::
+
+    x    (N, D, H, W, C)    batch, depth, height, width, channels
+
+One dimension is the view (N, 1, 1, W, C), two are (N, 1, H, W, C), so every formula is written once for all ranks.
+The docstrings give it for one axis; the other two are treated alike. An output position is od, oh, ow, a kernel tap
+is kd, kh, kw, an input position is d, h, w. Strides, dilation, sizes and amounts of padding are tuples of three
+integers in the order depth, height, width. Nothing is checked: a bad argument is the caller's mistake.
+
+Padding is never stored. A tap that falls outside the input is skipped rather than multiplied by zero, because
+``0 * inf`` is NaN and an infinite weight must not spoil an output it does not touch.
+
+To step through a function in a debugger, switch the compiler off; the results are the same, bit for bit::
+
+    NUMBA_DISABLE_JIT=1 python -m pdb script.py
+"""
+
+from .operations import (
+    conv,
+    conv_transpose,
+    crop,
+    depthwise_conv,
+    separable_conv,
+    upsample_bilinear,
+    upsample_nearest,
+    zero_pad,
+)
+
+__all__ = [
+    "conv",
+    "conv_transpose",
+    "crop",
+    "depthwise_conv",
+    "separable_conv",
+    "upsample_bilinear",
+    "upsample_nearest",
+    "zero_pad",
+]
