@@ -5,7 +5,7 @@ from numba import prange
 
 from .compiler import compiled
 from .plan import STRIP_DILATION, H, W
-from .strip import extent, fill_places, input_of, locate
+from .strip import extent, fill_places, input_of, locate, spread
 from .tile import tile_outer, tile_rows, tile_store
 from .vectors import TILE_ROWS, TILE_VECS
 
@@ -46,7 +46,7 @@ def _conv_task(task, x, weights, bias, out, block_at, axes, group):
     n, d, h, w, part = locate(task, axes)
     rows, strip_rows = extent(axes, H, h)
     columns, strip_columns = extent(axes, W, w)
-    source, start, plane, row, column = input_of(x, n, d, h, w, axes, strip_rows, strip_columns, 0, channels, 1)
+    source, start, plane, row, column = input_of(x, n, d, h, w, axes, strip_rows, strip_columns, 0, spread(channels, x), 1)
     tiles = -(-rows * columns // TILE_ROWS)
     x_at, out_at = np.empty(tiles * TILE_ROWS, np.int64), np.empty(tiles * TILE_ROWS, np.int64)
     fill_places(x_at, out_at, n, d, h, w, axes, rows, columns, row, column)

@@ -4,10 +4,13 @@ import numpy as np
 from numba import prange
 
 from .compiler import compiled
-from .plan import STRIP_DILATION, H, W
+from .plan import STRIP_DILATION, STRIP_STRIDE, H, W
 from .strip import extent, fill_places, input_of, locate
-from .tile import tile_multiply, tile_rows, tile_store
+from .tile import tile_multiply, tile_rows, tile_slide, tile_store
 from .vectors import TILE_ROWS, TILE_VECS
+
+# Taps of a row that a tile of neighbouring windows takes at once.
+SLIDE = 3
 
 
 @compiled(parallel=True)
@@ -53,15 +56,59 @@ def _depthwise_task(task, x, weights, bias, out, channels, axes, group):
     x_at, out_at = np.empty(tiles * TILE_ROWS, np.int64), np.empty(tiles * TILE_ROWS, np.int64)
     fill_places(x_at, out_at, n, d, h, w, axes, rows, columns, row, column)
 
+    start -= first_channel
+    neighbours = axes[W, STRIP_STRIDE] == 1 and axes[W, STRIP_DILATION] == 1
     row, column = row * axes[H, STRIP_DILATION], column * axes[W, STRIP_DILATION]
-    for first in range(0, tiles * TILE_ROWS, TILE_ROWS):
-        for block in range(first_block, last_block):
-            tile = tile_rows(TILE_ROWS, TILE_VECS, bias, block * width)
-            at = block * taps_d * taps_h * taps_w * width
-            for kd in range(taps_d):
-                for kh in range(taps_h):
-                    for kw in range(taps_w):
-                        shift = start + kd * plane + kh * row + kw * column + block * width - first_channel
-                        tile = tile_multiply(tile, source, x_at, first, shift, weights, at)
-                        at += width
-            tile_store(tile, out, out_at, first, block * width, channels - block * width)
+    places = x_at, out_at, start, plane, row, column
+    for block in range(first_block, last_block):
+        if neighbours and columns >= TILE_ROWS and taps_w >= SLIDE:
+            _slide(source, places, rows, columns, weights, bias, out, block, channels)
+        else:
+            _gather(source, places, weights, bias, out, block, channels)
+
+
+@compiled
+def _gather(source, places, weights, bias, out, block, channels):
+    """One block of channels, for windows that lie anywhere."""
+    x_at, out_at, start, plane, row, column = places
+    _, taps_d, taps_h, taps_w, width = weights.shape
+    f = block * width
+    for first in range(0, x_at.size, TILE_ROWS):
+        tile = tile_rows(TILE_ROWS, TILE_VECS, bias, f)
+        at = block * taps_d * taps_h * taps_w * width
+        for kd in range(taps_d):
+            for kh in range(taps_h):
+                for kw in range(taps_w):
+                    shift = start + kd * plane + kh * row + kw * column + f
+                    tile = tile_multiply(tile, source, x_at, first, shift, weights, at)
+                    at += width
+        tile_store(tile, out, out_at, first, f, channels - f)
+
+
+@compiled
+def _slide(source, places, rows, columns, weights, bias, out, block, channels):
+    """One block of channels, for rows of windows that are neighbours: the windows of a tile overlap.
+
+    A vector of channels at a time, which leaves registers for the weights.
+    """
+    x_at, out_at, start, plane, row, column = places
+    _, taps_d, taps_h, taps_w, width = weights.shape
+    for edge in range(0, columns, TILE_ROWS):
+        # The last tile of a row reaches back: what two tiles compute is alike.
+        edge = min(edge, columns - TILE_ROWS)
+        for first in range(edge, rows * columns, columns):
+            for f in range(block * width, min((block + 1) * width, channels), width // TILE_VECS):
+                tile = tile_rows(TILE_ROWS, 1, bias, f)
+                at = block * (taps_d * taps_h * taps_w - 1) * width + f
+                for kd in range(taps_d):
+                    for kh in range(taps_h):
+                        shift = start + kd * plane + kh * row + f
+                        for kw in range(0, taps_w - SLIDE + 1, SLIDE):
+                            x_first = x_at[first] + shift + kw * column
+                            tile = tile_slide(tile, source, x_first, column, weights, at + kw * width, width, SLIDE)
+                        for kw in range(taps_w - taps_w % SLIDE, taps_w):
+                            tile = tile_multiply(
+                                tile, source, x_at, first, shift + kw * column, weights, at + kw * width
+                            )
+                        at += taps_w * width
+                tile_store(tile, out, out_at, first, f, channels - f)

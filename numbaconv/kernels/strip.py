@@ -19,8 +19,7 @@ from .plan import (
     N,
     W,
 )
-
-CACHE_LINE = 64
+from .vectors import CACHE_LINE, CACHE_WAY
 
 
 @compiled
@@ -51,6 +50,13 @@ def aligned(count, like):
     """An array with room for ``count`` elements from a place on where a cache line begins, and that place."""
     array = np.empty((1, 1, 1, 1, count + CACHE_LINE // like.itemsize), like.dtype)
     return array, -array.ctypes.data % CACHE_LINE // like.itemsize
+
+
+@compiled
+def spread(channels, like):
+    """Channels that a pixel needs room for, so that those of a tile do not compete for one set of the L1 cache."""
+    crowded = channels * like.itemsize % (CACHE_WAY // 2) == 0
+    return channels + crowded * (CACHE_LINE // like.itemsize)
 
 
 @compiled

@@ -91,6 +91,31 @@ def tile_multiply(typingctx, tile, x, x_at, first, shift, weights, at):
     return tile(tile, x, x_at, first, shift, weights, at), codegen
 
 
+@intrinsic(prefer_literal=True)
+def tile_slide(typingctx, tile, x, at, step, weights, weights_at, weights_step, taps):
+    """Elementwise updates by several taps: row r takes the lines of ``x`` that lie r, r + 1, ... steps from ``at``.
+
+    Neighbouring rows share all but one of their lines, so that each is loaded once. TAPS is known when compiling.
+    """
+
+    def codegen(context, builder, sig, args):
+        tile, taps = sig.args[0], sig.args[7].literal_value
+        value, x, at, step, weights, weights_at, weights_step, _ = args
+        x, weights = Memory(context, builder, sig.args[1], x), Memory(context, builder, sig.args[4], weights)
+        kernel = []
+        for _ in range(taps):
+            kernel.append(weights.vectors(weights_at, tile))
+            weights_at = builder.add(weights_at, weights_step)
+        for column in range(tile.rows + taps - 1):
+            line = x.vectors(at, tile)
+            at = builder.add(at, step)
+            for k in range(max(0, column - tile.rows + 1), min(taps, column + 1)):
+                value = _multiply_add(builder, tile, value, column - k, line, kernel[k])
+        return value
+
+    return tile(tile, x, at, step, weights, weights_at, weights_step, taps), codegen
+
+
 @intrinsic
 def tile_store(typingctx, tile, out, out_at, first, shift, count):
     """Write row r to ``out[out_at[first + r] + shift :]``, at most ``count`` channels of it."""
@@ -194,11 +219,17 @@ def _update(context, builder, sig, args, row):
     line = Memory(context, builder, sig.args[5], weights).vectors(at, tile)
     for r in range(tile.rows):
         factors = row(x, x_at.scalar(builder.add(first, INT(r))), shift)
-        for v in range(tile.vecs):
-            i = r * tile.vecs + v
-            total = builder.extract_value(value, i)
-            total = _call(builder, f"llvm.fma.{_suffix(tile)}", tile.vector, factors[v], line[v], total)
-            value = builder.insert_value(value, total, i)
+        value = _multiply_add(builder, tile, value, r, factors, line)
+    return value
+
+
+def _multiply_add(builder, tile, value, row, factors, line):
+    """tile[row] += factors * line."""
+    for v in range(tile.vecs):
+        i = row * tile.vecs + v
+        total = builder.extract_value(value, i)
+        total = _call(builder, f"llvm.fma.{_suffix(tile)}", tile.vector, factors[v], line[v], total)
+        value = builder.insert_value(value, total, i)
     return value
 
 

@@ -9,6 +9,9 @@ import platform
 
 from numba.core import config
 
+# Bytes of a cache line, and of the stretch after which addresses share a set of the L1 cache.
+CACHE_LINE, CACHE_WAY = 64, 4096
+
 # Bytes per vector register -> (rows, vectors) of the tile. Its rows * vectors accumulators, one row of weights and one
 # broadcast value must fit the register file: 32 registers of AVX-512 or NEON, 16 of AVX2.
 _TILES = {64: (14, 2), 32: (6, 2), 16: (6, 4)}
