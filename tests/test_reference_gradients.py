@@ -185,23 +185,25 @@ def test_upsample_bilinear_grad_shares_by_distance():
 @one_channel
 def test_padding_meets_no_infinity(kind):
     input_grad, weight_grad = getattr(reference, f"{kind}_input_grad"), getattr(reference, f"{kind}_weight_grad")
-    # the infinite tap takes the 0 back to the padding alone: 10*0 + 10*1 is not spoiled
-    assert input_line(input_grad, [0, 1], [INF, 10], 1, stride=2, before=1) == [0]
-    assert input_line(input_grad, [2, 3], [1, INF], 2) == [2, INF]
+    # the infinite tap would go back to the padding
+    assert input_line(input_grad, [3], [INF, 10], 1, before=1) == [30]
+    # between the strides it meets nothing, and not a 0
+    assert input_line(input_grad, [1, 2], [INF, 1], 4, stride=2) == [INF, 1, INF, 2]
     # the first tap lies over the padding where the gradient is infinite: 1*2; the second over 2: inf*2 + 1*3
     assert weight_line(weight_grad, [2, 3], [INF, 1], 2, before=1) == [2, INF]
 
 
 def test_what_conv_transpose_crops_meets_no_infinity():
-    # 2 scattered inf, 2 from place 0 and place 0 was cut off
+    # what the infinite tap scattered was cut off
     assert input_line(reference.conv_transpose_input_grad, [5, 7], [INF, 1], 1, before=1) == [5]
+    # the first of three taps met no gradient: 0, not inf * 0
     assert weight_line(reference.conv_transpose_weight_grad, [INF], [5, 7], 3, before=1) == [0, INF, INF]
 
 
 def test_upsample_bilinear_grad_gives_nothing_for_a_weight_of_zero():
-    # by 3 the middle of each cell lies exactly on its input: the other gets 2/3 and 1 of what is not infinite
-    grad = reference.upsample_bilinear_grad(line([0, 0, 0, 0, INF, 0]), (1, 1, 3))
-    assert grad.ravel().tolist() == [0, INF]
+    # by 3 the middle of each cell lies exactly on its input, and the next one gets nothing: not 0 * inf
+    grad = reference.upsample_bilinear_grad(line([0, INF, 0, 0, 0, 0]), (1, 1, 3))
+    assert grad.ravel().tolist() == [INF, 0]
 
 
 # --- adjoint to their operations
