@@ -19,6 +19,10 @@ def every_operation():
     strides, dilation, before, after = (1, 2, 2), (2, 1, 3), (0, 1, 2), (1, 1, 1)
     pointwise = rng.standard_normal((1, 1, 1, 6, 4))
     transposed = np.ascontiguousarray(weights.swapaxes(3, 4))
+    windows, lengths, kernel_size = (strides, dilation, before), x.shape[1:4], weights.shape[:3]
+    grad_out = reference.depthwise_conv(x, weights, bias, *windows, after)
+    g = np.ascontiguousarray(grad_out[..., :3])
+    separable = reference.separable_conv_grad(x, weights, pointwise, np.ascontiguousarray(grad_out[..., :4]), *windows)
     return {
         "conv": reference.conv(x, weights, bias[:3], strides, dilation, before, after),
         "depthwise_conv": reference.depthwise_conv(x, weights, bias, strides, dilation, before, after),
@@ -28,6 +32,20 @@ def every_operation():
         "zero_pad": reference.zero_pad(x, before, after),
         "upsample_nearest": reference.upsample_nearest(x, (2, 1, 3)),
         "upsample_bilinear": reference.upsample_bilinear(x, (2, 1, 3)),
+        "bias_grad": reference.bias_grad(grad_out),
+        "conv_input_grad": reference.conv_input_grad(g, weights, lengths, *windows),
+        "conv_weight_grad": reference.conv_weight_grad(x, g, kernel_size, *windows),
+        "depthwise_conv_input_grad": reference.depthwise_conv_input_grad(grad_out, weights, lengths, *windows),
+        "depthwise_conv_weight_grad": reference.depthwise_conv_weight_grad(x, grad_out, kernel_size, *windows),
+        "separable_conv_grad to x": separable[0],
+        "separable_conv_grad to depthwise": separable[1],
+        "separable_conv_grad to pointwise": separable[2],
+        "conv_transpose_input_grad": reference.conv_transpose_input_grad(x, weights, g.shape[1:4], *windows),
+        "conv_transpose_weight_grad": reference.conv_transpose_weight_grad(g, x, kernel_size, *windows),
+        "crop_grad": reference.crop_grad(x, before, after),
+        "zero_pad_grad": reference.zero_pad_grad(x, before, after),
+        "upsample_nearest_grad": reference.upsample_nearest_grad(x, (3, 2, 1)),
+        "upsample_bilinear_grad": reference.upsample_bilinear_grad(x, (3, 2, 1)),
         "interpreted": np.array(bool(numba.config.DISABLE_JIT)),
     }
 

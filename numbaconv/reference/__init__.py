@@ -1,7 +1,8 @@
-"""Every operation of the library as textbook loops: read this package first.
+"""Every operation of the library, and its gradients, as textbook loops: read this package first.
 
 The fast kernels compute the same numbers in an order that suits the machine; here the order suits the reader.
-Each function is its formula written down, and the kernels are tested against it.
+Each function is its formula written down, and the kernels are tested against it. The operations are in `operations`;
+`gradients` says how to go back through them.
 
 How to read it. All arrays are float64, C-contiguous, channels last, with three spatial axes::
 
@@ -20,6 +21,20 @@ To step through a function in a debugger, switch the compiler off; the results a
     NUMBA_DISABLE_JIT=1 python -m pdb script.py
 """
 
+from .gradients import (
+    bias_grad,
+    conv_input_grad,
+    conv_transpose_input_grad,
+    conv_transpose_weight_grad,
+    conv_weight_grad,
+    crop_grad,
+    depthwise_conv_input_grad,
+    depthwise_conv_weight_grad,
+    separable_conv_grad,
+    upsample_bilinear_grad,
+    upsample_nearest_grad,
+    zero_pad_grad,
+)
 from .operations import (
     conv,
     conv_transpose,
@@ -32,12 +47,24 @@ from .operations import (
 )
 
 __all__ = [
+    "bias_grad",
     "conv",
+    "conv_input_grad",
     "conv_transpose",
+    "conv_transpose_input_grad",
+    "conv_transpose_weight_grad",
+    "conv_weight_grad",
     "crop",
+    "crop_grad",
     "depthwise_conv",
+    "depthwise_conv_input_grad",
+    "depthwise_conv_weight_grad",
     "separable_conv",
+    "separable_conv_grad",
     "upsample_bilinear",
+    "upsample_bilinear_grad",
     "upsample_nearest",
+    "upsample_nearest_grad",
     "zero_pad",
+    "zero_pad_grad",
 ]
