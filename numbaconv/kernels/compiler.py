@@ -9,8 +9,12 @@ import hashlib
 from pathlib import Path
 
 import numba
+from numba._dynfunc import make_function
 from numba.core import config
 from numba.core.caching import FunctionCache
+from numba.core.codegen import JITCodeLibrary
+from numba.core.compiler import Flags, compile_extra
+from numba.core.dispatcher import _FunctionCompiler
 
 from .vectors import TILE_ROWS, TILE_VECS, VECTOR_BYTES
 
@@ -32,14 +36,57 @@ class _KernelCache(FunctionCache):
         return super()._index_key(sig, codegen), self.parallel, _BUILD
 
 
-def _dispatcher(function, parallel):
-    return numba.njit(parallel=parallel, fastmath={"contract"}, error_model="numpy", nogil=True, no_cfunc_wrapper=True)(
+class _HelperLibrary(JITCodeLibrary):
+    """Code of a helper, to be optimized and translated only as a part of the kernels that call it."""
+
+    def _optimize_final_module(self):
+        pass
+
+    def _finalize_final_module(self):
+        self._finalize_dynamic_globals()
+        self._finalized = True
+
+
+def _helper_executable(library, fndesc, env):
+    # What Numba makes of a function without a wrapper: an object to know it by, that nobody calls.
+    return make_function(fndesc.lookup_module(), fndesc.qualname, "", 0, env, (library,))
+
+
+class _HelperCompiler(_FunctionCompiler):
+    def _compile_core(self, args, return_type):
+        flags = Flags()
+        self.targetdescr.options.parse_as_flags(flags, self.targetoptions)
+        context = self.targetdescr.target_context.subtarget(get_executable=_helper_executable)
+        library = _HelperLibrary(context.codegen(), self.py_func.__qualname__)
+        typing = self.targetdescr.typing_context
+        return compile_extra(typing, context, self.py_func, args, return_type, flags, self.locals, library)
+
+
+class _KernelCompiler(_FunctionCompiler):
+    def _compile_core(self, args, return_type):
+        # Numba compiles under one lock, so no other function sees this. Further levels double the time of LLVM and gain
+        # nothing: the tile's intrinsics are vectorized and unrolled as they are written.
+        level = config.OPT
+        config.OPT = type(level)(1)
+        try:
+            return super()._compile_core(args, return_type)
+        finally:
+            config.OPT = level
+
+
+def _dispatcher(function, compiler_class, **options):
+    dispatcher = numba.njit(fastmath={"contract"}, error_model="numpy", nogil=True, no_cfunc_wrapper=True, **options)(
         function
     )
+    made = dispatcher._compiler
+    dispatcher._compiler = compiler_class(
+        function, made.targetdescr, made.targetoptions, made.locals, made.pipeline_class
+    )
+    return dispatcher
 
 
 def _kernel(function, parallel):
-    dispatcher = _dispatcher(function, parallel)
+    dispatcher = _dispatcher(function, _KernelCompiler, parallel=parallel)
     try:
         dispatcher._cache = _KernelCache(function)
         dispatcher._cache.parallel = parallel
@@ -85,4 +132,4 @@ def compiled(function=None, *, parallel=False):
     """
     if function is None:
         return lambda f: compiled(f, parallel=parallel)
-    return ParallelKernel(function) if parallel else _dispatcher(function, False)
+    return ParallelKernel(function) if parallel else _dispatcher(function, _HelperCompiler, no_cpython_wrapper=True)

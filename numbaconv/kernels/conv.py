@@ -46,7 +46,9 @@ def _conv_task(task, x, weights, bias, out, block_at, axes, group):
     n, d, h, w, part = locate(task, axes)
     rows, strip_rows = extent(axes, H, h)
     columns, strip_columns = extent(axes, W, w)
-    source, start, plane, row, column = input_of(x, n, d, h, w, axes, strip_rows, strip_columns, 0, spread(channels, x), 1)
+    source, start, plane, row, column = input_of(
+        x, n, d, h, w, axes, strip_rows, strip_columns, 0, spread(channels, x), 1
+    )
     tiles = -(-rows * columns // TILE_ROWS)
     x_at, out_at = np.empty(tiles * TILE_ROWS, np.int64), np.empty(tiles * TILE_ROWS, np.int64)
     fill_places(x_at, out_at, n, d, h, w, axes, rows, columns, row, column)
@@ -54,15 +56,16 @@ def _conv_task(task, x, weights, bias, out, block_at, axes, group):
     # Taps of one kernel row that touch are one long run of values, in the source as in the weights.
     row, column = row * axes[H, STRIP_DILATION], column * axes[W, STRIP_DILATION]
     runs, run = (1, taps_w * channels) if column == channels else (taps_w, channels)
+    shifts = np.empty(taps_d * taps_h * runs, np.int64)
+    for i in range(shifts.size):
+        shifts[i] = start + i // (taps_h * runs) * plane + i // runs % taps_h * row + i % runs * column
+
     for block in range(part * group, min((part + 1) * group, blocks)):
         for first in range(0, tiles * TILE_ROWS, TILE_ROWS):
             tile = tile_rows(TILE_ROWS, TILE_VECS, bias, block * width % bias.size)
-            at = block * taps_d * taps_h * taps_w * channels * width
-            for kd in range(taps_d):
-                for kh in range(taps_h):
-                    for kw in range(runs):
-                        shift = start + kd * plane + kh * row + kw * column
-                        for c in range(run):
-                            tile = tile_outer(tile, source, x_at, first, shift + c, weights, at)
-                            at += width
+            at = block * shifts.size * run * width
+            for shift in shifts:
+                for c in range(run):
+                    tile = tile_outer(tile, source, x_at, first, shift + c, weights, at)
+                    at += width
             tile_store(tile, out, out_at, first, block_at[block, 0], block_at[block, 1])

@@ -35,7 +35,8 @@ def depthwise_conv(x, weights, bias, out, channels, axes, group, tasks):
 
     Notes
     -----
-    Bound by loads: each multiply-add reads its own vector of the strip, which should still lie in L1 or L2.
+    Bound by loads from L1 and L2 where each multiply-add reads its own vector of the strip, and by arithmetic and memory
+    alike where windows are neighbours and share what they read.
     """
     for task in prange(tasks):
         _depthwise_task(np.int64(task), x, weights, bias, out, channels, axes, group)
@@ -43,7 +44,7 @@ def depthwise_conv(x, weights, bias, out, channels, axes, group, tasks):
 
 @compiled
 def _depthwise_task(task, x, weights, bias, out, channels, axes, group):
-    blocks, taps_d, taps_h, taps_w, width = weights.shape
+    blocks, _, _, taps_w, width = weights.shape
     n, d, h, w, part = locate(task, axes)
     rows, strip_rows = extent(axes, H, h)
     columns, strip_columns = extent(axes, W, w)
