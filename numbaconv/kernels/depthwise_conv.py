@@ -35,8 +35,8 @@ def depthwise_conv(x, weights, bias, out, channels, axes, group, tasks):
 
     Notes
     -----
-    Bound by loads from L1 and L2 where each multiply-add reads its own vector of the strip, and by arithmetic and memory
-    alike where windows are neighbours and share what they read.
+    Bound by loads where each multiply-add reads its own vector of the strip, by arithmetic and memory alike where
+    windows are neighbours and share what they read.
     """
     for task in prange(tasks):
         _depthwise_task(np.int64(task), x, weights, bias, out, channels, axes, group)
