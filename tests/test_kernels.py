@@ -6,8 +6,10 @@ import platform
 import shutil
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
+import numba
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -172,13 +174,24 @@ def strip_blocks(lengths, window_settings, channel, channels, repeat, block):
         yield table, x, (1, d, h, w), wanted, inside
 
 
+@cache
+def compiled_call(helper):
+    """A helper, which exists in compiled code only, as a function that Python can call."""
+    return numba.njit(lambda *args: helper(*args))
+
+
+def test_helpers_refuse_a_call_from_python():
+    with pytest.raises(TypeError, match="locate exists in compiled code only"):
+        strip.locate(0, np.zeros((4, 9), np.int64))
+
+
 @by_block
 @by_channels
 @by_strip
 def test_strip_is_the_padded_image(lengths, window_settings, channel, channels, repeat, block):
     for table, x, place, wanted, _ in strip_blocks(lengths, window_settings, channel, channels, repeat, block):
         out = np.full((1, 1, 1, 1, wanted.size + 5), np.nan)
-        strip.fill_strip(out, 3, *wanted.shape, x, *place, table, channel, repeat)
+        compiled_call(strip.fill_strip)(out, 3, *wanted.shape, x, *place, table, channel, repeat)
         np.testing.assert_array_equal(out[0, 0, 0, 0, 3:-2].reshape(wanted.shape), wanted)
         assert np.isnan(out[..., [0, 1, 2, -2, -1]]).all()
 
@@ -191,7 +204,7 @@ def test_input_is_read_from_the_image_only_where_all_of_it_lies_there(
 ):
     for table, x, place, wanted, inside in strip_blocks(lengths, window_settings, channel, channels, repeat, block):
         _, rows, columns, _ = wanted.shape
-        found = strip.input_of.py_func(x, *place, table, rows, columns, channel, channels, repeat)
+        found = compiled_call(strip.input_of)(x, *place, table, rows, columns, channel, channels, repeat)
         source, at, *steps = found
         index = at + sum(np.ix_(*(np.arange(n) * step for n, step in zip(wanted.shape, (*steps, 1), strict=True))))
         assert index.min() >= 0
@@ -299,11 +312,13 @@ def test_nowhere_to_cache_compiles_all_the_same(monkeypatch):
 
     monkeypatch.setattr(compiler, "_KernelCache", nowhere)
 
-    @compiler.compiled
-    def twice(a):
-        return 2 * a
+    @compiler.compiled(parallel=True)
+    def twice(a, out):
+        out[0] = 2 * a
 
-    assert twice(21) == 42
+    out = np.zeros(1)
+    twice(21, out, serial=True)
+    assert out == 42
     assert not list(Path(__file__).parent.glob("**/*twice*.nb?"))
 
 

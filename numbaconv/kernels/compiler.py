@@ -15,6 +15,7 @@ from numba.core.caching import FunctionCache
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import Flags, compile_extra
 from numba.core.dispatcher import _FunctionCompiler
+from numba.core.registry import CPUDispatcher
 
 from .vectors import TILE_ROWS, TILE_VECS, VECTOR_BYTES
 
@@ -60,6 +61,11 @@ class _HelperCompiler(_FunctionCompiler):
         library = _HelperLibrary(context.codegen(), self.py_func.__qualname__)
         typing = self.targetdescr.typing_context
         return compile_extra(typing, context, self.py_func, args, return_type, flags, self.locals, library)
+
+
+class _Helper(CPUDispatcher):
+    def __call__(self, *args):
+        raise TypeError(f"{self.__name__} exists in compiled code only: call it from a numba.njit function")
 
 
 class _KernelCompiler(_FunctionCompiler):
@@ -123,7 +129,7 @@ def compiled(function=None, *, parallel=False):
     -------
     ParallelKernel or numba dispatcher
         Compiled at its first call for each set of argument types; kernels are kept on disk where a folder is writable,
-        and contain whatever they call.
+        and contain whatever they call. Only kernels can be called from Python.
 
     Notes
     -----
@@ -132,4 +138,8 @@ def compiled(function=None, *, parallel=False):
     """
     if function is None:
         return lambda f: compiled(f, parallel=parallel)
-    return ParallelKernel(function) if parallel else _dispatcher(function, _HelperCompiler, no_cpython_wrapper=True)
+    if parallel:
+        return ParallelKernel(function)
+    helper = _dispatcher(function, _HelperCompiler, no_cpython_wrapper=True)
+    helper.__class__ = _Helper
+    return helper

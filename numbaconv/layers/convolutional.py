@@ -10,12 +10,14 @@ from ..activations import linear
 from ..arguments import check_algorithm, check_bool, check_data_format
 from ..calls import conv_call, pack_bias
 from ..packed import Packed
-from .base import Layer, Weight
+from .base import Layer
+from .weights import Weight
 
 
 class WindowLayer(Layer):
     """A layer that slides a window over its input: the settings, the bias and the activation of all such layers."""
 
+    rank: ClassVar[int]
     bias = Weight()
     activation: Callable[[np.ndarray], np.ndarray]
     paddings: ClassVar[tuple[str, ...]] = ("valid", "same")

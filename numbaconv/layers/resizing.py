@@ -1,6 +1,6 @@
 """Cropping, zero padding and upsampling: layers without weights, which move values around."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from .. import shapes
 from ..arguments import check_data_format, check_interpolation
@@ -10,6 +10,8 @@ from .base import Layer
 
 class Cropping(Layer):
     """Cut positions off the ends of ``rank`` spatial axes; see `Cropping2D`."""
+
+    rank: ClassVar[int]
 
     def _set_cropping(self, cropping: Any, data_format: str | None) -> None:
         with self._named():
@@ -82,6 +84,8 @@ class Cropping3D(Cropping):
 class ZeroPadding(Layer):
     """Add zeros at the ends of ``rank`` spatial axes; see `ZeroPadding2D`."""
 
+    rank: ClassVar[int]
+
     def _set_padding(self, padding: Any, data_format: str | None) -> None:
         with self._named():
             self.padding = shapes.normalize_pairs(padding, self.rank, "padding")
@@ -153,6 +157,8 @@ class ZeroPadding3D(ZeroPadding):
 
 class UpSampling(Layer):
     """Enlarge ``rank`` spatial axes by whole factors; see `UpSampling2D`."""
+
+    rank: ClassVar[int]
 
     def _set_size(self, size: Any, data_format: str | None, interpolation: str = "nearest") -> None:
         with self._named():

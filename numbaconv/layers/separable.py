@@ -5,8 +5,8 @@ from typing import Any
 from .. import functional, shapes
 from ..calls import depthwise_call, separable_call
 from ..packed import Packed
-from .base import Weight
 from .convolutional import WindowLayer
+from .weights import Weight
 
 
 class DepthwiseConv2D(WindowLayer):

@@ -6,8 +6,8 @@ from .. import functional, shapes
 from ..arguments import check_algorithm
 from ..calls import transposed_call
 from ..packed import Packed
-from .base import Weight
 from .convolutional import WindowLayer
+from .weights import Weight
 
 
 class ConvTranspose(WindowLayer):

@@ -1,0 +1,54 @@
+"""What a layer's constructor arguments mean, and how they become a configuration."""
+
+import inspect
+from typing import Any
+
+from .. import activations, constraints, initializers, regularizers, shapes
+
+# Argument name (or its ending) -> the module whose get() reads it and whose serialize() writes it.
+_FAMILIES = {
+    "activation": activations,
+    "initializer": initializers,
+    "regularizer": regularizers,
+    "constraint": constraints,
+}
+
+
+def family_of(argument: str) -> Any:
+    # An activity_regularizer is a regularizer; the activation argument has no prefix.
+    return _FAMILIES.get(argument.rpartition("_")[2])
+
+
+def argument_names(cls: type) -> list[str]:
+    """Names that a layer class takes, its own first."""
+    names: list[str] = []
+    for owner in cls.__mro__:
+        if "__init__" in vars(owner) and owner is not object:
+            kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+            parameters = inspect.signature(vars(owner)["__init__"]).parameters.values()
+            names += [p.name for p in parameters if p.kind in kinds and p.name not in ("self", *names)]
+    return names
+
+
+def as_lists(value: Any) -> Any:
+    return [as_lists(v) for v in value] if isinstance(value, tuple) else value
+
+
+def full_batch_shape(input_shape: Any, batch_input_shape: Any, batch_size: Any, rank: int | None) -> tuple | None:
+    """The batch_input_shape that the three arguments mean together; with a rank of None of any number of axes."""
+    if batch_input_shape is None and input_shape is None:
+        if batch_size is not None:
+            raise ValueError(f"batch_size must come with input_shape, got batch_size={batch_size!r} alone")
+        return None
+    if batch_input_shape is not None and (input_shape is not None or batch_size is not None):
+        raise ValueError("batch_input_shape must not come with input_shape or batch_size, got both")
+    alone = batch_input_shape is None
+    name, given = ("input_shape", input_shape) if alone else ("batch_input_shape", batch_input_shape)
+    least = (1 if rank is None else rank + 1) + (not alone)
+    if not isinstance(given, tuple | list) or len(given) < least or (rank is not None and len(given) != least):
+        count = f"at least {least}" if rank is None else f"{least}"
+        raise ValueError(f"{name} must be a tuple of {count} sizes (None where unknown), got {given!r}")
+    full = (batch_size, *given) if alone else tuple(given)
+    return tuple(
+        None if n is None else shapes.normalize_tuple(n, 1, f"sizes in {name}", i == 0)[0] for i, n in enumerate(full)
+    )
