@@ -17,6 +17,7 @@ _SUBMODULES = (
     "initializers",
     "layers",
     "models",
+    "optimizers",
     "reference",
     "regularizers",
     "shapes",

@@ -1,4 +1,4 @@
-"""What initializers, regularizers and constraints share: configurations, and look-up by name."""
+"""What initializers, regularizers, constraints and optimizers share: configurations, and look-up by name."""
 
 import inspect
 import math
@@ -76,7 +76,7 @@ class Registry:
     ) -> None:
         self.family = family
         self.classes = {cls.__name__: cls for cls in classes}
-        snake_case = {re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower(): cls for name, cls in self.classes.items()}
+        snake_case = {re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower(): cls for name, cls in self.classes.items()}
         self.names = {**self.classes, **snake_case, **aliases}
 
     def get(self, identifier: Any) -> Any:
@@ -112,7 +112,12 @@ class Registry:
 
 
 def number(
-    value: Any, name: str, minimum: float = -math.inf, maximum: float = math.inf, above: float = -math.inf
+    value: Any,
+    name: str,
+    minimum: float = -math.inf,
+    maximum: float = math.inf,
+    above: float = -math.inf,
+    below: float = math.inf,
 ) -> float:
     """Return `value` as a float if it is a finite real number within the bounds.
 
@@ -123,7 +128,7 @@ def number(
     ValueError
         If it is infinite, NaN or out of bounds.
     """
-    bounds = ((minimum, ">="), (maximum, "<="), (above, ">"))
+    bounds = ((minimum, ">="), (maximum, "<="), (above, ">"), (below, "<"))
     wanted = " and ".join(f"{sign} {bound:g}" for bound, sign in bounds if math.isfinite(bound))
     message = f"{name} must be a finite number {wanted}".rstrip() + f", got {value!r}"
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
@@ -132,7 +137,7 @@ def number(
         result = float(value)
     except OverflowError as error:
         raise ValueError(message) from error
-    if not (math.isfinite(result) and minimum <= result <= maximum and result > above):
+    if not (math.isfinite(result) and minimum <= result <= maximum and above < result < below):
         raise ValueError(message)
     return result
 

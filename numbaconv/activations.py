@@ -1,4 +1,4 @@
-"""Activation functions by Keras's names, on NumPy arrays.
+"""Activation functions by Keras's names, on NumPy arrays, and their gradients.
 
 Every function maps a float array to an array of the same shape and dtype without changing its input. None of them
 warns: what overflows becomes infinite, what has no value becomes NaN, and NaN stays NaN.
@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.floating[Any]]
 Activation = Callable[[Array], Array]
+# Takes the gradient with respect to an activation's output, and that output.
+Gradient = Callable[[Array, Array], Array]
 
 # The fixed point of mean 0 and variance 1 in Klambauer et al., "Self-Normalizing Neural Networks", 2017.
 _SELU_ALPHA = 1.6732632423543772
@@ -83,7 +85,8 @@ def selu(x: Array) -> Array:
     -----
     Klambauer et al., "Self-Normalizing Neural Networks", 2017: alpha = 1.67326324, scale = 1.05070098.
     """
-    return _SELU_SCALE * np.maximum(x, 0) + (_SELU_SCALE * _SELU_ALPHA) * np.expm1(np.minimum(x, 0))
+    with np.errstate(over="ignore"):
+        return _SELU_SCALE * np.maximum(x, 0) + (_SELU_SCALE * _SELU_ALPHA) * np.expm1(np.minimum(x, 0))
 
 
 def softplus(x: Array) -> Array:
@@ -212,7 +215,7 @@ def softmax(x: Array) -> Array:
     -----
     The largest value of the row is subtracted first, so that nothing overflows.
     """
-    with np.errstate(invalid="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         weights: Array = np.exp(x - x.max(axis=-1, keepdims=True))
     weights /= weights.sum(axis=-1, keepdims=True)
     return weights
@@ -234,6 +237,62 @@ _FUNCTIONS: dict[str, Activation] = {
         softmax,
     )
 }
+
+# At their kinks these are TensorFlow's derivatives.
+_GRADIENTS: dict[str, Gradient] = {
+    "linear": lambda grad_out, y: grad_out,
+    "relu": lambda grad_out, y: np.where(y > 0, grad_out, 0),
+    "elu": lambda grad_out, y: grad_out * np.where(y < 0, y + 1, 1),
+    "selu": lambda grad_out, y: grad_out * np.where(y < 0, y + _SELU_SCALE * _SELU_ALPHA, _SELU_SCALE),
+    "softplus": lambda grad_out, y: grad_out * -np.expm1(-y),
+    "softsign": lambda grad_out, y: grad_out * np.square(1 - np.abs(y)),
+    "tanh": lambda grad_out, y: grad_out * ((1 - y) * (1 + y)),
+    "sigmoid": lambda grad_out, y: grad_out * (y * (1 - y)),
+    "hard_sigmoid": lambda grad_out, y: np.where((y > 0) & (y < 1), grad_out / 6, 0),
+    "exponential": lambda grad_out, y: grad_out * y,
+    "softmax": lambda grad_out, y: y * (grad_out - (grad_out * y).sum(axis=-1, keepdims=True)),
+}
+
+
+def gradient(activation: str | Activation | None) -> Gradient:
+    """Return the function that takes a gradient back through `activation`.
+
+    Parameters
+    ----------
+    activation : str, callable or None
+        What `get` takes. A function of the user's must have an attribute `gradient`, which is returned.
+
+    Returns
+    -------
+    callable
+        ``gradient(activation)(grad_out, y)`` is the gradient with respect to `x`, where ``y = activation(x)`` and
+        `grad_out` is the gradient with respect to `y`, both of one shape and dtype, as is the result. Neither is
+        changed, and nothing warns; for `linear` the result is `grad_out` itself.
+
+    Raises
+    ------
+    ValueError
+        If no activation has this name, or a function of the user's has no such attribute.
+    TypeError
+        If `activation` is none of these.
+
+    Notes
+    -----
+    The outputs are enough: ``tanh'(x) = 1 - y ** 2``, for example. Where rounding brings a bounded output to its
+    limit, the gradient is 0.
+    """
+    function = get(activation)
+    for name, built_in in _FUNCTIONS.items():
+        if function is built_in:
+            return np.errstate(all="ignore")(_GRADIENTS[name])
+    own = getattr(function, "gradient", None)
+    if not callable(own):
+        raise ValueError(
+            "activation must have an attribute 'gradient', a function (grad_out, y) that returns the gradient with "
+            f"respect to x where y = activation(x), got {function!r} without"
+        )
+    derivative: Gradient = own
+    return derivative
 
 
 def get(identifier: str | Activation | None) -> Activation:

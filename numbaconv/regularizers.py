@@ -1,12 +1,14 @@
-"""Penalties on weights and activities, by Keras's names."""
+"""Penalties on weights and activities, by Keras's names, and their gradients."""
 
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from numbaconv._registry import Configurable, Registry, number
+
+Array = NDArray[np.floating[Any]]
 
 
 class L1(Configurable):
@@ -30,6 +32,10 @@ class L1(Configurable):
         """Return the penalty of an array of any shape."""
         return self.l1 * _absolute_sum(x)
 
+    def gradient(self, x: Array) -> Array:
+        """Return ``l1 * sign(x)``, of the shape and dtype of `x`."""
+        return self.l1 * np.sign(x)
+
 
 class L2(Configurable):
     """Penalty ``l2 * sum(x ** 2)``.
@@ -51,6 +57,10 @@ class L2(Configurable):
     def __call__(self, x: ArrayLike) -> float:
         """Return the penalty of an array of any shape."""
         return self.l2 * _square_sum(x)
+
+    def gradient(self, x: Array) -> Array:
+        """Return ``2 * l2 * x``, of the shape and dtype of `x`."""
+        return (2 * self.l2) * x
 
 
 class L1L2(Configurable):
@@ -77,6 +87,11 @@ class L1L2(Configurable):
         absolute = self.l1 * _absolute_sum(x) if self.l1 else 0.0
         square = self.l2 * _square_sum(x) if self.l2 else 0.0
         return absolute + square
+
+    def gradient(self, x: Array) -> Array:
+        """Return ``l1 * sign(x) + 2 * l2 * x``, of the shape and dtype of `x`."""
+        absolute = L1(self.l1).gradient(x)
+        return absolute + L2(self.l2).gradient(x) if self.l2 else absolute
 
 
 l1 = L1
@@ -163,3 +178,33 @@ def serialize(regularizer: Callable[[Any], float] | None) -> dict[str, Any] | No
         If it is any other callable, which no plain configuration can hold.
     """
     return None if regularizer is None else _REGISTRY.serialize(regularizer)
+
+
+def gradient(regularizer: Any) -> Callable[[Array], Array]:
+    """Return the function that gives the derivative of `regularizer`'s penalty.
+
+    Parameters
+    ----------
+    regularizer : str, class, dict or callable
+        What `get` takes, apart from None. A callable of the user's must have a method or attribute `gradient`.
+
+    Returns
+    -------
+    callable
+        Takes an array and returns one of its shape and dtype.
+
+    Raises
+    ------
+    ValueError
+        If it has no such attribute, or no regularizer has this name.
+    TypeError
+        If `regularizer` is none of these.
+    """
+    found = get(regularizer)
+    derivative: Callable[[Array], Array] | None = getattr(found, "gradient", None)
+    if not callable(derivative):
+        raise ValueError(
+            "regularizer must have an attribute 'gradient', a function of an array that returns the derivative of the "
+            f"penalty with respect to it, got {found!r} without"
+        )
+    return derivative

@@ -38,6 +38,50 @@ def test_a_factor_of_zero_leaves_its_term_out():
     assert regularizers.L1L2(l1=1)(np.array([INF])) == INF
     assert regularizers.L1L2(l2=1)(np.array([-INF])) == INF
     assert regularizers.L1(1)(np.zeros((0, 3))) == 0
+    assert regularizers.L1L2(l1=1).gradient(np.array([INF])) == 1
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(
+    ("regularizer", "expected"),
+    [
+        (regularizers.L1(0.5), [[0.5, -0.5], [-0.5, 0]]),
+        (regularizers.L2(0.25), [[0.5, -1], [-1.5, 0]]),
+        (regularizers.L1L2(0.5, 0.25), [[1, -1.5], [-2, 0]]),
+        (regularizers.L1L2(), [[0, 0], [0, 0]]),
+        ("l1_l2", [[0.03, -0.05], [-0.07, 0]]),
+    ],
+)
+def test_regularizer_gradient_by_hand(regularizer, expected, dtype):
+    x = np.array([[1, -2], [-3, 0]], dtype)
+    before = x.copy()
+    gradient = regularizers.gradient(regularizer)(x)
+    assert gradient.dtype == dtype
+    assert not np.shares_memory(gradient, x)
+    np.testing.assert_allclose(gradient, expected, rtol=1e-6)
+    np.testing.assert_array_equal(x, before)
+
+
+def test_regularizer_gradient_beside_finite_differences():
+    x, step = np.random.default_rng(0).normal(size=(3, 2)), 1e-6
+    for regularizer in (regularizers.L1(0.3), regularizers.L2(0.7), regularizers.L1L2(0.3, 0.7)):
+        gradient = regularizer.gradient(x)
+        for i in np.ndindex(x.shape):
+            above, below = x.copy(), x.copy()
+            above[i] += step
+            below[i] -= step
+            assert gradient[i] == pytest.approx((regularizer(above) - regularizer(below)) / (2 * step), rel=1e-6)
+
+
+def test_regularizer_gradient_of_the_users():
+    def penalty(x):
+        return float(np.sum(x**4))
+
+    for without in (penalty, None):
+        with pytest.raises(ValueError, match=r"regularizer must have an attribute 'gradient', .*, got .* without"):
+            regularizers.gradient(without)
+    penalty.gradient = lambda x: 4 * x**3
+    assert regularizers.gradient(penalty) is penalty.gradient
 
 
 # --- constraints

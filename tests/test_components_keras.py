@@ -46,6 +46,23 @@ def test_activation(keras, name, edges, dtype):
     np.testing.assert_allclose(activations.get(name)(x), expected, rtol=rtol, atol=atol)
 
 
+@pytest.mark.parametrize("name", [*activations._GRADIENTS])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_activation_gradient(keras, name, dtype):
+    tf = pytest.importorskip("tensorflow")
+    # Kinks are at 0, -3 and 3.
+    x = np.concatenate([np.linspace(-30, 30, 994), [0, -0.0, 3, -3, 1e-6, -1e-6, 80, 1e4, -1e4]]).astype(dtype)[None]
+    grad_out = np.random.default_rng(0).normal(size=x.shape).astype(dtype)
+    inputs = tf.constant(x)
+    with tf.GradientTape() as tape:
+        tape.watch(inputs)
+        y = getattr(keras.activations, name)(inputs)
+    expected = np.asarray(tape.gradient(y, inputs, output_gradients=tf.constant(grad_out)))
+    grad_x = activations.gradient(name)(grad_out, activations.get(name)(x))
+    tolerance = 2e-6 if dtype == "float32" else 4e-15
+    np.testing.assert_allclose(grad_x, expected, rtol=tolerance, atol=tolerance)
+
+
 @pytest.mark.parametrize(
     ("name", "arguments"), [("L1", {"l1": 0.3}), ("L2", {"l2": 0.7}), ("L1L2", {"l1": 0.3, "l2": 0.7}), ("L1", {})]
 )
@@ -53,6 +70,19 @@ def test_regularizer(keras, name, arguments):
     w = np.random.default_rng(0).normal(size=(3, 3, 4, 5)).astype("float32")
     expected = float(getattr(keras.regularizers, name)(**arguments)(w))
     assert getattr(regularizers, name)(**arguments)(w) == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"), [("L1", {"l1": 0.3}), ("L2", {"l2": 0.7}), ("L1L2", {"l1": 0.3, "l2": 0.7})]
+)
+def test_regularizer_gradient(keras, name, arguments):
+    tf = pytest.importorskip("tensorflow")
+    w = np.concatenate([[0], np.random.default_rng(0).normal(size=99)]).astype("float32")
+    variable = tf.Variable(w)
+    with tf.GradientTape() as tape:
+        penalty = getattr(keras.regularizers, name)(**arguments)(variable)
+    expected = np.asarray(tape.gradient(penalty, variable))
+    np.testing.assert_allclose(getattr(regularizers, name)(**arguments).gradient(w), expected, rtol=1e-6)
 
 
 @pytest.mark.parametrize("axis", [0, -1, [0, 1, 2]])
