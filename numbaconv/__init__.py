@@ -16,6 +16,7 @@ _SUBMODULES = (
     "functional",
     "initializers",
     "layers",
+    "losses",
     "models",
     "reference",
     "regularizers",
