@@ -17,6 +17,7 @@ _SUBMODULES = (
     "initializers",
     "layers",
     "losses",
+    "metrics",
     "models",
     "reference",
     "regularizers",
