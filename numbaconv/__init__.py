@@ -16,6 +16,8 @@ _SUBMODULES = (
     "functional",
     "initializers",
     "layers",
+    "losses",
+    "metrics",
     "models",
     "optimizers",
     "reference",

@@ -101,7 +101,7 @@ class Registry:
         name = type(instance).__name__
         if self.classes.get(name) is not type(instance):
             raise TypeError(
-                f"only {self.family}s of the classes {', '.join(self.classes)} can be put in a config, got {instance!r}"
+                f"{self.family} must be one of {', '.join(self.classes)} to be put in a config, got {instance!r}"
             )
         return {"class_name": name, "config": instance.get_config()}
 
