@@ -28,6 +28,14 @@ class Learner(Named):
         super().__init__(name)
         self.gradients: list[np.ndarray | None] = []
 
+    def __call__(self, x: Any) -> np.ndarray:
+        """See `Layer`."""
+        raise NotImplementedError
+
+    def _ready(self, x: Any) -> np.ndarray:
+        """See `Layer`."""
+        raise NotImplementedError
+
     def _forward(self, x: np.ndarray) -> tuple[np.ndarray, Any]:
         """Compute the layer as in training; return the result and what `_backward` needs besides its gradient."""
         raise NotImplementedError
@@ -146,7 +154,7 @@ class Learner(Named):
         return [name for name in self._weights if name not in self.statistics] if self.trainable else []
 
     def _component(self, weight: str, kind: str) -> Any:
-        """The initializer, regularizer or constraint of a weight, or None: depthwise_kernel has depthwise_initializer."""
+        """The initializer, regularizer or constraint of a weight or None: depthwise_initializer of depthwise_kernel."""
         return getattr(self, f"{weight.removesuffix('_kernel')}_{kind}", None)
 
     def _assign(self, values: dict[str, Any]) -> None:
