@@ -66,11 +66,14 @@ class WinogradCall(NamedTuple):
     parts: list[tuple[int, tuple]]
 
     def __call__(self, x: np.ndarray, packed: Packed, bias: np.ndarray) -> np.ndarray:
-        image = canonical(x, self.data_format)
+        return original(self.run(canonical(x, self.data_format), packed, bias), self.rank, self.data_format)
+
+    def run(self, image: np.ndarray, packed: Packed, bias: np.ndarray) -> np.ndarray:
+        """From canonical array to canonical array."""
         out = aligned_empty(self.out_shape, packed.dtype)
         for origin, arguments in self.parts:
             conv_winograd(image, packed.winograd, bias, out.reshape(-1)[origin:], *arguments)
-        return original(out, self.rank, self.data_format)
+        return out
 
 
 class SeparableCall(NamedTuple):
@@ -96,13 +99,16 @@ class TransposedCall(NamedTuple):
     complete: bool
 
     def __call__(self, x: np.ndarray, packed: Packed, bias: np.ndarray) -> np.ndarray:
-        image = canonical(x, self.data_format)
+        return original(self.run(canonical(x, self.data_format), packed, bias), self.rank, self.data_format)
+
+    def run(self, image: np.ndarray, packed: Packed, bias: np.ndarray) -> np.ndarray:
+        """From canonical array to canonical array."""
         out = aligned_empty(self.out_shape, packed.dtype)
         if not self.complete:
             out[...] = bias[: self.out_shape[-1]]
         for firsts, arguments, serial in self.parts:
             conv(image, packed.phases(firsts), bias, out.reshape(-1), *arguments, serial=serial)
-        return original(out, self.rank, self.data_format)
+        return out
 
 
 class MovingCall(NamedTuple):
@@ -135,13 +141,14 @@ def conv_call(
     """Prepare `functional.conv`."""
     *kernel_size, channels, filters = weights_shape
     check_channels(x_shape, channels, data_format, "weights")
-    axes = _axes(x_shape, filters, tuple(kernel_size), strides, padding, dilation_rate, data_format)
-    return _conv_call(axes, channels, filters, itemsize, len(kernel_size), data_format, algorithm)
+    axes = window_axes(x_shape, filters, tuple(kernel_size), strides, padding, dilation_rate, data_format)
+    return gather_call(axes, channels, filters, itemsize, len(kernel_size), data_format, algorithm)
 
 
-def _conv_call(
+def gather_call(
     axes: tuple[Axis, ...], channels: int, filters: int, itemsize: int, rank: int, data_format: str, algorithm: str
 ) -> WindowCall | WinogradCall:
+    """Prepare a convolution of the windows of ``axes``."""
     out_shape = (*(axis.windows for axis in axes), filters)
     if _use_winograd(algorithm, axes, channels, filters, itemsize):
         return WinogradCall(out_shape, rank, data_format, _winograd_parts(axes, channels, filters, itemsize))
@@ -188,7 +195,7 @@ def depthwise_call(
     *kernel_size, channels, multiplier = weights_shape
     check_channels(x_shape, channels, data_format, "weights")
     filters = channels * multiplier
-    axes = _axes(x_shape, filters, tuple(kernel_size), strides, padding, dilation_rate, data_format)
+    axes = window_axes(x_shape, filters, tuple(kernel_size), strides, padding, dilation_rate, data_format)
     out_shape = (*(axis.windows for axis in axes), filters)
     plan = make_plan(axes, 1, filters, itemsize, depthwise=True)
     kernel, arguments = depthwise_conv, (filters, *plan.work)
@@ -243,16 +250,32 @@ def transposed_call(
         shapes.deconv_crop(n, s, k, padding, p, d)
         for n, s, k, p, d in zip(spatial(x_shape, data_format), strides, kernel_size, extra, dilation_rate, strict=True)
     )
-    rank = len(kernel_size)
-    full = (x_shape[0], *three(spatial(out_shape, data_format), 1), filters)
-    steps = tuple(prod(full[i:]) for i in range(1, 5))
-    settings = (three(tuple(kernel_size), 1), three(strides, 1), three(dilation_rate, 1), three(crops, 0))
     lengths = (x_shape[0], *three(spatial(x_shape, data_format), 1), channels)
-    groups, complete = convolutions(lengths, full, steps[1:], *settings)
-    batch = Axis(x_shape[0], 1, 1, 1, 0, steps[0])
+    full = (x_shape[0], *three(spatial(out_shape, data_format), 1), filters)
+    settings = (three(tuple(kernel_size), 1), three(strides, 1), three(dilation_rate, 1), three(crops, 0))
+    return scatter_call(lengths, full, *settings, itemsize, len(kernel_size), data_format, algorithm)
+
+
+def scatter_call(
+    lengths: Ints,
+    full: Ints,
+    kernel_size: Ints,
+    strides: Ints,
+    dilation_rate: Ints,
+    crops: Ints,
+    itemsize: int,
+    rank: int,
+    data_format: str,
+    algorithm: str,
+) -> WindowCall | WinogradCall | TransposedCall:
+    """Prepare a transposed convolution from a canonical array of shape ``lengths`` to one of shape ``full``."""
+    channels, filters = lengths[-1], full[-1]
+    steps = tuple(prod(full[i:]) for i in range(1, 5))
+    groups, complete = convolutions(lengths, full, steps[1:], kernel_size, strides, dilation_rate, crops)
+    batch = Axis(full[0], 1, 1, 1, 0, steps[0])
     if max(strides) == 1:
         (axes,) = groups
-        return _conv_call((batch, *axes), channels, filters, itemsize, rank, data_format, algorithm)
+        return gather_call((batch, *axes), channels, filters, itemsize, rank, data_format, algorithm)
     parts = []
     for axes, members in groups.items():
         firsts, origins = zip(*members, strict=True)
@@ -292,7 +315,7 @@ def upsample_call(x_shape: Ints, size: Ints, interpolation: str, data_format: st
     return _moving_call(upsample_bilinear, x_shape, result_shape, data_format, tuple(tables))
 
 
-def _axes(
+def window_axes(
     x_shape: Ints, filters: int, kernel_size: Ints, strides: Ints, padding: str, dilation_rate: Ints, data_format: str
 ) -> tuple[Axis, ...]:
     """Batch and spatial axes of a window that slides over a canonical array and writes to a contiguous one."""

@@ -44,6 +44,12 @@ COPY_COST = 0.25
 CALL_COST = 20
 TRANSFORM_COST = 40
 WEIGHTS_COST = 8
+# A task's sums over windows, which should stay in L2 while it goes through them; all tasks' sums together; tasks enough
+# for many cores; and what adding a tile to its sum costs, in windows.
+SUM_BYTES = 512 * 1024
+SUMS_BYTES = 32 * 1024 * 1024
+SUM_TASKS = 16
+ADD_COST = 6
 # Rows of the tile that Winograd's products may have: the taller loads less, the lower leaves fewer rows unused.
 WINOGRAD_ROWS = (14, 8) if TILE_ROWS == 14 else (TILE_ROWS,)
 
@@ -148,6 +154,57 @@ def make_winograd_plan(axes: tuple[Axis, ...], channels: int, filters: int, item
     plan = _cheapest(axes, filter_blocks, cost, fits, False)
     windows = int(plan.axes[H, BLOCK] * plan.axes[W, BLOCK])
     return plan, size, min(WINOGRAD_ROWS, key=lambda tile: ceil(windows / tile) * tile)
+
+
+class SumPlan(NamedTuple):
+    """How a gradient that sums over windows is cut.
+
+    The windows in ``splits`` shares of ``places`` blocks each, the output channels in blocks of which a task takes
+    ``group``; the blocks of windows as they slide over the input, and as they lie in the gradient of the output.
+    """
+
+    axes: np.ndarray
+    grad_axes: np.ndarray
+    places: int
+    group: int
+    splits: int
+    serial: bool
+
+
+@lru_cache(maxsize=4096)
+def make_sum_plan(
+    axes: tuple[Axis, ...], rows: int, channels: int, filters: int, itemsize: int, depthwise: bool = False
+) -> SumPlan:
+    """Choose the blocks for the gradient of weights of ``rows`` times ``filters`` values, rows in whole tiles.
+
+    ``channels`` are those of the input that one task reads; depthwise, a task reads only those of its outputs.
+    """
+    _, d, h, w = axes
+    width = block_width(itemsize)
+    filter_blocks = ceil(filters / width)
+
+    def strip_size(block_rows, block_columns, group):
+        strip_channels = group * width if depthwise else channels
+        return strip_channels * d.taps * _strip_length(h, block_rows) * _strip_length(w, block_columns)
+
+    def cost(block_rows, block_columns, group):
+        windows = block_rows * block_columns
+        copied = strip_size(block_rows, block_columns, group) + windows * group * width
+        return TASK_COST + group * rows * TILE_VECS * (windows + ADD_COST) + COPY_COST * copied
+
+    def fits(block_rows, block_columns, group):
+        taken = strip_size(block_rows, block_columns, group) + block_rows * block_columns * group * width
+        return taken * itemsize <= 2 * STRIP_BYTES and (group == 1 or group * rows * width * itemsize <= SUM_BYTES)
+
+    work = rows * filters * prod(axis.windows for axis in axes)
+    plan = _cheapest(axes, filter_blocks, cost, fits, False)
+    parts = filter_blocks // plan.group
+    blocks = plan.tasks // parts
+    most = max(1, SUMS_BYTES // (filter_blocks * rows * width * itemsize))
+    places = max(1, ceil(blocks / min(most, ceil(SUM_TASKS / parts))))
+    still = tuple(axis._replace(taps=1, stride=1, dilation=1, before=0) for axis in axes)
+    grad_axes = np.array([_row(a, int(b)) for a, b in zip(still, plan.axes[:, BLOCK], strict=True)], dtype=np.int64)
+    return SumPlan(plan.axes, grad_axes, places, plan.group, max(1, ceil(blocks / places)), work < SERIAL_WORK)
 
 
 def _cheapest(axes, filter_blocks, cost, fits, serial):

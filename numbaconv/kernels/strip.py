@@ -38,6 +38,14 @@ def locate(task, axes):
 
 
 @compiled
+def count_blocks(axes):
+    """Blocks of windows, over which `locate` runs with the first group of output channels."""
+    along_h = -(-axes[H, WINDOWS] // axes[H, BLOCK])
+    along_w = -(-axes[W, WINDOWS] // axes[W, BLOCK])
+    return axes[N, WINDOWS] * axes[D, WINDOWS] * along_h * along_w
+
+
+@compiled
 def extent(axes, axis, first):
     """Windows of the block that starts at ``first``, and the strip positions that they span."""
     windows = min(axes[axis, BLOCK], axes[axis, WINDOWS] - first)
@@ -154,3 +162,21 @@ def fill_places(x_at, out_at, n, d, h, w, axes, rows, columns, row_step, column_
             window += 1
     for spare in range(window, x_at.size):
         x_at[spare], out_at[spare] = x_at[window - 1], out_at[window - 1]
+
+
+@compiled
+def fill_taps(x_at, start, plane, row, column, channels, axes):
+    """Where each tap of a kernel, and each of so many channels, reads the source for a block's first window.
+
+    The table is filled up with its last entry.
+    """
+    i = 0
+    for kd in range(axes[D, TAPS]):
+        for kh in range(axes[H, TAPS]):
+            for kw in range(axes[W, TAPS]):
+                at = start + kd * plane + kh * row * axes[H, STRIP_DILATION] + kw * column * axes[W, STRIP_DILATION]
+                for c in range(channels):
+                    x_at[i] = at + c
+                    i += 1
+    for spare in range(i, x_at.size):
+        x_at[spare] = x_at[i - 1]

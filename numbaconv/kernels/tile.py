@@ -139,6 +139,24 @@ def tile_store(typingctx, tile, out, out_at, first, shift, count):
 
 
 @intrinsic
+def tile_add(typingctx, tile, sums, at):
+    """Add row r to ``sums[at + r*VECS*LANES :]``."""
+
+    def codegen(context, builder, sig, args):
+        tile, sums = sig.args[0], Memory(context, builder, sig.args[1], args[1])
+        width = tile.vecs * tile.lanes
+        for r in range(tile.rows):
+            place = builder.add(args[2], INT(r * width))
+            start = builder.bitcast(sums.pointer(place, INT(width)), tile.vector.as_pointer())
+            for v, old in enumerate(sums.vectors(place, tile)):
+                total = builder.fadd(old, builder.extract_value(args[0], r * tile.vecs + v))
+                builder.store(total, builder.gep(start, [INT(v)]), align=sums.align)
+        return context.get_dummy_value()
+
+    return types.void(tile, sums, at), codegen
+
+
+@intrinsic
 def tile_write(typingctx, tile, out, at):
     """Write a tile of one row to ``out[at:]``."""
 
