@@ -245,15 +245,26 @@ def transposed_call(
     out_shape = shapes.conv_transpose_output_shape(
         x_shape, filters, kernel_size, strides, padding, output_padding, dilation_rate, data_format
     )
-    extra = (None,) * len(kernel_size) if output_padding is None else output_padding
-    crops = tuple(
-        shapes.deconv_crop(n, s, k, padding, p, d)
-        for n, s, k, p, d in zip(spatial(x_shape, data_format), strides, kernel_size, extra, dilation_rate, strict=True)
-    )
     lengths = (x_shape[0], *three(spatial(x_shape, data_format), 1), channels)
     full = (x_shape[0], *three(spatial(out_shape, data_format), 1), filters)
-    settings = (three(tuple(kernel_size), 1), three(strides, 1), three(dilation_rate, 1), three(crops, 0))
+    crops = transposed_crops(x_shape, tuple(kernel_size), strides, padding, output_padding, dilation_rate, data_format)
+    settings = (three(tuple(kernel_size), 1), three(strides, 1), three(dilation_rate, 1), crops)
     return scatter_call(lengths, full, *settings, itemsize, len(kernel_size), data_format, algorithm)
+
+
+def transposed_crops(
+    x_shape: Ints,
+    kernel_size: Ints,
+    strides: Ints,
+    padding: str,
+    output_padding: Ints | None,
+    dilation_rate: Ints,
+    data_format: str,
+) -> Ints:
+    """Positions that a transposed convolution drops before its output, for the three spatial axes."""
+    extra = (None,) * len(kernel_size) if output_padding is None else output_padding
+    axes = zip(spatial(x_shape, data_format), strides, kernel_size, extra, dilation_rate, strict=True)
+    return three(tuple(shapes.deconv_crop(n, s, k, padding, p, d) for n, s, k, p, d in axes), 0)
 
 
 def scatter_call(

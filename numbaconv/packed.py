@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from .kernels.pack import as_conv, pack_blocks, pack_depthwise, pack_phases, tap_steps
+from .kernels.pack import as_conv, pack_blocks, pack_depthwise, pack_depthwise_phases, pack_phases, tap_steps
 from .kernels.winograd import pack_winograd
 from .layouts import canonical_kernel, three
 
@@ -21,7 +21,7 @@ class Packed:
         Shape of the weights as the user knows them.
     dtype : numpy.dtype
     settings : tuple
-        What else they are prepared for: strides and dilation of a transposed convolution.
+        What else they are prepared for: strides and dilation of a transposed convolution or of a gradient.
     """
 
     def __init__(self, operation: str, weights: np.ndarray, settings: tuple = ()) -> None:
@@ -51,8 +51,9 @@ class Packed:
         return pack_winograd(as_conv(weights) if self.operation == "conv_transpose" else weights)
 
     def phases(self, firsts: tuple) -> np.ndarray:
-        """What `kernels.conv` reads for the phases of a transposed convolution that begin with these taps."""
+        """What the kernel reads for the phases of a transposed convolution that begin with these taps."""
         if firsts not in self._phases:
             steps = tap_steps(*(three(setting, 1) for setting in self.settings))
-            self._phases[firsts] = pack_phases(self._weights, firsts, steps)
+            pack = pack_depthwise_phases if self.operation == "depthwise_conv" else pack_phases
+            self._phases[firsts] = pack(self._weights, firsts, steps)
         return self._phases[firsts]

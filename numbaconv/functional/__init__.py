@@ -6,6 +6,17 @@ ValueError for arguments that do not fit together (the message names the argumen
 and TypeError for wrong kinds.
 """
 
+from .gradients import (
+    conv_input_grad,
+    conv_transpose_input_grad,
+    conv_transpose_weight_grad,
+    conv_weight_grad,
+    crop_grad,
+    depthwise_conv_input_grad,
+    depthwise_conv_weight_grad,
+    separable_conv_grad,
+    zero_pad_grad,
+)
 from .operations import (
     conv,
     conv_transpose,
@@ -21,13 +32,22 @@ from .operations import (
 
 __all__ = [
     "conv",
+    "conv_input_grad",
     "conv_transpose",
+    "conv_transpose_input_grad",
+    "conv_transpose_weight_grad",
+    "conv_weight_grad",
     "crop",
+    "crop_grad",
     "depthwise_conv",
+    "depthwise_conv_input_grad",
+    "depthwise_conv_weight_grad",
     "pack_conv",
     "pack_conv_transpose",
     "pack_depthwise_conv",
     "separable_conv",
+    "separable_conv_grad",
     "upsample",
     "zero_pad",
+    "zero_pad_grad",
 ]

@@ -98,7 +98,7 @@ def conv(
         weights if isinstance(weights, Packed) else pack_conv(weights, operand_dtype(x, weights=weights, bias=bias))
     )
     check_packed(packed, "conv", rank)
-    settings = _window_settings(strides, padding, dilation_rate, rank)
+    settings = window_settings(strides, padding, dilation_rate, rank)
     algorithm = check_algorithm(algorithm, packed.shape[:-2], settings[0])
     call = conv_call(x.shape, packed.shape, packed.dtype.itemsize, *settings, data_format, algorithm)
     return call(cast(x, packed.dtype), packed, pack_bias(bias, packed.shape[-1], packed.dtype))
@@ -136,7 +136,7 @@ def depthwise_conv(
     if not isinstance(weights, Packed):
         packed = pack_depthwise_conv(weights, operand_dtype(x, weights=weights, bias=bias))
     check_packed(packed, "depthwise_conv", rank)
-    settings = _window_settings(strides, padding, dilation_rate, rank)
+    settings = window_settings(strides, padding, dilation_rate, rank)
     call = depthwise_call(x.shape, packed.shape, packed.dtype.itemsize, *settings, data_format)
     channels = packed.shape[-2] * packed.shape[-1]
     return call(cast(x, packed.dtype), packed, pack_bias(bias, channels, packed.dtype))
@@ -182,7 +182,7 @@ def separable_conv(
     check_packed(pointwise, "conv", rank, "pointwise_weights")
     if depthwise.dtype != pointwise.dtype:
         raise ValueError(f"the weights must be packed with one dtype, got {depthwise.dtype} and {pointwise.dtype}")
-    settings = _window_settings(strides, padding, dilation_rate, rank)
+    settings = window_settings(strides, padding, dilation_rate, rank)
     call = separable_call(x.shape, depthwise.shape, pointwise.shape, depthwise.dtype.itemsize, *settings, data_format)
     bias = pack_bias(bias, pointwise.shape[-1], pointwise.dtype)
     return call(cast(x, depthwise.dtype), depthwise, pointwise, bias)
@@ -314,7 +314,7 @@ def upsample(x: Any, size: Ints, interpolation: str = "nearest", data_format: st
     return upsample_call(x.shape, size, interpolation, data_format, dtype.itemsize)(cast(x, dtype))
 
 
-def _window_settings(
+def window_settings(
     strides: Ints, padding: str, dilation_rate: Ints, rank: int
 ) -> tuple[tuple[int, ...], str, tuple[int, ...]]:
     return (

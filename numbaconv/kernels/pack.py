@@ -4,14 +4,14 @@ from math import gcd, prod
 
 import numpy as np
 
-from .vectors import block_width
+from .vectors import CACHE_LINE, block_width
 
 
 def aligned_empty(shape, dtype):
     """Like ``numpy.empty``, but beginning with a cache line, so that no vector straddles two of them."""
     count, dtype = prod(shape), np.dtype(dtype)
-    memory = np.empty(count + 64 // dtype.itemsize, dtype)
-    start = -memory.__array_interface__["data"][0] % 64 // dtype.itemsize
+    memory = np.empty(count + CACHE_LINE // dtype.itemsize, dtype)
+    start = -memory.__array_interface__["data"][0] % CACHE_LINE // dtype.itemsize
     return memory[start : start + count].reshape(shape)
 
 
@@ -50,6 +50,13 @@ def pack_phases(weights, firsts, steps):
         parts.append(pack_blocks(as_conv(weights[taps])))
     packed = aligned_empty((sum(map(len, parts)), *parts[0].shape[1:]), weights.dtype)
     return np.concatenate(parts, out=packed)
+
+
+def pack_depthwise_phases(weights, firsts, steps):
+    """`pack_phases` for the one phase of a depthwise convolution's input gradient, weights (KD, KH, KW, C, M)."""
+    (first,) = firsts
+    taps = tuple(slice(k, None, step) for k, step in zip(first, steps, strict=True))
+    return pack_depthwise(weights[taps][::-1, ::-1, ::-1])
 
 
 def tap_steps(strides, dilation):
