@@ -83,10 +83,14 @@ class SeparableCall(NamedTuple):
     pointwise: WindowCall
 
     def __call__(self, x: np.ndarray, depthwise: Packed, pointwise: Packed, bias: np.ndarray) -> np.ndarray:
+        return self.steps(x, depthwise, pointwise, bias)[1]
+
+    def steps(self, x: np.ndarray, depthwise: Packed, pointwise: Packed, bias: np.ndarray) -> tuple[np.ndarray, ...]:
+        """The canonical array between the two steps, and the result."""
         step, last = self.depthwise, self.pointwise
         zeros = np.zeros(depthwise.blocks.shape[0] * depthwise.blocks.shape[-1], depthwise.dtype)
         between = step.run(canonical(x, step.data_format), depthwise, zeros)
-        return original(last.run(between, pointwise, bias), step.rank, step.data_format)
+        return between, original(last.run(between, pointwise, bias), step.rank, step.data_format)
 
 
 class TransposedCall(NamedTuple):

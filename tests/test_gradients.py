@@ -5,9 +5,7 @@ import pytest
 from cases import (
     CASES,
     FORMATS,
-    WEIGHTED,
     assert_close,
-    each,
     operands,
     output_shape,
     reference_gradients,

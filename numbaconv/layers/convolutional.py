@@ -5,10 +5,13 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from .. import functional, shapes
-from ..activations import linear
+from .. import shapes
+from ..activations import gradient, linear
 from ..arguments import check_algorithm, check_bool, check_data_format
 from ..calls import conv_call, pack_bias
+from ..gradient_calls import GradientCall, conv_grad
+from ..kernels.channel_sums import channel_sums
+from ..layouts import canonical, original
 from ..packed import Packed
 from .base import Layer
 from .weights import Weight
@@ -34,8 +37,9 @@ class WindowLayer(Layer):
                 f"dilation_rate={dilation}; the functions of numbaconv.functional compute both together"
             )
         self.dilation_rate = dilation
-        # The weights that the kernels' own copies were made from, and those copies.
+        # The weights that the kernels' own copies were made from, and those copies; the same for the backward pass.
         self._operands: tuple[Any, tuple[Any, ...]] = (None, ())
+        self._opposites: tuple[Any, tuple[Packed, ...]] = (None, ())
 
     def _set_output(self, activation: Any, use_bias: Any, **components: Any) -> None:
         self.use_bias = check_bool(use_bias, "use_bias")
@@ -57,7 +61,15 @@ class WindowLayer(Layer):
         """The kernels as the loops read them."""
         raise NotImplementedError
 
-    def call(self, x: np.ndarray) -> np.ndarray:
+    def _pack_opposite(self) -> tuple[Packed, ...]:
+        """The kernels as the loops of the backward pass read them."""
+        raise NotImplementedError
+
+    def _gradient_call(self, x_shape: tuple[int, ...]) -> GradientCall:
+        """The call of `numbaconv.gradient_calls` for inputs of this shape."""
+        raise NotImplementedError
+
+    def _packed(self) -> tuple[Any, ...]:
         weights, operands = self._operands
         if weights is not self._weights:
             weights = self._weights
@@ -65,13 +77,51 @@ class WindowLayer(Layer):
             bias = pack_bias(weights.get("bias"), self._output_channels(self._channels), packed[-1].dtype)  # type: ignore[arg-type]
             operands = (*packed, bias)
             self._operands = weights, operands
-        out = self._prepared(x.shape)(x, *operands)
+        return operands
+
+    def _packed_opposite(self) -> tuple[Packed, ...]:
+        weights, packed = self._opposites
+        if weights is not self._weights:
+            packed = self._pack_opposite()
+            self._opposites = self._weights, packed
+        return packed
+
+    def call(self, x: np.ndarray) -> np.ndarray:
+        return self._activated(self._prepared(x.shape)(x, *self._packed()))
+
+    def _activated(self, out: np.ndarray) -> np.ndarray:
         if self.activation is linear:
             return out
         result = self.activation(out)
         if np.shape(result) != out.shape:
             raise ValueError(f"activation must keep the shape {out.shape} of what it gets, got {np.shape(result)}")
         return np.ascontiguousarray(result, self.dtype)
+
+    def _forward(self, x: np.ndarray) -> tuple[np.ndarray, Any]:
+        out = self.call(x)
+        return out, (x, out)
+
+    def _backward(
+        self, kept: Any, grad_out: np.ndarray, input_grad: bool
+    ) -> tuple[np.ndarray | None, dict[str, np.ndarray]]:
+        *inputs, out = kept
+        if self.activation is not linear:
+            grad_out = gradient(self.activation)(grad_out, out)
+        grad = canonical(grad_out, self.data_format)
+        grad_x, kernels = self._kernel_gradients(inputs, grad, input_grad)
+        if self.use_bias and self.trainable:
+            kernels["bias"] = channel_sums(grad)
+        return None if grad_x is None else original(grad_x, self.rank, self.data_format), kernels
+
+    def _kernel_gradients(
+        self, kept: list[np.ndarray], grad: np.ndarray, input_grad: bool
+    ) -> tuple[np.ndarray | None, dict[str, np.ndarray]]:
+        """The gradients of the input, canonical, and of the kernels from that of the output, canonical."""
+        (x,) = kept
+        call = self._gradient_call(x.shape)
+        grad_x = call.input(grad, *self._packed_opposite()) if input_grad else None
+        name = next(iter(self._weights))
+        return grad_x, {name: call.weights(canonical(x, self.data_format), grad)} if self.trainable else {}
 
     def get_config(self) -> dict[str, Any]:
         config = super().get_config()
@@ -81,7 +131,7 @@ class WindowLayer(Layer):
         return config
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**super().__getstate__(), "_operands": (None, ())}
+        return {**super().__getstate__(), "_operands": (None, ()), "_opposites": (None, ())}
 
     @property
     def _settings(self) -> tuple[Any, ...]:
@@ -146,7 +196,13 @@ class Conv(WindowLayer):
         return {"kernel": (*self.kernel_size, channels, self.filters)}
 
     def _pack(self) -> tuple[Packed, ...]:
-        return (functional.pack_conv(self.kernel),)
+        return (Packed("conv", self.kernel),)
+
+    def _pack_opposite(self) -> tuple[Packed, ...]:
+        return (Packed("conv_transpose", self.kernel, (self.strides, self.dilation_rate)),)
+
+    def _gradient_call(self, x_shape: tuple[int, ...]) -> GradientCall:
+        return conv_grad(x_shape, self.kernel.shape, self.kernel.itemsize, *self._settings, self.algorithm)
 
 
 class Conv1D(Conv):

@@ -2,6 +2,8 @@
 
 from typing import Any, ClassVar
 
+import numpy as np
+
 from .. import shapes
 from ..arguments import check_data_format, check_interpolation
 from ..calls import crop_call, upsample_call, zero_pad_call
@@ -20,6 +22,12 @@ class Cropping(Layer):
 
     def _prepare(self, x_shape: tuple[int, ...]) -> Any:
         return crop_call(x_shape, self.cropping, self.data_format)
+
+    def _forward(self, x: np.ndarray) -> tuple[np.ndarray, Any]:
+        return self.call(x), None
+
+    def _backward(self, kept: Any, grad_out: np.ndarray, input_grad: bool) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        return zero_pad_call(grad_out.shape, self.cropping, self.data_format)(grad_out), {}
 
     def _output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         return shapes.crop_output_shape(input_shape, self.cropping, self.data_format)
@@ -93,6 +101,12 @@ class ZeroPadding(Layer):
 
     def _prepare(self, x_shape: tuple[int, ...]) -> Any:
         return zero_pad_call(x_shape, self.padding, self.data_format)
+
+    def _forward(self, x: np.ndarray) -> tuple[np.ndarray, Any]:
+        return self.call(x), None
+
+    def _backward(self, kept: Any, grad_out: np.ndarray, input_grad: bool) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        return crop_call(grad_out.shape, self.padding, self.data_format)(grad_out), {}
 
     def _output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         return shapes.zero_pad_output_shape(input_shape, self.padding, self.data_format)

@@ -2,8 +2,12 @@
 
 from typing import Any
 
-from .. import functional, shapes
+import numpy as np
+
+from .. import shapes
 from ..calls import depthwise_call, separable_call
+from ..gradient_calls import GradientCall, conv_grad, depthwise_grad
+from ..layouts import canonical
 from ..packed import Packed
 from .convolutional import WindowLayer
 from .weights import Weight
@@ -84,7 +88,13 @@ class DepthwiseConv2D(WindowLayer):
         return {"depthwise_kernel": (*self.kernel_size, channels, self.depth_multiplier)}
 
     def _pack(self) -> tuple[Packed, ...]:
-        return (functional.pack_depthwise_conv(self.depthwise_kernel),)
+        return (Packed("depthwise_conv", self.depthwise_kernel),)
+
+    def _pack_opposite(self) -> tuple[Packed, ...]:
+        return (Packed("depthwise_conv", self.depthwise_kernel, (self.strides, self.dilation_rate)),)
+
+    def _gradient_call(self, x_shape: tuple[int, ...]) -> GradientCall:
+        return depthwise_grad(x_shape, self.depthwise_kernel.shape, self.depthwise_kernel.itemsize, *self._settings)
 
 
 class SeparableConv(WindowLayer):
@@ -150,7 +160,38 @@ class SeparableConv(WindowLayer):
         }
 
     def _pack(self) -> tuple[Packed, ...]:
-        return functional.pack_depthwise_conv(self.depthwise_kernel), functional.pack_conv(self.pointwise_kernel)
+        return Packed("depthwise_conv", self.depthwise_kernel), Packed("conv", self.pointwise_kernel)
+
+    def _pack_opposite(self) -> tuple[Packed, ...]:
+        ones = (1,) * self.rank
+        return (
+            Packed("depthwise_conv", self.depthwise_kernel, (self.strides, self.dilation_rate)),
+            Packed("conv_transpose", self.pointwise_kernel, (ones, ones)),
+        )
+
+    def _forward(self, x: np.ndarray) -> tuple[np.ndarray, Any]:
+        between, out = self._prepared(x.shape).steps(x, *self._packed())
+        out = self._activated(out)
+        return out, (x, between, out)
+
+    def _kernel_gradients(
+        self, kept: list[np.ndarray], grad: np.ndarray, input_grad: bool
+    ) -> tuple[np.ndarray | None, dict[str, np.ndarray]]:
+        x, between = kept
+        depthwise, pointwise = self._packed_opposite()
+        shapes_, itemsize = (self.depthwise_kernel.shape, self.pointwise_kernel.shape), self._dtype.itemsize
+        ones, between_shape = (1,) * self.rank, (between.shape[0], *between.shape[4 - self.rank :])
+        first = depthwise_grad(x.shape, shapes_[0], itemsize, *self._settings)
+        last = conv_grad(between_shape, shapes_[1], itemsize, ones, "valid", ones, "channels_last")
+        grad_between = last.input(grad, pointwise)
+        grad_x = first.input(grad_between, depthwise) if input_grad else None
+        if not self.trainable:
+            return grad_x, {}
+        image = canonical(x, self.data_format)
+        return grad_x, {
+            "depthwise_kernel": first.weights(image, grad_between),
+            "pointwise_kernel": last.weights(between, grad),
+        }
 
 
 class SeparableConv1D(SeparableConv):

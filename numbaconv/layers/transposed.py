@@ -2,9 +2,10 @@
 
 from typing import Any
 
-from .. import functional, shapes
+from .. import shapes
 from ..arguments import check_algorithm
 from ..calls import transposed_call
+from ..gradient_calls import GradientCall, transposed_grad
 from ..packed import Packed
 from .convolutional import WindowLayer
 from .weights import Weight
@@ -63,9 +64,12 @@ class ConvTranspose(WindowLayer):
             )
 
     def _prepare(self, x_shape: tuple[int, ...]) -> Any:
+        return transposed_call(x_shape, self.kernel.shape, self.kernel.itemsize, *self._all_settings)
+
+    @property
+    def _all_settings(self) -> tuple[Any, ...]:
         strides, padding, dilation_rate, data_format = self._settings
-        settings = (strides, padding, self.output_padding, dilation_rate, data_format, self.algorithm)
-        return transposed_call(x_shape, self.kernel.shape, self.kernel.itemsize, *settings)
+        return strides, padding, self.output_padding, dilation_rate, data_format, self.algorithm
 
     def _output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         return shapes.conv_transpose_output_shape(
@@ -76,7 +80,13 @@ class ConvTranspose(WindowLayer):
         return {"kernel": (*self.kernel_size, self.filters, channels)}
 
     def _pack(self) -> tuple[Packed, ...]:
-        return (functional.pack_conv_transpose(self.kernel, self.strides, self.dilation_rate),)
+        return (Packed("conv_transpose", self.kernel, (self.strides, self.dilation_rate)),)
+
+    def _pack_opposite(self) -> tuple[Packed, ...]:
+        return (Packed("conv", self.kernel),)
+
+    def _gradient_call(self, x_shape: tuple[int, ...]) -> GradientCall:
+        return transposed_grad(x_shape, self.kernel.shape, self.kernel.itemsize, *self._all_settings)
 
 
 class Conv2DTranspose(ConvTranspose):
