@@ -79,9 +79,10 @@ class Monitor(Callback):
 
     def _improves(self, current: float, reference: float | None) -> bool:
         """Whether a value is better than another by more than min_delta; any number is better than none."""
+        rises = self._rises()
         if reference is None:
             return not math.isnan(current)
-        return current - self.min_delta > reference if self._rises() else current + self.min_delta < reference
+        return current - self.min_delta > reference if rises else current + self.min_delta < reference
 
     def _rises(self) -> bool:
         """Whether more is better."""

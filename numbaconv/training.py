@@ -269,7 +269,7 @@ class Trainer(Named):
         with self._named():
             if not isinstance(config, dict) or set(config) != {"optimizer", "loss", "metrics"}:
                 raise ValueError(f"config must be a dict with the keys optimizer, loss and metrics, got {config!r}")
-            self._compile(**config)
+            self.compile(**config)
 
     # -- for the trainer itself ------------------------------------------------------------------------------------
 

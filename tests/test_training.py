@@ -1,4 +1,4 @@
-"""Training: steps by hand, what is measured, the order of examples, validation and weights of examples."""
+"""Training: steps by hand, what is measured, and what is shown meanwhile."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""What training refuses, and that nothing is left half done: bad arguments, bad layers, infinite losses and Ctrl-C."""
+"""What training refuses, and that errors in the middle of a step leave the weights as they were."""
 
 import signal
 
