@@ -18,7 +18,7 @@ from .kernels.depthwise_conv import depthwise_conv
 from .kernels.pack import aligned_empty, pack_blocks
 from .kernels.place import place
 from .kernels.plan import Axis, block_table, make_plan, make_winograd_plan
-from .kernels.upsample import neighbours, upsample_bilinear, upsample_nearest
+from .kernels.upsample import neighbours, takers, upsample_bilinear, upsample_grad, upsample_nearest
 from .kernels.vectors import block_width
 from .kernels.winograd import conv_winograd
 from .layouts import SMALL, canonical, contiguous, images_shape, original, three
@@ -328,6 +328,17 @@ def upsample_call(x_shape: Ints, size: Ints, interpolation: str, data_format: st
     lengths = spatial(x_shape, data_format)
     tables = [t for n, s in zip(lengths, size, strict=True) for t in neighbours(n, s, np.dtype(f"f{itemsize}"))]
     return _moving_call(upsample_bilinear, x_shape, result_shape, data_format, tuple(tables))
+
+
+@lru_cache(maxsize=512)
+def upsample_grad_call(x_shape: Ints, size: Ints, interpolation: str, data_format: str, itemsize: int) -> MovingCall:
+    """Prepare the gradient of `functional.upsample` for an input of ``x_shape``."""
+    grad_shape: Any = shapes.upsample_output_shape(x_shape, size, data_format)
+    lengths, size, dtype = three(spatial(x_shape, data_format), 1), three(size, 1), np.dtype(f"f{itemsize}")
+    # The axes that a call with fewer of them lacks have one position, which every interpolation keeps.
+    tables = [t for n, s in zip(lengths, size, strict=True) for t in takers(n, s, interpolation, dtype)]
+    image_shape, out_shape = images_shape(grad_shape, data_format), images_shape(x_shape, data_format)
+    return MovingCall(upsample_grad, image_shape, out_shape, x_shape, tuple(tables), prod(image_shape) < SMALL)
 
 
 def window_axes(
