@@ -129,7 +129,7 @@ def test_block_table_covers_the_filters_of_every_origin(filters, origins, itemsi
 def test_packed_phases_stand_one_after_the_other(filters, dtype):
     weights = np.random.default_rng(3).standard_normal((1, 4, 6, filters, 5)).astype(dtype)
     firsts = ((0, 0, 1), (0, 1, 0), (0, 1, 2))
-    packed = pack.pack_phases(weights, firsts, (1, 2, 3))
+    packed = pack.pack_phases(weights.swapaxes(3, 4), firsts, (1, 2, 3))
     blocks = len(packed) // 3
     assert packed.dtype == dtype
     assert packed.flags.c_contiguous

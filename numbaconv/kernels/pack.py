@@ -33,21 +33,17 @@ def pack_depthwise(weights):
     return pack_blocks(weights.reshape(*weights.shape[:3], -1))
 
 
-def as_conv(weights):
-    """Weights (KD, KH, KW, F, C) of a transposed convolution with strides 1 as those of the convolution that it is."""
-    return np.swapaxes(weights, -1, -2)[::-1, ::-1, ::-1]
-
-
 def pack_phases(weights, firsts, steps):
-    """Weights (KD, KH, KW, F, C) of phases of a transposed convolution, packed for `kernels.conv` one after the other.
+    """Phases of a transposed convolution, packed for `kernels.conv` one after the other.
 
-    Outputs that lie a stride apart meet the same taps: first, first + step, first + 2*step ... along each axis. Read
-    backwards, those taps are the kernel of a plain convolution.
+    Its weights come as those of a convolution, (KD, KH, KW, C, F): the last two axes have been swapped. Outputs that
+    lie a stride apart meet the same taps: first, first + step, first + 2*step ... along each axis. Read backwards,
+    those taps are the kernel of a plain convolution.
     """
     parts = []
     for first in firsts:
         taps = tuple(slice(k, None, step) for k, step in zip(first, steps, strict=True))
-        parts.append(pack_blocks(as_conv(weights[taps])))
+        parts.append(pack_blocks(weights[taps][::-1, ::-1, ::-1]))
     packed = aligned_empty((sum(map(len, parts)), *parts[0].shape[1:]), weights.dtype)
     return np.concatenate(parts, out=packed)
 
