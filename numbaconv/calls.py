@@ -19,7 +19,7 @@ from .kernels.pack import aligned_empty, pack_blocks
 from .kernels.place import place
 from .kernels.plan import Axis, block_table, make_plan, make_winograd_plan
 from .kernels.upsample import neighbours, takers, upsample_bilinear, upsample_grad, upsample_nearest
-from .kernels.vectors import block_width
+from .kernels.vectors import conv_tile
 from .kernels.winograd import conv_winograd
 from .layouts import SMALL, canonical, contiguous, images_shape, original, three
 from .packed import Packed
@@ -157,8 +157,13 @@ def gather_call(
     if _use_winograd(algorithm, axes, channels, filters, itemsize):
         return WinogradCall(out_shape, rank, data_format, _winograd_parts(axes, channels, filters, itemsize))
     plan = make_plan(axes, channels, filters, itemsize)
-    arguments = (block_table(filters, itemsize), *plan.work)
+    arguments = (block_table(filters, itemsize), _tile_shape(filters, itemsize), *plan.work)
     return WindowCall(conv, out_shape, rank, data_format, plan.serial, arguments)
+
+
+def _tile_shape(filters: int, itemsize: int) -> tuple[Ints, ...]:
+    """The tile of a convolution as the kernel takes it: Numba knows lengths of tuples when it compiles."""
+    return tuple((0,) * n for n in conv_tile(itemsize, filters))
 
 
 def _winograd_parts(axes: tuple[Axis, ...], channels: int, filters: int, itemsize: int) -> list[tuple[int, tuple]]:
@@ -295,8 +300,8 @@ def scatter_call(
     for axes, members in groups.items():
         firsts, origins = zip(*members, strict=True)
         table = block_table(filters, itemsize, origins)
-        plan = make_plan((batch, *axes), channels, len(table) * block_width(itemsize), itemsize)
-        parts.append((firsts, (table, *plan.work), plan.serial))
+        plan = make_plan((batch, *axes), channels, filters, itemsize, origins=len(origins))
+        parts.append((firsts, (table, _tile_shape(filters, itemsize), *plan.work), plan.serial))
     return TransposedCall(full, rank, data_format, parts, complete)
 
 

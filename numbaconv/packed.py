@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .kernels.pack import pack_blocks, pack_depthwise, pack_depthwise_phases, pack_phases, tap_steps
+from .kernels.pack import pack_conv, pack_depthwise, pack_depthwise_phases, pack_phases, tap_steps
 from .kernels.winograd import pack_winograd
 from .layouts import canonical_kernel, contiguous, swapped, three
 
@@ -43,7 +43,7 @@ class Packed:
         """What the direct kernel of the operation reads; of a transposed convolution with strides 1."""
         if self.operation == "conv_transpose":
             return self.phases(((0, 0, 0),))
-        return {"conv": pack_blocks, "depthwise_conv": pack_depthwise}[self.operation](self._weights)
+        return {"conv": pack_conv, "depthwise_conv": pack_depthwise}[self.operation](self._weights)
 
     @cached_property
     def winograd(self) -> np.ndarray:

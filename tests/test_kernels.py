@@ -67,7 +67,8 @@ def test_tasks_cover_every_window_and_filter_block_once(
 ):
     axes = make_axes(windows, window_settings)
     made = plan.make_plan(axes, channels, filters, itemsize, depthwise)
-    assert_tasks_cover_once(made, windows, -(-filters // plan.block_width(itemsize)))
+    vecs = vectors.TILE_VECS if depthwise else vectors.conv_tile(itemsize, filters)[1]
+    assert_tasks_cover_once(made, windows, -(-filters // plan.block_width(itemsize, vecs)))
 
 
 @given(

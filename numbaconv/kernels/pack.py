@@ -4,7 +4,7 @@ from math import gcd, prod
 
 import numpy as np
 
-from .vectors import CACHE_LINE, block_width
+from .vectors import CACHE_LINE, block_width, conv_tile
 
 
 def aligned_empty(shape, dtype):
@@ -15,10 +15,16 @@ def aligned_empty(shape, dtype):
     return memory[start : start + count].reshape(shape)
 
 
-def pack_blocks(array):
-    """Cut the last axis into blocks as wide as a tile: (..., F) becomes (blocks, ..., width), filled up with zeros."""
+def pack_conv(weights):
+    """`pack_blocks` for the weights (..., F) of a convolution: of few filters, its tiles are narrow."""
+    _, vecs = conv_tile(weights.itemsize, weights.shape[-1])
+    return pack_blocks(weights, block_width(weights.itemsize, vecs))
+
+
+def pack_blocks(array, width=None):
+    """Cut the last axis into blocks, as wide as a tile: (..., F) becomes (blocks, ..., width), filled up with zeros."""
     *others, filters = array.shape
-    width = block_width(array.dtype.itemsize)
+    width = width or block_width(array.itemsize)
     blocks = -(-filters // width)
     packed = aligned_empty((blocks, *others, width), array.dtype)
     for block in range(blocks):
@@ -43,7 +49,7 @@ def pack_phases(weights, firsts, steps):
     parts = []
     for first in firsts:
         taps = tuple(slice(k, None, step) for k, step in zip(first, steps, strict=True))
-        parts.append(pack_blocks(weights[taps][::-1, ::-1, ::-1]))
+        parts.append(pack_conv(weights[taps][::-1, ::-1, ::-1]))
     packed = aligned_empty((sum(map(len, parts)), *parts[0].shape[1:]), weights.dtype)
     return np.concatenate(parts, out=packed)
 

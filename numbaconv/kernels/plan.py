@@ -23,7 +23,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .vectors import TILE_ROWS, TILE_VECS, block_width
+from .vectors import TILE_ROWS, TILE_VECS, block_width, conv_tile
 
 WINDOWS, TAPS, STRIDE, BEFORE, OUT_STRIDE, BLOCK, STEP, STRIP_STRIDE, STRIP_DILATION = range(9)
 N, D, H, W = range(4)
@@ -80,7 +80,9 @@ class Plan(NamedTuple):
 
 
 @lru_cache(maxsize=4096)
-def make_plan(axes: tuple[Axis, ...], channels: int, filters: int, itemsize: int, depthwise: bool = False) -> Plan:
+def make_plan(
+    axes: tuple[Axis, ...], channels: int, filters: int, itemsize: int, depthwise: bool = False, origins: int = 1
+) -> Plan:
     """Choose the cheapest blocks for the four ``axes`` (N, D, H, W) of a convolution.
 
     Parameters
@@ -95,26 +97,30 @@ def make_plan(axes: tuple[Axis, ...], channels: int, filters: int, itemsize: int
         Bytes per element.
     depthwise : bool
         Whether a task's strip holds only the channels of its own group of outputs.
+    origins : int
+        Convolutions of so many filters each that are computed together.
 
     Returns
     -------
     Plan
     """
     _, d, h, w = axes
-    filter_blocks = ceil(filters / block_width(itemsize))
+    tile_rows, tile_vecs = (TILE_ROWS, TILE_VECS) if depthwise else conv_tile(itemsize, filters)
+    width = block_width(itemsize, tile_vecs)
+    filter_blocks = origins * ceil(filters / width)
     steps = channels * prod(axis.taps for axis in axes)
-    work = steps * filters * prod(axis.windows for axis in axes)
+    work = steps * filters * origins * prod(axis.windows for axis in axes)
 
     def strip_size(rows, columns, group):
-        strip_channels = group * block_width(itemsize) if depthwise else channels
+        strip_channels = group * width if depthwise else channels
         return strip_channels * d.taps * _strip_length(h, rows) * _strip_length(w, columns)
 
     def cost(rows, columns, group):
-        tiles = ceil(rows * columns / TILE_ROWS) * group
+        tiles = ceil(rows * columns / tile_rows) * group
         elements = strip_size(rows, columns, group)
         # Whole rows are copied at once, parts of the channels position by position.
-        copies = elements / (group * block_width(itemsize)) if depthwise and group < filter_blocks else 0
-        return TASK_COST + tiles * TILE_ROWS * TILE_VECS * steps + COPY_COST * elements + CALL_COST * copies
+        copies = elements / (group * width) if depthwise and group < filter_blocks else 0
+        return TASK_COST + tiles * tile_rows * tile_vecs * steps + COPY_COST * elements + CALL_COST * copies
 
     def fits(rows, columns, group):
         taken = strip_size(rows, columns, group) * itemsize + rows * columns * PLACE_BYTES
@@ -237,13 +243,13 @@ def _block_lengths(windows):
 
 
 def block_table(filters, itemsize, origins=(0,)):
-    """For each block of filters, its place in the output of a window and its number of filters.
+    """For each block of filters, its place in the output of a window, its number of filters, and its first one.
 
     ``origins`` lists where the outputs of several convolutions begin that are computed together, all with so many
     filters, their blocks one after the other.
     """
-    width = block_width(itemsize)
-    rows = [(origin + f, min(width, filters - f)) for origin in origins for f in range(0, filters, width)]
+    width = block_width(itemsize, conv_tile(itemsize, filters)[1])
+    rows = [(origin + f, min(width, filters - f), f) for origin in origins for f in range(0, filters, width)]
     return np.array(rows, dtype=np.int64)
 
 
