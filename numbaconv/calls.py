@@ -157,7 +157,7 @@ def gather_call(
     if _use_winograd(algorithm, axes, channels, filters, itemsize):
         return WinogradCall(out_shape, rank, data_format, _winograd_parts(axes, channels, filters, itemsize))
     plan = make_plan(axes, channels, filters, itemsize)
-    arguments = (block_table(filters, itemsize), _tile_shape(filters, itemsize), *plan.work)
+    arguments = (block_table(filters, itemsize), *_tile_shape(filters, itemsize), *plan.work)
     return WindowCall(conv, out_shape, rank, data_format, plan.serial, arguments)
 
 
@@ -301,7 +301,7 @@ def scatter_call(
         firsts, origins = zip(*members, strict=True)
         table = block_table(filters, itemsize, origins)
         plan = make_plan((batch, *axes), channels, filters, itemsize, origins=len(origins))
-        parts.append((firsts, (table, _tile_shape(filters, itemsize), *plan.work), plan.serial))
+        parts.append((firsts, (table, *_tile_shape(filters, itemsize), *plan.work), plan.serial))
     return TransposedCall(full, rank, data_format, parts, complete)
 
 

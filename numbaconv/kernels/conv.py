@@ -10,7 +10,7 @@ from .tile import tile_outer, tile_rows, tile_store
 
 
 @compiled(parallel=True)
-def conv(x, weights, bias, out, block_at, tile_shape, axes, group, tasks):
+def conv(x, weights, bias, out, block_at, high, wide, axes, group, tasks):
     """Convolve ``x`` with ``weights`` into ``out``, every task on its own part of the output.
 
     ``out[n, q, f] = bias[f] + sum over k, c of x[n, q*stride + k*dilation - before, c] * weights[k, c, f]`` for each
@@ -27,8 +27,8 @@ def conv(x, weights, bias, out, block_at, tile_shape, axes, group, tasks):
         Written at every window; the plan's strides tell where. Nothing needs zeroing.
     block_at : int64 array (blocks, 3)
         From `block_table`: where each block's filters lie in the output of a window, how many they are, and the first.
-    tile_shape : tuple of two tuples
-        As long as the tile has rows and vectors.
+    high, wide : tuple
+        As long as the tile has rows, and vectors in a row.
     axes, group, tasks
         Of a `Plan`.
 
@@ -38,14 +38,13 @@ def conv(x, weights, bias, out, block_at, tile_shape, axes, group, tasks):
     of the strip from L1 once per tile and tap.
     """
     for task in prange(tasks):
-        _conv_task(np.int64(task), x, weights, bias, out, block_at, tile_shape, axes, group)
+        _conv_task(np.int64(task), x, weights, bias, out, block_at, high, wide, axes, group)
 
 
 @compiled
-def _conv_task(task, x, weights, bias, out, block_at, tile_shape, axes, group):
+def _conv_task(task, x, weights, bias, out, block_at, high, wide, axes, group):
     blocks, taps_d, taps_h, taps_w, channels, width = weights.shape
-    shape_rows, shape_vecs = tile_shape
-    tile_height = len(shape_rows)
+    tile_height = len(high)
     n, d, h, w, part = locate(task, axes)
     rows, strip_rows = extent(axes, H, h)
     columns, strip_columns = extent(axes, W, w)
@@ -65,7 +64,7 @@ def _conv_task(task, x, weights, bias, out, block_at, tile_shape, axes, group):
 
     for block in range(part * group, min((part + 1) * group, blocks)):
         for first in range(0, windows, tile_height):
-            tile = tile_rows(shape_rows, shape_vecs, bias, block_at[block, 2])
+            tile = tile_rows(high, wide, bias, block_at[block, 2])
             at = block * shifts.size * run * width
             for shift in shifts:
                 for c in range(run):
