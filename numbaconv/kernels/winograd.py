@@ -225,19 +225,21 @@ def _winograd_task(task, x, weights, bias, out, out_shape, size, tile_shape, axe
     n, d, h, w, part = locate(task, axes)
     rows, strip_rows = extent(axes, H, h)
     columns, strip_columns = extent(axes, W, w)
-    windows, padded = rows * columns, -(-channels // lanes) * lanes
-    source, start, _, row, column = input_of(x, n, d, h, w, axes, strip_rows, strip_columns, 0, padded, 1)
+    images, _ = extent(axes, N, n)
+    per_image = rows * columns
+    windows, padded = images * per_image, -(-channels // lanes) * lanes
 
     # One line more than needed between the 36 planes: at a power of two they would compete for the same cache lines.
     plane = windows * padded + lanes
     spread, spread_at = aligned(IN * IN * plane, x)
     scratch, scratch_at = aligned(IN * IN * lanes, x)
-    for t in range(windows):
-        corner = start + (t // columns * row + t % columns * column) * size
-        for c in range(0, padded, lanes):
-            _transform_input(
-                source, corner + c, row, column, scratch, scratch_at, lanes, spread, spread_at + t * padded + c, plane
-            )
+    for image in range(images):
+        source, start, _, row, column = input_of(x, n + image, d, h, w, axes, strip_rows, strip_columns, 0, padded, 1)
+        for t in range(per_image):
+            corner = start + (t // columns * row + t % columns * column) * size
+            to = spread_at + (image * per_image + t) * padded
+            for c in range(0, padded, lanes):
+                _transform_input(source, corner + c, row, column, scratch, scratch_at, lanes, spread, to + c, plane)
 
     tile_height = len(tile_shape)
     filled = -(-windows // tile_height) * tile_height
@@ -261,8 +263,9 @@ def _winograd_task(task, x, weights, bias, out, out_shape, size, tile_shape, axe
                         at += width
                     tile_store(tile, products, product_at, first, products_at + k * product_plane, width)
             for t in range(chunk, chunk_end):
-                y, z = (h + t // columns) * size, (w + t % columns) * size
-                place = n * axes[N, OUT_STRIDE] + d * axes[D, OUT_STRIDE] + y * out_row + z * out_column
+                image, window = t // per_image, t % per_image
+                y, z = (h + window // columns) * size, (w + window % columns) * size
+                place = (n + image) * axes[N, OUT_STRIDE] + d * axes[D, OUT_STRIDE] + y * out_row + z * out_column
                 for f in range(block * width, min((block + 1) * width, out_shape[4]), lanes):
                     _transform_output(
                         products,
