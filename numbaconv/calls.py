@@ -379,5 +379,5 @@ def _use_winograd(algorithm: str, axes: tuple[Axis, ...], channels: int, filters
     blocks = ceil(lengths[0] / size) * ceil(lengths[1] / size)
     filled = 4 * lengths[0] * lengths[1] >= 3 * size**2 * blocks
     few_phases = height.dilation * width.dilation <= 16
-    enough = axes[0].windows * blocks >= 8
+    enough = max(axes[0].windows, 1) * blocks >= 8
     return itemsize == 4 and filled and few_phases and enough and 16 <= channels <= 1024 and filters >= 16
