@@ -75,6 +75,32 @@ def cases() -> list[Case]:
     return [Case(group, *row) for group, rows in table.items() for row in rows]
 
 
+def training_cases() -> list[Case]:
+    """Layers and batches for forward and backward together."""
+    same: dict[str, Any] = {"padding": "same"}
+    table = [
+        ("3x3, 56²·64→64, batch 8", nl.Conv2D(64, 3, **same), (8, 56, 56, 64)),
+        ("3x3, 28²·128→128, batch 16", nl.Conv2D(128, 3, **same), (16, 28, 28, 128)),
+        ("3x3, 14²·256→256, batch 32", nl.Conv2D(256, 3, **same), (32, 14, 14, 256)),
+        ("3x3, 7²·512→512, batch 32", nl.Conv2D(512, 3, **same), (32, 7, 7, 512)),
+        ("3x3, 32²·32→32, batch 32", nl.Conv2D(32, 3, **same), (32, 32, 32, 32)),
+        ("3x3/2, 56²·64→128, batch 8", nl.Conv2D(128, 3, 2, **same), (8, 56, 56, 64)),
+        ("1x1, 56²·64→256, batch 8", nl.Conv2D(256, 1), (8, 56, 56, 64)),
+        ("7x7/2, 112²·3→64, batch 8", nl.Conv2D(64, 7, 2, **same), (8, 112, 112, 3)),
+        ("3x3 dilated 2, 28²·128→128, batch 8", nl.Conv2D(128, 3, dilation_rate=2, **same), (8, 28, 28, 128)),
+        ("5x5, 28²·64→64, batch 16", nl.Conv2D(64, 5, **same), (16, 28, 28, 64)),
+        ("depthwise 3x3, 56²·64, batch 8", nl.DepthwiseConv2D(3, **same), (8, 56, 56, 64)),
+        (
+            "1D causal dilated 8, 2000·64→64, batch 8",
+            nl.Conv1D(64, 3, dilation_rate=8, padding="causal"),
+            (8, 2000, 64),
+        ),
+        ("3D 3³, 8·28²·32→64, batch 8", nl.Conv3D(64, 3, **same), (8, 8, 28, 28, 32)),
+        ("transposed 4x4·2, 28²·64→32, batch 8", nl.Conv2DTranspose(32, 4, 2, **same), (8, 28, 28, 64)),
+    ]
+    return [Case("forward and backward", *row) for row in table]
+
+
 def dense_flops(case: Case) -> int | None:
     """Additions and multiplications of the direct sum of a dense convolution; None for all else."""
     if not isinstance(case.layer, nl.Conv1D | nl.Conv2D | nl.Conv3D):
@@ -85,20 +111,55 @@ def dense_flops(case: Case) -> int | None:
 
 def in_torch(layer: nl.Layer, x: np.ndarray, channels_last: bool) -> Callable[[], torch.Tensor]:
     """The layer on ``x`` as a call of PyTorch, its operands laid out beforehand."""
+    image, laid_out, layout = _layout(layer, x, channels_last)
+    return _call(layer, image, laid_out, layout)
+
+
+def trained_in_torch(
+    layer: nl.Layer, x: np.ndarray, grad_out: np.ndarray, channels_last: bool
+) -> Callable[[], list[torch.Tensor]]:
+    """The layer on ``x`` forward and backward: a call that gives the gradients of the input and of the weights."""
+    image, laid_out, layout = _layout(layer, x, channels_last)
+    (grad, *_) = _layout(layer, grad_out, channels_last)
+    leaves = [image.requires_grad_()]
+
+    def leaf(array: np.ndarray) -> torch.Tensor:
+        leaves.append(laid_out(array).requires_grad_())
+        return leaves[-1]
+
+    call = _call(layer, image, leaf, layout)
+
+    def step() -> list[torch.Tensor]:
+        return torch.autograd.grad(call(), leaves, grad)
+
+    return step
+
+
+def in_torch_order(layer: nl.Layer, arrays: list[np.ndarray]) -> list[np.ndarray]:
+    """Arrays like the input and the weights of a layer, as `trained_in_torch` gives them."""
+    x, *kernels, bias = arrays
+    image = np.moveaxis(x, -1, 1) if layer.data_format == "channels_last" else x
+    if isinstance(layer, nl.DepthwiseConv2D):
+        kernels = [kernels[0].reshape(*kernels[0].shape[:-2], 1, -1)]
+    return [image, bias, *(np.moveaxis(kernel, (-1, -2), (0, 1)) for kernel in kernels)]
+
+
+def _layout(layer: nl.Layer, x: np.ndarray, channels_last: bool) -> tuple[torch.Tensor, Callable, Any]:
+    """The input as a tensor, how to make one of an array, and the memory format."""
     if layer.data_format == "channels_last":
         x = np.moveaxis(x, -1, 1)
     rank = layer.rank
     layout = {1: None, 2: torch.channels_last, 3: torch.channels_last_3d}[rank] if channels_last else None
 
     def laid_out(array: np.ndarray) -> torch.Tensor:
-        tensor = torch.from_numpy(np.ascontiguousarray(array))
-        return tensor if layout is None else tensor.contiguous(memory_format=layout)
+        tensor = torch.from_numpy(np.array(array, order="C"))
+        return tensor if layout is None or tensor.ndim < 4 else tensor.contiguous(memory_format=layout)
 
     image = laid_out(x)
     if rank == 1 and channels_last:
         # PyTorch has no such format in 1D, but takes the strides.
         image = torch.from_numpy(np.ascontiguousarray(np.moveaxis(x, 1, -1))).permute(0, 2, 1)
-    return _call(layer, image, laid_out, layout)
+    return image, laid_out, layout
 
 
 def _call(layer: Any, image: torch.Tensor, laid_out: Callable, layout: Any) -> Callable[[], torch.Tensor]:
@@ -111,7 +172,7 @@ def _call(layer: Any, image: torch.Tensor, laid_out: Callable, layout: Any) -> C
         return lambda: tf.pad(image, pads)
     if isinstance(layer, nl.UpSampling1D | nl.UpSampling2D | nl.UpSampling3D):
         return lambda: tf.interpolate(image, scale_factor=layer.size, mode=layer.interpolation)
-    bias = torch.from_numpy(layer.bias.copy())
+    bias = laid_out(layer.bias)
     window = {"stride": layer.strides, "dilation": layer.dilation_rate}
     if isinstance(layer, nl.Conv2DTranspose | nl.Conv3DTranspose):
         weights = laid_out(np.moveaxis(layer.kernel, (-1, -2), (0, 1)))

@@ -139,15 +139,15 @@ def draw(results: list[Result], path: Path) -> None:
     figure.savefig(path, dpi=130)
 
 
-def publish(text: str) -> None:
-    """Put the table between the marks in the README."""
+def publish(text: str, mark: str = "peers") -> None:
+    """Put the table between its marks in the README."""
     readme = ROOT / "README.md"
-    marked = r"(<!-- peers: begin -->\n).*?(<!-- peers: end -->)"
+    marked = rf"(<!-- {mark}: begin -->\n).*?(<!-- {mark}: end -->)"
     page, count = re.subn(
         marked, lambda m: f"{m[1]}{text}\n{m[2]}", readme.read_text(encoding="utf-8"), flags=re.DOTALL
     )
     if count != 1:
-        raise ValueError("README.md must have the marks of this table once")
+        raise ValueError(f"README.md must have the marks of {mark} once")
     readme.write_text(page, encoding="utf-8")
 
 

@@ -18,8 +18,8 @@ from .kernels.depthwise_conv import depthwise_conv
 from .kernels.pack import aligned_empty, pack_blocks
 from .kernels.place import place
 from .kernels.plan import Axis, block_table, make_plan, make_winograd_plan
-from .kernels.upsample import neighbours, upsample_bilinear, upsample_nearest
-from .kernels.vectors import block_width
+from .kernels.upsample import neighbours, takers, upsample_bilinear, upsample_grad, upsample_nearest
+from .kernels.vectors import conv_tile
 from .kernels.winograd import conv_winograd
 from .layouts import SMALL, canonical, contiguous, images_shape, original, three
 from .packed import Packed
@@ -157,8 +157,13 @@ def gather_call(
     if _use_winograd(algorithm, axes, channels, filters, itemsize):
         return WinogradCall(out_shape, rank, data_format, _winograd_parts(axes, channels, filters, itemsize))
     plan = make_plan(axes, channels, filters, itemsize)
-    arguments = (block_table(filters, itemsize), *plan.work)
+    arguments = (block_table(filters, itemsize), *_tile_shape(filters, itemsize), *plan.work)
     return WindowCall(conv, out_shape, rank, data_format, plan.serial, arguments)
+
+
+def _tile_shape(filters: int, itemsize: int) -> tuple[Ints, ...]:
+    """The tile of a convolution as the kernel takes it: Numba knows lengths of tuples when it compiles."""
+    return tuple((0,) * n for n in conv_tile(itemsize, filters))
 
 
 def _winograd_parts(axes: tuple[Axis, ...], channels: int, filters: int, itemsize: int) -> list[tuple[int, tuple]]:
@@ -295,8 +300,8 @@ def scatter_call(
     for axes, members in groups.items():
         firsts, origins = zip(*members, strict=True)
         table = block_table(filters, itemsize, origins)
-        plan = make_plan((batch, *axes), channels, len(table) * block_width(itemsize), itemsize)
-        parts.append((firsts, (table, *plan.work), plan.serial))
+        plan = make_plan((batch, *axes), channels, filters, itemsize, origins=len(origins))
+        parts.append((firsts, (table, *_tile_shape(filters, itemsize), *plan.work), plan.serial))
     return TransposedCall(full, rank, data_format, parts, complete)
 
 
@@ -328,6 +333,17 @@ def upsample_call(x_shape: Ints, size: Ints, interpolation: str, data_format: st
     lengths = spatial(x_shape, data_format)
     tables = [t for n, s in zip(lengths, size, strict=True) for t in neighbours(n, s, np.dtype(f"f{itemsize}"))]
     return _moving_call(upsample_bilinear, x_shape, result_shape, data_format, tuple(tables))
+
+
+@lru_cache(maxsize=512)
+def upsample_grad_call(x_shape: Ints, size: Ints, interpolation: str, data_format: str, itemsize: int) -> MovingCall:
+    """Prepare the gradient of `functional.upsample` for an input of ``x_shape``."""
+    grad_shape: Any = shapes.upsample_output_shape(x_shape, size, data_format)
+    lengths, size, dtype = three(spatial(x_shape, data_format), 1), three(size, 1), np.dtype(f"f{itemsize}")
+    # The axes that a call with fewer of them lacks have one position, which every interpolation keeps.
+    tables = [t for n, s in zip(lengths, size, strict=True) for t in takers(n, s, interpolation, dtype)]
+    image_shape, out_shape = images_shape(grad_shape, data_format), images_shape(x_shape, data_format)
+    return MovingCall(upsample_grad, image_shape, out_shape, x_shape, tuple(tables), prod(image_shape) < SMALL)
 
 
 def window_axes(
@@ -363,4 +379,5 @@ def _use_winograd(algorithm: str, axes: tuple[Axis, ...], channels: int, filters
     blocks = ceil(lengths[0] / size) * ceil(lengths[1] / size)
     filled = 4 * lengths[0] * lengths[1] >= 3 * size**2 * blocks
     few_phases = height.dilation * width.dilation <= 16
-    return itemsize == 4 and filled and few_phases and blocks >= 8 and 16 <= channels <= 1024 and filters >= 16
+    enough = max(axes[0].windows, 1) * blocks >= 8
+    return itemsize == 4 and filled and few_phases and enough and 16 <= channels <= 1024 and filters >= 16

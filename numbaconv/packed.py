@@ -1,13 +1,14 @@
 """Weights prepared for the kernels, made once and used for many calls."""
 
 from functools import cached_property
+from math import prod
 from typing import Any
 
 import numpy as np
 
-from .kernels.pack import as_conv, pack_blocks, pack_depthwise, pack_depthwise_phases, pack_phases, tap_steps
+from .kernels.pack import pack_conv, pack_depthwise, pack_depthwise_phases, pack_phases, tap_steps
 from .kernels.winograd import pack_winograd
-from .layouts import canonical_kernel, three
+from .layouts import canonical_kernel, contiguous, swapped, three
 
 
 class Packed:
@@ -31,7 +32,7 @@ class Packed:
 
     def __getstate__(self) -> dict[str, Any]:
         # Copies would not begin with a cache line; they are made again.
-        made = ("blocks", "winograd")
+        made = ("blocks", "winograd", "_gathering")
         return {**{k: v for k, v in self.__dict__.items() if k not in made}, "_phases": {}}
 
     def __repr__(self) -> str:
@@ -42,18 +43,28 @@ class Packed:
         """What the direct kernel of the operation reads; of a transposed convolution with strides 1."""
         if self.operation == "conv_transpose":
             return self.phases(((0, 0, 0),))
-        return {"conv": pack_blocks, "depthwise_conv": pack_depthwise}[self.operation](self._weights)
+        return {"conv": pack_conv, "depthwise_conv": pack_depthwise}[self.operation](self._weights)
 
     @cached_property
     def winograd(self) -> np.ndarray:
         """What Winograd's convolution reads."""
-        weights = self._weights
-        return pack_winograd(as_conv(weights) if self.operation == "conv_transpose" else weights)
+        if self.operation == "conv_transpose":
+            return pack_winograd(self._gathering, backwards=True)
+        return pack_winograd(contiguous(self._weights))
+
+    @cached_property
+    def _gathering(self) -> np.ndarray:
+        """Weights (KD, KH, KW, F, C) of a transposed convolution with the last two axes as those of a convolution."""
+        *taps, filters, channels = self._weights.shape
+        table = contiguous(self._weights).reshape(prod(taps), filters, channels)
+        return swapped(table).reshape(*taps, channels, filters)
 
     def phases(self, firsts: tuple) -> np.ndarray:
         """What the kernel reads for the phases of a transposed convolution that begin with these taps."""
         if firsts not in self._phases:
             steps = tap_steps(*(three(setting, 1) for setting in self.settings))
-            pack = pack_depthwise_phases if self.operation == "depthwise_conv" else pack_phases
-            self._phases[firsts] = pack(self._weights, firsts, steps)
+            if self.operation == "depthwise_conv":
+                self._phases[firsts] = pack_depthwise_phases(self._weights, firsts, steps)
+            else:
+                self._phases[firsts] = pack_phases(self._gathering, firsts, steps)
         return self._phases[firsts]

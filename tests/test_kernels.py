@@ -52,10 +52,10 @@ often = settings(max_examples=150)
 def assert_tasks_cover_once(made, windows, blocks):
     """Every window of every block of output channels belongs to one task."""
     seen = np.zeros((*windows, blocks), np.int8)
-    rows, columns = made.axes[plan.H :, plan.BLOCK]
+    images, _, rows, columns = made.axes[:, plan.BLOCK]
     for task in range(made.tasks):
         n, d, h, w, part = strip.locate.py_func(task, made.axes)
-        seen[n, d, h : h + rows, w : w + columns, part * made.group : (part + 1) * made.group] += 1
+        seen[n : n + images, d, h : h + rows, w : w + columns, part * made.group : (part + 1) * made.group] += 1
         assert part * made.group < blocks
     assert (seen == 1).all()
 
@@ -67,7 +67,8 @@ def test_tasks_cover_every_window_and_filter_block_once(
 ):
     axes = make_axes(windows, window_settings)
     made = plan.make_plan(axes, channels, filters, itemsize, depthwise)
-    assert_tasks_cover_once(made, windows, -(-filters // plan.block_width(itemsize)))
+    vecs = vectors.TILE_VECS if depthwise else vectors.conv_tile(itemsize, filters)[1]
+    assert_tasks_cover_once(made, windows, -(-filters // plan.block_width(itemsize, vecs)))
 
 
 @given(

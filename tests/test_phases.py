@@ -112,15 +112,17 @@ def test_phases_that_read_the_same_input_run_together():
 @pytest.mark.parametrize("filters", [1, 7, 8, 16, 31, 32, 33, 77])
 def test_block_table_covers_the_filters_of_every_origin(filters, origins, itemsize):
     table = plan.block_table(filters, itemsize, origins)
-    width = vectors.block_width(itemsize)
+    width = vectors.block_width(itemsize, vectors.conv_tile(itemsize, filters)[1])
     assert table.dtype == np.int64
-    assert table.shape == (len(origins) * -(-filters // width), 2)
+    assert table.shape == (len(origins) * -(-filters // width), 3)
     assert table[:, 1].min() >= 1
     assert table[:, 1].max() <= width
-    covered = [place for at, count in table.tolist() for place in range(at, at + count)]
+    covered = [place for at, count, _ in table.tolist() for place in range(at, at + count)]
     assert covered == [origin + f for origin in origins for f in range(filters)]
+    numbers = [n for _, count, first in table.tolist() for n in range(first, first + count)]
+    assert numbers == [*range(filters)] * len(origins)
     # As many blocks as the packed weights of one convolution have, in their order.
-    blocks = len(pack.pack_blocks(np.zeros(filters, f"f{itemsize}")))
+    blocks = len(pack.pack_conv(np.zeros(filters, f"f{itemsize}")))
     np.testing.assert_array_equal(table[::blocks, 0], origins)
 
 
@@ -129,7 +131,7 @@ def test_block_table_covers_the_filters_of_every_origin(filters, origins, itemsi
 def test_packed_phases_stand_one_after_the_other(filters, dtype):
     weights = np.random.default_rng(3).standard_normal((1, 4, 6, filters, 5)).astype(dtype)
     firsts = ((0, 0, 1), (0, 1, 0), (0, 1, 2))
-    packed = pack.pack_phases(weights, firsts, (1, 2, 3))
+    packed = pack.pack_phases(weights.swapaxes(3, 4), firsts, (1, 2, 3))
     blocks = len(packed) // 3
     assert packed.dtype == dtype
     assert packed.flags.c_contiguous

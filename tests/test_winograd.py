@@ -19,6 +19,8 @@ UNEVEN = [
     make_case((13, 29), 15, 33),
     make_case((31, 30), 5, 40, "valid"),
     make_case((14, 14), 64, 96, batch=1),
+    make_case((7, 6), 64, 40, batch=9),
+    make_case((3, 5), 20, 33, batch=31),
     make_case((9, 11), 17, 33, taps=5),
     make_case((13, 29), 15, 33, dilation_rate=2),
 ]
@@ -133,7 +135,7 @@ def test_the_knobs_cut_as_they_say(recut):
     recut(SMALL_BLOCKS)
     assert [blocks_of(case) for case in UNEVEN] == [[1, 1]] * len(UNEVEN)
     recut(LARGE_BLOCKS)
-    assert [blocks_of(case) for case in UNEVEN] == [[3, 3], [4, 8], [8, 8], [4, 4], [5, 6], [2, 4]]
+    assert [blocks_of(case) for case in UNEVEN] == [[3, 3], [4, 8], [8, 8], [4, 4], [2, 2], [1, 2], [5, 6], [2, 4]]
 
 
 def test_every_tile_height_is_chosen_somewhere():

@@ -15,6 +15,7 @@ from .gradients import (
     depthwise_conv_input_grad,
     depthwise_conv_weight_grad,
     separable_conv_grad,
+    upsample_grad,
     zero_pad_grad,
 )
 from .operations import (
@@ -48,6 +49,7 @@ __all__ = [
     "separable_conv",
     "separable_conv_grad",
     "upsample",
+    "upsample_grad",
     "zero_pad",
     "zero_pad_grad",
 ]

@@ -15,10 +15,13 @@ from ..arguments import (
     cast,
     check_algorithm,
     check_data_format,
+    check_interpolation,
     check_weights,
+    common_dtype,
     operand_dtype,
     spatial_rank,
 )
+from ..calls import spatial, upsample_grad_call
 from ..gradient_calls import GradientCall, conv_grad, depthwise_grad, transposed_grad
 from ..layouts import canonical, original
 from ..packed import Packed
@@ -226,6 +229,36 @@ def crop_grad(grad_out: Any, cropping: Any, data_format: str | None = None) -> n
 def zero_pad_grad(grad_out: Any, padding: Any, data_format: str | None = None) -> np.ndarray:
     """Gradient of `zero_pad`: what was added is dropped, so it is `crop`."""
     return crop(grad_out, padding, data_format)
+
+
+def upsample_grad(
+    grad_out: Any, size: Ints, interpolation: str = "nearest", data_format: str | None = None
+) -> np.ndarray:
+    """Gradient of `upsample`: every position gathers from the outputs that it had a share in.
+
+    Parameters
+    ----------
+    grad_out : array_like, shape of the result of `upsample`
+    size, interpolation, data_format
+        As in `upsample`.
+
+    Returns
+    -------
+    ndarray
+        Of the lengths of ``grad_out`` divided by ``size``.
+    """
+    grad_out, data_format = as_numbers(grad_out, "grad_out"), check_data_format(data_format)
+    rank = spatial_rank(grad_out)
+    interpolation = check_interpolation(interpolation, rank)
+    size = shapes.normalize_tuple(size, rank, "size")
+    lengths = spatial(grad_out.shape, data_format)
+    if any(n % s for n, s in zip(lengths, size, strict=True)):
+        raise ValueError(f"grad_out must have lengths that are multiples of size {size}, got {lengths}")
+    short = tuple(n // s for n, s in zip(lengths, size, strict=True))
+    batch, channels = grad_out.shape[0], _channels(grad_out, data_format)
+    x_shape = (batch, channels, *short) if data_format == "channels_first" else (batch, *short, channels)
+    dtype = common_dtype(grad_out)
+    return upsample_grad_call(x_shape, size, interpolation, data_format, dtype.itemsize)(cast(grad_out, dtype))
 
 
 def _operands(x: Any, grad_out: Any, data_format: str | None) -> tuple[np.ndarray, np.ndarray, str, int]:

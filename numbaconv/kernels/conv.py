@@ -7,11 +7,10 @@ from .compiler import compiled
 from .plan import STRIP_DILATION, H, W
 from .strip import extent, fill_places, input_of, locate, spread
 from .tile import tile_outer, tile_rows, tile_store
-from .vectors import TILE_ROWS, TILE_VECS
 
 
 @compiled(parallel=True)
-def conv(x, weights, bias, out, block_at, axes, group, tasks):
+def conv(x, weights, bias, out, block_at, high, wide, axes, group, tasks):
     """Convolve ``x`` with ``weights`` into ``out``, every task on its own part of the output.
 
     ``out[n, q, f] = bias[f] + sum over k, c of x[n, q*stride + k*dilation - before, c] * weights[k, c, f]`` for each
@@ -22,12 +21,14 @@ def conv(x, weights, bias, out, block_at, axes, group, tasks):
     x : array (N, D, H, W, C)
     weights : array (blocks, KD, KH, KW, C, VECS*LANES), 64-byte aligned
         The filters in blocks as wide as a tile, the last filled up with zeros.
-    bias : array (VECS*LANES * blocks,)
-        Or of fewer blocks, which are then taken again and again.
+    bias : array (at least F,)
+        Filled up to whole blocks.
     out : array (elements,)
         Written at every window; the plan's strides tell where. Nothing needs zeroing.
-    block_at : int64 array (blocks, 2)
-        From `block_table`: where each block's filters lie in the output of a window, and how many they are.
+    block_at : int64 array (blocks, 3)
+        From `block_table`: where each block's filters lie in the output of a window, how many they are, and the first.
+    high, wide : tuple
+        As long as the tile has rows, and vectors in a row.
     axes, group, tasks
         Of a `Plan`.
 
@@ -37,20 +38,21 @@ def conv(x, weights, bias, out, block_at, axes, group, tasks):
     of the strip from L1 once per tile and tap.
     """
     for task in prange(tasks):
-        _conv_task(np.int64(task), x, weights, bias, out, block_at, axes, group)
+        _conv_task(np.int64(task), x, weights, bias, out, block_at, high, wide, axes, group)
 
 
 @compiled
-def _conv_task(task, x, weights, bias, out, block_at, axes, group):
+def _conv_task(task, x, weights, bias, out, block_at, high, wide, axes, group):
     blocks, taps_d, taps_h, taps_w, channels, width = weights.shape
+    tile_height = len(high)
     n, d, h, w, part = locate(task, axes)
     rows, strip_rows = extent(axes, H, h)
     columns, strip_columns = extent(axes, W, w)
     source, start, plane, row, column = input_of(
         x, n, d, h, w, axes, strip_rows, strip_columns, 0, spread(channels, x), 1
     )
-    tiles = -(-rows * columns // TILE_ROWS)
-    x_at, out_at = np.empty(tiles * TILE_ROWS, np.int64), np.empty(tiles * TILE_ROWS, np.int64)
+    windows = -(-rows * columns // tile_height) * tile_height
+    x_at, out_at = np.empty(windows, np.int64), np.empty(windows, np.int64)
     fill_places(x_at, out_at, n, d, h, w, axes, rows, columns, row, column)
 
     # Taps of one kernel row that touch are one long run of values, in the source as in the weights.
@@ -61,8 +63,8 @@ def _conv_task(task, x, weights, bias, out, block_at, axes, group):
         shifts[i] = start + i // (taps_h * runs) * plane + i // runs % taps_h * row + i % runs * column
 
     for block in range(part * group, min((part + 1) * group, blocks)):
-        for first in range(0, tiles * TILE_ROWS, TILE_ROWS):
-            tile = tile_rows(TILE_ROWS, TILE_VECS, bias, block * width % bias.size)
+        for first in range(0, windows, tile_height):
+            tile = tile_rows(high, wide, bias, block_at[block, 2])
             at = block * shifts.size * run * width
             for shift in shifts:
                 for c in range(run):

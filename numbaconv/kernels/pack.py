@@ -4,7 +4,7 @@ from math import gcd, prod
 
 import numpy as np
 
-from .vectors import CACHE_LINE, block_width
+from .vectors import CACHE_LINE, block_width, conv_tile
 
 
 def aligned_empty(shape, dtype):
@@ -15,10 +15,16 @@ def aligned_empty(shape, dtype):
     return memory[start : start + count].reshape(shape)
 
 
-def pack_blocks(array):
-    """Cut the last axis into blocks as wide as a tile: (..., F) becomes (blocks, ..., width), filled up with zeros."""
+def pack_conv(weights):
+    """`pack_blocks` for the weights (..., F) of a convolution: of few filters, its tiles are narrow."""
+    _, vecs = conv_tile(weights.itemsize, weights.shape[-1])
+    return pack_blocks(weights, block_width(weights.itemsize, vecs))
+
+
+def pack_blocks(array, width=None):
+    """Cut the last axis into blocks, as wide as a tile: (..., F) becomes (blocks, ..., width), filled up with zeros."""
     *others, filters = array.shape
-    width = block_width(array.dtype.itemsize)
+    width = width or block_width(array.itemsize)
     blocks = -(-filters // width)
     packed = aligned_empty((blocks, *others, width), array.dtype)
     for block in range(blocks):
@@ -33,21 +39,17 @@ def pack_depthwise(weights):
     return pack_blocks(weights.reshape(*weights.shape[:3], -1))
 
 
-def as_conv(weights):
-    """Weights (KD, KH, KW, F, C) of a transposed convolution with strides 1 as those of the convolution that it is."""
-    return np.swapaxes(weights, -1, -2)[::-1, ::-1, ::-1]
-
-
 def pack_phases(weights, firsts, steps):
-    """Weights (KD, KH, KW, F, C) of phases of a transposed convolution, packed for `kernels.conv` one after the other.
+    """Phases of a transposed convolution, packed for `kernels.conv` one after the other.
 
-    Outputs that lie a stride apart meet the same taps: first, first + step, first + 2*step ... along each axis. Read
-    backwards, those taps are the kernel of a plain convolution.
+    Its weights come as those of a convolution, (KD, KH, KW, C, F): the last two axes have been swapped. Outputs that
+    lie a stride apart meet the same taps: first, first + step, first + 2*step ... along each axis. Read backwards,
+    those taps are the kernel of a plain convolution.
     """
     parts = []
     for first in firsts:
         taps = tuple(slice(k, None, step) for k, step in zip(first, steps, strict=True))
-        parts.append(pack_blocks(as_conv(weights[taps])))
+        parts.append(pack_conv(weights[taps][::-1, ::-1, ::-1]))
     packed = aligned_empty((sum(map(len, parts)), *parts[0].shape[1:]), weights.dtype)
     return np.concatenate(parts, out=packed)
 

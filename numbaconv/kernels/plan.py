@@ -23,7 +23,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .vectors import TILE_ROWS, TILE_VECS, block_width
+from .vectors import TILE_ROWS, TILE_VECS, block_width, conv_tile
 
 WINDOWS, TAPS, STRIDE, BEFORE, OUT_STRIDE, BLOCK, STEP, STRIP_STRIDE, STRIP_DILATION = range(9)
 N, D, H, W = range(4)
@@ -52,6 +52,8 @@ SUM_TASKS = 16
 ADD_COST = 6
 # Rows of the tile that Winograd's products may have: the taller loads less, the lower leaves fewer rows unused.
 WINOGRAD_ROWS = (14, 8) if TILE_ROWS == 14 else (TILE_ROWS,)
+# Blocks of outputs that a task may have however many their channels are: below, it would wait for the weights.
+WINOGRAD_WINDOWS = 28
 
 
 class Axis(NamedTuple):
@@ -80,7 +82,9 @@ class Plan(NamedTuple):
 
 
 @lru_cache(maxsize=4096)
-def make_plan(axes: tuple[Axis, ...], channels: int, filters: int, itemsize: int, depthwise: bool = False) -> Plan:
+def make_plan(
+    axes: tuple[Axis, ...], channels: int, filters: int, itemsize: int, depthwise: bool = False, origins: int = 1
+) -> Plan:
     """Choose the cheapest blocks for the four ``axes`` (N, D, H, W) of a convolution.
 
     Parameters
@@ -95,26 +99,30 @@ def make_plan(axes: tuple[Axis, ...], channels: int, filters: int, itemsize: int
         Bytes per element.
     depthwise : bool
         Whether a task's strip holds only the channels of its own group of outputs.
+    origins : int
+        Convolutions of so many filters each that are computed together.
 
     Returns
     -------
     Plan
     """
     _, d, h, w = axes
-    filter_blocks = ceil(filters / block_width(itemsize))
+    tile_rows, tile_vecs = (TILE_ROWS, TILE_VECS) if depthwise else conv_tile(itemsize, filters)
+    width = block_width(itemsize, tile_vecs)
+    filter_blocks = origins * ceil(filters / width)
     steps = channels * prod(axis.taps for axis in axes)
-    work = steps * filters * prod(axis.windows for axis in axes)
+    work = steps * filters * origins * prod(axis.windows for axis in axes)
 
     def strip_size(rows, columns, group):
-        strip_channels = group * block_width(itemsize) if depthwise else channels
+        strip_channels = group * width if depthwise else channels
         return strip_channels * d.taps * _strip_length(h, rows) * _strip_length(w, columns)
 
     def cost(rows, columns, group):
-        tiles = ceil(rows * columns / TILE_ROWS) * group
+        tiles = ceil(rows * columns / tile_rows) * group
         elements = strip_size(rows, columns, group)
         # Whole rows are copied at once, parts of the channels position by position.
-        copies = elements / (group * block_width(itemsize)) if depthwise and group < filter_blocks else 0
-        return TASK_COST + tiles * TILE_ROWS * TILE_VECS * steps + COPY_COST * elements + CALL_COST * copies
+        copies = elements / (group * width) if depthwise and group < filter_blocks else 0
+        return TASK_COST + tiles * tile_rows * tile_vecs * steps + COPY_COST * elements + CALL_COST * copies
 
     def fits(rows, columns, group):
         taken = strip_size(rows, columns, group) * itemsize + rows * columns * PLACE_BYTES
@@ -149,10 +157,10 @@ def make_winograd_plan(axes: tuple[Axis, ...], channels: int, filters: int, item
         return TASK_COST + 36 * channels * (filled + WEIGHTS_COST) * group * TILE_VECS + transforms
 
     def fits(rows, columns, group):
-        return rows * columns <= max(16, SPREAD_BYTES // (36 * channels * itemsize))
+        return rows * columns <= max(WINOGRAD_WINDOWS, SPREAD_BYTES // (36 * channels * itemsize))
 
-    plan = _cheapest(axes, filter_blocks, cost, fits, False)
-    windows = int(plan.axes[H, BLOCK] * plan.axes[W, BLOCK])
+    plan = _cheapest(axes, filter_blocks, cost, fits, False, several_images=True)
+    windows = int(plan.axes[N, BLOCK] * plan.axes[H, BLOCK] * plan.axes[W, BLOCK])
     return plan, size, min(WINOGRAD_ROWS, key=lambda tile: ceil(windows / tile) * tile)
 
 
@@ -207,26 +215,35 @@ def make_sum_plan(
     return SumPlan(plan.axes, grad_axes, places, plan.group, max(1, ceil(blocks / places)), work < SERIAL_WORK)
 
 
-def _cheapest(axes, filter_blocks, cost, fits, serial):
+def _cheapest(axes, filter_blocks, cost, fits, serial, several_images=False):
     """The plan that takes least time on a few and on many cores, among those whose tasks fit the cache."""
-    n, d, h, w = axes
     best = None
+    for block in _blocks(*axes, several_images):
+        places = prod(ceil(axis.windows / length) for axis, length in zip(axes, block, strict=True))
+        images, _, rows, columns = block
+        for groups in range(1, filter_blocks + 1):
+            if filter_blocks % groups:
+                continue
+            group = filter_blocks // groups
+            tasks = places * groups
+            rounds = tasks if serial else sum(ceil(tasks / cores) * cores for cores in CORES)
+            key = not fits(images * rows, columns, group), rounds * cost(images * rows, columns, group)
+            if best is None or key < best[0]:
+                best = key, block, group, tasks
+    _, block, group, tasks = best
+    table = np.array([_row(a, b) for a, b in zip(axes, block, strict=True)], dtype=np.int64)
+    return Plan(table, group, tasks, serial)
+
+
+def _blocks(n, d, h, w, several_images):
+    """Blocks worth trying: rows, parts of one row, or whole images."""
     for rows in _block_lengths(h.windows):
         # Parts of rows only where whole rows are too long or too few: a block's edges are copied twice.
         for columns in _block_lengths(w.windows) if rows == 1 else [max(w.windows, 1)]:
-            places = n.windows * d.windows * ceil(h.windows / rows) * ceil(w.windows / columns)
-            for groups in range(1, filter_blocks + 1):
-                if filter_blocks % groups:
-                    continue
-                group = filter_blocks // groups
-                tasks = places * groups
-                rounds = tasks if serial else sum(ceil(tasks / cores) * cores for cores in CORES)
-                key = not fits(rows, columns, group), rounds * cost(rows, columns, group)
-                if best is None or key < best[0]:
-                    best = key, rows, columns, group, tasks
-    _, rows, columns, group, tasks = best
-    table = np.array([_row(a, b) for a, b in zip(axes, (1, 1, rows, columns), strict=True)], dtype=np.int64)
-    return Plan(table, group, tasks, serial)
+            yield 1, 1, rows, columns
+    if several_images and d.windows == 1:
+        for images in _block_lengths(n.windows):
+            yield images, 1, max(h.windows, 1), max(w.windows, 1)
 
 
 def _block_lengths(windows):
@@ -237,13 +254,13 @@ def _block_lengths(windows):
 
 
 def block_table(filters, itemsize, origins=(0,)):
-    """For each block of filters, its place in the output of a window and its number of filters.
+    """For each block of filters, its place in the output of a window, its number of filters, and its first one.
 
     ``origins`` lists where the outputs of several convolutions begin that are computed together, all with so many
     filters, their blocks one after the other.
     """
-    width = block_width(itemsize)
-    rows = [(origin + f, min(width, filters - f)) for origin in origins for f in range(0, filters, width)]
+    width = block_width(itemsize, conv_tile(itemsize, filters)[1])
+    rows = [(origin + f, min(width, filters - f), f) for origin in origins for f in range(0, filters, width)]
     return np.array(rows, dtype=np.int64)
 
 

@@ -33,16 +33,17 @@ def locate(task, axes):
     task //= blocks
     d = task % axes[D, WINDOWS]
     task //= axes[D, WINDOWS]
-    n = task % axes[N, WINDOWS]
-    return n, d, h, w, task // axes[N, WINDOWS]
+    blocks = -(-axes[N, WINDOWS] // axes[N, BLOCK])
+    return task % blocks * axes[N, BLOCK], d, h, w, task // blocks
 
 
 @compiled
 def count_blocks(axes):
     """Blocks of windows, over which `locate` runs with the first group of output channels."""
-    along_h = -(-axes[H, WINDOWS] // axes[H, BLOCK])
-    along_w = -(-axes[W, WINDOWS] // axes[W, BLOCK])
-    return axes[N, WINDOWS] * axes[D, WINDOWS] * along_h * along_w
+    count = 1
+    for axis in range(len(axes)):
+        count *= -(-axes[axis, WINDOWS] // axes[axis, BLOCK])
+    return count
 
 
 @compiled

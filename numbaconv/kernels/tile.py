@@ -52,10 +52,11 @@ class _TileModel(models.PrimitiveModel):
 def tile_rows(typingctx, rows, vecs, bias, at):
     """Tile whose every row is ``bias[at : at + VECS*LANES]``.
 
-    ROWS and VECS are known when compiling: constants of a module, or for ROWS a tuple of that length, since Numba
-    compiles anew for every length.
+    ROWS and VECS are known when compiling: constants of a module, or tuples of that length, since Numba compiles anew
+    for every length.
     """
-    tile = Tile(rows.count if isinstance(rows, types.UniTuple) else rows.literal_value, vecs.literal_value, bias.dtype)
+    counts = (n.count if isinstance(n, types.UniTuple) else n.literal_value for n in (rows, vecs))
+    tile = Tile(*counts, bias.dtype)
 
     def codegen(context, builder, sig, args):
         bias = Memory(context, builder, sig.args[2], args[2])

@@ -74,6 +74,64 @@ def upsample_bilinear(x, out, row_at, row_share, column_at, column_share):
                 out[n, d, h, w, c] = share_above * top + share_below * bottom
 
 
+@compiled(parallel=True)
+def upsample_grad(grad_out, out, plane_ends, plane_share, row_ends, row_share, column_ends, column_share):
+    """Gradient of upsampling: every position gathers from all outputs that it had a share in.
+
+    ``out[n, i, c] = sum over o from ends[i, 0] to ends[i, 1] - 1 of share[i, o - ends[i, 0]] * grad_out[n, o, c]``, on
+    each axis.
+
+    Parameters
+    ----------
+    grad_out : array (N, D', H', W', C)
+    out : array (N, D, H, W, C)
+        Written in full.
+    plane_ends, row_ends, column_ends : int64 array (D, 2), (H, 2), (W, 2)
+    plane_share, row_share, column_share : array (D, most), (H, most), (W, most)
+        From `takers`.
+
+    Notes
+    -----
+    Bound by memory: each value of ``grad_out`` is read once or, bilinear, four times, from cache.
+    """
+    batch, depth, height, width, channels = out.shape
+    for task in prange(batch * depth * height):
+        line = np.int64(task)
+        n, d, h = line // height // depth, line // height % depth, line % height
+        for w in range(width):
+            for c in range(channels):
+                out[n, d, h, w, c] = 0
+            for a in range(plane_ends[d, 0], plane_ends[d, 1]):
+                for b in range(row_ends[h, 0], row_ends[h, 1]):
+                    share = plane_share[d, a - plane_ends[d, 0]] * row_share[h, b - row_ends[h, 0]]
+                    for e in range(column_ends[w, 0], column_ends[w, 1]):
+                        part = share * column_share[w, e - column_ends[w, 0]]
+                        for c in range(channels):
+                            out[n, d, h, w, c] += part * grad_out[n, a, b, e, c]
+
+
+def takers(length, size, interpolation, dtype):
+    """Outputs that each of so many positions has a share in, which are neighbours, and its shares in them.
+
+    Returns
+    -------
+    ends : int64 array (length, 2)
+        The first of these outputs, and the one after the last.
+    share : array (length, most)
+    """
+    if interpolation == "nearest":
+        first = np.arange(length) * size
+        return np.stack([first, first + size], 1), np.ones((length, size), dtype)
+    at, given = neighbours(length, size, dtype)
+    outputs = np.arange(length * size)[:, None]
+    ends = np.stack([np.full(length, length * size), np.zeros(length, np.int64)], 1)
+    np.minimum.at(ends[:, 0], at, outputs)
+    np.maximum.at(ends[:, 1], at, outputs + 1)
+    share = np.zeros((length, np.diff(ends).max()), dtype)
+    np.add.at(share, (at, outputs - ends[at, 0]), given)
+    return ends, share
+
+
 def neighbours(length, size, dtype):
     """Positions that each output position lies between, and their shares: half-pixel centres, the ends held.
 

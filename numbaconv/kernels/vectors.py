@@ -37,6 +37,11 @@ VECTOR_BYTES = int(_chosen)
 TILE_ROWS, TILE_VECS = _TILES[VECTOR_BYTES]
 
 
-def block_width(itemsize):
+def conv_tile(itemsize, filters):
+    """Rows and vectors of the tile for so many filters: those that fit one vector leave the registers to more rows."""
+    return (TILE_ROWS * TILE_VECS, 1) if filters * itemsize <= VECTOR_BYTES else (TILE_ROWS, TILE_VECS)
+
+
+def block_width(itemsize, vecs=TILE_VECS):
     """Output channels of one tile: its vectors times the elements of ``itemsize`` bytes in each."""
-    return TILE_VECS * VECTOR_BYTES // itemsize
+    return vecs * VECTOR_BYTES // itemsize

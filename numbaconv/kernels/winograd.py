@@ -18,16 +18,19 @@ import numpy as np
 from numba import prange
 
 from .compiler import compiled
-from .pack import pack_blocks
+from .pack import aligned_empty
 from .plan import OUT_STRIDE, D, H, N, W
 from .strip import aligned, extent, input_of, locate
 from .tile import tile_outer, tile_rows, tile_store, tile_write, tile_write_part
-from .vectors import TILE_VECS
+from .vectors import TILE_VECS, block_width
 
 # Inputs along each axis of a block; it has IN - taps + 1 outputs.
 IN = 6
 # Blocks of outputs whose 36 products are kept at a time: as much as leaves room for the weights in L2.
 CHUNK = 32
+
+# Weights that one core transforms before another has woken up.
+SMALL_WEIGHTS = 40_000
 
 # The points, and the products of them that the transforms need; all are exact in float32.
 A, B = 0.75, 1.5
@@ -42,11 +45,56 @@ def _kernel_matrix(taps):
     return np.vstack([np.vander(points, taps, increasing=True) / distances[:, None], np.eye(taps)[-1]])
 
 
-def pack_winograd(weights):
-    """Transform weights (1, k, k, C, F) to G g G^T and pack them: (blocks, 36, C, VECS*LANES)."""
-    g = _kernel_matrix(weights.shape[1])
-    transformed = np.einsum("ik,jl,klcf->ijcf", g, g, weights[0], dtype=np.float64, optimize=True)
-    return pack_blocks(transformed.reshape(IN * IN, *weights.shape[3:]).astype(weights.dtype))
+def pack_winograd(weights, backwards=False):
+    """Transform weights (1, k, k, C, F) to G g G^T and pack them: (blocks, 36, C, VECS*LANES).
+
+    ``backwards`` takes the taps in reverse order along both axes.
+    """
+    taps, channels, filters = weights.shape[2:]
+    width = block_width(weights.itemsize)
+    blocks = -(-filters // width)
+    packed = aligned_empty((blocks, IN * IN, channels, width), weights.dtype)
+    last = taps - 1 if backwards else 0
+    transform_kernels(weights, _kernel_matrix(taps), packed, last, serial=weights.size < SMALL_WEIGHTS)
+    return packed
+
+
+@compiled(parallel=True)
+def transform_kernels(weights, matrix, packed, last):
+    """``packed[b, i*6 + j, c, f] = sum over y, x of matrix[i, y] * matrix[j, x] * weights[0, y, x, c, b*width + f]``.
+
+    Parameters
+    ----------
+    weights : array (1, k, k, C, F)
+    matrix : float64 array (6, k)
+        G; the sums are taken in its precision.
+    packed : array (blocks, 36, C, width)
+        Written in full, with zeros past the last filter.
+    last : int
+        The tap to begin with: 0, or the last one, and then in reverse order along both axes.
+    """
+    blocks, _, channels, width = packed.shape
+    taps, filters = weights.shape[2], weights.shape[4]
+    for task in prange(blocks * channels):
+        block, c = np.int64(task) // channels, np.int64(task) % channels
+        first = block * width
+        known = min(width, filters - first)
+        half, line = np.empty((IN, taps, width)), np.empty(width)
+        for i in range(IN):
+            for x in range(taps):
+                for f in range(width):
+                    half[i, x, f] = 0
+                for y in range(taps):
+                    for f in range(known):
+                        half[i, x, f] += matrix[i, y] * weights[0, abs(last - y), abs(last - x), c, first + f]
+            for j in range(IN):
+                for f in range(width):
+                    line[f] = 0
+                for x in range(taps):
+                    for f in range(width):
+                        line[f] += matrix[j, x] * half[i, x, f]
+                for f in range(width):
+                    packed[block, i * IN + j, c, f] = line[f]
 
 
 @compiled
@@ -177,19 +225,21 @@ def _winograd_task(task, x, weights, bias, out, out_shape, size, tile_shape, axe
     n, d, h, w, part = locate(task, axes)
     rows, strip_rows = extent(axes, H, h)
     columns, strip_columns = extent(axes, W, w)
-    windows, padded = rows * columns, -(-channels // lanes) * lanes
-    source, start, _, row, column = input_of(x, n, d, h, w, axes, strip_rows, strip_columns, 0, padded, 1)
+    images, _ = extent(axes, N, n)
+    per_image = rows * columns
+    windows, padded = images * per_image, -(-channels // lanes) * lanes
 
     # One line more than needed between the 36 planes: at a power of two they would compete for the same cache lines.
     plane = windows * padded + lanes
     spread, spread_at = aligned(IN * IN * plane, x)
     scratch, scratch_at = aligned(IN * IN * lanes, x)
-    for t in range(windows):
-        corner = start + (t // columns * row + t % columns * column) * size
-        for c in range(0, padded, lanes):
-            _transform_input(
-                source, corner + c, row, column, scratch, scratch_at, lanes, spread, spread_at + t * padded + c, plane
-            )
+    for image in range(images):
+        source, start, _, row, column = input_of(x, n + image, d, h, w, axes, strip_rows, strip_columns, 0, padded, 1)
+        for t in range(per_image):
+            corner = start + (t // columns * row + t % columns * column) * size
+            to = spread_at + (image * per_image + t) * padded
+            for c in range(0, padded, lanes):
+                _transform_input(source, corner + c, row, column, scratch, scratch_at, lanes, spread, to + c, plane)
 
     tile_height = len(tile_shape)
     filled = -(-windows // tile_height) * tile_height
@@ -213,8 +263,9 @@ def _winograd_task(task, x, weights, bias, out, out_shape, size, tile_shape, axe
                         at += width
                     tile_store(tile, products, product_at, first, products_at + k * product_plane, width)
             for t in range(chunk, chunk_end):
-                y, z = (h + t // columns) * size, (w + t % columns) * size
-                place = n * axes[N, OUT_STRIDE] + d * axes[D, OUT_STRIDE] + y * out_row + z * out_column
+                image, window = t // per_image, t % per_image
+                y, z = (h + window // columns) * size, (w + window % columns) * size
+                place = (n + image) * axes[N, OUT_STRIDE] + d * axes[D, OUT_STRIDE] + y * out_row + z * out_column
                 for f in range(block * width, min((block + 1) * width, out_shape[4]), lanes):
                     _transform_output(
                         products,

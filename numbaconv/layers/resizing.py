@@ -6,7 +6,7 @@ import numpy as np
 
 from .. import shapes
 from ..arguments import check_data_format, check_interpolation
-from ..calls import crop_call, upsample_call, zero_pad_call
+from ..calls import crop_call, upsample_call, upsample_grad_call, zero_pad_call
 from .base import Layer
 
 
@@ -182,6 +182,13 @@ class UpSampling(Layer):
 
     def _prepare(self, x_shape: tuple[int, ...]) -> Any:
         return upsample_call(x_shape, self.size, self.interpolation, self.data_format, self._dtype.itemsize)
+
+    def _forward(self, x: np.ndarray) -> tuple[np.ndarray, Any]:
+        return self.call(x), x.shape
+
+    def _backward(self, kept: Any, grad_out: np.ndarray, input_grad: bool) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        settings = self.size, self.interpolation, self.data_format, self._dtype.itemsize
+        return upsample_grad_call(kept, *settings)(grad_out), {}
 
     def _output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         return shapes.upsample_output_shape(input_shape, self.size, self.data_format)
