@@ -81,17 +81,16 @@ def with_class_weight(examples: Examples, class_weight: Any, loss: Any, out_shap
     """
     if not isinstance(class_weight, Mapping):
         raise TypeError(f"class_weight must be a dict of classes and their weights, got {class_weight!r}")
-    y, axis, rank = examples.y, getattr(loss, "axis", -1), len(out_shape)
-    place = axis % rank
-    positions = (*out_shape[:place], *out_shape[place + 1 :]) if rank > 1 else out_shape
+    y, axis = examples.y, getattr(loss, "axis", -1) % len(out_shape)
+    positions = (*out_shape[:axis], *out_shape[axis + 1 :])
     # A single output tells two classes apart.
-    classes = max(out_shape[axis] or 0, 2) if rank > 1 else 2
+    classes = max(out_shape[axis], 2)
     table = np.ones(classes)
     for label, weight in class_weight.items():
         if isinstance(label, bool | np.bool_) or label not in range(classes):
             raise ValueError(f"class_weight must have classes from 0 to {classes - 1} as keys, got {label!r}")
         table[int(label)] = number(weight, f"class_weight[{label!r}]")
-    if rank > 1 and y.ndim == rank:
+    if y.ndim == len(out_shape):
         y = y.squeeze(axis) if y.shape[axis] == 1 else y.argmax(axis)
     known = np.isin(y, np.arange(classes))
     wrong = ~known & (y != getattr(loss, "ignore_class", None))

@@ -39,6 +39,13 @@ def test_penalties_by_hand():
     assert model.evaluate([[1.0], [3.0]], [[2.0], [6.0]], **QUIET) == pytest.approx(expected, rel=1e-9)
 
 
+def test_penalties_of_outputs_alone():
+    model = one_weight(activity_regularizer="l1")
+    model.compile(SGD(1), "mse")
+    assert model.train_on_batch([[2.0]], [[2.0]]) == pytest.approx(0.02, rel=1e-12)
+    assert weight_of(model) == pytest.approx(1 - 0.02, rel=1e-12)
+
+
 def test_frozen_weights_have_no_penalty():
     model = Sequential([Linear(1, weights=[[[3.0]]], kernel_regularizer="l2", trainable=False), Linear(1)])
     model.compile("sgd", "mse")

@@ -8,7 +8,7 @@ from training_cases import Linear, classes, classifier, one_weight, same
 
 from numbaconv.callbacks import LambdaCallback
 from numbaconv.layers import Conv2D
-from numbaconv.losses import BinaryCrossentropy, SparseCategoricalCrossentropy
+from numbaconv.losses import BinaryCrossentropy, CategoricalCrossentropy, SparseCategoricalCrossentropy
 from numbaconv.models import Sequential
 from numbaconv.optimizers import SGD
 
@@ -195,6 +195,19 @@ def test_class_weights_of_positions(shape):
     assert model.train_on_batch(x, y, class_weight={2: 4}) == model.train_on_batch(x, y, sample_weight=weights)
     both = model.train_on_batch(x, y, sample_weight=[2, 0], class_weight={2: 4})
     assert both == model.train_on_batch(x, y, sample_weight=weights * np.array([2, 0]).reshape(2, 1, 1))
+
+
+@pytest.mark.parametrize("loss", [SparseCategoricalCrossentropy, CategoricalCrossentropy])
+def test_class_weights_of_another_axis(loss):
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(2, 5, 3, 4)), rng.integers(3, size=(2, 1, 3, 4))
+    model = Sequential([Conv2D(3, 1, data_format="channels_first")])
+    model.compile(SGD(0.0), loss(from_logits=True, axis=1))
+    model.build(x.shape)
+    weights = np.array([1, 1, 4])[y[:, 0]]
+    if loss is CategoricalCrossentropy:
+        y = (y == np.arange(3).reshape(1, 3, 1, 1)).astype(int)
+    assert model.train_on_batch(x, y, class_weight={2: 4}) == model.train_on_batch(x, y, sample_weight=weights)
 
 
 def test_class_weights_do_not_count_in_validation():
