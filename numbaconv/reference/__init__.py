@@ -30,12 +30,17 @@ from .operations import (
     upsample_nearest,
     zero_pad,
 )
+from .pooling import average_pool, average_pool_grad, max_pool, max_pool_grad
 
 __all__ = [
+    "average_pool",
+    "average_pool_grad",
     "conv",
     "conv_transpose",
     "crop",
     "depthwise_conv",
+    "max_pool",
+    "max_pool_grad",
     "separable_conv",
     "upsample_bilinear",
     "upsample_nearest",
