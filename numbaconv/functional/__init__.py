@@ -18,12 +18,17 @@ from .operations import (
     upsample,
     zero_pad,
 )
+from .pooling import average_pool, average_pool_grad, max_pool, max_pool_grad
 
 __all__ = [
+    "average_pool",
+    "average_pool_grad",
     "conv",
     "conv_transpose",
     "crop",
     "depthwise_conv",
+    "max_pool",
+    "max_pool_grad",
     "pack_conv",
     "pack_conv_transpose",
     "pack_depthwise_conv",
