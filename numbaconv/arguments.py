@@ -6,7 +6,7 @@ import numpy as np
 
 from . import config
 from .packed import Packed
-from .shapes import normalize_data_format
+from .shapes import normalize_data_format, normalize_tuple
 
 
 def check_data_format(value: str | None) -> str:
@@ -72,6 +72,13 @@ def spatial_rank(x: np.ndarray) -> int:
     if x.ndim not in (3, 4, 5):
         raise ValueError(f"x must have 3 to 5 axes (batch, 1 to 3 spatial axes, channels), got shape {x.shape}")
     return x.ndim - 2
+
+
+def check_shape(value: Any, name: str) -> tuple[int, ...]:
+    """The shape of an array, all sizes known."""
+    if not isinstance(value, tuple | list) or len(value) not in (3, 4, 5):
+        raise ValueError(f"{name} must be a tuple of 3 to 5 sizes, batch and channels included, got {value!r}")
+    return normalize_tuple(tuple(value), len(value), name, allow_zero=True)
 
 
 def check_channels(x_shape: tuple, channels: int, data_format: str, owner: str) -> None:
