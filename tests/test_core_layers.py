@@ -187,6 +187,7 @@ def test_training_copies_no_more_than_needed():
     x = normal(2, 3, dtype=np.float32)
     for layer in (Flatten(), Activation("linear"), Dropout(0)):
         assert np.shares_memory(layer.forward(x), x)
+        assert not np.shares_memory(layer(x), x)
     for layer, kept in ((Dense(2), (x, None)), (Flatten(), (2, 3))):
         layer.forward(x)
         assert layer._kept[1] == kept
