@@ -42,7 +42,7 @@ def original(out: np.ndarray, rank: int, data_format: str) -> np.ndarray:
 
 
 def swapped(x: np.ndarray) -> np.ndarray:
-    """(N, J, I) from a contiguous (N, I, J)."""
+    """(N, J, I) from (N, I, J)."""
     out = aligned_empty((x.shape[0], x.shape[2], x.shape[1]), x.dtype)
     transpose(x, out, serial=x.size < SMALL)
     return out
