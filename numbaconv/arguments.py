@@ -59,9 +59,12 @@ def common_dtype(*arrays: np.ndarray | None) -> np.dtype:
     return np.dtype(np.float64 if double else np.float32)
 
 
-def check_rank(x: np.ndarray, rank: int, data_format: str) -> None:
-    """Raise ValueError unless ``x`` has a batch, ``rank`` spatial axes and channels."""
-    if x.ndim != rank + 2:
+def check_rank(x: np.ndarray, rank: int | None, data_format: str) -> None:
+    """Raise ValueError unless ``x`` has a batch, ``rank`` spatial axes (any number for None) and channels."""
+    if rank is None:
+        if x.ndim < 2:
+            raise ValueError(f"x must have at least 2 axes, batch first, got shape {x.shape}")
+    elif x.ndim != rank + 2:
         axes = ("depth", "height", "width")[3 - rank :] if rank > 1 else ("steps",)
         order = ("batch", "channels", *axes) if data_format == "channels_first" else ("batch", *axes, "channels")
         raise ValueError(f"x must have {rank + 2} axes ({', '.join(order)}; {data_format}), got shape {x.shape}")

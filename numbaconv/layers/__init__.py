@@ -1,7 +1,9 @@
-"""Keras's seventeen convolutional layers and its pooling layers: its names, arguments and weights, on NumPy arrays."""
+"""Keras's seventeen convolutional layers, and those that go with them, with its names, arguments and weights."""
 
 from .base import Layer
 from .convolutional import Conv1D, Conv2D, Conv3D
+from .core import Activation, Dense, Dropout, Flatten
+from .normalization import BatchNormalization
 from .pooling import (
     AveragePooling1D,
     AveragePooling2D,
@@ -31,9 +33,11 @@ from .separable import DepthwiseConv2D, SeparableConv1D, SeparableConv2D
 from .transposed import Conv2DTranspose, Conv3DTranspose
 
 __all__ = [
+    "Activation",
     "AveragePooling1D",
     "AveragePooling2D",
     "AveragePooling3D",
+    "BatchNormalization",
     "Conv1D",
     "Conv2D",
     "Conv2DTranspose",
@@ -42,7 +46,10 @@ __all__ = [
     "Cropping1D",
     "Cropping2D",
     "Cropping3D",
+    "Dense",
     "DepthwiseConv2D",
+    "Dropout",
+    "Flatten",
     "GlobalAveragePooling1D",
     "GlobalAveragePooling2D",
     "GlobalAveragePooling3D",
