@@ -11,9 +11,11 @@ __version__ = "0.1.0"
 
 _SUBMODULES = (
     "activations",
+    "callbacks",
     "config",
     "constraints",
     "functional",
+    "history",
     "initializers",
     "layers",
     "losses",

@@ -76,7 +76,9 @@ class Registry:
     ) -> None:
         self.family = family
         self.classes = {cls.__name__: cls for cls in classes}
-        snake_case = {re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower(): cls for name, cls in self.classes.items()}
+        # TopKCategorical is top_k_categorical, but RMSprop is rmsprop.
+        border = r"(?<=[a-z0-9])(?=[A-Z])|(?<=[a-z][A-Z])(?=[A-Z])"
+        snake_case = {re.sub(border, "_", name).lower(): cls for name, cls in self.classes.items()}
         self.names = {**self.classes, **snake_case, **aliases}
 
     def get(self, identifier: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Sequential, Keras's linear stack of layers, for inference."""
+"""Sequential, Keras's linear stack of layers."""
 
 from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
@@ -6,19 +6,16 @@ from os import PathLike
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from . import saving
-from ._naming import Named
+from ._progress import check_verbose, examples_bar
 from .arguments import as_numbers
 from .layers import Layer
 from .shapes import Shape, normalize_tuple
-
-# Seconds that predict works in silence under verbose="auto".
-_PATIENCE = 2
+from .training import Trainer
 
 
-class Sequential(Named):
+class Sequential(Trainer):
     """Layers one after the other, each fed with the output of the one before (Keras's ``Sequential``).
 
     ``model(x) = last(...second(first(x)))``
@@ -226,13 +223,11 @@ class Sequential(Named):
         """
         with self._named():
             (step,) = normalize_tuple(batch_size, 1, "batch_size")
-            if isinstance(verbose, bool) or verbose not in (0, 1, 2, "auto"):
-                raise ValueError(f"verbose must be 0, 1, 2 or 'auto', got {verbose!r}")
+            check_verbose(verbose)
             x = self._ready(x)
             shape: Any = self.compute_output_shape(x.shape)
         out = np.empty(shape, self._layers[-1].dtype)
-        delay = _PATIENCE if verbose == "auto" else 0
-        with tqdm(total=len(x), desc=self.name, unit="example", delay=delay, disable=verbose == 0) as bar:
+        with examples_bar(len(x), self.name, verbose) as bar:
             for start in range(0, len(x), step):
                 batch = x[start : start + step]
                 out[start : start + step] = self(batch)

@@ -1,7 +1,8 @@
 """Models as files: one npz archive with the configuration as JSON text and the weights as arrays.
 
 The entry ``config`` holds the JSON text; ``0/kernel``, ``0/bias``, ``2/kernel``, ... hold the weights, named after the
-layer's position and the weight. Reached through `numbaconv.models.Sequential.save` and ``Sequential.load``.
+layer's position and the weight. From format 2 on ``optimizer/iterations``, ... hold the state of the optimizer of a
+compiled model. Reached through `numbaconv.models.Sequential.save` and ``Sequential.load``.
 """
 
 import json
@@ -18,7 +19,8 @@ from . import __version__, layers
 if TYPE_CHECKING:
     from .models import Sequential
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+_OPTIMIZER = "optimizer/"
 _CLASSES: dict[str, type[layers.Layer]] = {name: getattr(layers, name) for name in layers.__all__ if name != "Layer"}
 
 
@@ -26,8 +28,13 @@ def save(model: "Sequential", path: str | os.PathLike[str]) -> None:
     """Write a model to a file; see `numbaconv.models.Sequential.save`."""
     if not model.built:
         raise ValueError(f"Sequential {model.name!r}: save needs a built model: call it, or build(input_shape), first")
-    header = {"format_version": FORMAT_VERSION, "library_version": __version__, "model": model.get_config()}
-    entries: dict[str, Any] = {"config": json.dumps(header), **_named_weights(model)}
+    header = {
+        "format_version": FORMAT_VERSION,
+        "library_version": __version__,
+        "model": model.get_config(),
+        "training": _training(model),
+    }
+    entries: dict[str, Any] = {"config": json.dumps(header), **_named_weights(model), **_optimizer_state(model)}
     # A link is written through, as by open().
     target = Path(os.path.realpath(Path(path)))
     temporary = target.with_name(f".numbaconv-{uuid.uuid4().hex}")
@@ -47,9 +54,14 @@ def load(path: str | os.PathLike[str], model_class: "type[Sequential]") -> "Sequ
     """Read a model from a file; see `numbaconv.models.Sequential.load`."""
     with open(Path(path), "rb") as file:
         try:
-            config, arrays = _read(file)
-            model = model_class.from_config(_with_weights(config, arrays))
+            header, arrays = _read(file)
+            trained = header["format_version"] > 1
+            state = {name: array for name, array in arrays.items() if trained and name.startswith(_OPTIMIZER)}
+            arrays = {name: array for name, array in arrays.items() if name not in state}
+            model = model_class.from_config(_with_weights(header["model"], arrays))
             _check_weights(model, arrays)
+            if trained:
+                _set_training(model, header.get("training"), state)
         except MemoryError:
             raise
         # A damaged or hostile file makes zipfile, zlib, NumPy and json raise errors of a dozen kinds.
@@ -90,8 +102,43 @@ def _named_weights(model: "Sequential") -> dict[str, np.ndarray]:
     return {f"{i}/{name}": w for i, layer in enumerate(model.layers) for name, w in layer.named_weights.items()}
 
 
+def _training(model: "Sequential") -> dict[str, Any]:
+    """What training goes on from besides weights and the optimizer's state, as plain JSON types."""
+    states = {str(i): layer.get_state() for i, layer in enumerate(model.layers) if hasattr(layer, "get_state")}
+    return {"compile": model.get_compile_config(), "stepped": model._stepped, "layers": states}
+
+
+def _optimizer_state(model: "Sequential") -> dict[str, np.ndarray]:
+    state = {} if model.optimizer is None else model.optimizer.get_state()
+    for name, array in state.items():
+        if not np.isfinite(array).all():
+            raise ValueError(
+                f"{model._label}: the optimizer's state must be finite to be saved, got infinities or NaN in {name}; "
+                "compile the model anew to save it"
+            )
+    return {f"{_OPTIMIZER}{name}": array for name, array in state.items()}
+
+
+def _set_training(model: "Sequential", training: Any, state: dict[str, np.ndarray]) -> None:
+    """Give a loaded model what `_training` and `_optimizer_state` took from the saved one."""
+    check_keys(training, "training", "compile", "stepped", "layers")
+    if training["compile"] is not None:
+        model.compile_from_config(training["compile"])
+        model.optimizer.set_state({name.removeprefix(_OPTIMIZER): array for name, array in state.items()})
+    elif state:
+        raise ValueError(f"its model is not compiled, but it has {', '.join(state)}")
+    stepped = training["stepped"]
+    if stepped is not None and not (isinstance(stepped, list) and all(isinstance(name, str) for name in stepped)):
+        raise ValueError(f"stepped must be a list of names of weights, got {stepped!r}")
+    model._stepped = stepped
+    stateful: dict[str, Any] = {str(i): layer for i, layer in enumerate(model.layers) if hasattr(layer, "get_state")}
+    check_keys(training["layers"], "states of layers", *stateful)
+    for i, layer in stateful.items():
+        layer.set_state(training["layers"][i])
+
+
 def _read(file: BinaryIO) -> tuple[Any, dict[str, np.ndarray]]:
-    """The model's configuration and the weights by entry, not yet compared with each other."""
+    """The JSON text's content and the arrays by entry, not yet compared with each other."""
     if not zipfile.is_zipfile(file):
         raise ValueError("it is no zip archive, or is cut short")
     file.seek(0)
@@ -100,11 +147,11 @@ def _read(file: BinaryIO) -> tuple[Any, dict[str, np.ndarray]]:
     text = entries.pop("config", None)
     if not isinstance(text, np.ndarray) or text.dtype.kind != "U" or text.ndim != 0:
         raise ValueError("it has no entry 'config' with a text in it")
-    return _model_config(text.item()), entries
+    return _header(text.item()), entries
 
 
-def _model_config(text: str) -> Any:
-    """The configuration in the text of the entry ``config``, of a format that this version knows."""
+def _header(text: str) -> dict[str, Any]:
+    """The content of the entry ``config``, of a format that this version knows."""
     try:
         header = json.loads(text)
     # RecursionError: brackets nested too deeply.
@@ -119,7 +166,7 @@ def _model_config(text: str) -> Any:
             f"format_version must be at most {FORMAT_VERSION} for numbaconv {__version__}, got {version}, written by "
             f"numbaconv {writer}"
         )
-    return header["model"]
+    return header
 
 
 def _with_weights(config: Any, arrays: dict[str, np.ndarray]) -> dict[str, Any]:

@@ -163,7 +163,7 @@ def test_the_file_is_plain_npz(tmp_path):
     with np.load(tmp_path / "model.npz", allow_pickle=False) as archive:
         assert archive.files == ["config", "0/kernel", "0/bias", "2/kernel", "2/bias"]
         header = json.loads(archive["config"].item())
-    assert (header["format_version"], header["library_version"]) == (1, __version__)
+    assert (header["format_version"], header["library_version"]) == (2, __version__)
 
 
 def test_a_model_that_is_not_built_is_not_saved(tmp_path):
@@ -232,8 +232,8 @@ SPOILED_ENTRIES = {
     "no version": (lambda e: header_with(e, format_version=None), "format_version"),
     "boolean version": (lambda e: header_with(e, format_version=True), "format_version"),
     "newer version": (
-        lambda e: header_with(e, format_version=2, library_version="9.9"),
-        f"at most 1 for numbaconv {__version__}, got 2, written by numbaconv 9.9",
+        lambda e: header_with(e, format_version=3, library_version="9.9"),
+        f"at most 2 for numbaconv {__version__}, got 3, written by numbaconv 9.9",
     ),
     "missing array": (lambda e: without(e, "2/bias"), "Conv2D 'c': weights must"),
     "missing layer": (lambda e: {k: v for k, v in e.items() if k[0] != "2"}, "Conv2D 'c': weights must"),

@@ -114,6 +114,8 @@ class Learner(Named):
                 grad_out = grad_out + regularizers.gradient(self.activity_regularizer)(activity) / max(len(activity), 1)
             grad_x, gradients = self._backward(kept, grad_out, input_grad)
             trained = self._trained
+            if not set(trained) <= set(gradients):
+                raise ValueError(f"_backward must return gradients of {trained}, got those of {list(gradients)}")
             for name in trained:
                 penalty = self._component(name, "regularizer")
                 if penalty is not None:
@@ -143,8 +145,8 @@ class Learner(Named):
 
     @property
     def losses(self) -> list[float]:
-        """Penalties: one per regularized weight, and the activity penalty of the last call per example."""
-        regularizers_ = ((w, self._component(name, "regularizer")) for name, w in self._weights.items())
+        """Penalties: one per regularized weight that is trained, and the last call's activity penalty per example."""
+        regularizers_ = ((self._weights[name], self._component(name, "regularizer")) for name in self._trained)
         penalties = [float(penalty(w)) for w, penalty in regularizers_ if penalty is not None]
         return penalties if self._activity_loss is None else [*penalties, self._activity_loss]
 

@@ -1,0 +1,86 @@
+"""What a long computation shows, and how it is stopped."""
+
+import signal
+import threading
+import time
+from typing import Any
+
+from tqdm import tqdm
+
+from ._callback import Callback, Logs
+
+# Seconds that predict and evaluate work in silence under verbose="auto".
+PATIENCE = 2
+
+
+def check_verbose(value: Any) -> Any:
+    """0, 1, 2 or "auto"."""
+    if isinstance(value, bool) or value not in (0, 1, 2, "auto"):
+        raise ValueError(f"verbose must be 0, 1, 2 or 'auto', got {value!r}")
+    return value
+
+
+def examples_bar(total: int, name: str, verbose: int | str) -> Any:
+    """A progress bar on standard error that counts examples."""
+    delay = PATIENCE if verbose == "auto" else 0
+    return tqdm(total=total, desc=name, unit="example", delay=delay, disable=verbose == 0)
+
+
+class Progress(Callback):
+    """Shows each epoch of training: a bar on standard error, or one line on standard output with ``verbose=2``."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._bar: Any = None
+
+    def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
+        self._title = f"Epoch {epoch + 1}/{self.params['epochs']}"
+        self._start = time.perf_counter()
+        if self.params["verbose"] in (1, "auto"):
+            self._bar = tqdm(total=self.params["steps"], desc=self._title, unit="batch")
+
+    def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
+        # Text is only made as often as the bar is drawn, and before validation, which may take long.
+        if self._bar is not None and (self._bar.update() or batch + 1 == self.params["steps"]):
+            self._bar.set_postfix_str(_text(logs))
+
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
+        if self._bar is not None:
+            self._bar.set_postfix_str(_text(logs), refresh=False)
+            self.close()
+        elif self.params["verbose"] == 2:
+            print(f"{self._title}: {time.perf_counter() - self._start:.1f} s, {_text(logs)}", flush=True)
+
+    def close(self) -> None:
+        """Leave the bar as it stands."""
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+
+class Interruption:
+    """Context in which the first Ctrl-C only sets ``asked``; the next one raises KeyboardInterrupt.
+
+    It does so in the main thread alone, which gets all signals, and only in place of Python's own handler: whoever has
+    set another one keeps it.
+    """
+
+    def __enter__(self) -> "Interruption":
+        self.asked = False
+        main = threading.current_thread() is threading.main_thread()
+        self._active = main and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        if self._active:
+            signal.signal(signal.SIGINT, self._note)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._active:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    def _note(self, *signal_and_frame: object) -> None:
+        self.asked = True
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _text(logs: Logs) -> str:
+    return ", ".join(f"{name}: {value:.4g}" for name, value in (logs or {}).items())

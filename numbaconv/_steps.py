@@ -1,0 +1,153 @@
+"""Single steps of training and of evaluation, and the running means over many of them."""
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from ._examples import Examples
+from .layers import Layer
+
+if TYPE_CHECKING:
+    from .models import Sequential
+
+
+class Route(NamedTuple):
+    """The way back through the layers, found once for many steps."""
+
+    # Index of the first layer that is trained; nothing before it needs gradients.
+    first: int
+    # From there on; with each layer the weights that the optimizer changes.
+    trained: list[tuple[Layer, list[str]]]
+    constrained: list[Layer]
+    penalized: list[Layer]
+
+    @property
+    def names(self) -> list[str]:
+        """Names of all weights that the optimizer changes."""
+        return [f"{layer.name}/{name}" for layer, names in self.trained for name in names]
+
+
+def route_through(layers: Sequence[Layer]) -> Route:
+    """The way back through layers that are built, as their ``trainable`` is now."""
+    trained = [(layer, layer._trained) for layer in layers if layer._trained]
+    return Route(
+        first=layers.index(trained[0][0]) if trained else len(layers),
+        trained=trained,
+        constrained=[layer for layer, names in trained if _has(layer, names, "constraint")],
+        penalized=[
+            layer
+            for layer in layers
+            if layer.activity_regularizer is not None or _has(layer, layer._trained, "regularizer")
+        ],
+    )
+
+
+def train_step(model: "Sequential", route: Route, batch: Examples, tally: "Tally", place: str) -> None:
+    """Change the weights by one step, all or none, and count the loss and the predictions before it.
+
+    Raises
+    ------
+    FloatingPointError
+        If the loss is not finite.
+    """
+    layers = model.layers
+    before = [layer._weights for layer in layers]
+    with model._named():
+        try:
+            out = batch.x
+            for layer in layers:
+                out = layer.forward(out)
+            loss, gradient = model.loss.value_and_gradient(batch.y, out, batch.weight)
+            loss = float(loss) + penalties(route.penalized)
+            if not math.isfinite(loss):
+                raise FloatingPointError(f"{model._label}: the loss is {loss} in {place}; {_reason(batch, before)}")
+            tally.add(loss, batch.y, out)
+            for layer in reversed(layers[route.first :]):
+                gradient = layer.backward(gradient, input_grad=layer is not layers[route.first])
+            _update(model, route)
+        except BaseException:
+            for layer, weights in zip(layers, before, strict=True):
+                layer._weights = weights
+            raise
+        finally:
+            # What layers before the first trained one keep is of no use.
+            for layer in layers:
+                layer._kept = None
+
+
+def test_step(model: "Sequential", batch: Examples, tally: "Tally") -> None:
+    """Count the loss, penalties included, and the predictions."""
+    with model._named():
+        out = model(batch.x)
+        loss = float(model.loss(batch.y, out, batch.weight)) + penalties(model.layers)
+        tally.add(loss, batch.y, out)
+
+
+def penalties(layers: Sequence[Layer]) -> float:
+    """The sum of the layers' losses."""
+    return math.fsum(penalty for layer in layers for penalty in layer.losses)
+
+
+class Tally:
+    """Means over the examples since it was made: of the loss and of the metrics."""
+
+    def __init__(self, metrics: Sequence[Any]) -> None:
+        self._metrics = metrics
+        self._total, self._count = 0.0, 0
+        for metric in metrics:
+            metric.reset_state()
+
+    def add(self, loss: float, y: np.ndarray, out: np.ndarray) -> None:
+        """Count a batch."""
+        self._total += loss * len(out)
+        self._count += len(out)
+        for metric in self._metrics:
+            metric.update_state(y, out)
+
+    def results(self) -> dict[str, float]:
+        """The means by name, the loss first."""
+        loss = self._total / max(self._count, 1)
+        return {"loss": loss, **{metric.name: float(metric.result()) for metric in self._metrics}}
+
+
+def _update(model: "Sequential", route: Route) -> None:
+    values = [layer._weights[name] for layer, names in route.trained for name in names]
+    gradients = [gradient for layer, names in route.trained for gradient in _gradients(layer, names)]
+    new = iter(model.optimizer.step(values, gradients))
+    for layer, names in route.trained:
+        layer._assign({name: next(new) for name in names})
+    for layer in route.constrained:
+        layer.apply_constraints()
+
+
+def _gradients(layer: Layer, names: list[str]) -> list[np.ndarray]:
+    """The gradients that ``backward`` has set for the weights of these names."""
+    if len(layer.gradients) != len(layer._weights):
+        raise ValueError(
+            f"{layer._label}: gradients must be a list of {len(layer._weights)} arrays, got {len(layer.gradients)}"
+        )
+    found = []
+    for (name, weight), gradient in zip(layer._weights.items(), layer.gradients, strict=True):
+        if name in names:
+            if not isinstance(gradient, np.ndarray) or gradient.shape != weight.shape:
+                raise ValueError(
+                    f"{layer._label}: the gradient of {name} must be an array of shape {weight.shape}, got "
+                    f"{getattr(gradient, 'shape', gradient)}"
+                )
+            found.append(gradient)
+    return found
+
+
+def _has(layer: Layer, names: list[str], kind: str) -> bool:
+    return any(layer._component(name, kind) is not None for name in names)
+
+
+def _reason(batch: Examples, weights: list[dict[str, np.ndarray]]) -> str:
+    """What may have made a loss infinite or NaN."""
+    arrays = [("x", batch.x), ("y", batch.y), *(("weights", w) for named in weights for w in named.values())]
+    culprits = {name: None for name, array in arrays if not np.isfinite(array).all()}
+    found = f"NaN or infinities are in {' and '.join(culprits)}" if culprits else "all that came in is finite"
+    advice = "A smaller learning rate, the optimizer's clipnorm, or inputs scaled to about 1 may help"
+    return f"{found}. {advice}. The weights are those before this batch"
