@@ -46,8 +46,8 @@ def measure(case: Case, rounds: int) -> Result:
 def table(results: list[Result]) -> str:
     """The results as Markdown."""
     lines = [
-        f"Time of forward and backward of one layer divided by PyTorch's ({torch.__version__}, faster of its two memory "
-        f"formats), gradients of input, weights and bias, float32, {numba.get_num_threads()} cores.",
+        "Time of forward and backward of one layer, gradients of input, weights and bias, divided by PyTorch's "
+        f"({torch.__version__}, faster of its two memory formats), float32, {numba.get_num_threads()} cores.",
         "",
         "| | time / PyTorch's | ms |",
         "| --- | ---: | ---: |",

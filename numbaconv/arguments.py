@@ -6,7 +6,7 @@ import numpy as np
 
 from . import config
 from .packed import Packed
-from .shapes import normalize_data_format
+from .shapes import normalize_data_format, normalize_tuple
 
 
 def check_data_format(value: str | None) -> str:
@@ -59,9 +59,12 @@ def common_dtype(*arrays: np.ndarray | None) -> np.dtype:
     return np.dtype(np.float64 if double else np.float32)
 
 
-def check_rank(x: np.ndarray, rank: int, data_format: str) -> None:
-    """Raise ValueError unless ``x`` has a batch, ``rank`` spatial axes and channels."""
-    if x.ndim != rank + 2:
+def check_rank(x: np.ndarray, rank: int | None, data_format: str) -> None:
+    """Raise ValueError unless ``x`` has a batch, ``rank`` spatial axes (any number for None) and channels."""
+    if rank is None:
+        if x.ndim < 2:
+            raise ValueError(f"x must have at least 2 axes, batch first, got shape {x.shape}")
+    elif x.ndim != rank + 2:
         axes = ("depth", "height", "width")[3 - rank :] if rank > 1 else ("steps",)
         order = ("batch", "channels", *axes) if data_format == "channels_first" else ("batch", *axes, "channels")
         raise ValueError(f"x must have {rank + 2} axes ({', '.join(order)}; {data_format}), got shape {x.shape}")
@@ -72,6 +75,13 @@ def spatial_rank(x: np.ndarray) -> int:
     if x.ndim not in (3, 4, 5):
         raise ValueError(f"x must have 3 to 5 axes (batch, 1 to 3 spatial axes, channels), got shape {x.shape}")
     return x.ndim - 2
+
+
+def check_shape(value: Any, name: str) -> tuple[int, ...]:
+    """The shape of an array, all sizes known."""
+    if not isinstance(value, tuple | list) or len(value) not in (3, 4, 5):
+        raise ValueError(f"{name} must be a tuple of 3 to 5 sizes, batch and channels included, got {value!r}")
+    return normalize_tuple(tuple(value), len(value), name, allow_zero=True)
 
 
 def check_channels(x_shape: tuple, channels: int, data_format: str, owner: str) -> None:

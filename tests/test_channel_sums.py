@@ -5,7 +5,7 @@ from math import fsum
 import numpy as np
 import pytest
 
-from numbaconv.kernels.channel_sums import ROW_VALUES, TASK_ROWS, TASK_VALUES, channel_sums, cut, wide_rows
+from numbaconv.kernels.channel_sums import ROW_VALUES, TASK_ROWS, TASK_VALUES, channel_sums, cut, row_width
 
 # Few and many channels; positions with and without a power of two; none, one and many tasks, the last one short.
 SHAPES = [(1, 1), (7, 1), (4, 1, 3, 5, 3), (0, 5), (2, 1, 64, 64, 3), (999, 40), (3, 1, 40, 41, 64), (40, 3000)]
@@ -46,13 +46,13 @@ def test_bits_do_not_depend_on_threads(shape, each_thread_count):
 
 @by_shape
 def test_rows_are_wide_and_tasks_cover_them(shape):
-    x = np.arange(float(np.prod(shape))).reshape(shape)
-    wide = wide_rows(x)
-    assert np.shares_memory(wide, x) or not x.size
-    np.testing.assert_array_equal(wide.ravel(), x.ravel())
-    assert wide.shape[1] % shape[-1] == 0
-    assert wide.shape[1] >= ROW_VALUES or wide.shape[0] % 2 or not x.size
-    assert wide.shape[1] < max(2 * ROW_VALUES, shape[-1] + 1)
-    rows, tasks = cut(wide)
-    assert (tasks - 1) * rows < max(1, len(wide)) <= tasks * rows
-    assert rows == TASK_ROWS or TASK_VALUES // 2 < rows * wide.shape[1] <= TASK_VALUES
+    positions, channels = int(np.prod(shape[:-1])), shape[-1]
+    width = row_width(positions, channels)
+    assert width % channels == 0
+    total = positions * channels // width
+    assert total * width == positions * channels
+    assert width >= ROW_VALUES or total % 2
+    assert width < max(2 * ROW_VALUES, channels + 1)
+    rows, tasks = cut((total, width))
+    assert (tasks - 1) * rows < max(1, total) <= tasks * rows
+    assert rows == TASK_ROWS or TASK_VALUES // 2 < rows * width <= TASK_VALUES

@@ -54,6 +54,14 @@ class Upsample(Conv):
     function = staticmethod(shapes.upsample_output_shape)
 
 
+class Pool(Conv):
+    function = staticmethod(shapes.pool_output_shape)
+
+
+class Global(Conv):
+    function = staticmethod(shapes.global_pool_output_shape)
+
+
 def conv(k, s=1, d=1, padding="valid"):
     return Conv(1, filters=1, kernel_size=(k,), strides=(s,), padding=padding, dilation_rate=(d,))
 
@@ -70,6 +78,10 @@ def crop(before, after):
 
 def pad(before, after):
     return Pad(1, padding=((before, after),))
+
+
+def pool(k, s, padding="valid"):
+    return Pool(1, pool_size=(k,), strides=(s,), padding=padding)
 
 
 def upsample(factor, interpolation="nearest"):
@@ -97,6 +109,8 @@ def forward(layer, inputs):
             set().union(*(indices for i, indices in enumerate(inputs) if abs(i - centre) < 1 - 1e-9))
             for centre in centres
         ]
+    if isinstance(layer, Pool):
+        layer = conv(layer.pool_size[0], layer.strides[0], padding=layer.padding)
     k, s, d = layer.kernel_size[0], layer.strides[0], layer.dilation_rate[0]
     if isinstance(layer, Transpose):
         extra = None if layer.output_padding is None else layer.output_padding[0]
@@ -130,6 +144,8 @@ STACKS = [
     [transpose(3, 3, padding="same", output_padding=1), transpose(3, 2, d=2, padding="same", output_padding=0)],
     [conv(4, 2, padding="same"), transpose(2, 2, d=3), conv(2, d=3)],
     [transpose(1, 2), crop(1, 0), conv(1, 2)],
+    [conv(3, padding="same"), pool(2, 2), conv(3, padding="same"), pool(3, 2, "same")],
+    [pool(2, 3), upsample(2), pool(3, 1, "same")],
 ]
 
 
@@ -177,12 +193,20 @@ def test_receptive_field_of_unknown_lengths_takes_multiples_of_the_stride():
     assert shapes.receptive_field(layers, (None, 9, 1)) == ((3, 2, -1),)
 
 
+def test_receptive_field_of_global_pooling_is_the_whole_length():
+    layers = [conv(3, 2), Global(1, keepdims=True)]
+    assert shapes.receptive_field(layers, (None, 9, 1)) == ((9, 2, 0),)
+    for input_shape in (None, (None, None, 1)):
+        with pytest.raises(ValueError, match="input_shape must tell the lengths that Global pools over"):
+            shapes.receptive_field(layers, input_shape)
+
+
 def test_receptive_field_refuses():
     with pytest.raises(ValueError, match=r"layers must be one or more layers of the same rank"):
         shapes.receptive_field([])
     with pytest.raises(ValueError, match=r"same rank, got .* of ranks \[1, 2\]"):
         shapes.receptive_field([crop(1, 1), Crop(2, cropping=((1, 1), (1, 1)))])
-    with pytest.raises(TypeError, match="layer must be a convolutional, cropping, padding or upsampling layer, got <"):
+    with pytest.raises(TypeError, match=r"layer must be a convolutional, pooling, cropping, .* layer, got <"):
         shapes.receptive_field([object()])
 
 
@@ -303,6 +327,46 @@ VALID = {"kernel_size": (3, 3), "strides": (2, 2), "padding": "valid", "dilation
                 "height: 4 * size 2 (bilinear interpolation) = 8.",
                 "width: unknown * size 3 (bilinear interpolation) = unknown.",
                 "channels: 3, unchanged; batch: 2, unchanged.",
+            ],
+        ),
+        (
+            Pool(3, pool_size=(2, 3, 3), strides=(2, 2, 1), padding="same"),
+            (2, 8, 5, None, 3),
+            [
+                "Pool turns (2, 8, 5, None, 3) into (2, 4, 3, None, 3).",
+                "depth: 8, no empty positions added; a window of 2 fits at 4 positions stepping by 2, so 4.",
+                "height: 5 + 1 empty position before + 1 after = 7; a window of 3 fits at 3 positions stepping by 2, so"
+                " 3.",
+                "width: n, unknown; a window of 3 stepping by 1 with 'same' fits at n / 1, rounded up.",
+                "channels: 3, unchanged; batch: 2, unchanged.",
+            ],
+        ),
+        (
+            pool(3, 2),
+            (2, 8, 3),
+            [
+                "Pool turns (2, 8, 3) into (2, 3, 3).",
+                "steps: 8, no empty positions added; a window of 3 fits at 3 positions stepping by 2, so 3.",
+                "channels: 3, unchanged; batch: 2, unchanged.",
+            ],
+        ),
+        (
+            Global(2, keepdims=False, data_format="channels_first"),
+            (2, 3, 8, None),
+            [
+                "Global turns (2, 3, 8, None) into (2, 3).",
+                "height: 8, pooled into 1, and the axis dropped.",
+                "width: unknown, pooled into 1, and the axis dropped.",
+                "channels: 3, unchanged; batch: 2, unchanged.",
+            ],
+        ),
+        (
+            Global(1, keepdims=True),
+            (None, 8, 3),
+            [
+                "Global turns (None, 8, 3) into (None, 1, 3).",
+                "steps: 8, pooled into 1.",
+                "channels: 3, unchanged; batch: unknown, unchanged.",
             ],
         ),
     ],

@@ -1,4 +1,4 @@
-"""The seventeen layers: arguments, configurations, and that each computes its function."""
+"""The layers: arguments, configurations, and that each computes its function."""
 
 import ast
 import json
@@ -10,7 +10,7 @@ from cases import CASES, FORMATS, assert_close, each, layer_class, make_layer, o
 
 from numbaconv import activations, config, functional, layers
 
-# The signatures as the specification prints them.
+# The signatures as Keras's pages print them; averages have the default size that maxima have there.
 PAGE = """
 Conv1D(filters, kernel_size, strides=1, padding='valid', data_format='channels_last', dilation_rate=1, activation=None,
   use_bias=True, kernel_initializer='glorot_uniform', bias_initializer='zeros', kernel_regularizer=None,
@@ -52,6 +52,18 @@ UpSampling3D(size=(2, 2, 2), data_format=None)
 ZeroPadding1D(padding=1)
 ZeroPadding2D(padding=(1, 1), data_format=None)
 ZeroPadding3D(padding=(1, 1, 1), data_format=None)
+MaxPooling1D(pool_size=2, strides=None, padding='valid', data_format=None)
+MaxPooling2D(pool_size=(2, 2), strides=None, padding='valid', data_format=None)
+MaxPooling3D(pool_size=(2, 2, 2), strides=None, padding='valid', data_format=None)
+AveragePooling1D(pool_size=2, strides=None, padding='valid', data_format=None)
+AveragePooling2D(pool_size=(2, 2), strides=None, padding='valid', data_format=None)
+AveragePooling3D(pool_size=(2, 2, 2), strides=None, padding='valid', data_format=None)
+GlobalMaxPooling1D(data_format=None, keepdims=False)
+GlobalMaxPooling2D(data_format=None, keepdims=False)
+GlobalMaxPooling3D(data_format=None, keepdims=False)
+GlobalAveragePooling1D(data_format=None, keepdims=False)
+GlobalAveragePooling2D(data_format=None, keepdims=False)
+GlobalAveragePooling3D(data_format=None, keepdims=False)
 """
 SIGNATURES = {
     call.value.func.id: (
@@ -88,6 +100,8 @@ OTHER_VALUES = {
     "cropping": 2,
     "size": 3,
     "interpolation": "bilinear",
+    "pool_size": 3,
+    "keepdims": True,
 }
 NAMES = {
     "Conv1D": "conv1d",
@@ -107,6 +121,18 @@ NAMES = {
     "ZeroPadding1D": "zero_padding1d",
     "ZeroPadding2D": "zero_padding2d",
     "ZeroPadding3D": "zero_padding3d",
+    "MaxPooling1D": "max_pooling1d",
+    "MaxPooling2D": "max_pooling2d",
+    "MaxPooling3D": "max_pooling3d",
+    "AveragePooling1D": "average_pooling1d",
+    "AveragePooling2D": "average_pooling2d",
+    "AveragePooling3D": "average_pooling3d",
+    "GlobalMaxPooling1D": "global_max_pooling1d",
+    "GlobalMaxPooling2D": "global_max_pooling2d",
+    "GlobalMaxPooling3D": "global_max_pooling3d",
+    "GlobalAveragePooling1D": "global_average_pooling1d",
+    "GlobalAveragePooling2D": "global_average_pooling2d",
+    "GlobalAveragePooling3D": "global_average_pooling3d",
 }
 every_class = pytest.mark.parametrize("name", SIGNATURES)
 every_weighted = pytest.mark.parametrize("name", [name for name, (required, _) in SIGNATURES.items() if required])
@@ -117,7 +143,11 @@ def arguments_of(name):
     """Values for all arguments of a class in the page's order, none of them the default."""
     required, defaults = SIGNATURES[name]
     values = {argument: OTHER_VALUES[argument] for argument in (*required, *defaults)}
-    return {**values, "padding": 3} if name.startswith("ZeroPadding") else values
+    if name.startswith("ZeroPadding"):
+        values["padding"] = 3
+    if "pool_size" in values:
+        values["strides"] = 4
+    return values
 
 
 def make(name, /, **arguments):
@@ -136,9 +166,9 @@ def settings_of(layer):
     return {key: value for key, value in layer.get_config().items() if key != "name"}
 
 
-def test_all_seventeen_are_there():
-    assert len(SIGNATURES) == 17
-    assert sorted([*SIGNATURES, "Layer"]) == sorted(layers.__all__)
+def test_all_are_there():
+    assert len(SIGNATURES) == 29
+    assert {*SIGNATURES, "Layer"} < set(layers.__all__)
 
 
 @every_class

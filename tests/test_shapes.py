@@ -162,6 +162,11 @@ def test_names_refused():
         (shapes.zero_pad_output_shape, (8, 0, 3), (1,), (8, 2, 3)),
         (shapes.zero_pad_output_shape, (None, 4, None, 6, 3), ((1, 2, 3),), (None, 6, None, 12, 3)),
         (shapes.upsample_output_shape, (8, 4, 5, None), ((2, 3),), (8, 8, 15, None)),
+        (shapes.pool_output_shape, (8, 9, 3), (), (8, 4, 3)),
+        (shapes.pool_output_shape, (None, 9, None, 3), ((3, 2), None, "SAME"), (None, 3, None, 3)),
+        (shapes.pool_output_shape, (8, 9, 7, 6, None), (3, (1, 2, 4), "valid"), (8, 7, 3, 1, None)),
+        (shapes.pool_output_shape, (8, 2, 3, 3), (5, 1, "same"), (8, 2, 3, 3)),
+        (shapes.global_pool_output_shape, (None, None, 4, 5, 3), (True,), (None, 1, 1, 1, 3)),
     ],
 )
 def test_output_shapes_in_both_data_formats(function, input_shape, arguments, expected):
@@ -170,6 +175,12 @@ def test_output_shapes_in_both_data_formats(function, input_shape, arguments, ex
     batch, *lengths, channels = input_shape
     first = function((batch, channels, *lengths), *arguments, data_format="channels_first")
     assert first == (expected[0], expected[-1], *expected[1:-1])
+
+
+@pytest.mark.parametrize("lengths", [(7,), (None, 7), (1, 2, 3)])
+def test_global_pooling_drops_the_spatial_axes(lengths):
+    assert shapes.global_pool_output_shape((2, *lengths, None)) == (2, None)
+    assert shapes.global_pool_output_shape((None, 3, *lengths), False, "channels_first") == (None, 3)
 
 
 @given(st.data())
@@ -213,6 +224,11 @@ def test_conv_output_shape_treats_every_axis_alone(data):
         (lambda: shapes.upsample_output_shape((1, 5.0, 3), 2), "input_shape must be"),
         (lambda: shapes.upsample_output_shape(5, 2), "input_shape must be"),
         (lambda: shapes.upsample_output_shape((1, 5, 3), 2, "NHWC"), "data_format must be one of"),
+        (lambda: shapes.pool_output_shape((1, 5, 5, 3), (2, 0)), r"pool_size must be .* 2 of them, got \(2, 0\)"),
+        (lambda: shapes.pool_output_shape((1, 5, 3), 2, 1.0), "strides must be .* got 1.0"),
+        (lambda: shapes.pool_output_shape((1, 5, 3), 2, 1, "causal"), "'valid', 'same', got 'causal'"),
+        (lambda: shapes.global_pool_output_shape((1, 5, 0, 3)), r"input lengths must be positive, got \(5, 0\)"),
+        (lambda: shapes.global_pool_output_shape((1, 5)), r"input_shape must be .* got \(1, 5\)"),
     ],
 )
 def test_output_shapes_refuse(call, message):
@@ -237,6 +253,10 @@ def test_output_shapes_refuse(call, message):
         (lambda: shapes.crop_output_shape((1, 5, 5, 3), ((2, 2), (2, 3))), ["(1, 0)", "(5, 5)", "((2, 2), (2, 3))"]),
         (lambda: shapes.zero_pad_output_shape((1, 0, 3), 0), ["(0,)", "padding ((0, 0),)"]),
         (lambda: shapes.upsample_output_shape((1, 0, 3), 2), ["(0,)", "size (2,)"]),
+        (
+            lambda: shapes.pool_output_shape((1, 2, 8, 3), 3, 1),
+            ["(0, 6)", "(2, 8)", "pool_size (3, 3)", "strides (1, 1)", "padding 'valid'"],
+        ),
     ],
 )
 def test_empty_outputs_are_refused_with_the_numbers(call, named):

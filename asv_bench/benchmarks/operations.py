@@ -1,9 +1,9 @@
-"""Forward pass of each operation of `numbaconv.functional`, weights packed beforehand as the layers do.
+"""Each operation of `numbaconv.functional`, weights packed beforehand as the layers do; of pooling the gradients too.
 
 A case is named kernel, input shape without batch, and channels out; the batch is 1 unless the name says otherwise.
 """
 
-from numbaconv import functional
+from numbaconv import functional, shapes
 
 from . import random
 
@@ -56,6 +56,16 @@ IMAGES = {
     "2D 224x224x3": (1, 224, 224, 3),
     "2D 56x56x64": (1, 56, 56, 64),
     "3D 16x28x28x16": (1, 16, 28, 28, 16),
+}
+# Name: (input shape, pool_size, strides, padding).
+POOL = {
+    "1D 2/2, 16000x64": ((1, 16000, 64), 2, 2, "valid"),
+    "2D 2x2/2, batch 8 of 112x112x64": ((8, 112, 112, 64), 2, 2, "valid"),
+    "2D 3x3/2, 56x56x64": ((1, 56, 56, 64), 3, 2, "same"),
+    "2D 3x3/1, 28x28x256": ((1, 28, 28, 256), 3, 1, "same"),
+    "2D 2x2/2, batch 32 of 28x28x16": ((32, 28, 28, 16), 2, 2, "valid"),
+    "2D global, batch 8 of 7x7x512": ((8, 7, 7, 512), 7, 7, "valid"),
+    "3D 2x2x2/2, 16x28x28x16": ((1, 16, 28, 28, 16), 2, 2, "valid"),
 }
 
 
@@ -173,3 +183,29 @@ class UpsampleBilinear:
 
     def time_upsample_bilinear(self, image: str) -> None:
         functional.upsample(self.x, 2, "bilinear", "channels_last")
+
+
+class Pool:
+    params = tuple(POOL)
+    param_names = ("case",)
+
+    def setup(self, case: str) -> None:
+        shape, *self.settings = POOL[case]
+        self.x = random(*shape)
+        self.grad_out = random(*shapes.pool_output_shape(shape, *self.settings))
+        self.time_max_pool(case)
+        self.time_max_pool_grad(case)
+        self.time_average_pool(case)
+        self.time_average_pool_grad(case)
+
+    def time_max_pool(self, case: str) -> None:
+        functional.max_pool(self.x, *self.settings, "channels_last")
+
+    def time_max_pool_grad(self, case: str) -> None:
+        functional.max_pool_grad(self.x, self.grad_out, *self.settings, "channels_last")
+
+    def time_average_pool(self, case: str) -> None:
+        functional.average_pool(self.x, *self.settings, "channels_last")
+
+    def time_average_pool_grad(self, case: str) -> None:
+        functional.average_pool_grad(self.grad_out, self.x.shape, *self.settings, "channels_last")

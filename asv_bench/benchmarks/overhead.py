@@ -14,6 +14,8 @@ SMALL = {
     "Cropping2D": (layers.Cropping2D, (1,), (1, 8, 8, 8)),
     "ZeroPadding2D": (layers.ZeroPadding2D, (1,), (1, 8, 8, 8)),
     "UpSampling2D": (layers.UpSampling2D, (2,), (1, 8, 8, 8)),
+    "MaxPooling2D": (layers.MaxPooling2D, (2,), (1, 8, 8, 8)),
+    "GlobalAveragePooling2D": (layers.GlobalAveragePooling2D, (), (1, 8, 8, 8)),
 }
 FIRST_CALL = """
 import numpy as np

@@ -30,8 +30,11 @@ from .operations import (
     upsample,
     zero_pad,
 )
+from .pooling import average_pool, average_pool_grad, max_pool, max_pool_grad
 
 __all__ = [
+    "average_pool",
+    "average_pool_grad",
     "conv",
     "conv_input_grad",
     "conv_transpose",
@@ -43,6 +46,8 @@ __all__ = [
     "depthwise_conv",
     "depthwise_conv_input_grad",
     "depthwise_conv_weight_grad",
+    "max_pool",
+    "max_pool_grad",
     "pack_conv",
     "pack_conv_transpose",
     "pack_depthwise_conv",

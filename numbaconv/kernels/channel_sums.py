@@ -45,26 +45,24 @@ def channel_sums(x):
     array (C,)
         Of the dtype of ``x``; bit-identical for any number of threads.
     """
-    wide = wide_rows(x)
-    rows, tasks = cut(wide)
+    channels = x.shape[-1]
+    wide = x.reshape(-1, row_width(x.size // channels, channels))
+    rows, tasks = cut(wide.shape)
     sums = np.empty((tasks, wide.shape[1]))
     sum_rows(wide, sums, rows, serial=tasks == 1)
     with np.errstate(over="ignore"):
-        return fold(sums, x.shape[-1]).astype(x.dtype)
+        return fold(sums, channels).astype(x.dtype)
 
 
-def wide_rows(x):
-    """View (..., C) as rows (R, W) of one or more whole positions, so that few channels fill vectors too."""
-    channels = x.shape[-1]
-    positions = x.size // channels
+def row_width(positions, channels):
+    """Values of a row of one or more whole positions, so that few channels fill vectors too."""
     # Gathered by a power of two: numbers of positions often have one as a factor.
-    together = gcd(positions, 1 << ((ROW_VALUES - 1) // channels).bit_length())
-    return x.reshape(positions // together, together * channels)
+    return channels * gcd(positions, 1 << ((ROW_VALUES - 1) // channels).bit_length())
 
 
-def cut(wide):
-    """Rows of one task, and the number of tasks; by the shape alone."""
-    total, width = wide.shape
+def cut(shape):
+    """Rows of one task, and the number of tasks, for an array (R, W): by its shape alone."""
+    total, width = shape
     rows = max(TASK_ROWS, TASK_VALUES // width)
     return rows, max(1, -(-total // rows))
 

@@ -39,7 +39,8 @@ class Tile(types.Type):
 
     @property
     def vector(self):
-        return ir.VectorType(ir.FloatType() if self.dtype == types.float32 else ir.DoubleType(), self.lanes)
+        scalars = {types.float32: ir.FloatType(), types.float64: ir.DoubleType()}
+        return ir.VectorType(scalars.get(self.dtype, ir.IntType(self.dtype.bitwidth)), self.lanes)
 
 
 @register_model(Tile)

@@ -225,8 +225,7 @@ class Layer(Learner):
     def _ready(self, x: Any) -> np.ndarray:
         """The input as an array of the layer's dtype, checked, and the layer built for it."""
         x = as_numbers(x, "x")
-        if self.rank is not None:
-            check_rank(x, self.rank, self.data_format)
+        check_rank(x, self.rank, self.data_format)
         if not self.built:
             self._build(x.shape)
         elif self._channels is not None:

@@ -59,7 +59,7 @@ class Learner(Named):
         Returns
         -------
         ndarray
-            As from ``layer(x)``; in training it must not be changed either.
+            As from ``layer(x)``; in training it may share memory with ``x`` and must not be changed either.
 
         Raises
         ------

@@ -45,8 +45,11 @@ from .operations import (
     upsample_nearest,
     zero_pad,
 )
+from .pooling import average_pool, average_pool_grad, max_pool, max_pool_grad
 
 __all__ = [
+    "average_pool",
+    "average_pool_grad",
     "bias_grad",
     "conv",
     "conv_input_grad",
@@ -59,6 +62,8 @@ __all__ = [
     "depthwise_conv",
     "depthwise_conv_input_grad",
     "depthwise_conv_weight_grad",
+    "max_pool",
+    "max_pool_grad",
     "separable_conv",
     "separable_conv_grad",
     "upsample_bilinear",

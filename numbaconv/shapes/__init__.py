@@ -1,4 +1,4 @@
-"""Shapes of the seventeen layers as integer arithmetic; nothing here touches an array or imports NumPy or Numba.
+"""Shapes of the layers as integer arithmetic; nothing here touches an array or imports NumPy or Numba.
 
 Notation: n input length, k kernel size, s stride, d dilation, ke = (k - 1)*d + 1 the input positions a dilated kernel
 spans. A length of None is unknown and stays unknown. The functions named ``*_length`` and ``conv_padding`` are bare
@@ -22,6 +22,8 @@ from .outputs import (
     conv_transpose_output_shape,
     crop_output_shape,
     depthwise_conv_output_shape,
+    global_pool_output_shape,
+    pool_output_shape,
     separable_conv_output_shape,
     upsample_output_shape,
     zero_pad_output_shape,
@@ -42,10 +44,12 @@ __all__ = [
     "depthwise_conv_output_shape",
     "dilated_kernel_size",
     "explain",
+    "global_pool_output_shape",
     "normalize_data_format",
     "normalize_padding",
     "normalize_pairs",
     "normalize_tuple",
+    "pool_output_shape",
     "receptive_field",
     "separable_conv_output_shape",
     "upsample_output_shape",

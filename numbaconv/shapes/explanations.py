@@ -21,13 +21,17 @@ def layer_kind(layer: Any) -> str:
     Returns
     -------
     str
-        "conv", "depthwise", "separable", "transpose", "crop", "pad" or "upsample".
+        "conv", "depthwise", "separable", "transpose", "pool", "global", "crop", "pad" or "upsample".
 
     Raises
     ------
     TypeError
-        If the layer has none of the attributes of a convolutional layer.
+        If the layer has none of the attributes of a layer that this library knows.
     """
+    if hasattr(layer, "pool_size"):
+        return "pool"
+    if hasattr(layer, "keepdims"):
+        return "global"
     if hasattr(layer, "cropping"):
         return "crop"
     if hasattr(layer, "size"):
@@ -35,7 +39,7 @@ def layer_kind(layer: Any) -> str:
     if not hasattr(layer, "kernel_size"):
         if hasattr(layer, "padding"):
             return "pad"
-        raise TypeError(f"layer must be a convolutional, cropping, padding or upsampling layer, got {layer!r}")
+        raise TypeError(f"layer must be a convolutional, pooling, cropping, padding or upsampling layer, got {layer!r}")
     if hasattr(layer, "output_padding"):
         return "transpose"
     if not hasattr(layer, "depth_multiplier"):
@@ -44,9 +48,10 @@ def layer_kind(layer: Any) -> str:
 
 
 def _window(layer: Any, axis: int) -> tuple[int, int, int]:
-    """Kernel size, stride and dilation along one axis."""
+    """Kernel or pool size, stride and dilation along one axis."""
+    size = layer.pool_size if hasattr(layer, "pool_size") else layer.kernel_size
     dilation_rate = getattr(layer, "dilation_rate", (1,) * layer.rank)
-    return layer.kernel_size[axis], layer.strides[axis], dilation_rate[axis]
+    return size[axis], layer.strides[axis], dilation_rate[axis]
 
 
 def _spatial(shape: Shape, data_format: str) -> Shape:
@@ -88,7 +93,8 @@ def receptive_field(
         In the order of a call; all of one rank.
     input_shape : tuple of int or None, optional
         Input shape of the first layer with its batch axis. Only "same" padding with strides needs it: there the
-        window's place depends on the length, and unknown lengths are taken to be multiples of the stride.
+        window's place depends on the length, and unknown lengths are taken to be multiples of the stride; and global
+        pooling, whose one output reads the whole length.
 
     Returns
     -------
@@ -98,9 +104,9 @@ def receptive_field(
     Raises
     ------
     ValueError
-        If there is no layer or the ranks differ.
+        If there is no layer, the ranks differ, or the length that a layer pools globally is unknown.
     TypeError
-        If a layer is not convolutional, cropping, padding or upsampling.
+        If a layer is not convolutional, pooling, cropping, padding or upsampling.
 
     Notes
     -----
@@ -136,7 +142,7 @@ def _axis_field(layers: Sequence[Any], axis: int, lengths: Sequence[int | None])
 def _step(layer: Any, axis: int) -> Fraction:
     """Input positions from one output position of a layer to the next."""
     kind = layer_kind(layer)
-    if kind in ("crop", "pad"):
+    if kind in ("crop", "pad", "global"):
         return Fraction(1)
     if kind == "upsample":
         return Fraction(1, layer.size[axis])
@@ -147,6 +153,10 @@ def _step(layer: Any, axis: int) -> Fraction:
 def _positions_read(layer: Any, axis: int, length: int | None, positions: set[int]) -> set[int]:
     """Input positions that the given output positions of one layer read along one axis."""
     kind = layer_kind(layer)
+    if kind == "global":
+        if length is None:
+            raise ValueError(f"input_shape must tell the lengths that {type(layer).__name__} pools over")
+        return set(range(length))
     if kind == "crop":
         return {p + layer.cropping[axis][0] for p in positions}
     if kind == "pad":
@@ -190,7 +200,8 @@ def explain(layer: Any, input_shape: Sequence[int | None]) -> str:
         raise ValueError(f"input_shape must have {layer.rank + 2} entries for {type(layer).__name__}, got {before}")
     after = layer.compute_output_shape(before)
     lines = [f"{type(layer).__name__} turns {before} into {after}."]
-    pairs = zip(_spatial(before, layer.data_format), _spatial(after, layer.data_format), strict=True)
+    lengths = (1,) * layer.rank if kind == "global" else _spatial(after, layer.data_format)
+    pairs = zip(_spatial(before, layer.data_format), lengths, strict=True)
     for axis, (n, out) in enumerate(pairs):
         lines.append(f"{AXIS_NAMES[layer.rank][axis]}: {SENTENCES[kind](layer, axis, n, out)}.")
     channels = -1 if layer.data_format == "channels_last" else 1
@@ -199,8 +210,17 @@ def explain(layer: Any, input_shape: Sequence[int | None]) -> str:
 
 
 def _conv(layer: Any, axis: int, n: int | None, out: int | None) -> str:
+    kernel, _, dilation = _window(layer, axis)
+    return _slide(layer, axis, n, out, _window_text(kernel, dilation), "zero")
+
+
+def _pool(layer: Any, axis: int, n: int | None, out: int | None) -> str:
+    return _slide(layer, axis, n, out, f"a window of {layer.pool_size[axis]}", "empty position")
+
+
+def _slide(layer: Any, axis: int, n: int | None, out: int | None, window: str, added: str) -> str:
+    """How often a window fits; ``added`` is what padding consists of."""
     kernel, stride, dilation = _window(layer, axis)
-    window = _window_text(kernel, dilation)
     if n is None or out is None:
         # One output position needs one window: its input length tells how much of the length the window takes up.
         taken = conv_input_length(1, dilated_kernel_size(kernel, dilation), layer.padding, stride) - 1
@@ -209,8 +229,8 @@ def _conv(layer: Any, axis: int, n: int | None, out: int | None) -> str:
             f"n, unknown; {window} stepping by {stride} with {layer.padding!r} fits at {length} / {stride}, rounded up"
         )
     before, after = conv_padding(n, kernel, layer.padding, stride, dilation)
-    padded = f"{n} + {_count(before, 'zero')} before + {after} after = {n + before + after}"
-    start = padded if before + after else f"{n}, no zeros added"
+    padded = f"{n} + {_count(before, added)} before + {after} after = {n + before + after}"
+    start = padded if before + after else f"{n}, no {added}s added"
     return f"{start}; {window} fits at {_count(out, 'position')} stepping by {stride}, so {out}"
 
 
@@ -234,6 +254,10 @@ def _transpose(layer: Any, axis: int, n: int | None, out: int | None) -> str:
     return f"{_count(n, 'value')}, {spread}, cover {covered}; {rule}: {ends}"
 
 
+def _global(layer: Any, axis: int, n: int | None, out: int | None) -> str:
+    return f"{_known(n)}, pooled into {out}" + ("" if layer.keepdims else ", and the axis dropped")
+
+
 def _crop(layer: Any, axis: int, n: int | None, out: int | None) -> str:
     before, after = layer.cropping[axis]
     return f"{_known(n)} - {before} cut before - {after} after = {_known(out)}"
@@ -254,6 +278,8 @@ SENTENCES = {
     "depthwise": _conv,
     "separable": _conv,
     "transpose": _transpose,
+    "pool": _pool,
+    "global": _global,
     "crop": _crop,
     "pad": _pad,
     "upsample": _upsample,
@@ -261,7 +287,7 @@ SENTENCES = {
 
 
 def _channels(kind: str, layer: Any, channels: int | None, out: int | None, batch: int | None) -> str:
-    if kind in ("crop", "pad", "upsample"):
+    if kind in ("pool", "global", "crop", "pad", "upsample"):
         how = f"{_known(channels)}, unchanged"
     elif kind == "depthwise":
         how = f"{_known(channels)} * depth_multiplier {layer.depth_multiplier} = {_known(out)}"

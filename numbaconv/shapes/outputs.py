@@ -238,3 +238,54 @@ def upsample_output_shape(
     factors = normalize_tuple(size, len(lengths), "size")
     output = tuple(None if n is None else n * factor for n, factor in zip(lengths, factors, strict=True))
     return _join(batch, _not_empty(output, lengths, size=factors), channels, data_format)
+
+
+def pool_output_shape(
+    input_shape: Sequence[int | None],
+    pool_size: int | Sequence[int] = 2,
+    strides: int | Sequence[int] | None = None,
+    padding: str = "valid",
+    data_format: str = "channels_last",
+) -> Shape:
+    """Output shape of pooling: lengths as of a convolution with windows of `pool_size`, channels as they were.
+
+    Parameters
+    ----------
+    input_shape : tuple of int or None
+        Batch, spatial lengths and channels in the order of `data_format`.
+    pool_size : int or tuple of int
+        One for each spatial axis.
+    strides : int or tuple of int, optional
+        None takes `pool_size`.
+    padding : {"valid", "same"}
+        Padding name.
+    data_format : {"channels_last", "channels_first"}
+        Where the channels stand.
+
+    Raises
+    ------
+    ValueError
+        If an argument is invalid or an output length is not positive.
+    """
+    batch, lengths, channels = _split(input_shape, data_format)
+    size = normalize_tuple(pool_size, len(lengths), "pool_size")
+    steps = size if strides is None else normalize_tuple(strides, len(lengths), "strides")
+    name = normalize_padding(padding, ("valid", "same"))
+    output = tuple(conv_output_length(n, k, name, s) for n, k, s in zip(lengths, size, steps, strict=True))
+    return _join(batch, _not_empty(output, lengths, pool_size=size, strides=steps, padding=name), channels, data_format)
+
+
+def global_pool_output_shape(
+    input_shape: Sequence[int | None], keepdims: bool = False, data_format: str = "channels_last"
+) -> Shape:
+    """Output shape of pooling over all positions: (batch, channels), or with `keepdims` every length 1.
+
+    Raises
+    ------
+    ValueError
+        If an argument is invalid or an input length is 0.
+    """
+    batch, lengths, channels = _split(input_shape, data_format)
+    if 0 in lengths:
+        raise ValueError(f"input lengths must be positive, got {lengths}")
+    return _join(batch, (1,) * len(lengths), channels, data_format) if keepdims else (batch, channels)

@@ -40,6 +40,9 @@ RANKS = {
 }
 WEIGHTED = [name for name in RANKS if "Conv" in name]
 RESHAPING = [name for name in RANKS if "Conv" not in name]
+# Beside these; their configurations are drawn in `test_pooling`.
+POOLING = [f"{kind}Pooling{rank}D" for kind in ("Max", "Average") for rank in (1, 2, 3)]
+GLOBAL_POOLING = [f"Global{name}" for name in POOLING]
 ACTIVATIONS = [
     *("linear", "relu", "elu", "selu", "softplus", "softsign", "tanh"),
     *("sigmoid", "hard_sigmoid", "exponential", "softmax"),

@@ -1,4 +1,4 @@
-"""Whole Keras networks in which every layer of the seventeen kinds is replaced by ours, the rest remaining Keras's."""
+"""Whole Keras networks in which every layer that we have is replaced by ours, the rest remaining Keras's."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ import pytest
 from numbaconv import layers
 
 from .keras_oracle import keras, page_arguments, quiet
-from .random_configurations import RANKS
+from .random_configurations import GLOBAL_POOLING, POOLING, RANKS
 
 L = keras.layers
+OURS = {*RANKS, *POOLING, *GLOBAL_POOLING}
 
 
 class Swapped(keras.layers.Layer):
@@ -118,13 +119,13 @@ def test_network_with_our_layers(make: Callable[[], Any]) -> None:
     with quiet():
         network = make()
         randomise(network, rng)
-        ours = [layer for layer in network.layers if type(layer).__name__ in RANKS]
+        ours = [layer for layer in network.layers if type(layer).__name__ in OURS]
         mixed = keras.models.clone_model(
             network, clone_function=lambda layer: Swapped(layer) if layer in ours else layer
         )
         swapped = [layer for layer in mixed.layers if isinstance(layer, Swapped)]
         assert len(swapped) == len(ours) > 0
-        assert not [layer for layer in mixed.layers if type(layer).__name__ in RANKS or isinstance(layer, keras.Model)]
+        assert not [layer for layer in mixed.layers if type(layer).__name__ in OURS or isinstance(layer, keras.Model)]
 
         x = rng.standard_normal((2, *network.input_shape[1:])).astype(np.float32)
         expected = np.asarray(network(x, training=False))

@@ -1,0 +1,140 @@
+"""Pooling and its gradients."""
+
+from typing import Any
+
+import numpy as np
+
+from .. import shapes
+from ..arguments import as_numbers, cast, check_data_format, check_shape, common_dtype, spatial_rank
+from ..pool_calls import pool_call, pool_grad_call
+from .operations import Ints
+
+
+def max_pool(
+    x: Any, pool_size: Ints, strides: Ints | None = None, padding: str = "valid", data_format: str | None = None
+) -> np.ndarray:
+    """Keep the largest value of every window (``keras.ops.max_pool``).
+
+    ``out[n, q, c] = max over k of x[n, q*stride + k - before, c]``; positions in the padding do not count, and a NaN
+    in a window makes its output NaN.
+
+    Parameters
+    ----------
+    x : array_like, shape (N, *lengths, C), or (N, C, *lengths) for channels_first
+    pool_size : int or tuple of int
+        Lengths of the window.
+    strides : int or tuple of int, optional
+        Steps of the window; None takes ``pool_size``.
+    padding : {"valid", "same"}
+    data_format : {"channels_last", "channels_first"}, optional
+        None takes `config.image_data_format`.
+
+    Returns
+    -------
+    ndarray, shape (N, *output lengths, C), or (N, C, *output lengths)
+        Output lengths as in `shapes.pool_output_shape`.
+    """
+    return _pool("max", x, pool_size, strides, padding, data_format)
+
+
+def average_pool(
+    x: Any, pool_size: Ints, strides: Ints | None = None, padding: str = "valid", data_format: str | None = None
+) -> np.ndarray:
+    """Average the values of every window (``keras.ops.average_pool``).
+
+    ``out[n, q, c]`` is the sum over k of ``x[n, q*stride + k - before, c]`` divided by the number of positions that the
+    window has inside the input; those in the padding do not count.
+
+    Parameters
+    ----------
+    x, pool_size, strides, padding, data_format
+        As in `max_pool`.
+
+    Returns
+    -------
+    ndarray, shape (N, *output lengths, C), or (N, C, *output lengths)
+        Output lengths as in `shapes.pool_output_shape`.
+    """
+    return _pool("average", x, pool_size, strides, padding, data_format)
+
+
+def max_pool_grad(
+    x: Any,
+    grad_out: Any,
+    pool_size: Ints,
+    strides: Ints | None = None,
+    padding: str = "valid",
+    data_format: str | None = None,
+) -> np.ndarray:
+    """Gradient of a loss with respect to the input of `max_pool`.
+
+    Each window's gradient goes to its largest value, wholly to the first in row-major order where there are several; a
+    NaN is larger than anything.
+
+    Parameters
+    ----------
+    x : array_like
+        What was pooled.
+    grad_out : array_like
+        Gradient with respect to the result of `max_pool`, of that shape.
+    pool_size, strides, padding, data_format
+        As in `max_pool`.
+
+    Returns
+    -------
+    ndarray, of the shape of ``x``
+    """
+    x, grad_out, data_format = as_numbers(x, "x"), as_numbers(grad_out, "grad_out"), check_data_format(data_format)
+    settings = _settings(pool_size, strides, padding, spatial_rank(x))
+    dtype = common_dtype(x, grad_out)
+    call = pool_grad_call("max", x.shape, grad_out.shape, dtype.itemsize, *settings, data_format)
+    return call(cast(x, dtype), cast(grad_out, dtype))
+
+
+def average_pool_grad(
+    grad_out: Any,
+    x_shape: tuple[int, ...],
+    pool_size: Ints,
+    strides: Ints | None = None,
+    padding: str = "valid",
+    data_format: str | None = None,
+) -> np.ndarray:
+    """Gradient of a loss with respect to the input of `average_pool`.
+
+    Each window's gradient is shared evenly among its positions inside the input.
+
+    Parameters
+    ----------
+    grad_out : array_like
+        Gradient with respect to the result of `average_pool`, of that shape.
+    x_shape : tuple of int
+        Shape of what was pooled.
+    pool_size, strides, padding, data_format
+        As in `max_pool`.
+
+    Returns
+    -------
+    ndarray, of shape ``x_shape``
+    """
+    grad_out, data_format = as_numbers(grad_out, "grad_out"), check_data_format(data_format)
+    sizes = check_shape(x_shape, "x_shape")
+    settings = _settings(pool_size, strides, padding, len(sizes) - 2)
+    dtype = common_dtype(grad_out)
+    call = pool_grad_call("average", sizes, grad_out.shape, dtype.itemsize, *settings, data_format)
+    return call(cast(grad_out, dtype))
+
+
+def _pool(
+    kind: str, x: Any, pool_size: Ints, strides: Ints | None, padding: str, data_format: str | None
+) -> np.ndarray:
+    x, data_format = as_numbers(x, "x"), check_data_format(data_format)
+    settings = _settings(pool_size, strides, padding, spatial_rank(x))
+    return pool_call(kind, x.shape, *settings, data_format)(cast(x, common_dtype(x)))
+
+
+def _settings(
+    pool_size: Ints, strides: Ints | None, padding: str, rank: int
+) -> tuple[tuple[int, ...], tuple[int, ...], str]:
+    size = shapes.normalize_tuple(pool_size, rank, "pool_size")
+    steps = size if strides is None else shapes.normalize_tuple(strides, rank, "strides")
+    return size, steps, shapes.normalize_padding(padding, ("valid", "same"))

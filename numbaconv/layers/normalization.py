@@ -1,0 +1,182 @@
+"""BatchNormalization."""
+
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from .._registry import integer, number
+from ..arguments import cast, check_bool
+from ..kernels.normalize import centred_sums, moments, scaled, scaled_sum
+from ..layouts import contiguous
+from .core import AnyRank, Shape
+from .weights import Weight
+
+
+class BatchNormalization(AnyRank):
+    """Bring every channel to mean beta and standard deviation gamma (Keras's ``BatchNormalization``).
+
+    ``out = gamma * (x - mean) / sqrt(variance + epsilon) + beta`` with one of each for every channel. In training, mean
+    and variance are those of the batch, the variance without Bessel's correction, and the moving ones follow them:
+    ``moving = momentum * moving + (1 - momentum) * batch``. Otherwise, and always with ``trainable`` False, the moving
+    ones are used.
+
+    Parameters
+    ----------
+    axis : int
+        Of the channels: -1 for channels last, 1 for channels first, or what means the same for the input.
+    momentum : float
+        Share of the moving mean and variance that a batch leaves, from 0 to 1.
+    epsilon : float
+        Added to the variance; not negative.
+    center, scale : bool
+        Whether there is a beta, a gamma; otherwise it is 0, or 1.
+    beta_initializer, ..., moving_variance_initializer : str, class, dict or callable
+        See `numbaconv.initializers`.
+    beta_regularizer, gamma_regularizer : str, class, dict or callable, optional
+        Penalties reported by `losses`; see `numbaconv.regularizers`.
+    beta_constraint, gamma_constraint : str, class, dict or callable, optional
+        Applied by `apply_constraints`; see `numbaconv.constraints`.
+    **kwargs
+        ``input_shape``, ``name``, ``dtype`` and the other arguments of every layer.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For arguments out of their range or of the wrong kind, and for inputs that have their channels elsewhere.
+
+    Notes
+    -----
+    Input (N, ..., C), or (N, C, ...) for an axis of 1, output the same. Weights: gamma, beta, moving_mean,
+    moving_variance, each (C,). An empty batch leaves the moving ones alone. Keeps for backward: its input, and the mean
+    and deviation of each channel.
+
+    Ioffe and Szegedy, "Batch Normalization: Accelerating Deep Network Training by Reducing Internal Covariate Shift",
+    2015.
+    """
+
+    gamma, beta, moving_mean, moving_variance = Weight(), Weight(), Weight(), Weight()
+    statistics = ("moving_mean", "moving_variance")
+
+    def __init__(
+        self,
+        axis: int = -1,
+        momentum: float = 0.99,
+        epsilon: float = 0.001,
+        center: bool = True,
+        scale: bool = True,
+        beta_initializer: Any = "zeros",
+        gamma_initializer: Any = "ones",
+        moving_mean_initializer: Any = "zeros",
+        moving_variance_initializer: Any = "ones",
+        beta_regularizer: Any = None,
+        gamma_regularizer: Any = None,
+        beta_constraint: Any = None,
+        gamma_constraint: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        with self._named():
+            self.axis = integer(axis, "axis")
+            self.data_format = "channels_first" if self.axis == 1 or self.axis < -1 else "channels_last"
+            self.momentum = number(momentum, "momentum", minimum=0, maximum=1)
+            self.epsilon = number(epsilon, "epsilon", minimum=0)
+            self.center, self.scale = check_bool(center, "center"), check_bool(scale, "scale")
+            self._set(
+                beta_initializer=beta_initializer,
+                gamma_initializer=gamma_initializer,
+                moving_mean_initializer=moving_mean_initializer,
+                moving_variance_initializer=moving_variance_initializer,
+                beta_regularizer=beta_regularizer,
+                gamma_regularizer=gamma_regularizer,
+                beta_constraint=beta_constraint,
+                gamma_constraint=gamma_constraint,
+            )
+        # The weights that the factors of inference were made from, and those factors.
+        self._factors: tuple[Any, tuple[Any, ...]] = (None, ())
+
+    def _weight_shapes(self, channels: int | None) -> dict[str, tuple[int, ...]]:
+        if not channels:
+            raise ValueError(f"the number of channels must be known and positive ({self.data_format}), got {channels}")
+        learned = [name for name, wanted in (("gamma", self.scale), ("beta", self.center)) if wanted]
+        return dict.fromkeys((*learned, *self.statistics), (channels,))
+
+    def _output_shape(self, input_shape: Shape) -> Shape:
+        self._check_axis(len(input_shape))
+        return input_shape
+
+    @np.errstate(all="ignore")
+    def call(self, x: np.ndarray) -> np.ndarray:
+        weights, factors = self._factors
+        if weights is not self._weights:
+            factors = self._scale_and_shift(*self._moving())
+            self._factors = self._weights, factors
+        return scaled(self._planes(x), *factors).reshape(x.shape)
+
+    @np.errstate(all="ignore")
+    def _forward(self, x: np.ndarray) -> tuple[np.ndarray, Any]:
+        planes = self._planes(x)
+        by_batch = self.trainable and x.size > 0
+        if by_batch:
+            mean, variance = moments(planes)
+            self._follow(mean, variance)
+            deviation = np.sqrt(variance + self.epsilon)
+        else:
+            mean, deviation = self._moving()
+        out = scaled(planes, *self._scale_and_shift(mean, deviation))
+        return out.reshape(x.shape), (planes, mean, deviation, by_batch)
+
+    @np.errstate(all="ignore")
+    def _backward(
+        self, kept: Any, grad_out: np.ndarray, input_grad: bool
+    ) -> tuple[np.ndarray | None, dict[str, np.ndarray]]:
+        planes, mean, deviation, by_batch = kept
+        grad = self._planes(grad_out)
+        zeros = np.zeros_like(mean)
+        gradients = {}
+        if self.trainable or by_batch:
+            sums, products = centred_sums(grad, planes, zeros, mean)
+            gradients = {"gamma": cast(products / deviation, self._dtype), "beta": cast(sums, self._dtype)}
+        if not input_grad:
+            return None, gradients
+        scale, _ = self._scale_and_shift(mean, deviation)
+        if by_batch:
+            # Mean and variance depend on every value of the channel too.
+            count = planes.size // len(mean)
+            slope = -scale * products / (count * deviation**2)
+            grad_x = scaled_sum(grad, planes, scale, slope, -scale * sums / count - slope * mean)
+        else:
+            grad_x = scaled(grad, scale, zeros)
+        return grad_x.reshape(grad_out.shape), gradients
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**super().__getstate__(), "_factors": (None, ())}
+
+    def _moving(self) -> tuple[np.ndarray, np.ndarray]:
+        """The moving mean and standard deviation, in float64."""
+        mean, variance = (self._weights[name].astype(np.float64) for name in self.statistics)
+        return mean, np.sqrt(variance + self.epsilon)
+
+    def _scale_and_shift(self, mean: np.ndarray, deviation: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The factors of ``out = x * scale + shift``, in float64."""
+        scale = self._weights.get("gamma", 1) / deviation
+        return scale, self._weights.get("beta", 0) - mean * scale
+
+    def _follow(self, mean: np.ndarray, variance: np.ndarray) -> None:
+        """Let the moving mean and variance follow those of a batch."""
+        batch = zip(self.statistics, (mean, variance), strict=True)
+        self._assign({name: self.momentum * self._weights[name] + (1 - self.momentum) * value for name, value in batch})
+
+    def _check_axis(self, axes: int) -> None:
+        right = (1, 1 - axes) if self.data_format == "channels_first" else (-1, axes - 1)
+        if self.axis not in right:
+            raise ValueError(
+                f"axis must be that of the channels, -1 or {axes - 1} where they are last and 1 or {1 - axes} where "
+                f"they are first, for an input of {axes} axes, got {self.axis}"
+            )
+
+    def _planes(self, x: np.ndarray) -> np.ndarray:
+        """View an array as (A, C, B), the channels in the middle; copy it where it is not contiguous."""
+        self._check_axis(x.ndim)
+        axis = self.axis % x.ndim
+        return contiguous(x).reshape(prod(x.shape[:axis]), x.shape[axis], prod(x.shape[axis + 1 :]))

@@ -1,0 +1,211 @@
+"""Pooling: layers without weights, whose windows keep their largest value or the average of their values."""
+
+from typing import Any, ClassVar
+
+import numpy as np
+
+from .. import shapes
+from ..arguments import check_bool, check_data_format
+from ..calls import spatial
+from ..pool_calls import pool_call, pool_grad_call
+from .base import Layer
+
+
+class PoolingLayer(Layer):
+    """What pooling of windows and of whole images have in common."""
+
+    rank: ClassVar[int]
+    kind: ClassVar[str]
+
+    def _window(self, x_shape: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...], str]:
+        """Size, strides and padding of the windows over an input of this shape."""
+        raise NotImplementedError
+
+    def _prepare(self, x_shape: tuple[int, ...]) -> Any:
+        return pool_call(self.kind, x_shape, *self._window(x_shape), self.data_format)
+
+    def _forward(self, x: np.ndarray) -> tuple[np.ndarray, Any]:
+        return self.call(x), x if self.kind == "max" else x.shape
+
+    def _backward(
+        self, kept: Any, grad_out: np.ndarray, input_grad: bool = True
+    ) -> tuple[np.ndarray | None, dict[str, np.ndarray]]:
+        if not input_grad:
+            return None, {}
+        x_shape, operands = (kept.shape, (kept, grad_out)) if self.kind == "max" else (kept, (grad_out,))
+        settings = (self._dtype.itemsize, *self._window(x_shape), self.data_format)
+        return pool_grad_call(self.kind, x_shape, grad_out.shape, *settings)(*operands), {}
+
+
+class Pooling(PoolingLayer):
+    """Pool windows of ``rank`` spatial axes; see `MaxPooling2D` and `AveragePooling2D`."""
+
+    def __init__(
+        self,
+        pool_size: Any = 2,
+        strides: Any = None,
+        padding: str = "valid",
+        data_format: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        with self._named():
+            self.pool_size = shapes.normalize_tuple(pool_size, self.rank, "pool_size")
+            steps = self.pool_size if strides is None else strides
+            self.strides = shapes.normalize_tuple(steps, self.rank, "strides")
+            self.padding = shapes.normalize_padding(padding, ("valid", "same"))
+            self.data_format = check_data_format(data_format)
+
+    def _window(self, x_shape: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...], str]:
+        return self.pool_size, self.strides, self.padding
+
+    def _output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        return shapes.pool_output_shape(input_shape, self.pool_size, self.strides, self.padding, self.data_format)
+
+
+class GlobalPooling(PoolingLayer):
+    """Pool all positions of ``rank`` spatial axes; see `GlobalMaxPooling2D` and `GlobalAveragePooling2D`."""
+
+    def __init__(self, data_format: str | None = None, keepdims: bool = False, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        with self._named():
+            self.data_format = check_data_format(data_format)
+            self.keepdims = check_bool(keepdims, "keepdims")
+
+    def _window(self, x_shape: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...], str]:
+        lengths = spatial(x_shape, self.data_format)
+        return lengths, lengths, "valid"
+
+    def _output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        return shapes.global_pool_output_shape(input_shape, self.keepdims, self.data_format)
+
+    def call(self, x: np.ndarray) -> np.ndarray:
+        out, channels = super().call(x), self._channels_of(x.shape)
+        return out if self.keepdims else out.reshape(len(x), channels)  # type: ignore[arg-type]
+
+    def _backward(
+        self, kept: Any, grad_out: np.ndarray, input_grad: bool = True
+    ) -> tuple[np.ndarray | None, dict[str, np.ndarray]]:
+        x_shape = kept.shape if self.kind == "max" else kept
+        shape: Any = shapes.global_pool_output_shape(x_shape, True, self.data_format)
+        return super()._backward(kept, grad_out.reshape(shape), input_grad)
+
+
+class MaxPooling1D(Pooling):
+    """Keep the largest value of every window of steps (Keras's ``MaxPooling1D``): one-dimensional `MaxPooling2D`."""
+
+    rank, kind = 1, "max"
+
+
+class MaxPooling2D(Pooling):
+    """Keep the largest value of every window of an image (Keras's ``MaxPooling2D``).
+
+    Parameters
+    ----------
+    pool_size : int or tuple of 2 int
+        Height and width of the windows.
+    strides : int or tuple of 2 int, optional
+        From one window to the next; None takes ``pool_size``.
+    padding : {"valid", "same"}
+        With "same", windows begin at every stride-th position and may reach beyond the image, where nothing counts.
+    data_format : {"channels_last", "channels_first"}, optional
+        None takes `config.image_data_format`.
+
+    Notes
+    -----
+    Input (N, H, W, C), output (N, H', W', C) as in `shapes.pool_output_shape`; channels second for channels_first.
+    """
+
+    rank, kind = 2, "max"
+
+
+class MaxPooling3D(Pooling):
+    """Keep the largest value of every window of a volume (Keras's ``MaxPooling3D``): `MaxPooling2D` and an axis."""
+
+    rank, kind = 3, "max"
+
+
+class AveragePooling1D(Pooling):
+    """Average every window of steps (Keras's ``AveragePooling1D``): one-dimensional `AveragePooling2D`."""
+
+    rank, kind = 1, "average"
+
+
+class AveragePooling2D(Pooling):
+    """Average every window of an image (Keras's ``AveragePooling2D``).
+
+    Parameters
+    ----------
+    pool_size, strides, padding, data_format
+        As in `MaxPooling2D`. A window that reaches beyond the image averages what it holds of it.
+
+    Notes
+    -----
+    Input (N, H, W, C), output (N, H', W', C) as in `shapes.pool_output_shape`; channels second for channels_first.
+    """
+
+    rank, kind = 2, "average"
+
+
+class AveragePooling3D(Pooling):
+    """Average every window of a volume (Keras's ``AveragePooling3D``): `AveragePooling2D` with one more axis."""
+
+    rank, kind = 3, "average"
+
+
+class GlobalMaxPooling1D(GlobalPooling):
+    """Keep the largest of all steps (Keras's ``GlobalMaxPooling1D``): one-dimensional `GlobalMaxPooling2D`."""
+
+    rank, kind = 1, "max"
+
+
+class GlobalMaxPooling2D(GlobalPooling):
+    """Keep the largest value of an image, channel by channel (Keras's ``GlobalMaxPooling2D``).
+
+    Parameters
+    ----------
+    data_format : {"channels_last", "channels_first"}, optional
+        None takes `config.image_data_format`.
+    keepdims : bool
+        Whether height and width stay, as axes of length 1.
+
+    Notes
+    -----
+    Input (N, H, W, C), output (N, C), or (N, 1, 1, C) with ``keepdims``; channels second for channels_first.
+    """
+
+    rank, kind = 2, "max"
+
+
+class GlobalMaxPooling3D(GlobalPooling):
+    """Keep the largest value of a volume (Keras's ``GlobalMaxPooling3D``): `GlobalMaxPooling2D` with one more axis."""
+
+    rank, kind = 3, "max"
+
+
+class GlobalAveragePooling1D(GlobalPooling):
+    """Average all steps (Keras's ``GlobalAveragePooling1D``): one-dimensional `GlobalAveragePooling2D`."""
+
+    rank, kind = 1, "average"
+
+
+class GlobalAveragePooling2D(GlobalPooling):
+    """Average an image, channel by channel (Keras's ``GlobalAveragePooling2D``).
+
+    Parameters
+    ----------
+    data_format, keepdims
+        As in `GlobalMaxPooling2D`.
+
+    Notes
+    -----
+    Input (N, H, W, C), output (N, C), or (N, 1, 1, C) with ``keepdims``; channels second for channels_first.
+    """
+
+    rank, kind = 2, "average"
+
+
+class GlobalAveragePooling3D(GlobalPooling):
+    """Average a volume (Keras's ``GlobalAveragePooling3D``): `GlobalAveragePooling2D` with one more axis."""
+
+    rank, kind = 3, "average"

@@ -1,0 +1,142 @@
+"""Dense, Flatten, Activation, Dropout and BatchNormalization beside Keras's, forwards and backwards."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import numpy as np
+import pytest
+
+from numbaconv import layers
+
+from .keras_oracle import keras, quiet
+
+tf = pytest.importorskip("tensorflow")
+
+# Name and arguments of a layer, and the shape of an input.
+CASES: list[tuple[str, dict[str, Any], tuple[int, ...]]] = [
+    ("Dense", {"units": 7}, (5, 4)),
+    ("Dense", {"units": 3, "activation": "relu", "use_bias": False}, (2, 6, 4)),
+    ("Dense", {"units": 4, "activation": "softmax"}, (2, 3, 2, 5)),
+    ("Dense", {"units": 2, "activation": "tanh", "kernel_regularizer": "l2", "activity_regularizer": "l2"}, (5, 4)),
+    ("Dense", {"units": 2, "trainable": False}, (5, 4)),
+    ("Flatten", {}, (2, 3, 4, 5)),
+    ("Flatten", {"data_format": "channels_first"}, (2, 3, 4, 5)),
+    ("Flatten", {"data_format": "channels_first"}, (2, 3)),
+    ("Activation", {"activation": "sigmoid"}, (2, 3, 4)),
+    ("Activation", {"activation": "softmax"}, (2, 3, 4)),
+    ("Dropout", {"rate": 0.0}, (2, 3)),
+    ("BatchNormalization", {}, (10, 3)),
+    ("BatchNormalization", {"momentum": 0.6, "epsilon": 0.1}, (4, 5, 6, 3)),
+    ("BatchNormalization", {"axis": 1}, (4, 3, 5, 6)),
+    ("BatchNormalization", {"axis": 3, "center": False}, (4, 5, 6, 3)),
+    ("BatchNormalization", {"axis": -2, "scale": False, "gamma_regularizer": "l1"}, (4, 3, 9)),
+    ("BatchNormalization", {"beta_regularizer": "l2"}, (2, 3, 4, 5, 6)),
+    ("BatchNormalization", {"trainable": False}, (4, 5, 3)),
+]
+IDS = [f"{name}{arguments or ''}" for name, arguments, _ in CASES]
+# Arguments of Keras 3's that these layers do not have.
+NOT_OURS = {
+    *("lora_rank", "lora_alpha", "quantization_config"),
+    *("renorm", "renorm_clipping", "renorm_momentum", "synchronized"),
+}
+
+
+def make_both(name: str, arguments: dict[str, Any], shape: tuple[int, ...], dtype: str) -> tuple[Any, Any]:
+    """The same layer, ours and Keras's, with the same random weights."""
+    ours, theirs = (getattr(module, name)(dtype=dtype, **arguments) for module in (layers, keras.layers))
+    theirs.build((None, *shape[1:]))
+    ours.build((None, *shape[1:]))
+    rng = np.random.default_rng(3)
+    weights = [rng.uniform(0.5, 2, w.shape).astype(dtype) for w in theirs.get_weights()]
+    theirs.set_weights(weights)
+    ours.set_weights(weights)
+    return ours, theirs
+
+
+def simplified(value: Any) -> Any:
+    """A setting as both libraries write it: Keras says more about classes, and rounds to float32."""
+    if isinstance(value, dict):
+        if value.get("class_name") == "DTypePolicy":
+            return value["config"]["name"]
+        return {key: simplified(v) for key, v in value.items() if key not in ("module", "registered_name")}
+    return round(value, 6) if isinstance(value, float) else value
+
+
+@pytest.mark.parametrize("name", sorted({name for name, _, _ in CASES}))
+def test_arguments_and_defaults(name: str) -> None:
+    ours, theirs = (
+        {p.name: p.default for p in inspect.signature(getattr(module, name)).parameters.values() if p.name != "kwargs"}
+        for module in (layers, keras.layers)
+    )
+    assert list(ours.items()) == [(k, v) for k, v in theirs.items() if k not in NOT_OURS]
+
+
+@pytest.mark.parametrize(("name", "arguments", "shape"), CASES, ids=IDS)
+def test_keras_reads_our_configuration(name: str, arguments: dict[str, Any], shape: tuple[int, ...]) -> None:
+    config = getattr(layers, name)(**arguments).get_config()
+    with quiet():
+        twin = getattr(keras.layers, name).from_config(config).get_config()
+    assert {key: simplified(twin.get(key)) for key in config} == {key: simplified(config[key]) for key in config}
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(("name", "arguments", "shape"), CASES, ids=IDS)
+def test_values_gradients_and_statistics(
+    name: str, arguments: dict[str, Any], shape: tuple[int, ...], dtype: str
+) -> None:
+    # Keras computes penalties in float32.
+    single = dtype == "float32" or any("regularizer" in argument for argument in arguments)
+    tolerance = {"rtol": 1e-5, "atol": 1e-5} if single else {"rtol": 1e-10, "atol": 1e-10}
+    rng = np.random.default_rng(4)
+    with quiet():
+        ours, theirs = make_both(name, arguments, shape, dtype)
+        for _ in range(3):
+            x = (rng.standard_normal(shape) + 0.5).astype(dtype)
+            expected = np.asarray(theirs(x))
+            assert ours.compute_output_shape(shape) == tuple(theirs.compute_output_shape(shape)) == expected.shape
+            np.testing.assert_allclose(ours(x), expected, **tolerance)
+
+            grad_out = rng.standard_normal(expected.shape).astype(dtype)
+            given = tf.constant(x)
+            with tf.GradientTape() as tape:
+                tape.watch(given)
+                out = theirs(given, training=True)
+                loss = tf.reduce_sum(out * grad_out) + sum(theirs.losses)
+            variables = [v.value for v in theirs.trainable_variables]
+            grad_x, *gradients = tape.gradient(loss, [given, *variables])
+            np.testing.assert_allclose(ours.forward(x), np.asarray(out), **tolerance)
+            np.testing.assert_allclose(sum(ours.losses), float(sum(theirs.losses)), **tolerance)
+            np.testing.assert_allclose(ours.backward(grad_out), np.asarray(grad_x), **tolerance)
+            found = [grad for grad in ours.gradients if grad is not None]
+            assert len(found) == len(gradients) == len(ours.trainable_weights)
+            for grad, wanted in zip(found, gradients, strict=True):
+                np.testing.assert_allclose(grad, np.asarray(wanted), **tolerance)
+            for weight, wanted in zip(ours.get_weights(), theirs.get_weights(), strict=True):
+                np.testing.assert_allclose(weight, wanted, **tolerance)
+
+
+@pytest.mark.parametrize("noise_shape", [None, (None, 1, None), (50, 1, 30), (1, 1, 30), (30,), (20, 30)])
+@pytest.mark.parametrize("rate", [0.3, 1.0])
+def test_dropout_draws_as_keras_does(noise_shape: Any, rate: float) -> None:
+    """Not the same values, which depend on the generator: the same factors, alike along the same axes."""
+    x = np.ones((50, 20, 30), np.float32)
+    with quiet():
+        theirs = np.asarray(keras.layers.Dropout(rate, noise_shape, seed=1)(x, training=True))
+    ours = layers.Dropout(rate, noise_shape, seed=1).forward(x)
+    np.testing.assert_allclose(np.unique(ours), np.unique(theirs), rtol=1e-6)
+    for axis in range(3):
+        alike = [bool((out == out.take([0], axis)).all()) for out in (ours, theirs)]
+        assert alike[0] == alike[1]
+
+
+def test_unknown_sizes() -> None:
+    for name, arguments, shape in CASES:
+        channels = arguments.get("axis", -1) % len(shape)
+        unknown = tuple(
+            n if i == channels and name in ("Dense", "BatchNormalization") else None for i, n in enumerate(shape)
+        )
+        for given in (unknown, (None, *shape[1:])):
+            ours, theirs = (getattr(module, name)(**arguments) for module in (layers, keras.layers))
+            assert ours.compute_output_shape(given) == tuple(theirs.compute_output_shape(given))
