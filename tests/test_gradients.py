@@ -13,7 +13,9 @@ from cases import (
     reference_gradients,
     to_format,
 )
-from test_operations import LARGE_BLOCKS, SMALL_BLOCKS
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from test_operations import LARGE_BLOCKS, SMALL_BLOCKS, random_cases
 
 from numbaconv import functional
 from numbaconv.calls import WinogradCall
@@ -72,6 +74,18 @@ def test_any_cut_gives_the_gradients(case, knobs, recut, poisoned):
     grad_out = np.random.default_rng(1).standard_normal(output_shape(case))
     wanted = reference_gradients(case, arrays, grad_out)
     for name, gradient in gradients(case, arrays, grad_out).items():
+        assert_close(gradient, wanted[name])
+
+
+@settings(max_examples=150)
+@given(case=random_cases(), data_format=st.sampled_from(FORMATS))
+def test_random_configurations(case, data_format):
+    arrays = operands(case)
+    grad_out = np.random.default_rng(1).standard_normal(output_shape(case))
+    wanted = reference_gradients(case, arrays, grad_out)
+    wanted["x"] = to_format(wanted["x"], data_format)
+    arrays[0] = to_format(arrays[0], data_format)
+    for name, gradient in gradients(case, arrays, to_format(grad_out, data_format), data_format).items():
         assert_close(gradient, wanted[name])
 
 
