@@ -9,44 +9,27 @@ from training_cases import Linear, classes, classifier, same
 
 from numbaconv import losses, metrics, saving
 from numbaconv.callbacks import LambdaCallback, LearningRateScheduler, ModelCheckpoint
-from numbaconv.layers import Conv1D, Conv2D
+from numbaconv.layers import BatchNormalization, Conv1D, Conv2D, Dense, Dropout
 from numbaconv.models import Sequential
 from numbaconv.optimizers import SGD, Adam
 
 X, Y = classes(30)
 
 
-class Noisy(Linear):
-    """Multiplies its inputs by random factors in training."""
-
-    def __init__(self, units, **settings):
-        super().__init__(units, **settings)
-        self._generator = np.random.default_rng(self.units)
-
-    def _forward(self, x):
-        return super()._forward(x * self._generator.uniform(0.5, 1.5, x.shape).astype(x.dtype))
-
-    def get_state(self):
-        return self._generator.bit_generator.state
-
-    def set_state(self, state):
-        self._generator.bit_generator.state = state
-
-
 @pytest.fixture(autouse=True)
 def saved_like_others(monkeypatch):
     monkeypatch.setitem(saving._CLASSES, "Linear", Linear)
-    monkeypatch.setitem(saving._CLASSES, "Noisy", Noisy)
 
 
 def noisy(optimizer="adam"):
-    weights = [np.random.default_rng(i).normal(size=shape) for i, shape in enumerate([(2, 4), (4, 2)])]
-    model = Sequential([Noisy(4, weights=weights[:1]), Linear(2, weights=weights[1:])])
-    model.compile(
-        optimizer,
-        losses.SparseCategoricalCrossentropy(from_logits=True),
-        ["accuracy", metrics.SparseTopKCategoricalAccuracy(1, "a")],
+    """A model with random numbers and statistics of its own, and fixed weights."""
+    model = Sequential(
+        [Dropout(0.4, seed=1), Dense(4, activation="tanh"), BatchNormalization(), Dropout(0.1, seed=2), Dense(2)]
     )
+    model.build((None, 2))
+    model.set_weights([np.random.default_rng(i).uniform(0.5, 1, w.shape) for i, w in enumerate(model.weights)])
+    loss = losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(optimizer, loss, ["accuracy", metrics.SparseTopKCategoricalAccuracy(1, "a")])
     return model
 
 
@@ -97,7 +80,6 @@ def test_the_training_comes_back(tmp_path):
         losses.BinaryCrossentropy(label_smoothing=0.1),
         ["mse", "acc", metrics.BinaryAccuracy("b", 0.4)],
     )
-    model.build((None, 2))
     model.save(tmp_path / "model")
     again = Sequential.load(tmp_path / "model")
     config = model.get_compile_config()
@@ -105,7 +87,7 @@ def test_the_training_comes_back(tmp_path):
     assert config["metrics"][1] == "acc"
     assert config["loss"] == losses.serialize(model.loss)
     assert (again.optimizer.iterations, again.loss, again.stop_training) == (0, model.loss, False)
-    assert again.layers[0].get_state() == model.layers[0].get_state()
+    assert again.layers[3].get_state() == model.layers[3].get_state()
 
 
 def test_a_model_that_is_not_compiled(tmp_path):
@@ -132,9 +114,10 @@ def test_entries_of_the_optimizer(tmp_path):
     model = noisy()
     model.fit(X, Y, verbose=0)
     model.save(tmp_path / "model")
-    slots = [f"optimizer/{name}/{i}" for name in ("momentum", "velocity") for i in range(2)]
+    slots = [f"optimizer/{name}/{i}" for name in ("momentum", "velocity") for i in range(6)]
+    weights = ["1/kernel", "1/bias", *(f"2/{name}" for name in model.layers[2].named_weights), "4/kernel", "4/bias"]
     with np.load(tmp_path / "model", allow_pickle=False) as archive:
-        assert archive.files == ["config", "0/kernel", "1/kernel", "optimizer/iterations", *slots]
+        assert archive.files == ["config", *weights, "optimizer/iterations", *slots]
 
 
 def test_weights_that_are_no_longer_trained(tmp_path):
@@ -249,9 +232,12 @@ def arrays_with(**changes):
         (training(compile=None), "its model is not compiled, but it has optimizer/iterations, optimizer/momentum/0"),
         (training(stepped=3), "stepped must be a list of names of weights, got 3"),
         (training(stepped=[3]), r"stepped must be a list of names of weights, got \[3\]"),
-        (training(layers={}), "states of layers must have the keys 0, got"),
-        (training(layers={"0": {}, "1": {}}), "states of layers must have the keys 0, got 0, 1"),
-        (training(layers={"0": {"bit_generator": "PCG64"}}), "state"),
+        (training(layers={}), "states of layers must have the keys 0, 3, got"),
+        (training(layers={"0": {}, "1": {}}), "states of layers must have the keys 0, 3, got 0, 1"),
+        (
+            training(layers={"0": {"bit_generator": "PCG64"}, "3": {}}),
+            "Dropout .*state must be what get_state returned",
+        ),
         (compiled(code="print()"), "must be a dict with the keys optimizer, loss and metrics"),
         (compiled(loss="os.system"), "loss must be one of .*'os.system'"),
         (compiled(loss={"class_name": "eval", "config": {}}), "loss must be one of .*'eval'"),
