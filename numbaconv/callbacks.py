@@ -10,11 +10,11 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from ._callback import Callback, Logs, Monitor
 from ._registry import number
 from .arguments import check_bool
 from .history import History
 from .shapes import normalize_tuple
+from .training.callback import Callback, Logs, Monitor
 
 __all__ = [
     "CSVLogger",

@@ -69,7 +69,8 @@ class DepthwiseInputCall(NamedTuple):
             depthwise_conv(grad, packed.phases((first,)), bias, out.reshape(-1)[origin:], *arguments, serial=serial)
         if self.multiplier == 1:
             return out
-        return out.reshape(*out.shape[:-1], -1, self.multiplier).sum(axis=-1)
+        channels = out.shape[-1] // self.multiplier
+        return out.reshape(*out.shape[:-1], channels, self.multiplier).sum(axis=-1)
 
 
 class GradientCall(NamedTuple):

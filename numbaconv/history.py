@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from ._callback import Callback, Logs
+from .training.callback import Callback, Logs
 
 # From so many epochs on, a curve is drawn without a mark for each of them.
 _MANY = 30

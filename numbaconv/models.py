@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from . import saving
-from ._progress import check_verbose, examples_bar
 from .arguments import as_numbers
 from .layers import Layer
 from .shapes import Shape, normalize_tuple
-from .training import Trainer
+from .training.progress import check_verbose, examples_bar
+from .training.trainer import Trainer
 
 
 class Sequential(Trainer):

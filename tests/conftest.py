@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
-from numbaconv import calls, layouts, pool_calls
+from numbaconv import calls, gradient_calls, layouts, pool_calls
 from numbaconv.kernels import plan
 from numbaconv.kernels.pack import aligned_empty
 
@@ -16,7 +16,7 @@ settings.load_profile("default")
 
 
 def _forget_plans():
-    for module in (plan, calls, pool_calls):
+    for module in (plan, calls, gradient_calls, pool_calls):
         for function in vars(module).values():
             if hasattr(function, "cache_clear"):
                 function.cache_clear()
@@ -59,5 +59,5 @@ def poisoned(monkeypatch):
         out.fill(np.nan)
         return out
 
-    for module in (calls, pool_calls, layouts):
+    for module in (calls, gradient_calls, pool_calls, layouts):
         monkeypatch.setattr(module, "aligned_empty", aligned_nan)

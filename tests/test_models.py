@@ -298,7 +298,7 @@ def test_the_progress_bar(capsys, verbose, shown):
 
 
 def test_the_progress_bar_appears_when_it_takes_long(capsys, monkeypatch):
-    monkeypatch.setattr("numbaconv._progress.PATIENCE", 1e-9)
+    monkeypatch.setattr("numbaconv.training.progress.PATIENCE", 1e-9)
     built().predict(batch(), batch_size=1)
     assert "/3" in capsys.readouterr().err
 

@@ -16,6 +16,7 @@ from ..arguments import (
     check_algorithm,
     check_data_format,
     check_interpolation,
+    check_shape,
     check_weights,
     common_dtype,
     operand_dtype,
@@ -60,7 +61,7 @@ def conv_input_grad(
     weights = check_weights(weights, "weights", operand_dtype(grad_out, weights=weights))
     window = window_settings(strides, padding, dilation_rate, weights.ndim - 2)
     algorithm = check_algorithm(algorithm, weights.shape[:-2], window[0])
-    call = conv_grad(_shape(x_shape), weights.shape, weights.itemsize, *window, data_format, algorithm)
+    call = conv_grad(_shape(x_shape, weights), weights.shape, weights.itemsize, *window, data_format, algorithm)
     return _input_grad(call, grad_out, Packed("conv_transpose", weights, (window[0], window[2])), data_format)
 
 
@@ -111,7 +112,7 @@ def depthwise_conv_input_grad(
     grad_out, data_format = as_numbers(grad_out, "grad_out"), check_data_format(data_format)
     weights = check_weights(weights, "weights", operand_dtype(grad_out, weights=weights))
     window = window_settings(strides, padding, dilation_rate, weights.ndim - 2)
-    call = depthwise_grad(_shape(x_shape), weights.shape, weights.itemsize, *window, data_format)
+    call = depthwise_grad(_shape(x_shape, weights), weights.shape, weights.itemsize, *window, data_format)
     return _input_grad(call, grad_out, Packed("depthwise_conv", weights, (window[0], window[2])), data_format)
 
 
@@ -195,7 +196,7 @@ def conv_transpose_input_grad(
     weights = check_weights(weights, "weights", operand_dtype(grad_out, weights=weights))
     window = _transposed_settings(strides, padding, output_padding, dilation_rate, weights.ndim - 2)
     algorithm = check_algorithm(algorithm, weights.shape[:-2], window[0])
-    call = transposed_grad(_shape(x_shape), weights.shape, weights.itemsize, *window, data_format, algorithm)
+    call = transposed_grad(_shape(x_shape, weights), weights.shape, weights.itemsize, *window, data_format, algorithm)
     return _input_grad(call, grad_out, Packed("conv", weights), data_format)
 
 
@@ -270,10 +271,12 @@ def _operands(x: Any, grad_out: Any, data_format: str | None) -> tuple[np.ndarra
     return cast(x, dtype), cast(grad_out, dtype), check_data_format(data_format), rank
 
 
-def _shape(x_shape: Any) -> tuple[int, ...]:
-    if not isinstance(x_shape, tuple | list) or len(x_shape) not in (3, 4, 5):
-        raise ValueError(f"x_shape must be a tuple of 3 to 5 sizes, batch and channels included, got {x_shape!r}")
-    return shapes.normalize_tuple(tuple(x_shape), len(x_shape), "x_shape", allow_zero=True)
+def _shape(x_shape: Any, weights: np.ndarray) -> tuple[int, ...]:
+    """The shape of an input that these weights fit."""
+    shape = check_shape(x_shape, "x_shape")
+    if len(shape) != weights.ndim:
+        raise ValueError(f"x_shape must have {weights.ndim} sizes as weights has axes, got {shape}")
+    return shape
 
 
 def _size(kernel_size: Any, rank: int) -> tuple[int, ...]:

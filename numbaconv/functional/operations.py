@@ -82,8 +82,8 @@ def conv(
         None takes `config.image_data_format`.
     algorithm : {"auto", "direct", "winograd"}
         "winograd" computes 3x3 and 5x5 kernels over two axes with a quarter to a third of the multiplications, and
-        rounding errors some three times as large; an infinity or NaN in the input then turns outputs up to five steps
-        of the dilation away into NaN.
+        larger rounding errors; an infinity or NaN in the input then turns outputs up to five steps of the dilation
+        away into NaN.
         "direct" is the formula as it stands. "auto" takes Winograd's for float32 where it is faster and its error is
         below 2e-5 of the largest output on standard-normal data.
 

@@ -37,8 +37,11 @@ class _KernelCache(FunctionCache):
         return super()._index_key(sig, codegen), self.parallel, _BUILD
 
 
-class _HelperLibrary(JITCodeLibrary):
-    """Code of a helper, to be optimized and translated only as a part of the kernels that call it."""
+class _PartLibrary(JITCodeLibrary):
+    """Code that is optimized and translated only as a part of the kernels that call it.
+
+    Numba would do so with every function for itself, and with the body of a parallel loop three times over.
+    """
 
     def _optimize_final_module(self):
         pass
@@ -48,36 +51,69 @@ class _HelperLibrary(JITCodeLibrary):
         self._finalized = True
 
 
-def _helper_executable(library, fndesc, env):
+class _PartCodegen:
+    """Numba's code generator, but that its new libraries are parts."""
+
+    def __init__(self, codegen):
+        self._codegen = codegen
+
+    def __getattr__(self, name):
+        return getattr(self._codegen, name)
+
+    def create_library(self, name):
+        return _PartLibrary(self._codegen, name)
+
+
+def _part_executable(library, fndesc, env):
     # What Numba makes of a function without a wrapper: an object to know it by, that nobody calls.
     return make_function(fndesc.lookup_module(), fndesc.qualname, "", 0, env, (library,))
 
 
+@functools.cache
+def _part_context(context):
+    """Numba's target for the CPU, but that it makes parts."""
+    codegen = _PartCodegen(context.codegen())
+    return context.subtarget(codegen=lambda: codegen, get_executable=_part_executable)
+
+
 class _HelperCompiler(_FunctionCompiler):
+    """Compiles a function that only other compiled functions call."""
+
     def _compile_core(self, args, return_type):
+        return self._compile_in(_part_context(self.targetdescr.target_context), None, args, return_type)
+
+    def _compile_in(self, context, library, args, return_type):
         flags = Flags()
         self.targetdescr.options.parse_as_flags(flags, self.targetoptions)
-        context = self.targetdescr.target_context.subtarget(get_executable=_helper_executable)
-        library = _HelperLibrary(context.codegen(), self.py_func.__qualname__)
         typing = self.targetdescr.typing_context
         return compile_extra(typing, context, self.py_func, args, return_type, flags, self.locals, library)
 
 
-class _Helper(CPUDispatcher):
-    def __call__(self, *args):
-        raise TypeError(f"{self.__name__} exists in compiled code only: call it from a numba.njit function")
+class _KernelCompiler(_HelperCompiler):
+    """Compiles a kernel, which contains all parts that it calls."""
 
-
-class _KernelCompiler(_FunctionCompiler):
     def _compile_core(self, args, return_type):
+        context = self.targetdescr.target_context
+        whole = context.codegen().create_library(self.py_func.__qualname__)
+        whole.enable_object_caching()
+
+        def get_executable(library, fndesc, env):
+            return (context.get_executable if library is whole else _part_executable)(library, fndesc, env)
+
         # Numba compiles under one lock, so no other function sees this. Further levels double the time of LLVM and gain
         # nothing: the tile's intrinsics are vectorized and unrolled as they are written.
         level = config.OPT
         config.OPT = type(level)(1)
         try:
-            return super()._compile_core(args, return_type)
+            parts = _part_context(context).subtarget(get_executable=get_executable)
+            return self._compile_in(parts, whole, args, return_type)
         finally:
             config.OPT = level
+
+
+class _Helper(CPUDispatcher):
+    def __call__(self, *args):
+        raise TypeError(f"{self.__name__} exists in compiled code only: call it from a numba.njit function")
 
 
 def _dispatcher(function, compiler_class, **options):

@@ -212,7 +212,7 @@ def conv_winograd(x, weights, bias, out, out_shape, size, tile_shape, axes, grou
     Notes
     -----
     An infinity or NaN spreads over all outputs whose 6x6 inputs it is among, mostly as NaN, where the direct sum would
-    confine it to the kernel's window. Rounding errors are some three times those of the direct sum.
+    confine it to the kernel's window. Rounding errors are larger than those of the direct sum.
     """
     for task in prange(tasks):
         _winograd_task(np.int64(task), x, weights, bias, out, out_shape, size, tile_shape, axes, group)

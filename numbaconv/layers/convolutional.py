@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from .. import shapes
-from ..activations import gradient, linear
+from ..activations import gradient, linear, relu
 from ..arguments import check_algorithm, check_bool, check_data_format
 from ..calls import conv_call, pack_bias
 from ..gradient_calls import GradientCall, conv_grad
@@ -92,6 +92,9 @@ class WindowLayer(Layer):
     def _activated(self, out: np.ndarray) -> np.ndarray:
         if self.activation is linear:
             return out
+        if self.activation is relu:
+            # Nobody else has seen the array yet.
+            return np.maximum(out, 0, out=out)
         result = self.activation(out)
         if np.shape(result) != out.shape:
             raise ValueError(f"activation must keep the shape {out.shape} of what it gets, got {np.shape(result)}")
@@ -99,13 +102,17 @@ class WindowLayer(Layer):
 
     def _forward(self, x: np.ndarray) -> tuple[np.ndarray, Any]:
         out = self.call(x)
-        return out, (x, out)
+        return out, (x, self._needed(out))
+
+    def _needed(self, out: np.ndarray) -> np.ndarray | None:
+        """The result, if the activation's gradient is worked out from it."""
+        return None if self.activation is linear else out
 
     def _backward(
         self, kept: Any, grad_out: np.ndarray, input_grad: bool
     ) -> tuple[np.ndarray | None, dict[str, np.ndarray]]:
         *inputs, out = kept
-        if self.activation is not linear:
+        if out is not None:
             grad_out = gradient(self.activation)(grad_out, out)
         grad = canonical(grad_out, self.data_format)
         grad_x, kernels = self._kernel_gradients(inputs, grad, input_grad)
@@ -222,7 +229,7 @@ class Conv1D(Conv):
     Notes
     -----
     Input (N, steps, C), output (N, new steps, filters); the last two axes swapped for channels_first. Weights: kernel
-    (k, C, filters), bias (filters,).
+    (k, C, filters), bias (filters,). Keeps for backward: its input and, unless the activation is linear, its output.
     """
 
     rank = 1
@@ -281,7 +288,8 @@ class Conv2D(Conv):
     Notes
     -----
     Input (N, H, W, C), output (N, H', W', filters); (N, C, H, W) and (N, filters, H', W') for channels_first. Weights:
-    kernel (kh, kw, C, filters), bias (filters,), in both formats.
+    kernel (kh, kw, C, filters), bias (filters,), in both formats. Keeps for backward: its input and, unless the
+    activation is linear, its output.
     """
 
     rank = 2
@@ -291,7 +299,8 @@ class Conv3D(Conv):
     """Convolution over three axes, such as a volume or a film (Keras's ``Conv3D``).
 
     The arguments are those of `Conv2D` with one more axis. Input (N, D, H, W, C), output (N, D', H', W', filters);
-    channels second for channels_first. Weights: kernel (kd, kh, kw, C, filters), bias (filters,).
+    channels second for channels_first. Weights: kernel (kd, kh, kw, C, filters), bias (filters,). Keeps for backward:
+    as `Conv2D`.
     """
 
     rank = 3

@@ -114,6 +114,7 @@ class MaxPooling2D(Pooling):
     Notes
     -----
     Input (N, H, W, C), output (N, H', W', C) as in `shapes.pool_output_shape`; channels second for channels_first.
+    Keeps for backward: its input.
     """
 
     rank, kind = 2, "max"
@@ -142,6 +143,7 @@ class AveragePooling2D(Pooling):
     Notes
     -----
     Input (N, H, W, C), output (N, H', W', C) as in `shapes.pool_output_shape`; channels second for channels_first.
+    Keeps for backward: the shape of its input.
     """
 
     rank, kind = 2, "average"
@@ -172,6 +174,7 @@ class GlobalMaxPooling2D(GlobalPooling):
     Notes
     -----
     Input (N, H, W, C), output (N, C), or (N, 1, 1, C) with ``keepdims``; channels second for channels_first.
+    Keeps for backward: its input.
     """
 
     rank, kind = 2, "max"
@@ -200,6 +203,7 @@ class GlobalAveragePooling2D(GlobalPooling):
     Notes
     -----
     Input (N, H, W, C), output (N, C), or (N, 1, 1, C) with ``keepdims``; channels second for channels_first.
+    Keeps for backward: the shape of its input.
     """
 
     rank, kind = 2, "average"

@@ -70,6 +70,7 @@ class Cropping2D(Cropping):
     Notes
     -----
     Input (N, H, W, C), output (N, H - top - bottom, W - left - right, C); channels second for channels_first.
+    Keeps for backward: nothing.
     """
 
     rank = 2
@@ -150,6 +151,7 @@ class ZeroPadding2D(ZeroPadding):
     Notes
     -----
     Input (N, H, W, C), output (N, top + H + bottom, left + W + right, C); channels second for channels_first.
+    Keeps for backward: nothing.
     """
 
     rank = 2
@@ -229,6 +231,7 @@ class UpSampling2D(UpSampling):
     Notes
     -----
     Input (N, H, W, C), output (N, H * size[0], W * size[1], C); channels second for channels_first.
+    Keeps for backward: the shape of its input.
     """
 
     rank = 2

@@ -33,7 +33,7 @@ class DepthwiseConv2D(WindowLayer):
     Notes
     -----
     Input (N, H, W, C), output (N, H', W', C*M); channels second for channels_first. Weights: depthwise_kernel
-    (kh, kw, C, M), bias (C*M,).
+    (kh, kw, C, M), bias (C*M,). Keeps for backward: its input and, unless the activation is linear, its output.
     """
 
     rank = 2
@@ -172,7 +172,7 @@ class SeparableConv(WindowLayer):
     def _forward(self, x: np.ndarray) -> tuple[np.ndarray, Any]:
         between, out = self._prepared(x.shape).steps(x, *self._packed())
         out = self._activated(out)
-        return out, (x, between, out)
+        return out, (x, between, self._needed(out))
 
     def _kernel_gradients(
         self, kept: list[np.ndarray], grad: np.ndarray, input_grad: bool
@@ -200,7 +200,7 @@ class SeparableConv1D(SeparableConv):
     The arguments are those of `SeparableConv2D` with one axis less; ``data_format`` is channels_last by default,
     whatever the configuration says. Input (N, steps, C), output (N, new steps, filters); the last two axes swapped for
     channels_first. Weights: depthwise_kernel (k, C, depth_multiplier), pointwise_kernel (1, C*depth_multiplier,
-    filters), bias (filters,).
+    filters), bias (filters,). Keeps for backward: as `SeparableConv2D`.
     """
 
     rank = 1
@@ -240,7 +240,8 @@ class SeparableConv2D(SeparableConv):
     Notes
     -----
     Input (N, H, W, C), output (N, H', W', filters); channels second for channels_first. Weights: depthwise_kernel
-    (kh, kw, C, depth_multiplier), pointwise_kernel (1, 1, C*depth_multiplier, filters), bias (filters,).
+    (kh, kw, C, depth_multiplier), pointwise_kernel (1, 1, C*depth_multiplier, filters), bias (filters,). Keeps for
+    backward: its input, what lies between its two steps and, unless the activation is linear, its output.
     """
 
     rank = 2

@@ -112,7 +112,8 @@ class Conv2DTranspose(ConvTranspose):
     Notes
     -----
     Input (N, H, W, C), output (N, H', W', filters); channels second for channels_first. Weights: kernel
-    (kh, kw, filters, C), bias (filters,). Source: Zeiler et al., "Deconvolutional Networks", CVPR 2010.
+    (kh, kw, filters, C), bias (filters,). Keeps for backward: its input and, unless the activation is linear, its
+    output. Source: Zeiler et al., "Deconvolutional Networks", CVPR 2010.
     """
 
     rank = 2
@@ -138,7 +139,7 @@ class Conv3DTranspose(ConvTranspose):
 
     The arguments are those of `Conv2DTranspose` with one more axis, and without ``dilation_rate``. Input
     (N, D, H, W, C), output (N, D', H', W', filters); channels second for channels_first. Weights: kernel
-    (kd, kh, kw, filters, C), bias (filters,).
+    (kd, kh, kw, filters, C), bias (filters,). Keeps for backward: as `Conv2DTranspose`.
     """
 
     rank = 3

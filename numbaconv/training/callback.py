@@ -3,8 +3,8 @@
 import math
 from typing import Any
 
-from . import metrics
-from ._registry import number
+from .. import metrics
+from .._registry import number
 
 Logs = dict[str, Any] | None
 

@@ -6,20 +6,20 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from numpy.typing import ArrayLike
 
-from . import losses, metrics, optimizers
-from ._callback import Callback
-from ._examples import Examples, check_examples, check_validation, with_class_weight
-from ._fitting import Fit, check_course
-from ._naming import Named
-from ._progress import check_verbose, examples_bar
-from ._registry import number
-from ._steps import Route, Tally, route_through, test_step, train_step
-from .arguments import check_bool
-from .history import History
-from .shapes import normalize_tuple
+from .. import losses, metrics, optimizers
+from .._naming import Named
+from .._registry import number
+from ..arguments import check_bool
+from ..history import History
+from ..shapes import normalize_tuple
+from .callback import Callback
+from .examples import Examples, check_examples, check_validation, with_class_weight
+from .fitting import Fit, check_course
+from .progress import check_verbose, examples_bar
+from .steps import Route, Tally, route_through, test_step, train_step
 
 if TYPE_CHECKING:
-    from .models import Sequential
+    from ..models import Sequential
 
 Results = float | list[float] | dict[str, float]
 

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ._callback import Callback
-from ._examples import Examples
-from ._progress import Interruption, Progress, check_verbose
-from ._steps import Route, Tally, test_step, train_step
-from .arguments import check_bool
-from .history import History
-from .shapes import normalize_tuple
+from ..arguments import check_bool
+from ..history import History
+from ..shapes import normalize_tuple
+from .callback import Callback
+from .examples import Examples
+from .progress import Interruption, Progress, check_verbose
+from .steps import Route, Tally, test_step, train_step
 
 if TYPE_CHECKING:
-    from .models import Sequential
+    from ..models import Sequential
 
 
 class Course(NamedTuple):

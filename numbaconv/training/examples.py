@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from ._registry import number
-from ._targets import check_sample_weight
-from .arguments import as_numbers
+from .._registry import number
+from .._targets import check_sample_weight
+from ..arguments import as_numbers
 
 NAMES = ("x", "y", "sample_weight")
 

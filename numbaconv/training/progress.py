@@ -7,7 +7,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from ._callback import Callback, Logs
+from .callback import Callback, Logs
 
 # Seconds that predict and evaluate work in silence under verbose="auto".
 PATIENCE = 2

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ._examples import Examples
-from .layers import Layer
+from ..layers import Layer
+from .examples import Examples
 
 if TYPE_CHECKING:
-    from .models import Sequential
+    from ..models import Sequential
 
 
 class Route(NamedTuple):
