@@ -93,6 +93,35 @@ def test_trainings(
     assert ours.train_on_batch(IMAGES, y, **more) == pytest.approx(trained, rel=1e-5, abs=1e-6)
 
 
+def test_a_network_of_small_layers() -> None:
+    kinds: list[tuple[str, dict[str, Any]]] = [
+        ("Conv2D", {"filters": 6, "kernel_size": 3, "padding": "same"}),
+        ("BatchNormalization", {"momentum": 0.9}),
+        ("Activation", {"activation": "tanh"}),
+        ("MaxPooling2D", {}),
+        ("SeparableConv2D", {"filters": 5, "kernel_size": 2, "activation": "tanh"}),
+        ("Flatten", {}),
+        ("Dense", {"units": 3, "activation": "softmax", "kernel_regularizer": "l2"}),
+    ]
+    ours = Sequential([getattr(layers, kind)(**arguments) for kind, arguments in kinds])
+    theirs = keras.Sequential(
+        [keras.Input(IMAGES.shape[1:]), *(getattr(keras.layers, kind)(**arguments) for kind, arguments in kinds)]
+    )
+    ours.build(IMAGES.shape)
+    theirs.set_weights(ours.get_weights())
+    y = np.eye(3)[np.arange(len(IMAGES)) % 3]
+    fit = {"batch_size": 8, "epochs": 4, "shuffle": False, "verbose": 0, "validation_split": 0.25}
+    for model in (ours, theirs):
+        model.compile("sgd", "categorical_crossentropy", metrics=["accuracy"])
+    with quiet():
+        expected = theirs.fit(IMAGES, y, **fit).history
+    history = ours.fit(IMAGES, y, **fit).history
+    for quantity, values in expected.items():
+        np.testing.assert_allclose(history[quantity], values, rtol=1e-5, atol=1e-6, err_msg=quantity)
+    for weight, other in zip(ours.weights, theirs.get_weights(), strict=True):
+        np.testing.assert_allclose(weight, other, rtol=1e-4, atol=1e-5)
+
+
 @pytest.mark.parametrize("loss", [SPARSE, ("CategoricalCrossentropy", {"from_logits": True})], ids=lambda loss: loss[0])
 @pytest.mark.parametrize("weights", [{"class_weight": {0: 0.25, 2: 3.0}}, {"sample_weight": WEIGHTS[:, 0, 0]}])
 def test_weights_of_classes(loss: tuple[str, dict[str, Any]], weights: dict[str, Any]) -> None:
