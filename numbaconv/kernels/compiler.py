@@ -6,6 +6,7 @@ file would go unnoticed and old machine code would run. Here the key covers all 
 
 import functools
 import hashlib
+import os
 from pathlib import Path
 
 import numba
@@ -18,6 +19,11 @@ from numba.core.dispatcher import _FunctionCompiler
 from numba.core.registry import CPUDispatcher
 
 from .vectors import TILE_ROWS, TILE_VECS, VECTOR_BYTES
+
+# GNU OpenMP has idle threads spin for milliseconds. Where another process takes a core, spinning threads end up waiting
+# for each other's time slices, and a call takes 8 ms instead of 0.1; after some 20 us they had better sleep.
+if "OMP_WAIT_POLICY" not in os.environ:
+    os.environ.setdefault("GOMP_SPINCOUNT", "2000")
 
 
 def _build_key():
