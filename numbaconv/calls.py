@@ -149,6 +149,20 @@ def conv_call(
     return gather_call(axes, channels, filters, itemsize, len(kernel_size), data_format, algorithm)
 
 
+@lru_cache(maxsize=512)
+def dense_call(rows: int, features: int, units: int, itemsize: int) -> WindowCall:
+    """Prepare a product of matrices, (rows, features) times (features, units): a convolution of one tap over rows."""
+    call = gather_call(row_axes(rows, units), features, units, itemsize, 1, "channels_last", "direct")
+    assert isinstance(call, WindowCall)
+    return call
+
+
+def row_axes(rows: int, units: int) -> tuple[Axis, ...]:
+    """Rows of a matrix as windows of one tap along the last axis."""
+    one = Axis(1, 1, 1, 1, 0, 0)
+    return one, one, one, Axis(rows, 1, 1, 1, 0, units)
+
+
 def gather_call(
     axes: tuple[Axis, ...], channels: int, filters: int, itemsize: int, rank: int, data_format: str, algorithm: str
 ) -> WindowCall | WinogradCall:

@@ -16,8 +16,10 @@ from .calls import (
     TransposedCall,
     WindowCall,
     WinogradCall,
+    dense_call,
     gather_call,
     pack_bias,
+    row_axes,
     scatter_call,
     spatial,
     transposed_crops,
@@ -119,6 +121,14 @@ def conv_grad(
     scatter = scatter_call(lengths, full, *_columns(axes), *form)
     sum_call = _sum_call(conv_weight_grad, axes, prod(kernel_size) * channels, channels, filters, itemsize)
     return GradientCall(grad_shape, weights_shape, scatter, sum_call)
+
+
+@lru_cache(maxsize=512)
+def dense_grad(rows: int, features: int, units: int, itemsize: int) -> GradientCall:
+    """Prepare the gradients of the product that `dense_call` computes."""
+    axes = row_axes(rows, units)
+    sum_call = _sum_call(conv_weight_grad, axes, features, features, units, itemsize)
+    return GradientCall((rows, units), (features, units), dense_call(rows, units, features, itemsize), sum_call)
 
 
 @lru_cache(maxsize=512)

@@ -14,6 +14,8 @@ polynomials at 0, +-3/4, +-3/2 and infinity: the usual 0, +-1, +-2 save a few mu
 are four times as large, because the powers of these points stay closer to 1.
 """
 
+import functools
+
 import numpy as np
 from numba import prange
 
@@ -38,6 +40,7 @@ AA, BB, AAA, BBB = A**2, B**2, A**3, B**3
 SUM, PRODUCT = AA + BB, AA * BB
 
 
+@functools.cache
 def _kernel_matrix(taps):
     """G: each row holds the powers of a point, divided by its distances from the others; infinity's the highest."""
     points = np.array([0, A, -A, B, -B])

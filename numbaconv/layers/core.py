@@ -9,8 +9,11 @@ import numpy as np
 from .. import activations, shapes
 from .._registry import integer, number
 from ..arguments import check_bool, check_data_format
+from ..calls import dense_call, pack_bias
+from ..gradient_calls import dense_grad
 from ..kernels.channel_sums import channel_sums
 from ..layouts import contiguous, swapped
+from ..packed import Packed
 from .base import Layer
 from .weights import Weight
 
@@ -87,8 +90,10 @@ class Dense(AnyRank):
 
     Notes
     -----
-    Input (N, ..., features), output (N, ..., units). Weights: kernel (features, units), bias (units,). The products are
-    NumPy's, which leaves them to BLAS. Keeps for backward: its input and, unless the activation is linear, its output.
+    Input (N, ..., features), output (N, ..., units). Weights: kernel (features, units), bias (units,). The products run
+    through the kernels of convolution, with the same bits for any number of threads; BLAS would bring threads of its
+    own, which wait for work on the cores that those of Numba need. Keeps for backward: its input and, unless the
+    activation is linear, its output.
     """
 
     kernel, bias = Weight(), Weight()
@@ -108,6 +113,8 @@ class Dense(AnyRank):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        # The weights that the kernels' own copies were made from, and those copies.
+        self._operands: tuple[Any, Any, Any] = (None, None, None)
         with self._named():
             (self.units,) = shapes.normalize_tuple(units, 1, "units")
             self.use_bias = check_bool(use_bias, "use_bias")
@@ -134,29 +141,44 @@ class Dense(AnyRank):
     def _why(self, before: Shape, after: Shape) -> str:
         return f"features: {before[-1]} in, {self.units} units, so {self.units} out; all other axes: unchanged"
 
-    @np.errstate(over="ignore", invalid="ignore")
     def call(self, x: np.ndarray) -> np.ndarray:
-        out = x.reshape(-1, x.shape[-1]) @ self.kernel
-        if self.use_bias:
-            out += self.bias
+        rows = _rows(x)
+        weights, packed, bias = self._operands
+        if weights is not self._weights:
+            weights, packed = self._weights, self._packed("conv")
+            bias = pack_bias(weights.get("bias"), self.units, self._dtype)
+            self._operands = weights, packed, bias
+        out = dense_call(*rows.shape[3:], self.units, self._dtype.itemsize).run(rows, packed, bias)
         return self._activated(out.reshape(*x.shape[:-1], self.units))
+
+    def _packed(self, operation: str) -> Packed:
+        kernel = self.kernel[None]
+        return Packed(operation, kernel, () if operation == "conv" else ((1,), (1,)))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**super().__getstate__(), "_operands": (None, None, None)}
 
     def _forward(self, x: np.ndarray) -> tuple[np.ndarray, Any]:
         out = self.call(x)
         return out, (x, None if self.activation is activations.linear else out)
 
-    @np.errstate(over="ignore", invalid="ignore")
     def _backward(
         self, kept: Any, grad_out: np.ndarray, input_grad: bool
     ) -> tuple[np.ndarray | None, dict[str, np.ndarray]]:
         x, out = kept
-        grad = contiguous(self._activation_grad(grad_out, out)).reshape(-1, self.units)
+        rows, grad = _rows(x), _rows(self._activation_grad(grad_out, out))
+        call = dense_grad(*rows.shape[3:], self.units, self._dtype.itemsize)
         gradients = {}
         if self.trainable:
-            gradients["kernel"] = x.reshape(-1, x.shape[-1]).T @ grad
+            gradients["kernel"] = call.weights(rows, grad)
             if self.use_bias:
                 gradients["bias"] = channel_sums(grad)
-        return (grad @ self.kernel.T).reshape(x.shape) if input_grad else None, gradients
+        return call.input(grad, self._packed("conv_transpose")).reshape(x.shape) if input_grad else None, gradients
+
+
+def _rows(x: np.ndarray) -> np.ndarray:
+    """All axes but the last as one: the canonical array of an image of one row."""
+    return contiguous(x).reshape(1, 1, 1, prod(x.shape[:-1]), x.shape[-1])
 
 
 class Flatten(AnyRank):
