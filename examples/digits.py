@@ -22,6 +22,7 @@ from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
 from numbaconv import layers as nl
+from numbaconv.activations import softmax
 from numbaconv.history import History
 from numbaconv.initializers import HeUniform
 from numbaconv.losses import SparseCategoricalCrossentropy
@@ -81,11 +82,12 @@ def train(x: np.ndarray, y: np.ndarray, epochs: int, seed: int = 0, verbose: int
 
 
 def picture(model: Sequential, history: History, x_test: np.ndarray, y_test: np.ndarray) -> Figure:
-    """Curves, the first layer's filters, and the digits that are read wrongly."""
-    predicted = model.predict(x_test, verbose=0).argmax(1)
-    wrong = np.flatnonzero(predicted != y_test)
-    figure = plt.figure(figsize=(10, 6.6), layout="constrained")
-    top, middle, bottom = figure.subfigures(3, 1, height_ratios=[2.2, 1.5, 1.1])
+    """Curves, the first layer's filters, and the digits that are read wrongly or nearly so."""
+    shares = softmax(model.predict(x_test, verbose=0))
+    predicted, sure = shares.argmax(1), shares.max(1)
+    wrong = predicted != y_test
+    figure = plt.figure(figsize=(10, 7), layout="constrained")
+    top, middle, bottom = figure.subfigures(3, 1, height_ratios=[2.2, 1.4, 1.3])
     for axes, name in zip(top.subplots(1, 2), ("loss", "accuracy"), strict=True):
         curves = {"training, shifted digits": history.history[name], "validation": history.history[f"val_{name}"]}
         for (label, values), colour in zip(curves.items(), ("C0", "C1"), strict=True):
@@ -102,14 +104,16 @@ def picture(model: Sequential, history: History, x_test: np.ndarray, y_test: np.
         axes.imshow(kernel, cmap="RdBu_r", vmin=-limit, vmax=limit)
         axes.axis("off")
     middle.suptitle("What the 32 filters of the first layer look for (red is ink, blue is paper)", x=0.01, ha="left")
-    shown = bottom.subplots(1, max(8, len(wrong)))
-    for axes in shown:
-        axes.axis("off")
-    for axes, i in zip(shown, wrong, strict=False):
+    # All mistakes, then what was nearly one.
+    shown = np.lexsort((sure, ~wrong))[: max(8, wrong.sum())]
+    for axes, i in zip(bottom.subplots(1, len(shown)), shown, strict=True):
         axes.imshow(x_test[i, :, :, 0], cmap="gray_r")
-        axes.set_title(f"{y_test[i]} read as {predicted[i]}", fontsize=8)
-    right = 1 - len(wrong) / len(y_test)
-    bottom.suptitle(f"All mistakes on {len(y_test)} digits it never saw: {right:.1%} are right", x=0.01, ha="left")
+        axes.axis("off")
+        axes.set_title(
+            f"{y_test[i]} read as {predicted[i]}\n{sure[i]:.0%} sure", fontsize=8, color="C3" if wrong[i] else "C7"
+        )
+    text = f"{1 - wrong.mean():.1%} of {len(y_test)} digits it never saw are read right; mistakes (red) and near ones:"
+    bottom.suptitle(text, x=0.01, ha="left")
     return figure
 
 

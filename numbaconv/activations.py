@@ -238,10 +238,18 @@ _FUNCTIONS: dict[str, Activation] = {
     )
 }
 
+
+def masked(keep: NDArray[np.bool_], values: Array) -> Array:
+    """``np.where(keep, values, 0)`` without branches: the bits of values times 0 or 1, which no NaN can spoil."""
+    bits = values.view(f"u{values.itemsize}")
+    result: Array = (bits * keep).view(values.dtype)
+    return result
+
+
 # At their kinks these are TensorFlow's derivatives.
 _GRADIENTS: dict[str, Gradient] = {
     "linear": lambda grad_out, y: grad_out,
-    "relu": lambda grad_out, y: np.where(y > 0, grad_out, 0),
+    "relu": lambda grad_out, y: masked(y > 0, grad_out),
     "elu": lambda grad_out, y: grad_out * np.where(y < 0, y + 1, 1),
     "selu": lambda grad_out, y: grad_out * np.where(y < 0, y + _SELU_SCALE * _SELU_ALPHA, _SELU_SCALE),
     "softplus": lambda grad_out, y: grad_out * -np.expm1(-y),

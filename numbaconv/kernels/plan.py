@@ -48,7 +48,7 @@ WEIGHTS_COST = 8
 # for many cores; and what adding a tile to its sum costs, in windows.
 SUM_BYTES = 512 * 1024
 SUMS_BYTES = 32 * 1024 * 1024
-SUM_TASKS = 16
+SUM_TASKS = 8
 ADD_COST = 6
 # Rows of the tile that Winograd's products may have: the taller loads less, the lower leaves fewer rows unused.
 WINOGRAD_ROWS = (14, 8) if TILE_ROWS == 14 else (TILE_ROWS,)

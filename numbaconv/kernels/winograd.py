@@ -32,7 +32,7 @@ IN = 6
 CHUNK = 32
 
 # Weights that one core transforms before another has woken up.
-SMALL_WEIGHTS = 40_000
+SMALL_WEIGHTS = 8_000
 
 # The points, and the products of them that the transforms need; all are exact in float32.
 A, B = 0.75, 1.5

@@ -334,7 +334,8 @@ class Dropout(AnyRank):
     @np.errstate(over="ignore", invalid="ignore")
     def _masked(self, values: np.ndarray, left: np.ndarray) -> np.ndarray:
         # A rate of 1 leaves nothing that could be enlarged.
-        return np.where(left, values * (1 / (1 - self.rate or 1)), 0)
+        scale = 1 / (1 - self.rate or 1)
+        return activations.masked(left, values * scale)
 
 
 def _checked_sizes(noise_shape: Any) -> tuple[int | None, ...]:
