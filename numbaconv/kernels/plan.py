@@ -205,7 +205,7 @@ def make_sum_plan(
         return taken * itemsize <= 2 * STRIP_BYTES and (group == 1 or group * rows * width * itemsize <= SUM_BYTES)
 
     work = rows * filters * prod(axis.windows for axis in axes)
-    plan = _cheapest(axes, filter_blocks, cost, fits, False)
+    plan = _cheapest(axes, filter_blocks, cost, fits, False, several_images=True)
     parts = filter_blocks // plan.group
     blocks = plan.tasks // parts
     most = max(1, SUMS_BYTES // (filter_blocks * rows * width * itemsize))

@@ -148,6 +148,28 @@ def input_of(x, n, d, h, w, axes, rows, columns, channel, channels, repeat):
 
 
 @compiled
+def input_of_images(x, images, n, d, h, w, axes, rows, columns, channel, channels, repeat):
+    """`input_of` for the same block of so many images from n on.
+
+    Returns
+    -------
+    source, at, plane, row, column
+        As from `input_of`, for the first image.
+    image : int
+        Elements from one image to the next.
+    """
+    source, start, plane, row, column = input_of(x, n, d, h, w, axes, rows, columns, channel, channels, repeat)
+    if images == 1 or source.ctypes.data == x.ctypes.data:
+        return source, start, plane, row, column, x.size // x.shape[0]
+    size = axes[D, TAPS] * plane
+    strip, start = aligned(images * size, x)
+    for i in range(images):
+        at = start + i * size
+        fill_strip(strip, at, axes[D, TAPS], rows, columns, channels, x, n + i, d, h, w, axes, channel, repeat)
+    return strip, start, plane, row, column, size
+
+
+@compiled
 def fill_places(x_at, out_at, n, d, h, w, axes, rows, columns, row_step, column_step):
     """For each window of a block, row by row: where its input starts in the source, and its output in ``out``.
 

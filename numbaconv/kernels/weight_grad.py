@@ -5,8 +5,8 @@ from numba import prange
 
 from .compiler import compiled
 from .memory import clear
-from .plan import STRIP_STRIDE, H, W
-from .strip import count_blocks, extent, fill_taps, input_of, locate, spread
+from .plan import STRIP_STRIDE, H, N, W
+from .strip import count_blocks, extent, fill_taps, input_of_images, locate, spread
 from .tile import tile_add, tile_multiply, tile_outer, tile_rows
 from .vectors import TILE_ROWS, TILE_VECS
 
@@ -36,23 +36,26 @@ def _summing(update):
         zeros = np.zeros(width, x.dtype)
         for place in range(split * places, min((split + 1) * places, count_blocks(axes))):
             n, d, h, w, _ = locate(place, axes)
+            images, _ = extent(axes, N, n)
             rows, strip_rows = extent(axes, H, h)
             columns, strip_columns = extent(axes, W, w)
-            source, start, plane, row, column = input_of(
-                x, n, d, h, w, axes, strip_rows, strip_columns, channel, channels, repeat
+            source, start, plane, row, column, image = input_of_images(
+                x, images, n, d, h, w, axes, strip_rows, strip_columns, channel, channels, repeat
             )
-            grads, grad_start, _, grad_row, grad_column = input_of(
-                grad_out, n, d, h, w, grad_axes, rows, columns, part * filters, filters, 1
+            grads, grad_start, _, grad_row, grad_column, grad_image = input_of_images(
+                grad_out, images, n, d, h, w, grad_axes, rows, columns, part * filters, filters, 1
             )
             fill_taps(x_at, start, plane, row, column, rows_per_tap, axes)
             row, column = row * axes[H, STRIP_STRIDE], column * axes[W, STRIP_STRIDE]
             for f in range(0, filters, width):
                 for first in range(0, sum_rows, TILE_ROWS):
                     tile = tile_rows(TILE_ROWS, TILE_VECS, zeros, 0)
-                    for y in range(rows):
-                        for z in range(columns):
-                            grad_at = grad_start + y * grad_row + z * grad_column + f
-                            tile = update(tile, source, x_at, first, y * row + z * column, f, grads, grad_at)
+                    for i in range(images):
+                        for y in range(rows):
+                            for z in range(columns):
+                                grad_at = grad_start + i * grad_image + y * grad_row + z * grad_column + f
+                                shift = i * image + y * row + z * column
+                                tile = update(tile, source, x_at, first, shift, f, grads, grad_at)
                     tile_add(tile, sums, sums_at + f * sum_rows + first * width)
 
     return sum_windows
