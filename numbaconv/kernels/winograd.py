@@ -20,11 +20,11 @@ import numpy as np
 from numba import prange
 
 from .compiler import compiled
-from .pack import aligned_empty
+from .pack import aligned_empty, pack_blocks
 from .plan import OUT_STRIDE, D, H, N, W
 from .strip import aligned, extent, input_of, locate
 from .tile import tile_outer, tile_rows, tile_store, tile_write, tile_write_part
-from .vectors import TILE_VECS, block_width
+from .vectors import TILE_VECS
 
 # Inputs along each axis of a block; it has IN - taps + 1 outputs.
 IN = 6
@@ -53,51 +53,43 @@ def pack_winograd(weights, backwards=False):
 
     ``backwards`` takes the taps in reverse order along both axes.
     """
-    taps, channels, filters = weights.shape[2:]
-    width = block_width(weights.itemsize)
-    blocks = -(-filters // width)
-    packed = aligned_empty((blocks, IN * IN, channels, width), weights.dtype)
-    last = taps - 1 if backwards else 0
-    transform_kernels(weights, _kernel_matrix(taps), packed, last, serial=weights.size < SMALL_WEIGHTS)
+    blocks = pack_blocks(weights[0])
+    packed = aligned_empty((len(blocks), IN * IN, *blocks.shape[3:]), weights.dtype)
+    last = blocks.shape[1] - 1 if backwards else 0
+    transform_kernels(blocks, _kernel_matrix(blocks.shape[1]), packed, last, serial=weights.size < SMALL_WEIGHTS)
     return packed
 
 
 @compiled(parallel=True)
 def transform_kernels(weights, matrix, packed, last):
-    """``packed[b, i*6 + j, c, f] = sum over y, x of matrix[i, y] * matrix[j, x] * weights[0, y, x, c, b*width + f]``.
+    """``packed[b, i*6 + j, c] = sum over y, x of matrix[i, y] * matrix[j, x] * weights[b, y, x, c]``, a line each.
 
     Parameters
     ----------
-    weights : array (1, k, k, C, F)
-    matrix : float64 array (6, k)
-        G; the sums are taken in its precision.
-    packed : array (blocks, 36, C, width)
-        Written in full, with zeros past the last filter.
+    weights : array (blocks, k, k, C, VECS*LANES)
+    matrix : array (6, k)
+        G.
+    packed : array (blocks, 36, C, VECS*LANES)
+        Written in full.
     last : int
         The tap to begin with: 0, or the last one, and then in reverse order along both axes.
     """
-    blocks, _, channels, width = packed.shape
-    taps, filters = weights.shape[2], weights.shape[4]
+    blocks, taps, _, channels, width = weights.shape
     for task in prange(blocks * channels):
         block, c = np.int64(task) // channels, np.int64(task) % channels
-        first = block * width
-        known = min(width, filters - first)
-        half, line = np.empty((IN, taps, width)), np.empty(width)
+        half, zeros = np.empty(taps * width, weights.dtype), np.zeros(width, weights.dtype)
         for i in range(IN):
             for x in range(taps):
-                for f in range(width):
-                    half[i, x, f] = 0
+                line = tile_rows(1, TILE_VECS, zeros, 0)
                 for y in range(taps):
-                    for f in range(known):
-                        half[i, x, f] += matrix[i, y] * weights[0, abs(last - y), abs(last - x), c, first + f]
+                    tap = (block * taps + abs(last - y)) * taps + abs(last - x)
+                    line = line + matrix[i, y] * tile_rows(1, TILE_VECS, weights, (tap * channels + c) * width)
+                tile_write(line, half, x * width)
             for j in range(IN):
-                for f in range(width):
-                    line[f] = 0
+                line = tile_rows(1, TILE_VECS, zeros, 0)
                 for x in range(taps):
-                    for f in range(width):
-                        line[f] += matrix[j, x] * half[i, x, f]
-                for f in range(width):
-                    packed[block, i * IN + j, c, f] = line[f]
+                    line = line + matrix[j, x] * tile_rows(1, TILE_VECS, half, x * width)
+                tile_write(line, packed, ((block * IN * IN + i * IN + j) * channels + c) * width)
 
 
 @compiled
