@@ -4,8 +4,9 @@ import numpy as np
 from numba import prange
 
 from .compiler import compiled
-from .plan import STRIP_DILATION, H, W
-from .strip import extent, fill_places, input_of, locate, spread
+from .memory import opaque
+from .plan import H, W
+from .strip import extent, fill_places, fill_taps, input_of, locate, spread
 from .tile import tile_outer, tile_rows, tile_store
 
 
@@ -55,19 +56,16 @@ def _conv_task(task, x, weights, bias, out, block_at, high, wide, axes, group):
     x_at, out_at = np.empty(windows, np.int64), np.empty(windows, np.int64)
     fill_places(x_at, out_at, n, d, h, w, axes, rows, columns, row, column)
 
-    # Taps of one kernel row that touch are one long run of values, in the source as in the weights.
-    row, column = row * axes[H, STRIP_DILATION], column * axes[W, STRIP_DILATION]
-    runs, run = (1, taps_w * channels) if column == channels else (taps_w, channels)
-    shifts = np.empty(taps_d * taps_h * runs, np.int64)
-    for i in range(shifts.size):
-        shifts[i] = start + i // (taps_h * runs) * plane + i // runs % taps_h * row + i % runs * column
+    steps = taps_d * taps_h * taps_w * channels
+    shifts = np.empty(steps + 1, np.int64)
+    fill_taps(shifts, start, plane, row, column, channels, axes)
 
     for block in range(part * group, min((part + 1) * group, blocks)):
         for first in range(0, windows, tile_height):
             tile = tile_rows(high, wide, bias, block_at[block, 2])
-            at = block * shifts.size * run * width
-            for shift in shifts:
-                for c in range(run):
-                    tile = tile_outer(tile, source, x_at, first, shift + c, weights, at)
-                    at += width
+            at, shift = block * steps * width, shifts[0]
+            for step in range(1, steps + 1):
+                tile = tile_outer(tile, source, x_at, first, shift, weights, at)
+                # Read ahead: if all loads of a step waited for its shift, LLVM would do them first, and spill the tile.
+                at, shift = at + width, opaque(shifts[step])
             tile_store(tile, out, out_at, first, block_at[block, 0], block_at[block, 1])

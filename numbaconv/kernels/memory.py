@@ -8,6 +8,8 @@ from llvmlite import ir
 from numba.core import cgutils, config, types
 from numba.extending import intrinsic
 
+from .vectors import CACHE_LINE
+
 INT = ir.IntType(64)
 
 
@@ -43,6 +45,16 @@ class Memory:
         start = self.builder.bitcast(pointer, tile.vector.as_pointer())
         return [self.builder.load(self.builder.gep(start, [INT(v)]), align=self.align) for v in range(tile.vecs)]
 
+    def prefetch(self, index, count):
+        """Ask for the cache lines of ``count`` elements from ``index`` on, which may lie outside the array."""
+        builder, flag = self.builder, ir.IntType(32)
+        for element in range(0, count, CACHE_LINE // self.align):
+            place = builder.gep(self.array.data, [builder.add(index, INT(element))])
+            place = builder.bitcast(place, ir.IntType(8).as_pointer())
+            kind = ir.FunctionType(ir.VoidType(), [place.type, flag, flag, flag])
+            function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+            builder.call(function, [place, *(flag(n) for n in (0, 3, 1))])
+
 
 @intrinsic
 def copy(typingctx, target, at, source, start, count):
@@ -68,3 +80,16 @@ def clear(typingctx, target, at, count):
         return context.get_dummy_value()
 
     return types.void(target, at, count), codegen
+
+
+@intrinsic
+def opaque(typingctx, number):
+    """The same integer, but that LLVM cannot know how it came about, and so leaves the work for it where it stands."""
+
+    def codegen(context, builder, sig, args):
+        kind = ir.FunctionType(args[0].type, [args[0].type])
+        result = builder.asm(kind, "", "=r,0", args, False)
+        result.attributes.add("readnone")
+        return result
+
+    return number(number), codegen

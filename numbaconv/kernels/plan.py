@@ -43,7 +43,7 @@ TASK_COST = 4000
 COPY_COST = 0.25
 CALL_COST = 20
 TRANSFORM_COST = 40
-WEIGHTS_COST = 8
+WEIGHTS_COST = 2
 # A task's sums over windows, which should stay in L2 while it goes through them; all tasks' sums together; tasks enough
 # for many cores; and what adding a tile to its sum costs, in windows.
 SUM_BYTES = 512 * 1024

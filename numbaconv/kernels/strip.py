@@ -176,13 +176,14 @@ def fill_places(x_at, out_at, n, d, h, w, axes, rows, columns, row_step, column_
     The tables are filled up with the last window, so that tiles need no remainder: it is computed again, alike.
     """
     x_row, x_column = axes[H, STRIP_STRIDE] * row_step, axes[W, STRIP_STRIDE] * column_step
-    out_first = n * axes[N, OUT_STRIDE] + d * axes[D, OUT_STRIDE] + h * axes[H, OUT_STRIDE] + w * axes[W, OUT_STRIDE]
+    out_row, out_column = axes[H, OUT_STRIDE], axes[W, OUT_STRIDE]
+    out_first = n * axes[N, OUT_STRIDE] + d * axes[D, OUT_STRIDE] + h * out_row + w * out_column
     window = 0
     for row in range(rows):
-        for column in range(columns):
-            x_at[window] = row * x_row + column * x_column
-            out_at[window] = out_first + row * axes[H, OUT_STRIDE] + column * axes[W, OUT_STRIDE]
-            window += 1
+        x, out = row * x_row, out_first + row * out_row
+        for _ in range(columns):
+            x_at[window], out_at[window] = x, out
+            window, x, out = window + 1, x + x_column, out + out_column
     for spare in range(window, x_at.size):
         x_at[spare], out_at[spare] = x_at[window - 1], out_at[window - 1]
 

@@ -28,6 +28,9 @@ from numba.extending import intrinsic, models, overload, register_model
 from .memory import INT, Memory
 from .vectors import VECTOR_BYTES
 
+# Updates before a line of weights is used that it is asked for: they come from L2 or L3 in a long stream.
+AHEAD = 16
+
 
 class Tile(types.Type):
     """Numba type of a tile: ``rows`` x ``vecs`` vectors of ``dtype``."""
@@ -75,6 +78,9 @@ def tile_outer(typingctx, tile, x, x_at, first, shift, weights, at):
     """Rank-1 update: each row adds one value of ``x`` times a line of ``weights``."""
 
     def codegen(context, builder, sig, args):
+        ahead = builder.add(args[6], INT(AHEAD * tile.vecs * tile.lanes))
+        Memory(context, builder, sig.args[5], args[5]).prefetch(ahead, tile.vecs * tile.lanes)
+
         def row(x, where, shift):
             return [_splat(builder, x.scalar(where, shift), tile.lanes)] * tile.vecs
 

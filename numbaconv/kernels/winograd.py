@@ -224,24 +224,24 @@ def _winograd_task(task, x, weights, bias, out, out_shape, size, tile_shape, axe
     per_image = rows * columns
     windows, padded = images * per_image, -(-channels // lanes) * lanes
 
-    # One line more than needed between the 36 planes: at a power of two they would compete for the same cache lines.
-    plane = windows * padded + lanes
-    spread, spread_at = aligned(IN * IN * plane, x)
+    # One line more than needed between windows: at a power of two they would compete for the same cache lines.
+    pitch = IN * IN * padded + lanes
+    spread, spread_at = aligned(windows * pitch, x)
     scratch, scratch_at = aligned(IN * IN * lanes, x)
     for image in range(images):
         source, start, _, row, column = input_of(x, n + image, d, h, w, axes, strip_rows, strip_columns, 0, padded, 1)
         for t in range(per_image):
             corner = start + (t // columns * row + t % columns * column) * size
-            to = spread_at + (image * per_image + t) * padded
+            to = spread_at + (image * per_image + t) * pitch
             for c in range(0, padded, lanes):
-                _transform_input(source, corner + c, row, column, scratch, scratch_at, lanes, spread, to + c, plane)
+                _transform_input(source, corner + c, row, column, scratch, scratch_at, lanes, spread, to + c, padded)
 
     tile_height = len(tile_shape)
     filled = -(-windows // tile_height) * tile_height
     most = CHUNK // tile_height * tile_height
     x_at, product_at = np.empty(filled, np.int64), np.empty(filled, np.int64)
     for t in range(filled):
-        x_at[t], product_at[t] = min(t, windows - 1) * padded, t % most * width
+        x_at[t], product_at[t] = min(t, windows - 1) * pitch, t % most * width
     product_plane = most * width + lanes
     zeros = np.zeros(width, x.dtype)
     products, products_at = aligned(IN * IN * product_plane, x)
@@ -254,7 +254,7 @@ def _winograd_task(task, x, weights, bias, out, out_shape, size, tile_shape, axe
                     tile = tile_rows(tile_shape, TILE_VECS, zeros, 0)
                     at = (block * IN * IN + k) * channels * width
                     for c in range(channels):
-                        tile = tile_outer(tile, spread, x_at, first, spread_at + k * plane + c, weights, at)
+                        tile = tile_outer(tile, spread, x_at, first, spread_at + k * padded + c, weights, at)
                         at += width
                     tile_store(tile, products, product_at, first, products_at + k * product_plane, width)
             for t in range(chunk, chunk_end):
