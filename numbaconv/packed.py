@@ -39,6 +39,12 @@ class Packed:
         return f"<Packed for {self.operation}, weights {self.shape} of {self.dtype}>"
 
     @cached_property
+    def finite(self) -> bool:
+        """Whether there is no infinity or NaN among the weights; False too where their sum overflows."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            return bool(np.isfinite(self._weights.sum()))
+
+    @cached_property
     def blocks(self) -> np.ndarray:
         """What the direct kernel of the operation reads; of a transposed convolution with strides 1."""
         if self.operation == "conv_transpose":
