@@ -150,9 +150,10 @@ class _Package:
         Python takes a source file of the same time and size for unchanged, so that the text may be newer than the code.
         """
         digest = hashlib.sha256()
-        for module in sorted(pkgutil.iter_modules(self._path), key=lambda module: module.name):
-            spec: Any = importlib.util.find_spec(f"{self._name}.{module.name}")
-            _absorb(spec.loader.get_code(spec.name), digest)
+        modules = sorted(f"{self._name}.{module.name}" for module in pkgutil.iter_modules(self._path))
+        for name in (self._name, *modules):
+            spec: Any = importlib.util.find_spec(name)
+            _absorb(spec.loader.get_code(name), digest)
         return digest.hexdigest()
 
     def unchanged(self) -> bool:

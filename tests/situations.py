@@ -22,6 +22,8 @@ def run(code, *arguments, timeout=120, **variables):
     done = subprocess.run(
         [sys.executable, "-c", code, *map(str, arguments)],
         env=environment(**variables),
+        # Python looks for packages in the working folder first.
+        cwd=ROOT / "tests",
         capture_output=True,
         text=True,
         timeout=timeout,

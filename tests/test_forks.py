@@ -106,15 +106,15 @@ assert not failures, failures
 }
 
 
-def _uses():
-    for layer in LAYERS:
-        for use in USES:
-            often = layer == "omp" or "while" in use
-            yield pytest.param(layer, use, marks=[] if often else [pytest.mark.slow])
+ALL = [
+    pytest.param(layer, use, marks=[] if layer == "omp" or "while" in use else [pytest.mark.slow])
+    for layer in LAYERS
+    for use in USES
+]
 
 
 @pytest.mark.situation("fork after a kernel ran")
-@pytest.mark.parametrize(("layer", "use"), _uses())
+@pytest.mark.parametrize(("layer", "use"), ALL)
 def test_forks(layer, use, expected):
     """A forked child computes the same bits as its parent, whatever the parent was doing, and never hangs."""
     run_over(layer, FORKED + USES[use], expected)
@@ -205,24 +205,18 @@ import json, sys
 from multiprocessing import get_context
 from situations import KINDS, digest, digests
 
-def main():
+if __name__ == "__main__":
     expected = json.loads(sys.argv[1])
     assert digests() == expected
     with get_context("spawn").Pool(2) as pool:
         assert pool.map_async(digest, KINDS).get(60) == [expected[kind] for kind in KINDS]
-
-if __name__ == "__main__":
-    main()
 """
 
 
 @pytest.mark.situation("spawn")
-def test_spawned_processes(expected, tmp_path):
+def test_spawned_processes(expected):
     """Spawned processes compute the same bits."""
-    program = tmp_path / "program.py"
-    program.write_text(SPAWNED)
-    start = "import runpy, sys; sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name='__main__')"
-    run(start, program, expected)
+    run(SPAWNED, expected)
 
 
 LOKY = """
