@@ -1,6 +1,9 @@
 """The one decorator through which every loop of this package is compiled."""
 
 import functools
+import signal
+import threading
+from contextlib import contextmanager
 
 import numba
 from numba._dynfunc import make_function
@@ -12,7 +15,6 @@ from numba.core.dispatcher import _FunctionCompiler
 from numba.core.registry import CPUDispatcher
 
 from .._cache import disk_cache
-from .._interruption import Interruption
 from . import threads
 from .vectors import TILE_ROWS, TILE_VECS, VECTOR_BYTES
 
@@ -96,6 +98,27 @@ class _Helper(CPUDispatcher):
         raise TypeError(f"{self.__name__} exists in compiled code only: call it from a numba.njit function")
 
 
+@contextmanager
+def _uninterrupted():
+    """Context at whose end Ctrl-C takes effect.
+
+    Some of the compiler is called by LLVM, where a KeyboardInterrupt would be lost and leave half of a kernel.
+    """
+    handler = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(handler):
+        # No handler of Python's will run here.
+        yield
+        return
+    pressed = []
+    signal.signal(signal.SIGINT, lambda *_: pressed.append(0))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
+        for _ in pressed:
+            signal.raise_signal(signal.SIGINT)
+
+
 class _Kernel(CPUDispatcher):
     # Under the lock for which forks wait: both import modules, which a child would find locked for ever.
     def typeof_pyval(self, val):
@@ -103,12 +126,8 @@ class _Kernel(CPUDispatcher):
             return super().typeof_pyval(val)
 
     def _compile_for_args(self, *args, **kwargs):
-        # Some of the compiler is called by LLVM, where a KeyboardInterrupt would be lost and leave half of a kernel.
-        with Interruption() as interruption, global_compiler_lock:
-            result = super()._compile_for_args(*args, **kwargs)
-        if interruption.asked:
-            raise KeyboardInterrupt
-        return result
+        with _uninterrupted(), global_compiler_lock:
+            return super()._compile_for_args(*args, **kwargs)
 
 
 def _dispatcher(function, dispatcher_class, compiler_class, **options):

@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from .._interruption import Interruption
 from ..arguments import check_bool
 from ..history import History
 from ..shapes import normalize_tuple
 from .callback import Callback
 from .examples import Examples
-from .progress import Progress, check_verbose
+from .progress import Interruption, Progress, check_verbose
 from .steps import Route, Tally, test_step, train_step
 
 if TYPE_CHECKING:
