@@ -10,6 +10,7 @@ Files lie in the folder ``NUMBA_CACHE_DIR``, if it is set, otherwise in the ``__
 that cannot be written, in the user's cache folder. ``NUMBACONV_CACHE=0`` switches all of this off.
 """
 
+import contextlib
 import functools
 import hashlib
 import importlib.util
@@ -120,8 +121,10 @@ class _DiskCache(NullCache):
         """Delete what other sources have left, and abandoned temporary files."""
         for file in folder.glob(f"{self._stem}-*"):
             temporary, current = file.suffix == ".tmp", file.name.startswith(self._prefix)
-            if time.time() - file.stat().st_mtime > ABANDONED if temporary else not current:
-                file.unlink(missing_ok=True)
+            # Others may be at it, too.
+            with contextlib.suppress(OSError):
+                if time.time() - file.stat().st_mtime > ABANDONED if temporary else not current:
+                    file.unlink()
 
 
 class _Package:
@@ -194,6 +197,10 @@ def _write(path: Path, content: bytes) -> None:
     try:
         temporary.write_bytes(content)
         temporary.replace(path)
+    except PermissionError:
+        # Windows replaces no file that somebody reads, who then finds what would have been written here.
+        if not path.exists():
+            raise
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -1,9 +1,12 @@
 """Fixtures: work cut differently than usual or spread over another number of cores, and results that begin as NaN."""
 
+import json
+
 import numba
 import numpy as np
 import pytest
 from hypothesis import settings
+from situations import digests
 
 from numbaconv import calls, gradient_calls, layouts, pool_calls
 from numbaconv.kernels import plan
@@ -59,6 +62,12 @@ def each_thread_count():
 
     yield counts
     numba.set_num_threads(numba.config.NUMBA_NUM_THREADS)
+
+
+@pytest.fixture(scope="session")
+def expected_digests():
+    """What `situations.digests` returns in this process, as text."""
+    return json.dumps(digests())
 
 
 @pytest.fixture

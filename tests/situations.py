@@ -1,5 +1,6 @@
 """Programs in processes of their own, and results of layers that are compared bit by bit."""
 
+import functools
 import hashlib
 import os
 import subprocess
@@ -7,6 +8,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 ROOT = Path(__file__).parents[1]
 
@@ -31,6 +33,22 @@ def run(code, *arguments, timeout=120, **variables):
     )
     assert done.returncode == 0, f"exit code {done.returncode}\n{done.stdout}\n{done.stderr}"
     return done.stdout, done.stderr
+
+
+THREADING_LAYERS = ("omp", "tbb", "workqueue")
+
+
+@functools.cache
+def _available(threading_layer):
+    launch = "import numba\ntry: numba.get_num_threads()\nexcept ValueError: print('none')"
+    return not run(launch, NUMBA_THREADING_LAYER=threading_layer)[0]
+
+
+def run_over(threading_layer, code, *arguments):
+    """Run a program over one of Numba's threading layers, if this machine has what it needs."""
+    if not _available(threading_layer):
+        pytest.skip(f"Numba finds no {threading_layer} here")
+    run(code, *arguments, NUMBA_THREADING_LAYER=threading_layer, NUMBA_NUM_THREADS=2)
 
 
 def layer_with_weights(make, shape, seed=0):

@@ -266,6 +266,22 @@ def test_eight_processes_at_once(tmp_path, rounds):
             assert [run(AT_ONCE, *job, NUMBA_CACHE_DIR=cache)[0] for job in JOBS] == ["0\n"] * len(JOBS)
 
 
+def test_a_file_that_is_being_read_elsewhere(tmp_path, monkeypatch):
+    """On Windows a file that somebody reads cannot be replaced, and need not be."""
+    target = tmp_path / "file"
+
+    def refuse(*_):
+        raise PermissionError
+
+    monkeypatch.setattr(Path, "replace", refuse)
+    with pytest.raises(PermissionError):
+        _cache._write(target, b"new")
+    target.touch()
+    _cache._write(target, b"new")
+    assert files(tmp_path) == []
+    assert list(tmp_path.iterdir()) == [target]
+
+
 @pytest.mark.situation("8 processes start at once with an empty cache")
 def test_a_process_killed_while_it_saves(tmp_path):
     """A process that is killed while it writes to the cache stands in nobody's way, and its rest is cleared away."""

@@ -1,10 +1,11 @@
 """Layers in processes that were forked or spawned from others that use them."""
 
-import pytest
-from situations import run
-from test_threads import LAYERS, expected, run_over
+import os
 
-__all__ = ["expected"]
+import pytest
+from situations import THREADING_LAYERS, run, run_over
+
+forking = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
 
 FORKED = """
 import json, os, sys, threading, time, traceback
@@ -108,16 +109,17 @@ assert not failures, failures
 
 ALL = [
     pytest.param(layer, use, marks=[] if layer == "omp" or "while" in use else [pytest.mark.slow])
-    for layer in LAYERS
+    for layer in THREADING_LAYERS
     for use in USES
 ]
 
 
+@forking
 @pytest.mark.situation("fork after a kernel ran")
 @pytest.mark.parametrize(("layer", "use"), ALL)
-def test_forks(layer, use, expected):
+def test_forks(layer, use, expected_digests):
     """A forked child computes the same bits as its parent, whatever the parent was doing, and never hangs."""
-    run_over(layer, FORKED + USES[use], expected)
+    run_over(layer, FORKED + USES[use], expected_digests)
 
 
 WHILE_COMPILING = """
@@ -153,10 +155,11 @@ upsample()
 """
 
 
+@forking
 @pytest.mark.situation("fork after a kernel ran")
-def test_fork_while_another_thread_compiles(expected):
+def test_fork_while_another_thread_compiles(expected_digests):
     """A fork waits for the compiler, so that the child finds it whole and not locked."""
-    run(FORKED + WHILE_COMPILING, expected, NUMBACONV_CACHE=0)
+    run(FORKED + WHILE_COMPILING, expected_digests, NUMBACONV_CACHE=0)
 
 
 LOCKS = """
@@ -194,10 +197,11 @@ thread.join()
 """
 
 
+@forking
 @pytest.mark.situation("fork after a kernel ran")
-def test_fork_while_another_thread_builds_a_layer(expected):
+def test_fork_while_another_thread_builds_a_layer(expected_digests):
     """No lock of this package stays locked in a child."""
-    run(FORKED + LOCKS, expected)
+    run(FORKED + LOCKS, expected_digests)
 
 
 SPAWNED = """
@@ -214,9 +218,9 @@ if __name__ == "__main__":
 
 
 @pytest.mark.situation("spawn")
-def test_spawned_processes(expected):
+def test_spawned_processes(expected_digests):
     """Spawned processes compute the same bits."""
-    run(SPAWNED, expected)
+    run(SPAWNED, expected_digests)
 
 
 LOKY = """
@@ -236,7 +240,7 @@ assert run(delayed(digest)(kind) for kind in KINDS) == [expected[kind] for kind 
 
 
 @pytest.mark.situation("joblib loky")
-def test_joblib_loky(expected):
+def test_joblib_loky(expected_digests):
     """Layers can be sent to processes of joblib and called there."""
     pytest.importorskip("joblib")
-    run(LOKY, expected)
+    run(LOKY, expected_digests)

@@ -1,37 +1,13 @@
 """Layers called from many threads, over every threading layer of Numba, and beside a user's own parallel programs."""
 
-import functools
-import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from situations import KINDS, digests, layer_with_weights, run
+from situations import KINDS, THREADING_LAYERS, digests, layer_with_weights, run, run_over
 
 from numbaconv import layers
-
-LAYERS = ("omp", "tbb", "workqueue")
-
-
-@pytest.fixture(scope="module")
-def expected():
-    return json.dumps(digests())
-
-
-@functools.cache
-def available(layer):
-    """Whether Numba finds what a threading layer needs."""
-    launch = "import numba\ntry: numba.get_num_threads()\nexcept ValueError: print('none')"
-    return not run(launch, NUMBA_THREADING_LAYER=layer)[0]
-
-
-def run_over(layer, code, *arguments):
-    """Run a program over a threading layer, if this machine has it."""
-    if not available(layer):
-        pytest.skip(f"Numba finds no {layer} here")
-    run(code, *arguments, NUMBA_THREADING_LAYER=layer, NUMBA_NUM_THREADS=2)
-
 
 FROM_THE_FIRST_CALL = """
 import json, sys, threading
@@ -56,10 +32,10 @@ assert numba.threading_layer() == sys.argv[2]
 
 
 @pytest.mark.situation("8 Python threads call layers at once")
-@pytest.mark.parametrize("layer", LAYERS)
-def test_eight_threads_from_the_very_first_call(layer, expected):
+@pytest.mark.parametrize("layer", THREADING_LAYERS)
+def test_eight_threads_from_the_very_first_call(layer, expected_digests):
     """Layers may be called from any number of threads, over any threading layer of Numba, at any time."""
-    run_over(layer, FROM_THE_FIRST_CALL, expected, layer)
+    run_over(layer, FROM_THE_FIRST_CALL, expected_digests, layer)
 
 
 @pytest.mark.situation("the same layer object shared by 8 threads")
@@ -159,15 +135,15 @@ assert not wrong, wrong
 
 @pytest.mark.situation("nested use inside a user's own parallel program")
 @pytest.mark.parametrize(
-    ("layer", "order"), [*((layer, "numbaconv first") for layer in LAYERS), ("workqueue", "program first")]
+    ("layer", "order"), [*((layer, "numbaconv first") for layer in THREADING_LAYERS), ("workqueue", "program first")]
 )
-def test_beside_and_inside_a_parallel_program(layer, order, expected):
+def test_beside_and_inside_a_parallel_program(layer, order, expected_digests):
     """Layers work before, after, inside and at the same time as parallel Numba programs of the user's own."""
-    run_over(layer, BESIDE_A_PROGRAM, expected, order)
+    run_over(layer, BESIDE_A_PROGRAM, expected_digests, order)
 
 
 @pytest.mark.situation("dask threads")
-def test_dask_threads(expected):
+def test_dask_threads(expected_digests):
     """Layers work in tasks of dask's threads."""
     dask = pytest.importorskip("dask")
     layer, x = layer_with_weights(lambda: layers.Conv2D(24, 3), (2, 30, 30, 12))
@@ -198,10 +174,10 @@ if "omppool" in sys.argv[2]:
 
 @pytest.mark.situation("libgomp missing, other numbers of threads")
 @pytest.mark.parametrize("name", COUNTS)
-def test_same_bits_for_any_number_of_threads(name, expected):
+def test_same_bits_for_any_number_of_threads(name, expected_digests):
     """Results are the same to the last bit for any number of threads and any threading layer."""
     variables = dict(COUNTS[name])
-    run(SAME_BITS, expected, variables.pop("CODE", ""), **variables)
+    run(SAME_BITS, expected_digests, variables.pop("CODE", ""), **variables)
 
 
 def test_the_kinds_of_layers_run_in_parallel():
