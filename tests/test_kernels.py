@@ -3,7 +3,6 @@
 import itertools
 import os
 import platform
-import shutil
 import subprocess
 import sys
 from functools import cache
@@ -15,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from numbaconv.kernels import compiler, pack, peak, plan, strip, vectors
+from numbaconv.kernels import pack, peak, plan, strip, vectors
 from numbaconv.kernels.transpose import transpose
 from numbaconv.kernels.upsample import neighbours
 
@@ -295,35 +294,6 @@ def test_transpose(shape, dtype, serial):
 def test_peak_is_a_number():
     flops = peak.peak_flops(seconds=0.01)
     assert 0 < flops < float("inf")
-
-
-def test_cache_key_covers_every_kernel_source(tmp_path, monkeypatch):
-    for source in Path(compiler.__file__).parent.glob("*.py"):
-        shutil.copy(source, tmp_path)
-    monkeypatch.setattr(compiler, "__file__", str(tmp_path / "compiler.py"))
-    assert compiler._build_key() == compiler._BUILD
-    keys = {compiler._build_key()}
-    for source in sorted(tmp_path.glob("*.py")):
-        with source.open("a") as file:
-            file.write("# changed\n")
-        keys.add(compiler._build_key())
-    assert len(keys) == 1 + len(list(tmp_path.glob("*.py")))
-
-
-def test_nowhere_to_cache_compiles_all_the_same(monkeypatch):
-    def nowhere(function):
-        raise RuntimeError("cannot cache function: no locator available")
-
-    monkeypatch.setattr(compiler, "_KernelCache", nowhere)
-
-    @compiler.compiled(parallel=True)
-    def twice(a, out):
-        out[0] = 2 * a
-
-    out = np.zeros(1)
-    twice(21, out, serial=True)
-    assert out == 42
-    assert not list(Path(__file__).parent.glob("**/*twice*.nb?"))
 
 
 def in_another_process(code, **environment):
