@@ -9,6 +9,8 @@ from numbaconv import calls, gradient_calls, layouts, pool_calls
 from numbaconv.kernels import plan
 from numbaconv.kernels.pack import aligned_empty
 
+pytest_plugins = ["reliability"]
+
 # The same examples on every run, however slow the machine; the nightly profile draws many more, anew each time.
 settings.register_profile("default", deadline=None, derandomize=True)
 settings.register_profile("nightly", deadline=None, max_examples=20_000)
