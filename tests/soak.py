@@ -27,8 +27,8 @@ TOLERANCE = {"float32": 2e-5, "float64": 1e-11}
 # Every second call is one of so many that all threads and processes come back to.
 COMMON = 500
 ROUND_SECONDS = 20
-# What a process may take, beyond its time, to start and to finish the calls that it is in.
-GRACE_SECONDS = 60
+# What a process may take, beyond its time, to finish the calls that it is in: they may have to be compiled.
+GRACE_SECONDS = 300
 
 
 class Example(NamedTuple):

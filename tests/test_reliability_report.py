@@ -97,10 +97,10 @@ def test_a_page_without_its_marks_is_refused():
 
 
 def test_render_replaces_only_what_was_measured():
-    before = render(f"above\n{MARKS[0]}stale\n{MARKS[1]}\nbelow\n", {}, "first environment")
-    again = render(before, {"soak": Measured({"a": "passed"})}, "second environment")
+    before = render(f"above\n{MARKS[0]}stale\n{MARKS[1]}\nbelow\n", {}, "environment A")
+    again = render(before, {"soak": Measured({"a": "passed"})}, "environment B")
     assert again.startswith("above\n") and again.endswith("\nbelow\n")
-    assert "stale" not in again and "first" not in again and "second" in again
+    assert "stale" not in again and "environment A" not in again and "environment B" in again
     assert rows(again)["soak"][2] == "holds"
 
 

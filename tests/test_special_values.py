@@ -183,6 +183,24 @@ def test_gradients_of_moving_values(case, dtype):
         assert_alike(gradients(case, [a.astype(dtype) for a in arrays], grad_out.astype(dtype))["x"], wanted)
 
 
+@each(FILLED_WEIGHTED + LARGER)
+@by_dtype
+def test_gradients_hide_nothing(case, dtype):
+    """What is not finite stays so, without a warning; at the edges, more may become so."""
+    rng = rng_of(case)
+    for value in (np.inf, np.nan):
+        for i in range(3):
+            x, *weights = operands(case)
+            grad_out = rng.standard_normal(output_shape(case), np.float32).astype(float)
+            # Two of them, which meet where tasks' sums are added up.
+            (x, grad_out, weights[0])[i].flat[[0, -1]] = value, -value
+            with np.errstate(invalid="ignore"):
+                wanted = reference_gradients(case, [x, *weights], grad_out)
+            arrays = [a.astype(dtype) for a in (x, *weights)]
+            for name, gradient in gradients(case, arrays, grad_out.astype(dtype)).items():
+                assert not np.isfinite(gradient[~np.isfinite(wanted[name])]).any()
+
+
 @each(POOLING)
 @by_kind
 @by_dtype
