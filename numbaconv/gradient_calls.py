@@ -38,7 +38,7 @@ from .packed import Packed
 @np.errstate(invalid="ignore", over="ignore")
 def _sum(array: np.ndarray, axis: int) -> np.ndarray:
     """The sum along an axis, as silent about infinities and NaN as the kernels are."""
-    return np.asarray(array.sum(axis=axis))
+    return array.sum(axis=axis)
 
 
 class SumCall(NamedTuple):
