@@ -1,6 +1,6 @@
 """The situations in which the package has to hold, and the report of what the tests measured in them.
 
-A pytest plugin. ``@pytest.mark.situation("bounds")`` says what a test measures. With ``--reliability-report PATH`` the
+A pytest plugin. ``@pytest.mark.situation("bounds")`` says what a test measures. With ``--reliability-report=PATH`` the
 run ends by writing ``docs/reliability.md`` to PATH with its table made anew. Figures come from ``record_property``: of
 the same name, integers are added up over the tests, of other numbers the largest counts, and texts are listed.
 """
