@@ -53,6 +53,15 @@ BUILDS = [
 ]
 
 
+@pytest.fixture(autouse=True, scope="module")
+def frozen():
+    """What other tests have loaded is looked through once, not at every measurement."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
 def make(name, dtype):
     """A small layer of a class and an input for it."""
     stem, rank = name.rstrip("D123"), int(name[-2]) if name[-1] == "D" else 2
