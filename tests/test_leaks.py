@@ -16,10 +16,8 @@ import numbaconv
 from numbaconv import functional, layers
 from numbaconv.models import Sequential
 
-pytestmark = [
-    pytest.mark.situation("leaks"),
-    pytest.mark.skipif(sys.platform != "linux", reason="reads /proc/self"),
-]
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc/self")
+leaks = pytest.mark.situation("leaks")
 
 MB = 2**20
 # What a process's memory may grow by that is nobody's leak: an allocator's pools and the interpreter's caches.
@@ -107,12 +105,14 @@ def _caches():
                 yield f"{info.name}.{name}", function
 
 
+@leaks
 def test_caches_are_bounded():
     unbounded = {name.rpartition(".")[2] for name, f in _caches() if f.cache_parameters()["maxsize"] is None}
     # For each size of Winograd's kernels, and for each target that Numba compiles for: two and one.
     assert unbounded == {"_kernel_matrix", "_part_context"}
 
 
+@leaks
 @pytest.mark.parametrize("count", MANY)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("name", CLASSES)
@@ -121,6 +121,7 @@ def test_calls(name, dtype, count, record_property):
     assert_level(lambda i: layer(x), count, record_property)
 
 
+@leaks
 @pytest.mark.parametrize("build", BUILDS, ids=lambda build: type(build(0)[0]).__name__)
 @pytest.mark.parametrize("count", [pytest.param(300, id="fewer"), pytest.param(1050, id="all", marks=pytest.mark.slow)])
 def test_builds(build, count, record_property):
@@ -141,6 +142,7 @@ def test_builds(build, count, record_property):
     assert_level(work, count, record_property, warm_up=100)
 
 
+@leaks
 @pytest.mark.slow
 def test_full_caches(record_property):
     """Once the caches are full, new shapes take the place of old ones."""
@@ -153,6 +155,7 @@ def test_full_caches(record_property):
     assert_level(work, 1000, record_property, warm_up=limit + 100)
 
 
+@leaks
 def test_one_layer_of_ever_new_shapes(record_property):
     layer = layers.Conv1D(2, 3)
     # A layer forgets its calls when it has 256 of them.
@@ -175,12 +178,14 @@ def trained():
     return model, rng.random((8, 8, 8, 3), np.float32), rng.integers(2, size=8)
 
 
+@leaks
 @pytest.mark.parametrize("count", MANY)
 def test_training_steps(count, record_property):
     model, x, y = trained()
     assert_level(lambda i: model.train_on_batch(x, y), count, record_property, warm_up=1000)
 
 
+@leaks
 def test_fit_evaluate_and_predict(record_property):
     model, x, y = trained()
 
@@ -192,6 +197,7 @@ def test_fit_evaluate_and_predict(record_property):
     assert_level(work, 300, record_property, warm_up=300)
 
 
+@leaks
 def test_saving_and_loading(tmp_path, record_property):
     model, x, _ = trained()
     model(x)
@@ -203,6 +209,7 @@ def test_saving_and_loading(tmp_path, record_property):
     assert_level(work, 300, record_property, warm_up=300)
 
 
+@leaks
 def test_weights_that_change(record_property):
     """Packed weights go with the weights that they were made of."""
     layer, x = layers.Conv2D(64, 3, padding="same"), np.ones((1, 12, 12, 64), np.float32)
@@ -216,6 +223,7 @@ def test_weights_that_change(record_property):
     assert_level(work, 200, record_property)
 
 
+@leaks
 def test_calls_that_fail(record_property):
     layer, x = layers.Conv2D(4, 3), np.ones((1, 9, 9, 3), np.float32)
     layer(x)
@@ -228,6 +236,7 @@ def test_calls_that_fail(record_property):
     assert_level(work, 200, record_property)
 
 
+@leaks
 def test_short_lived_threads(record_property):
     layer, x = layers.Conv2D(32, 3), np.ones((2, 40, 40, 16), np.float32)
     layer(x)
@@ -239,3 +248,22 @@ def test_short_lived_threads(record_property):
 
     # Allocators keep a pool for each thread, and make new ones for a while.
     assert_level(work, 900, record_property, noise=4 * MB)
+
+
+LEAKS = {
+    "objects": lambda kept, folder: kept.append(object()),
+    "memory": lambda kept, folder: kept.append(np.ones(2000)),
+    "files": lambda kept, folder: kept.append((folder / "file").open("w")),
+    "threads": lambda kept, folder: kept.append(threading.Timer(60, print)) or kept[-1].start(),
+}
+
+
+@pytest.mark.parametrize("leak", LEAKS.values(), ids=LEAKS)
+def test_a_leak_is_found(leak, tmp_path):
+    kept = []
+    try:
+        with pytest.raises(AssertionError):
+            assert_level(lambda i: leak(kept, tmp_path), 90, lambda *_: None)
+    finally:
+        for thing in kept:
+            getattr(thing, "close", getattr(thing, "cancel", int))()
