@@ -32,6 +32,7 @@ import numpy as np
 from numba.core import config as _config
 from numba.core.caching import NullCache
 from numba.core.compiler import CompileResult
+from numba.core.runtime import rtsys
 from numba.core.serialize import dumps
 from numba.misc.appdirs import AppDirs
 
@@ -73,9 +74,10 @@ class _DiskCache(NullCache):
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         """The compiled function for argument types `sig`, or None."""
-        target_context.refresh()
         if not self._package.unchanged():
             return None
+        # All that code needs in order to run. Numba would also import whatever could be compiled, down to SciPy.
+        rtsys.initialize(target_context)
         name, key = self._identity(sig, target_context.codegen())
         for folder in self._package.folders:
             try:

@@ -1,6 +1,7 @@
 """The one decorator through which every loop of this package is compiled."""
 
 import functools
+import gc
 import signal
 import threading
 from contextlib import contextmanager
@@ -119,6 +120,18 @@ def _uninterrupted():
             signal.raise_signal(signal.SIGINT)
 
 
+@contextmanager
+def _uncollected():
+    """Context without garbage collection: an eighth of the time, for millions of objects that will live on."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
 class _Kernel(CPUDispatcher):
     # Under the lock for which forks wait: both import modules, which a child would find locked for ever.
     def typeof_pyval(self, val):
@@ -126,7 +139,7 @@ class _Kernel(CPUDispatcher):
             return super().typeof_pyval(val)
 
     def _compile_for_args(self, *args, **kwargs):
-        with _uninterrupted(), global_compiler_lock:
+        with _uninterrupted(), global_compiler_lock, _uncollected():
             return super()._compile_for_args(*args, **kwargs)
 
 
