@@ -38,19 +38,38 @@ def as_numbers(value: Any, name: str) -> np.ndarray:
     Raises
     ------
     TypeError
-        For complex numbers, strings and objects.
+        For complex numbers, strings and objects, masked values, and arrays that are not in the main memory.
+    ValueError
+        For ragged lists.
     """
-    if not isinstance(value, np.ndarray) and hasattr(value, "__dlpack__") and not hasattr(value, "__array__"):
-        array = np.from_dlpack(value)
-    else:
-        try:
-            array = np.asarray(value)
-        except ValueError as error:
-            # NumPy says where a nested list is ragged.
-            raise ValueError(f"{name} must be an array of numbers, got {value!r}: {error}") from None
+    array = value if type(value) is np.ndarray else _as_array(value, name)
     if array.dtype.kind not in "biuf":
         raise TypeError(f"{name} must hold real numbers (bool, integer or float), got dtype {array.dtype}")
     return array
+
+
+def _as_array(value: Any, name: str) -> np.ndarray:
+    if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
+        raise TypeError(f"{name} must have no masked values, got {np.ma.count_masked(value)}; filled() replaces them")
+    try:
+        if hasattr(value, "__dlpack__") and not hasattr(value, "__array__"):
+            return np.from_dlpack(value)
+        return np.asarray(value)
+    except MemoryError:
+        raise
+    # NumPy says where a nested list is ragged. Arrays of other libraries refuse with errors of many kinds.
+    except Exception as error:
+        kind = ValueError if isinstance(error, ValueError) else TypeError
+        raise kind(f"{name} must be an array of numbers, got {_shown(value)}: {error}") from None
+
+
+def _shown(value: Any) -> str:
+    """The beginning of a value's representation, if it has one."""
+    try:
+        text = repr(value)
+    except Exception:
+        return f"a {type(value).__name__}"
+    return text if len(text) <= 200 else f"{text[:200]}..."
 
 
 def common_dtype(*arrays: np.ndarray | None) -> np.dtype:
@@ -70,10 +89,10 @@ def check_rank(x: np.ndarray, rank: int | None, data_format: str) -> None:
         raise ValueError(f"x must have {rank + 2} axes ({', '.join(order)}; {data_format}), got shape {x.shape}")
 
 
-def spatial_rank(x: np.ndarray) -> int:
+def spatial_rank(x: np.ndarray, name: str = "x") -> int:
     """Number of spatial axes of an array with batch and channels."""
     if x.ndim not in (3, 4, 5):
-        raise ValueError(f"x must have 3 to 5 axes (batch, 1 to 3 spatial axes, channels), got shape {x.shape}")
+        raise ValueError(f"{name} must have 3 to 5 axes (batch, 1 to 3 spatial axes, channels), got shape {x.shape}")
     return x.ndim - 2
 
 
@@ -113,7 +132,7 @@ def cast(array: np.ndarray, dtype: Any) -> np.ndarray:
     """The array in another dtype; what overflows float32 becomes an infinity, as it does in Keras."""
     if array.dtype == dtype:
         return array
-    with np.errstate(over="ignore"):
+    with np.errstate(all="ignore"):
         return array.astype(dtype)
 
 

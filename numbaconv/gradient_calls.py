@@ -49,7 +49,7 @@ class SumCall(NamedTuple):
         """An array (rows, outputs) from the windows' image and an array with a value for each window and output."""
         sums = aligned_empty(self.sums_shape, image.dtype)
         self.kernel(image, windows, sums, *self.arguments, serial=self.serial)
-        total = sums[0] if len(sums) == 1 else sums.sum(axis=0)
+        total = sums[0] if len(sums) == 1 else _added(sums, axis=0)
         table = total.swapaxes(0, 1).reshape(total.shape[1], -1)
         return np.ascontiguousarray(table[: self.rows, : self.outputs])
 
@@ -72,7 +72,7 @@ class DepthwiseInputCall(NamedTuple):
         if self.multiplier == 1:
             return out
         channels = out.shape[-1] // self.multiplier
-        return out.reshape(*out.shape[:-1], channels, self.multiplier).sum(axis=-1)
+        return _added(out.reshape(*out.shape[:-1], channels, self.multiplier), axis=-1)
 
 
 class GradientCall(NamedTuple):
@@ -184,6 +184,12 @@ def transposed_grad(
     gather = gather_call(axes, filters, channels, itemsize, len(kernel_size), data_format, algorithm)
     sum_call = _sum_call(conv_weight_grad, axes, prod(kernel_size) * filters, filters, channels, itemsize)
     return GradientCall(grad_shape, weights_shape, gather, sum_call, transposed=True)
+
+
+@np.errstate(all="ignore")
+def _added(parts: np.ndarray, axis: int) -> np.ndarray:
+    """Their sum; what overflows becomes an infinity, as it does in the kernels."""
+    return parts.sum(axis=axis)
 
 
 def _columns(axes: tuple[Axis, ...]) -> tuple[Ints, Ints, Ints, Ints]:

@@ -15,6 +15,17 @@ settings.register_profile("nightly", deadline=None, max_examples=20_000)
 settings.load_profile("default")
 
 
+def pytest_addoption(parser):
+    parser.addoption("--slow", action="store_true", help="run the tests that take long, too")
+
+
+def pytest_collection_modifyitems(config, items):
+    if not config.getoption("--slow"):
+        for item in items:
+            if item.get_closest_marker("slow"):
+                item.add_marker(pytest.mark.skip(reason="takes long; run with --slow"))
+
+
 def _forget_plans():
     for module in (plan, calls, gradient_calls, pool_calls):
         for function in vars(module).values():
