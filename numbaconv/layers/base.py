@@ -142,7 +142,8 @@ class Layer(Learner):
 
     def explain(self, input_shape: Sequence[int | None]) -> str:
         """Say in plain sentences how the output shape comes from ``input_shape``, batch axis included."""
-        return shapes.explain(self, input_shape)
+        with self._named():
+            return shapes.explain(self, input_shape)
 
     @property
     def output_shape(self) -> tuple[int | None, ...] | None:
@@ -250,7 +251,7 @@ class Layer(Learner):
         return shape[1 if self.data_format == "channels_first" else -1]
 
     def _checked_shape(self, input_shape: Any) -> tuple[int | None, ...]:
-        shape = tuple(input_shape) if isinstance(input_shape, tuple | list) else ()
+        shape = shapes.normalize_shape(input_shape, "input_shape")
         if self.rank is None:
             if len(shape) < 2:
                 raise ValueError(f"input_shape must be a tuple of at least 2 sizes, batch first, got {input_shape!r}")

@@ -33,7 +33,8 @@ class AnyRank(Layer):
         return "every value keeps its place"
 
     def explain(self, input_shape: Sequence[int | None]) -> str:
-        before, after = tuple(input_shape), self.compute_output_shape(input_shape)
+        after = self.compute_output_shape(input_shape)
+        before = shapes.normalize_shape(input_shape, "input_shape")
         return f"{type(self).__name__} turns {before} into {after}.\n{self._why(before, after)}."
 
     def call(self, x: np.ndarray) -> np.ndarray:
