@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from . import config
+from ._arrays import as_numbers, cast, common_dtype
 from .packed import Packed
 from .shapes import normalize_data_format, normalize_tuple
 
@@ -18,7 +19,8 @@ def check_dtype(value: Any, name: str = "dtype") -> np.dtype:
     """float32 or float64, or the configured default for None."""
     try:
         dtype = np.dtype(config.floatx() if value is None else value)
-    except TypeError:
+    # NumPy has errors and warnings of many kinds for what is no dtype.
+    except Exception:
         dtype = None
     if dtype not in (np.float32, np.float64):
         raise ValueError(f"{name} must be 'float32' or 'float64', got {value!r}")
@@ -30,52 +32,6 @@ def check_bool(value: Any, name: str) -> bool:
     if not isinstance(value, bool | np.bool_):
         raise TypeError(f"{name} must be True or False, got {value!r}")
     return bool(value)
-
-
-def as_numbers(value: Any, name: str) -> np.ndarray:
-    """Any array of real numbers as an ndarray, without a copy where possible.
-
-    Raises
-    ------
-    TypeError
-        For complex numbers, strings and objects, masked values, and arrays that are not in the main memory.
-    ValueError
-        For ragged lists.
-    """
-    array = value if type(value) is np.ndarray else _as_array(value, name)
-    if array.dtype.kind not in "biuf":
-        raise TypeError(f"{name} must hold real numbers (bool, integer or float), got dtype {array.dtype}")
-    return array
-
-
-def _as_array(value: Any, name: str) -> np.ndarray:
-    if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
-        raise TypeError(f"{name} must have no masked values, got {np.ma.count_masked(value)}; filled() replaces them")
-    try:
-        if hasattr(value, "__dlpack__") and not hasattr(value, "__array__"):
-            return np.from_dlpack(value)
-        return np.asarray(value)
-    except MemoryError:
-        raise
-    # NumPy says where a nested list is ragged. Arrays of other libraries refuse with errors of many kinds.
-    except Exception as error:
-        kind = ValueError if isinstance(error, ValueError) else TypeError
-        raise kind(f"{name} must be an array of numbers, got {_shown(value)}: {error}") from None
-
-
-def _shown(value: Any) -> str:
-    """The beginning of a value's representation, if it has one."""
-    try:
-        text = repr(value)
-    except Exception:
-        return f"a {type(value).__name__}"
-    return text if len(text) <= 200 else f"{text[:200]}..."
-
-
-def common_dtype(*arrays: np.ndarray | None) -> np.dtype:
-    """What kernels compute in: float64 where one of the arrays is, in any byte order, or longer; otherwise float32."""
-    double = any(a is not None and a.dtype.kind == "f" and a.dtype.itemsize >= 8 for a in arrays)
-    return np.dtype(np.float64 if double else np.float32)
 
 
 def check_rank(x: np.ndarray, rank: int | None, data_format: str) -> None:
@@ -126,14 +82,6 @@ def operand_dtype(x: np.ndarray, **others: Any) -> np.dtype:
     """`common_dtype` of an operation's input and its other operands, which have names and may be missing or packed."""
     arrays = (as_numbers(o, name) for name, o in others.items() if o is not None and not isinstance(o, Packed))
     return common_dtype(x, *arrays)
-
-
-def cast(array: np.ndarray, dtype: Any) -> np.ndarray:
-    """The array in another dtype; what overflows float32 becomes an infinity, as it does in Keras."""
-    if array.dtype == dtype:
-        return array
-    with np.errstate(all="ignore"):
-        return array.astype(dtype)
 
 
 def check_weights(weights: Any, name: str, dtype: Any = None) -> np.ndarray:

@@ -18,10 +18,9 @@ ALLOWED = (ValueError, TypeError, MemoryError)
 HUGE = [2**31 - 1, 2**31, 2**32, 2**40, 2**53, 2**62, 2**63 - 1, 2**63, 2**64, 10**30, 10**400]
 INTEGERS = st.sampled_from([-(2**63) - 1, -(2**31), -2, -1, 0, 1, 2, 3, 5, *HUGE])
 FLOATS = st.sampled_from([np.nan, np.inf, -np.inf, -0.0, 0.5, 1.0, -1.5, 1e-320, 1e39, 1e308])
-NAMES = st.sampled_from(
-    "|same|VALID|causal|full|channels_first|Channels_Last|nearest|bilinear|relu|softmax|zeros|l2|max_norm|adam|mse|"
-    "accuracy|auto|float64|>f4|f4,f4|a|\0|\ud800|é".split("|")
-)
+_MEANT = ["same", "VALID", "causal", "full", "channels_first", "Channels_Last", "nearest", "bilinear", "float64"]
+_MEANT += ["relu", "softmax", "zeros", "l2", "max_norm", "adam", "mse", "accuracy", "auto", "loss", "min"]
+NAMES = st.sampled_from([*_MEANT, "", "a", ">f4", "f4,f4", "\0", "\ud800", "é"])
 
 
 class Odd:
@@ -31,7 +30,8 @@ class Odd:
 def _odd_arrays():
     # Error messages show what they complain about, if it can be shown.
     refused = [make for name, (make, *_) in REFUSED.items() if name != "no representation"]
-    kinds = [*READ.values(), *refused]
+    # A memoryview of several axes cannot be gone through, which is nobody's business here.
+    kinds = [*(make for name, make in READ.items() if name != "memoryview"), *refused]
     shape = st.lists(st.sampled_from([0, 1, 1, 2, 3]), min_size=1, max_size=6).map(tuple)
 
     def made(kind, shape):

@@ -180,7 +180,7 @@ def test_shapes(data):
     function = getattr(shapes, name)
     a = {p: data.draw(SHAPE_ARGUMENTS.get(p, st.integers(1, 4))) for p in parameters(function)}
     result = attempt(function, **data.draw(spoiled(a)))
-    if name.endswith("_shape") and result is not None:
+    if name.endswith("_output_shape") and result is not None:
         assert all(n is None or (type(n) is int and n >= 0) for n in result)
         assert len(result) >= 2
 
@@ -324,7 +324,7 @@ def spoiled_shape(draw, shape):
     return draw(st.sampled_from([tuple, list]))(sizes[i] for i in range(len(shape)))
 
 
-# -- initializers, regularizers, constraints, losses, metrics, optimizers, schedules, callbacks, activations ------------
+# -- initializers, regularizers, constraints, losses, metrics, optimizers, schedules, callbacks ------------------------
 
 REQUIRED = {
     "initial_learning_rate": 0.1,
@@ -375,7 +375,6 @@ def test_components(data):
     module, name = data.draw(st.sampled_from(PUBLIC))
     thing = getattr(module, name)
     a = {p: REQUIRED.get(p, ARRAY) for p in needed(thing)}
-    a |= {p: ODD for p in ()}
     others = [p for p in parameters(thing) if p not in a]
     a |= (
         {p: data.draw(ODD) for p in data.draw(st.lists(st.sampled_from(others), max_size=2, unique=True))}
@@ -389,7 +388,8 @@ def test_components(data):
         use = getattr(made, method, None)
         if use is not None and callable(use):
             swapped = data.draw(spoiled(dict(enumerate(given_)), 1))
-            attempt(use, *swapped.values())
+            # The bases of initializers and so on cannot do more than say so.
+            attempt(use, *swapped.values(), also=[NotImplementedError])
     if hasattr(made, "get_config") and isinstance(thing, type):
         settings = attempt(made.get_config)
         if settings is not None:
@@ -416,11 +416,7 @@ def stack(draw):
     """Layers of a small network for inputs (N, 4, 2)."""
     choices = [
         lambda: layers.Conv1D(2, 2, padding="same", activation="relu", kernel_regularizer="l2"),
-        lambda: (
-            layers.SeparableConv1D(2, 2, padding="same", kernel_constraint="non_neg" if False else None)
-            if False
-            else layers.SeparableConv1D(2, 2, padding="same")
-        ),
+        lambda: layers.SeparableConv1D(2, 2, padding="same"),
         lambda: layers.BatchNormalization(),
         lambda: layers.Dropout(0.5, seed=0),
         lambda: layers.MaxPooling1D(2, 1),
