@@ -99,6 +99,20 @@ def spoiled(draw, arguments, most=2, odd=ODD, keep=()):
     return {**arguments, **{name: draw(odd) for name in swapped}}
 
 
+@st.composite
+def spoiled_json(draw, value):
+    """The value with some part of it swapped for another or left out."""
+    if isinstance(value, dict | list) and value and draw(st.integers(0, 4)):
+        keys = sorted(value) if isinstance(value, dict) else range(len(value))
+        key = draw(st.sampled_from(list(keys)))
+        if draw(st.integers(0, 9)) == 0:
+            return {k: v for k, v in value.items() if k != key} if isinstance(value, dict) else value[:key]
+        changed = value.copy()
+        changed[key] = draw(spoiled_json(value[key]))
+        return changed
+    return draw(ODD_JSON)
+
+
 def per_axis(draw, rank, least, most):
     """One integer, or one for each axis."""
     each = st.integers(least, most)

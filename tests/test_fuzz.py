@@ -10,7 +10,19 @@ from contextlib import suppress
 import numpy as np
 import pytest
 from cases import Case, assert_close, operands, reference_gradients, reference_result, to_format
-from fuzzing import ALLOWED, FLOATS, INTEGERS, ODD, ODD_JSON, needed, parameters, per_axis, spoiled, values
+from fuzzing import (
+    ALLOWED,
+    FLOATS,
+    INTEGERS,
+    ODD,
+    ODD_JSON,
+    needed,
+    parameters,
+    per_axis,
+    spoiled,
+    spoiled_json,
+    values,
+)
 from fuzzing import operands as arguments_of
 from hypothesis import given, target
 from hypothesis import strategies as st
@@ -485,20 +497,6 @@ def test_models(data):
             again = attempt(Sequential.load, "model", also=[OSError])
             assert again is None or again.get_config() == model.get_config()
     assert same([before], [X])
-
-
-@st.composite
-def spoiled_json(draw, value):
-    """The value with some part of it swapped for another or left out."""
-    if isinstance(value, dict | list) and value and draw(st.integers(0, 4)):
-        keys = sorted(value) if isinstance(value, dict) else range(len(value))
-        key = draw(st.sampled_from(list(keys)))
-        if draw(st.integers(0, 9)) == 0:
-            return {k: v for k, v in value.items() if k != key} if isinstance(value, dict) else value[:key]
-        changed = value.copy()
-        changed[key] = draw(spoiled_json(value[key]))
-        return changed
-    return draw(ODD_JSON)
 
 
 @given(st.data())
