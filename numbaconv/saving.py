@@ -5,6 +5,7 @@ layer's position and the weight. From format 2 on ``optimizer/iterations``, ... 
 compiled model. Reached through `numbaconv.models.Sequential.save` and ``Sequential.load``.
 """
 
+import errno
 import json
 import os
 import shutil
@@ -47,6 +48,8 @@ def save(model: "Sequential", path: str | os.PathLike[str]) -> None:
     # A link is written through, as by open().
     target = Path(os.path.realpath(Path(path)))
     _check_regular(target, "written")
+    if target.exists() and not os.access(target, os.W_OK):
+        raise PermissionError(errno.EACCES, "the file is write-protected", os.fspath(path))
     temporary = target.with_name(f".numbaconv-{uuid.uuid4().hex}")
     try:
         # A file object, because np.savez adds a suffix to a name.
@@ -57,8 +60,11 @@ def save(model: "Sequential", path: str | os.PathLike[str]) -> None:
         with suppress(FileNotFoundError):
             shutil.copymode(target, temporary)
         os.replace(temporary, target)
-    except BaseException:
+    except BaseException as error:
         temporary.unlink(missing_ok=True)
+        if isinstance(error.__context__, KeyboardInterrupt):
+            # Interrupted while it closes its archive, zipfile has an error of its own to report.
+            raise error.__context__ from None
         raise
 
 
