@@ -4,6 +4,7 @@ import collections
 import decimal
 import fractions
 import inspect
+from contextlib import contextmanager
 
 import numpy as np
 from array_kinds import READ, REFUSED
@@ -77,6 +78,25 @@ ODD_JSON = st.recursive(
     lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(NAMES, inner, max_size=3)),
     max_leaves=5,
 )
+
+
+@contextmanager
+def limited_memory(more):
+    """Nothing may take so many bytes more than is taken now, where the system has such limits."""
+    try:
+        import resource
+
+        with open("/proc/self/statm") as file:
+            taken = int(file.read().split()[0]) * resource.getpagesize()
+    except (ImportError, OSError):
+        yield
+        return
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (taken + more, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)
 
 
 def parameters(function):

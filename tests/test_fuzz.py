@@ -16,6 +16,7 @@ from fuzzing import (
     INTEGERS,
     ODD,
     ODD_JSON,
+    limited_memory,
     needed,
     parameters,
     per_axis,
@@ -52,16 +53,9 @@ pytestmark = pytest.mark.situation("arbitrary arguments")
 @pytest.fixture(autouse=True, scope="module")
 def bounded(tmp_path_factory):
     """Files go to a folder of their own, and nothing may take much memory."""
-    resource = pytest.importorskip("resource")
-    patch = pytest.MonkeyPatch()
-    patch.chdir(tmp_path_factory.mktemp("fuzz"))
-    before = resource.getrlimit(resource.RLIMIT_AS)
-    with open("/proc/self/statm") as file:
-        taken = int(file.read().split()[0]) * resource.getpagesize()
-    resource.setrlimit(resource.RLIMIT_AS, (taken + 2**30, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_AS, before)
-    patch.undo()
+    with pytest.MonkeyPatch.context() as patch, limited_memory(2**30):
+        patch.chdir(tmp_path_factory.mktemp("fuzz"))
+        yield
 
 
 @pytest.fixture(autouse=True)

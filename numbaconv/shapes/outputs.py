@@ -43,7 +43,7 @@ def _join(batch: int | None, lengths: Shape, channels: int | None, data_format: 
 def _check_windows(kernel: tuple[int, ...], strides: tuple[int, ...], dilation: tuple[int, ...]) -> None:
     """Raise ValueError for windows that reach or step beyond any array."""
     reach = (dilated_kernel_size(k, d) for k, d in zip(kernel, dilation, strict=True))
-    if max(*reach, *strides) > MOST:
+    if max(*reach, *strides, *dilation) > MOST:
         raise ValueError(
             f"windows must reach and step at most 2**57 positions, got size {kernel}, dilation {dilation}, "
             f"strides {strides}"
