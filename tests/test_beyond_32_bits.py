@@ -10,7 +10,7 @@ from numbaconv import functional, layers
 
 pytestmark = [pytest.mark.situation("arrays of more than 2^31 elements"), pytest.mark.slow]
 
-N = 2**31 + 40
+N = 2**31 + 2**10
 
 
 @pytest.fixture(autouse=True)
@@ -21,7 +21,7 @@ def memory():
         pytest.skip("needs 20 GB of memory")
 
 
-def zeros(*shape, **values):
+def zeros(*shape):
     """A large array, and its last values set."""
     x = np.zeros(shape, np.float32)
     x.reshape(-1)[-5:] = [1, 2, 3, 4, 5]
@@ -51,17 +51,15 @@ def test_upsample():
     only(functional.upsample(zeros(1, N // 2, 1), 2), [7, 7, 8, 8], [1, 1, 2, 2, 3, 3, 4, 4, 5, 5])
 
 
-def test_conv():
-    weights = np.array([1, 10, 100], np.float32)[:, None, None]
-    out = functional.conv(zeros(1, N, 1), weights, padding="same")
-    only(out, [870, 87, 8], [100, 210, 321, 432, 543, 54])
-
-
-def test_conv_of_channels():
-    # The output's last position, of the second filter, reads the input's end.
-    x, weights = zeros(1, N // 8, 8), np.zeros((2, 8, 8), np.float32)
+def last_to_second():
+    """Weights of two taps that read the last of 8 channels and write the second of 8 filters."""
+    weights = np.zeros((2, 8, 8), np.float32)
     weights[1, 7, 1] = 1
-    only(functional.conv(x, weights), [0], [5, *[0] * 6])
+    return weights
+
+
+def test_conv():
+    only(functional.conv(zeros(1, N // 8, 8), last_to_second()), [0], [5, *[0] * 6])
 
 
 def test_winograd():
@@ -89,38 +87,31 @@ def test_depthwise_conv():
     only(functional.depthwise_conv(zeros(1, N, 1), weights), [87, 8], [10, 21, 32, 43, 54])
 
 
-def test_separable_conv():
-    weights = np.array([1, 10], np.float32)[:, None, None]
-    only(functional.separable_conv(zeros(1, N, 1), weights, 2 * weights[:1]), [174, 16], [20, 42, 64, 86, 108])
-
-
 def test_conv_transpose():
-    weights = np.array([1, 10], np.float32)[:, None, None]
-    only(functional.conv_transpose(zeros(1, N // 2, 1), weights, strides=2), [7, 70, 8, 80], [4, 40, 5, 50])
+    weights = last_to_second().swapaxes(1, 2)
+    only(functional.conv_transpose(zeros(1, N // 16, 8), weights, strides=2), [0], [5, *[0] * 6])
 
 
 def test_weight_gradient():
-    x, grad_out = zeros(1, N, 1), zeros(1, N - 1, 1)
-    grad = functional.conv_weight_grad(x, grad_out, 2)
-    # The sums of neighbours' products, at both ends.
-    assert grad.ravel().tolist() == [49 + 64 + 2 + 6 + 12 + 20, 56 + 1 + 4 + 9 + 16 + 25]
+    x = zeros(1, N // 8, 8)
+    grad = functional.conv_weight_grad(x, x, 1)[0]
+    assert [grad[0, 0], grad[1, 0], grad[7, 7], grad[3, 7]] == [49, 56, 25, 5]
 
 
 def test_input_gradient():
-    weights = np.array([1, 10], np.float32)[:, None, None]
-    grad = functional.conv_input_grad(zeros(1, N, 1), weights, (1, N + 1, 1))
-    only(grad, [7, 78, 80], [1, 12, 23, 34, 45, 50])
+    weights = last_to_second().swapaxes(1, 2)
+    only(functional.conv_input_grad(zeros(1, N // 8, 8), weights, (1, N // 8 + 1, 8)), [0], [5, *[0] * 6])
 
 
 def test_max_pool():
-    assert functional.max_pool(zeros(1, N, 1), 2**20).ravel()[-1] == 0
-    assert functional.max_pool(zeros(1, N, 1), 2**20, padding="same").ravel()[-1] == 5
-    only(functional.max_pool(zeros(1, N, 1), 2, 1), [8, 8], [1, 2, 3, 4, 5])
+    x = zeros(1, N // 32, 32)
+    only(functional.max_pool(x, 2, 1), [7, 8], [1, 2, 3, 4, 5])
+    assert functional.max_pool(x, 2**20, padding="same").ravel()[-5:].tolist() == [1, 2, 3, 4, 5]
 
 
 def test_pool_gradient():
-    grad = functional.average_pool_grad(zeros(1, N // 2, 1), (1, N, 1), 2)
-    only(grad, [3.5, 3.5, 4, 4], [0.5, 0.5, 1, 1, 1.5, 1.5, 2, 2, 2.5, 2.5])
+    grad = functional.average_pool_grad(zeros(1, N // 64, 32), (1, N // 64 * 2, 32), 2)
+    only(grad, [3.5, 4, *[0] * 30, 3.5, 4], [0.5, 1, 1.5, 2, 2.5, *[0] * 27, 0.5, 1, 1.5, 2, 2.5])
 
 
 def test_channels_first():
@@ -130,7 +121,7 @@ def test_channels_first():
 
 
 def test_layers_of_bytes():
-    # Of the input there is a single byte; what is cut off is never converted.
+    # Of the input there is a single byte.
     x = np.broadcast_to(np.int8(3), (1, N, 1))
     out = layers.Cropping1D((N - 4, 1))(x)
     assert out.ravel().tolist() == [3, 3, 3]
