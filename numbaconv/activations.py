@@ -5,10 +5,13 @@ warns: what overflows becomes infinite, what has no value becomes NaN, and NaN s
 """
 
 from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from ._arrays import as_floats, masked
 
 Array = NDArray[np.floating[Any]]
 Activation = Callable[[Array], Array]
@@ -18,6 +21,14 @@ Gradient = Callable[[Array, Array], Array]
 # The fixed point of mean 0 and variance 1 in Klambauer et al., "Self-Normalizing Neural Networks", 2017.
 _SELU_ALPHA = 1.6732632423543772
 _SELU_SCALE = 1.0507009873554805
+
+
+def _of_floats(function: Activation) -> Activation:
+    @wraps(function)
+    def checked(x: Array) -> Array:
+        return function(as_floats(x, "x"))
+
+    return checked
 
 
 def linear(x: Array) -> Array:
@@ -35,6 +46,7 @@ def linear(x: Array) -> Array:
     return x
 
 
+@_of_floats
 def relu(x: Array) -> Array:
     """Rectified linear unit: ``max(x, 0)``.
 
@@ -50,6 +62,7 @@ def relu(x: Array) -> Array:
     return np.maximum(x, 0)
 
 
+@_of_floats
 def elu(x: Array) -> Array:
     """Exponential linear unit: ``x`` if ``x > 0``, else ``exp(x) - 1``.
 
@@ -69,6 +82,7 @@ def elu(x: Array) -> Array:
     return np.maximum(x, 0) + np.expm1(np.minimum(x, 0))
 
 
+@_of_floats
 def selu(x: Array) -> Array:
     """Scaled exponential linear unit: ``scale * x`` if ``x > 0``, else ``scale * alpha * (exp(x) - 1)``.
 
@@ -89,6 +103,7 @@ def selu(x: Array) -> Array:
         return _SELU_SCALE * np.maximum(x, 0) + (_SELU_SCALE * _SELU_ALPHA) * np.expm1(np.minimum(x, 0))
 
 
+@_of_floats
 def softplus(x: Array) -> Array:
     """Smooth rectifier: ``log(1 + exp(x))``.
 
@@ -108,6 +123,7 @@ def softplus(x: Array) -> Array:
     return np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x)))
 
 
+@_of_floats
 def softsign(x: Array) -> Array:
     """Ratio ``x / (1 + |x|)``, which tends to -1 and 1.
 
@@ -126,6 +142,7 @@ def softsign(x: Array) -> Array:
     return finite
 
 
+@_of_floats
 def tanh(x: Array) -> Array:
     """Hyperbolic tangent.
 
@@ -141,6 +158,7 @@ def tanh(x: Array) -> Array:
     return np.tanh(x)
 
 
+@_of_floats
 def sigmoid(x: Array) -> Array:
     """Logistic function: ``1 / (1 + exp(-x))``.
 
@@ -162,6 +180,7 @@ def sigmoid(x: Array) -> Array:
     return np.where(x < 0, decay, 1) / (1 + decay)
 
 
+@_of_floats
 def hard_sigmoid(x: Array) -> Array:
     """Piecewise linear sigmoid: ``x / 6 + 1 / 2``, cut off at 0 and 1.
 
@@ -181,6 +200,7 @@ def hard_sigmoid(x: Array) -> Array:
     return np.clip(x / 6 + 0.5, 0, 1)
 
 
+@_of_floats
 def exponential(x: Array) -> Array:
     """Exponential function.
 
@@ -197,6 +217,7 @@ def exponential(x: Array) -> Array:
         return np.exp(x)
 
 
+@_of_floats
 def softmax(x: Array) -> Array:
     """Positive weights that add up to 1 along the last axis: ``exp(x) / sum(exp(x))``.
 
@@ -237,13 +258,6 @@ _FUNCTIONS: dict[str, Activation] = {
         softmax,
     )
 }
-
-
-def masked(keep: NDArray[np.bool_], values: Array) -> Array:
-    """``np.where(keep, values, 0)`` without branches: the bits of values times 0 or 1, which no NaN can spoil."""
-    bits = values.view(f"u{values.itemsize}")
-    result: Array = (bits * keep).view(values.dtype)
-    return result
 
 
 # At their kinks these are TensorFlow's derivatives.

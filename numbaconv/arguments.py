@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from . import config
+from ._arrays import as_numbers, cast, common_dtype
 from .packed import Packed
 from .shapes import normalize_data_format, normalize_tuple
 
@@ -18,7 +19,8 @@ def check_dtype(value: Any, name: str = "dtype") -> np.dtype:
     """float32 or float64, or the configured default for None."""
     try:
         dtype = np.dtype(config.floatx() if value is None else value)
-    except TypeError:
+    # NumPy has errors and warnings of many kinds for what is no dtype.
+    except Exception:
         dtype = None
     if dtype not in (np.float32, np.float64):
         raise ValueError(f"{name} must be 'float32' or 'float64', got {value!r}")
@@ -32,33 +34,6 @@ def check_bool(value: Any, name: str) -> bool:
     return bool(value)
 
 
-def as_numbers(value: Any, name: str) -> np.ndarray:
-    """Any array of real numbers as an ndarray, without a copy where possible.
-
-    Raises
-    ------
-    TypeError
-        For complex numbers, strings and objects.
-    """
-    if not isinstance(value, np.ndarray) and hasattr(value, "__dlpack__") and not hasattr(value, "__array__"):
-        array = np.from_dlpack(value)
-    else:
-        try:
-            array = np.asarray(value)
-        except ValueError as error:
-            # NumPy says where a nested list is ragged.
-            raise ValueError(f"{name} must be an array of numbers, got {value!r}: {error}") from None
-    if array.dtype.kind not in "biuf":
-        raise TypeError(f"{name} must hold real numbers (bool, integer or float), got dtype {array.dtype}")
-    return array
-
-
-def common_dtype(*arrays: np.ndarray | None) -> np.dtype:
-    """What kernels compute in: float64 where one of the arrays is, in any byte order, or longer; otherwise float32."""
-    double = any(a is not None and a.dtype.kind == "f" and a.dtype.itemsize >= 8 for a in arrays)
-    return np.dtype(np.float64 if double else np.float32)
-
-
 def check_rank(x: np.ndarray, rank: int | None, data_format: str) -> None:
     """Raise ValueError unless ``x`` has a batch, ``rank`` spatial axes (any number for None) and channels."""
     if rank is None:
@@ -70,10 +45,10 @@ def check_rank(x: np.ndarray, rank: int | None, data_format: str) -> None:
         raise ValueError(f"x must have {rank + 2} axes ({', '.join(order)}; {data_format}), got shape {x.shape}")
 
 
-def spatial_rank(x: np.ndarray) -> int:
+def spatial_rank(x: np.ndarray, name: str = "x") -> int:
     """Number of spatial axes of an array with batch and channels."""
     if x.ndim not in (3, 4, 5):
-        raise ValueError(f"x must have 3 to 5 axes (batch, 1 to 3 spatial axes, channels), got shape {x.shape}")
+        raise ValueError(f"{name} must have 3 to 5 axes (batch, 1 to 3 spatial axes, channels), got shape {x.shape}")
     return x.ndim - 2
 
 
@@ -107,14 +82,6 @@ def operand_dtype(x: np.ndarray, **others: Any) -> np.dtype:
     """`common_dtype` of an operation's input and its other operands, which have names and may be missing or packed."""
     arrays = (as_numbers(o, name) for name, o in others.items() if o is not None and not isinstance(o, Packed))
     return common_dtype(x, *arrays)
-
-
-def cast(array: np.ndarray, dtype: Any) -> np.ndarray:
-    """The array in another dtype; what overflows float32 becomes an infinity, as it does in Keras."""
-    if array.dtype == dtype:
-        return array
-    with np.errstate(over="ignore"):
-        return array.astype(dtype)
 
 
 def check_weights(weights: Any, name: str, dtype: Any = None) -> np.ndarray:

@@ -145,6 +145,8 @@ class ModelCheckpoint(Monitor):
     ) -> None:
         super().__init__(monitor, mode)
         self.filepath = os.fspath(filepath)
+        if not isinstance(self.filepath, str):
+            raise TypeError(f"filepath must be a path, not bytes, got {filepath!r}")
         self.verbose = verbose
         self.save_best_only = check_bool(save_best_only, "save_best_only")
         if check_bool(save_weights_only, "save_weights_only"):

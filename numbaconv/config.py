@@ -8,12 +8,16 @@ running process.
 
 import json
 import os
+import stat
 import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from numbaconv._registry import number
+
+# Keras writes a hundred.
+_MOST_BYTES = 2**20
 
 _floatx = "float32"
 _epsilon = 1e-7
@@ -123,8 +127,15 @@ def _read_file() -> None:
     path = Path(os.environ.get("KERAS_HOME") or "~/.keras", "keras.json")
     try:
         path = path.expanduser()
+        if not stat.S_ISREG(path.stat().st_mode):
+            # Reading from a pipe or a device could take for ever.
+            raise ValueError("it is no regular file")
+        with open(path, "rb") as file:
+            content = file.read(_MOST_BYTES + 1)
+        if len(content) > _MOST_BYTES:
+            raise ValueError(f"it has more than {_MOST_BYTES} bytes")
         # Some editors put a byte order mark first, which plain "utf-8" would hand on to the JSON parser.
-        values = json.loads(path.read_text(encoding="utf-8-sig"))
+        values = json.loads(content.decode("utf-8-sig"))
         if not isinstance(values, dict):
             raise ValueError("it does not hold a JSON object")
     except FileNotFoundError:

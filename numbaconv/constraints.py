@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numbaconv import config
+from numbaconv._arrays import as_floats
 from numbaconv._registry import Configurable, Registry, integer, number
 
 Array = NDArray[np.floating[Any]]
@@ -31,15 +32,17 @@ class MaxNorm(Configurable):
     Raises
     ------
     TypeError, ValueError
-        If `max_value` is not a finite number or negative, or `axis` is not made of integers.
+        If `max_value` is not a finite number or negative, or `axis` is not made of numbers of axes.
     """
 
     def __init__(self, max_value: float = 2.0, axis: Axis = 0) -> None:
         self.max_value = number(max_value, "max_value", minimum=0)
         self.axis = _axis(axis)
 
+    @np.errstate(all="ignore")
     def __call__(self, w: Array) -> Array:
         """Return the constrained weights: a new array of the shape and dtype of `w`."""
+        w = as_floats(w, "w")
         norms = _norms(w, self.axis)
         return _rescale(w, norms, np.minimum(norms, self.max_value))
 
@@ -47,9 +50,10 @@ class MaxNorm(Configurable):
 class NonNeg(Configurable):
     """Set negative weights to zero: ``max(w, 0)``."""
 
+    @np.errstate(all="ignore")
     def __call__(self, w: Array) -> Array:
         """Return the constrained weights: a new array of the shape and dtype of `w`."""
-        return np.maximum(w, 0)
+        return np.maximum(as_floats(w, "w"), 0)
 
 
 class UnitNorm(Configurable):
@@ -62,15 +66,17 @@ class UnitNorm(Configurable):
 
     Raises
     ------
-    TypeError
-        If `axis` is not made of integers.
+    TypeError, ValueError
+        If `axis` is not made of integers, or there are no such axes.
     """
 
     def __init__(self, axis: Axis = 0) -> None:
         self.axis = _axis(axis)
 
+    @np.errstate(all="ignore")
     def __call__(self, w: Array) -> Array:
         """Return the constrained weights: a new array of the shape and dtype of `w`."""
+        w = as_floats(w, "w")
         norms = _norms(w, self.axis)
         return _rescale(w, norms, np.ones_like(norms))
 
@@ -93,7 +99,7 @@ class MinMaxNorm(Configurable):
     Raises
     ------
     TypeError, ValueError
-        If a number is not finite or out of its bounds, or `axis` is not made of integers.
+        If a number is not finite or out of its bounds, or `axis` is not made of numbers of axes.
     """
 
     def __init__(self, min_value: float = 0.0, max_value: float = 1.0, rate: float = 1.0, axis: Axis = 0) -> None:
@@ -102,8 +108,10 @@ class MinMaxNorm(Configurable):
         self.rate = number(rate, "rate", minimum=0, maximum=1)
         self.axis = _axis(axis)
 
+    @np.errstate(all="ignore")
     def __call__(self, w: Array) -> Array:
         """Return the constrained weights: a new array of the shape and dtype of `w`."""
+        w = as_floats(w, "w")
         norms = _norms(w, self.axis)
         wanted = self.rate * np.clip(norms, self.min_value, self.max_value) + (1 - self.rate) * norms
         return _rescale(w, norms, wanted)
@@ -117,8 +125,15 @@ min_max_norm = MinMaxNorm
 
 def _axis(axis: Axis) -> int | tuple[int, ...]:
     if isinstance(axis, (tuple, list)):
-        return tuple(integer(one, "axis") for one in axis)
-    return integer(axis, "axis")
+        return tuple(_single_axis(one) for one in axis)
+    return _single_axis(axis)
+
+
+def _single_axis(axis: Any) -> int:
+    # NumPy's arrays have 64 axes at most.
+    if not -64 <= integer(axis, "axis") < 64:
+        raise ValueError(f"axis must be the number of an axis, got {axis!r}")
+    return int(axis)
 
 
 # In float64, where the square of any float32 is finite.

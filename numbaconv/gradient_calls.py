@@ -127,8 +127,9 @@ def conv_grad(
     lengths = (*(axis.windows for axis in axes), filters)
     full = (x_shape[0], *three(spatial(x_shape, data_format), 1), channels)
     form = itemsize, len(kernel_size), data_format, algorithm
-    scatter = scatter_call(lengths, full, *_columns(axes), *form)
+    # First, for it asks for memory: the phases of a kernel that does not fit would be many.
     sum_call = _sum_call(conv_weight_grad, axes, prod(kernel_size) * channels, channels, filters, itemsize)
+    scatter = scatter_call(lengths, full, *_columns(axes), *form)
     return GradientCall(grad_shape, weights_shape, scatter, sum_call)
 
 
@@ -159,13 +160,13 @@ def depthwise_grad(
     lengths = (*(axis.windows for axis in axes), filters)
     full = (x_shape[0], *three(spatial(x_shape, data_format), 1), filters)
     steps = tuple(prod(full[i:]) for i in range(1, 5))
+    sum_call = _sum_call(depthwise_weight_grad, axes, prod(kernel_size), 1, filters, itemsize)
     groups, complete = convolutions(lengths, full, steps[1:], *_columns(axes))
     parts = []
     for phase, members in groups.items():
         plan = make_plan((Axis(x_shape[0], 1, 1, 1, 0, steps[0]), *phase), 1, filters, itemsize, depthwise=True)
         parts += [(first, origin, (filters, *plan.work), plan.serial) for first, origin in members]
     input_call = DepthwiseInputCall(full, multiplier, parts, complete)
-    sum_call = _sum_call(depthwise_weight_grad, axes, prod(kernel_size), 1, filters, itemsize)
     return GradientCall(grad_shape, weights_shape, input_call, sum_call)
 
 

@@ -16,6 +16,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from numbaconv import config
 from numbaconv._registry import Configurable, Registry, integer, number
+from numbaconv.shapes.checks import check_size
 
 Array = NDArray[np.floating[Any]]
 Shape = tuple[int, ...]
@@ -49,16 +50,26 @@ class Initializer(Configurable):
         ValueError
             If an entry of `shape` is negative, or the initializer cannot fill this shape.
         """
-        float_dtype = np.dtype(config.floatx() if dtype is None else dtype)
-        if float_dtype.kind != "f":
+        float_dtype = _dtype(config.floatx() if dtype is None else dtype)
+        if float_dtype is None or float_dtype.kind != "f":
             raise TypeError(f"dtype must be a float dtype such as 'float32', got {dtype!r}")
         sizes = tuple(operator.index(size) for size in shape)
         if any(size < 0 for size in sizes):
             raise ValueError(f"shape must be a tuple of integers >= 0, got {shape!r}")
-        return np.asarray(self._values(sizes), dtype=float_dtype, order="C")
+        check_size(sizes, "shape")
+        with np.errstate(all="ignore"):
+            return np.asarray(self._values(sizes), dtype=float_dtype, order="C")
 
     def _values(self, shape: Shape) -> Array:
         raise NotImplementedError(f"{type(self).__name__} must define __call__(shape, dtype=None)")
+
+
+def _dtype(value: Any) -> np.dtype | None:
+    try:
+        return np.dtype(value)
+    # NumPy has errors and warnings of many kinds for what is no dtype.
+    except Exception:
+        return None
 
 
 class Zeros(Initializer):

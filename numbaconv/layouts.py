@@ -65,9 +65,8 @@ def canonical_kernel(weights: np.ndarray) -> np.ndarray:
 
 
 def contiguous(x: np.ndarray) -> np.ndarray:
-    """The array, or a copy of it that is C-contiguous and writable."""
-    # Read-only arrays would be types of their own to Numba, each with a second of compiling.
-    flags = x.flags
-    if flags.c_contiguous and flags.writeable:
+    """The array, or a copy of it that is C-contiguous, aligned and writable."""
+    # Other arrays would be types of their own to Numba, each with a second of compiling.
+    if x.flags.carray:
         return x
     return np.array(x, order="C")

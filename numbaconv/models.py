@@ -10,7 +10,7 @@ import numpy as np
 from . import saving
 from .arguments import as_numbers
 from .layers import Layer
-from .shapes import Shape, normalize_tuple
+from .shapes import Shape, normalize_shape, normalize_tuple
 from .training.progress import check_verbose, examples_bar
 from .training.trainer import Trainer
 
@@ -120,11 +120,11 @@ class Sequential(Trainer):
             self.compute_output_shape(input_shape)
             if self.built:
                 return
-            shape = tuple(input_shape)
+            shape = first = normalize_shape(input_shape, "input_shape")
             for layer in self._layers:
                 layer.build(shape)
                 shape = layer.compute_output_shape(shape)
-            self._input_shape = tuple(input_shape)
+            self._input_shape = first
 
     @property
     def input_shape(self) -> Shape | None:

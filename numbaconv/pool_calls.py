@@ -10,6 +10,7 @@ from . import shapes
 from .calls import Ints, spatial
 from .kernels import pool
 from .kernels.pack import aligned_empty
+from .kernels.plan import check_memory
 from .kernels.vectors import VECTOR_BYTES
 from .layouts import SMALL, canonical, original, three
 
@@ -93,6 +94,7 @@ def _view(shape: Ints, data_format: str) -> Ints:
 
 def _windows(image: Ints, result: Ints, pool_size: Ints, strides: Ints, padding: str) -> tuple:
     """The kernels' arguments ``depth``, ``height``, ``width`` and ``most``."""
+    check_memory((), max(prod(image), prod(result)), 4)
     ones = (1,) * (3 - len(pool_size))
     sizes, steps = ((first, *ones, *rest) for first, *rest in (pool_size, strides))
     axes = list(zip(result[1:4], image[1:4], sizes, steps, strict=True))

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from numbaconv._arrays import as_floats
 from numbaconv._registry import Configurable, Registry, number
 
 Array = NDArray[np.floating[Any]]
@@ -28,13 +29,15 @@ class L1(Configurable):
     def __init__(self, l1: float = 0.01) -> None:
         self.l1 = number(l1, "l1", minimum=0)
 
+    @np.errstate(all="ignore")
     def __call__(self, x: ArrayLike) -> float:
         """Return the penalty of an array of any shape."""
         return self.l1 * _absolute_sum(x)
 
+    @np.errstate(all="ignore")
     def gradient(self, x: Array) -> Array:
         """Return ``l1 * sign(x)``, of the shape and dtype of `x`."""
-        return self.l1 * np.sign(x)
+        return self.l1 * np.sign(as_floats(x, "x"))
 
 
 class L2(Configurable):
@@ -54,13 +57,15 @@ class L2(Configurable):
     def __init__(self, l2: float = 0.01) -> None:
         self.l2 = number(l2, "l2", minimum=0)
 
+    @np.errstate(all="ignore")
     def __call__(self, x: ArrayLike) -> float:
         """Return the penalty of an array of any shape."""
         return self.l2 * _square_sum(x)
 
+    @np.errstate(all="ignore")
     def gradient(self, x: Array) -> Array:
         """Return ``2 * l2 * x``, of the shape and dtype of `x`."""
-        return (2 * self.l2) * x
+        return (2 * self.l2) * as_floats(x, "x")
 
 
 class L1L2(Configurable):
@@ -81,6 +86,7 @@ class L1L2(Configurable):
         self.l1 = number(l1, "l1", minimum=0)
         self.l2 = number(l2, "l2", minimum=0)
 
+    @np.errstate(all="ignore")
     def __call__(self, x: ArrayLike) -> float:
         """Return the penalty of an array of any shape."""
         # A factor of 0 leaves its term out: 0 * inf would be NaN.
@@ -88,6 +94,7 @@ class L1L2(Configurable):
         square = self.l2 * _square_sum(x) if self.l2 else 0.0
         return absolute + square
 
+    @np.errstate(all="ignore")
     def gradient(self, x: Array) -> Array:
         """Return ``l1 * sign(x) + 2 * l2 * x``, of the shape and dtype of `x`."""
         absolute = L1(self.l1).gradient(x)
@@ -121,11 +128,11 @@ def l1_l2(l1: float = 0.01, l2: float = 0.01) -> L1L2:
 
 # Sums of many float32 terms are taken in float64: a penalty is one number, and should have all its digits.
 def _absolute_sum(x: ArrayLike) -> float:
-    return float(np.sum(np.abs(x), dtype=np.float64))
+    return float(np.sum(np.abs(as_floats(x, "x")), dtype=np.float64))
 
 
 def _square_sum(x: ArrayLike) -> float:
-    return float(np.sum(np.square(x, dtype=np.float64)))
+    return float(np.sum(np.square(as_floats(x, "x"), dtype=np.float64)))
 
 
 _REGISTRY = Registry("regularizer", (L1, L2, L1L2), {})

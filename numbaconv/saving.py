@@ -5,21 +5,28 @@ layer's position and the weight. From format 2 on ``optimizer/iterations``, ... 
 compiled model. Reached through `numbaconv.models.Sequential.save` and ``Sequential.load``.
 """
 
+import errno
 import json
 import os
+import shutil
+import stat
 import uuid
-import zipfile
+from contextlib import suppress
+from math import prod
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from . import __version__, layers
+from ._npz import Archive, Entry
 
 if TYPE_CHECKING:
     from .models import Sequential
 
 FORMAT_VERSION = 2
+# Characters of the configuration: that of a thousand layers takes a million.
+MOST_TEXT = 2**23
 _OPTIMIZER = "optimizer/"
 _CLASSES: dict[str, type[layers.Layer]] = {name: getattr(layers, name) for name in layers.__all__ if name != "Layer"}
 
@@ -34,9 +41,15 @@ def save(model: "Sequential", path: str | os.PathLike[str]) -> None:
         "model": model.get_config(),
         "training": _training(model),
     }
-    entries: dict[str, Any] = {"config": json.dumps(header), **_named_weights(model), **_optimizer_state(model)}
+    text = json.dumps(header)
+    if len(text) > MOST_TEXT:
+        raise ValueError(f"{model._label}: the configuration must have at most {MOST_TEXT} characters, got {len(text)}")
+    entries: dict[str, Any] = {"config": text, **_named_weights(model), **_optimizer_state(model)}
     # A link is written through, as by open().
     target = Path(os.path.realpath(Path(path)))
+    _check_regular(target, "written")
+    if target.exists() and not os.access(target, os.W_OK):
+        raise PermissionError(errno.EACCES, "the file is write-protected", os.fspath(path))
     temporary = target.with_name(f".numbaconv-{uuid.uuid4().hex}")
     try:
         # A file object, because np.savez adds a suffix to a name.
@@ -44,27 +57,37 @@ def save(model: "Sequential", path: str | os.PathLike[str]) -> None:
             np.savez(file, **entries)
             file.flush()
             os.fsync(file.fileno())
+        with suppress(FileNotFoundError):
+            shutil.copymode(target, temporary)
         os.replace(temporary, target)
-    except BaseException:
+    except BaseException as error:
         temporary.unlink(missing_ok=True)
+        if isinstance(error.__context__, KeyboardInterrupt):
+            # Interrupted while it closes its archive, zipfile has an error of its own to report.
+            raise error.__context__ from None
         raise
 
 
 def load(path: str | os.PathLike[str], model_class: "type[Sequential]") -> "Sequential":
     """Read a model from a file; see `numbaconv.models.Sequential.load`."""
+    _check_regular(Path(path), "loaded as a model")
     with open(Path(path), "rb") as file:
         try:
-            header, arrays = _read(file)
+            archive = Archive(file)
+            header = _header(_text(archive))
             trained = header["format_version"] > 1
-            state = {name: array for name, array in arrays.items() if trained and name.startswith(_OPTIMIZER)}
-            arrays = {name: array for name, array in arrays.items() if name not in state}
-            model = model_class.from_config(_with_weights(header["model"], arrays))
-            _check_weights(model, arrays)
+            names = [name for name in archive.entries if name != "config"]
+            states = [name for name in names if trained and name.startswith(_OPTIMIZER)]
+            # Sizes come before arrays: nothing is read or built that the file cannot hold.
+            wanted = _wanted(header["model"])
+            _check_weights({name: archive.entries[name] for name in names if name not in states}, wanted)
+            _check_state({name: archive.entries[name] for name in states}, wanted)
+            model = model_class.from_config(_with_weights(header["model"], {n: archive.read(n) for n in wanted}))
             if trained:
-                _set_training(model, header.get("training"), state)
+                _set_training(model, header.get("training"), {name: archive.read(name) for name in states})
         except MemoryError:
             raise
-        # A damaged or hostile file makes zipfile, zlib, NumPy and json raise errors of a dozen kinds.
+        # A damaged or hostile file makes zipfile, zlib and json raise errors of a dozen kinds.
         except Exception as error:
             raise ValueError(f"{os.fspath(path)!r} cannot be loaded as a model: {error}") from error
     return model
@@ -137,17 +160,22 @@ def _set_training(model: "Sequential", training: Any, state: dict[str, np.ndarra
         layer.set_state(training["layers"][i])
 
 
-def _read(file: BinaryIO) -> tuple[Any, dict[str, np.ndarray]]:
-    """The JSON text's content and the arrays by entry, not yet compared with each other."""
-    if not zipfile.is_zipfile(file):
-        raise ValueError("it is no zip archive, or is cut short")
-    file.seek(0)
-    with np.load(file, allow_pickle=False) as archive:
-        entries = {name: archive[name] for name in archive.files}
-    text = entries.pop("config", None)
-    if not isinstance(text, np.ndarray) or text.dtype.kind != "U" or text.ndim != 0:
+def _check_regular(path: Path, use: str) -> None:
+    """Raise ValueError for pipes and devices: reading could take for ever, and writing would replace them."""
+    with suppress(OSError):
+        mode = path.stat().st_mode
+        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+            raise ValueError(f"{os.fspath(path)!r} cannot be {use}: it is no regular file")
+
+
+def _text(archive: Archive) -> str:
+    entry = archive.entries.get("config")
+    if entry is None or entry.dtype.kind != "U" or entry.shape != ():
         raise ValueError("it has no entry 'config' with a text in it")
-    return _header(text.item()), entries
+    if entry.dtype.itemsize > 4 * MOST_TEXT:
+        raise ValueError(f"its entry 'config' must have at most {MOST_TEXT} characters")
+    order = "le" if entry.dtype.newbyteorder("<") == entry.dtype else "be"
+    return archive.read("config").tobytes().decode(f"utf-32-{order}").rstrip("\0")
 
 
 def _header(text: str) -> dict[str, Any]:
@@ -169,24 +197,54 @@ def _header(text: str) -> dict[str, Any]:
     return header
 
 
-def _with_weights(config: Any, arrays: dict[str, np.ndarray]) -> dict[str, Any]:
-    """The configuration with each layer's arrays as its ``weights`` argument."""
+def _entries_of_layers(config: Any) -> list[dict[str, Any]]:
     entries = config.get("layers") if isinstance(config, dict) else None
     if not isinstance(entries, list) or not all(
         isinstance(e, dict) and isinstance(e.get("config"), dict) for e in entries
     ):
         raise ValueError("its model must have a list of layers, each with a config")
+    return entries
+
+
+def _wanted(config: Any) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
+    """Shapes and dtypes of the weights that a configuration asks for, by entry; nothing is built."""
+    entries = _entries_of_layers(config)
+    check_keys(config, "config", "build_input_shape", "layers", "name")
+    shape = config["build_input_shape"]
+    if shape is None:
+        raise ValueError("its model must be that of a built model, with a build_input_shape")
+    wanted = {}
     for i, entry in enumerate(entries):
+        layer = layer_from_config({**entry, "config": {**entry["config"], "weights": None}})
+        out_shape = layer.compute_output_shape(shape)
+        sizes = layer._weight_shapes(layer._channels_of(tuple(shape)))
+        wanted.update({f"{i}/{name}": (size, np.dtype(layer.dtype)) for name, size in sizes.items()})
+        shape = out_shape
+    return wanted
+
+
+def _with_weights(config: dict[str, Any], arrays: dict[str, np.ndarray]) -> dict[str, Any]:
+    """The configuration with each layer's arrays as its ``weights`` argument."""
+    for i, entry in enumerate(config["layers"]):
         entry["config"]["weights"] = [array for name, array in arrays.items() if name.startswith(f"{i}/")]
     return config
 
 
-def _check_weights(model: "Sequential", arrays: dict[str, np.ndarray]) -> None:
-    """Raise ValueError unless the arrays are those that the model has, in name, order and dtype."""
-    weights = _named_weights(model)
-    if not model.built or list(arrays) != list(weights):
-        raise ValueError(f"its weights must be {list(weights)} of a built model, got {list(arrays)}")
-    for name, weight in weights.items():
+def _check_weights(entries: dict[str, Entry], wanted: dict[str, tuple[tuple[int, ...], np.dtype]]) -> None:
+    """Raise ValueError unless the arrays are those that the model has, in name, order, shape and dtype."""
+    if list(entries) != list(wanted):
+        raise ValueError(f"its weights must be {list(wanted)}, got {list(entries)}")
+    for name, (shape, dtype) in wanted.items():
+        if entries[name].shape != shape:
+            raise ValueError(f"its weight {name!r} must have shape {shape}, got {entries[name].shape}")
         # Either byte order will do: the machine that wrote the file may have had the other one.
-        if arrays[name].dtype.newbyteorder("=") != weight.dtype:
-            raise ValueError(f"its weight {name!r} must have dtype {weight.dtype}, got {arrays[name].dtype}")
+        if entries[name].dtype.newbyteorder("=") != dtype:
+            raise ValueError(f"its weight {name!r} must have dtype {dtype}, got {entries[name].dtype}")
+
+
+def _check_state(entries: dict[str, Entry], wanted: dict[str, tuple[tuple[int, ...], np.dtype]]) -> None:
+    """Raise ValueError for entries that are larger than what an optimizer keeps of a weight."""
+    most = 8 * max((prod(shape) for shape, _ in wanted.values()), default=1)
+    for name, entry in entries.items():
+        if entry.nbytes > most:
+            raise ValueError(f"its entry {name!r} must have at most {most} bytes, got {entry.nbytes}")

@@ -2,6 +2,8 @@
 
 import importlib
 import json
+import os
+import sys
 import warnings
 from pathlib import Path
 
@@ -9,6 +11,8 @@ import numpy as np
 import pytest
 
 from numbaconv import config
+
+pytestmark = pytest.mark.situation("malformed keras.json")
 
 DEFAULTS = ("float32", 1e-7, "channels_last")
 
@@ -78,6 +82,18 @@ def test_legal_files(monkeypatch, tmp_path, text, expected):
         b"\xff\xfe\x00",
         b'{"floatx": "\xe9"}',
         b"[" * 200_000,
+        b'{"a":' * 200_000,
+        b'{"epsilon": ' + b"9" * 5000 + b"}",
+        b'{"floatx": "float64"}' + b" " * 2**20,
+        b"0" * 2**21,
+        '{"floatx": "float64"}'.encode("utf-16"),
+        b"\0" * 100,
+        b'{"floatx": "float64"}\0',
+        b'\xef\xbb\xbf\xef\xbb\xbf{"floatx": "float64"}',
+        b"floatx: float64",
+        b"-",
+        b"NaN",
+        b"1e999",
     ],
 )
 def test_an_unreadable_file_gives_one_warning_that_names_it(monkeypatch, tmp_path, content):
@@ -106,6 +122,17 @@ def test_an_unreadable_file_gives_one_warning_that_names_it(monkeypatch, tmp_pat
         ("epsilon", True),
         ("epsilon", "1e-7"),
         ("epsilon", None),
+        ("epsilon", [1e-7]),
+        ("epsilon", {"value": 1e-7}),
+        ("epsilon", False),
+        ("epsilon", "NaN"),
+        ("floatx", "float32\0"),
+        ("floatx", "\ud800"),
+        ("floatx", {"a": {"b": []}}),
+        ("image_data_format", ""),
+        ("image_data_format", None),
+        ("image_data_format", "channels_last "),
+        ("image_data_format", ["channels_last"]),
         ("image_data_format", "NCHW"),
         ("image_data_format", "channels_middle"),
         ("image_data_format", True),
@@ -131,6 +158,69 @@ def test_several_illegal_values_share_one_warning(monkeypatch, tmp_path):
     assert current() == DEFAULTS
 
 
+@pytest.mark.parametrize("key", ["floatx", "epsilon", "image_data_format"])
+def test_values_nested_so_deeply_that_they_cannot_be_shown(monkeypatch, tmp_path, key):
+    # Some of these can be read and not be shown.
+    for depth in range(sys.getrecursionlimit() - 100, sys.getrecursionlimit()):
+        value = "[" * depth + "]" * depth
+        (tmp_path / "keras.json").write_text(f'{{"{key}": {value}}}')
+        (message,) = load(monkeypatch, tmp_path)
+        assert str(tmp_path / "keras.json") in message
+        assert current() == DEFAULTS
+
+
+def test_the_last_of_equal_keys_counts(monkeypatch, tmp_path):
+    (tmp_path / "keras.json").write_text('{"epsilon": 3, "epsilon": 0.5}')
+    assert load(monkeypatch, tmp_path) == []
+    assert config.epsilon() == 0.5
+
+
+def test_a_file_cut_short_anywhere(monkeypatch, tmp_path):
+    content = b'{"floatx": "float64", "epsilon": 0.5}'
+    for size in range(len(content)):
+        (tmp_path / "keras.json").write_bytes(content[:size])
+        (message,) = load(monkeypatch, tmp_path)
+        assert str(tmp_path / "keras.json") in message
+        assert current() == DEFAULTS
+
+
+def test_noise(monkeypatch, tmp_path):
+    rng = np.random.default_rng(0)
+    for size in (1, 10, 1000, 100_000):
+        (tmp_path / "keras.json").write_bytes(rng.bytes(size))
+        (message,) = load(monkeypatch, tmp_path)
+        assert str(tmp_path / "keras.json") in message
+        assert current() == DEFAULTS
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes in the file system")
+@pytest.mark.parametrize("put", [os.mkfifo, lambda path: path.symlink_to("/dev/zero")], ids=["pipe", "device"])
+def test_what_is_no_file(monkeypatch, tmp_path, put):
+    put(tmp_path / "keras.json")
+    (message,) = load(monkeypatch, tmp_path)
+    assert "no regular file" in message
+    assert current() == DEFAULTS
+
+
+def test_links_that_lead_nowhere(monkeypatch, tmp_path):
+    link = tmp_path / "keras.json"
+    link.symlink_to(tmp_path / "gone")
+    assert load(monkeypatch, tmp_path) == []
+    link.unlink()
+    link.symlink_to(link)
+    (message,) = load(monkeypatch, tmp_path)
+    assert str(link) in message
+    assert current() == DEFAULTS
+
+
+def test_a_file_in_place_of_the_directory(monkeypatch, tmp_path):
+    (tmp_path / "file").write_text("")
+    for home in (tmp_path / "file", tmp_path / ("x" * 5000)):
+        (message,) = load(monkeypatch, home)
+        assert "keras.json was not read" in message
+        assert current() == DEFAULTS
+
+
 def test_a_directory_in_place_of_the_file(monkeypatch, tmp_path):
     (tmp_path / "keras.json").mkdir()
     (message,) = load(monkeypatch, tmp_path)
@@ -142,11 +232,11 @@ def test_a_file_without_permission(monkeypatch, tmp_path):
     file = tmp_path / "keras.json"
     file.write_text('{"floatx": "float64"}')
 
-    def refuse(path, *args, **kwargs):
+    def refuse(path, mode):
         raise PermissionError(13, "Permission denied", str(path))
 
     # A mode of 000 would not stop a test that runs as root.
-    monkeypatch.setattr(Path, "read_text", refuse)
+    monkeypatch.setattr(config, "open", refuse, raising=False)
     (message,) = load(monkeypatch, tmp_path)
     assert str(file) in message
     assert "Permission denied" in message

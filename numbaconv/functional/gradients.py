@@ -153,14 +153,16 @@ def separable_conv_grad(
 
     They are those of its two steps, of which the first is computed again.
     """
+    x, grad_out = as_numbers(x, "x"), as_numbers(grad_out, "grad_out")
+    depthwise = check_weights(depthwise_weights, "depthwise_weights")
+    pointwise = check_weights(pointwise_weights, "pointwise_weights")
     window = strides, padding, dilation_rate, data_format
-    between = depthwise_conv(x, depthwise_weights, None, *window)
+    between = depthwise_conv(x, depthwise, None, *window)
     ones = (1,) * (between.ndim - 2)
-    grad_between = conv_input_grad(grad_out, pointwise_weights, between.shape, data_format=data_format)
+    grad_between = conv_input_grad(grad_out, pointwise, between.shape, data_format=data_format)
     grad_pointwise = conv_weight_grad(between, grad_out, ones, data_format=data_format)
-    grad_x = depthwise_conv_input_grad(grad_between, depthwise_weights, np.shape(x), *window)
-    kernel_size = np.shape(depthwise_weights)[:-2]
-    return grad_x, depthwise_conv_weight_grad(x, grad_between, kernel_size, *window), grad_pointwise
+    grad_x = depthwise_conv_input_grad(grad_between, depthwise, x.shape, *window)
+    return grad_x, depthwise_conv_weight_grad(x, grad_between, depthwise.shape[:-2], *window), grad_pointwise
 
 
 def conv_transpose_input_grad(
@@ -224,12 +226,12 @@ def conv_transpose_weight_grad(
 
 def crop_grad(grad_out: Any, cropping: Any, data_format: str | None = None) -> np.ndarray:
     """Gradient of `crop`: what was cut off gets zeros, so it is `zero_pad`."""
-    return zero_pad(grad_out, cropping, data_format)
+    return zero_pad(_moved(grad_out), cropping, data_format)
 
 
 def zero_pad_grad(grad_out: Any, padding: Any, data_format: str | None = None) -> np.ndarray:
     """Gradient of `zero_pad`: what was added is dropped, so it is `crop`."""
-    return crop(grad_out, padding, data_format)
+    return crop(_moved(grad_out), padding, data_format)
 
 
 def upsample_grad(
@@ -249,7 +251,7 @@ def upsample_grad(
         Of the lengths of ``grad_out`` divided by ``size``.
     """
     grad_out, data_format = as_numbers(grad_out, "grad_out"), check_data_format(data_format)
-    rank = spatial_rank(grad_out)
+    rank = spatial_rank(grad_out, "grad_out")
     interpolation = check_interpolation(interpolation, rank)
     size = shapes.normalize_tuple(size, rank, "size")
     lengths = spatial(grad_out.shape, data_format)
@@ -260,6 +262,13 @@ def upsample_grad(
     x_shape = (batch, channels, *short) if data_format == "channels_first" else (batch, *short, channels)
     dtype = common_dtype(grad_out)
     return upsample_grad_call(x_shape, size, interpolation, data_format, dtype.itemsize)(cast(grad_out, dtype))
+
+
+def _moved(grad_out: Any) -> np.ndarray:
+    """The gradient of an operation that moves values, checked before another operation calls it ``x``."""
+    grad_out = as_numbers(grad_out, "grad_out")
+    spatial_rank(grad_out, "grad_out")
+    return grad_out
 
 
 def _operands(x: Any, grad_out: Any, data_format: str | None) -> tuple[np.ndarray, np.ndarray, str, int]:

@@ -55,6 +55,8 @@ SUM_TASKS = 8
 ADD_COST = 6
 # Rows of the tile that Winograd's products may have: the taller loads less, the lower leaves fewer rows unused.
 WINOGRAD_ROWS = (14, 8) if TILE_ROWS == 14 else (TILE_ROWS,)
+# Lengths of blocks that are tried on either side of the square root, however long an axis is.
+MOST_LENGTHS = 2**16
 # Blocks of outputs that a task may have however many their channels are: below, it would wait for the weights.
 WINOGRAD_WINDOWS = 28
 
@@ -109,6 +111,7 @@ def make_plan(
     -------
     Plan
     """
+    check_memory(axes, origins * filters, itemsize)
     _, d, h, w = axes
     tile_rows, tile_vecs = (TILE_ROWS, TILE_VECS) if depthwise else conv_tile(itemsize, filters)
     width = block_width(itemsize, tile_vecs)
@@ -147,6 +150,7 @@ def make_winograd_plan(axes: tuple[Axis, ...], channels: int, filters: int, item
     tile : int
         Rows of the tile.
     """
+    check_memory(axes, filters, itemsize)
     size = 7 - axes[H].taps
     blocks = (
         Axis(ceil(a.windows / size), 6, size * a.dilation, a.dilation, a.before, size * a.out_stride) for a in axes[2:]
@@ -192,6 +196,7 @@ def make_sum_plan(
 
     ``channels`` are those of the input that one task reads; depthwise, a task reads only those of its outputs.
     """
+    check_memory((), rows * filters, itemsize)
     _, d, h, w = axes
     width = block_width(itemsize)
     filter_blocks = ceil(filters / width)
@@ -218,6 +223,11 @@ def make_sum_plan(
     still = tuple(axis._replace(taps=1, stride=1, dilation=1, before=0) for axis in axes)
     grad_axes = np.array([_row(a, int(b)) for a, b in zip(still, plan.axes[:, BLOCK], strict=True)], dtype=np.int64)
     return SumPlan(plan.axes, grad_axes, places, plan.group, max(1, ceil(blocks / places)), work < SERIAL_WORK)
+
+
+def check_memory(axes, values, itemsize):
+    """Raise MemoryError unless there is room for so many values for each window: planning could take long."""
+    np.empty(prod(axis.windows for axis in axes) * values * itemsize, np.uint8)
 
 
 def _cheapest(axes, filter_blocks, cost, fits, serial, several_images=False):
@@ -253,7 +263,7 @@ def _blocks(n, d, h, w, several_images):
 
 def _block_lengths(windows):
     """Lengths worth trying for blocks of so many windows: those of few even blocks, and all short ones."""
-    root = isqrt(windows) + 1
+    root = min(isqrt(windows), MOST_LENGTHS) + 1
     even = (ceil(windows / i) for i in range(1, root + 1))
     return sorted({*even, *range(1, min(root, windows) + 1)} - {0}) or [1]
 
@@ -285,4 +295,6 @@ def _strip_length(axis, block):
 
 
 def _row(axis, block):
-    return axis.windows, axis.taps, axis.stride, axis.before, axis.out_stride, block, *_strip_units(axis, block)
+    # From a single window there is no step to the next, which might not fit 64 bits.
+    out_stride = axis.out_stride if axis.windows > 1 else min(axis.out_stride, np.iinfo(np.int64).max)
+    return axis.windows, axis.taps, axis.stride, axis.before, out_stride, block, *_strip_units(axis, block)

@@ -143,7 +143,8 @@ class Layer(Learner):
 
     def explain(self, input_shape: Sequence[int | None]) -> str:
         """Say in plain sentences how the output shape comes from ``input_shape``, batch axis included."""
-        return shapes.explain(self, input_shape)
+        with self._named():
+            return shapes.explain(self, input_shape)
 
     @property
     def output_shape(self) -> tuple[int | None, ...] | None:
@@ -251,7 +252,7 @@ class Layer(Learner):
         return shape[1 if self.data_format == "channels_first" else -1]
 
     def _checked_shape(self, input_shape: Any) -> tuple[int | None, ...]:
-        shape = tuple(input_shape) if isinstance(input_shape, tuple | list) else ()
+        shape: tuple[int | None, ...] = tuple(input_shape) if isinstance(input_shape, tuple | list) else ()
         if self.rank is None:
             if len(shape) < 2:
                 raise ValueError(f"input_shape must be a tuple of at least 2 sizes, batch first, got {input_shape!r}")
@@ -260,6 +261,7 @@ class Layer(Learner):
                 f"input_shape must be a tuple of {self.rank + 2} sizes, batch first ({self.data_format}), "
                 f"got {input_shape!r}"
             )
+        shape = shapes.normalize_shape(shape, "input_shape")
         channels = self._channels_of(shape)
         if self._channels is not None and channels is not None and channels != self._channels:
             raise ValueError(f"input_shape must have {self._channels} channels ({self.data_format}), got {shape}")

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from .. import activations, shapes
+from .._arrays import masked
 from .._registry import integer, number
 from ..arguments import check_bool, check_data_format
 from ..calls import dense_call, pack_bias
@@ -33,7 +34,8 @@ class AnyRank(Layer):
         return "every value keeps its place"
 
     def explain(self, input_shape: Sequence[int | None]) -> str:
-        before, after = tuple(input_shape), self.compute_output_shape(input_shape)
+        after = self.compute_output_shape(input_shape)
+        before = shapes.normalize_shape(input_shape, "input_shape")
         return f"{type(self).__name__} turns {before} into {after}.\n{self._why(before, after)}."
 
     def call(self, x: np.ndarray) -> np.ndarray:
@@ -335,7 +337,7 @@ class Dropout(AnyRank):
     def _masked(self, values: np.ndarray, left: np.ndarray) -> np.ndarray:
         # A rate of 1 leaves nothing that could be enlarged.
         scale = 1 / (1 - self.rate or 1)
-        return activations.masked(left, values * scale)
+        return masked(left, values * scale)
 
 
 def _checked_sizes(noise_shape: Any) -> tuple[int | None, ...]:

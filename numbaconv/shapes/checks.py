@@ -2,7 +2,11 @@
 
 import operator
 from collections.abc import Sequence
+from math import prod
 from typing import Any
+
+# Values of the largest array: an exbibyte of float64. Whatever is computed from such sizes fits 64 bits.
+MOST = 2**57
 
 
 def as_integer(value: Any) -> int:
@@ -28,6 +32,23 @@ def positive_integer(value: Any, name: str) -> int:
     if integers is None:
         raise ValueError(f"{name} must be a positive integer, got {value!r}")
     return integers[0]
+
+
+def normalize_shape(value: Any, name: str) -> tuple[int | None, ...]:
+    """A shape, sizes as ints or None where unknown; ValueError if it is anything else or beyond any memory."""
+    sizes = value if isinstance(value, tuple | list) else (value,)
+    known = as_integers([size for size in sizes if size is not None], 0)
+    if known is None or sizes is not value:
+        raise ValueError(f"{name} must be a tuple of sizes, None or non-negative integers, got {value!r}")
+    shape = tuple(None if size is None else as_integer(size) for size in sizes)
+    check_size(shape, name)
+    return shape
+
+
+def check_size(shape: Sequence[int | None], name: str) -> None:
+    """Raise ValueError for shapes beyond any memory, empty axes and unknown ones taken as 1."""
+    if prod(size or 1 for size in shape) > MOST:
+        raise ValueError(f"{name} must have at most 2**57 values, got shape {tuple(shape)}")
 
 
 def normalize_tuple(value: Any, n: int, name: str, allow_zero: bool = False) -> tuple[int, ...]:

@@ -9,9 +9,13 @@ from fractions import Fraction
 from math import prod
 from typing import Any, NamedTuple
 
+from .checks import normalize_shape
 from .lengths import conv_input_length, conv_padding, deconv_crop, deconv_length, dilated_kernel_size
 from .outputs import Shape
 
+# What a receptive field may be worked out from, position by position.
+MOST_POSITIONS = 2**20
+_UNKNOWN = "layer must be a convolutional, pooling, cropping, padding or upsampling layer, got {!r}"
 AXIS_NAMES = {1: ("steps",), 2: ("height", "width"), 3: ("depth", "height", "width")}
 
 
@@ -28,6 +32,8 @@ def layer_kind(layer: Any) -> str:
     TypeError
         If the layer has none of the attributes of a layer that this library knows.
     """
+    if not isinstance(getattr(layer, "rank", None), int):
+        raise TypeError(_UNKNOWN.format(layer))
     if hasattr(layer, "pool_size"):
         return "pool"
     if hasattr(layer, "keepdims"):
@@ -39,7 +45,7 @@ def layer_kind(layer: Any) -> str:
     if not hasattr(layer, "kernel_size"):
         if hasattr(layer, "padding"):
             return "pad"
-        raise TypeError(f"layer must be a convolutional, pooling, cropping, padding or upsampling layer, got {layer!r}")
+        raise TypeError(_UNKNOWN.format(layer))
     if hasattr(layer, "output_padding"):
         return "transpose"
     if not hasattr(layer, "depth_multiplier"):
@@ -113,13 +119,15 @@ def receptive_field(
     The recurrence is that of Araujo, Norris and Sim, "Computing Receptive Fields of Convolutional Neural Networks",
     Distill, 2019.
     """
+    if not isinstance(layers, tuple | list):
+        raise TypeError(f"layers must be a list of layers, got {layers!r}")
     kinds = [layer_kind(layer) for layer in layers]
     ranks = sorted({layer.rank for layer in layers})
     if len(ranks) != 1:
         raise ValueError(f"layers must be one or more layers of the same rank, got {kinds} of ranks {ranks}")
     lengths: list[Shape] = [(None,) * ranks[0]] * len(layers)
     if input_shape is not None:
-        shape = tuple(input_shape)
+        shape = normalize_shape(input_shape, "input_shape")
         for i, layer in enumerate(layers):
             lengths[i] = _spatial(shape, layer.data_format)
             shape = layer.compute_output_shape(shape)
@@ -129,6 +137,7 @@ def receptive_field(
 def _axis_field(layers: Sequence[Any], axis: int, lengths: Sequence[int | None]) -> ReceptiveField:
     steps = [_step(layer, axis) for layer in layers]
     period = prod(step.denominator for step in steps)
+    _check_count(period)
     reads = []
     for position in range(period):
         positions = {position}
@@ -137,6 +146,11 @@ def _axis_field(layers: Sequence[Any], axis: int, lengths: Sequence[int | None])
         reads.append(positions)
     size = max(max(positions) - min(positions) + 1 if positions else 0 for positions in reads)
     return ReceptiveField(size, prod(steps, start=Fraction(1)), min(reads[0], default=None))
+
+
+def _check_count(positions: int) -> None:
+    if positions > MOST_POSITIONS:
+        raise ValueError(f"layers must have receptive fields of at most {MOST_POSITIONS} positions, got {positions}")
 
 
 def _step(layer: Any, axis: int) -> Fraction:
@@ -156,6 +170,7 @@ def _positions_read(layer: Any, axis: int, length: int | None, positions: set[in
     if kind == "global":
         if length is None:
             raise ValueError(f"input_shape must tell the lengths that {type(layer).__name__} pools over")
+        _check_count(length)
         return set(range(length))
     if kind == "crop":
         return {p + layer.cropping[axis][0] for p in positions}
@@ -171,6 +186,7 @@ def _positions_read(layer: Any, axis: int, length: int | None, positions: set[in
         return below | above
     kernel, stride, dilation = _window(layer, axis)
     n = stride if length is None else length
+    _check_count(kernel * len(positions))
     taps = range(0, dilated_kernel_size(kernel, dilation), dilation)
     if kind == "transpose":
         added = None if layer.output_padding is None else layer.output_padding[axis]
@@ -195,7 +211,7 @@ def explain(layer: Any, input_shape: Sequence[int | None]) -> str:
         If the shape does not fit the layer or the output would be empty.
     """
     kind = layer_kind(layer)
-    before = tuple(input_shape)
+    before = normalize_shape(input_shape, "input_shape")
     if len(before) != layer.rank + 2:
         raise ValueError(f"input_shape must have {layer.rank + 2} entries for {type(layer).__name__}, got {before}")
     after = layer.compute_output_shape(before)

@@ -1,8 +1,8 @@
 """Bare formulas for one axis: output and input lengths, padding, and what a transposed convolution cuts off."""
 
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from .checks import normalize_padding
+from .checks import as_integer, normalize_padding, positive_integer
 
 Length = TypeVar("Length", int, int | None)  # a known length stays known
 
@@ -11,9 +11,22 @@ def _ceil_div(a: int, b: int) -> int:
     return -(-a // b)
 
 
+def _known(value: Any, name: str) -> int:
+    """A length as an int; it may be negative, as `conv_input_length` is for "full"."""
+    try:
+        return as_integer(value)
+    except TypeError:
+        raise ValueError(f"{name} must be an integer, got {value!r}") from None
+
+
+def _length(value: Any, name: str) -> Any:
+    """A length as an int; None stays None."""
+    return None if value is None else _known(value, name)
+
+
 def dilated_kernel_size(kernel_size: int, dilation: int = 1) -> int:
     """Input positions from the first tap of a kernel to its last: ke = (k - 1)*d + 1."""
-    return (kernel_size - 1) * dilation + 1
+    return (positive_integer(kernel_size, "kernel_size") - 1) * positive_integer(dilation, "dilation") + 1
 
 
 def conv_output_length(input_length: Length, filter_size: int, padding: str, stride: int, dilation: int = 1) -> Length:
@@ -42,6 +55,7 @@ def conv_output_length(input_length: Length, filter_size: int, padding: str, str
     Keras: ``conv_utils.conv_output_length``.
     """
     padding = normalize_padding(padding, ("valid", "same", "causal", "full"))
+    input_length, stride = _length(input_length, "input_length"), positive_integer(stride, "stride")
     if input_length is None:
         return None
     reach = dilated_kernel_size(filter_size, dilation) - 1
@@ -77,6 +91,8 @@ def conv_input_length(output_length: Length, filter_size: int, padding: str, str
     o - 1; it has no "causal".
     """
     padding = normalize_padding(padding, ("valid", "same", "causal", "full"))
+    output_length, stride = _length(output_length, "output_length"), positive_integer(stride, "stride")
+    filter_size = positive_integer(filter_size, "filter_size")
     if output_length is None:
         return None
     last_window = {"valid": filter_size, "same": 1, "causal": 1, "full": 2 - filter_size}[padding]
@@ -102,7 +118,8 @@ def conv_padding(input_length: int, filter_size: int, padding: str, stride: int,
         Zeros before and after.
     """
     padding = normalize_padding(padding, ("valid", "same", "causal", "full"))
-    span = dilated_kernel_size(filter_size, dilation)
+    span, stride = dilated_kernel_size(filter_size, dilation), positive_integer(stride, "stride")
+    input_length = _known(input_length, "input_length")
     if padding == "same":
         total = max((_ceil_div(input_length, stride) - 1) * stride + span - input_length, 0)
         return total // 2, total - total // 2
@@ -143,6 +160,8 @@ def deconv_length(
     Keras: ``conv_utils.deconv_length``.
     """
     padding = normalize_padding(padding, ("valid", "same", "full"))
+    dim_size, stride_size = _length(dim_size, "dim_size"), positive_integer(stride_size, "stride_size")
+    output_padding = _length(output_padding, "output_padding")
     if dim_size is None:
         return None
     span = dilated_kernel_size(kernel_size, dilation)
@@ -171,8 +190,9 @@ def deconv_crop(
     int
         The scatter position that becomes output position 0.
     """
+    dim_size, stride_size = _known(dim_size, "dim_size"), positive_integer(stride_size, "stride_size")
+    output_length = deconv_length(dim_size, stride_size, kernel_size, padding, output_padding, dilation)
     if normalize_padding(padding, ("valid", "same", "full")) == "valid":
         return 0
-    output_length = deconv_length(dim_size, stride_size, kernel_size, padding, output_padding, dilation)
     covered = (dim_size - 1) * stride_size + dilated_kernel_size(kernel_size, dilation)
     return max(covered - output_length, 0) // 2

@@ -4,37 +4,50 @@ from collections.abc import Sequence
 from typing import Any
 
 from .checks import (
-    as_integer,
+    MOST,
     as_integers,
+    check_size,
     normalize_data_format,
     normalize_padding,
     normalize_pairs,
+    normalize_shape,
     normalize_tuple,
     positive_integer,
 )
-from .lengths import conv_output_length, deconv_length
+from .lengths import conv_output_length, deconv_length, dilated_kernel_size
 
 Shape = tuple[int | None, ...]
 
 
 def _split(input_shape: Sequence[int | None], data_format: str) -> tuple[int | None, Shape, int | None]:
     """Batch, spatial lengths and channels of a shape."""
-    sizes = tuple(input_shape) if isinstance(input_shape, tuple | list) else ()
+    sizes: Shape = tuple(input_shape) if isinstance(input_shape, tuple | list) else ()
     if len(sizes) not in (3, 4, 5) or as_integers([size for size in sizes if size is not None], 0) is None:
         raise ValueError(
             "input_shape must be a tuple of a batch size, 1 to 3 spatial lengths and a channel count, each None or a "
             f"non-negative integer, got {input_shape!r}"
         )
-    sizes = tuple(None if size is None else as_integer(size) for size in sizes)
+    sizes = normalize_shape(sizes, "input_shape")
     if normalize_data_format(data_format) == "channels_first":
         return sizes[0], sizes[2:], sizes[1]
     return sizes[0], sizes[1:-1], sizes[-1]
 
 
 def _join(batch: int | None, lengths: Shape, channels: int | None, data_format: str) -> Shape:
-    if normalize_data_format(data_format) == "channels_first":
-        return (batch, channels, *lengths)
-    return (batch, *lengths, channels)
+    first = normalize_data_format(data_format) == "channels_first"
+    shape = (batch, channels, *lengths) if first else (batch, *lengths, channels)
+    check_size(shape, "output_shape")
+    return shape
+
+
+def _check_windows(kernel: tuple[int, ...], strides: tuple[int, ...], dilation: tuple[int, ...]) -> None:
+    """Raise ValueError for windows that reach or step beyond any array."""
+    reach = (dilated_kernel_size(k, d) for k, d in zip(kernel, dilation, strict=True))
+    if max(*reach, *strides, *dilation) > MOST:
+        raise ValueError(
+            f"windows must reach and step at most 2**57 positions, got size {kernel}, dilation {dilation}, "
+            f"strides {strides}"
+        )
 
 
 def _not_empty(output_lengths: Shape, input_lengths: Shape, **settings: Any) -> Shape:
@@ -54,6 +67,7 @@ def _conv_lengths(
     steps = normalize_tuple(strides, rank, "strides")
     dilation = normalize_tuple(dilation_rate, rank, "dilation_rate")
     name = normalize_padding(padding, allowed)
+    _check_windows(kernel, steps, dilation)
     output = tuple(
         conv_output_length(n, k, name, s, d) for n, k, s, d in zip(lengths, kernel, steps, dilation, strict=True)
     )
@@ -174,6 +188,7 @@ def conv_transpose_output_shape(
     steps = normalize_tuple(strides, rank, "strides")
     dilation = normalize_tuple(dilation_rate, rank, "dilation_rate")
     name = normalize_padding(padding, ("valid", "same"))
+    _check_windows(kernel, steps, dilation)
     added: Shape = (None,) * rank
     if output_padding is not None:
         amounts = normalize_tuple(output_padding, rank, "output_padding", allow_zero=True)
@@ -271,6 +286,7 @@ def pool_output_shape(
     size = normalize_tuple(pool_size, len(lengths), "pool_size")
     steps = size if strides is None else normalize_tuple(strides, len(lengths), "strides")
     name = normalize_padding(padding, ("valid", "same"))
+    _check_windows(size, steps, (1,) * len(size))
     output = tuple(conv_output_length(n, k, name, s) for n, k, s in zip(lengths, size, steps, strict=True))
     return _join(batch, _not_empty(output, lengths, pool_size=size, strides=steps, padding=name), channels, data_format)
 

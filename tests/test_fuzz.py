@@ -1,0 +1,510 @@
+"""Arbitrary arguments for everything public: only ValueError, TypeError, MemoryError or a right result may come out.
+
+Arguments fit together but for one or two odd ones, so that they get far. What is new in a public module is drawn too.
+``pytest --hypothesis-profile=nightly`` draws 20,000 examples for each test; `test_fuzz_process` would see a crash.
+"""
+
+import json
+from contextlib import suppress
+
+import numpy as np
+import pytest
+from cases import Case, assert_close, operands, reference_gradients, reference_result, to_format
+from fuzzing import (
+    ALLOWED,
+    FLOATS,
+    INTEGERS,
+    ODD,
+    ODD_JSON,
+    limited_memory,
+    needed,
+    parameters,
+    per_axis,
+    spoiled,
+    spoiled_json,
+    values,
+)
+from fuzzing import operands as arguments_of
+from hypothesis import given, target
+from hypothesis import strategies as st
+
+from numbaconv import (
+    activations,
+    callbacks,
+    config,
+    constraints,
+    functional,
+    initializers,
+    layers,
+    losses,
+    metrics,
+    optimizers,
+    regularizers,
+    schedules,
+    shapes,
+)
+from numbaconv.history import History
+from numbaconv.models import Sequential
+from numbaconv.packed import Packed
+
+pytestmark = pytest.mark.situation("arbitrary arguments")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def bounded(tmp_path_factory):
+    """Files go to a folder of their own, and nothing may take much memory."""
+    with pytest.MonkeyPatch.context() as patch, limited_memory(2**30):
+        patch.chdir(tmp_path_factory.mktemp("fuzz"))
+        yield
+
+
+@pytest.fixture(autouse=True)
+def unchanged_defaults():
+    yield
+    assert (config.floatx(), config.epsilon(), config.image_data_format()) == ("float32", 1e-7, "channels_last")
+
+
+def attempt(function, *arguments, also=(), **settings):
+    """What a call returns, or None if it raised what it may."""
+    with suppress(*ALLOWED, *also):
+        return function(*arguments, **settings)
+    return None
+
+
+def snapshot(arguments):
+    return [a.copy() for a in arguments.values() if type(a) is np.ndarray]
+
+
+def same(a, b):
+    return all(x.tobytes() == y.tobytes() for x, y in zip(a, b, strict=True))
+
+
+# -- functional --------------------------------------------------------------------------------------------------------
+
+
+def finite(*arrays):
+    return all(np.isfinite(np.asarray(getattr(a, "array", a), np.float64)).all() for a in arrays)
+
+
+def case_of(operation, a):
+    """The case of `cases` that a call of an operation was, and its operands, channels last."""
+    kernels = [a[name] for name in ("weights", "depthwise_weights", "pointwise_weights") if name in a]
+    x, *kernels = (np.asarray(getattr(k, "array", k), np.float64) for k in (a["x"], *kernels))
+    first = config.image_data_format() if a["data_format"] is None else a["data_format"].lower()
+    x = np.moveaxis(x, 1, -1) if first == "channels_first" else x
+    settings = {
+        name: a[name].lower() if isinstance(a[name], str) else a[name]
+        for name in ("strides", "padding", "dilation_rate", "output_padding", "cropping", "size", "interpolation")
+        if name in a
+    }
+    last = kernels[-1].shape if kernels else (0, 0)
+    filters = last[-2] if operation == "conv_transpose" else last[-1]
+    multiplier = kernels[0].shape[-1] if operation in ("depthwise_conv", "separable_conv") else 1
+    kernel_size = kernels[0].shape[:-2] if kernels else ()
+    case = Case("fuzz", operation, x.shape, kernel_size, filters, multiplier, settings)
+    out = x.shape[-1] * multiplier if operation == "depthwise_conv" else filters
+    bias = a.get("bias")
+    biases = (
+        [np.zeros(out) if bias is None else np.asarray(getattr(bias, "array", bias), np.float64)] if kernels else []
+    )
+    return case, [x, *kernels, *biases], first
+
+
+def compare(operation, a, result):
+    if operation.startswith("pack"):
+        assert isinstance(result, Packed)
+    elif operation in ("conv", "depthwise_conv", "separable_conv", "conv_transpose", "crop", "zero_pad", "upsample"):
+        case, arrays, data_format = case_of(operation, a)
+        assert result.dtype in (np.float32, np.float64)
+        if finite(*arrays) and np.abs(np.concatenate([x.ravel() for x in arrays])).max(initial=0) < 1e15:
+            assert_close(result, to_format(reference_result(case, arrays), data_format), 1e-4)
+    elif operation == "separable_conv_grad":
+        assert [np.shape(r) for r in result] == [np.shape(getattr(a[n], "array", a[n])) for n in list(a)[:3]]
+    elif "x_shape" in a:
+        assert result.shape == tuple(a["x_shape"])
+    else:
+        assert isinstance(result, np.ndarray)
+
+
+@given(st.data())
+def test_functional(data):
+    operation = data.draw(st.sampled_from(functional.__all__))
+    a = data.draw(spoiled(data.draw(arguments_of(operation))))
+    before = snapshot(a)
+    result = attempt(getattr(functional, operation), **a)
+    assert same(before, snapshot(a))
+    if result is not None:
+        target(1)
+        compare(operation, a, result)
+
+
+@given(st.data())
+def test_gradients_of_functional(data):
+    """Where everything fits, gradients are the reference's."""
+    operation = data.draw(st.sampled_from(["conv", "depthwise_conv", "conv_transpose"]))
+    a = data.draw(arguments_of(operation))
+    if attempt(getattr(functional, operation), **a) is None:
+        return
+    case, arrays, data_format = case_of(operation, a)
+    grad_out = operands(Case("fuzz", "crop", np.shape(reference_result(case, arrays))))[0]
+    wanted = reference_gradients(case, arrays, grad_out)
+    settings = {k: v for k, v in a.items() if k in ("strides", "padding", "dilation_rate", "output_padding")}
+    given_ = to_format(grad_out, data_format), {**settings, "data_format": data_format}
+    x = to_format(arrays[0], data_format)
+    grad_x = getattr(functional, f"{operation}_input_grad")(given_[0], arrays[1], x.shape, **given_[1])
+    assert_close(grad_x, to_format(wanted["x"], data_format), 1e-9)
+    grad = getattr(functional, f"{operation}_weight_grad")(x, given_[0], case.kernel_size, **given_[1])
+    assert_close(grad, next(v for k, v in wanted.items() if k not in ("x", "bias")), 1e-9)
+
+
+# -- shapes ------------------------------------------------------------------------------------------------------------
+
+LENGTH = st.one_of(st.integers(1, 9), st.none())
+SHAPE_ARGUMENTS = {
+    "input_length": LENGTH,
+    "output_length": LENGTH,
+    "dim_size": LENGTH,
+    "padding": st.sampled_from(["valid", "same"]),
+    "data_format": st.sampled_from(["channels_last", "channels_first"]),
+    "keepdims": st.booleans(),
+    "output_padding": st.sampled_from([None, 0, 1]),
+    "value": st.sampled_from(["same", "channels_last", 1, (1, 2), ((1, 2), (0, 1))]),
+    "allowed": st.just(("valid", "same", "causal")),
+    "name": st.just("strides"),
+    "n": st.integers(1, 3),
+    "allow_zero": st.booleans(),
+    "cropping": st.sampled_from([0, 1, (1, 0)]),
+    "layer": st.builds(layers.Conv2D, st.integers(1, 3), st.integers(1, 3)),
+    "layers": st.lists(st.builds(layers.MaxPooling2D, st.integers(1, 3)), max_size=2),
+    "input_shape": st.lists(LENGTH, min_size=4, max_size=4).map(tuple),
+}
+
+
+@given(st.data())
+def test_shapes(data):
+    name = data.draw(st.sampled_from([n for n in shapes.__all__ if n not in ("Length", "Shape", "ReceptiveField")]))
+    function = getattr(shapes, name)
+    a = {p: data.draw(SHAPE_ARGUMENTS.get(p, st.integers(1, 4))) for p in parameters(function)}
+    result = attempt(function, **data.draw(spoiled(a)))
+    if name.endswith("_output_shape") and result is not None:
+        assert all(n is None or (type(n) is int and n >= 0) for n in result)
+        assert len(result) >= 2
+
+
+# -- layers ------------------------------------------------------------------------------------------------------------
+
+LAYERS = [name for name in layers.__all__ if name != "Layer"]
+NAMES_OF = {
+    "activation": [None, "relu", "softmax", "elu"],
+    "initializer": ["zeros", "glorot_uniform", {"class_name": "Constant", "config": {"value": 0.5}}],
+    "regularizer": [None, "l2", regularizers.L1(0.1)],
+    "constraint": [None, "non_neg", "max_norm"],
+}
+
+
+def layer_arguments(draw, cls):
+    rank = cls.rank or draw(st.integers(1, 3))
+    a = {
+        "filters": draw(st.integers(1, 3)),
+        "units": draw(st.integers(1, 3)),
+        "depth_multiplier": draw(st.integers(1, 2)),
+        "rate": draw(st.sampled_from([0.0, 0.5, 1])),
+        "noise_shape": None,
+        "seed": draw(st.sampled_from([None, 0, -1])),
+        "data_format": draw(st.sampled_from([None, "channels_last", "channels_first"])),
+        "padding": draw(st.sampled_from(["valid", "same"])),
+        "output_padding": None,
+        "algorithm": "auto",
+        "interpolation": "nearest",
+        "axis": draw(st.sampled_from([-1, 1])),
+        "momentum": 0.9,
+        "epsilon": 0.001,
+        "cropping": per_axis(draw, rank, 0, 1),
+        "activation": draw(st.sampled_from(NAMES_OF["activation"][1:])),
+    }
+    if "ZeroPadding" in cls.__name__:
+        a["padding"] = per_axis(draw, rank, 0, 2)
+    for name in ("kernel_size", "pool_size", "size", "strides"):
+        a[name] = per_axis(draw, rank, 1, 3)
+    a["dilation_rate"] = 1 if draw(st.booleans()) else per_axis(draw, rank, 1, 2)
+    taken = parameters(cls)
+    if cls in (layers.Conv1D, layers.SeparableConv1D, layers.Conv2DTranspose):
+        taken += [p for p in parameters(cls.__mro__[1]) if p not in taken]
+    return {
+        p: draw(st.sampled_from(NAMES_OF[p.rpartition("_")[2]]))
+        if p.rpartition("_")[2] in NAMES_OF and p not in a
+        else a.get(p, True)
+        for p in taken
+        if draw(st.booleans()) or p in needed(cls)
+    }, rank
+
+
+COMMON = {"input_shape": (4, 4), "batch_input_shape": None, "batch_size": None, "dtype": "float64", "name": "odd"}
+COMMON |= {"trainable": False, "weights": None}
+
+
+def layer_result(layer, x, out):
+    """Compare what a layer returned with the reference."""
+    assert out.dtype == layer.dtype
+    assert out.shape == layer.compute_output_shape(x.shape)
+    assert out.flags.c_contiguous
+    operation = {
+        "Conv": "conv",
+        "DepthwiseConv": "depthwise_conv",
+        "SeparableConv": "separable_conv",
+        "Cropping": "crop",
+        "ZeroPadding": "zero_pad",
+        "UpSampling": "upsample",
+        "ConvTranspose": "conv_transpose",
+    }.get(type(layer).__name__.replace("1D", "").replace("2D", "").replace("3D", ""))
+    if operation and getattr(layer, "activation", activations.linear) is activations.linear:
+        weights = {
+            "depthwise_conv": {"depthwise_kernel": "weights"},
+            "separable_conv": {"depthwise_kernel": "depthwise_weights", "pointwise_kernel": "pointwise_weights"},
+        }.get(operation, {"kernel": "weights"})
+        a = {n: getattr(layer, n) for n in parameters(getattr(functional, operation)) if hasattr(layer, n)}
+        a |= {new: layer.named_weights[old] for old, new in weights.items() if old in layer.named_weights}
+        compare(operation, {**a, "x": x, "bias": layer.named_weights.get("bias")}, out)
+
+
+@given(st.data())
+def test_layers(data):
+    cls = getattr(layers, data.draw(st.sampled_from(LAYERS)))
+    a, rank = layer_arguments(data.draw, cls)
+    if data.draw(st.booleans()):
+        common = data.draw(spoiled(COMMON, 1))
+        chosen = data.draw(st.lists(st.sampled_from(sorted(common)), max_size=2, unique=True))
+        a |= {name: common[name] for name in chosen}
+    layer = attempt(cls, **data.draw(spoiled(a)))
+    if layer is None:
+        return
+    shape = (
+        data.draw(st.integers(0, 2)),
+        *data.draw(st.tuples(*[st.integers(1, 6)] * rank)),
+        data.draw(st.integers(1, 3)),
+    )
+    x = values(data.draw, shape)
+    before = x.copy()
+    for step in data.draw(st.lists(st.sampled_from(range(9)), min_size=1, max_size=4)):
+        odd = data.draw(st.one_of(st.just(None), ODD)) if step else None
+        given_ = x if odd is None else odd
+        if step == 0:
+            out = attempt(layer, x)
+            if out is not None:
+                layer_result(layer, x, out)
+        elif step == 1:
+            attempt(layer, given_)
+        elif step == 2:
+            attempt(layer.build, shape if odd is None else data.draw(spoiled_shape(shape)))
+        elif step == 3:
+            attempt(layer.compute_output_shape, shape if odd is None else odd)
+            attempt(layer.explain, data.draw(spoiled_shape(shape)))
+        elif step == 4:
+            weights = layer.weights
+            if attempt(layer.set_weights, [w * 2 for w in weights] if odd is None else odd) is None and odd is not None:
+                assert len(layer.weights) == len(weights)
+        elif step == 5:
+            out = attempt(layer.forward, given_)
+            attempt(layer.backward, out if out is not None and odd is None else odd)
+            for w, g in zip(layer.weights, layer.gradients, strict=False):
+                assert g is None or g.shape == w.shape
+        elif step == 6:
+            changed = attempt(layer.get_config)
+            if changed:
+                again = cls.from_config(json.loads(json.dumps(changed)))
+                assert again.get_config() == changed
+                attempt(cls.from_config, data.draw(spoiled(changed, 2, ODD_JSON)))
+        elif step == 7:
+            attempt(layer.apply_constraints)
+            attempt(lambda: layer.losses)
+            attempt(layer.count_params)
+            repr(layer)
+        elif step == 8 and layer.built and layer.named_weights:
+            attempt(setattr, layer, data.draw(st.sampled_from(sorted(layer.named_weights))), given_)
+    assert same([before], [x])
+
+
+@st.composite
+def spoiled_shape(draw, shape):
+    sizes = draw(spoiled(dict(enumerate(shape)), 1, st.one_of(st.none(), INTEGERS, ODD)))
+    return draw(st.sampled_from([tuple, list]))(sizes[i] for i in range(len(shape)))
+
+
+# -- initializers, regularizers, constraints, losses, metrics, optimizers, schedules, callbacks ------------------------
+
+REQUIRED = {
+    "initial_learning_rate": 0.1,
+    "decay_steps": 10,
+    "decay_rate": 0.5,
+    "boundaries": [2, 4],
+    "values": [0.1, 0.2, 0.3],
+    "schedule": lambda epoch, rate: rate,
+    "filepath": "checkpoint-{epoch}",
+    "filename": "log.csv",
+    "family": "activation",
+    "shape": (2, 3),
+}
+MODULES = [
+    activations,
+    callbacks,
+    constraints,
+    initializers,
+    losses,
+    metrics,
+    optimizers,
+    regularizers,
+    schedules,
+]
+PUBLIC = [
+    (module, name)
+    for module in MODULES
+    for name, thing in sorted(vars(module).items())
+    if not name.startswith("_") and callable(thing) and getattr(thing, "__module__", "") == module.__name__
+]
+ARRAY = np.arange(6, dtype=np.float32).reshape(2, 3) - 2
+# How instances are used: the arguments of calling them by position, and of some methods.
+USES = {
+    activations: [("__call__", [ARRAY])],
+    constraints: [("__call__", [ARRAY])],
+    initializers: [("__call__", [(2, 3), "float32"])],
+    regularizers: [("__call__", [ARRAY]), ("gradient", [ARRAY])],
+    losses: [("__call__", [ARRAY, ARRAY, [1, 2]]), ("value_and_gradient", [[0, 1], ARRAY, None])],
+    metrics: [("update_state", [ARRAY, ARRAY]), ("__call__", [[0, 1], ARRAY, [1, 2]])],
+    optimizers: [("step", [[ARRAY], [ARRAY]]), ("set_state", [{"iterations": 0}])],
+    schedules: [("__call__", [3])],
+    callbacks: [("set_params", [{}]), ("set_model", [None])],
+}
+
+
+@given(st.data())
+def test_components(data):
+    module, name = data.draw(st.sampled_from(PUBLIC))
+    thing = getattr(module, name)
+    a = {p: REQUIRED.get(p, ARRAY) for p in needed(thing)}
+    others = [p for p in parameters(thing) if p not in a]
+    a |= (
+        {p: data.draw(ODD) for p in data.draw(st.lists(st.sampled_from(others), max_size=2, unique=True))}
+        if others
+        else {}
+    )
+    made = attempt(thing, **data.draw(spoiled(a)))
+    if made is None:
+        return
+    for method, given_ in USES[module]:
+        use = getattr(made, method, None)
+        if use is not None and callable(use):
+            swapped = data.draw(spoiled(dict(enumerate(given_)), 1))
+            # The bases of initializers and so on cannot do more than say so.
+            attempt(use, *swapped.values(), also=[NotImplementedError])
+    if hasattr(made, "get_config") and isinstance(thing, type):
+        settings = attempt(made.get_config)
+        if settings is not None:
+            attempt(thing.from_config, data.draw(spoiled(settings, 1, ODD_JSON)))
+    if hasattr(module, "get"):
+        attempt(module.get, data.draw(st.one_of(ODD, ODD_JSON, st.just({"class_name": name, "config": {}}))))
+    if hasattr(module, "serialize"):
+        attempt(module.serialize, made)
+
+
+@given(st.sampled_from(["floatx", "epsilon", "image_data_format"]), ODD)
+def test_config(name, value):
+    before = getattr(config, name)()
+    try:
+        attempt(getattr(config, f"set_{name}"), value)
+    finally:
+        getattr(config, f"set_{name}")(before)
+
+
+# -- models ------------------------------------------------------------------------------------------------------------
+
+
+def stack(draw):
+    """Layers of a small network for inputs (N, 4, 2)."""
+    choices = [
+        lambda: layers.Conv1D(2, 2, padding="same", activation="relu", kernel_regularizer="l2"),
+        lambda: layers.SeparableConv1D(2, 2, padding="same"),
+        lambda: layers.BatchNormalization(),
+        lambda: layers.Dropout(0.5, seed=0),
+        lambda: layers.MaxPooling1D(2, 1),
+        lambda: layers.Activation("tanh"),
+    ]
+    chosen = draw(st.lists(st.sampled_from(choices), max_size=2))
+    return [*(make() for make in chosen), layers.Flatten(), layers.Dense(2, activation="softmax")]
+
+
+FIT = {
+    "x": np.ones((5, 4, 2), np.float32),
+    "y": np.array([0, 1, 1, 0, 1]),
+    "batch_size": 2,
+    "epochs": 2,
+    "verbose": 0,
+    "callbacks": None,
+    "validation_split": 0.0,
+    "validation_data": None,
+    "shuffle": True,
+    "class_weight": {0: 1.0, 1: 2.0},
+    "sample_weight": None,
+    "initial_epoch": 0,
+    "validation_freq": 1,
+    "seed": 0,
+}
+X, Y = FIT["x"], FIT["y"]
+
+
+@given(st.data())
+def test_models(data):
+    made = data.draw(st.one_of(st.just(None), ODD))
+    model = attempt(Sequential, stack(data.draw)) if made is None else attempt(Sequential, made)
+    if model is None:
+        return
+    if data.draw(st.booleans()):
+        attempt(model.build, data.draw(spoiled_shape((None, 4, 2))))
+    loss = "sparse_categorical_crossentropy"
+    attempt(model.compile, **data.draw(spoiled({"optimizer": "sgd", "loss": loss, "metrics": ["accuracy"]}, 1)))
+    before = X.copy()
+    for step in data.draw(st.lists(st.sampled_from(range(8)), min_size=1, max_size=3)):
+        if step == 0:
+            # As many epochs as asked for would take their time.
+            a = data.draw(spoiled(FIT, 2, keep=["epochs"]))
+            history = attempt(model.fit, **a, also=[FloatingPointError])
+            assert history is None or isinstance(history, History)
+        elif step == 1:
+            attempt(model.predict, **data.draw(spoiled({"x": X, "batch_size": 2, "verbose": 0}, 1)))
+        elif step == 2:
+            attempt(model.evaluate, **data.draw(spoiled({k: FIT[k] for k in ("x", "y", "batch_size", "verbose")}, 1)))
+            attempt(model.train_on_batch, **data.draw(spoiled({"x": X, "y": Y}, 1)), also=[FloatingPointError])
+            attempt(model.test_on_batch, **data.draw(spoiled({"x": X, "y": Y}, 1)))
+        elif step == 3:
+            attempt(model.set_weights, data.draw(st.one_of(st.just(model.weights), ODD)))
+        elif step == 4:
+            settings = attempt(model.get_config)
+            if settings is not None:
+                attempt(Sequential.from_config, data.draw(spoiled_json(json.loads(json.dumps(settings)))))
+        elif step == 5:
+            attempt(model.explain, data.draw(spoiled_shape((None, 4, 2))))
+            attempt(model.compute_output_shape, data.draw(st.one_of(ODD, spoiled_shape((None, 4, 2)))))
+            attempt(model.summary, lambda text: None)
+            repr(model)
+        elif step == 6:
+            attempt(model.add, data.draw(st.one_of(st.just(layers.Dense(2)), ODD)))
+        elif step == 7 and attempt(model.save, "model") is None and model.built:
+            again = attempt(Sequential.load, "model", also=[OSError])
+            assert again is None or again.get_config() == model.get_config()
+    assert same([before], [X])
+
+
+@given(st.data())
+def test_callbacks_in_fit(data):
+    cls = getattr(callbacks, data.draw(st.sampled_from(callbacks.__all__)))
+    a = {p: REQUIRED[p] for p in needed(cls)}
+    others = [p for p in parameters(cls) if p not in a]
+    if "monitor" in others:
+        a["monitor"] = "loss"
+    if others:
+        a |= {p: data.draw(st.one_of(ODD, FLOATS)) for p in data.draw(st.lists(st.sampled_from(others), max_size=2))}
+    callback = attempt(cls, **data.draw(spoiled(a, 1)))
+    if callback is None:
+        return
+    model = Sequential([layers.Flatten(), layers.Dense(2, activation="softmax")])
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    attempt(model.fit, X, Y, epochs=2, verbose=0, callbacks=callback, also=[FloatingPointError, OSError])
