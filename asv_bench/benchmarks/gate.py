@@ -39,7 +39,7 @@ class Gate:
     params = tuple(GATE)
     param_names = ("kernel",)
     rounds = 4
-    repeat = (10, 100, 0.3)
+    repeat = (10, 100, 0.2)
 
     def setup(self, kernel: str) -> None:
         self.call = _call(kernel)
