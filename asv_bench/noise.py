@@ -22,7 +22,7 @@ import numba
 BENCH = Path(__file__).parent
 RECORD = BENCH / ".asv" / "noise.jsonl"
 FACTOR = 1.3
-ROW = re.compile(r"^\| (.)\s*\| (\S+)\s*\| \S+\s*\| ~?([\d.]+)\s*\| \S+\('(.*)'\)", re.MULTILINE)
+ROW = re.compile(r"^\| (.)\s*\|\s*(\S+)\s*\|\s*\S+\s*\|\s*~?([\d.]+)\s*\| \S+\('(.*)'\)", re.MULTILINE)
 
 
 def asv(*arguments: str) -> str:
@@ -46,7 +46,10 @@ def compare() -> dict[str, tuple[str, str, float]]:
             chosen = ("--python=same", "--set-commit-hash", commit, "--bench", "^gate")
             asv("run", "--config", str(config), *chosen, "--record-samples")
         table = asv("compare", "--config", str(config), "--factor", str(FACTOR), *commits)
-    return {case: (mark, time, float(ratio)) for mark, time, ratio, case in ROW.findall(table)}
+    found = {case: (mark, time, float(ratio)) for mark, time, ratio, case in ROW.findall(table)}
+    if not found:
+        raise ValueError(f"no case was compared:\n{table}")
+    return found
 
 
 def published(comparisons: list[dict[str, tuple[str, str, float]]]) -> str:
