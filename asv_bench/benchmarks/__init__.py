@@ -1,4 +1,8 @@
-"""Benchmarks of numbaconv for airspeed velocity."""
+"""Benchmarks of numbaconv for airspeed velocity.
+
+asv forks each from a server that has imported them all. Importing them must run no kernel: in a process forked after
+one, kernels have a single thread.
+"""
 
 import numpy as np
 

@@ -1,8 +1,13 @@
 """What is paid besides the arithmetic: small calls, imports, first calls and memory."""
 
+from collections.abc import Callable
+from functools import cache, partial
+
 from numbaconv import functional, layers
 
 from . import random
+from .cases import backward
+from .training import trained_model
 
 SMALL = {
     "Conv1D": (layers.Conv1D, (8, 3), (1, 8, 8)),
@@ -22,6 +27,11 @@ import numpy as np
 from numbaconv.layers import Conv2D
 Conv2D(8, 3)(np.zeros((1, 8, 8, 8), "float32"))
 """
+EMPTY_CACHE = """
+import os, tempfile
+folder = tempfile.TemporaryDirectory()
+os.environ["NUMBA_CACHE_DIR"] = folder.name
+"""
 
 
 class SmallCall:
@@ -29,22 +39,22 @@ class SmallCall:
 
     params = tuple(SMALL)
     param_names = ("layer",)
+    repeat = (50, 500, 0.5)
 
     def setup(self, layer: str) -> None:
-        kind, arguments, shape = SMALL[layer]
-        self.layer = kind(*arguments)
-        self.x = random(*shape)
-        self.layer(self.x)
+        self.call = _small_call(layer)
 
     def time_call(self, layer: str) -> None:
-        self.layer(self.x)
+        self.call()
 
 
 class Start:
     """A fresh interpreter: imports, and the first call with the compiled kernel already on disk."""
 
+    repeat = (3, 5, 5.0)
+
     def setup(self) -> None:
-        exec(FIRST_CALL, {})  # fills the disk cache
+        _fill_disk_cache()
 
     def timeraw_import_shapes(self) -> str:
         return "import numbaconv.shapes"
@@ -56,8 +66,17 @@ class Start:
         return FIRST_CALL
 
 
+class ColdStart:
+    """A fresh interpreter, and nothing on disk: the first call compiles."""
+
+    rounds, repeat, warmup_time = 1, 3, 0
+
+    def timeraw_first_call(self) -> tuple[str, str]:
+        return FIRST_CALL, EMPTY_CACHE
+
+
 class Memory:
-    """Peak memory of the process, Python, Numba and compiled code included."""
+    """Peak memory of a process, compiled code included, and of what asv's server had imported what it touches."""
 
     def peakmem_import(self) -> None:
         """What the others start from."""
@@ -69,3 +88,22 @@ class Memory:
     def peakmem_conv2d_transpose(self) -> None:
         x, weights = random(8, 112, 112, 16), random(4, 4, 16, 16)
         functional.conv_transpose(x, weights, strides=2, padding="same", data_format="channels_last")
+
+    def peakmem_conv2d_weight_grad(self) -> None:
+        backward("conv", "2D 3x3, batch 8 of 56x56x64 -> 64", "weights")
+
+    def peakmem_fit(self) -> None:
+        trained_model((32, 32, 3))
+
+
+@cache
+def _small_call(layer: str) -> Callable:
+    kind, arguments, shape = SMALL[layer]
+    call = partial(kind(*arguments), random(*shape))
+    call()
+    return call
+
+
+@cache
+def _fill_disk_cache() -> None:
+    exec(FIRST_CALL, {})

@@ -1,6 +1,12 @@
-"""Forward and backward of layers: gradients of input, weights and bias, the weights packed anew as training does."""
+"""Training: forward and backward of layers, and a whole model's `fit` and `predict`."""
+
+from collections.abc import Callable
+from functools import cache
+
+import numpy as np
 
 from numbaconv import layers
+from numbaconv.models import Sequential
 
 from . import random
 
@@ -29,21 +35,67 @@ LAYERS = {
     ),
     "batch normalization, batch 8 of 56x56x64": ("BatchNormalization", {}, (8, 56, 56, 64)),
     "nearest *2, batch 8 of 28x28x64": ("UpSampling2D", {"size": 2}, (8, 28, 28, 64)),
+    "max pooling 2x2, batch 8 of 56x56x64": ("MaxPooling2D", {}, (8, 56, 56, 64)),
+    "dense, batch 64 of 1024 -> 256": ("Dense", {"units": 256}, (64, 1024)),
 }
 
 
-class Training:
-    params = (tuple(LAYERS),)
+class Layer:
+    """Gradients of input, weights and bias, the weights packed anew as after every step of an optimizer."""
+
+    params = tuple(LAYERS)
     param_names = ("layer",)
+    repeat = (5, 50, 0.5)
 
-    def setup(self, name):
-        kind, settings, shape = LAYERS[name]
-        self.layer, self.x = getattr(layers, kind)(**settings), random(*shape)
-        self.grad_out = random(*self.layer(self.x).shape)
-        self.weights = self.layer.get_weights()
-        self.time_forward_and_backward(name)
+    def setup(self, name: str) -> None:
+        self.step = _layer_step(name)
 
-    def time_forward_and_backward(self, name):
-        self.layer.set_weights(self.weights)
-        self.layer.forward(self.x)
-        self.layer.backward(self.grad_out)
+    def time_forward_and_backward(self, name: str) -> None:
+        self.step()
+
+
+class Model:
+    """128 images through four convolutions, pooling and a dense layer, in batches of 32."""
+
+    params = (((8, 8, 1), (32, 32, 3)),)
+    param_names = ("image",)
+    repeat = (3, 20, 1.0)
+
+    def setup(self, image: tuple[int, ...]) -> None:
+        self.model, self.x, self.y = trained_model(image)
+
+    def time_predict(self, image: tuple[int, ...]) -> None:
+        self.model.predict(self.x, verbose=0)
+
+    def time_fit(self, image: tuple[int, ...]) -> None:
+        """One epoch."""
+        self.model.fit(self.x, self.y, seed=0, verbose=0)
+
+
+@cache
+def _layer_step(name: str) -> Callable[[], None]:
+    kind, settings, shape = LAYERS[name]
+    layer, x = getattr(layers, kind)(**settings), random(*shape)
+    grad_out = random(*layer(x).shape)
+    weights = layer.get_weights()
+
+    def step() -> None:
+        layer.set_weights(weights)
+        layer.forward(x)
+        layer.backward(grad_out)
+
+    step()
+    return step
+
+
+@cache
+def trained_model(image: tuple[int, ...]) -> tuple[Sequential, np.ndarray, np.ndarray]:
+    """A model that has been trained for an epoch, images and their labels."""
+    x, y = random(128, *image), np.random.default_rng(0).integers(10, size=128)
+    convolutions = [layers.Conv2D(n, 3, padding="same", activation="relu") for n in (32, 32, 64, 64)]
+    convolutions.insert(2, layers.MaxPooling2D())
+    model = Sequential([*convolutions, layers.Flatten(), layers.Dropout(0.5, seed=0), layers.Dense(10, "softmax")])
+    model.compile("sgd", "sparse_categorical_crossentropy", ["accuracy"])
+    model.fit(x, y, seed=0, verbose=0)
+    model.predict(x, verbose=0)
+    return model, x, y
