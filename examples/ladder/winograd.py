@@ -1,0 +1,33 @@
+"""Winograd: fewer multiplications.
+
+Four by four outputs of a 3x3 convolution read six by six inputs and take 144 multiplications per channel and filter.
+Seen as products of polynomials, they can be had with 36: transform the block of inputs, transform the kernel, multiply
+the two value by value, and transform back (`numbaconv.kernels.winograd` has the formulas). An input is transformed once
+for all filters and an output once for all channels, a kernel once for all images. What remains in between are 36
+products of matrices, for which the register tile is used once more. This is the library's own kernel, and what a layer
+takes for such shapes by itself.
+
+What limits it: the transforms, which move much and compute little, and take about as long as the products. Larger
+blocks would save more multiplications and round worse. Operations are counted as for the other rungs, those of the
+direct sum, so that the speed may be above the machine's peak, which no direct sum could reach.
+
+Any shapes will do; few channels or filters are not worth it.
+"""
+
+from strips_and_packed_weights import SETTINGS, pack
+
+from numbaconv.calls import conv_call
+from numbaconv.kernels.winograd import conv_winograd
+
+
+def conv(x, packed, out):
+    weights, bias = packed
+    call = conv_call((1, *x.shape), weights.shape, x.itemsize, *SETTINGS, "winograd")
+    ((first, arguments),) = call.parts
+    conv_winograd(x[None, None], weights.winograd, bias, out.reshape(-1)[first:], *arguments)
+
+
+if __name__ == "__main__":
+    from measure import report
+
+    report(conv, pack)

@@ -1,0 +1,171 @@
+"""What a bug report should contain, and whether this machine computes as it should.
+
+    python -m numbaconv            # ten seconds; a minute or two the first time, when all kernels are compiled
+    python -m numbaconv --quick    # without measuring the peak
+
+The exit status is 0 if all layers agree with the reference and 1 otherwise; the last line says it in words.
+"""
+
+import argparse
+import faulthandler
+import platform
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from . import __version__, _environment
+
+# Seconds after which a layer is worth a line on how the check is getting on.
+SLOW = 2.0
+
+
+class Report:
+    """Lines of a table, and what there is to say in the end."""
+
+    def __init__(self) -> None:
+        self.faults: list[str] = []
+        self.remarks: list[str] = []
+
+    def line(self, name: str, value: Any) -> None:
+        # At once, so that a crash leaves what was known before.
+        print(f"{name:18}{value}", flush=True)
+
+    def verdict(self) -> str:
+        """One line."""
+        if self.faults:
+            more = f" (and {len(self.faults) - 1} more, above)" if len(self.faults) > 1 else ""
+            return " ".join(f"Something is wrong: {self.faults[0]}{more}".split())
+        but = f" But {'; '.join(self.remarks)}." if self.remarks else ""
+        return f"This machine is fine: all layers agree with the reference.{but}"
+
+
+def _describe_installation(report: Report) -> None:
+    report.line("numbaconv", f"{__version__} in {Path(__file__).parent}")
+    report.line("Python", _environment.python())
+    for name, package in (("NumPy", "numpy"), ("Numba", "numba"), ("llvmlite", "llvmlite")):
+        report.line(name, _environment.version(package))
+    report.line("system", platform.platform())
+    report.line("processor", _environment.processor())
+    report.line("cores", _environment.cores())
+    report.line("environment", ", ".join(_environment.variables()) or "nothing set that matters")
+
+
+def _describe_config(report: Report) -> None:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        from . import config
+    for name in ("floatx", "epsilon", "image_data_format"):
+        report.line(name, getattr(config, name)())
+    for warning in caught:
+        report.line("warning", warning.message)
+
+
+def _describe_kernels(report: Report) -> None:
+    import numba
+    from llvmlite import binding  # type: ignore[import-untyped]
+
+    from .kernels import conv, vectors
+
+    report.line("LLVM's processor", _numba_config().CPU_NAME or binding.get_host_cpu_name())
+    report.line("vectors", f"{vectors.VECTOR_BYTES} bytes, tile of {vectors.TILE_ROWS} x {vectors.TILE_VECS}")
+    threads = numba.get_num_threads()
+    layer = numba.threading_layer()
+    report.line("threads", f"{threads} of {layer}")
+    if threads == 1:
+        report.remarks.append("only one thread is used")
+    if layer == "workqueue":
+        report.remarks.append(
+            "Numba's threading layer is workqueue, not OpenMP or tbb, and aborts the process where two Python threads "
+            "compute at once"
+        )
+    folder = conv.conv.parallel.stats.cache_path
+    if folder is None or not _environment.is_writable(folder):
+        report.line("kernel cache", f"{folder or 'none'}, not writable")
+        report.remarks.append("every process compiles the kernels anew, as no folder to keep them in is writable")
+    else:
+        report.line("kernel cache", f"{folder}, writable, {_environment.contents(folder)}")
+        asked = _numba_config().CACHE_DIR
+        if asked and Path(asked).absolute() not in Path(folder).absolute().parents:
+            report.remarks.append(f"NUMBA_CACHE_DIR={asked} is not writable")
+
+
+def _measure_peak(report: Report) -> None:
+    from .kernels.peak import peak_flops
+
+    report.line("peak", f"{peak_flops() / 1e9:.0f} GFLOP/s in float32")
+
+
+@contextmanager
+def _cache_for_reference() -> Iterator[None]:
+    """A folder for the time being where none is writable: the reference can't be imported without."""
+    from .kernels import conv
+
+    config = _numba_config()
+    before = config.CACHE_DIR
+    if conv.conv.parallel.stats.cache_path is not None:
+        yield
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        config.CACHE_DIR = folder
+        try:
+            yield
+        finally:
+            config.CACHE_DIR = before
+
+
+def _check_layers(report: Report) -> None:
+    note = "Checking all layers. Kernels that the cache lacks are compiled: all of them take a minute or two."
+    print(note, file=sys.stderr, flush=True)
+    start = before = time.perf_counter()
+    count = 0
+    with _cache_for_reference():
+        from ._selfcheck import check_layers
+
+        for name, faults in check_layers():
+            count += 1
+            for fault in faults:
+                report.line("fault", fault)
+            report.faults += faults
+            now = time.perf_counter()
+            if now - before > SLOW:
+                print(f"{name}: {now - before:.0f} s, most of them compiling", file=sys.stderr, flush=True)
+            before = now
+    report.line("self-check", f"{count} layers, float32 and float64, {before - start:.0f} s")
+
+
+def _numba_config() -> Any:
+    import numba
+
+    return numba.config
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print the report; return 0 if all layers agree with the reference, otherwise 1."""
+    parser = argparse.ArgumentParser(prog="python -m numbaconv", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="do not measure the peak")
+    options = parser.parse_args(arguments)
+    report = Report()
+    _describe_installation(report)
+    steps = [_describe_config, _describe_kernels, *([] if options.quick else [_measure_peak]), _check_layers]
+    try:
+        if _numba_config().DISABLE_JIT:
+            raise RuntimeError("NUMBA_DISABLE_JIT is set, and the kernels exist in compiled code only")
+        for step in steps:
+            step(report)
+    # Whatever is broken: this program is there to tell.
+    except Exception as error:
+        kind = "" if type(error) is RuntimeError else f"{type(error).__name__}: "
+        report.faults.append(f"{kind}{error}")
+    print(report.verdict())
+    return 1 if report.faults else 0
+
+
+if __name__ == "__main__":
+    # A crash in compiled code says where, too.
+    faulthandler.enable()
+    sys.exit(main())
