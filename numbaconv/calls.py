@@ -15,6 +15,7 @@ from .arguments import check_bias, check_channels
 from .kernels.conv import conv
 from .kernels.conv_transpose import convolutions
 from .kernels.depthwise_conv import depthwise_conv
+from .kernels.inside import conv_inside, depthwise_inside
 from .kernels.pack import aligned_empty, pack_blocks
 from .kernels.place import place
 from .kernels.plan import Axis, block_table, make_plan, make_winograd_plan
@@ -37,6 +38,15 @@ def spatial(shape: tuple, data_format: str) -> tuple:
     return tuple(shape[2:] if data_format == "channels_first" else shape[1:-1])
 
 
+# Kernels for weights that may not be multiplied by the zeros around the image.
+_INSIDE = {conv: conv_inside, depthwise_conv: depthwise_inside}
+
+
+def kernel_for(packed: Packed, kernel: Any) -> Any:
+    """The kernel, or the one that does the same for weights that are infinite or NaN."""
+    return kernel if packed.finite else _INSIDE[kernel]
+
+
 class WindowCall(NamedTuple):
     """A convolution or depthwise convolution, ready for arrays of one shape."""
 
@@ -53,26 +63,35 @@ class WindowCall(NamedTuple):
     def run(self, image: np.ndarray, packed: Packed, bias: np.ndarray) -> np.ndarray:
         """From canonical array to canonical array."""
         out = aligned_empty(self.out_shape, image.dtype)
-        self.kernel(image, packed.blocks, bias, out.reshape(-1), *self.arguments, serial=self.serial)
+        kernel = kernel_for(packed, self.kernel)
+        kernel(image, packed.blocks, bias, out.reshape(-1), *self.arguments, serial=self.serial)
         return out
 
 
 class WinogradCall(NamedTuple):
-    """A convolution by Winograd's algorithm, ready for arrays of one shape: one part for each phase of the dilation."""
+    """A convolution by Winograd's algorithm, ready for arrays of one shape: one part for each phase of the dilation.
+
+    ``direct`` computes an image anew, by the plain sum, of which an output is infinite or NaN: this algorithm spreads
+    those over more outputs, and its intermediate results overflow earlier. None leaves such images as they are.
+    """
 
     out_shape: Ints
     rank: int
     data_format: str
     parts: list[tuple[int, tuple]]
+    direct: WindowCall | None
 
     def __call__(self, x: np.ndarray, packed: Packed, bias: np.ndarray) -> np.ndarray:
         return original(self.run(canonical(x, self.data_format), packed, bias), self.rank, self.data_format)
 
     def run(self, image: np.ndarray, packed: Packed, bias: np.ndarray) -> np.ndarray:
         """From canonical array to canonical array."""
-        out = aligned_empty(self.out_shape, packed.dtype)
+        out, spoilt = aligned_empty(self.out_shape, packed.dtype), np.zeros(1, np.bool_)
         for origin, arguments in self.parts:
-            conv_winograd(image, packed.winograd, bias, out.reshape(-1)[origin:], *arguments)
+            conv_winograd(image, packed.winograd, bias, out.reshape(-1)[origin:], spoilt, *arguments)
+        if self.direct and spoilt[0]:
+            for n in np.flatnonzero(~np.isfinite(out).all(axis=(1, 2, 3, 4))):
+                out[n] = self.direct.run(image[n : n + 1], packed, bias)
         return out
 
 
@@ -111,7 +130,7 @@ class TransposedCall(NamedTuple):
         if not self.complete:
             out[...] = bias[: self.out_shape[-1]]
         for firsts, arguments, serial in self.parts:
-            conv(image, packed.phases(firsts), bias, out.reshape(-1), *arguments, serial=serial)
+            kernel_for(packed, conv)(image, packed.phases(firsts), bias, out.reshape(-1), *arguments, serial=serial)
         return out
 
 
@@ -168,11 +187,16 @@ def gather_call(
 ) -> WindowCall | WinogradCall:
     """Prepare a convolution of the windows of ``axes``."""
     out_shape = (*(axis.windows for axis in axes), filters)
-    if _use_winograd(algorithm, axes, channels, filters, itemsize):
-        return WinogradCall(out_shape, rank, data_format, _winograd_parts(axes, channels, filters, itemsize))
-    plan = make_plan(axes, channels, filters, itemsize)
-    arguments = (block_table(filters, itemsize), *_tile_shape(filters, itemsize), *plan.work)
-    return WindowCall(conv, out_shape, rank, data_format, plan.serial, arguments)
+    if not _use_winograd(algorithm, axes, channels, filters, itemsize):
+        plan = make_plan(axes, channels, filters, itemsize)
+        arguments = (block_table(filters, itemsize), *_tile_shape(filters, itemsize), *plan.work)
+        return WindowCall(conv, out_shape, rank, data_format, plan.serial, arguments)
+    direct = None
+    if algorithm == "auto":
+        image_axes = axes[0]._replace(windows=1), *axes[1:]
+        direct = gather_call(image_axes, channels, filters, itemsize, rank, data_format, "direct")
+        assert isinstance(direct, WindowCall)
+    return WinogradCall(out_shape, rank, data_format, _winograd_parts(axes, channels, filters, itemsize), direct)
 
 
 def _tile_shape(filters: int, itemsize: int) -> tuple[Ints, ...]:

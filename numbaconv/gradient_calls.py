@@ -18,6 +18,7 @@ from .calls import (
     WinogradCall,
     dense_call,
     gather_call,
+    kernel_for,
     pack_bias,
     row_axes,
     scatter_call,
@@ -68,7 +69,9 @@ class DepthwiseInputCall(NamedTuple):
         if not self.complete:
             out.fill(0)
         for first, origin, arguments, serial in self.parts:
-            depthwise_conv(grad, packed.phases((first,)), bias, out.reshape(-1)[origin:], *arguments, serial=serial)
+            kernel_for(packed, depthwise_conv)(
+                grad, packed.phases((first,)), bias, out.reshape(-1)[origin:], *arguments, serial=serial
+            )
         if self.multiplier == 1:
             return out
         channels = out.shape[-1] // self.multiplier

@@ -1,6 +1,6 @@
 """Weights prepared for the kernels, made once and used for many calls."""
 
-from functools import cached_property
+from collections.abc import Callable
 from math import prod
 from typing import Any
 
@@ -9,6 +9,17 @@ import numpy as np
 from .kernels.pack import pack_conv, pack_depthwise, pack_depthwise_phases, pack_phases, tap_steps
 from .kernels.winograd import pack_winograd
 from .layouts import canonical_kernel, contiguous, swapped, three
+
+
+class _MadeOnce:
+    """`functools.cached_property` as it is from Python 3.12 on: without the lock, which a fork would leave locked."""
+
+    def __init__(self, make: Callable) -> None:
+        self._make, self.__doc__ = make, make.__doc__
+
+    def __get__(self, instance: Any, owner: type) -> Any:
+        made = instance.__dict__[self._make.__name__] = self._make(instance)
+        return made
 
 
 class Packed:
@@ -38,21 +49,27 @@ class Packed:
     def __repr__(self) -> str:
         return f"<Packed for {self.operation}, weights {self.shape} of {self.dtype}>"
 
-    @cached_property
+    @_MadeOnce
+    def finite(self) -> bool:
+        """Whether there is no infinity or NaN among the weights; False too where their sum overflows."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            return bool(np.isfinite(self._weights.sum()))
+
+    @_MadeOnce
     def blocks(self) -> np.ndarray:
         """What the direct kernel of the operation reads; of a transposed convolution with strides 1."""
         if self.operation == "conv_transpose":
             return self.phases(((0, 0, 0),))
         return {"conv": pack_conv, "depthwise_conv": pack_depthwise}[self.operation](self._weights)
 
-    @cached_property
+    @_MadeOnce
     def winograd(self) -> np.ndarray:
         """What Winograd's convolution reads."""
         if self.operation == "conv_transpose":
             return pack_winograd(self._gathering, backwards=True)
         return pack_winograd(contiguous(self._weights))
 
-    @cached_property
+    @_MadeOnce
     def _gathering(self) -> np.ndarray:
         """Weights (KD, KH, KW, F, C) of a transposed convolution with the last two axes as those of a convolution."""
         *taps, filters, channels = self._weights.shape

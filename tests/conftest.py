@@ -1,9 +1,12 @@
 """Fixtures: work cut differently than usual or spread over another number of cores, and results that begin as NaN."""
 
+import json
+
 import numba
 import numpy as np
 import pytest
 from hypothesis import settings
+from situations import digests
 
 from numbaconv import calls, gradient_calls, layouts, pool_calls
 from numbaconv.kernels import plan
@@ -13,6 +16,17 @@ from numbaconv.kernels.pack import aligned_empty
 settings.register_profile("default", deadline=None, derandomize=True)
 settings.register_profile("nightly", deadline=None, max_examples=20_000)
 settings.load_profile("default")
+
+
+def pytest_addoption(parser):
+    parser.addoption("--slow", action="store_true", help="run tests that take long, too")
+
+
+def pytest_collection_modifyitems(config, items):
+    if not config.getoption("--slow"):
+        for item in items:
+            if "slow" in item.keywords:
+                item.add_marker(pytest.mark.skip(reason="takes long; run with --slow"))
 
 
 def _forget_plans():
@@ -48,6 +62,12 @@ def each_thread_count():
 
     yield counts
     numba.set_num_threads(numba.config.NUMBA_NUM_THREADS)
+
+
+@pytest.fixture(scope="session")
+def expected_digests():
+    """What `situations.digests` returns in this process, as text."""
+    return json.dumps(digests())
 
 
 @pytest.fixture

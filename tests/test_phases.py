@@ -135,7 +135,7 @@ def test_packed_phases_stand_one_after_the_other(filters, dtype):
     blocks = len(packed) // 3
     assert packed.dtype == dtype
     assert packed.flags.c_contiguous
-    assert packed.ctypes.data % 64 == 0
+    assert packed.ctypes.data % 64 == 0 or packed.size < pack.SMALL
     for i, (_, y, x) in enumerate(firsts):
         flat = np.concatenate(list(packed[i * blocks : (i + 1) * blocks]), axis=-1)
         wanted = weights[:, y::2, x::3][:, ::-1, ::-1].swapaxes(3, 4)

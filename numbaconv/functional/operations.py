@@ -85,7 +85,8 @@ def conv(
         larger rounding errors; an infinity or NaN in the input then turns outputs up to five steps of the dilation
         away into NaN.
         "direct" is the formula as it stands. "auto" takes Winograd's for float32 where it is faster and its error is
-        below 2e-5 of the largest output on standard-normal data.
+        below 2e-5 of the largest output on standard-normal data, and computes an image by the formula after all if one
+        of its outputs would be infinite or NaN.
 
     Returns
     -------

@@ -1,46 +1,22 @@
-"""The one decorator through which every loop of this package is compiled.
-
-Numba keys its disk cache on the file that holds a function, so a change in a helper or an intrinsic of another
-file would go unnoticed and old machine code would run. Here the key covers all of ``kernels/``.
-"""
+"""The one decorator through which every loop of this package is compiled."""
 
 import functools
-import hashlib
-import os
-from pathlib import Path
+import signal
+import threading
+from contextlib import contextmanager
 
 import numba
 from numba._dynfunc import make_function
 from numba.core import config
-from numba.core.caching import FunctionCache
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import Flags, compile_extra
+from numba.core.compiler_lock import global_compiler_lock
 from numba.core.dispatcher import _FunctionCompiler
 from numba.core.registry import CPUDispatcher
 
+from .._cache import disk_cache
+from . import threads
 from .vectors import TILE_ROWS, TILE_VECS, VECTOR_BYTES
-
-# GNU OpenMP has idle threads spin for milliseconds. Where another process takes a core, spinning threads end up waiting
-# for each other's time slices, and a call takes 8 ms instead of 0.1; after some 20 us they had better sleep.
-if "OMP_WAIT_POLICY" not in os.environ:
-    os.environ.setdefault("GOMP_SPINCOUNT", "2000")
-
-
-def _build_key():
-    digest = hashlib.sha256()
-    for source in sorted(Path(__file__).parent.glob("*.py")):
-        digest.update(source.read_bytes())
-    return digest.hexdigest(), VECTOR_BYTES, TILE_ROWS, TILE_VECS, bool(config.BOUNDSCHECK)
-
-
-_BUILD = _build_key()
-
-
-class _KernelCache(FunctionCache):
-    parallel = False
-
-    def _index_key(self, sig, codegen):
-        return super()._index_key(sig, codegen), self.parallel, _BUILD
 
 
 class _PartLibrary(JITCodeLibrary):
@@ -122,7 +98,39 @@ class _Helper(CPUDispatcher):
         raise TypeError(f"{self.__name__} exists in compiled code only: call it from a numba.njit function")
 
 
-def _dispatcher(function, compiler_class, **options):
+@contextmanager
+def _uninterrupted():
+    """Context at whose end Ctrl-C takes effect.
+
+    Some of the compiler is called by LLVM, where a KeyboardInterrupt would be lost and leave half of a kernel.
+    """
+    handler = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(handler):
+        # No handler of Python's will run here.
+        yield
+        return
+    pressed = []
+    signal.signal(signal.SIGINT, lambda *_: pressed.append(0))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
+        for _ in pressed:
+            signal.raise_signal(signal.SIGINT)
+
+
+class _Kernel(CPUDispatcher):
+    # Under the lock for which forks wait: both import modules, which a child would find locked for ever.
+    def typeof_pyval(self, val):
+        with global_compiler_lock:
+            return super().typeof_pyval(val)
+
+    def _compile_for_args(self, *args, **kwargs):
+        with _uninterrupted(), global_compiler_lock:
+            return super()._compile_for_args(*args, **kwargs)
+
+
+def _dispatcher(function, dispatcher_class, compiler_class, **options):
     dispatcher = numba.njit(fastmath={"contract"}, error_model="numpy", nogil=True, no_cfunc_wrapper=True, **options)(
         function
     )
@@ -130,17 +138,13 @@ def _dispatcher(function, compiler_class, **options):
     dispatcher._compiler = compiler_class(
         function, made.targetdescr, made.targetoptions, made.locals, made.pipeline_class
     )
+    dispatcher.__class__ = dispatcher_class
     return dispatcher
 
 
 def _kernel(function, parallel):
-    dispatcher = _dispatcher(function, _KernelCompiler, parallel=parallel)
-    try:
-        dispatcher._cache = _KernelCache(function)
-        dispatcher._cache.parallel = parallel
-    except RuntimeError:
-        # Nowhere to write, as in a read-only installation without a home: compile anew in every process.
-        pass
+    dispatcher = _dispatcher(function, _Kernel, _KernelCompiler, parallel=parallel)
+    dispatcher._cache = disk_cache(function, parallel, VECTOR_BYTES, TILE_ROWS, TILE_VECS)
     return dispatcher
 
 
@@ -153,7 +157,20 @@ class ParallelKernel:
 
     def __call__(self, *args, serial=False):
         # Numba drops bounds checks in parallel code.
-        (self.serial if serial or config.BOUNDSCHECK else self.parallel)(*args)
+        (self.serial if serial or threads.alone or config.BOUNDSCHECK else self.parallel)(*args)
+
+
+def _without_compiler(function):
+    """What stands for a kernel where the compiler is switched off."""
+
+    @functools.wraps(function)
+    def refuse(*args, **kwargs):
+        raise RuntimeError(
+            "NUMBA_DISABLE_JIT=1 is set, but the kernels of numbaconv exist as machine code only. Unset it, or use "
+            "numbaconv.reference, which computes the same operations in plain Python too"
+        )
+
+    return refuse
 
 
 def compiled(function=None, *, parallel=False):
@@ -180,8 +197,8 @@ def compiled(function=None, *, parallel=False):
     """
     if function is None:
         return lambda f: compiled(f, parallel=parallel)
+    if config.DISABLE_JIT:
+        return _without_compiler(function)
     if parallel:
         return ParallelKernel(function)
-    helper = _dispatcher(function, _HelperCompiler, no_cpython_wrapper=True)
-    helper.__class__ = _Helper
-    return helper
+    return _dispatcher(function, _Helper, _HelperCompiler, no_cpython_wrapper=True)

@@ -6,7 +6,7 @@ from numba import prange
 from .compiler import compiled
 from .memory import opaque
 from .plan import H, W
-from .strip import extent, fill_places, fill_taps, input_of, locate, spread
+from .strip import extent, fill_taps, input_of, locate, places, spread
 from .tile import tile_outer, tile_rows, tile_store
 
 
@@ -52,9 +52,7 @@ def _conv_task(task, x, weights, bias, out, block_at, high, wide, axes, group):
     source, start, plane, row, column = input_of(
         x, n, d, h, w, axes, strip_rows, strip_columns, 0, spread(channels, x), 1
     )
-    windows = -(-rows * columns // tile_height) * tile_height
-    x_at, out_at = np.empty(windows, np.int64), np.empty(windows, np.int64)
-    fill_places(x_at, out_at, n, d, h, w, axes, rows, columns, row, column)
+    windows, x_at, out_at = places(n, d, h, w, axes, rows, columns, row, column, tile_height)
 
     steps = taps_d * taps_h * taps_w * channels
     shifts = np.empty(steps + 1, np.int64)

@@ -5,7 +5,7 @@ from numba import prange
 
 from .compiler import compiled
 from .plan import STRIP_DILATION, STRIP_STRIDE, H, W
-from .strip import extent, fill_places, input_of, locate
+from .strip import extent, input_of, locate, places
 from .tile import tile_multiply, tile_rows, tile_slide, tile_store
 from .vectors import TILE_ROWS, TILE_VECS
 
@@ -53,28 +53,26 @@ def _depthwise_task(task, x, weights, bias, out, channels, axes, group):
     source, start, plane, row, column = input_of(
         x, n, d, h, w, axes, strip_rows, strip_columns, first_channel, (last_block - first_block) * width, repeat
     )
-    tiles = -(-rows * columns // TILE_ROWS)
-    x_at, out_at = np.empty(tiles * TILE_ROWS, np.int64), np.empty(tiles * TILE_ROWS, np.int64)
-    fill_places(x_at, out_at, n, d, h, w, axes, rows, columns, row, column)
+    windows, x_at, out_at = places(n, d, h, w, axes, rows, columns, row, column, TILE_ROWS)
 
     start -= first_channel
     neighbours = axes[W, STRIP_STRIDE] == 1 and axes[W, STRIP_DILATION] == 1
     row, column = row * axes[H, STRIP_DILATION], column * axes[W, STRIP_DILATION]
-    places = x_at, out_at, start, plane, row, column
+    tables = windows, x_at, out_at, start, plane, row, column
     for block in range(first_block, last_block):
         if neighbours and columns >= TILE_ROWS and taps_w >= SLIDE:
-            _slide(source, places, rows, columns, weights, bias, out, block, channels)
+            _slide(source, tables, rows, columns, weights, bias, out, block, channels)
         else:
-            _gather(source, places, weights, bias, out, block, channels)
+            _gather(source, tables, weights, bias, out, block, channels)
 
 
 @compiled
-def _gather(source, places, weights, bias, out, block, channels):
+def _gather(source, tables, weights, bias, out, block, channels):
     """One block of channels, for windows that lie anywhere."""
-    x_at, out_at, start, plane, row, column = places
+    windows, x_at, out_at, start, plane, row, column = tables
     _, taps_d, taps_h, taps_w, width = weights.shape
     f = block * width
-    for first in range(0, x_at.size, TILE_ROWS):
+    for first in range(0, windows, TILE_ROWS):
         tile = tile_rows(TILE_ROWS, TILE_VECS, bias, f)
         at = block * taps_d * taps_h * taps_w * width
         for kd in range(taps_d):
@@ -87,12 +85,12 @@ def _gather(source, places, weights, bias, out, block, channels):
 
 
 @compiled
-def _slide(source, places, rows, columns, weights, bias, out, block, channels):
+def _slide(source, tables, rows, columns, weights, bias, out, block, channels):
     """One block of channels, for rows of windows that are neighbours: the windows of a tile overlap.
 
     A vector of channels at a time, which leaves registers for the weights.
     """
-    x_at, out_at, start, plane, row, column = places
+    _, x_at, out_at, start, plane, row, column = tables
     _, taps_d, taps_h, taps_w, width = weights.shape
     for edge in range(0, columns, TILE_ROWS):
         # The last tile of a row reaches back: what two tiles compute is alike.

@@ -3,7 +3,7 @@
 import numpy as np
 
 from .compiler import compiled
-from .memory import clear, copy
+from .memory import RAMP, clear, copy, ramp
 from .plan import (
     BEFORE,
     BLOCK,
@@ -170,22 +170,28 @@ def input_of_images(x, images, n, d, h, w, axes, rows, columns, channel, channel
 
 
 @compiled
-def fill_places(x_at, out_at, n, d, h, w, axes, rows, columns, row_step, column_step):
+def places(n, d, h, w, axes, rows, columns, row_step, column_step, tile_rows):
     """For each window of a block, row by row: where its input starts in the source, and its output in ``out``.
 
-    The tables are filled up with the last window, so that tiles need no remainder: it is computed again, alike.
+    Returns
+    -------
+    windows : int
+        Their number, rounded up to whole tiles, which so need no remainder: the last window is computed again, alike.
+    x_at, out_at : int64 array
+        At least as long.
     """
     x_row, x_column = axes[H, STRIP_STRIDE] * row_step, axes[W, STRIP_STRIDE] * column_step
     out_row, out_column = axes[H, OUT_STRIDE], axes[W, OUT_STRIDE]
     out_first = n * axes[N, OUT_STRIDE] + d * axes[D, OUT_STRIDE] + h * out_row + w * out_column
-    window = 0
+    windows = -(-rows * columns // tile_rows) * tile_rows
+    x_at, out_at = np.empty(windows + RAMP, np.int64), np.empty(windows + RAMP, np.int64)
     for row in range(rows):
-        x, out = row * x_row, out_first + row * out_row
-        for _ in range(columns):
-            x_at[window], out_at[window] = x, out
-            window, x, out = window + 1, x + x_column, out + out_column
-    for spare in range(window, x_at.size):
-        x_at[spare], out_at[spare] = x_at[window - 1], out_at[window - 1]
+        ramp(x_at, row * columns, row * x_row, x_column, columns)
+        ramp(out_at, row * columns, out_first + row * out_row, out_column, columns)
+    last = rows * columns - 1
+    for spare in range(last + 1, windows):
+        x_at[spare], out_at[spare] = x_at[last], out_at[last]
+    return windows, x_at, out_at
 
 
 @compiled

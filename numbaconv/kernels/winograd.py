@@ -160,9 +160,12 @@ def _transform_input(source, corner, row, column, scratch, scratch_at, lanes, sp
 
 @compiled
 def _transform_output(
-    products, at, step, scratch, scratch_at, lanes, bias, f, out, place, row, column, size, rows, columns, count
+    products, at, step, scratch, scratch_at, lanes, bias, f, out, place, row, column, size, rows, columns, count, doubt
 ):
-    """A^T m A plus bias for one line of filters, as far as there are ``rows`` and ``columns`` of outputs."""
+    """A^T m A plus bias for one line of filters, as far as there are ``rows`` and ``columns`` of outputs.
+
+    Returns ``doubt``, a line of zeros, that becomes NaN where an output is infinite or NaN.
+    """
     for i in range(IN):
         y0, y1, y2, y3 = _output_transform(_read(products, at + i * IN * step, step), size)
         line = scratch_at + i * IN * lanes
@@ -174,6 +177,7 @@ def _transform_output(
     for j in range(columns):
         y0, y1, y2, y3 = _output_transform(_read(scratch, scratch_at + j * lanes, IN * lanes), size)
         line = place + j * column
+        doubt = doubt + 0.0 * (start + y0 + y1 + y2 + y3)
         tile_write_part(start + y0, out, line, count)
         if rows > 1:
             tile_write_part(start + y1, out, line + row, count)
@@ -181,10 +185,11 @@ def _transform_output(
             tile_write_part(start + y2, out, line + 2 * row, count)
         if rows > 3:
             tile_write_part(start + y3, out, line + 3 * row, count)
+    return doubt
 
 
 @compiled(parallel=True)
-def conv_winograd(x, weights, bias, out, out_shape, size, tile_shape, axes, group, tasks):
+def conv_winograd(x, weights, bias, out, spoilt, out_shape, size, tile_shape, axes, group, tasks):
     """Convolve with 3x3 or 5x5 kernels at stride 1, every task on its own part of the output.
 
     Parameters
@@ -195,6 +200,8 @@ def conv_winograd(x, weights, bias, out, out_shape, size, tile_shape, axes, grou
     bias : array (blocks * VECS*LANES,)
     out : array (elements,)
         Written at every output; the plan's strides tell where. Nothing needs zeroing.
+    spoilt : bool array (1,)
+        Becomes True if an output is infinite or NaN, and perhaps where one is about to overflow.
     out_shape : tuple (N, D, H', W', F)
         Numbers of outputs.
     size : int
@@ -207,14 +214,14 @@ def conv_winograd(x, weights, bias, out, out_shape, size, tile_shape, axes, grou
     Notes
     -----
     An infinity or NaN spreads over all outputs whose 6x6 inputs it is among, mostly as NaN, where the direct sum would
-    confine it to the kernel's window. Rounding errors are larger than those of the direct sum.
+    confine it to the kernel's window: ``spoilt`` tells. Rounding errors are larger than those of the direct sum.
     """
     for task in prange(tasks):
-        _winograd_task(np.int64(task), x, weights, bias, out, out_shape, size, tile_shape, axes, group)
+        _winograd_task(np.int64(task), x, weights, bias, out, spoilt, out_shape, size, tile_shape, axes, group)
 
 
 @compiled
-def _winograd_task(task, x, weights, bias, out, out_shape, size, tile_shape, axes, group):
+def _winograd_task(task, x, weights, bias, out, spoilt, out_shape, size, tile_shape, axes, group):
     blocks, _, channels, width = weights.shape
     lanes = width // TILE_VECS
     n, d, h, w, part = locate(task, axes)
@@ -246,6 +253,7 @@ def _winograd_task(task, x, weights, bias, out, out_shape, size, tile_shape, axe
     zeros = np.zeros(width, x.dtype)
     products, products_at = aligned(IN * IN * product_plane, x)
     out_row, out_column = axes[H, OUT_STRIDE] // size, axes[W, OUT_STRIDE] // size
+    doubt = tile_rows(1, 1, zeros, 0)
     for block in range(part * group, min((part + 1) * group, blocks)):
         for chunk in range(0, windows, most):
             chunk_end = min(chunk + most, windows)
@@ -262,7 +270,7 @@ def _winograd_task(task, x, weights, bias, out, out_shape, size, tile_shape, axe
                 y, z = (h + window // columns) * size, (w + window % columns) * size
                 place = (n + image) * axes[N, OUT_STRIDE] + d * axes[D, OUT_STRIDE] + y * out_row + z * out_column
                 for f in range(block * width, min((block + 1) * width, out_shape[4]), lanes):
-                    _transform_output(
+                    doubt = _transform_output(
                         products,
                         products_at + (t - chunk) * width + f - block * width,
                         product_plane,
@@ -279,4 +287,9 @@ def _winograd_task(task, x, weights, bias, out, out_shape, size, tile_shape, axe
                         min(size, out_shape[2] - y),
                         min(size, out_shape[3] - z),
                         out_shape[4] - f,
+                        doubt,
                     )
+    tile_write(doubt, scratch, scratch_at)
+    for lane in range(lanes):
+        if np.isnan(scratch[0, 0, 0, 0, scratch_at + lane]):
+            spoilt[0] = True

@@ -8,12 +8,13 @@ import numpy as np
 
 from .. import shapes
 from ..arguments import as_numbers, cast, check_bool, check_channels, check_dtype, check_rank
+from ..kernels.threads import held_at_fork
 from .learning import Learner
 from .settings import argument_names, as_lists, family_of, full_batch_shape
 from .weights import frozen
 
 # Held while a layer is built, so that threads that share an unbuilt layer get the same weights.
-_building = threading.RLock()
+_building = held_at_fork(threading.RLock())
 # Input shapes that a layer remembers; a stream of ever new ones must not fill the memory.
 MOST_CALLS = 256
 

@@ -19,13 +19,13 @@ gradient to that equation. Where the transpose of one operation is another opera
 A separable convolution is a chain of two: its gradients are those of the two steps, the last step first.
 """
 
-import numba
 import numpy as np
 
+from .compiled import njit
 from .operations import Array, Triple, _source_position, _tent, conv, conv_transpose, crop, depthwise_conv, zero_pad
 
 
-@numba.njit(cache=True)
+@njit
 def _padding_after(
     lengths: Triple, out_lengths: Triple, kernel_size: Triple, strides: Triple, dilation: Triple, before: Triple
 ) -> Triple:
@@ -36,7 +36,7 @@ def _padding_after(
     return after_d, after_h, after_w
 
 
-@numba.njit(cache=True)
+@njit
 def bias_grad(grad_out: Array) -> Array:
     """Sum what comes back to each channel: the gradient of every bias.
 
@@ -61,7 +61,7 @@ def bias_grad(grad_out: Array) -> Array:
     return grad_bias
 
 
-@numba.njit(cache=True)
+@njit
 def conv_input_grad(
     grad_out: Array, weights: Array, in_lengths: Triple, strides: Triple, dilation: Triple, before: Triple
 ) -> Array:
@@ -86,7 +86,7 @@ def conv_input_grad(
     return conv_transpose(grad_out, weights, no_bias, strides, dilation, before, in_lengths)
 
 
-@numba.njit(cache=True)
+@njit
 def conv_weight_grad(
     x: Array, grad_out: Array, kernel_size: Triple, strides: Triple, dilation: Triple, before: Triple
 ) -> Array:
@@ -130,7 +130,7 @@ def conv_weight_grad(
     return grad_weights
 
 
-@numba.njit(cache=True)
+@njit
 def depthwise_conv_input_grad(
     grad_out: Array, weights: Array, in_lengths: Triple, strides: Triple, dilation: Triple, before: Triple
 ) -> Array:
@@ -172,7 +172,7 @@ def depthwise_conv_input_grad(
     return grad_x
 
 
-@numba.njit(cache=True)
+@njit
 def depthwise_conv_weight_grad(
     x: Array, grad_out: Array, kernel_size: Triple, strides: Triple, dilation: Triple, before: Triple
 ) -> Array:
@@ -215,7 +215,7 @@ def depthwise_conv_weight_grad(
     return grad_weights
 
 
-@numba.njit(cache=True)
+@njit
 def separable_conv_grad(
     x: Array, depthwise: Array, pointwise: Array, grad_out: Array, strides: Triple, dilation: Triple, before: Triple
 ) -> tuple[Array, Array, Array]:
@@ -248,7 +248,7 @@ def separable_conv_grad(
     return grad_x, grad_depthwise, grad_pointwise
 
 
-@numba.njit(cache=True)
+@njit
 def conv_transpose_input_grad(
     grad_out: Array, weights: Array, in_lengths: Triple, strides: Triple, dilation: Triple, crop_before: Triple
 ) -> Array:
@@ -272,7 +272,7 @@ def conv_transpose_input_grad(
     return conv(grad_out, weights, no_bias, strides, dilation, crop_before, after)
 
 
-@numba.njit(cache=True)
+@njit
 def conv_transpose_weight_grad(
     x: Array, grad_out: Array, kernel_size: Triple, strides: Triple, dilation: Triple, crop_before: Triple
 ) -> Array:
@@ -294,7 +294,7 @@ def conv_transpose_weight_grad(
     return conv_weight_grad(grad_out, x, kernel_size, strides, dilation, crop_before)
 
 
-@numba.njit(cache=True)
+@njit
 def crop_grad(grad_out: Array, before: Triple, after: Triple) -> Array:
     """Give back 0 to what was cut off: `zero_pad`.
 
@@ -312,7 +312,7 @@ def crop_grad(grad_out: Array, before: Triple, after: Triple) -> Array:
     return zero_pad(grad_out, before, after)
 
 
-@numba.njit(cache=True)
+@njit
 def zero_pad_grad(grad_out: Array, before: Triple, after: Triple) -> Array:
     """Drop what would go back to the zeros: `crop`.
 
@@ -330,7 +330,7 @@ def zero_pad_grad(grad_out: Array, before: Triple, after: Triple) -> Array:
     return crop(grad_out, before, after)
 
 
-@numba.njit(cache=True)
+@njit
 def upsample_nearest_grad(grad_out: Array, size: Triple) -> Array:
     """Sum over the copies of each position: what `depthwise_conv` does with strides `size` and `size` weights of 1.
 
@@ -356,7 +356,7 @@ def upsample_nearest_grad(grad_out: Array, size: Triple) -> Array:
     return grad_x
 
 
-@numba.njit(cache=True)
+@njit
 def upsample_bilinear_grad(grad_out: Array, size: Triple) -> Array:
     """Share each output's gradient among the neighbours that it was interpolated from, by the same weights.
 

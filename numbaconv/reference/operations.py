@@ -1,20 +1,21 @@
 """The seven operations as textbook loops; the package says how to read them."""
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
+
+from .compiled import njit
 
 Array = NDArray[np.float64]
 Triple = tuple[int, int, int]
 
 
-@numba.njit(cache=True)
+@njit
 def _conv_length(n: int, k: int, stride: int, dilation: int, before: int, after: int) -> int:
     """Count the positions, a stride apart, at which a dilated kernel of k taps lies wholly inside the padded axis."""
     return (n + before + after - (k - 1) * dilation - 1) // stride + 1
 
 
-@numba.njit(cache=True)
+@njit
 def conv(
     x: Array, weights: Array, bias: Array, strides: Triple, dilation: Triple, before: Triple, after: Triple
 ) -> Array:
@@ -61,7 +62,7 @@ def conv(
     return out
 
 
-@numba.njit(cache=True)
+@njit
 def depthwise_conv(
     x: Array, weights: Array, bias: Array, strides: Triple, dilation: Triple, before: Triple, after: Triple
 ) -> Array:
@@ -105,7 +106,7 @@ def depthwise_conv(
     return out
 
 
-@numba.njit(cache=True)
+@njit
 def separable_conv(
     x: Array,
     depthwise_weights: Array,
@@ -139,7 +140,7 @@ def separable_conv(
     return conv(filtered, pointwise_weights, bias, ones, ones, zeros, zeros)
 
 
-@numba.njit(cache=True)
+@njit
 def conv_transpose(
     x: Array, weights: Array, bias: Array, strides: Triple, dilation: Triple, crop_before: Triple, out_lengths: Triple
 ) -> Array:
@@ -189,7 +190,7 @@ def conv_transpose(
     return out
 
 
-@numba.njit(cache=True)
+@njit
 def crop(x: Array, before: Triple, after: Triple) -> Array:
     """Cut positions off both ends of each axis (Keras: Cropping1D, Cropping2D, Cropping3D).
 
@@ -216,7 +217,7 @@ def crop(x: Array, before: Triple, after: Triple) -> Array:
     return out
 
 
-@numba.njit(cache=True)
+@njit
 def zero_pad(x: Array, before: Triple, after: Triple) -> Array:
     """Add zeros at both ends of each axis (Keras: ZeroPadding1D, ZeroPadding2D, ZeroPadding3D).
 
@@ -243,7 +244,7 @@ def zero_pad(x: Array, before: Triple, after: Triple) -> Array:
     return out
 
 
-@numba.njit(cache=True)
+@njit
 def upsample_nearest(x: Array, size: Triple) -> Array:
     """Repeat every position `size` times along each axis (Keras: UpSampling1D, UpSampling2D, UpSampling3D).
 
@@ -269,19 +270,19 @@ def upsample_nearest(x: Array, size: Triple) -> Array:
     return out
 
 
-@numba.njit(cache=True)
+@njit
 def _source_position(o: int, size: int, n: int) -> float:
     """Find the input coordinate under the centre of output o, held between the first and the last input position."""
     return max(0.0, min((o + 0.5) / size - 0.5, n - 1.0))
 
 
-@numba.njit(cache=True)
+@njit
 def _tent(distance: float) -> float:
     """Weigh an input by its distance: 1 on the spot, falling in a straight line to 0 one position away."""
     return 1.0 - abs(distance)
 
 
-@numba.njit(cache=True)
+@njit
 def upsample_bilinear(x: Array, size: Triple) -> Array:
     """Interpolate linearly between neighbours along each axis (Keras: UpSampling2D with interpolation="bilinear").
 

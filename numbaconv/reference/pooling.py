@@ -3,13 +3,13 @@
 A window has to hold at least one input position, which "valid" and "same" see to.
 """
 
-import numba
 import numpy as np
 
+from .compiled import njit
 from .operations import Array, Triple, _conv_length
 
 
-@numba.njit(cache=True)
+@njit
 def _largest(x: Array, n: int, c: int, output: Triple, size: Triple, strides: Triple, before: Triple) -> Triple:
     """Find the position of the first largest value in a window; a NaN is larger than anything."""
     place = (-1, -1, -1)
@@ -27,7 +27,7 @@ def _largest(x: Array, n: int, c: int, output: Triple, size: Triple, strides: Tr
     return place
 
 
-@numba.njit(cache=True)
+@njit
 def max_pool(x: Array, size: Triple, strides: Triple, before: Triple, after: Triple) -> Array:
     """Keep the largest value under each window (Keras: MaxPooling1D, MaxPooling2D, MaxPooling3D).
 
@@ -59,7 +59,7 @@ def max_pool(x: Array, size: Triple, strides: Triple, before: Triple, after: Tri
     return out
 
 
-@numba.njit(cache=True)
+@njit
 def max_pool_grad(x: Array, grad_out: Array, size: Triple, strides: Triple, before: Triple) -> Array:
     """Give each output's gradient to the input that was the largest, the first of several.
 
@@ -87,14 +87,14 @@ def max_pool_grad(x: Array, grad_out: Array, size: Triple, strides: Triple, befo
     return grad
 
 
-@numba.njit(cache=True)
+@njit
 def _inside(o: int, n: int, size: int, stride: int, before: int) -> tuple[int, int]:
     """Find the first input position of window o and the one after its last, both held inside the axis."""
     start = o * stride - before
     return max(start, 0), min(start + size, n)
 
 
-@numba.njit(cache=True)
+@njit
 def average_pool(x: Array, size: Triple, strides: Triple, before: Triple, after: Triple) -> Array:
     """Average the values under each window (Keras: AveragePooling1D, AveragePooling2D, AveragePooling3D).
 
@@ -131,7 +131,7 @@ def average_pool(x: Array, size: Triple, strides: Triple, before: Triple, after:
     return out
 
 
-@numba.njit(cache=True)
+@njit
 def average_pool_grad(grad_out: Array, lengths: Triple, size: Triple, strides: Triple, before: Triple) -> Array:
     """Share each output's gradient among the inputs under its window.
 

@@ -1,0 +1,355 @@
+"""The cache of machine code: never old, never trusted unseen, never in the way."""
+
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from situations import ROOT, environment, run
+
+from numbaconv import _cache
+from numbaconv.kernels import compiler, place
+
+# Prints a result, the numbers of kernels read from the cache and compiled, and of warnings.
+PADDED = """
+import sys, warnings
+import numpy as np
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    from numbaconv import functional
+    from numbaconv.kernels.place import place
+    for dtype in ("float32", "float64"):
+        out = functional.zero_pad(np.ones((1, 2, 2, 1), dtype), 1)
+stats = place.serial.stats
+print(np.count_nonzero(out), sum(stats.cache_hits.values()), sum(stats.cache_misses.values()), len(caught))
+for warning in caught:
+    print(warning.category.__name__, warning.message, file=sys.stderr)
+"""
+
+
+def padded(folder, prelude="", **variables):
+    """The numbers that `PADDED` prints, and its warnings; with the cache in a folder, or wherever None leads."""
+    out, err = run(prelude + PADDED, NUMBA_CACHE_DIR=folder, **variables)
+    return [int(number) for number in out.split()], err
+
+
+def files(folder):
+    return sorted(Path(folder).rglob("*.*"))
+
+
+@pytest.fixture
+def package(tmp_path):
+    """A copy of the package, which `padded` imports."""
+    root = tmp_path / "copy"
+    shutil.copytree(ROOT / "numbaconv", root / "numbaconv", ignore=shutil.ignore_patterns("__pycache__"))
+    return root
+
+
+# -- nowhere to write --------------------------------------------------------------------------------------------------
+
+
+def assert_one_warning(numbers, err):
+    assert numbers == [4, 0, 2, 1]
+    assert err.count("RuntimeWarning") == 1
+    assert "Set NUMBA_CACHE_DIR to a folder that can be written, or NUMBACONV_CACHE=0" in err
+
+
+@pytest.mark.situation("NUMBA_CACHE_DIR unwritable")
+def test_a_cache_folder_that_cannot_be_written(tmp_path):
+    """A folder that cannot be written costs time and one warning, nothing else."""
+    (tmp_path / "file").touch()
+    assert_one_warning(*padded(tmp_path / "file" / "below"))
+
+
+@pytest.mark.situation("package folder read-only and home unwritable")
+def test_a_package_that_cannot_be_written(package):
+    """A read-only installation without a home works, and so does its reference."""
+    for folder in ("kernels", "reference"):
+        # Not even root can write below a file.
+        (package / "numbaconv" / folder / "__pycache__").touch()
+    variables = {
+        "HOME": "/dev/null",
+        "KERAS_HOME": package,
+        "XDG_CACHE_HOME": None,
+        "PYTHONPATH": package,
+        "PYTHONDONTWRITEBYTECODE": 1,
+    }
+    reference = """
+from numbaconv import reference
+import numpy as np
+def check():
+    assert reference.crop(np.ones((1, 1, 1, 3, 1)), (0, 0, 1), (0, 0, 1)).shape == (1, 1, 1, 1, 1)
+import atexit; atexit.register(check)
+"""
+    assert_one_warning(*padded(None, reference, **variables))
+
+
+@pytest.mark.situation("disk full while the cache is saved")
+def test_a_full_disk(tmp_path):
+    """A disk that fills up while a file is written leaves nothing half done."""
+    limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
+    assert_one_warning(*padded(tmp_path, limit))
+    assert files(tmp_path) == []
+
+
+@pytest.mark.situation("package folder read-only and home unwritable")
+def test_a_prepared_cache_is_read_where_nothing_can_be_written(package):
+    """A read-only installation reads what was compiled while it could still be written, and warns of nothing."""
+    cache = package / "numbaconv" / "kernels" / "__pycache__"
+    variables = {"HOME": "/dev/null", "KERAS_HOME": package, "XDG_CACHE_HOME": None, "PYTHONPATH": package}
+    assert padded(None, **variables)[0] == [4, 0, 2, 0]
+    assert list(cache.glob("*.nbc"))
+    full = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))\n"
+    assert padded(None, full, PYTHONDONTWRITEBYTECODE=1, **variables)[0] == [4, 2, 0, 0]
+
+
+@pytest.mark.situation("the cache switched off")
+def test_the_cache_and_how_to_switch_it_off(tmp_path):
+    """What one process compiles, the next one reads; ``NUMBACONV_CACHE=0`` reads and writes nothing, silently."""
+    assert padded(tmp_path)[0] == [4, 0, 2, 0]
+    before = files(tmp_path)
+    assert len(before) == 2
+    assert padded(tmp_path)[0] == [4, 2, 0, 0]
+    for file in before:
+        file.unlink()
+    assert padded(tmp_path, NUMBACONV_CACHE=0)[0] == [4, 0, 2, 0]
+    assert files(tmp_path) == []
+
+
+def test_functions_from_elsewhere_are_not_kept():
+    """Only this package's own sources are watched, so that only its functions are kept."""
+
+    @compiler.compiled(parallel=True)
+    def twice(a, out):
+        out[0] = 2 * a
+
+    out = np.zeros(1)
+    twice(21, out, serial=True)
+    assert out == 42
+    assert isinstance(twice.serial._cache, _cache.NullCache)
+    assert not isinstance(twice.serial._cache, _cache._DiskCache)
+
+
+# -- never old ---------------------------------------------------------------------------------------------------------
+
+
+def edit(path, old, new):
+    """Change a source so that neither its size nor its time tells."""
+    assert len(old) == len(new)
+    text, stat = path.read_text(), path.stat()
+    assert text.count(old) == 1
+    path.write_text(text.replace(old, new))
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+
+
+@pytest.mark.situation("source of kernels/ edited")
+@pytest.mark.parametrize("bytecode", [False, True])
+def test_an_edited_intrinsic_runs_at_once(package, tmp_path, bytecode):
+    """An edit in a file that a kernel only calls changes what the kernel does, even if size and time do not tell."""
+    variables = {"PYTHONPATH": package, "PYTHONDONTWRITEBYTECODE": None if bytecode else 1}
+    memory = package / "numbaconv" / "kernels" / "memory.py"
+    assert padded(tmp_path / "cache", **variables)[0] == [4, 0, 2, 0]
+    edit(memory, "size, 0)", "size, 1)")
+    if bytecode:
+        # Python itself takes the file for unchanged; what it runs now must not be taken for the new code later.
+        assert padded(tmp_path / "cache", **variables)[0] == [4, 2, 0, 0]
+        shutil.rmtree(memory.parent / "__pycache__")
+    numbers, _ = padded(tmp_path / "cache", **variables)
+    assert numbers[0] != 4
+    assert numbers[1:] == [0, 2, 0]
+    # The code that is gone does not stay on disk.
+    assert len(files(tmp_path / "cache")) == 2
+
+
+HELPED = """
+import numpy as np
+from numbaconv import reference
+print(int(reference.zero_pad_grad(np.arange(12.0).reshape(1, 1, 1, 4, 3), (0, 0, 1), (0, 0, 1)).sum()))
+"""
+
+
+@pytest.mark.situation("source of kernels/ edited")
+def test_an_edited_helper_of_the_reference_runs_at_once(package, tmp_path):
+    """The reference's functions, too, see changes in functions of other files that they call."""
+    variables = {"PYTHONPATH": package, "PYTHONDONTWRITEBYTECODE": 1, "NUMBA_CACHE_DIR": tmp_path / "cache"}
+    before = run(HELPED, **variables)
+    source = package / "numbaconv" / "reference" / "operations.py"
+    edit(
+        source,
+        "x[n, od + before[0], oh + before[1], ow + before[2], c]",
+        "x[n, od + before[0], oh + before[1], ow + before[1], c]",
+    )
+    assert run(HELPED, **variables) != before
+
+
+@pytest.mark.situation("source of kernels/ edited")
+def test_every_source_counts(tmp_path, monkeypatch):
+    """A change in any file of kernels/ makes all kernels new; comments do not."""
+    for source in Path(compiler.__file__).parent.glob("*.py"):
+        shutil.copy(source, tmp_path)
+    spec = importlib.util.spec_from_file_location("copy_of_kernels", tmp_path / "__init__.py")
+    package = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, package.__name__, package)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    first = _cache._Package(package.__name__).fingerprint
+    seen = {first}
+    for source in sorted(tmp_path.glob("*.py")):
+        text = source.read_text()
+        source.write_text(f"{text}# changed\n")
+        assert _cache._Package(package.__name__).fingerprint == first
+        source.write_text(f"{text}_changed = 1\n")
+        seen.add(_cache._Package(package.__name__).fingerprint)
+        source.write_text(text)
+    assert len(seen) == 1 + len(list(tmp_path.glob("*.py")))
+
+
+@pytest.mark.situation("source of kernels/ edited")
+def test_an_edit_while_the_program_runs(package, tmp_path):
+    """A process that may run some of the old and some of the new code neither reads nor keeps any."""
+    touch = """
+import numbaconv.layers, pathlib
+(pathlib.Path(numbaconv.__file__).parent / "kernels" / "tile.py").touch()
+"""
+    assert padded(tmp_path / "cache", touch, PYTHONPATH=package)[0] == [4, 0, 2, 0]
+    assert files(tmp_path / "cache") == []
+
+
+@pytest.mark.situation("Numba, llvmlite or NumPy changed")
+def test_other_versions_compile_anew(tmp_path):
+    """Machine code is never shared between versions of what made it."""
+    assert padded(tmp_path)[0] == [4, 0, 2, 0]
+    for other in ("numba", "llvmlite", "numpy"):
+        assert padded(tmp_path, f"import {other}; {other}.__version__ += '.1'\n")[0] == [4, 0, 2, 0], other
+    assert padded(tmp_path)[0] == [4, 2, 0, 0]
+
+
+# -- many at once ------------------------------------------------------------------------------------------------------
+
+AT_ONCE = """
+import sys
+import numpy as np
+from numbaconv import functional
+from numbaconv.kernels import place, upsample
+
+dtype, upsampling = sys.argv[1], sys.argv[2] == "True"
+x = np.arange(6, dtype=dtype).reshape(1, 3, 2)
+out = functional.upsample(x, 2) if upsampling else functional.zero_pad(x, (1, 2))
+assert (out == (x.repeat(2, axis=1) if upsampling else np.pad(x, ((0, 0), (1, 2), (0, 0))))).all()
+assert out.dtype == dtype
+kernel = upsample.upsample_nearest if upsampling else place.place
+print(sum(kernel.serial.stats.cache_misses.values()))
+"""
+JOBS = [(dtype, upsampling) for dtype in ("float32", "float64") for upsampling in (True, False)]
+
+
+@pytest.mark.situation("8 processes start at once with an empty cache")
+@pytest.mark.parametrize("rounds", [2, pytest.param(20, marks=pytest.mark.slow)])
+def test_eight_processes_at_once(tmp_path, rounds):
+    """Processes that fill the cache at once get right results and leave it whole."""
+    for r in range(rounds):
+        cache = tmp_path / str(r)
+        started = [
+            subprocess.Popen(
+                [sys.executable, "-W", "error", "-c", AT_ONCE, *map(str, job)],
+                env=environment(NUMBA_CACHE_DIR=cache),
+            )
+            for job in JOBS * 2
+        ]
+        assert [process.wait(120) for process in started] == [0] * 8
+        assert len(files(cache)) == len(JOBS)
+        if r == 0:
+            assert [run(AT_ONCE, *job, NUMBA_CACHE_DIR=cache)[0] for job in JOBS] == ["0\n"] * len(JOBS)
+
+
+def test_a_file_that_is_being_read_elsewhere(tmp_path, monkeypatch):
+    """On Windows a file that somebody reads cannot be replaced, and need not be."""
+    target = tmp_path / "file"
+
+    def refuse(*_):
+        raise PermissionError
+
+    monkeypatch.setattr(Path, "replace", refuse)
+    with pytest.raises(PermissionError):
+        _cache._write(target, b"new")
+    target.touch()
+    _cache._write(target, b"new")
+    assert files(tmp_path) == []
+    assert list(tmp_path.iterdir()) == [target]
+
+
+@pytest.mark.situation("8 processes start at once with an empty cache")
+def test_a_process_killed_while_it_saves(tmp_path):
+    """A process that is killed while it writes to the cache stands in nobody's way, and its rest is cleared away."""
+    kill = "import os, pathlib\npathlib.Path.replace = lambda *_: os.kill(os.getpid(), 9)\n"
+    killed = subprocess.run(
+        [sys.executable, "-c", kill + PADDED], env=environment(NUMBA_CACHE_DIR=tmp_path), capture_output=True
+    )
+    assert killed.returncode == -9
+    (rest,) = files(tmp_path)
+    assert padded(tmp_path)[0] == [4, 0, 2, 0]
+    assert rest in files(tmp_path)
+    os.utime(rest, (0, time.time() - 2 * _cache.ABANDONED))
+    next(file for file in files(tmp_path) if file != rest).unlink()
+    assert padded(tmp_path)[0] == [4, 1, 1, 0]
+    assert len(files(tmp_path)) == 2
+    assert rest not in files(tmp_path)
+
+
+# -- damaged files -----------------------------------------------------------------------------------------------------
+
+
+def _flip(content):
+    middle = len(content) // 2
+    return content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
+
+
+DAMAGE = {
+    "emptied": lambda content: b"",
+    "first byte": lambda content: content[:1],
+    "half": lambda content: content[: len(content) // 2],
+    "last byte missing": lambda content: content[:-1],
+    "more": lambda content: content + b"\0",
+    "zeros": lambda content: bytes(len(content)),
+    "random": lambda content: np.random.default_rng(0).bytes(len(content)),
+    "one bit": _flip,
+    "not sealed": lambda content: content[32:],
+}
+
+
+@pytest.mark.situation("cache files truncated, emptied or filled with random bytes")
+def test_damaged_files_are_compiled_anew(tmp_path, monkeypatch):
+    """A file that is not what was once written is replaced, whatever it holds; it is never run."""
+    monkeypatch.setattr(_cache.config, "CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr(_cache, "_package", _cache._Package)
+    x, out = np.ones((1, 1, 1, 2, 1)), np.empty((1, 1, 1, 4, 1))
+
+    def call():
+        kernel = compiler.ParallelKernel(place.place.__wrapped__)
+        out.fill(np.nan)
+        kernel(x, out, (0, 0, 1), serial=True)
+        np.testing.assert_array_equal(out.ravel(), [0, 1, 1, 0])
+        return sum(kernel.serial.stats.cache_misses.values())
+
+    assert [call(), call()] == [1, 0]
+    (file,) = files(tmp_path)
+    whole = file.read_bytes()
+    for name, damage in DAMAGE.items():
+        file.write_bytes(damage(whole))
+        assert [call(), call()] == [1, 0], name
+    # A sound file of other argument types, under this one's name.
+    compiler.ParallelKernel(place.place.__wrapped__)(x.astype("float32"), out.astype("float32"), (0, 0, 1), serial=True)
+    (other,) = (path for path in files(tmp_path) if path != file)
+    shutil.copy(other, file)
+    assert [call(), call()] == [1, 0]
+    # A folder cannot be replaced.
+    file.unlink()
+    file.mkdir()
+    monkeypatch.setattr(_cache, "_warned", False)
+    with pytest.warns(RuntimeWarning, match="cannot keep compiled code on disk"):
+        assert call() == 1
+    assert call() == 1
