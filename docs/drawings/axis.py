@@ -197,16 +197,14 @@ def draw_stack(layers, n):
         levels.insert(0, reached)
         reached = {i for i, o, _ in axis.links if o in reached}
     levels.insert(0, reached)
-    first = min(min(axis.inputs) for axis in axes)
-    first = max(first, min(min(level) for level in levels))
 
     def x_of(place):
-        return LEFT + 40 + (place - first) * 34
+        return LEFT + 40 + place * 34
 
-    y_of = [TOP + (len(layers) - level) * high for level in range(len(levels))]
+    y_of = [TOP + level * high for level in range(len(levels))]
     for level, axis in enumerate(axes):
         for i, o, _ in sorted(axis.links, key=lambda link: link[1] in levels[level + 1]):
-            if i < first:
+            if i < 0:
                 continue
             lit = o in levels[level + 1]
             ends = x_of(i), y_of[level], x_of(axis.outputs[o][0]), y_of[level + 1]
@@ -214,6 +212,9 @@ def draw_stack(layers, n):
         text = f"dilation {layers[level].dilation_rate[-1]}"
         picture.text(LEFT + 20, (y_of[level] + y_of[level + 1]) / 2, text, 14, INK, "end")
     for level, lit in enumerate(levels):
+        if level in (0, len(layers)):
+            words, colour = ("output", GREEN) if level else ("input", BLUE)
+            picture.text(LEFT + 20, y_of[level], words, 15, colour, "end")
         for place in range(n):
             picture.dot(x_of(place), y_of[level], GREEN if level else BLUE, place in lit)
     return picture

@@ -3,6 +3,8 @@
 import importlib
 import re
 
+import numbaconv
+
 
 def _resolve(fullname):
     module, name = fullname.rsplit(".", 1)
@@ -45,15 +47,17 @@ def own_members(fullname):
     return list(members)
 
 
-def _escape_stars(app, what, name, obj, options, lines):
-    """Let ``(N, *lengths, C)`` be a shape, where reStructuredText takes the star for the beginning of an emphasis."""
+def _as_restructured_text(app, what, name, obj, options, lines):
+    """Docstrings say `config.floatx` and (N, *lengths, C); Sphinx wants the package's name, and the star escaped."""
     for i, line in enumerate(lines):
         parts = re.split(r"(``.*?``)", line)
-        parts[::2] = [re.sub(r"(?<=[( ])\*(?=\w[\w ]*[,)])", r"\\*", part) for part in parts[::2]]
+        for k, part in enumerate(parts[::2]):
+            part = re.sub(r"(?<=[( ])\*(?=\w[\w ]*[,)])", r"\\*", part)
+            parts[2 * k] = re.sub(rf"`(?=({'|'.join(numbaconv._SUBMODULES)})\.\w)", "`~numbaconv.", part)
         lines[i] = "".join(parts)
 
 
 def setup(app):
     # After numpydoc, which reads the star of *args itself.
-    app.connect("autodoc-process-docstring", _escape_stars, priority=900)
+    app.connect("autodoc-process-docstring", _as_restructured_text, priority=900)
     return {"parallel_read_safe": True}

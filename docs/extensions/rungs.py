@@ -26,7 +26,7 @@ def rungs(page):
         measured = f"{figures['GFLOP/s']} GFLOP/s, {figures['share of peak']} of the peak"
         measured += f", {gain} times the rung before" if gain else ""
         text = text.replace("What limits it:", "**What limits it:**")
-        first = tree.body[0].end_lineno + 1
+        first = tree.body[1].lineno
         sections += [
             f"## {name}",
             f"*{idea[0].upper()}{idea[1:]}*",
