@@ -42,15 +42,19 @@ def draw_slide(n, padding="valid", stride=1, dilation=1):
     picture = Picture(alt, out.size)
     border = ((before, after), (before, after))
     right = LEFT + len(padded) * CELL + 34
-    out_x = right + k * CELL + 34
-    for x_at, words, colour in ((LEFT, "input", BLUE), (right, "kernel", ORANGE), (out_x, "output", GREEN)):
-        picture.text(x_at, TOP - 18, words, 16, colour, "start")
+    out_y = TOP + k * CELL + 40
+    for x_at, y, words, colour in (
+        (LEFT, TOP, "input", BLUE),
+        (right, TOP, "kernel", ORANGE),
+        (right, out_y, "output", GREEN),
+    ):
+        picture.text(x_at, y - 18, words, 16, colour, "start")
     picture.grid(LEFT, TOP, padded, border=border)
     picture.grid(right, TOP, KERNEL, ORANGE)
-    picture.grid(out_x, TOP, [[""] * len(out)] * len(out), GREEN)
+    picture.grid(right, out_y, [[""] * len(out)] * len(out), GREEN)
     for frame, (r, c) in enumerate(np.ndindex(out.shape)):
         with picture.during(frame, picture.frames):
-            picture.text(out_x + (c + 0.5) * CELL, TOP + (r + 0.5) * CELL, number(out[r, c]))
+            picture.text(right + (c + 0.5) * CELL, out_y + (r + 0.5) * CELL, number(out[r, c]))
         top, left = r * stride, c * stride
         taps = [(top + a * dilation, left + b * dilation) for a, b in np.ndindex(k, k)]
         with picture.during(frame):
@@ -60,8 +64,8 @@ def draw_slide(n, padding="valid", stride=1, dilation=1):
                 picture.text(at[0] + CELL / 2 - 4, at[1] + CELL / 2 - 3, number(padded[y, x_at]))
                 picture.text(at[0] + CELL - 9, at[1] + CELL - 9, f"·{number(weight)}", 12, ORANGE)
             picture.frame(LEFT + left * CELL, TOP + top * CELL, span, span)
-            picture.frame(out_x + c * CELL, TOP + r * CELL, 1, 1)
-            _sum(picture, right, TOP + max(k, len(out)) * CELL + 30, padded, taps, out[r, c])
+            picture.frame(right + c * CELL, out_y + r * CELL, 1, 1)
+            _sum(picture, right, out_y + len(out) * CELL + 24, padded, taps, out[r, c])
     return picture
 
 

@@ -1,6 +1,6 @@
 """How the examples are run for the gallery."""
 
-import tempfile
+import os
 from pathlib import Path
 
 
@@ -12,5 +12,6 @@ class Arguments:
         return "Arguments()"
 
     def __call__(self, gallery_conf, script_vars):
-        name = Path(script_vars["src_file"]).stem
-        return ["--out", str(Path(tempfile.gettempdir()) / f"numbaconv-gallery-{name}.png")]
+        folder = Path(gallery_conf["src_dir"]) / "_drawn"
+        folder.mkdir(exist_ok=True)
+        return ["--out", os.path.relpath(folder / f"{Path(script_vars['src_file']).stem}.png")]
