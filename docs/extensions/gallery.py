@@ -14,4 +14,6 @@ class Arguments:
     def __call__(self, gallery_conf, script_vars):
         folder = Path(gallery_conf["src_dir"]) / "_drawn"
         folder.mkdir(exist_ok=True)
-        return ["--out", os.path.relpath(folder / f"{Path(script_vars['src_file']).stem}.png")]
+        example = Path(script_vars["src_file"])
+        # Examples run in their own folder.
+        return ["--out", os.path.relpath(folder / f"{example.stem}.png", example.parent)]
