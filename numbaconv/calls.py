@@ -191,11 +191,10 @@ def gather_call(
         plan = make_plan(axes, channels, filters, itemsize)
         arguments = (block_table(filters, itemsize), *_tile_shape(filters, itemsize), *plan.work)
         return WindowCall(conv, out_shape, rank, data_format, plan.serial, arguments)
-    direct = None
+    direct: Any = None
     if algorithm == "auto":
         image_axes = axes[0]._replace(windows=1), *axes[1:]
         direct = gather_call(image_axes, channels, filters, itemsize, rank, data_format, "direct")
-        assert isinstance(direct, WindowCall)
     return WinogradCall(out_shape, rank, data_format, _winograd_parts(axes, channels, filters, itemsize), direct)
 
 

@@ -36,6 +36,12 @@ from .layouts import three
 from .packed import Packed
 
 
+@np.errstate(invalid="ignore", over="ignore")
+def _sum(array: np.ndarray, axis: int) -> np.ndarray:
+    """The sum along an axis, as silent about infinities and NaN as the kernels are."""
+    return array.sum(axis=axis)
+
+
 class SumCall(NamedTuple):
     """The gradient of weights, summed over all windows."""
 
@@ -50,7 +56,7 @@ class SumCall(NamedTuple):
         """An array (rows, outputs) from the windows' image and an array with a value for each window and output."""
         sums = aligned_empty(self.sums_shape, image.dtype)
         self.kernel(image, windows, sums, *self.arguments, serial=self.serial)
-        total = sums[0] if len(sums) == 1 else sums.sum(axis=0)
+        total = sums[0] if len(sums) == 1 else _sum(sums, 0)
         table = total.swapaxes(0, 1).reshape(total.shape[1], -1)
         return np.ascontiguousarray(table[: self.rows, : self.outputs])
 
@@ -75,7 +81,7 @@ class DepthwiseInputCall(NamedTuple):
         if self.multiplier == 1:
             return out
         channels = out.shape[-1] // self.multiplier
-        return out.reshape(*out.shape[:-1], channels, self.multiplier).sum(axis=-1)
+        return _sum(out.reshape(*out.shape[:-1], channels, self.multiplier), -1)
 
 
 class GradientCall(NamedTuple):

@@ -12,21 +12,12 @@ from numbaconv import calls, gradient_calls, layouts, pool_calls
 from numbaconv.kernels import plan
 from numbaconv.kernels.pack import aligned_empty
 
+pytest_plugins = ["reliability"]
+
 # The same examples on every run, however slow the machine; the nightly profile draws many more, anew each time.
 settings.register_profile("default", deadline=None, derandomize=True)
 settings.register_profile("nightly", deadline=None, max_examples=20_000)
 settings.load_profile("default")
-
-
-def pytest_addoption(parser):
-    parser.addoption("--slow", action="store_true", help="run tests that take long, too")
-
-
-def pytest_collection_modifyitems(config, items):
-    if not config.getoption("--slow"):
-        for item in items:
-            if "slow" in item.keywords:
-                item.add_marker(pytest.mark.skip(reason="takes long; run with --slow"))
 
 
 def _forget_plans():

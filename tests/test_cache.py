@@ -59,14 +59,14 @@ def assert_one_warning(numbers, err):
     assert "Set NUMBA_CACHE_DIR to a folder that can be written, or NUMBACONV_CACHE=0" in err
 
 
-@pytest.mark.situation("NUMBA_CACHE_DIR unwritable")
+@pytest.mark.situation("folders unwritable or disk full")
 def test_a_cache_folder_that_cannot_be_written(tmp_path):
     """A folder that cannot be written costs time and one warning, nothing else."""
     (tmp_path / "file").touch()
     assert_one_warning(*padded(tmp_path / "file" / "below"))
 
 
-@pytest.mark.situation("package folder read-only and home unwritable")
+@pytest.mark.situation("folders unwritable or disk full")
 def test_a_package_that_cannot_be_written(package):
     """A read-only installation without a home works, and so does its reference."""
     for folder in ("kernels", "reference"):
@@ -89,7 +89,7 @@ import atexit; atexit.register(check)
     assert_one_warning(*padded(None, reference, **variables))
 
 
-@pytest.mark.situation("disk full while the cache is saved")
+@pytest.mark.situation("folders unwritable or disk full")
 def test_a_full_disk(tmp_path):
     """A disk that fills up while a file is written leaves nothing half done."""
     limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
@@ -97,7 +97,7 @@ def test_a_full_disk(tmp_path):
     assert files(tmp_path) == []
 
 
-@pytest.mark.situation("package folder read-only and home unwritable")
+@pytest.mark.situation("folders unwritable or disk full")
 def test_a_prepared_cache_is_read_where_nothing_can_be_written(package):
     """A read-only installation reads what was compiled while it could still be written, and warns of nothing."""
     cache = package / "numbaconv" / "kernels" / "__pycache__"
@@ -108,7 +108,7 @@ def test_a_prepared_cache_is_read_where_nothing_can_be_written(package):
     assert padded(None, full, PYTHONDONTWRITEBYTECODE=1, **variables)[0] == [4, 2, 0, 0]
 
 
-@pytest.mark.situation("the cache switched off")
+@pytest.mark.situation("folders unwritable or disk full")
 def test_the_cache_and_how_to_switch_it_off(tmp_path):
     """What one process compiles, the next one reads; ``NUMBACONV_CACHE=0`` reads and writes nothing, silently."""
     assert padded(tmp_path)[0] == [4, 0, 2, 0]
@@ -147,7 +147,7 @@ def edit(path, old, new):
     os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
 
 
-@pytest.mark.situation("source of kernels/ edited")
+@pytest.mark.situation("sources edited or package changed")
 @pytest.mark.parametrize("bytecode", [False, True])
 def test_an_edited_intrinsic_runs_at_once(package, tmp_path, bytecode):
     """An edit in a file that a kernel only calls changes what the kernel does, even if size and time do not tell."""
@@ -173,7 +173,7 @@ print(int(reference.zero_pad_grad(np.arange(12.0).reshape(1, 1, 1, 4, 3), (0, 0,
 """
 
 
-@pytest.mark.situation("source of kernels/ edited")
+@pytest.mark.situation("sources edited or package changed")
 def test_an_edited_helper_of_the_reference_runs_at_once(package, tmp_path):
     """The reference's functions, too, see changes in functions of other files that they call."""
     variables = {"PYTHONPATH": package, "PYTHONDONTWRITEBYTECODE": 1, "NUMBA_CACHE_DIR": tmp_path / "cache"}
@@ -187,7 +187,7 @@ def test_an_edited_helper_of_the_reference_runs_at_once(package, tmp_path):
     assert run(HELPED, **variables) != before
 
 
-@pytest.mark.situation("source of kernels/ edited")
+@pytest.mark.situation("sources edited or package changed")
 def test_every_source_counts(tmp_path, monkeypatch):
     """A change in any file of kernels/ makes all kernels new; comments do not."""
     for source in Path(compiler.__file__).parent.glob("*.py"):
@@ -208,7 +208,7 @@ def test_every_source_counts(tmp_path, monkeypatch):
     assert len(seen) == 1 + len(list(tmp_path.glob("*.py")))
 
 
-@pytest.mark.situation("source of kernels/ edited")
+@pytest.mark.situation("sources edited or package changed")
 def test_an_edit_while_the_program_runs(package, tmp_path):
     """A process that may run some of the old and some of the new code neither reads nor keeps any."""
     touch = """
@@ -219,7 +219,7 @@ import numbaconv.layers, pathlib
     assert files(tmp_path / "cache") == []
 
 
-@pytest.mark.situation("Numba, llvmlite or NumPy changed")
+@pytest.mark.situation("sources edited or package changed")
 def test_other_versions_compile_anew(tmp_path):
     """Machine code is never shared between versions of what made it."""
     assert padded(tmp_path)[0] == [4, 0, 2, 0]
@@ -247,7 +247,7 @@ print(sum(kernel.serial.stats.cache_misses.values()))
 JOBS = [(dtype, upsampling) for dtype in ("float32", "float64") for upsampling in (True, False)]
 
 
-@pytest.mark.situation("8 processes start at once with an empty cache")
+@pytest.mark.situation("8 processes at once, empty cache")
 @pytest.mark.parametrize("rounds", [2, pytest.param(20, marks=pytest.mark.slow)])
 def test_eight_processes_at_once(tmp_path, rounds):
     """Processes that fill the cache at once get right results and leave it whole."""
@@ -282,7 +282,7 @@ def test_a_file_that_is_being_read_elsewhere(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == [target]
 
 
-@pytest.mark.situation("8 processes start at once with an empty cache")
+@pytest.mark.situation("8 processes at once, empty cache")
 def test_a_process_killed_while_it_saves(tmp_path):
     """A process that is killed while it writes to the cache stands in nobody's way, and its rest is cleared away."""
     kill = "import os, pathlib\npathlib.Path.replace = lambda *_: os.kill(os.getpid(), 9)\n"
@@ -321,7 +321,7 @@ DAMAGE = {
 }
 
 
-@pytest.mark.situation("cache files truncated, emptied or filled with random bytes")
+@pytest.mark.situation("damaged cache files")
 def test_damaged_files_are_compiled_anew(tmp_path, monkeypatch):
     """A file that is not what was once written is replaced, whatever it holds; it is never run."""
     monkeypatch.setattr(_cache.config, "CACHE_DIR", str(tmp_path))

@@ -217,7 +217,7 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.situation("spawn")
+@pytest.mark.situation("spawn, nested, dask, joblib")
 def test_spawned_processes(expected_digests):
     """Spawned processes compute the same bits."""
     run(SPAWNED, expected_digests)
@@ -239,7 +239,7 @@ assert run(delayed(digest)(kind) for kind in KINDS) == [expected[kind] for kind 
 """
 
 
-@pytest.mark.situation("joblib loky")
+@pytest.mark.situation("spawn, nested, dask, joblib")
 def test_joblib_loky(expected_digests):
     """Layers can be sent to processes of joblib and called there."""
     pytest.importorskip("joblib")

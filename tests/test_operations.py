@@ -211,6 +211,7 @@ def test_other_kinds_of_input_are_refused(case, dtype):
             run(case, [x, *wrong])
 
 
+@pytest.mark.situation("NaN, Inf, denormals, -0.0")
 @pytest.mark.parametrize("value", [np.inf, -np.inf, np.nan])
 @each([case for case in CASES if case.shape[0] and np.prod(case.shape) < 2000])
 def test_infinities_and_nan_stay_within_their_windows(case, value):

@@ -123,6 +123,7 @@ def test_every_value_is_written(case, kind, data_format, poisoned):
     assert not np.isnan(run_grad(kind, case, x, grad_out, data_format)).any()
 
 
+@pytest.mark.situation("NaN, Inf, denormals, -0.0")
 @each([case for case in CASES if case.shape[0]])
 @by_kind
 @by_dtype

@@ -43,7 +43,7 @@ assert (model.predict(x[:, :8, :8]) == small).all()
 """
 
 
-@pytest.mark.situation("Ctrl-C during a long call, predict or fit")
+@pytest.mark.situation("Ctrl-C")
 def test_ctrl_c_during_predict():
     """Ctrl-C ends `predict` within a kernel call or two of many, and the model works on."""
     run(DURING_PREDICT)
@@ -113,7 +113,7 @@ print(sum(place.serial.stats.cache_misses.values()))
 """
 
 
-@pytest.mark.situation("Ctrl-C during a long call, predict or fit")
+@pytest.mark.situation("Ctrl-C")
 @pytest.mark.parametrize(
     ("moment", "presses"), [("start", 1), ("LLVM", 2), ("callback", 1), ("callback", 2), ("saving", 1), ("renaming", 1)]
 )
@@ -141,7 +141,7 @@ assert (out == 6).all()
 """
 
 
-@pytest.mark.situation("NUMBA_DISABLE_JIT=1")
+@pytest.mark.situation("NUMBA_DISABLE_JIT")
 def test_without_the_compiler():
     """With ``NUMBA_DISABLE_JIT=1`` layers say what to use instead, and that works."""
     out, err = run(WITHOUT_COMPILER, NUMBA_DISABLE_JIT=1)

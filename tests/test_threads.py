@@ -31,14 +31,14 @@ assert numba.threading_layer() == sys.argv[2]
 """
 
 
-@pytest.mark.situation("8 Python threads call layers at once")
+@pytest.mark.situation("8 threads at once")
 @pytest.mark.parametrize("layer", THREADING_LAYERS)
 def test_eight_threads_from_the_very_first_call(layer, expected_digests):
     """Layers may be called from any number of threads, over any threading layer of Numba, at any time."""
     run_over(layer, FROM_THE_FIRST_CALL, expected_digests, layer)
 
 
-@pytest.mark.situation("the same layer object shared by 8 threads")
+@pytest.mark.situation("one layer shared by 8 threads")
 @pytest.mark.parametrize(
     "make",
     [
@@ -133,7 +133,7 @@ assert not wrong, wrong
 """
 
 
-@pytest.mark.situation("nested use inside a user's own parallel program")
+@pytest.mark.situation("spawn, nested, dask, joblib")
 @pytest.mark.parametrize(
     ("layer", "order"), [*((layer, "numbaconv first") for layer in THREADING_LAYERS), ("workqueue", "program first")]
 )
@@ -142,7 +142,7 @@ def test_beside_and_inside_a_parallel_program(layer, order, expected_digests):
     run_over(layer, BESIDE_A_PROGRAM, expected_digests, order)
 
 
-@pytest.mark.situation("dask threads")
+@pytest.mark.situation("spawn, nested, dask, joblib")
 def test_dask_threads(expected_digests):
     """Layers work in tasks of dask's threads."""
     dask = pytest.importorskip("dask")
@@ -172,7 +172,7 @@ if "omppool" in sys.argv[2]:
 """
 
 
-@pytest.mark.situation("libgomp missing, other numbers of threads")
+@pytest.mark.situation("threading layers and thread counts")
 @pytest.mark.parametrize("name", COUNTS)
 def test_same_bits_for_any_number_of_threads(name, expected_digests):
     """Results are the same to the last bit for any number of threads and any threading layer."""

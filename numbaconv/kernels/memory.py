@@ -32,6 +32,9 @@ class Memory:
             outside = builder.or_(
                 builder.icmp_signed("<", first, INT(0)), builder.icmp_signed(">", end, self.array.nitems)
             )
+            # No elements lie nowhere, and fewer than none are a mistake wherever they begin.
+            some = builder.icmp_signed("!=", elements, INT(0))
+            outside = builder.or_(builder.and_(outside, some), builder.icmp_signed("<", elements, INT(0)))
             with builder.if_then(outside, likely=False):
                 self.context.call_conv.return_user_exc(builder, IndexError, ("a tile left its array",))
         start = builder.gep(self.array.data, [index])

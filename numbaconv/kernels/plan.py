@@ -44,6 +44,9 @@ COPY_COST = 0.25
 CALL_COST = 20
 TRANSFORM_COST = 40
 WEIGHTS_COST = 2
+# What a core's L2 cache holds at least; weights that do not fit come from L3 as slowly as so many rows take to compute.
+L2_BYTES = 1280 * 1024
+L3_ROWS = 14
 # A task's sums over windows, which should stay in L2 while it goes through them; all tasks' sums together; tasks enough
 # for many cores; and what adding a tile to its sum costs, in windows.
 SUM_BYTES = 512 * 1024
@@ -153,6 +156,8 @@ def make_winograd_plan(axes: tuple[Axis, ...], channels: int, filters: int, item
 
     def cost(rows, columns, group):
         filled = min(ceil(rows * columns / tile) * tile for tile in WINOGRAD_ROWS)
+        if 36 * channels * group * block_width(itemsize) * itemsize > L2_BYTES:
+            filled = max(filled, L3_ROWS)
         transforms = rows * columns * (channels + group * block_width(itemsize)) * TRANSFORM_COST
         return TASK_COST + 36 * channels * (filled + WEIGHTS_COST) * group * TILE_VECS + transforms
 

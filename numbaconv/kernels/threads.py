@@ -18,9 +18,9 @@ from numba.core.types import intp
 from numba.np.ufunc import parallel
 
 # GNU OpenMP has idle threads spin for milliseconds. Where another process takes a core, spinning threads end up waiting
-# for each other's time slices, and a call takes 8 ms instead of 0.1; after some 20 us they had better sleep.
+# for each other's time slices, and a call takes 8 ms instead of 0.1; after some 50 us they had better sleep.
 if "OMP_WAIT_POLICY" not in os.environ:
-    os.environ.setdefault("GOMP_SPINCOUNT", "2000")
+    os.environ.setdefault("GOMP_SPINCOUNT", "5000")
 
 # Whether kernels are to run in the thread that calls them.
 alone = False

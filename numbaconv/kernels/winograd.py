@@ -231,8 +231,8 @@ def _winograd_task(task, x, weights, bias, out, spoilt, out_shape, size, tile_sh
     per_image = rows * columns
     windows, padded = images * per_image, -(-channels // lanes) * lanes
 
-    # One line more than needed between windows: at a power of two they would compete for the same cache lines.
-    pitch = IN * IN * padded + lanes
+    # An odd number of planes, so that the windows of a tile lie in different sets of the L1 cache.
+    pitch = (IN * IN + 1) * padded
     spread, spread_at = aligned(windows * pitch, x)
     scratch, scratch_at = aligned(IN * IN * lanes, x)
     for image in range(images):
