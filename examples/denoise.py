@@ -1,4 +1,9 @@
-"""A network learns to take the noise out of photographs.
+"""Taking the noise out of photographs
+===================================
+
+A network learns to take the noise out of photographs.
+
+::
 
     python -m pip install -e ".[examples]"
     python examples/denoise.py
@@ -6,7 +11,11 @@
 It learns from patches of one photograph and is shown another one, that of an astronaut, which it has never seen. Both
 come with scikit-image: nothing is downloaded. Strided convolutions make the image smaller, transposed ones bring it
 back; what comes out is the noise, which is then taken away (Zhang et al., "Beyond a Gaussian Denoiser", 2017).
+
+.. image:: /denoise.jpg
 """
+
+# sphinx_gallery_thumbnail_path = "denoise.jpg"
 
 import argparse
 import time
@@ -118,7 +127,7 @@ def picture(images: dict[str, np.ndarray], clean: np.ndarray, history: History) 
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description="Train a network that takes the noise out.")
     parser.add_argument("--epochs", type=int, default=12, help="passes through the patches")
     parser.add_argument("--patches", type=int, default=2000, help="patches to learn from")
     parser.add_argument("--out", type=Path, default=Path("denoise.jpg"), help="where the picture goes")

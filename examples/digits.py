@@ -1,4 +1,9 @@
-"""A convolutional network learns to read handwritten digits, from scratch.
+"""Reading handwritten digits
+==========================
+
+A convolutional network learns to read handwritten digits, from scratch.
+
+::
 
     python -m pip install -e ".[examples]"
     python examples/digits.py
@@ -118,7 +123,7 @@ def picture(model: Sequential, history: History, x_test: np.ndarray, y_test: np.
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description="Train a network that reads handwritten digits.")
     parser.add_argument("--epochs", type=int, default=12, help="passes through the examples")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="one training for each; the first is drawn")
     parser.add_argument("--out", type=Path, default=Path("digits.png"), help="where the picture goes")

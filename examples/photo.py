@@ -1,4 +1,9 @@
-"""All seventeen layers on one photograph: prints a table and draws a contact sheet.
+"""Seventeen layers, one photograph
+================================
+
+All seventeen layers on one photograph: prints a table and draws a contact sheet.
+
+::
 
     python -m pip install -e ".[examples]"
     python examples/photo.py
@@ -185,7 +190,7 @@ class Sheet:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description="Run all seventeen layers on one photograph.")
     parser.add_argument("--output", default="photo.png", help="where to write the picture (default: %(default)s)")
     output = parser.parse_args().output
 

@@ -160,7 +160,7 @@ class MeanAbsoluteError(Loss):
 
 
 class BinaryCrossentropy(Loss):
-    """Mean over `axis` of ``-y_true * log(p) - (1 - y_true) * log(1 - p)``.
+    """Mean over the axis of ``-y_true * log(p) - (1 - y_true) * log(1 - p)``.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Learning rates that change from step to step, by Keras's names; also reached as `numbaconv.optimizers.schedules`.
+"""Learning rates that change from step to step, by Keras's names; also reached as ``numbaconv.optimizers.schedules``.
 
 A schedule is called with the number of steps taken so far and returns the rate of the next one. Optimizers take any
 such function; the classes here can be put in a config too. Rates are computed in float64, Keras's in float32.

@@ -272,9 +272,9 @@ class Conv2D(Conv):
     kernel_initializer, bias_initializer : str, class, dict or callable
         See `numbaconv.initializers`.
     kernel_regularizer, bias_regularizer, activity_regularizer : str, class, dict or callable, optional
-        Penalties reported by `losses`; see `numbaconv.regularizers`.
+        Penalties reported by `Layer.losses`; see `numbaconv.regularizers`.
     kernel_constraint, bias_constraint : str, class, dict or callable, optional
-        Applied by `apply_constraints`; see `numbaconv.constraints`.
+        Applied by `Layer.apply_constraints`; see `numbaconv.constraints`.
     algorithm : {"auto", "direct", "winograd"}
         By keyword only: how the sum is computed; see `functional.conv`.
     **kwargs

@@ -79,9 +79,9 @@ class Dense(AnyRank):
     kernel_initializer, bias_initializer : str, class, dict or callable
         See `numbaconv.initializers`.
     kernel_regularizer, bias_regularizer, activity_regularizer : str, class, dict or callable, optional
-        Penalties reported by `losses`; see `numbaconv.regularizers`.
+        Penalties reported by `Layer.losses`; see `numbaconv.regularizers`.
     kernel_constraint, bias_constraint : str, class, dict or callable, optional
-        Applied by `apply_constraints`; see `numbaconv.constraints`.
+        Applied by `Layer.apply_constraints`; see `numbaconv.constraints`.
     **kwargs
         ``input_shape``, ``name``, ``dtype`` and the other arguments of every layer.
 

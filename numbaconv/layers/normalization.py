@@ -34,9 +34,9 @@ class BatchNormalization(AnyRank):
     beta_initializer, ..., moving_variance_initializer : str, class, dict or callable
         See `numbaconv.initializers`.
     beta_regularizer, gamma_regularizer : str, class, dict or callable, optional
-        Penalties reported by `losses`; see `numbaconv.regularizers`.
+        Penalties reported by `Layer.losses`; see `numbaconv.regularizers`.
     beta_constraint, gamma_constraint : str, class, dict or callable, optional
-        Applied by `apply_constraints`; see `numbaconv.constraints`.
+        Applied by `Layer.apply_constraints`; see `numbaconv.constraints`.
     **kwargs
         ``input_shape``, ``name``, ``dtype`` and the other arguments of every layer.
 

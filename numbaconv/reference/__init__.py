@@ -1,8 +1,8 @@
 """Every operation of the library, and its gradients, as textbook loops: read this package first.
 
 The fast kernels compute the same numbers in an order that suits the machine; here the order suits the reader.
-Each function is its formula written down, and the kernels are tested against it. The operations are in `operations`;
-`gradients` says how to go back through them.
+Each function is its formula written down, and the kernels are tested against it. ``operations.py`` and ``pooling.py``
+have the operations; ``gradients.py`` says how to go back through them.
 
 How to read it. All arrays are float64, C-contiguous, channels last, with three spatial axes::
 

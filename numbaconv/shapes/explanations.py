@@ -87,10 +87,10 @@ def receptive_field(
 ) -> tuple[ReceptiveField, ...]:
     """Receptive field of a stack of layers, for each spatial axis.
 
-    Without upsampling, from first layer to last, with size = stride = 1 at the input: size += (ke - 1)*stride, then
-    stride *= s. Upsampling and transposed strides divide the stride, and outputs then differ in how much they read: the
-    positions are followed back from output to input for one whole period of outputs. Output j reads from
-    start + j*stride on, exactly if that period (the product of the factors) divides j. Borders are not cut off:
+    Without upsampling, from first layer to last, with size = stride = 1 at the input: ``size += (ke - 1)*stride``, then
+    ``stride *= s``. Upsampling and transposed strides divide the stride, and outputs then differ in how much they read:
+    the positions are followed back from output to input for one whole period of outputs. Output j reads from
+    ``start + j*stride`` on, exactly if that period (the product of the factors) divides j. Borders are not cut off:
     positions before 0 and past the end are zeros.
 
     Parameters

@@ -1,0 +1,61 @@
+"""Directives for pictures and sentences that are made when the pages are built, from the same settings."""
+
+import hashlib
+from pathlib import Path
+from typing import ClassVar
+
+import drawings
+from docutils import nodes
+from docutils.parsers.rst import directives
+from sphinx.util.docutils import SphinxDirective
+
+from numbaconv import layers
+
+NAMES = {name: getattr(module, name) for module in (drawings, layers) for name in module.__all__}
+
+
+def _figure(directive, picture, caption):
+    """A figure of a picture, which is kept in a file named after what is in it."""
+    text = str(picture)
+    folder = Path(directive.env.srcdir) / "_drawn"
+    folder.mkdir(exist_ok=True)
+    path = folder / f"{hashlib.sha256(text.encode()).hexdigest()[:16]}.svg"
+    path.write_text(text, encoding="utf-8")
+    figure = nodes.figure("", nodes.image(uri=f"/_drawn/{path.name}", alt=picture.alt), classes=["drawing"])
+    if caption:
+        children, _ = directive.parse_inline(caption)
+        figure += nodes.caption("", "", *children)
+    return figure
+
+
+class Drawing(SphinxDirective):
+    """A picture: the argument is a call of a function of `drawings`, the content its caption."""
+
+    required_arguments = 1
+    final_argument_whitespace = True
+    has_content = True
+
+    def run(self):
+        return [_figure(self, eval(self.arguments[0], NAMES), " ".join(self.content))]
+
+
+class Explained(SphinxDirective):
+    """A layer on an input shape, ``Conv1D(1, 3), (None, 7, 1)``: its last axis, drawn, and what `explain` says."""
+
+    required_arguments = 1
+    final_argument_whitespace = True
+    option_spec: ClassVar = {"mark": directives.nonnegative_int}
+
+    def run(self):
+        layer, shape = eval(self.arguments[0], NAMES)
+        call = f"{self.arguments[0].rpartition(', (')[0]}.explain({shape})"
+        code = nodes.literal_block(call, call, language="python")
+        said = nodes.line_block("", *(nodes.line("", line) for line in layer.explain(shape).splitlines()))
+        picture = drawings.draw_axis(layer, shape[-2], self.options.get("mark", 0))
+        return [_figure(self, picture, ""), nodes.container("", code, said, classes=["explained"])]
+
+
+def setup(app):
+    app.add_directive("drawing", Drawing)
+    app.add_directive("explained", Explained)
+    return {"parallel_read_safe": True}
