@@ -67,7 +67,7 @@ def _describe_config(report: Report) -> None:
 
 def _describe_kernels(report: Report) -> None:
     import numba
-    from llvmlite import binding  # type: ignore[import-untyped]
+    from llvmlite import binding
 
     from .kernels import conv, vectors
 
