@@ -10,11 +10,9 @@ import argparse
 import faulthandler
 import platform
 import sys
-import tempfile
 import time
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -80,18 +78,18 @@ def _describe_kernels(report: Report) -> None:
         report.remarks.append("only one thread is used")
     if layer == "workqueue":
         report.remarks.append(
-            "Numba's threading layer is workqueue, not OpenMP or tbb, and aborts the process where two Python threads "
-            "compute at once"
+            "Numba's threading layer is workqueue, not OpenMP or tbb: calls that come while another one runs compute "
+            "in one thread"
         )
-    folder = conv.conv.parallel.stats.cache_path
-    if folder is None or not _environment.is_writable(folder):
-        report.line("kernel cache", f"{folder or 'none'}, not writable")
+    folders = getattr(conv.conv.parallel._cache, "folders", None)
+    folder = next(filter(_environment.is_writable, folders or []), None)
+    if folders is None:
+        report.line("kernel cache", "switched off")
+    elif folder is None:
+        report.line("kernel cache", f"{folders[0]}, not writable")
         report.remarks.append("every process compiles the kernels anew, as no folder to keep them in is writable")
     else:
         report.line("kernel cache", f"{folder}, writable, {_environment.contents(folder)}")
-        asked = _numba_config().CACHE_DIR
-        if asked and Path(asked).absolute() not in Path(folder).absolute().parents:
-            report.remarks.append(f"NUMBA_CACHE_DIR={asked} is not writable")
 
 
 def _measure_peak(report: Report) -> None:
@@ -100,41 +98,22 @@ def _measure_peak(report: Report) -> None:
     report.line("peak", f"{peak_flops() / 1e9:.0f} GFLOP/s in float32")
 
 
-@contextmanager
-def _cache_for_reference() -> Iterator[None]:
-    """A folder for the time being where none is writable: the reference can't be imported without."""
-    from .kernels import conv
-
-    config = _numba_config()
-    before = config.CACHE_DIR
-    if conv.conv.parallel.stats.cache_path is not None:
-        yield
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        config.CACHE_DIR = folder
-        try:
-            yield
-        finally:
-            config.CACHE_DIR = before
-
-
 def _check_layers(report: Report) -> None:
+    from ._selfcheck import check_layers
+
     note = "Checking all layers. Kernels that the cache lacks are compiled: all of them take a minute or two."
     print(note, file=sys.stderr, flush=True)
     start = before = time.perf_counter()
     count = 0
-    with _cache_for_reference():
-        from ._selfcheck import check_layers
-
-        for name, faults in check_layers():
-            count += 1
-            for fault in faults:
-                report.line("fault", fault)
-            report.faults += faults
-            now = time.perf_counter()
-            if now - before > SLOW:
-                print(f"{name}: {now - before:.0f} s, most of them compiling", file=sys.stderr, flush=True)
-            before = now
+    for name, faults in check_layers():
+        count += 1
+        for fault in faults:
+            report.line("fault", fault)
+        report.faults += faults
+        now = time.perf_counter()
+        if now - before > SLOW:
+            print(f"{name}: {now - before:.0f} s, most of them compiling", file=sys.stderr, flush=True)
+        before = now
     report.line("self-check", f"{count} layers, float32 and float64, {before - start:.0f} s")
 
 

@@ -69,8 +69,13 @@ class _DiskCache(NullCache):
         self._package, self._settings = package, settings
 
     @property
+    def folders(self) -> list[Path]:
+        """Where files are looked for; the first of these that can be written gets the new ones."""
+        return self._package.folders
+
+    @property
     def cache_path(self) -> str:
-        return str(self._package.folders[0])
+        return str(self.folders[0])
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         """The compiled function for argument types `sig`, or None."""
@@ -139,7 +144,6 @@ class _Package:
 
     @functools.cached_property
     def folders(self) -> list[Path]:
-        """Where to look for files; the first of them that can be written gets the new ones."""
         source = Path(self._path[0]).absolute()
         name = f"{source.name}_{hashlib.sha256(str(source).encode()).hexdigest()[:20]}"
         if config.CACHE_DIR:

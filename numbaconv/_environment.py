@@ -63,15 +63,17 @@ def variables() -> list[str]:
     return [f"{name}={value}" for name, value in sorted(os.environ.items()) if name.startswith(PREFIXES)]
 
 
-def is_writable(folder: str) -> bool:
+def is_writable(folder: Path) -> bool:
+    """Whether files can be made in a folder, which is made if need be."""
     try:
+        folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             return True
     except OSError:
         return False
 
 
-def contents(folder: str) -> str:
+def contents(folder: Path) -> str:
     """Number and size of the files in a folder."""
-    sizes = [path.stat().st_size for path in Path(folder).glob("*") if path.is_file()]
+    sizes = [path.stat().st_size for path in folder.glob("*") if path.is_file()]
     return f"{len(sizes)} files, {sum(sizes) / 1e6:.1f} MB"
