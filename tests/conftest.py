@@ -17,6 +17,7 @@ pytest_plugins = ["reliability"]
 # The same examples on every run, however slow the machine; the nightly profile draws many more, anew each time.
 settings.register_profile("default", deadline=None, derandomize=True)
 settings.register_profile("nightly", deadline=None, max_examples=20_000)
+settings.register_profile("anew", deadline=None, max_examples=500, database=None)
 settings.load_profile("default")
 
 

@@ -113,9 +113,10 @@ def needed(function):
 
 @st.composite
 def spoiled(draw, arguments, most=2, odd=ODD, keep=()):
-    """The arguments by name, up to ``most`` of them swapped for odd values."""
+    """The arguments by name, in every second draw up to ``most`` of them swapped for odd values."""
     names = sorted(set(arguments) - set(keep))
-    swapped = draw(st.lists(st.sampled_from(names), max_size=most, unique=True)) if names else []
+    some = names and draw(st.booleans())
+    swapped = draw(st.lists(st.sampled_from(names), min_size=1, max_size=most, unique=True)) if some else []
     return {**arguments, **{name: draw(odd) for name in swapped}}
 
 
@@ -130,7 +131,10 @@ def spoiled_json(draw, value):
         changed = value.copy()
         changed[key] = draw(spoiled_json(value[key]))
         return changed
-    return draw(ODD_JSON)
+    if draw(st.booleans()):
+        return draw(ODD_JSON)
+    alike = {bool: st.booleans(), int: st.integers(1, 4), float: st.floats(0, 1), str: NAMES}
+    return draw(alike.get(type(value), st.just(value)))
 
 
 def per_axis(draw, rank, least, most):
@@ -162,7 +166,7 @@ def operands(draw, operation):
         "dilation_rate": per_axis(draw, rank, 1, 3),
         "padding": draw(st.sampled_from(paddings)),
         "data_format": data_format,
-        "algorithm": draw(st.sampled_from(["auto", "direct", "winograd"])),
+        "algorithm": draw(st.sampled_from(["auto", "auto", "direct", "winograd"])),
         "output_padding": None,
         "dtype": draw(st.sampled_from([None, "float32", np.float64])),
         "interpolation": draw(st.sampled_from(["nearest", "bilinear"] if rank == 2 else ["nearest"])),

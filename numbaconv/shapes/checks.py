@@ -34,6 +34,12 @@ def positive_integer(value: Any, name: str) -> int:
     return integers[0]
 
 
+def _axes(n: int) -> int:
+    if n not in range(65):
+        raise ValueError(f"n must be a number of axes, got {n!r}")
+    return n
+
+
 def normalize_shape(value: Any, name: str) -> tuple[int | None, ...]:
     """A shape, sizes as ints or None where unknown; ValueError if it is anything else or beyond any memory."""
     sizes = value if isinstance(value, tuple | list) else (value,)
@@ -75,7 +81,7 @@ def normalize_tuple(value: Any, n: int, name: str, allow_zero: bool = False) -> 
     ValueError
         If `value` is anything else.
     """
-    values = value if isinstance(value, tuple | list) else (value,) * n
+    values = value if isinstance(value, tuple | list) else (value,) * _axes(n)
     integers = as_integers(values, 0 if allow_zero else 1)
     if integers is None or len(integers) != n:
         sign = "non-negative" if allow_zero else "positive"
@@ -106,7 +112,7 @@ def normalize_pairs(value: Any, n: int, name: str) -> tuple[tuple[int, int], ...
         If `value` has another form, an amount is negative, or it is a dictionary.
     """
     if not isinstance(value, tuple | list):
-        entries: Sequence[Any] = (value,) * n
+        entries: Sequence[Any] = (value,) * _axes(n)
     elif n == 1 and not (len(value) == 1 and isinstance(value[0], tuple | list)):
         entries = (value,)
     else:
