@@ -4,7 +4,11 @@ asv forks each from a server that has imported them all. Importing them must run
 one, kernels have a single thread.
 """
 
+import numba
 import numpy as np
+
+# Numba sets itself up at its first call: here once, in the server, where each fork would take a third of a second.
+numba.njit(lambda: None)()
 
 
 def random(*shape: int, dtype: str = "float32") -> np.ndarray:
