@@ -7,7 +7,7 @@ one, kernels have a single thread.
 import numba
 import numpy as np
 
-# Numba sets itself up at its first call: here once in the server, where each fork would take a third of a second to do
+# Numba sets itself up at its first call: here once, in the server, where each fork would take a third of a second.
 numba.njit(lambda: None)()
 
 
