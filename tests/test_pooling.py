@@ -284,6 +284,7 @@ def test_global_pooling(rank, keepdims, kind, dtype, data_format):
     x, grad_out = (to_format(a, data_format) for a in arrays)
     wanted = to_format(expected(kind, case, arrays[0]), data_format)
     grad_out = grad_out if keepdims else grad_out.reshape(2, 19)
+    layer.build(x.shape)
     out, kept = layer._forward(x)
     assert_close(out, wanted if keepdims else wanted.reshape(2, 19))
     assert (layer(x).tobytes(), out.shape) == (out.tobytes(), layer.compute_output_shape(x.shape))

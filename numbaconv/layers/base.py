@@ -86,8 +86,14 @@ class Layer(Learner):
         raise NotImplementedError
 
     def call(self, x: np.ndarray) -> np.ndarray:
-        """Compute the layer on an array of its dtype that fits it, without the bookkeeping of ``layer(x)``."""
-        return self._prepared(x.shape)(x)
+        """Compute a built layer on an array of its dtype, without the conversions and the bookkeeping of ``layer(x)``.
+
+        Raises
+        ------
+        ValueError, TypeError
+            Where ``layer(x)`` would have to build or to convert something, or would raise one.
+        """
+        return self._prepared(x)(x)
 
     # -- use -------------------------------------------------------------------------------------------------------
 
@@ -234,12 +240,23 @@ class Layer(Learner):
             check_channels(x.shape, self._channels, self.data_format, "the layer's weights")
         return cast(x, self._dtype)
 
-    def _prepared(self, x_shape: tuple[int, ...]) -> Any:
-        run = self._calls.get(x_shape)
+    def _must_fit(self, x: Any) -> None:
+        """Raise unless ``x`` is as `_ready` makes it, which is what kernels rely on."""
+        if not isinstance(x, np.ndarray) or x.dtype != self._dtype:
+            raise TypeError(f"x must be an ndarray of dtype {self.dtype} for call, got {getattr(x, 'dtype', type(x))}")
+        if not self.built:
+            raise ValueError("call needs a built layer: layer(x) builds it")
+        check_rank(x, self.rank, self.data_format)
+        if self._channels is not None:
+            check_channels(x.shape, self._channels, self.data_format, "the layer's weights")
+
+    def _prepared(self, x: np.ndarray) -> Any:
+        run = self._calls.get(x.shape) if isinstance(x, np.ndarray) and x.dtype is self._dtype else None
         if run is None:
+            self._must_fit(x)
             if len(self._calls) >= MOST_CALLS:
                 self._calls.clear()
-            run = self._calls[x_shape] = self._prepare(x_shape)
+            run = self._calls[x.shape] = self._prepare(x.shape)
         return run
 
     def _set(self, **arguments: Any) -> None:

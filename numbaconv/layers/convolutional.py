@@ -87,7 +87,7 @@ class WindowLayer(Layer):
         return packed
 
     def call(self, x: np.ndarray) -> np.ndarray:
-        return self._activated(self._prepared(x.shape)(x, *self._packed()))
+        return self._activated(self._prepared(x)(x, *self._packed()))
 
     def _activated(self, out: np.ndarray) -> np.ndarray:
         if self.activation is linear:

@@ -39,6 +39,7 @@ class AnyRank(Layer):
         return f"{type(self).__name__} turns {before} into {after}.\n{self._why(before, after)}."
 
     def call(self, x: np.ndarray) -> np.ndarray:
+        self._must_fit(x)
         out, _ = self._forward(x)
         return out.copy() if np.may_share_memory(out, x) else out
 
@@ -144,6 +145,7 @@ class Dense(AnyRank):
         return f"features: {before[-1]} in, {self.units} units, so {self.units} out; all other axes: unchanged"
 
     def call(self, x: np.ndarray) -> np.ndarray:
+        self._must_fit(x)
         rows = _rows(x)
         weights, packed, bias = self._operands
         if weights is not self._weights:
@@ -311,6 +313,7 @@ class Dropout(AnyRank):
         self._generator = generator
 
     def call(self, x: np.ndarray) -> np.ndarray:
+        self._must_fit(x)
         return np.array(x, order="C")
 
     def _forward(self, x: np.ndarray) -> tuple[np.ndarray, Any]:

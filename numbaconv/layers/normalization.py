@@ -107,6 +107,7 @@ class BatchNormalization(AnyRank):
 
     @np.errstate(all="ignore")
     def call(self, x: np.ndarray) -> np.ndarray:
+        self._must_fit(x)
         weights, factors = self._factors
         if weights is not self._weights:
             factors = self._scale_and_shift(*self._moving())

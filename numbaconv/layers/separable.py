@@ -170,7 +170,7 @@ class SeparableConv(WindowLayer):
         )
 
     def _forward(self, x: np.ndarray) -> tuple[np.ndarray, Any]:
-        between, out = self._prepared(x.shape).steps(x, *self._packed())
+        between, out = self._prepared(x).steps(x, *self._packed())
         out = self._activated(out)
         return out, (x, between, self._needed(out))
 
