@@ -349,12 +349,14 @@ class Sequential(Trainer):
         Parameters
         ----------
         path : path-like
-            Used as it is: no suffix is added. A file of this name is replaced once the new one is complete.
+            Used as it is: no suffix is added. A file of this name is replaced once the new one is complete, whatever
+            happens until then, and passes its permissions on.
 
         Raises
         ------
         ValueError, TypeError, OSError
-            If the model is not built, its configuration is not plain JSON, or the file cannot be written.
+            If the model is not built, its configuration is not plain JSON, or the file cannot be written, is
+            write-protected, or is a pipe or a device.
         """
         saving.save(self, path)
 
@@ -362,7 +364,8 @@ class Sequential(Trainer):
     def load(cls, path: str | PathLike[str]) -> "Sequential":
         """Read a model that `save` wrote; its outputs are the same to the last bit.
 
-        Nothing in the file is executed, whoever made it.
+        Nothing in the file is executed, whoever made it, and no more memory is taken than the model that it describes
+        and the file's own size account for.
 
         Raises
         ------

@@ -191,6 +191,10 @@ def operands(draw, operation):
         values(draw, (*kernel, c, m)),
         values(draw, (*[1] * rank, c * m, f)),
     )
+    if operation in ("conv", "depthwise_conv", "separable_conv", "conv_transpose") and draw(st.integers(0, 3)) == 0:
+        settings = (a["strides"], a["dilation_rate"]) if transposed else ()
+        a["weights"] = getattr(functional, f"pack_{operation.replace('separable_', '')}")(a["weights"], *settings)
+        a["depthwise_weights"] = functional.pack_depthwise_conv(a["depthwise_weights"], "float32")
     if operation.endswith("_grad"):
         a["grad_out"] = _gradient(draw, operation, a, out, kernel)
     return {name: a[name] for name in parameters(getattr(functional, operation)) if name in a}

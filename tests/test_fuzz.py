@@ -83,13 +83,20 @@ def same(a, b):
 
 
 def finite(*arrays):
-    return all(np.isfinite(np.asarray(getattr(a, "array", a), np.float64)).all() for a in arrays)
+    return all(np.isfinite(a).all() for a in arrays)
+
+
+def plain(thing):
+    """The values of an array of whatever kind, or of packed weights."""
+    if isinstance(thing, Packed):
+        return thing._weights.reshape(thing.shape).astype(np.float64)
+    return np.asarray(getattr(thing, "array", thing), np.float64)
 
 
 def case_of(operation, a):
     """The case of `cases` that a call of an operation was, and its operands, channels last."""
     kernels = [a[name] for name in ("weights", "depthwise_weights", "pointwise_weights") if name in a]
-    x, *kernels = (np.asarray(getattr(k, "array", k), np.float64) for k in (a["x"], *kernels))
+    x, *kernels = (plain(k) for k in (a["x"], *kernels))
     first = config.image_data_format() if a["data_format"] is None else a["data_format"].lower()
     x = np.moveaxis(x, 1, -1) if first == "channels_first" else x
     settings = {
@@ -104,9 +111,7 @@ def case_of(operation, a):
     case = Case("fuzz", operation, x.shape, kernel_size, filters, multiplier, settings)
     out = x.shape[-1] * multiplier if operation == "depthwise_conv" else filters
     bias = a.get("bias")
-    biases = (
-        [np.zeros(out) if bias is None else np.asarray(getattr(bias, "array", bias), np.float64)] if kernels else []
-    )
+    biases = [np.zeros(out) if bias is None else plain(bias)] if kernels else []
     return case, [x, *kernels, *biases], first
 
 

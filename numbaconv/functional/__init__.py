@@ -1,6 +1,7 @@
 """Operations on NumPy arrays of one, two or three spatial axes: the library without the layers.
 
-The number of spatial axes is read off the array. Arrays hold any real numbers; results are float64 where an operand is
+The number of spatial axes is read off the array. Arrays are whatever NumPy or DLPack can make an array of real numbers
+in the main memory, without masked values, and are never changed; results are float64 where an operand is
 float64, otherwise float32 (packed weights decide alone), and always new, C-contiguous arrays. Every function raises
 ValueError for arguments that do not fit together (the message names the argument, what came and what would be right)
 and TypeError for wrong kinds.
