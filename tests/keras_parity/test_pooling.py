@@ -68,6 +68,7 @@ def test_values_and_gradients(name: str, dtype: str) -> None:
         ours, theirs = (getattr(module, name)(dtype=dtype, **arguments) for module in (layers, keras.layers))
         # Distinct values: TensorFlow shares the gradient of a global maximum among equals.
         x = rng.permutation(np.arange(np.prod(shape), dtype=dtype)).reshape(shape) / 16
+        ours.build(shape)
         out, kept = ours._forward(x)
         expected = keras_values(theirs, x)
         assert out.shape == expected.shape == ours.compute_output_shape(shape), (arguments, shape)
