@@ -17,12 +17,11 @@ from .kernels.conv_transpose import convolutions
 from .kernels.depthwise_conv import depthwise_conv
 from .kernels.inside import conv_inside, depthwise_inside
 from .kernels.pack import aligned_empty, pack_blocks
-from .kernels.place import place
-from .kernels.plan import Axis, block_table, make_plan, make_winograd_plan
-from .kernels.upsample import neighbours, takers, upsample_bilinear, upsample_grad, upsample_nearest
+from .kernels.plan import Axis, block_table, make_plan, make_separable_plan, make_winograd_plan
+from .kernels.separable_conv import separable_conv
 from .kernels.vectors import conv_tile
 from .kernels.winograd import conv_winograd
-from .layouts import SMALL, canonical, contiguous, images_shape, original, three
+from .layouts import canonical, original, three
 from .packed import Packed
 
 Ints = tuple[int, ...]
@@ -96,20 +95,30 @@ class WinogradCall(NamedTuple):
 
 
 class SeparableCall(NamedTuple):
-    """A depthwise convolution and a pointwise one after it."""
+    """A depthwise convolution and a pointwise one after it: in one pass, unless ``arguments`` is None, or in two."""
 
     depthwise: WindowCall
     pointwise: WindowCall
+    arguments: tuple | None
+    serial: bool
 
     def __call__(self, x: np.ndarray, depthwise: Packed, pointwise: Packed, bias: np.ndarray) -> np.ndarray:
-        return self.steps(x, depthwise, pointwise, bias)[1]
+        if self.arguments is None or not (depthwise.finite and pointwise.finite):
+            return self.steps(x, depthwise, pointwise, bias)[1]
+        image, out = canonical(x, self.depthwise.data_format), aligned_empty(self.pointwise.out_shape, depthwise.dtype)
+        weights = depthwise.blocks, _no_bias(depthwise), pointwise.blocks, bias
+        separable_conv(image, *weights, out.reshape(-1), *self.arguments, serial=self.serial)
+        return original(out, self.depthwise.rank, self.depthwise.data_format)
 
     def steps(self, x: np.ndarray, depthwise: Packed, pointwise: Packed, bias: np.ndarray) -> tuple[np.ndarray, ...]:
         """The canonical array between the two steps, and the result."""
         step, last = self.depthwise, self.pointwise
-        zeros = np.zeros(depthwise.blocks.shape[0] * depthwise.blocks.shape[-1], depthwise.dtype)
-        between = step.run(canonical(x, step.data_format), depthwise, zeros)
+        between = step.run(canonical(x, step.data_format), depthwise, _no_bias(depthwise))
         return between, original(last.run(between, pointwise, bias), step.rank, step.data_format)
+
+
+def _no_bias(packed: Packed) -> np.ndarray:
+    return np.zeros(packed.blocks.shape[0] * packed.blocks.shape[-1], packed.dtype)
 
 
 class TransposedCall(NamedTuple):
@@ -132,22 +141,6 @@ class TransposedCall(NamedTuple):
         for firsts, arguments, serial in self.parts:
             kernel_for(packed, conv)(image, packed.phases(firsts), bias, out.reshape(-1), *arguments, serial=serial)
         return out
-
-
-class MovingCall(NamedTuple):
-    """Cropping, zero padding or upsampling, ready for arrays of one shape."""
-
-    kernel: Any
-    image_shape: Ints
-    out_shape: Ints
-    result_shape: Ints
-    arguments: tuple
-    serial: bool
-
-    def __call__(self, x: np.ndarray) -> np.ndarray:
-        out = np.empty(self.out_shape, x.dtype)
-        self.kernel(contiguous(x).reshape(self.image_shape), out, *self.arguments, serial=self.serial)
-        return out.reshape(self.result_shape)
 
 
 @lru_cache(maxsize=512)
@@ -270,7 +263,12 @@ def separable_call(
     ones = (1,) * rank
     last = conv_call(between, right, itemsize, ones, "valid", ones, "channels_last")
     assert isinstance(last, WindowCall)
-    return SeparableCall(first, last)
+    axes = window_axes(x_shape, filters, tuple(kernel_size), strides, padding, dilation_rate, data_format)
+    plan = make_separable_plan(axes, right[-2], filters, itemsize)
+    if plan is None:
+        return SeparableCall(first, last, None, False)
+    arguments = (block_table(filters, itemsize), *_tile_shape(filters, itemsize), plan.axes, plan.tasks)
+    return SeparableCall(first, last, arguments, plan.serial)
 
 
 @lru_cache(maxsize=512)
@@ -340,47 +338,6 @@ def scatter_call(
         plan = make_plan((batch, *axes), channels, filters, itemsize, origins=len(origins))
         parts.append((firsts, (table, *_tile_shape(filters, itemsize), *plan.work), plan.serial))
     return TransposedCall(full, rank, data_format, parts, complete)
-
-
-@lru_cache(maxsize=512)
-def crop_call(x_shape: Ints, cropping: tuple[Ints, ...], data_format: str) -> MovingCall:
-    """Prepare `functional.crop`."""
-    result_shape: Any = shapes.crop_output_shape(x_shape, cropping, data_format)
-    return _moving_call(place, x_shape, result_shape, data_format, (three(tuple(-a for a, _ in cropping), 0),))
-
-
-@lru_cache(maxsize=512)
-def zero_pad_call(x_shape: Ints, padding: tuple[Ints, ...], data_format: str) -> MovingCall:
-    """Prepare `functional.zero_pad`."""
-    result_shape: Any = shapes.zero_pad_output_shape(x_shape, padding, data_format)
-    return _moving_call(place, x_shape, result_shape, data_format, (three(tuple(a for a, _ in padding), 0),))
-
-
-def _moving_call(kernel: Any, x_shape: Ints, result_shape: Ints, data_format: str, arguments: tuple) -> MovingCall:
-    image_shape, out_shape = images_shape(x_shape, data_format), images_shape(result_shape, data_format)
-    return MovingCall(kernel, image_shape, out_shape, result_shape, arguments, prod(out_shape) < SMALL)
-
-
-@lru_cache(maxsize=512)
-def upsample_call(x_shape: Ints, size: Ints, interpolation: str, data_format: str, itemsize: int) -> MovingCall:
-    """Prepare `functional.upsample`."""
-    result_shape: Any = shapes.upsample_output_shape(x_shape, size, data_format)
-    if interpolation == "nearest":
-        return _moving_call(upsample_nearest, x_shape, result_shape, data_format, (three(size, 1),))
-    lengths = spatial(x_shape, data_format)
-    tables = [t for n, s in zip(lengths, size, strict=True) for t in neighbours(n, s, np.dtype(f"f{itemsize}"))]
-    return _moving_call(upsample_bilinear, x_shape, result_shape, data_format, tuple(tables))
-
-
-@lru_cache(maxsize=512)
-def upsample_grad_call(x_shape: Ints, size: Ints, interpolation: str, data_format: str, itemsize: int) -> MovingCall:
-    """Prepare the gradient of `functional.upsample` for an input of ``x_shape``."""
-    grad_shape: Any = shapes.upsample_output_shape(x_shape, size, data_format)
-    lengths, size, dtype = three(spatial(x_shape, data_format), 1), three(size, 1), np.dtype(f"f{itemsize}")
-    # The axes that a call with fewer of them lacks have one position, which every interpolation keeps.
-    tables = [t for n, s in zip(lengths, size, strict=True) for t in takers(n, s, interpolation, dtype)]
-    image_shape, out_shape = images_shape(grad_shape, data_format), images_shape(x_shape, data_format)
-    return MovingCall(upsample_grad, image_shape, out_shape, x_shape, tuple(tables), prod(image_shape) < SMALL)
 
 
 def window_axes(

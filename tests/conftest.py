@@ -8,7 +8,7 @@ import pytest
 from hypothesis import settings
 from situations import digests
 
-from numbaconv import calls, gradient_calls, layouts, pool_calls
+from numbaconv import calls, gradient_calls, layouts, moving_calls, pool_calls
 from numbaconv.kernels import plan
 from numbaconv.kernels.pack import aligned_empty
 
@@ -22,7 +22,7 @@ settings.load_profile("default")
 
 
 def _forget_plans():
-    for module in (plan, calls, gradient_calls, pool_calls):
+    for module in (plan, calls, gradient_calls, moving_calls, pool_calls):
         for function in vars(module).values():
             if hasattr(function, "cache_clear"):
                 function.cache_clear()

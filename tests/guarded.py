@@ -17,7 +17,7 @@ import test_gradients
 import test_pooling
 import winograd_cases
 
-from numbaconv import calls, layouts, pool_calls
+from numbaconv import calls, layouts, moving_calls, pool_calls
 from numbaconv.kernels import channel_sums, compiler, normalize, plan
 
 PAGE = mmap.PAGESIZE
@@ -76,12 +76,12 @@ class GuardedMemory:
 def use(memory):
     """Take all results and packed weights from there, and run every kernel in its parallel form."""
     numpy = SimpleNamespace(**{**vars(np), "empty": memory.empty})
-    calls.np = numpy
+    calls.np = moving_calls.np = numpy
     for module in list(sys.modules.values()):
         if module.__name__.startswith("numbaconv") and hasattr(module, "aligned_empty"):
             module.aligned_empty = memory.empty
     # Several tasks wherever there can be.
-    plan.SERIAL_WORK = calls.SMALL = pool_calls.SMALL = layouts.SMALL = 0
+    plan.SERIAL_WORK = moving_calls.SMALL = pool_calls.SMALL = layouts.SMALL = 0
     compiler.ParallelKernel.__call__ = lambda kernel, *args, serial=False: kernel.parallel(*args)
 
 

@@ -2,7 +2,19 @@
 
 import numpy as np
 import pytest
-from cases import Case, assert_close, operands, output_shape, pack, reference_result, run, to_format
+from cases import (
+    CASES,
+    Case,
+    assert_close,
+    each,
+    expected,
+    operands,
+    output_shape,
+    pack,
+    reference_result,
+    run,
+    to_format,
+)
 
 from numbaconv import calls, functional
 
@@ -96,6 +108,27 @@ def test_packed_separable_weights_decide_the_dtype(dtype):
     narrow = functional.pack_conv(pointwise, "float64" if dtype == "float32" else "float32")
     with pytest.raises(ValueError, match="packed with one dtype, got"):
         run(case, [x, packed[0], narrow, bias])
+
+
+@each([case for case in CASES if case.operation == "separable_conv"])
+@by_dtype
+def test_one_pass_of_a_separable_convolution_gives_the_bits_of_two(case, dtype, poisoned):
+    x, *kernels, bias = operands(case, dtype)
+    windows = case.setting("strides"), case.settings.get("padding", "valid"), case.setting("dilation_rate")
+    call = calls.separable_call(x.shape, *(k.shape for k in kernels), x.itemsize, *windows, "channels_last")
+    assert call.arguments is not None
+    weights = (*pack(case, kernels), calls.pack_bias(bias, case.filters, x.dtype))
+    out = call(x, *weights)
+    assert_close(out, expected(case))
+    assert out.tobytes() == call.steps(x, *weights)[1].tobytes()
+
+
+def test_a_separable_convolution_takes_two_passes_where_its_pointwise_weights_are_many():
+    case = make_case("separable_conv", {"padding": "same"}, (1, 4, 5, 300), 600)
+    arrays = operands(case, "float32")
+    shapes = [a.shape for a in arrays[:3]]
+    assert calls.separable_call(*shapes, 4, (1, 1), "same", (1, 1), "channels_last").arguments is None
+    assert_close(run(case, arrays), wanted_of(case, operands(case)))
 
 
 def test_a_transposed_convolution_has_three_kinds_of_call():

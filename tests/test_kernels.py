@@ -70,6 +70,18 @@ def test_tasks_cover_every_window_and_filter_block_once(
     assert_tasks_cover_once(made, windows, -(-filters // plan.block_width(itemsize, vecs)))
 
 
+@plans
+@often
+def test_tasks_of_a_separable_convolution_cover_every_window_once(
+    windows, window_settings, channels, filters, itemsize, depthwise
+):
+    made = plan.make_separable_plan(make_axes(windows, window_settings), channels, filters, itemsize)
+    if channels * filters * itemsize > plan.L2_BYTES:
+        assert made is None
+    else:
+        assert_tasks_cover_once(made, windows, 1)
+
+
 @given(
     windows=sizes,
     befores=st.tuples(st.integers(-3, 4), st.integers(0, 1)),
@@ -123,8 +135,8 @@ def test_plan_does_not_depend_on_the_number_of_threads(recut, each_thread_count)
     for _ in each_thread_count():
         recut({})
         winograd, *tile = plan.make_winograd_plan(axes, 64, 64, 4)
-        both = plan.make_plan(axes, 64, 64, 4), winograd
-        made.append((*tile, *((one.axes.tolist(), *one[1:]) for one in both)))
+        kinds = plan.make_plan(axes, 64, 64, 4), plan.make_separable_plan(axes, 64, 64, 4), winograd
+        made.append((*tile, *((one.axes.tolist(), *one[1:]) for one in kinds)))
     assert made[0] == made[-1]
 
 

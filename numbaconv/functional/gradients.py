@@ -22,9 +22,10 @@ from ..arguments import (
     operand_dtype,
     spatial_rank,
 )
-from ..calls import spatial, upsample_grad_call
+from ..calls import spatial
 from ..gradient_calls import GradientCall, conv_grad, depthwise_grad, transposed_grad
 from ..layouts import canonical, original
+from ..moving_calls import upsample_grad_call
 from ..packed import Packed
 from .operations import Ints, crop, depthwise_conv, window_settings, zero_pad
 

@@ -44,21 +44,31 @@ def conv(x, weights, bias, out, block_at, high, wide, axes, group, tasks):
 
 @compiled
 def _conv_task(task, x, weights, bias, out, block_at, high, wide, axes, group):
-    blocks, taps_d, taps_h, taps_w, channels, width = weights.shape
-    tile_height = len(high)
+    blocks, taps_d, taps_h, taps_w, channels, _ = weights.shape
     n, d, h, w, part = locate(task, axes)
     rows, strip_rows = extent(axes, H, h)
     columns, strip_columns = extent(axes, W, w)
     source, start, plane, row, column = input_of(
         x, n, d, h, w, axes, strip_rows, strip_columns, 0, spread(channels, x), 1
     )
-    windows, x_at, out_at = places(n, d, h, w, axes, rows, columns, row, column, tile_height)
+    windows, x_at, out_at = places(n, d, h, w, axes, rows, columns, row, column, len(high))
 
-    steps = taps_d * taps_h * taps_w * channels
-    shifts = np.empty(steps + 1, np.int64)
+    shifts = np.empty(taps_d * taps_h * taps_w * channels + 1, np.int64)
     fill_taps(shifts, start, plane, row, column, channels, axes)
+    tables = windows, x_at, shifts, out_at
+    sum_windows(source, tables, weights, bias, out, block_at, high, wide, part * group, min((part + 1) * group, blocks))
 
-    for block in range(part * group, min((part + 1) * group, blocks)):
+
+@compiled
+def sum_windows(source, tables, weights, bias, out, block_at, high, wide, first_block, last_block):
+    """Some blocks of filters for all windows of a task, a tile at a time.
+
+    ``tables`` has the number of windows, in whole tiles; where each reads the source; what each step adds to that, and
+    one entry more; and where each window writes.
+    """
+    windows, x_at, shifts, out_at = tables
+    steps, width, tile_height = len(shifts) - 1, weights.shape[5], len(high)
+    for block in range(first_block, last_block):
         for first in range(0, windows, tile_height):
             tile = tile_rows(high, wide, bias, block_at[block, 2])
             at, shift = block * steps * width, shifts[0]

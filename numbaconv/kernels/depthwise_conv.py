@@ -44,7 +44,7 @@ def depthwise_conv(x, weights, bias, out, channels, axes, group, tasks):
 
 @compiled
 def _depthwise_task(task, x, weights, bias, out, channels, axes, group):
-    blocks, _, _, taps_w, width = weights.shape
+    blocks, width = len(weights), weights.shape[4]
     n, d, h, w, part = locate(task, axes)
     rows, strip_rows = extent(axes, H, h)
     columns, strip_columns = extent(axes, W, w)
@@ -55,7 +55,19 @@ def _depthwise_task(task, x, weights, bias, out, channels, axes, group):
     )
     windows, x_at, out_at = places(n, d, h, w, axes, rows, columns, row, column, TILE_ROWS)
 
-    start -= first_channel
+    tables = windows, x_at, out_at, start - first_channel, plane, row, column
+    filter_windows(source, tables, rows, columns, weights, bias, out, channels, axes, first_block, last_block)
+
+
+@compiled
+def filter_windows(source, tables, rows, columns, weights, bias, out, channels, axes, first_block, last_block):
+    """Some blocks of channels for all windows of a task, which form so many rows and columns.
+
+    ``tables`` has the number of windows, in whole tiles; where each reads the source, and where it writes; the first
+    tap's place in the source, and the elements from one strip position to the next along D, H and W.
+    """
+    windows, x_at, out_at, start, plane, row, column = tables
+    taps_w = weights.shape[3]
     neighbours = axes[W, STRIP_STRIDE] == 1 and axes[W, STRIP_DILATION] == 1
     row, column = row * axes[H, STRIP_DILATION], column * axes[W, STRIP_DILATION]
     tables = windows, x_at, out_at, start, plane, row, column

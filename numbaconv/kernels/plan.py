@@ -23,7 +23,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .vectors import TILE_ROWS, TILE_VECS, block_width, conv_tile
+from .vectors import TILE_ROWS, TILE_VECS, VECTOR_BYTES, block_width, conv_tile
 
 WINDOWS, TAPS, STRIDE, BEFORE, OUT_STRIDE, BLOCK, STEP, STRIP_STRIDE, STRIP_DILATION = range(9)
 N, D, H, W = range(4)
@@ -37,10 +37,12 @@ PLACE_BYTES = 64
 CORES = (2, 4)
 # Multiply-adds below which waking the other cores costs more than it saves.
 SERIAL_WORK = 500_000
-# What a task costs beside its tiles, in vector multiply-adds: starting it, copying an element of its strip, and each
-# copy; for Winograd, transforming a 6x6 block of one channel, and reading the weights in rows of a tile.
+# What a task costs beside its tiles, in vector multiply-adds: starting it, copying an element of its strip, a depthwise
+# multiply-add, which loads its own values, and each copy; for Winograd, transforming a 6x6 block of one channel, and
+# reading the weights in rows of a tile.
 TASK_COST = 4000
 COPY_COST = 0.25
+LOADS_COST = 2
 CALL_COST = 20
 TRANSFORM_COST = 40
 WEIGHTS_COST = 2
@@ -136,6 +138,37 @@ def make_plan(
         return taken <= STRIP_BYTES * (1 + depthwise)
 
     return _cheapest(axes, filter_blocks, cost, fits, work < SERIAL_WORK)
+
+
+@lru_cache(maxsize=4096)
+def make_separable_plan(axes: tuple[Axis, ...], channels: int, filters: int, itemsize: int) -> Plan | None:
+    """`make_plan` for `kernels.separable_conv` with so many channels between its steps.
+
+    None if the pointwise weights do not fit the L2 cache: every task reads them all, where two calls may divide them.
+    """
+    check_memory(axes, filters, itemsize)
+    if channels * filters * itemsize > L2_BYTES:
+        return None
+    _, d, h, w = axes
+    tile_rows, tile_vecs = conv_tile(itemsize, filters)
+    between = ceil(channels / block_width(itemsize)) * block_width(itemsize)
+    taps = prod(axis.taps for axis in axes)
+    filter_blocks = ceil(filters / block_width(itemsize, tile_vecs))
+
+    def strip_size(rows, columns):
+        return between * d.taps * _strip_length(h, rows) * _strip_length(w, columns)
+
+    def cost(rows, columns, group):
+        windows = ceil(rows * columns / tile_rows) * tile_rows
+        sums = channels * tile_vecs * filter_blocks + LOADS_COST * taps * between * itemsize / VECTOR_BYTES
+        return TASK_COST + windows * sums + COPY_COST * strip_size(rows, columns)
+
+    def fits(rows, columns, group):
+        taken = (strip_size(rows, columns) + rows * columns * channels) * itemsize + rows * columns * PLACE_BYTES
+        return taken <= 2 * STRIP_BYTES
+
+    work = channels * (taps + filters) * prod(axis.windows for axis in axes)
+    return _cheapest(axes, 1, cost, fits, work < SERIAL_WORK)
 
 
 @lru_cache(maxsize=4096)

@@ -6,7 +6,7 @@ import numpy as np
 
 from .. import shapes
 from ..arguments import check_data_format, check_interpolation
-from ..calls import crop_call, upsample_call, upsample_grad_call, zero_pad_call
+from ..moving_calls import crop_call, upsample_call, upsample_grad_call, zero_pad_call
 from .base import Layer
 
 

@@ -1,0 +1,62 @@
+"""Separable convolution in one pass: what the depthwise step makes of a block of windows never leaves the L2 cache."""
+
+import numpy as np
+from numba import prange
+
+from .compiler import compiled
+from .conv import sum_windows
+from .depthwise_conv import filter_windows
+from .memory import RAMP, ramp
+from .plan import H, W
+from .strip import aligned, extent, input_of, locate, places, spread
+
+
+@compiled(parallel=True)
+def separable_conv(x, depthwise, zeros, pointwise, bias, out, block_at, high, wide, axes, tasks):
+    """Convolve each channel of ``x`` by itself, and all of the results with one tap, every task on its own windows.
+
+    ``out[n, q, f] = bias[f] + sum over c of between[n, q, c] * pointwise[c, f]``, ``between`` being what
+    `kernels.depthwise_conv` computes without a bias: the same sums in the same order as those of two calls.
+
+    Parameters
+    ----------
+    x : array (N, D, H, W, C)
+    depthwise : array (blocks, KD, KH, KW, VECS*LANES), 64-byte aligned
+        The channels in between, in blocks as wide as a tile, the last filled up with zeros.
+    zeros : array (at least channels in between, in whole blocks)
+        The depthwise step's bias.
+    pointwise : array (blocks, 1, 1, 1, channels in between, VECS*LANES), 64-byte aligned
+        The filters in blocks, likewise.
+    bias, out, block_at, high, wide
+        As `kernels.conv` takes them.
+    axes, tasks
+        Of a `Plan` for the depthwise step, whose output strides are those of ``out``.
+    """
+    for task in prange(tasks):
+        _separable_task(np.int64(task), x, depthwise, zeros, pointwise, bias, out, block_at, high, wide, axes)
+
+
+@compiled
+def _separable_task(task, x, depthwise, zeros, pointwise, bias, out, block_at, high, wide, axes):
+    blocks, channels = len(depthwise), pointwise.shape[4]
+    n, d, h, w, _ = locate(task, axes)
+    rows, strip_rows = extent(axes, H, h)
+    columns, strip_columns = extent(axes, W, w)
+    strip_channels, repeat = blocks * depthwise.shape[4], channels // x.shape[4]
+    source, start, plane, row, column = input_of(
+        x, n, d, h, w, axes, strip_rows, strip_columns, 0, strip_channels, repeat
+    )
+    windows, x_at, out_at = places(n, d, h, w, axes, rows, columns, row, column, len(high))
+
+    pitch, last = spread(channels, x), rows * columns - 1
+    between, between_start = aligned((last + 1) * pitch, x)
+    between_at, shifts = np.empty(windows + RAMP, np.int64), np.empty(channels + 1 + RAMP, np.int64)
+    ramp(between_at, 0, between_start, pitch, windows)
+    for spare in range(last + 1, windows):
+        between_at[spare] = between_at[last]
+    ramp(shifts, 0, 0, 1, channels + 1)
+
+    tables = windows, x_at, between_at, start, plane, row, column
+    filter_windows(source, tables, rows, columns, depthwise, zeros, between, channels, axes, 0, blocks)
+    sums = windows, between_at, shifts[: channels + 1], out_at
+    sum_windows(between, sums, pointwise, bias, out, block_at, high, wide, 0, len(pointwise))
