@@ -1,14 +1,15 @@
-"""Fixtures: work cut differently than usual or spread over another number of cores, and results that begin as NaN."""
+"""Fixtures: work cut differently or spread over other numbers of cores, results that begin as NaN, fuzz in bounds."""
 
 import json
 
 import numba
 import numpy as np
 import pytest
+from fuzzing import limited_memory
 from hypothesis import settings
 from situations import digests
 
-from numbaconv import calls, gradient_calls, layouts, moving_calls, pool_calls
+from numbaconv import calls, config, gradient_calls, layouts, moving_calls, pool_calls
 from numbaconv.kernels import plan
 from numbaconv.kernels.pack import aligned_empty
 
@@ -73,3 +74,18 @@ def poisoned(monkeypatch):
 
     for module in (calls, gradient_calls, pool_calls, layouts):
         monkeypatch.setattr(module, "aligned_empty", aligned_nan)
+
+
+@pytest.fixture(scope="module")
+def bounded(tmp_path_factory):
+    """Files go to a folder of their own, and nothing may take much memory."""
+    with pytest.MonkeyPatch.context() as patch, limited_memory(2**30):
+        patch.chdir(tmp_path_factory.mktemp("fuzz"))
+        yield
+
+
+@pytest.fixture
+def unchanged_defaults():
+    """The package's settings are what they were."""
+    yield
+    assert (config.floatx(), config.epsilon(), config.image_data_format()) == ("float32", 1e-7, "channels_last")

@@ -1,16 +1,23 @@
-"""Arguments for fuzz tests: right ones for a function or class, of which one or two are then swapped for odd ones."""
+"""What the fuzz tests share.
+
+Arguments: right ones for a function or class, of which one or two are then swapped for odd ones.
+"""
 
 import collections
 import decimal
 import fractions
 import inspect
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import numpy as np
+import pytest
 from array_kinds import READ, REFUSED
 from hypothesis import strategies as st
 
 from numbaconv import functional, shapes
+
+# What every fuzz test is, and what it runs in.
+MARKS = [pytest.mark.situation("arbitrary arguments"), pytest.mark.usefixtures("bounded", "unchanged_defaults")]
 
 # What a wrong argument may lead to.
 ALLOWED = (ValueError, TypeError, MemoryError)
@@ -221,3 +228,24 @@ def _gradient(draw, operation, a, filters, kernel):
     except ValueError:
         shape = a["x_shape"]
     return values(draw, shape)
+
+
+@st.composite
+def spoiled_shape(draw, shape):
+    sizes = draw(spoiled(dict(enumerate(shape)), 1, st.one_of(st.none(), INTEGERS, ODD)))
+    return draw(st.sampled_from([tuple, list]))(sizes[i] for i in range(len(shape)))
+
+
+def attempt(function, *arguments, also=(), **settings):
+    """What a call returns, or None if it raised what it may."""
+    with suppress(*ALLOWED, *also):
+        return function(*arguments, **settings)
+    return None
+
+
+def snapshot(arguments):
+    return [a.copy() for a in arguments.values() if type(a) is np.ndarray]
+
+
+def same(a, b):
+    return all(x.tobytes() == y.tobytes() for x, y in zip(a, b, strict=True))

@@ -25,7 +25,8 @@ def survives(seed, *arguments):
 
 
 def test_the_process_survives():
-    survives(secrets.randbelow(2**32), str(HERE / "test_fuzz.py"), str(HERE / "test_hostile_files.py"))
+    names = "test_fuzz.py", "test_fuzz_models.py", "test_hostile_files.py"
+    survives(secrets.randbelow(2**32), *(str(HERE / name) for name in names))
 
 
 def test_a_death_is_reported(tmp_path):
