@@ -12,6 +12,7 @@ import numpy as np
 
 from . import shapes
 from .arguments import check_bias, check_channels
+from .kernels import threads
 from .kernels.conv import conv
 from .kernels.conv_transpose import convolutions
 from .kernels.depthwise_conv import depthwise_conv
@@ -86,8 +87,9 @@ class WinogradCall(NamedTuple):
     def run(self, image: np.ndarray, packed: Packed, bias: np.ndarray) -> np.ndarray:
         """From canonical array to canonical array."""
         out, spoilt = aligned_empty(self.out_shape, packed.dtype), np.zeros(1, np.bool_)
+        shares = threads.count()
         for origin, arguments in self.parts:
-            conv_winograd(image, packed.winograd, bias, out.reshape(-1)[origin:], spoilt, *arguments)
+            conv_winograd(image, packed.winograd, bias, out.reshape(-1)[origin:], spoilt, *arguments, shares)
         if self.direct and spoilt[0]:
             for n in np.flatnonzero(~np.isfinite(out).all(axis=(1, 2, 3, 4))):
                 out[n] = self.direct.run(image[n : n + 1], packed, bias)

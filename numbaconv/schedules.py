@@ -17,7 +17,7 @@ class LearningRateSchedule(Configurable):
     """Base of all schedules here."""
 
     def __call__(self, step: float) -> float:
-        """Return the learning rate after `step` steps."""
+        """Return the learning rate after `step` steps; ValueError if that is negative or infinite, or the rate is."""
         raise NotImplementedError(f"{type(self).__name__} must define __call__(step)")
 
 
@@ -59,8 +59,13 @@ class ExponentialDecay(LearningRateSchedule):
 
     def __call__(self, step: float) -> float:
         """Return the learning rate after `step` steps."""
+        step = number(step, "step", minimum=0)
         exponent = step // self.decay_steps if self.staircase else step / self.decay_steps
-        return float(self.initial_learning_rate * self.decay_rate**exponent)
+        try:
+            rate = self.initial_learning_rate * self.decay_rate**exponent
+        except OverflowError:
+            rate = math.inf
+        return _finite(rate, step)
 
 
 class CosineDecay(LearningRateSchedule):
@@ -113,6 +118,7 @@ class CosineDecay(LearningRateSchedule):
 
     def __call__(self, step: float) -> float:
         """Return the learning rate after `step` steps."""
+        step = number(step, "step", minimum=0)
         peak = self.initial_learning_rate
         if self.warmup_target is not None:
             peak = self.warmup_target
@@ -121,7 +127,7 @@ class CosineDecay(LearningRateSchedule):
                 return self.initial_learning_rate + risen * (peak - self.initial_learning_rate)
             step = step - self.warmup_steps
         decayed = (1 + math.cos(math.pi * min(step / self.decay_steps, 1))) / 2
-        return peak * ((1 - self.alpha) * decayed + self.alpha)
+        return _finite(peak * ((1 - self.alpha) * decayed + self.alpha), step)
 
 
 class PiecewiseConstantDecay(LearningRateSchedule):
@@ -155,7 +161,15 @@ class PiecewiseConstantDecay(LearningRateSchedule):
 
     def __call__(self, step: float) -> float:
         """Return the learning rate after `step` steps."""
+        step = number(step, "step", minimum=0)
         return self.values[bisect_left(self.boundaries, step)]
+
+
+def _finite(rate: float, step: float) -> float:
+    """The rate after so many steps, unless it is beyond what float64 can hold."""
+    if not math.isfinite(rate):
+        raise ValueError(f"the learning rate must stay finite, got {rate} after {step:g} steps")
+    return rate
 
 
 _REGISTRY = Registry("learning_rate", (ExponentialDecay, CosineDecay, PiecewiseConstantDecay), {})

@@ -228,6 +228,11 @@ def test_repr_and_config_of_what_no_config_can_hold():
         (lambda: PiecewiseConstantDecay([1, 1], [1, 2, 3]), ValueError, r"strictly increasing, got \[1, 1\]"),
         (lambda: PiecewiseConstantDecay([1], [1]), ValueError, r"values must be 2 numbers, .*, got \[1\]"),
         (lambda: PiecewiseConstantDecay([1], [1, -1]), ValueError, "values must be .* >= 0, got -1"),
+        (lambda: ExponentialDecay(1, 1, 2)(2**31), ValueError, "learning rate must stay finite, got inf after 2.1.*"),
+        (lambda: CosineDecay(1e200, 1, 1e200)(2), ValueError, "learning rate must stay finite, got inf after 2 steps"),
+        (lambda: PiecewiseConstantDecay([1], [1, 2])(-1), ValueError, "step must be a finite number >= 0, got -1"),
+        (lambda: CosineDecay(1, 1)(10**400), ValueError, "step must be a finite number >= 0, got 1000"),
+        (lambda: ExponentialDecay(1, 1, 1)("2"), TypeError, "step must be a finite number >= 0, got '2'"),
         (lambda: schedules.get("fast"), ValueError, "learning_rate must be one of .*, got 'fast'"),
     ],
 )

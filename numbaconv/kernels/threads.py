@@ -12,6 +12,7 @@ process. So its kernels run in one thread.
 import ctypes
 import os
 
+import numba
 from llvmlite import binding, ir
 from numba.core.compiler_lock import global_compiler_lock
 from numba.core.types import intp
@@ -24,6 +25,11 @@ if "OMP_WAIT_POLICY" not in os.environ:
 
 # Whether kernels are to run in the thread that calls them.
 alone = False
+
+
+def count():
+    """Threads that a kernel called from here is spread over."""
+    return 1 if alone else numba.get_num_threads()
 
 
 def _parallel_for_one_at_a_time(address):

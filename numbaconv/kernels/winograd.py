@@ -21,7 +21,7 @@ from numba import prange
 
 from .compiler import compiled
 from .pack import aligned_empty, pack_blocks
-from .plan import OUT_STRIDE, D, H, N, W
+from .plan import BLOCK, OUT_STRIDE, D, H, N, W
 from .strip import aligned, extent, input_of, locate
 from .tile import tile_outer, tile_rows, tile_store, tile_write, tile_write_part
 from .vectors import TILE_VECS
@@ -189,7 +189,7 @@ def _transform_output(
 
 
 @compiled(parallel=True)
-def conv_winograd(x, weights, bias, out, spoilt, out_shape, size, tile_shape, axes, group, tasks):
+def conv_winograd(x, weights, bias, out, spoilt, out_shape, size, tile_shape, axes, group, tasks, shares):
     """Convolve with 3x3 or 5x5 kernels at stride 1, every task on its own part of the output.
 
     Parameters
@@ -210,70 +210,102 @@ def conv_winograd(x, weights, bias, out, spoilt, out_shape, size, tile_shape, ax
         As long as the tile has rows.
     axes, group, tasks
         Of a `Plan` whose windows are blocks of 6x6 inputs, ``size`` apart.
+    shares : int
+        The tasks are dealt out in so many runs, one for each thread: those of a run that take the same windows
+        transform them once. It changes nothing else.
 
     Notes
     -----
     An infinity or NaN spreads over all outputs whose 6x6 inputs it is among, mostly as NaN, where the direct sum would
     confine it to the kernel's window: ``spoilt`` tells. Rounding errors are larger than those of the direct sum.
     """
-    for task in prange(tasks):
-        _winograd_task(np.int64(task), x, weights, bias, out, spoilt, out_shape, size, tile_shape, axes, group)
+    for share in prange(shares):
+        first, last = np.int64(share) * tasks // shares, (np.int64(share) + 1) * tasks // shares
+        _winograd_tasks(first, last, x, weights, bias, out, spoilt, out_shape, size, tile_shape, axes, group)
 
 
 @compiled
-def _winograd_task(task, x, weights, bias, out, spoilt, out_shape, size, tile_shape, axes, group):
+def _winograd_tasks(first, last, x, weights, bias, out, spoilt, out_shape, size, tile_shape, axes, group):
     blocks, _, channels, width = weights.shape
-    lanes = width // TILE_VECS
-    n, d, h, w, part = locate(task, axes)
-    rows, strip_rows = extent(axes, H, h)
-    columns, strip_columns = extent(axes, W, w)
-    images, _ = extent(axes, N, n)
-    per_image = rows * columns
-    windows, padded = images * per_image, -(-channels // lanes) * lanes
-
+    lanes, parts = width // TILE_VECS, -(-blocks // group)
+    padded, windows = -(-channels // lanes) * lanes, axes[N, BLOCK] * axes[H, BLOCK] * axes[W, BLOCK]
     # An odd number of planes, so that the windows of a tile lie in different sets of the L1 cache.
     pitch = (IN * IN + 1) * padded
     spread, spread_at = aligned(windows * pitch, x)
     scratch, scratch_at = aligned(IN * IN * lanes, x)
-    for image in range(images):
-        source, start, _, row, column = input_of(x, n + image, d, h, w, axes, strip_rows, strip_columns, 0, padded, 1)
-        for t in range(per_image):
+    buffers, steps = (spread, spread_at, scratch, scratch_at), (pitch, padded, lanes)
+    doubt, transformed = tile_rows(1, 1, np.zeros(width, x.dtype), 0), -1
+    for task in range(first, last):
+        place, part = task // parts, task % parts
+        n, d, h, w, _ = locate(place, axes)
+        block = n, d, h, w, extent(axes, N, n)[0], extent(axes, H, h)[0], extent(axes, W, w)[0]
+        if transformed != place:
+            _transform_inputs(x, block, axes, size, buffers, steps)
+            transformed = place
+        filters = part * group, min((part + 1) * group, blocks)
+        doubt = _sum_products(
+            filters, block, weights, bias, out, out_shape, size, tile_shape, axes, buffers, steps, doubt
+        )
+    tile_write(doubt, scratch, scratch_at)
+    for lane in range(lanes):
+        if np.isnan(scratch[0, 0, 0, 0, scratch_at + lane]):
+            spoilt[0] = True
+
+
+@compiled
+def _transform_inputs(x, block, axes, size, buffers, steps):
+    """B^T d B of all windows of a block: for each, 36 planes of channels side by side."""
+    spread, to, scratch, scratch_at = buffers
+    pitch, padded, lanes = steps
+    n, d, h, w, images, rows, columns = block
+    strip_rows, strip_columns = extent(axes, H, h)[1], extent(axes, W, w)[1]
+    for image in range(n, n + images):
+        source, start, _, row, column = input_of(x, image, d, h, w, axes, strip_rows, strip_columns, 0, padded, 1)
+        for t in range(rows * columns):
             corner = start + (t // columns * row + t % columns * column) * size
-            to = spread_at + (image * per_image + t) * pitch
             for c in range(0, padded, lanes):
                 _transform_input(source, corner + c, row, column, scratch, scratch_at, lanes, spread, to + c, padded)
+            to += pitch
 
-    tile_height = len(tile_shape)
-    filled = -(-windows // tile_height) * tile_height
-    most = CHUNK // tile_height * tile_height
+
+@compiled
+def _sum_products(filters, block, weights, bias, out, out_shape, size, tile_shape, axes, buffers, steps, doubt):
+    """Outputs of some blocks of filters for all windows of a block: their products, and A^T m A of these.
+
+    Returns ``doubt``, a line of zeros, that becomes NaN where an output is infinite or NaN.
+    """
+    spread, spread_at, scratch, scratch_at = buffers
+    pitch, padded, lanes = steps
+    n, d, h, w, images, rows, columns = block
+    channels, width = weights.shape[2:]
+    windows, tile_height = images * rows * columns, len(tile_shape)
+    filled, most = -(-windows // tile_height) * tile_height, CHUNK // tile_height * tile_height
     x_at, product_at = np.empty(filled, np.int64), np.empty(filled, np.int64)
     for t in range(filled):
         x_at[t], product_at[t] = min(t, windows - 1) * pitch, t % most * width
-    product_plane = most * width + lanes
-    zeros = np.zeros(width, x.dtype)
-    products, products_at = aligned(IN * IN * product_plane, x)
+    plane, zeros = most * width + lanes, np.zeros(width, weights.dtype)
+    products, products_at = aligned(IN * IN * plane, weights)
     out_row, out_column = axes[H, OUT_STRIDE] // size, axes[W, OUT_STRIDE] // size
-    doubt = tile_rows(1, 1, zeros, 0)
-    for block in range(part * group, min((part + 1) * group, blocks)):
+    for filter_block in range(filters[0], filters[1]):
         for chunk in range(0, windows, most):
             chunk_end = min(chunk + most, windows)
             for k in range(IN * IN):
                 for first in range(chunk, chunk_end, tile_height):
                     tile = tile_rows(tile_shape, TILE_VECS, zeros, 0)
-                    at = (block * IN * IN + k) * channels * width
+                    at = (filter_block * IN * IN + k) * channels * width
                     for c in range(channels):
                         tile = tile_outer(tile, spread, x_at, first, spread_at + k * padded + c, weights, at)
                         at += width
-                    tile_store(tile, products, product_at, first, products_at + k * product_plane, width)
+                    tile_store(tile, products, product_at, first, products_at + k * plane, width)
             for t in range(chunk, chunk_end):
-                image, window = t // per_image, t % per_image
+                image, window = t // (rows * columns), t % (rows * columns)
                 y, z = (h + window // columns) * size, (w + window % columns) * size
                 place = (n + image) * axes[N, OUT_STRIDE] + d * axes[D, OUT_STRIDE] + y * out_row + z * out_column
-                for f in range(block * width, min((block + 1) * width, out_shape[4]), lanes):
+                for f in range(filter_block * width, min((filter_block + 1) * width, out_shape[4]), lanes):
                     doubt = _transform_output(
                         products,
-                        products_at + (t - chunk) * width + f - block * width,
-                        product_plane,
+                        products_at + (t - chunk) * width + f - filter_block * width,
+                        plane,
                         scratch,
                         scratch_at,
                         lanes,
@@ -289,7 +321,4 @@ def _winograd_task(task, x, weights, bias, out, spoilt, out_shape, size, tile_sh
                         out_shape[4] - f,
                         doubt,
                     )
-    tile_write(doubt, scratch, scratch_at)
-    for lane in range(lanes):
-        if np.isnan(scratch[0, 0, 0, 0, scratch_at + lane]):
-            spoilt[0] = True
+    return doubt
