@@ -74,13 +74,14 @@ def _makers():
         "direct": (lambda: layers.Conv2D(24, 3, algorithm="direct"), (2, 30, 30, 12)),
         "Winograd": (lambda: layers.Conv2D(32, 3, algorithm="winograd"), (2, 30, 30, 32)),
         "depthwise": (lambda: layers.DepthwiseConv2D(3), (2, 40, 40, 32)),
+        "separable": (lambda: layers.SeparableConv2D(24, 3), (2, 40, 40, 32)),
         "transposed": (lambda: layers.Conv2DTranspose(16, 4, strides=2), (2, 20, 20, 16)),
         "pooling": (lambda: layers.MaxPooling2D(3, 2), (2, 80, 80, 32)),
         "padding": (lambda: layers.ZeroPadding2D(2), (2, 80, 80, 32)),
     }
 
 
-KINDS = ("direct", "Winograd", "depthwise", "transposed", "pooling", "padding", "gradients")
+KINDS = ("direct", "Winograd", "depthwise", "separable", "transposed", "pooling", "padding", "gradients")
 
 
 def digest(kind):

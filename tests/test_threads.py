@@ -182,13 +182,14 @@ def test_same_bits_for_any_number_of_threads(name, expected_digests):
 
 def test_the_kinds_of_layers_run_in_parallel():
     """The comparisons above are of loops that are spread over the cores."""
-    from numbaconv.kernels import conv, depthwise_conv, place, pool, weight_grad, winograd
+    from numbaconv.kernels import conv, depthwise_conv, place, pool, separable_conv, weight_grad, winograd
 
     kernels = (
         conv.conv,
         depthwise_conv.depthwise_conv,
         place.place,
         pool.max_pool,
+        separable_conv.separable_conv,
         weight_grad.conv_weight_grad,
         winograd.conv_winograd,
     )

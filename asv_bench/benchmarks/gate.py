@@ -23,6 +23,7 @@ GATE = {
     "conv, 3D": partial(forward, "conv", "3D 3x3x3, 8x28x28x32 -> 64"),
     "conv_weight_grad": partial(backward, "conv", "2D 3x3, 56x56x64 -> 64", "weights"),
     "depthwise_conv": partial(forward, "depthwise_conv", "3x3, 112x112x32"),
+    "separable_conv": partial(forward, "separable_conv", "2D 3x3, 56x56x128 -> 128"),
     "conv_transpose": partial(forward, "conv_transpose", "2D 4x4*2, 28x28x64 -> 32"),
     "upsample, bilinear": partial(forward, "upsample", "bilinear, 2D 56x56x64"),
     "max_pool": partial(forward, "max_pool", "2D 3x3/2, 56x56x64"),

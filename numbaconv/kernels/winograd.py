@@ -219,6 +219,7 @@ def conv_winograd(x, weights, bias, out, spoilt, out_shape, size, tile_shape, ax
     An infinity or NaN spreads over all outputs whose 6x6 inputs it is among, mostly as NaN, where the direct sum would
     confine it to the kernel's window: ``spoilt`` tells. Rounding errors are larger than those of the direct sum.
     """
+    shares = min(shares, tasks)
     for share in prange(shares):
         first, last = np.int64(share) * tasks // shares, (np.int64(share) + 1) * tasks // shares
         _winograd_tasks(first, last, x, weights, bias, out, spoilt, out_shape, size, tile_shape, axes, group)
