@@ -369,10 +369,12 @@ def make_layer(case: Case, data_format: str = "channels_last", **arguments: Any)
     return cls(**case.settings, **arguments)
 
 
-def assert_close(actual: np.ndarray, wanted: np.ndarray, tolerance: float | None = None) -> None:
-    """Within ``tolerance``, by default the precision's, of the largest |output|."""
+def assert_close(
+    actual: np.ndarray, wanted: np.ndarray, tolerance: float | None = None, scale: float | None = None
+) -> None:
+    """Within ``tolerance``, by default the precision's, of ``scale``, by default the largest |output|."""
     assert actual.shape == wanted.shape
-    scale = np.abs(wanted).max(initial=0)
+    scale = np.abs(wanted).max(initial=0) if scale is None else scale
     error = np.abs(actual - wanted).max(initial=0)
     limit = TOLERANCE[actual.dtype.name] if tolerance is None else tolerance
     assert error <= limit * scale, f"off by {error:.2g} where outputs reach {scale:.2g}"

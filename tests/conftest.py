@@ -1,6 +1,7 @@
 """Fixtures: work cut differently or spread over other numbers of cores, results that begin as NaN, fuzz in bounds."""
 
 import json
+import signal
 
 import numba
 import numpy as np
@@ -20,6 +21,11 @@ settings.register_profile("default", deadline=None, derandomize=True)
 settings.register_profile("nightly", deadline=None, max_examples=20_000)
 settings.register_profile("anew", deadline=None, max_examples=500, database=None)
 settings.load_profile("default")
+
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A shell's job in the background is deaf to Ctrl-C, and so would be the processes that the tests start.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _forget_plans():
