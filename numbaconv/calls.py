@@ -97,7 +97,10 @@ class WinogradCall(NamedTuple):
 
 
 class SeparableCall(NamedTuple):
-    """A depthwise convolution and a pointwise one after it: in one pass, unless ``arguments`` is None, or in two."""
+    """A depthwise convolution and a pointwise one after it, in one pass.
+
+    In two where ``arguments`` is None, and for weights that are infinite or NaN.
+    """
 
     depthwise: WindowCall
     pointwise: WindowCall

@@ -8,6 +8,7 @@ import numpy as np
 
 from . import shapes
 from .calls import Ints, spatial
+from .kernels.pack import aligned_empty
 from .kernels.place import place
 from .kernels.upsample import neighbours, takers, upsample_bilinear, upsample_grad, upsample_nearest
 from .layouts import SMALL, contiguous, images_shape, three
@@ -24,7 +25,7 @@ class MovingCall(NamedTuple):
     serial: bool
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
-        out = np.empty(self.out_shape, x.dtype)
+        out = aligned_empty(self.out_shape, x.dtype)
         self.kernel(contiguous(x).reshape(self.image_shape), out, *self.arguments, serial=self.serial)
         return out.reshape(self.result_shape)
 

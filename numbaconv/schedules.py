@@ -17,7 +17,7 @@ class LearningRateSchedule(Configurable):
     """Base of all schedules here."""
 
     def __call__(self, step: float) -> float:
-        """Return the learning rate after `step` steps; ValueError if that is negative or infinite, or the rate is."""
+        """Return the learning rate after `step` steps, a finite number; ValueError or TypeError if `step` is none."""
         raise NotImplementedError(f"{type(self).__name__} must define __call__(step)")
 
 
@@ -64,7 +64,7 @@ class ExponentialDecay(LearningRateSchedule):
         try:
             rate = self.initial_learning_rate * self.decay_rate**exponent
         except OverflowError:
-            rate = math.inf
+            rate = math.inf if self.initial_learning_rate else 0.0
         return _finite(rate, step)
 
 

@@ -126,6 +126,7 @@ CASES = [
     separable("dilated", (1, 9, 8, 3), (3, 2), 4, dilation_rate=(2, 3)),
     separable("strided and dilated", (2, 11, 12, 3), (3, 2), 5, strides=(3, 2), dilation_rate=2),
     separable("many channels", (2, 5, 6, 23), (3, 3), 37, multiplier=2, padding="same"),
+    separable("blocks of rows", (1, 20, 30, 35), (3, 3), 70, padding="same"),
     separable("empty batch", (0, 6, 5, 3), (3, 3), 4),
     separable("valid", (1, 4, 5, 4, 2), (2, 2, 3), 3, multiplier=2),
     transpose("valid", (2, 5, 3), (3,), 4),

@@ -78,7 +78,7 @@ def poisoned(monkeypatch):
         out.fill(np.nan)
         return out
 
-    for module in (calls, gradient_calls, pool_calls, layouts):
+    for module in (calls, gradient_calls, moving_calls, pool_calls, layouts):
         monkeypatch.setattr(module, "aligned_empty", aligned_nan)
 
 

@@ -9,7 +9,6 @@ import faulthandler
 import mmap
 import sys
 from math import prod
-from types import SimpleNamespace
 
 import cases
 import numpy as np
@@ -17,7 +16,7 @@ import test_gradients
 import test_pooling
 import winograd_cases
 
-from numbaconv import calls, layouts, moving_calls, pool_calls
+from numbaconv import layouts, moving_calls, pool_calls
 from numbaconv.kernels import channel_sums, compiler, normalize, plan
 
 PAGE = mmap.PAGESIZE
@@ -75,8 +74,6 @@ class GuardedMemory:
 
 def use(memory):
     """Take all results and packed weights from there, and run every kernel in its parallel form."""
-    numpy = SimpleNamespace(**{**vars(np), "empty": memory.empty})
-    calls.np = moving_calls.np = numpy
     for module in list(sys.modules.values()):
         if module.__name__.startswith("numbaconv") and hasattr(module, "aligned_empty"):
             module.aligned_empty = memory.empty

@@ -72,7 +72,7 @@ def _makers():
 
     return {
         "direct": (lambda: layers.Conv2D(24, 3, algorithm="direct"), (2, 30, 30, 12)),
-        "Winograd": (lambda: layers.Conv2D(32, 3, algorithm="winograd"), (2, 30, 30, 32)),
+        "Winograd": (lambda: layers.Conv2D(72, 3, algorithm="winograd"), (2, 30, 30, 32)),
         "depthwise": (lambda: layers.DepthwiseConv2D(3), (2, 40, 40, 32)),
         "separable": (lambda: layers.SeparableConv2D(24, 3), (2, 40, 40, 32)),
         "transposed": (lambda: layers.Conv2DTranspose(16, 4, strides=2), (2, 20, 20, 16)),

@@ -116,7 +116,7 @@ def test_one_pass_of_a_separable_convolution_gives_the_bits_of_two(case, dtype, 
     x, *kernels, bias = operands(case, dtype)
     windows = case.setting("strides"), case.settings.get("padding", "valid"), case.setting("dilation_rate")
     call = calls.separable_call(x.shape, *(k.shape for k in kernels), x.itemsize, *windows, "channels_last")
-    assert call.arguments is not None
+    assert call.arguments is not None or x.size == 0
     weights = (*pack(case, kernels), calls.pack_bias(bias, case.filters, x.dtype))
     out = call(x, *weights)
     assert_close(out, expected(case))
@@ -129,6 +129,17 @@ def test_a_separable_convolution_takes_two_passes_where_its_pointwise_weights_ar
     shapes = [a.shape for a in arrays[:3]]
     assert calls.separable_call(*shapes, 4, (1, 1), "same", (1, 1), "channels_last").arguments is None
     assert_close(run(case, arrays), wanted_of(case, operands(case)))
+
+
+@pytest.mark.parametrize(
+    ("lengths", "channels", "taps", "dilation"),
+    [((32, 32), 2048, 5, 1), ((32, 32), 1280, 3, 6), ((128, 128), 64, 31, 1), ((1, 100_000), 600, (1, 301), 1)],
+)
+def test_a_separable_convolution_takes_two_passes_where_few_windows_fit_the_cache(lengths, channels, taps, dilation):
+    taps = taps if isinstance(taps, tuple) else (taps, taps)
+    shapes = (1, *lengths, channels), (*taps, channels, 1), (1, 1, channels, 32)
+    call = calls.separable_call(*shapes, 4, (1, 1), "same", (dilation, dilation), "channels_last")
+    assert call.arguments is None
 
 
 def test_a_transposed_convolution_has_three_kinds_of_call():

@@ -144,7 +144,8 @@ def make_plan(
 def make_separable_plan(axes: tuple[Axis, ...], channels: int, filters: int, itemsize: int) -> Plan | None:
     """`make_plan` for `kernels.separable_conv` with so many channels between its steps.
 
-    None if the pointwise weights do not fit the L2 cache: every task reads them all, where two calls may divide them.
+    None where two calls are better: if the pointwise weights do not fit the L2 cache, since every task reads them all,
+    or if so few windows fit it with all their channels that tiles would stay empty and strips overlap.
     """
     check_memory(axes, filters, itemsize)
     if channels * filters * itemsize > L2_BYTES:
@@ -168,7 +169,10 @@ def make_separable_plan(axes: tuple[Axis, ...], channels: int, filters: int, ite
         return taken <= 2 * STRIP_BYTES
 
     work = channels * (taps + filters) * prod(axis.windows for axis in axes)
-    return _cheapest(axes, 1, cost, fits, work < SERIAL_WORK)
+    plan = _cheapest(axes, 1, cost, fits, work < SERIAL_WORK)
+    rows, columns = plan.axes[H:, BLOCK].tolist()
+    full = rows * columns >= min(tile_rows, h.windows * w.windows)
+    return plan if full and fits(rows, columns, 1) else None
 
 
 @lru_cache(maxsize=4096)

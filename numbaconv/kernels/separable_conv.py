@@ -1,4 +1,4 @@
-"""Separable convolution in one pass: what the depthwise step makes of a block of windows never leaves the L2 cache."""
+"""Separable convolution in one pass: what the depthwise step makes of a block of windows stays in the L2 cache."""
 
 import numpy as np
 from numba import prange
@@ -58,5 +58,5 @@ def _separable_task(task, x, depthwise, zeros, pointwise, bias, out, block_at, h
 
     tables = windows, x_at, between_at, start, plane, row, column
     filter_windows(source, tables, rows, columns, depthwise, zeros, between, channels, axes, 0, blocks)
-    sums = windows, between_at, shifts[: channels + 1], out_at
-    sum_windows(between, sums, pointwise, bias, out, block_at, high, wide, 0, len(pointwise))
+    tables = windows, between_at, shifts[: channels + 1], out_at
+    sum_windows(between, tables, pointwise, bias, out, block_at, high, wide, 0, len(pointwise))
