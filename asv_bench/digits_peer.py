@@ -5,7 +5,8 @@
     python asv_bench/digits_peer.py --publish     # and writes them into the README
 
 Both start from the same weights and take the same batches. With SGD and without dropout their first losses must agree
-within 1e-4; that is checked before anything is timed.
+within 1e-12 in float64; that is checked before anything is timed. In float32 maxima of values that are nearly equal
+fall here and there, and the losses drift apart.
 """
 
 import argparse
@@ -21,8 +22,8 @@ import numpy as np
 import torch
 from peers import publish
 
+from numbaconv import config, losses, optimizers
 from numbaconv import layers as nl
-from numbaconv import losses, optimizers
 from numbaconv.models import Sequential
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "examples"))
@@ -85,12 +86,14 @@ def torch_trainer(
 
 
 def same_losses(x: np.ndarray, y: np.ndarray) -> float:
-    """The largest difference of the first losses, with SGD and without dropout."""
-    model = Sequential([layer for layer in digits.network().layers if not isinstance(layer, nl.Dropout)])
-    for layer in model.layers:
-        if isinstance(layer, nl.Conv2D):
-            # Winograd's rounds equal values apart; max pooling on blank paper would then choose others than PyTorch.
-            layer.algorithm = "direct"
+    """The largest difference of the first losses in float64, with SGD and without dropout."""
+    default = config.floatx()
+    config.set_floatx("float64")
+    try:
+        model = Sequential([layer for layer in digits.network().layers if not isinstance(layer, nl.Dropout)])
+    finally:
+        config.set_floatx(default)
+    x = x.astype(np.float64)
     model.build((None, *x.shape[1:]))
     form = torch.contiguous_format
     network = in_torch(model, form, dropout=False)
@@ -101,7 +104,7 @@ def same_losses(x: np.ndarray, y: np.ndarray) -> float:
     for i, (a, b) in enumerate(zip(ours, theirs, strict=True)):
         print(f"{i:4}  {a:9.6f}  {b:9.6f}")
     worst = max(abs(a - b) for a, b in zip(ours, theirs, strict=True))
-    if not worst < 1e-4:
+    if not worst < 1e-12:
         raise AssertionError(f"losses differ by {worst:.1e}")
     return worst
 
@@ -141,7 +144,7 @@ def main() -> None:
         f"The network of `examples/digits.py`, batches of {digits.BATCH}: an epoch takes "
         f"{times['numbaconv'] / peer:.2f} of PyTorch's time ({times['numbaconv']:.2f} s and {peer:.2f} s, "
         f"{torch.__version__}, {numba.get_num_threads()} cores). From the same weights, with SGD, the first {STEPS} "
-        f"losses differ by {worst:.0e} at most."
+        f"losses differ by {worst:.0e} at most in float64."
     )
     print(f"\n{times}\n{text}")
     if options.publish:
