@@ -5,7 +5,7 @@ object that takes the arrays: the input and what `Packed` and `pack_bias` made o
 """
 
 from functools import lru_cache
-from math import ceil, prod
+from math import ceil, inf, prod
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,6 +26,10 @@ from .layouts import canonical, original, three
 from .packed import Packed
 
 Ints = tuple[int, ...]
+
+
+# For kernels: no output is too small. Theirs is 0 for the activation relu.
+NO_FLOOR = -inf
 
 
 def pack_bias(bias: Any, filters: int, dtype: np.dtype) -> np.ndarray:
@@ -57,14 +61,14 @@ class WindowCall(NamedTuple):
     serial: bool
     arguments: tuple
 
-    def __call__(self, x: np.ndarray, packed: Packed, bias: np.ndarray) -> np.ndarray:
-        return original(self.run(canonical(x, self.data_format), packed, bias), self.rank, self.data_format)
+    def __call__(self, x: np.ndarray, packed: Packed, bias: np.ndarray, floor: float = NO_FLOOR) -> np.ndarray:
+        return original(self.run(canonical(x, self.data_format), packed, bias, floor), self.rank, self.data_format)
 
-    def run(self, image: np.ndarray, packed: Packed, bias: np.ndarray) -> np.ndarray:
+    def run(self, image: np.ndarray, packed: Packed, bias: np.ndarray, floor: float = NO_FLOOR) -> np.ndarray:
         """From canonical array to canonical array."""
         out = aligned_empty(self.out_shape, image.dtype)
         kernel = kernel_for(packed, self.kernel)
-        kernel(image, packed.blocks, bias, out.reshape(-1), *self.arguments, serial=self.serial)
+        kernel(image, packed.blocks, bias, floor, out.reshape(-1), *self.arguments, serial=self.serial)
         return out
 
 
@@ -81,15 +85,18 @@ class WinogradCall(NamedTuple):
     parts: list[tuple[int, tuple]]
     direct: WindowCall | None
 
-    def __call__(self, x: np.ndarray, packed: Packed, bias: np.ndarray) -> np.ndarray:
-        return original(self.run(canonical(x, self.data_format), packed, bias), self.rank, self.data_format)
+    def __call__(self, x: np.ndarray, packed: Packed, bias: np.ndarray, floor: float = NO_FLOOR) -> np.ndarray:
+        return original(self.run(canonical(x, self.data_format), packed, bias, floor), self.rank, self.data_format)
 
-    def run(self, image: np.ndarray, packed: Packed, bias: np.ndarray) -> np.ndarray:
+    def run(self, image: np.ndarray, packed: Packed, bias: np.ndarray, floor: float = NO_FLOOR) -> np.ndarray:
         """From canonical array to canonical array."""
         out, spoilt = aligned_empty(self.out_shape, packed.dtype), np.zeros(1, np.bool_)
         shares = threads.count()
         for origin, arguments in self.parts:
-            conv_winograd(image, packed.winograd, bias, out.reshape(-1)[origin:], spoilt, *arguments, shares)
+            conv_winograd(image, packed.winograd, bias, floor, out.reshape(-1)[origin:], spoilt, *arguments, shares)
+        if spoilt[0] and floor > NO_FLOOR:
+            # A floor hides which images are spoilt.
+            return np.maximum(self.run(image, packed, bias), floor)
         if self.direct and spoilt[0]:
             for n in np.flatnonzero(~np.isfinite(out).all(axis=(1, 2, 3, 4))):
                 out[n] = self.direct.run(image[n : n + 1], packed, bias)
@@ -107,19 +114,23 @@ class SeparableCall(NamedTuple):
     arguments: tuple | None
     serial: bool
 
-    def __call__(self, x: np.ndarray, depthwise: Packed, pointwise: Packed, bias: np.ndarray) -> np.ndarray:
+    def __call__(
+        self, x: np.ndarray, depthwise: Packed, pointwise: Packed, bias: np.ndarray, floor: float = NO_FLOOR
+    ) -> np.ndarray:
         if self.arguments is None or not (depthwise.finite and pointwise.finite):
-            return self.steps(x, depthwise, pointwise, bias)[1]
+            return self.steps(x, depthwise, pointwise, bias, floor)[1]
         image, out = canonical(x, self.depthwise.data_format), aligned_empty(self.pointwise.out_shape, depthwise.dtype)
-        weights = depthwise.blocks, _no_bias(depthwise), pointwise.blocks, bias
+        weights = depthwise.blocks, _no_bias(depthwise), pointwise.blocks, bias, floor
         separable_conv(image, *weights, out.reshape(-1), *self.arguments, serial=self.serial)
         return original(out, self.depthwise.rank, self.depthwise.data_format)
 
-    def steps(self, x: np.ndarray, depthwise: Packed, pointwise: Packed, bias: np.ndarray) -> tuple[np.ndarray, ...]:
+    def steps(
+        self, x: np.ndarray, depthwise: Packed, pointwise: Packed, bias: np.ndarray, floor: float = NO_FLOOR
+    ) -> tuple[np.ndarray, ...]:
         """The canonical array between the two steps, and the result."""
         step, last = self.depthwise, self.pointwise
         between = step.run(canonical(x, step.data_format), depthwise, _no_bias(depthwise))
-        return between, original(last.run(between, pointwise, bias), step.rank, step.data_format)
+        return between, original(last.run(between, pointwise, bias, floor), step.rank, step.data_format)
 
 
 def _no_bias(packed: Packed) -> np.ndarray:
@@ -135,16 +146,17 @@ class TransposedCall(NamedTuple):
     parts: list[tuple[tuple, tuple, bool]]
     complete: bool
 
-    def __call__(self, x: np.ndarray, packed: Packed, bias: np.ndarray) -> np.ndarray:
-        return original(self.run(canonical(x, self.data_format), packed, bias), self.rank, self.data_format)
+    def __call__(self, x: np.ndarray, packed: Packed, bias: np.ndarray, floor: float = NO_FLOOR) -> np.ndarray:
+        return original(self.run(canonical(x, self.data_format), packed, bias, floor), self.rank, self.data_format)
 
-    def run(self, image: np.ndarray, packed: Packed, bias: np.ndarray) -> np.ndarray:
+    def run(self, image: np.ndarray, packed: Packed, bias: np.ndarray, floor: float = NO_FLOOR) -> np.ndarray:
         """From canonical array to canonical array."""
         out = aligned_empty(self.out_shape, packed.dtype)
         if not self.complete:
-            out[...] = bias[: self.out_shape[-1]]
+            out[...] = np.maximum(bias[: self.out_shape[-1]], floor)
         for firsts, arguments, serial in self.parts:
-            kernel_for(packed, conv)(image, packed.phases(firsts), bias, out.reshape(-1), *arguments, serial=serial)
+            kernel, weights = kernel_for(packed, conv), packed.phases(firsts)
+            kernel(image, weights, bias, floor, out.reshape(-1), *arguments, serial=serial)
         return out
 
 

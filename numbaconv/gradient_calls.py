@@ -12,6 +12,7 @@ import numpy as np
 
 from . import shapes
 from .calls import (
+    NO_FLOOR,
     Ints,
     TransposedCall,
     WindowCall,
@@ -76,7 +77,7 @@ class DepthwiseInputCall(NamedTuple):
             out.fill(0)
         for first, origin, arguments, serial in self.parts:
             kernel_for(packed, depthwise_conv)(
-                grad, packed.phases((first,)), bias, out.reshape(-1)[origin:], *arguments, serial=serial
+                grad, packed.phases((first,)), bias, NO_FLOOR, out.reshape(-1)[origin:], *arguments, serial=serial
             )
         if self.multiplier == 1:
             return out

@@ -13,7 +13,7 @@ much less time.
 Any shapes will do, and other kernels, strides, dilations and numbers of axes as well.
 """
 
-from numbaconv.calls import conv_call, pack_bias
+from numbaconv.calls import NO_FLOOR, conv_call, pack_bias
 from numbaconv.packed import Packed
 
 SETTINGS = (1, 1), "same", (1, 1), "channels_last"
@@ -27,7 +27,7 @@ def conv(x, packed, out):
     weights, bias = packed
     call = conv_call((1, *x.shape), weights.shape, x.itemsize, *SETTINGS, "direct")
     # What follows the arrays comes from the plan: how the work is cut.
-    call.kernel(x[None, None], weights.blocks, bias, out.reshape(-1), *call.arguments, serial=call.serial)
+    call.kernel(x[None, None], weights.blocks, bias, NO_FLOOR, out.reshape(-1), *call.arguments, serial=call.serial)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ Any shapes will do; few channels or filters are not worth it.
 import numpy as np
 from strips_and_packed_weights import SETTINGS, pack
 
-from numbaconv.calls import conv_call
+from numbaconv.calls import NO_FLOOR, conv_call
 from numbaconv.kernels import threads
 from numbaconv.kernels.winograd import conv_winograd
 
@@ -27,7 +27,9 @@ def conv(x, packed, out):
     call = conv_call((1, *x.shape), weights.shape, x.itemsize, *SETTINGS, "winograd")
     ((first, arguments),) = call.parts
     spoilt = np.zeros(1, np.bool_)
-    conv_winograd(x[None, None], weights.winograd, bias, out.reshape(-1)[first:], spoilt, *arguments, threads.count())
+    conv_winograd(
+        x[None, None], weights.winograd, bias, NO_FLOOR, out.reshape(-1)[first:], spoilt, *arguments, threads.count()
+    )
 
 
 if __name__ == "__main__":

@@ -7,11 +7,11 @@ from .compiler import compiled
 from .memory import opaque
 from .plan import H, W
 from .strip import extent, fill_taps, input_of, locate, places, spread
-from .tile import tile_outer, tile_rows, tile_store
+from .tile import tile_floor, tile_outer, tile_rows, tile_store
 
 
 @compiled(parallel=True)
-def conv(x, weights, bias, out, block_at, high, wide, axes, group, tasks):
+def conv(x, weights, bias, floor, out, block_at, high, wide, axes, group, tasks):
     """Convolve ``x`` with ``weights`` into ``out``, every task on its own part of the output.
 
     ``out[n, q, f] = bias[f] + sum over k, c of x[n, q*stride + k*dilation - before, c] * weights[k, c, f]`` for each
@@ -24,6 +24,8 @@ def conv(x, weights, bias, out, block_at, high, wide, axes, group, tasks):
         The filters in blocks as wide as a tile, the last filled up with zeros.
     bias : array (at least F,)
         Filled up to whole blocks.
+    floor : float
+        What smaller sums become: 0 is the activation relu, -inf none.
     out : array (elements,)
         Written at every window; the plan's strides tell where. Nothing needs zeroing.
     block_at : int64 array (blocks, 3)
@@ -39,11 +41,11 @@ def conv(x, weights, bias, out, block_at, high, wide, axes, group, tasks):
     of the strip from L1 once per tile and tap.
     """
     for task in prange(tasks):
-        _conv_task(np.int64(task), x, weights, bias, out, block_at, high, wide, axes, group)
+        _conv_task(np.int64(task), x, weights, bias, floor, out, block_at, high, wide, axes, group)
 
 
 @compiled
-def _conv_task(task, x, weights, bias, out, block_at, high, wide, axes, group):
+def _conv_task(task, x, weights, bias, floor, out, block_at, high, wide, axes, group):
     blocks, taps_d, taps_h, taps_w, channels, _ = weights.shape
     n, d, h, w, part = locate(task, axes)
     rows, strip_rows = extent(axes, H, h)
@@ -56,19 +58,20 @@ def _conv_task(task, x, weights, bias, out, block_at, high, wide, axes, group):
     shifts = np.empty(taps_d * taps_h * taps_w * channels + 1, np.int64)
     fill_taps(shifts, start, plane, row, column, channels, axes)
     tables = windows, x_at, shifts, out_at
-    sum_windows(source, tables, weights, bias, out, block_at, high, wide, part * group, min((part + 1) * group, blocks))
+    filters = part * group, min((part + 1) * group, blocks)
+    sum_windows(source, tables, weights, bias, floor, out, block_at, high, wide, filters)
 
 
 @compiled
-def sum_windows(source, tables, weights, bias, out, block_at, high, wide, first_block, last_block):
-    """Some blocks of filters for all windows of a task, a tile at a time.
+def sum_windows(source, tables, weights, bias, floor, out, block_at, high, wide, filters):
+    """Blocks of filters, from ``filters[0]`` to before ``filters[1]``, for all windows of a task, a tile at a time.
 
     ``tables`` has the number of windows, in whole tiles; where each reads the source; what each step adds to that, and
     one entry more; and where each window writes.
     """
     windows, x_at, shifts, out_at = tables
     steps, width, tile_height = len(shifts) - 1, weights.shape[5], len(high)
-    for block in range(first_block, last_block):
+    for block in range(filters[0], filters[1]):
         for first in range(0, windows, tile_height):
             tile = tile_rows(high, wide, bias, block_at[block, 2])
             at, shift = block * steps * width, shifts[0]
@@ -76,4 +79,4 @@ def sum_windows(source, tables, weights, bias, out, block_at, high, wide, first_
                 tile = tile_outer(tile, source, x_at, first, shift, weights, at)
                 # Read ahead: if all loads of a step waited for its shift, LLVM would do them first, and spill the tile.
                 at, shift = at + width, opaque(shifts[step])
-            tile_store(tile, out, out_at, first, block_at[block, 0], block_at[block, 1])
+            tile_store(tile_floor(tile, floor), out, out_at, first, block_at[block, 0], block_at[block, 1])

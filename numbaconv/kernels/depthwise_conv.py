@@ -6,7 +6,7 @@ from numba import prange
 from .compiler import compiled
 from .plan import STRIP_DILATION, STRIP_STRIDE, H, W
 from .strip import extent, input_of, locate, places
-from .tile import tile_multiply, tile_rows, tile_slide, tile_store
+from .tile import tile_floor, tile_multiply, tile_rows, tile_slide, tile_store
 from .vectors import TILE_ROWS, TILE_VECS
 
 # Taps of a row that a tile of neighbouring windows takes at once.
@@ -14,7 +14,7 @@ SLIDE = 3
 
 
 @compiled(parallel=True)
-def depthwise_conv(x, weights, bias, out, channels, axes, group, tasks):
+def depthwise_conv(x, weights, bias, floor, out, channels, axes, group, tasks):
     """Filter each channel of ``x`` with its own kernels into ``out``, every task on its own part of the output.
 
     ``out[n, q, f] = bias[f] + sum over k of x[n, q*stride + k*dilation - before, f // multiplier] * weights[k, f]`` for
@@ -26,6 +26,8 @@ def depthwise_conv(x, weights, bias, out, channels, axes, group, tasks):
     weights : array (blocks, KD, KH, KW, VECS*LANES), 64-byte aligned
         The output channels in blocks as wide as a tile, the last filled up with zeros.
     bias : array (blocks * VECS*LANES,)
+    floor : float
+        As in `kernels.conv`.
     out : array (elements,)
         Written at every window, as far as ``channels`` channels; the plan's strides tell where. Nothing needs zeroing.
     channels : int
@@ -39,11 +41,11 @@ def depthwise_conv(x, weights, bias, out, channels, axes, group, tasks):
     windows are neighbours and share what they read.
     """
     for task in prange(tasks):
-        _depthwise_task(np.int64(task), x, weights, bias, out, channels, axes, group)
+        _depthwise_task(np.int64(task), x, weights, bias, floor, out, channels, axes, group)
 
 
 @compiled
-def _depthwise_task(task, x, weights, bias, out, channels, axes, group):
+def _depthwise_task(task, x, weights, bias, floor, out, channels, axes, group):
     blocks, width = len(weights), weights.shape[4]
     n, d, h, w, part = locate(task, axes)
     rows, strip_rows = extent(axes, H, h)
@@ -56,11 +58,11 @@ def _depthwise_task(task, x, weights, bias, out, channels, axes, group):
     windows, x_at, out_at = places(n, d, h, w, axes, rows, columns, row, column, TILE_ROWS)
 
     tables = windows, x_at, out_at, start - first_channel, plane, row, column
-    filter_windows(source, tables, rows, columns, weights, bias, out, channels, axes, first_block, last_block)
+    filter_windows(source, tables, rows, columns, weights, bias, floor, out, channels, axes, first_block, last_block)
 
 
 @compiled
-def filter_windows(source, tables, rows, columns, weights, bias, out, channels, axes, first_block, last_block):
+def filter_windows(source, tables, rows, columns, weights, bias, floor, out, channels, axes, first_block, last_block):
     """Some blocks of channels for all windows of a task, which form so many rows and columns.
 
     ``tables`` has the number of windows, in whole tiles; where each reads the source, and where it writes; the first
@@ -73,13 +75,13 @@ def filter_windows(source, tables, rows, columns, weights, bias, out, channels, 
     tables = windows, x_at, out_at, start, plane, row, column
     for block in range(first_block, last_block):
         if neighbours and columns >= TILE_ROWS and taps_w >= SLIDE:
-            _slide(source, tables, rows, columns, weights, bias, out, block, channels)
+            _slide(source, tables, rows, columns, weights, bias, floor, out, block, channels)
         else:
-            _gather(source, tables, weights, bias, out, block, channels)
+            _gather(source, tables, weights, bias, floor, out, block, channels)
 
 
 @compiled
-def _gather(source, tables, weights, bias, out, block, channels):
+def _gather(source, tables, weights, bias, floor, out, block, channels):
     """One block of channels, for windows that lie anywhere."""
     windows, x_at, out_at, start, plane, row, column = tables
     _, taps_d, taps_h, taps_w, width = weights.shape
@@ -93,11 +95,11 @@ def _gather(source, tables, weights, bias, out, block, channels):
                     shift = start + kd * plane + kh * row + kw * column + f
                     tile = tile_multiply(tile, source, x_at, first, shift, weights, at)
                     at += width
-        tile_store(tile, out, out_at, first, f, channels - f)
+        tile_store(tile_floor(tile, floor), out, out_at, first, f, channels - f)
 
 
 @compiled
-def _slide(source, tables, rows, columns, weights, bias, out, block, channels):
+def _slide(source, tables, rows, columns, weights, bias, floor, out, block, channels):
     """One block of channels, for rows of windows that are neighbours: the windows of a tile overlap.
 
     A vector of channels at a time, which leaves registers for the weights.
@@ -122,4 +124,4 @@ def _slide(source, tables, rows, columns, weights, bias, out, block, channels):
                                 tile, source, x_at, first, shift + kw * column, weights, at + kw * width
                             )
                         at += taps_w * width
-                tile_store(tile, out, out_at, first, f, channels - f)
+                tile_store(tile_floor(tile, floor), out, out_at, first, f, channels - f)

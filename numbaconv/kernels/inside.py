@@ -13,7 +13,7 @@ from .strip import extent, locate
 
 
 @compiled(parallel=True)
-def conv_inside(x, weights, bias, out, block_at, high, wide, axes, group, tasks):
+def conv_inside(x, weights, bias, floor, out, block_at, high, wide, axes, group, tasks):
     """`kernels.conv.conv` for any weights; ``high`` and ``wide`` do not matter."""
     for task in prange(tasks):
         n, d, h, w, part = locate(np.int64(task), axes)
@@ -26,11 +26,11 @@ def conv_inside(x, weights, bias, out, block_at, high, wide, axes, group, tasks)
                         for kd, kh, kw, x_d, x_h, x_w in _taps(x, weights, axes, first):
                             for c in range(x.shape[4]):
                                 total += x[n, x_d, x_h, x_w, c] * weights[block, kd, kh, kw, c, f]
-                        out[at + block_at[block, 0] + f] = total
+                        out[at + block_at[block, 0] + f] = floor if floor > total else total
 
 
 @compiled(parallel=True)
-def depthwise_inside(x, weights, bias, out, channels, axes, group, tasks):
+def depthwise_inside(x, weights, bias, floor, out, channels, axes, group, tasks):
     """`kernels.depthwise_conv.depthwise_conv` for any weights."""
     width, repeat = weights.shape[4], channels // x.shape[4]
     for task in prange(tasks):
@@ -42,7 +42,7 @@ def depthwise_inside(x, weights, bias, out, channels, axes, group, tasks):
                     total = bias[f]
                     for kd, kh, kw, x_d, x_h, x_w in _taps(x, weights, axes, first):
                         total += x[n, x_d, x_h, x_w, f // repeat] * weights[f // width, kd, kh, kw, f % width]
-                    out[at + f] = total
+                    out[at + f] = floor if floor > total else total
 
 
 @compiled

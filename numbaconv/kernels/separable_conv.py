@@ -12,7 +12,7 @@ from .strip import aligned, extent, input_of, locate, places, spread
 
 
 @compiled(parallel=True)
-def separable_conv(x, depthwise, zeros, pointwise, bias, out, block_at, high, wide, axes, tasks):
+def separable_conv(x, depthwise, zeros, pointwise, bias, floor, out, block_at, high, wide, axes, tasks):
     """Convolve each channel of ``x`` by itself, and all of the results with one tap, every task on its own windows.
 
     ``out[n, q, f] = bias[f] + sum over c of between[n, q, c] * pointwise[c, f]``, ``between`` being what
@@ -27,17 +27,17 @@ def separable_conv(x, depthwise, zeros, pointwise, bias, out, block_at, high, wi
         The depthwise step's bias.
     pointwise : array (blocks, 1, 1, 1, channels in between, VECS*LANES), 64-byte aligned
         The filters in blocks, likewise.
-    bias, out, block_at, high, wide
+    bias, floor, out, block_at, high, wide
         As `kernels.conv` takes them.
     axes, tasks
         Of a `Plan` for the depthwise step, whose output strides are those of ``out``.
     """
     for task in prange(tasks):
-        _separable_task(np.int64(task), x, depthwise, zeros, pointwise, bias, out, block_at, high, wide, axes)
+        _separable_task(np.int64(task), x, depthwise, zeros, pointwise, bias, floor, out, block_at, high, wide, axes)
 
 
 @compiled
-def _separable_task(task, x, depthwise, zeros, pointwise, bias, out, block_at, high, wide, axes):
+def _separable_task(task, x, depthwise, zeros, pointwise, bias, floor, out, block_at, high, wide, axes):
     blocks, channels = len(depthwise), pointwise.shape[4]
     n, d, h, w, _ = locate(task, axes)
     rows, strip_rows = extent(axes, H, h)
@@ -57,6 +57,6 @@ def _separable_task(task, x, depthwise, zeros, pointwise, bias, out, block_at, h
     ramp(shifts, 0, 0, 1, channels + 1)
 
     tables = windows, x_at, between_at, start, plane, row, column
-    filter_windows(source, tables, rows, columns, depthwise, zeros, between, channels, axes, 0, blocks)
+    filter_windows(source, tables, rows, columns, depthwise, zeros, -np.inf, between, channels, axes, 0, blocks)
     tables = windows, between_at, shifts[: channels + 1], out_at
-    sum_windows(between, tables, pointwise, bias, out, block_at, high, wide, 0, len(pointwise))
+    sum_windows(between, tables, pointwise, bias, floor, out, block_at, high, wide, (0, len(pointwise)))

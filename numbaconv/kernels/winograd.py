@@ -23,7 +23,7 @@ from .compiler import compiled
 from .pack import aligned_empty, pack_blocks
 from .plan import BLOCK, OUT_STRIDE, D, H, N, W
 from .strip import aligned, extent, input_of, locate
-from .tile import tile_outer, tile_rows, tile_store, tile_write, tile_write_part
+from .tile import tile_floor, tile_outer, tile_rows, tile_store, tile_write, tile_write_part
 from .vectors import TILE_VECS
 
 # Inputs along each axis of a block; it has IN - taps + 1 outputs.
@@ -160,9 +160,25 @@ def _transform_input(source, corner, row, column, scratch, scratch_at, lanes, sp
 
 @compiled
 def _transform_output(
-    products, at, step, scratch, scratch_at, lanes, bias, f, out, place, row, column, size, rows, columns, count, doubt
+    products,
+    at,
+    step,
+    scratch,
+    scratch_at,
+    lanes,
+    start,
+    floor,
+    out,
+    place,
+    row,
+    column,
+    size,
+    rows,
+    columns,
+    count,
+    doubt,
 ):
-    """A^T m A plus bias for one line of filters, as far as there are ``rows`` and ``columns`` of outputs.
+    """A^T m A plus the bias ``start`` for one line of filters, as far as there are ``rows`` and ``columns`` of outputs.
 
     Returns ``doubt``, a line of zeros, that becomes NaN where an output is infinite or NaN.
     """
@@ -173,23 +189,22 @@ def _transform_output(
         tile_write(y1, scratch, line + lanes)
         tile_write(y2, scratch, line + 2 * lanes)
         tile_write(y3, scratch, line + 3 * lanes)
-    start = tile_rows(1, 1, bias, f)
     for j in range(columns):
         y0, y1, y2, y3 = _output_transform(_read(scratch, scratch_at + j * lanes, IN * lanes), size)
         line = place + j * column
         doubt = doubt + 0.0 * (start + y0 + y1 + y2 + y3)
-        tile_write_part(start + y0, out, line, count)
+        tile_write_part(tile_floor(start + y0, floor), out, line, count)
         if rows > 1:
-            tile_write_part(start + y1, out, line + row, count)
+            tile_write_part(tile_floor(start + y1, floor), out, line + row, count)
         if rows > 2:
-            tile_write_part(start + y2, out, line + 2 * row, count)
+            tile_write_part(tile_floor(start + y2, floor), out, line + 2 * row, count)
         if rows > 3:
-            tile_write_part(start + y3, out, line + 3 * row, count)
+            tile_write_part(tile_floor(start + y3, floor), out, line + 3 * row, count)
     return doubt
 
 
 @compiled(parallel=True)
-def conv_winograd(x, weights, bias, out, spoilt, out_shape, size, tile_shape, axes, group, tasks, shares):
+def conv_winograd(x, weights, bias, floor, out, spoilt, out_shape, size, tile_shape, axes, group, tasks, shares):
     """Convolve with 3x3 or 5x5 kernels at stride 1, every task on its own part of the output.
 
     Parameters
@@ -198,10 +213,12 @@ def conv_winograd(x, weights, bias, out, spoilt, out_shape, size, tile_shape, ax
     weights : array (blocks, 36, C, VECS*LANES), 64-byte aligned
         From `pack_winograd`.
     bias : array (blocks * VECS*LANES,)
+    floor : float
+        As in `kernels.conv`.
     out : array (elements,)
         Written at every output; the plan's strides tell where. Nothing needs zeroing.
     spoilt : bool array (1,)
-        Becomes True if an output is infinite or NaN, and perhaps where one is about to overflow.
+        Becomes True if a sum is infinite or NaN, which ``floor`` may hide, and perhaps where one is about to overflow.
     out_shape : tuple (N, D, H', W', F)
         Numbers of outputs.
     size : int
@@ -222,11 +239,11 @@ def conv_winograd(x, weights, bias, out, spoilt, out_shape, size, tile_shape, ax
     shares = min(shares, tasks)
     for share in prange(shares):
         first, last = np.int64(share) * tasks // shares, (np.int64(share) + 1) * tasks // shares
-        _winograd_tasks(first, last, x, weights, bias, out, spoilt, out_shape, size, tile_shape, axes, group)
+        _winograd_tasks(first, last, x, weights, bias, floor, out, spoilt, out_shape, size, tile_shape, axes, group)
 
 
 @compiled
-def _winograd_tasks(first, last, x, weights, bias, out, spoilt, out_shape, size, tile_shape, axes, group):
+def _winograd_tasks(first, last, x, weights, bias, floor, out, spoilt, out_shape, size, tile_shape, axes, group):
     blocks, _, channels, width = weights.shape
     lanes, parts = width // TILE_VECS, -(-blocks // group)
     padded, windows = -(-channels // lanes) * lanes, axes[N, BLOCK] * axes[H, BLOCK] * axes[W, BLOCK]
@@ -245,7 +262,7 @@ def _winograd_tasks(first, last, x, weights, bias, out, spoilt, out_shape, size,
             transformed = place
         filters = part * group, min((part + 1) * group, blocks)
         doubt = _sum_products(
-            filters, block, weights, bias, out, out_shape, size, tile_shape, axes, buffers, steps, doubt
+            filters, block, weights, bias, floor, out, out_shape, size, tile_shape, axes, buffers, steps, doubt
         )
     tile_write(doubt, scratch, scratch_at)
     for lane in range(lanes):
@@ -270,7 +287,7 @@ def _transform_inputs(x, block, axes, size, buffers, steps):
 
 
 @compiled
-def _sum_products(filters, block, weights, bias, out, out_shape, size, tile_shape, axes, buffers, steps, doubt):
+def _sum_products(filters, block, weights, bias, floor, out, out_shape, size, tile_shape, axes, buffers, steps, doubt):
     """Outputs of some blocks of filters for all windows of a block: their products, and A^T m A of these.
 
     Returns ``doubt``, a line of zeros, that becomes NaN where an output is infinite or NaN.
@@ -310,8 +327,8 @@ def _sum_products(filters, block, weights, bias, out, out_shape, size, tile_shap
                         scratch,
                         scratch_at,
                         lanes,
-                        bias,
-                        f,
+                        tile_rows(1, 1, bias, f),
+                        floor,
                         out,
                         place + f,
                         out_row,

@@ -14,6 +14,7 @@ from ..kernels.channel_sums import channel_sums
 from ..layouts import canonical, original
 from ..packed import Packed
 from .base import Layer
+from .settings import floor_of
 from .weights import Weight
 
 
@@ -87,14 +88,11 @@ class WindowLayer(Layer):
         return packed
 
     def call(self, x: np.ndarray) -> np.ndarray:
-        return self._activated(self._prepared(x)(x, *self._packed()))
+        return self._activated(self._prepared(x)(x, *self._packed(), floor_of(self.activation)))
 
     def _activated(self, out: np.ndarray) -> np.ndarray:
-        if self.activation is linear:
+        if self.activation is linear or self.activation is relu:
             return out
-        if self.activation is relu:
-            # Nobody else has seen the array yet.
-            return np.maximum(out, 0, out=out)
         result = self.activation(out)
         if np.shape(result) != out.shape:
             raise ValueError(f"activation must keep the shape {out.shape} of what it gets, got {np.shape(result)}")

@@ -16,6 +16,7 @@ from ..kernels.channel_sums import channel_sums
 from ..layouts import contiguous, swapped
 from ..packed import Packed
 from .base import Layer
+from .settings import floor_of
 from .weights import Weight
 
 Shape = tuple[int | None, ...]
@@ -152,8 +153,10 @@ class Dense(AnyRank):
             weights, packed = self._weights, self._packed("conv")
             bias = pack_bias(weights.get("bias"), self.units, self._dtype)
             self._operands = weights, packed, bias
-        out = dense_call(*rows.shape[3:], self.units, self._dtype.itemsize).run(rows, packed, bias)
-        return self._activated(out.reshape(*x.shape[:-1], self.units))
+        call = dense_call(*rows.shape[3:], self.units, self._dtype.itemsize)
+        out = call.run(rows, packed, bias, floor_of(self.activation)).reshape(*x.shape[:-1], self.units)
+        done = self.activation is activations.linear or self.activation is activations.relu
+        return out if done else self._activated(out)
 
     def _packed(self, operation: str) -> Packed:
         kernel = self.kernel[None]

@@ -10,6 +10,7 @@ from ..gradient_calls import GradientCall, conv_grad, depthwise_grad
 from ..layouts import canonical
 from ..packed import Packed
 from .convolutional import WindowLayer
+from .settings import floor_of
 from .weights import Weight
 
 
@@ -170,7 +171,7 @@ class SeparableConv(WindowLayer):
         )
 
     def _forward(self, x: np.ndarray) -> tuple[np.ndarray, Any]:
-        between, out = self._prepared(x).steps(x, *self._packed())
+        between, out = self._prepared(x).steps(x, *self._packed(), floor_of(self.activation))
         out = self._activated(out)
         return out, (x, between, self._needed(out))
 

@@ -1,9 +1,11 @@
 """What a layer's constructor arguments mean, and how they become a configuration."""
 
 import inspect
+from collections.abc import Callable
 from typing import Any
 
 from .. import activations, constraints, initializers, regularizers, shapes
+from ..calls import NO_FLOOR
 
 # Argument name (or its ending) -> the module whose get() reads it and whose serialize() writes it.
 _FAMILIES = {
@@ -52,3 +54,8 @@ def full_batch_shape(input_shape: Any, batch_input_shape: Any, batch_size: Any, 
     return tuple(
         None if n is None else shapes.normalize_tuple(n, 1, f"sizes in {name}", i == 0)[0] for i, n in enumerate(full)
     )
+
+
+def floor_of(activation: Callable) -> float:
+    """What a kernel has to raise smaller results to, so that it computes the activation itself if that is relu."""
+    return 0.0 if activation is activations.relu else NO_FLOOR
