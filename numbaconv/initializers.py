@@ -243,8 +243,10 @@ class VarianceScaling(_RandomInitializer):
 
     def _fans(self, shape: Shape) -> tuple[int, int]:
         if self.input_axes is not None and self.output_axes is not None:
-            fan_in, fan_out = (math.prod(shape[i] for i in axes) for axes in (self.input_axes, self.output_axes))
-            return fan_in, fan_out
+            axes = *self.input_axes, *self.output_axes
+            if not all(-len(shape) <= axis < len(shape) for axis in axes):
+                raise ValueError(f"input_axes and output_axes must be axes of the shape {shape}, got {axes}")
+            return math.prod(shape[i] for i in self.input_axes), math.prod(shape[i] for i in self.output_axes)
         if len(shape) < 2:
             return math.prod(shape), math.prod(shape)
         *kernel_size, channels, filters = shape

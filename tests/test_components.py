@@ -361,6 +361,11 @@ def test_configs_that_name_what_is_wrong():
         (lambda: initializers.VarianceScaling(mode="fan"), ValueError, "mode must be .*, got 'fan'"),
         (lambda: initializers.VarianceScaling(distribution="beta"), ValueError, "distribution must be .*, got 'beta'"),
         (lambda: initializers.VarianceScaling(input_axes=[0]), ValueError, "must be given together"),
+        (
+            lambda: initializers.VarianceScaling(input_axes=[0], output_axes=[2])((2, 3)),
+            ValueError,
+            r"must be axes of the shape \(2, 3\), got \(0, 2\)",
+        ),
         (lambda: initializers.GlorotUniform(seed=1.0), TypeError, r"seed must be an integer, got 1\.0"),
         (lambda: initializers.GlorotUniform(seed=True), TypeError, "seed must be an integer, got True"),
         (lambda: initializers.Identity()((2, 2, 2)), ValueError, r"must have 2 axes .*, got \(2, 2, 2\)"),
