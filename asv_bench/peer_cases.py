@@ -7,8 +7,8 @@ import numpy as np
 import torch
 import torch.nn.functional as tf
 
+from numbaconv import activations, shapes
 from numbaconv import layers as nl
-from numbaconv import shapes
 
 
 class Case(NamedTuple):
@@ -43,6 +43,11 @@ def cases() -> list[Case]:
             ("1x1, 56²·64→256", nl.Conv2D(256, 1), (1, 56, 56, 64)),
             ("1x1, 14²·1024→256", nl.Conv2D(256, 1), (1, 14, 14, 1024)),
             ("1x1/2, 56²·256→512", nl.Conv2D(512, 1, 2), (1, 56, 56, 256)),
+        ],
+        "with relu": [
+            ("3x3, 56²·64→64", nl.Conv2D(64, 3, activation="relu", **same), (1, 56, 56, 64)),
+            ("3x3, 224²·3→32", nl.Conv2D(32, 3, activation="relu", **same), (1, 224, 224, 3)),
+            ("1x1, 56²·64→256", nl.Conv2D(256, 1, activation="relu"), (1, 56, 56, 64)),
         ],
         "1D and 3D": [
             ("1D 80/4, 16000·1→64", nl.Conv1D(64, 80, 4), (1, 16000, 1)),
@@ -112,7 +117,8 @@ def dense_flops(case: Case) -> int | None:
 def in_torch(layer: nl.Layer, x: np.ndarray, channels_last: bool) -> Callable[[], torch.Tensor]:
     """The layer on ``x`` as a call of PyTorch, its operands laid out beforehand."""
     image, laid_out, layout = _layout(layer, x, channels_last)
-    return _call(layer, image, laid_out, layout)
+    call = _call(layer, image, laid_out, layout)
+    return (lambda: call().relu_()) if getattr(layer, "activation", None) is activations.relu else call
 
 
 def trained_in_torch(
