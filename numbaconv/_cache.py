@@ -98,7 +98,8 @@ class _DiskCache(NullCache):
     def save_overload(self, sig: Any, data: Any) -> None:
         """Keep what was compiled for argument types `sig`."""
         # Dynamic globals are addresses in this very process.
-        if data.library.has_dynamic_globals or not self._package.unchanged():
+        code = data._asdict()["library"]
+        if code.has_dynamic_globals or not self._package.unchanged():
             return
         name, key = self._identity(sig, data.codegen)
         content = _sealed(key, dumps(data._reduce()))

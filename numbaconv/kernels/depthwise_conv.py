@@ -58,12 +58,13 @@ def _depthwise_task(task, x, weights, bias, floor, out, channels, axes, group):
     windows, x_at, out_at = places(n, d, h, w, axes, rows, columns, row, column, TILE_ROWS)
 
     tables = windows, x_at, out_at, start - first_channel, plane, row, column
-    filter_windows(source, tables, rows, columns, weights, bias, floor, out, channels, axes, first_block, last_block)
+    filters = first_block, last_block
+    filter_windows(source, tables, rows, columns, weights, bias, floor, out, channels, axes, filters)
 
 
 @compiled
-def filter_windows(source, tables, rows, columns, weights, bias, floor, out, channels, axes, first_block, last_block):
-    """Some blocks of channels for all windows of a task, which form so many rows and columns.
+def filter_windows(source, tables, rows, columns, weights, bias, floor, out, channels, axes, filters):
+    """Blocks of channels, from ``filters[0]`` to before ``filters[1]``, for all windows of a task: rows and columns.
 
     ``tables`` has the number of windows, in whole tiles; where each reads the source, and where it writes; the first
     tap's place in the source, and the elements from one strip position to the next along D, H and W.
@@ -73,7 +74,7 @@ def filter_windows(source, tables, rows, columns, weights, bias, floor, out, cha
     neighbours = axes[W, STRIP_STRIDE] == 1 and axes[W, STRIP_DILATION] == 1
     row, column = row * axes[H, STRIP_DILATION], column * axes[W, STRIP_DILATION]
     tables = windows, x_at, out_at, start, plane, row, column
-    for block in range(first_block, last_block):
+    for block in range(filters[0], filters[1]):
         if neighbours and columns >= TILE_ROWS and taps_w >= SLIDE:
             _slide(source, tables, rows, columns, weights, bias, floor, out, block, channels)
         else:

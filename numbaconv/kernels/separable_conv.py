@@ -57,6 +57,6 @@ def _separable_task(task, x, depthwise, zeros, pointwise, bias, floor, out, bloc
     ramp(shifts, 0, 0, 1, channels + 1)
 
     tables = windows, x_at, between_at, start, plane, row, column
-    filter_windows(source, tables, rows, columns, depthwise, zeros, -np.inf, between, channels, axes, 0, blocks)
+    filter_windows(source, tables, rows, columns, depthwise, zeros, -np.inf, between, channels, axes, (0, blocks))
     tables = windows, between_at, shifts[: channels + 1], out_at
     sum_windows(between, tables, pointwise, bias, floor, out, block_at, high, wide, (0, len(pointwise)))
