@@ -4,8 +4,8 @@ import numpy as np
 from numba import prange
 
 from .compiler import compiled
-from .plan import STRIP_DILATION, STRIP_STRIDE, H, W
-from .strip import extent, input_of, locate, places
+from .plan import STRIP_DILATION, STRIP_STRIDE, TAPS, D, H, W
+from .strip import extent, image_of, input_of, locate, places
 from .tile import tile_floor, tile_multiply, tile_rows, tile_slide, tile_store
 from .vectors import TILE_ROWS, TILE_VECS
 
@@ -46,45 +46,65 @@ def depthwise_conv(x, weights, bias, floor, out, channels, axes, group, tasks):
 
 @compiled
 def _depthwise_task(task, x, weights, bias, floor, out, channels, axes, group):
-    blocks, width = len(weights), weights.shape[4]
     n, d, h, w, part = locate(task, axes)
-    rows, strip_rows = extent(axes, H, h)
-    columns, strip_columns = extent(axes, W, w)
-    first_block, last_block = part * group, min((part + 1) * group, blocks)
-    first_channel, repeat = first_block * width, channels // x.shape[4]
-    source, start, plane, row, column = input_of(
-        x, n, d, h, w, axes, strip_rows, strip_columns, first_channel, (last_block - first_block) * width, repeat
-    )
-    windows, x_at, out_at = places(n, d, h, w, axes, rows, columns, row, column, TILE_ROWS)
-
-    tables = windows, x_at, out_at, start - first_channel, plane, row, column
-    filters = first_block, last_block
+    rows, columns = extent(axes, H, h)[0], extent(axes, W, w)[0]
+    filters = part * group, min((part + 1) * group, len(weights))
+    source, start, steps, inside = input_of_filters(x, n, d, h, w, axes, weights, filters, channels)
+    windows, x_at, out_at = places(n, d, h, w, axes, rows, columns, *steps[1:], TILE_ROWS)
+    tables = windows, x_at, out_at, start, steps, inside
     filter_windows(source, tables, rows, columns, weights, bias, floor, out, channels, axes, filters)
+
+
+@compiled
+def input_of_filters(x, n, d, h, w, axes, weights, filters, channels):
+    """`input_of` for blocks of channels, but that windows which are neighbours read the image even around its edges.
+
+    Returns
+    -------
+    source : array
+    start : int
+        Flat index of the first value, less the first channel.
+    steps : tuple of int
+        Elements from one strip position to the next along D, H and W.
+    inside : tuple of int
+        For D, H and W, the first strip position that is to be read, and the one after the last.
+    """
+    strip_rows, strip_columns = extent(axes, H, h)[1], extent(axes, W, w)[1]
+    width, repeat = weights.shape[4], channels // x.shape[4]
+    first, count = filters[0] * width, (filters[1] - filters[0]) * width
+    if _neighbours(axes, extent(axes, W, w)[0]) and repeat == 1 and channels % (width // TILE_VECS) == 0:
+        at, plane, row, column, inside = image_of(x, n, d, h, w, axes, strip_rows, strip_columns, first)
+        return x, at - first, (plane, row, column), inside
+    source, at, plane, row, column = input_of(x, n, d, h, w, axes, strip_rows, strip_columns, first, count, repeat)
+    return source, at - first, (plane, row, column), (0, axes[D, TAPS], 0, strip_rows, 0, strip_columns)
+
+
+@compiled
+def _neighbours(axes, columns):
+    """Whether windows of a tile that so many columns fill may overlap by all but one line."""
+    adjacent = axes[W, STRIP_STRIDE] == 1 and axes[W, STRIP_DILATION] == 1 and axes[H, STRIP_DILATION] == 1
+    return adjacent and columns >= TILE_ROWS and axes[W, TAPS] >= SLIDE
 
 
 @compiled
 def filter_windows(source, tables, rows, columns, weights, bias, floor, out, channels, axes, filters):
     """Blocks of channels, from ``filters[0]`` to before ``filters[1]``, for all windows of a task: rows and columns.
 
-    ``tables`` has the number of windows, in whole tiles; where each reads the source, and where it writes; the first
-    tap's place in the source, and the elements from one strip position to the next along D, H and W.
+    ``tables`` has the number of windows, in whole tiles; where each reads the source, and where it writes; and what
+    `input_of_filters` returns.
     """
-    windows, x_at, out_at, start, plane, row, column = tables
-    taps_w = weights.shape[3]
-    neighbours = axes[W, STRIP_STRIDE] == 1 and axes[W, STRIP_DILATION] == 1
-    row, column = row * axes[H, STRIP_DILATION], column * axes[W, STRIP_DILATION]
-    tables = windows, x_at, out_at, start, plane, row, column
     for block in range(filters[0], filters[1]):
-        if neighbours and columns >= TILE_ROWS and taps_w >= SLIDE:
-            _slide(source, tables, rows, columns, weights, bias, floor, out, block, channels)
+        if _neighbours(axes, columns):
+            _slide(source, tables, rows, columns, weights, bias, floor, out, block, channels, axes)
         else:
-            _gather(source, tables, weights, bias, floor, out, block, channels)
+            _gather(source, tables, weights, bias, floor, out, block, channels, axes)
 
 
 @compiled
-def _gather(source, tables, weights, bias, floor, out, block, channels):
+def _gather(source, tables, weights, bias, floor, out, block, channels, axes):
     """One block of channels, for windows that lie anywhere."""
-    windows, x_at, out_at, start, plane, row, column = tables
+    windows, x_at, out_at, start, (plane, row, column), _ = tables
+    row, column = row * axes[H, STRIP_DILATION], column * axes[W, STRIP_DILATION]
     _, taps_d, taps_h, taps_w, width = weights.shape
     f = block * width
     for first in range(0, windows, TILE_ROWS):
@@ -100,29 +120,46 @@ def _gather(source, tables, weights, bias, floor, out, block, channels):
 
 
 @compiled
-def _slide(source, tables, rows, columns, weights, bias, floor, out, block, channels):
-    """One block of channels, for rows of windows that are neighbours: the windows of a tile overlap.
+def _slide(source, tables, rows, columns, weights, bias, floor, out, block, channels, axes):
+    """One block of channels, for rows of windows that are neighbours: the windows of a tile overlap."""
+    low, high = tables[5][4:]
+    taps, tiles = weights.shape[3], -(-columns // TILE_ROWS)
+    whole = min(tiles, -(-low // TILE_ROWS))
+    # The last tile of a row reaches back to be full: what two tiles compute is alike.
+    end = tiles if high == columns + taps - 1 else max(whole, (high - TILE_ROWS - taps + 1) // TILE_ROWS + 1)
+    _slide_tiles(source, tables, rows, columns, weights, bias, floor, out, block, channels, axes, 0, whole, (low, high))
+    _slide_tiles(source, tables, rows, columns, weights, bias, floor, out, block, channels, axes, whole, end, None)
+    _slide_tiles(
+        source, tables, rows, columns, weights, bias, floor, out, block, channels, axes, end, tiles, (low, high)
+    )
+
+
+@compiled
+def _slide_tiles(source, tables, rows, columns, weights, bias, floor, out, block, channels, axes, first, last, inside):
+    """Tiles ``first`` to before ``last`` of each row; of the columns that they read, only those ``inside``.
 
     A vector of channels at a time, which leaves registers for the weights.
     """
-    _, x_at, out_at, start, plane, row, column = tables
+    _, x_at, out_at, start, (plane, row, column), (low_d, high_d, low_h, high_h, _, _) = tables
     _, taps_d, taps_h, taps_w, width = weights.shape
-    for edge in range(0, columns, TILE_ROWS):
-        # The last tile of a row reaches back: what two tiles compute is alike.
-        edge = min(edge, columns - TILE_ROWS)
-        for first in range(edge, rows * columns, columns):
+    for t in range(first, last):
+        edge = min(t * TILE_ROWS, columns - TILE_ROWS)
+        for h in range(rows):
+            window, y = h * columns + edge, h * axes[H, STRIP_STRIDE]
+            low, high = max(0, low_h - y), min(taps_h, high_h - y)
             for f in range(block * width, min((block + 1) * width, channels), width // TILE_VECS):
                 tile = tile_rows(TILE_ROWS, 1, bias, f)
-                at = block * (taps_d * taps_h * taps_w - 1) * width + f
-                for kd in range(taps_d):
-                    for kh in range(taps_h):
-                        shift = start + kd * plane + kh * row + f
+                lines = f + block * (taps_d * taps_h * taps_w - 1) * width
+                for kd in range(low_d, high_d):
+                    for kh in range(low, high):
+                        x_first = x_at[window] + start + kd * plane + kh * row + f
+                        at = lines + (kd * taps_h + kh) * taps_w * width
                         for kw in range(0, taps_w - SLIDE + 1, SLIDE):
-                            x_first = x_at[first] + shift + kw * column
-                            tile = tile_slide(tile, source, x_first, column, weights, at + kw * width, width, SLIDE)
-                        for kw in range(taps_w - taps_w % SLIDE, taps_w):
-                            tile = tile_multiply(
-                                tile, source, x_at, first, shift + kw * column, weights, at + kw * width
+                            x_tap, tap = x_first + kw * column, at + kw * width
+                            tile = tile_slide(
+                                tile, source, x_tap, column, weights, tap, width, SLIDE, edge + kw, inside
                             )
-                        at += taps_w * width
-                tile_store(tile_floor(tile, floor), out, out_at, first, f, channels - f)
+                        for kw in range(taps_w - taps_w % SLIDE, taps_w):
+                            x_tap, tap = x_first + kw * column, at + kw * width
+                            tile = tile_slide(tile, source, x_tap, column, weights, tap, width, 1, edge + kw, inside)
+                tile_store(tile_floor(tile, floor), out, out_at, window, f, channels - f)

@@ -44,10 +44,15 @@ class Memory:
     def scalar(self, index, shift=None):
         return self.builder.load(self.pointer(index, INT(1), shift), align=self.align)
 
-    def vectors(self, index, tile, shift=None):
-        """The VECS vectors that start at ``index + shift``."""
-        pointer = self.pointer(index, INT(tile.vecs * tile.lanes), shift)
+    def vectors(self, index, tile, shift=None, there=None):
+        """The VECS vectors that start at ``index + shift``; zeros where the condition ``there`` does not hold."""
+        width = INT(tile.vecs * tile.lanes)
+        pointer = self.pointer(index, width if there is None else self.builder.select(there, width, INT(0)), shift)
         start = self.builder.bitcast(pointer, tile.vector.as_pointer())
+        if there is not None:
+            kind = ir.ArrayType(tile.vector, tile.vecs)
+            zeros = cgutils.global_constant(self.builder, "zeros", ir.Constant(kind, None))
+            start = self.builder.select(there, start, self.builder.bitcast(zeros, start.type))
         return [self.builder.load(self.builder.gep(start, [INT(v)]), align=self.align) for v in range(tile.vecs)]
 
     def prefetch(self, index, count):

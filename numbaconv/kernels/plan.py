@@ -135,7 +135,7 @@ def make_plan(
     def fits(rows, columns, group):
         taken = strip_size(rows, columns, group) * itemsize + rows * columns * PLACE_BYTES
         # Depthwise weights leave most of the cache to the strip.
-        return taken <= STRIP_BYTES * (1 + depthwise)
+        return taken <= STRIP_BYTES * (4 if depthwise else 1)
 
     return _cheapest(axes, filter_blocks, cost, fits, work < SERIAL_WORK)
 

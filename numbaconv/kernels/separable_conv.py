@@ -5,10 +5,10 @@ from numba import prange
 
 from .compiler import compiled
 from .conv import sum_windows
-from .depthwise_conv import filter_windows
+from .depthwise_conv import filter_windows, input_of_filters
 from .memory import RAMP, ramp
 from .plan import H, W
-from .strip import aligned, extent, input_of, locate, places, spread
+from .strip import aligned, extent, locate, places, spread
 
 
 @compiled(parallel=True)
@@ -40,13 +40,9 @@ def separable_conv(x, depthwise, zeros, pointwise, bias, floor, out, block_at, h
 def _separable_task(task, x, depthwise, zeros, pointwise, bias, floor, out, block_at, high, wide, axes):
     blocks, channels = len(depthwise), pointwise.shape[4]
     n, d, h, w, _ = locate(task, axes)
-    rows, strip_rows = extent(axes, H, h)
-    columns, strip_columns = extent(axes, W, w)
-    strip_channels, repeat = blocks * depthwise.shape[4], channels // x.shape[4]
-    source, start, plane, row, column = input_of(
-        x, n, d, h, w, axes, strip_rows, strip_columns, 0, strip_channels, repeat
-    )
-    windows, x_at, out_at = places(n, d, h, w, axes, rows, columns, row, column, len(high))
+    rows, columns = extent(axes, H, h)[0], extent(axes, W, w)[0]
+    source, start, steps, inside = input_of_filters(x, n, d, h, w, axes, depthwise, (0, blocks), channels)
+    windows, x_at, out_at = places(n, d, h, w, axes, rows, columns, *steps[1:], len(high))
 
     pitch, last = spread(channels, x), rows * columns - 1
     between, between_start = aligned((last + 1) * pitch, x)
@@ -56,7 +52,7 @@ def _separable_task(task, x, depthwise, zeros, pointwise, bias, floor, out, bloc
         between_at[spare] = between_at[last]
     ramp(shifts, 0, 0, 1, channels + 1)
 
-    tables = windows, x_at, between_at, start, plane, row, column
+    tables = windows, x_at, between_at, start, steps, inside
     filter_windows(source, tables, rows, columns, depthwise, zeros, -np.inf, between, channels, axes, (0, blocks))
     tables = windows, between_at, shifts[: channels + 1], out_at
     sum_windows(between, tables, pointwise, bias, floor, out, block_at, high, wide, (0, len(pointwise)))

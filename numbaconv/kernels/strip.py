@@ -69,6 +69,13 @@ def spread(channels, like):
 
 
 @compiled
+def positions_inside(first, step, count, length):
+    """Of ``count`` strip positions from image position ``first`` on, the first inside, and the one after the last."""
+    low = min(count, max(0, -(first // step)))
+    return low, max(low, min(count, -((first - length) // step)))
+
+
+@compiled
 def fill_strip(strip, start, planes, rows, columns, channels, x, n, d, h, w, axes, channel, repeat):
     """Copy the input of the block of windows at (n, d, h, w) into ``strip``; what lies outside the image becomes 0.
 
@@ -84,9 +91,7 @@ def fill_strip(strip, start, planes, rows, columns, channels, x, n, d, h, w, axe
     _, image_d, image_h, image_w, image_c = x.shape
     valid = min(channels, image_c * repeat - channel)
     x_w, step = w * axes[W, STRIDE] - axes[W, BEFORE], axes[W, STEP]
-    # Columns lo to hi of the strip lie inside the image.
-    lo = min(columns, max(0, -(x_w // step)))
-    hi = max(lo, min(columns, -((x_w - image_w) // step)))
+    lo, hi = positions_inside(x_w, step, columns, image_w)
     whole = repeat == 1 and step == 1 and valid == channels and channels == image_c
     for a in range(planes):
         x_d = d * axes[D, STRIDE] - axes[D, BEFORE] + a * axes[D, STEP]
@@ -113,6 +118,31 @@ def fill_strip(strip, start, planes, rows, columns, channels, x, n, d, h, w, axe
 
 
 @compiled
+def image_of(x, n, d, h, w, axes, rows, columns, channel):
+    """The image as input of the block of windows at (n, d, h, w), spanning so many rows and columns of a strip.
+
+    Returns
+    -------
+    at, plane, row, column : int
+        Flat index of the first value, which may lie outside, and elements from one strip position to the next along D,
+        H and W.
+    inside : tuple of int
+        For D, H and W, the first strip position that lies in the image, and the one after the last.
+    """
+    _, image_d, image_h, image_w, image_c = x.shape
+    x_d = d * axes[D, STRIDE] - axes[D, BEFORE]
+    x_h = h * axes[H, STRIDE] - axes[H, BEFORE]
+    x_w = w * axes[W, STRIDE] - axes[W, BEFORE]
+    row = image_w * image_c
+    at = ((n * image_d + x_d) * image_h + x_h) * row + x_w * image_c + channel
+    low_d, high_d = positions_inside(x_d, axes[D, STEP], axes[D, TAPS], image_d)
+    low_h, high_h = positions_inside(x_h, axes[H, STEP], rows, image_h)
+    low_w, high_w = positions_inside(x_w, axes[W, STEP], columns, image_w)
+    inside = low_d, high_d, low_h, high_h, low_w, high_w
+    return at, axes[D, STEP] * image_h * row, axes[H, STEP] * row, axes[W, STEP] * image_c, inside
+
+
+@compiled
 def input_of(x, n, d, h, w, axes, rows, columns, channel, channels, repeat):
     """Input of the block of windows at (n, d, h, w), spanning so many rows and columns of a strip.
 
@@ -124,24 +154,10 @@ def input_of(x, n, d, h, w, axes, rows, columns, channel, channels, repeat):
     at, plane, row, column : int
         Flat index of the first value, and elements from one strip position to the next along D, H and W.
     """
-    _, image_d, image_h, image_w, image_c = x.shape
     planes = axes[D, TAPS]
-    x_d = d * axes[D, STRIDE] - axes[D, BEFORE]
-    x_h = h * axes[H, STRIDE] - axes[H, BEFORE]
-    x_w = w * axes[W, STRIDE] - axes[W, BEFORE]
-    if (
-        x_d >= 0
-        and x_h >= 0
-        and x_w >= 0
-        and x_d + (planes - 1) * axes[D, STEP] < image_d
-        and x_h + (rows - 1) * axes[H, STEP] < image_h
-        and x_w + (columns - 1) * axes[W, STEP] < image_w
-        and repeat == 1
-        and channel + channels <= image_c
-    ):
-        row = image_w * image_c
-        at = ((n * image_d + x_d) * image_h + x_h) * row + x_w * image_c + channel
-        return x, at, axes[D, STEP] * image_h * row, axes[H, STEP] * row, axes[W, STEP] * image_c
+    at, plane, row, column, inside = image_of(x, n, d, h, w, axes, rows, columns, channel)
+    if inside == (0, planes, 0, rows, 0, columns) and repeat == 1 and channel + channels <= x.shape[4]:
+        return x, at, plane, row, column
     strip, start = aligned(planes * rows * columns * channels, x)
     fill_strip(strip, start, planes, rows, columns, channels, x, n, d, h, w, axes, channel, repeat)
     return strip, start, rows * columns * channels, columns * channels, channels
