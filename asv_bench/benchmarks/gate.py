@@ -7,6 +7,7 @@ memory fell in one process decide.
 from collections.abc import Callable
 from functools import cache, partial
 
+from .burst import Burst
 from .cases import backward, forward
 from .training import trained_model
 
@@ -36,14 +37,14 @@ def _call(kernel: str) -> Callable:
     return GATE[kernel]()
 
 
-class Gate:
+class Gate(Burst):
     params = tuple(GATE)
     param_names = ("kernel",)
     rounds = 4
     repeat = (10, 100, 0.2)
 
     def setup(self, kernel: str) -> None:
-        self.call = _call(kernel)
+        self.take(_call(kernel))
 
     def time_call(self, kernel: str) -> None:
-        self.call()
+        self.run()

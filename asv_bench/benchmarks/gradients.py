@@ -1,19 +1,19 @@
 """Backward pass of each operation of `numbaconv.functional`, weights packed anew as training does."""
 
+from .burst import Burst
 from .cases import CASES, backward
 
 
-class _Backward:
+class _Backward(Burst):
     operation: str
     of = "input"
     param_names = ("case",)
-    repeat = (5, 50, 0.5)
 
     def setup(self, case: str) -> None:
-        self.call = backward(self.operation, case, self.of)
+        self.take(backward(self.operation, case, self.of))
 
     def time_backward(self, case: str) -> None:
-        self.call()
+        self.run()
 
 
 class ConvInput(_Backward):

@@ -5,19 +5,19 @@ from functools import cache
 from numbaconv import functional
 
 from . import random
+from .burst import Burst
 from .cases import CASES, forward
 
 
-class _Forward:
+class _Forward(Burst):
     operation: str
     param_names = ("case",)
-    repeat = (5, 50, 0.5)
 
     def setup(self, case: str) -> None:
-        self.call = forward(self.operation, case)
+        self.take(forward(self.operation, case))
 
     def time_forward(self, case: str) -> None:
-        self.call()
+        self.run()
 
 
 class Conv(_Forward):
@@ -60,7 +60,7 @@ class ConvFloat64(_Forward):
     params = ("1D 5, 1000x256 -> 256", "2D 3x3, 56x56x64 -> 64", "3D 3x3x3, 8x28x28x32 -> 64")
 
     def setup(self, case: str) -> None:
-        self.call = forward("conv", case, dtype="float64")
+        self.take(forward("conv", case, dtype="float64"))
 
 
 class ConvChannelsFirst(_Forward):
@@ -69,7 +69,7 @@ class ConvChannelsFirst(_Forward):
     params = ("1D 5, 1000x256 -> 256", "2D 3x3, 56x56x64 -> 64", "3D 3x3x3, 8x28x28x32 -> 64")
 
     def setup(self, case: str) -> None:
-        self.call = forward("conv", case, data_format="channels_first")
+        self.take(forward("conv", case, data_format="channels_first"))
 
 
 class PackConv:

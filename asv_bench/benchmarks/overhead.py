@@ -6,6 +6,7 @@ from functools import cache, partial
 from numbaconv import functional, layers
 
 from . import random
+from .burst import Burst
 from .cases import backward
 from .training import trained_model
 
@@ -34,18 +35,17 @@ os.environ["NUMBA_CACHE_DIR"] = folder.name
 """
 
 
-class SmallCall:
+class SmallCall(Burst):
     """A layer on 8 positions per axis and 8 channels, where the checks before the loops weigh most."""
 
     params = tuple(SMALL)
     param_names = ("layer",)
-    repeat = (50, 500, 0.5)
 
     def setup(self, layer: str) -> None:
-        self.call = _small_call(layer)
+        self.take(_small_call(layer))
 
     def time_call(self, layer: str) -> None:
-        self.call()
+        self.run()
 
 
 class Start:
