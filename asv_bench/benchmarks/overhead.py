@@ -76,23 +76,30 @@ class ColdStart:
 
 
 class Memory:
-    """Peak memory of a process, compiled code included, and of what asv's server had imported what it touches."""
+    """Peak memory of a process, its kernels' code included, and of what asv's server had imported what it touches."""
 
-    def peakmem_import(self) -> None:
+    def setup_cache(self) -> None:
+        """Compile in another process, for that takes more memory than what is measured."""
+        self.peakmem_conv2d()
+        self.peakmem_conv2d_transpose()
+        self.peakmem_conv2d_weight_grad()
+        self.peakmem_fit()
+
+    def peakmem_import(self, *_: None) -> None:
         """What the others start from."""
 
-    def peakmem_conv2d(self) -> None:
+    def peakmem_conv2d(self, *_: None) -> None:
         x, weights = random(8, 224, 224, 16), random(3, 3, 16, 16)
         functional.conv(x, weights, padding="same", data_format="channels_last")
 
-    def peakmem_conv2d_transpose(self) -> None:
+    def peakmem_conv2d_transpose(self, *_: None) -> None:
         x, weights = random(8, 112, 112, 16), random(4, 4, 16, 16)
         functional.conv_transpose(x, weights, strides=2, padding="same", data_format="channels_last")
 
-    def peakmem_conv2d_weight_grad(self) -> None:
+    def peakmem_conv2d_weight_grad(self, *_: None) -> None:
         backward("conv", "2D 3x3, batch 8 of 56x56x64 -> 64", "weights")
 
-    def peakmem_fit(self) -> None:
+    def peakmem_fit(self, *_: None) -> None:
         trained_model((32, 32, 3))
 
 
