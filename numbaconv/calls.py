@@ -18,11 +18,10 @@ from .kernels.conv_transpose import convolutions
 from .kernels.depthwise_conv import depthwise_conv
 from .kernels.inside import conv_inside, depthwise_inside
 from .kernels.pack import aligned_empty, pack_blocks
-from .kernels.plan import Axis, block_table, make_plan, make_separable_plan, make_winograd_plan
-from .kernels.separable_conv import separable_conv
-from .kernels.vectors import conv_tile
+from .kernels.plan import Axis, block_table, make_plan, make_winograd_plan
+from .kernels.vectors import block_width, conv_tile
 from .kernels.winograd import conv_winograd
-from .layouts import canonical, original, three
+from .layouts import canonical, original, planar, planar_result, three
 from .packed import Packed
 
 Ints = tuple[int, ...]
@@ -52,23 +51,33 @@ def kernel_for(packed: Packed, kernel: Any) -> Any:
 
 
 class WindowCall(NamedTuple):
-    """A convolution or depthwise convolution, ready for arrays of one shape."""
+    """A convolution or depthwise convolution, ready for arrays of one shape.
+
+    ``to_planes`` says whether the kernel itself reads and writes channels first; otherwise they are taken to the end
+    before it and back after it.
+    """
 
     kernel: Any
     out_shape: Ints
     rank: int
     data_format: str
     serial: bool
+    to_planes: bool
     arguments: tuple
 
     def __call__(self, x: np.ndarray, packed: Packed, bias: np.ndarray, floor: float = NO_FLOOR) -> np.ndarray:
-        return original(self.run(canonical(x, self.data_format), packed, bias, floor), self.rank, self.data_format)
+        if self.data_format == "channels_last" or not (self.to_planes and packed.finite):
+            return original(self.run(canonical(x, self.data_format), packed, bias, floor), self.rank, self.data_format)
+        out = planar_result(self.out_shape, self.rank, packed.dtype)
+        arguments = *self.arguments, self.out_shape[-1]
+        self.kernel(planar(x), packed.blocks, bias, floor, out.reshape(-1), *arguments, serial=self.serial)
+        return out
 
     def run(self, image: np.ndarray, packed: Packed, bias: np.ndarray, floor: float = NO_FLOOR) -> np.ndarray:
         """From canonical array to canonical array."""
         out = aligned_empty(self.out_shape, image.dtype)
         kernel = kernel_for(packed, self.kernel)
-        kernel(image, packed.blocks, bias, floor, out.reshape(-1), *self.arguments, serial=self.serial)
+        kernel(image, packed.blocks, bias, floor, out.reshape(-1), *self.arguments, None, serial=self.serial)
         return out
 
 
@@ -86,14 +95,21 @@ class WinogradCall(NamedTuple):
     direct: WindowCall | None
 
     def __call__(self, x: np.ndarray, packed: Packed, bias: np.ndarray, floor: float = NO_FLOOR) -> np.ndarray:
+        if self.data_format == "channels_first" and len(self.parts) == 1:
+            out, spoilt = planar_result(self.out_shape, self.rank, packed.dtype), np.zeros(1, np.bool_)
+            ((_, arguments),), filters = self.parts, self.out_shape[-1]
+            to, ways = out.reshape(-1), (*arguments, threads.count(), filters)
+            conv_winograd(planar(x), packed.winograd, bias, floor, to, spoilt, *ways)
+            if not (self.direct and spoilt[0]):
+                return out
         return original(self.run(canonical(x, self.data_format), packed, bias, floor), self.rank, self.data_format)
 
     def run(self, image: np.ndarray, packed: Packed, bias: np.ndarray, floor: float = NO_FLOOR) -> np.ndarray:
         """From canonical array to canonical array."""
         out, spoilt = aligned_empty(self.out_shape, packed.dtype), np.zeros(1, np.bool_)
-        shares = threads.count()
         for origin, arguments in self.parts:
-            conv_winograd(image, packed.winograd, bias, floor, out.reshape(-1)[origin:], spoilt, *arguments, shares)
+            to, ways = out.reshape(-1)[origin:], (*arguments, threads.count(), None)
+            conv_winograd(image, packed.winograd, bias, floor, to, spoilt, *ways)
         if spoilt[0] and floor > NO_FLOOR:
             # A floor hides which images are spoilt.
             return np.maximum(self.run(image, packed, bias), floor)
@@ -101,40 +117,6 @@ class WinogradCall(NamedTuple):
             for n in np.flatnonzero(~np.isfinite(out).all(axis=(1, 2, 3, 4))):
                 out[n] = self.direct.run(image[n : n + 1], packed, bias)
         return out
-
-
-class SeparableCall(NamedTuple):
-    """A depthwise convolution and a pointwise one after it, in one pass.
-
-    In two where ``arguments`` is None, and for weights that are infinite or NaN.
-    """
-
-    depthwise: WindowCall
-    pointwise: WindowCall
-    arguments: tuple | None
-    serial: bool
-
-    def __call__(
-        self, x: np.ndarray, depthwise: Packed, pointwise: Packed, bias: np.ndarray, floor: float = NO_FLOOR
-    ) -> np.ndarray:
-        if self.arguments is None or not (depthwise.finite and pointwise.finite):
-            return self.steps(x, depthwise, pointwise, bias, floor)[1]
-        image, out = canonical(x, self.depthwise.data_format), aligned_empty(self.pointwise.out_shape, depthwise.dtype)
-        weights = depthwise.blocks, _no_bias(depthwise), pointwise.blocks, bias, floor
-        separable_conv(image, *weights, out.reshape(-1), *self.arguments, serial=self.serial)
-        return original(out, self.depthwise.rank, self.depthwise.data_format)
-
-    def steps(
-        self, x: np.ndarray, depthwise: Packed, pointwise: Packed, bias: np.ndarray, floor: float = NO_FLOOR
-    ) -> tuple[np.ndarray, ...]:
-        """The canonical array between the two steps, and the result."""
-        step, last = self.depthwise, self.pointwise
-        between = step.run(canonical(x, step.data_format), depthwise, _no_bias(depthwise))
-        return between, original(last.run(between, pointwise, bias, floor), step.rank, step.data_format)
-
-
-def _no_bias(packed: Packed) -> np.ndarray:
-    return np.zeros(packed.blocks.shape[0] * packed.blocks.shape[-1], packed.dtype)
 
 
 class TransposedCall(NamedTuple):
@@ -156,7 +138,7 @@ class TransposedCall(NamedTuple):
             out[...] = np.maximum(bias[: self.out_shape[-1]], floor)
         for firsts, arguments, serial in self.parts:
             kernel, weights = kernel_for(packed, conv), packed.phases(firsts)
-            kernel(image, weights, bias, floor, out.reshape(-1), *arguments, serial=serial)
+            kernel(image, weights, bias, floor, out.reshape(-1), *arguments, None, serial=serial)
         return out
 
 
@@ -199,8 +181,9 @@ def gather_call(
     out_shape = (*(axis.windows for axis in axes), filters)
     if not _use_winograd(algorithm, axes, channels, filters, itemsize):
         plan = make_plan(axes, channels, filters, itemsize)
-        arguments = (block_table(filters, itemsize), *_tile_shape(filters, itemsize), *plan.work)
-        return WindowCall(conv, out_shape, rank, data_format, plan.serial, arguments)
+        arguments = (block_table(filters, itemsize), *tile_shape(filters, itemsize), *plan.work)
+        to_planes = plan.fits_planes(block_width(itemsize, conv_tile(itemsize, filters)[1]))
+        return WindowCall(conv, out_shape, rank, data_format, plan.serial, to_planes, arguments)
     direct: Any = None
     if algorithm == "auto":
         image_axes = axes[0]._replace(windows=1), *axes[1:]
@@ -208,7 +191,7 @@ def gather_call(
     return WinogradCall(out_shape, rank, data_format, _winograd_parts(axes, channels, filters, itemsize), direct)
 
 
-def _tile_shape(filters: int, itemsize: int) -> tuple[Ints, ...]:
+def tile_shape(filters: int, itemsize: int) -> tuple[Ints, ...]:
     """The tile of a convolution as the kernel takes it: Numba knows lengths of tuples when it compiles."""
     return tuple((0,) * n for n in conv_tile(itemsize, filters))
 
@@ -254,38 +237,8 @@ def depthwise_call(
     axes = window_axes(x_shape, filters, tuple(kernel_size), strides, padding, dilation_rate, data_format)
     out_shape = (*(axis.windows for axis in axes), filters)
     plan = make_plan(axes, 1, filters, itemsize, depthwise=True)
-    kernel, arguments = depthwise_conv, (filters, *plan.work)
-    return WindowCall(kernel, out_shape, len(kernel_size), data_format, plan.serial, arguments)
-
-
-@lru_cache(maxsize=512)
-def separable_call(
-    x_shape: Ints,
-    depthwise_shape: Ints,
-    pointwise_shape: Ints,
-    itemsize: int,
-    strides: Ints,
-    padding: str,
-    dilation_rate: Ints,
-    data_format: str,
-) -> SeparableCall:
-    """Prepare `functional.separable_conv`."""
-    *kernel_size, channels, multiplier = depthwise_shape
-    rank, filters = len(kernel_size), pointwise_shape[-1]
-    right = (*(1,) * rank, channels * multiplier, filters)
-    if pointwise_shape != right:
-        raise ValueError(f"pointwise_weights must have shape {right}, got {pointwise_shape}")
-    first = depthwise_call(x_shape, depthwise_shape, itemsize, strides, padding, dilation_rate, data_format)
-    between = first.out_shape[:1] + first.out_shape[4 - rank :]
-    ones = (1,) * rank
-    last = conv_call(between, right, itemsize, ones, "valid", ones, "channels_last")
-    assert isinstance(last, WindowCall)
-    axes = window_axes(x_shape, filters, tuple(kernel_size), strides, padding, dilation_rate, data_format)
-    plan = make_separable_plan(axes, right[-2], filters, itemsize)
-    if plan is None:
-        return SeparableCall(first, last, None, False)
-    arguments = (block_table(filters, itemsize), *_tile_shape(filters, itemsize), plan.axes, plan.tasks)
-    return SeparableCall(first, last, arguments, plan.serial)
+    arguments, to_planes = (filters, *plan.work), plan.fits_planes(block_width(itemsize))
+    return WindowCall(depthwise_conv, out_shape, len(kernel_size), data_format, plan.serial, to_planes, arguments)
 
 
 @lru_cache(maxsize=512)
@@ -353,7 +306,7 @@ def scatter_call(
         firsts, origins = zip(*members, strict=True)
         table = block_table(filters, itemsize, origins)
         plan = make_plan((batch, *axes), channels, filters, itemsize, origins=len(origins))
-        parts.append((firsts, (table, *_tile_shape(filters, itemsize), *plan.work), plan.serial))
+        parts.append((firsts, (table, *tile_shape(filters, itemsize), *plan.work), plan.serial))
     return TransposedCall(full, rank, data_format, parts, complete)
 
 

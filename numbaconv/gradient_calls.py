@@ -77,7 +77,7 @@ class DepthwiseInputCall(NamedTuple):
             out.fill(0)
         for first, origin, arguments, serial in self.parts:
             kernel_for(packed, depthwise_conv)(
-                grad, packed.phases((first,)), bias, NO_FLOOR, out.reshape(-1)[origin:], *arguments, serial=serial
+                grad, packed.phases((first,)), bias, NO_FLOOR, out.reshape(-1)[origin:], *arguments, None, serial=serial
             )
         if self.multiplier == 1:
             return out

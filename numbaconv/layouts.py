@@ -1,7 +1,7 @@
 """Between the arrays of a user and the kernels' canonical arrays: the one place that knows data_format and rank.
 
 A canonical array is C-contiguous, channels last, with three spatial axes: (N, D, H, W, C). Fewer spatial axes become
-leading axes of length 1, which costs nothing.
+leading axes of length 1, which costs nothing. A planar array, (N, C, D, H, W), is a view of one with channels first.
 """
 
 from math import prod
@@ -30,6 +30,16 @@ def canonical(x: np.ndarray, data_format: str) -> np.ndarray:
         return x.reshape(x.shape[:1] + _ONES[x.ndim] + x.shape[1:])
     out = swapped(x.reshape(x.shape[0], x.shape[1], prod(x.shape[2:])))
     return out.reshape(x.shape[:1] + _ONES[x.ndim] + x.shape[2:] + x.shape[1:2])
+
+
+def planar(x: np.ndarray) -> np.ndarray:
+    """View a channels-first array as (N, C, D, H, W); copy it where it is not contiguous."""
+    return contiguous(x).reshape(x.shape[:2] + _ONES[x.ndim] + x.shape[2:])
+
+
+def planar_result(shape: tuple[int, ...], rank: int, dtype: Any) -> np.ndarray:
+    """An empty channels-first array for the outputs of a canonical shape (N, D, H, W, F)."""
+    return aligned_empty((shape[0], shape[4], *shape[4 - rank : 4]), dtype)
 
 
 def original(out: np.ndarray, rank: int, data_format: str) -> np.ndarray:

@@ -122,6 +122,7 @@ CASES = [
     depthwise("neighbours, strided rows", (1, 7, 20, 16), (5, 3), strides=(2, 1), padding="same"),
     depthwise("1200 outputs", (1, 5, 5, 300), (3, 3), multiplier=4, padding="same"),
     depthwise("same, strided", (2, 5, 4, 6, 3), (3, 2, 2), multiplier=2, strides=(1, 2, 2), padding="same"),
+    conv("few windows, many filters", (1, 3, 3, 5), (3, 3), 300, padding="same"),
     separable("same", (2, 9, 3), (3,), 4, padding="same"),
     separable("causal, strided", (2, 9, 3), (3,), 4, multiplier=2, padding="causal", strides=2),
     separable("dilated", (2, 9, 3), (3,), 4, dilation_rate=3),

@@ -16,7 +16,7 @@ from cases import (
     to_format,
 )
 
-from numbaconv import calls, functional
+from numbaconv import calls, functional, separable_calls
 
 by_dtype = pytest.mark.parametrize("dtype", ["float32", "float64"])
 STRIDED = {"strides": 2, "padding": "same"}
@@ -115,7 +115,7 @@ def test_packed_separable_weights_decide_the_dtype(dtype):
 def test_one_pass_of_a_separable_convolution_gives_the_bits_of_two(case, dtype, poisoned):
     x, *kernels, bias = operands(case, dtype)
     windows = case.setting("strides"), case.settings.get("padding", "valid"), case.setting("dilation_rate")
-    call = calls.separable_call(x.shape, *(k.shape for k in kernels), x.itemsize, *windows, "channels_last")
+    call = separable_calls.separable_call(x.shape, *(k.shape for k in kernels), x.itemsize, *windows, "channels_last")
     assert call.arguments is not None or x.size == 0
     weights = (*pack(case, kernels), calls.pack_bias(bias, case.filters, x.dtype))
     out = call(x, *weights)
@@ -127,7 +127,7 @@ def test_a_separable_convolution_takes_two_passes_where_its_pointwise_weights_ar
     case = make_case("separable_conv", {"padding": "same"}, (1, 4, 5, 300), 600)
     arrays = operands(case, "float32")
     shapes = [a.shape for a in arrays[:3]]
-    assert calls.separable_call(*shapes, 4, (1, 1), "same", (1, 1), "channels_last").arguments is None
+    assert separable_calls.separable_call(*shapes, 4, (1, 1), "same", (1, 1), "channels_last").arguments is None
     assert_close(run(case, arrays), wanted_of(case, operands(case)))
 
 
@@ -138,7 +138,7 @@ def test_a_separable_convolution_takes_two_passes_where_its_pointwise_weights_ar
 def test_a_separable_convolution_takes_two_passes_where_few_windows_fit_the_cache(lengths, channels, taps, dilation):
     taps = taps if isinstance(taps, tuple) else (taps, taps)
     shapes = (1, *lengths, channels), (*taps, channels, 1), (1, 1, channels, 32)
-    call = calls.separable_call(*shapes, 4, (1, 1), "same", (dilation, dilation), "channels_last")
+    call = separable_calls.separable_call(*shapes, 4, (1, 1), "same", (dilation, dilation), "channels_last")
     assert call.arguments is None
 
 

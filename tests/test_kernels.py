@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from numbaconv.kernels import pack, peak, plan, strip, vectors
+from numbaconv.kernels import pack, peak, plan, planes, strip, vectors
 from numbaconv.kernels.transpose import transpose
 from numbaconv.kernels.upsample import neighbours
 
@@ -203,9 +203,54 @@ def test_helpers_refuse_a_call_from_python():
 def test_strip_is_the_padded_image(lengths, window_settings, channel, channels, repeat, block):
     for table, x, place, wanted, _ in strip_blocks(lengths, window_settings, channel, channels, repeat, block):
         out = np.full((1, 1, 1, 1, wanted.size + 5), np.nan)
-        compiled_call(strip.fill_strip)(out, 3, *wanted.shape, x, *place, table, channel, repeat)
+        compiled_call(strip.fill_strip)(out, 3, *wanted.shape, x, *place, table, channel, repeat, None)
         np.testing.assert_array_equal(out[0, 0, 0, 0, 3:-2].reshape(wanted.shape), wanted)
         assert np.isnan(out[..., [0, 1, 2, -2, -1]]).all()
+
+
+@by_block
+@by_channels
+@by_strip
+def test_strip_of_planes_is_the_padded_image(lengths, window_settings, channel, channels, repeat, block):
+    for table, x, place, wanted, _ in strip_blocks(lengths, window_settings, channel, channels, repeat, block):
+        spare = strip.OVERHANG * wanted.shape[-1]
+        out = np.full((1, 1, 1, 1, wanted.size + spare + 5), np.nan)
+        planes = np.ascontiguousarray(np.moveaxis(x, -1, 1))
+        compiled_call(strip.fill_strip)(out, 3, *wanted.shape, planes, *place, table, channel, repeat, 1)
+        np.testing.assert_array_equal(out[0, 0, 0, 0, 3 : 3 + wanted.size].reshape(wanted.shape), wanted)
+        assert np.isnan(out[..., [0, 1, 2, -2, -1]]).all()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("width", [3, 7, 14, 16, 33])
+@pytest.mark.parametrize("channels", [16, 37])
+def test_strip_of_planes_made_of_squares(width, channels, dtype):
+    """Rows longer and shorter than a square; the last pixels of the array, beyond which there is nothing to read."""
+    axes = make_axes((2, 1, 4, width), [(1, 1, 1, 0), (3, 1, 1, 1), (3, 1, 1, 1)])
+    table = table_of(axes, (1, 1, 4, width))
+    x = np.random.default_rng(3).standard_normal((2, channels, 1, 4, width)).astype(dtype)
+    for n in range(2):
+        wanted = np.pad(x[n, :, 0], [(0, 0), (1, 1), (1, 1)]).transpose(1, 2, 0)
+        out = np.full((1, 1, 1, 1, wanted.size + strip.OVERHANG * channels), np.nan, dtype)
+        place = n, 0, 0, 0
+        compiled_call(strip.fill_strip)(out, 0, 1, *wanted.shape, x, *place, table, 0, 1, channels)
+        np.testing.assert_array_equal(out.reshape(-1)[: wanted.size].reshape(wanted.shape), wanted)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("count", [1, 5, 16, 45])
+@pytest.mark.parametrize("channels", [1, 16, 27])
+def test_buffers_are_written_to_planes(count, channels, dtype):
+    """The window at index 7 of an image of 60 and what follows, from the third filter on; nothing else changes."""
+    filters, positions, width = 40, 60, 32
+    buffer = np.random.default_rng(4).standard_normal(2 + count * width).astype(dtype)
+    out = np.full((2, filters, positions), np.nan, dtype)
+    first = compiled_call(planes.plane_at)((positions + 7) * filters, filters, positions)
+    to = first + 3 * positions
+    compiled_call(planes.write_planes)(buffer, 2, width, count, channels, out.reshape(-1), to, positions)
+    wanted = np.full_like(out, np.nan)
+    wanted[1, 3 : 3 + channels, 7 : 7 + count] = buffer[2:].reshape(count, width)[:, :channels].T
+    np.testing.assert_array_equal(out, wanted)
 
 
 @by_block
@@ -216,7 +261,7 @@ def test_input_is_read_from_the_image_only_where_all_of_it_lies_there(
 ):
     for table, x, place, wanted, inside in strip_blocks(lengths, window_settings, channel, channels, repeat, block):
         _, rows, columns, _ = wanted.shape
-        found = compiled_call(strip.input_of)(x, *place, table, rows, columns, channel, channels, repeat)
+        found = compiled_call(strip.input_of)(x, *place, table, rows, columns, channel, channels, repeat, None)
         source, at, *steps = found
         index = at + sum(np.ix_(*(np.arange(n) * step for n, step in zip(wanted.shape, (*steps, 1), strict=True))))
         assert index.min() >= 0

@@ -269,13 +269,14 @@ def test_random_configurations(case, data_format):
 
 def test_each_kernel_is_compiled_for_two_dtypes_only():
     """After all of the above: odd arrays are converted before a kernel sees them, not compiled for."""
-    for kernel, shapes_of_tiles in (
-        (conv_kernel.conv, 2),
-        (depthwise_kernel.depthwise_conv, 1),
+    formats = 2
+    for kernel, kinds in (
+        (conv_kernel.conv, 2 * formats),
+        (depthwise_kernel.depthwise_conv, formats),
         (place.place, 1),
         (transpose.transpose, 1),
         (upsample.upsample_nearest, 1),
         (upsample.upsample_bilinear, 1),
     ):
         for dispatcher in (kernel.parallel, kernel.serial):
-            assert len(dispatcher.signatures) <= 2 * shapes_of_tiles, dispatcher.signatures
+            assert len(dispatcher.signatures) <= 2 * kinds, dispatcher.signatures

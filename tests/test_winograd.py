@@ -204,4 +204,5 @@ def test_packed_weights_serve_both_algorithms(dtype, taps):
 
 
 def test_compiled_for_two_dtypes_and_the_tile_heights_only():
-    assert len(conv_winograd.parallel.signatures) <= 2 * len(plan.WINOGRAD_ROWS)
+    formats = 2
+    assert len(conv_winograd.parallel.signatures) <= 2 * formats * len(plan.WINOGRAD_ROWS)

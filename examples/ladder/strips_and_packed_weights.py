@@ -27,7 +27,9 @@ def conv(x, packed, out):
     weights, bias = packed
     call = conv_call((1, *x.shape), weights.shape, x.itemsize, *SETTINGS, "direct")
     # What follows the arrays comes from the plan: how the work is cut.
-    call.kernel(x[None, None], weights.blocks, bias, NO_FLOOR, out.reshape(-1), *call.arguments, serial=call.serial)
+    call.kernel(
+        x[None, None], weights.blocks, bias, NO_FLOOR, out.reshape(-1), *call.arguments, None, serial=call.serial
+    )
 
 
 if __name__ == "__main__":

@@ -28,7 +28,15 @@ def conv(x, packed, out):
     ((first, arguments),) = call.parts
     spoilt = np.zeros(1, np.bool_)
     conv_winograd(
-        x[None, None], weights.winograd, bias, NO_FLOOR, out.reshape(-1)[first:], spoilt, *arguments, threads.count()
+        x[None, None],
+        weights.winograd,
+        bias,
+        NO_FLOOR,
+        out.reshape(-1)[first:],
+        spoilt,
+        *arguments,
+        threads.count(),
+        None,
     )
 
 

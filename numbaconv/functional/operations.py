@@ -17,9 +17,10 @@ from ..arguments import (
     operand_dtype,
     spatial_rank,
 )
-from ..calls import conv_call, depthwise_call, pack_bias, separable_call, transposed_call
+from ..calls import conv_call, depthwise_call, pack_bias, transposed_call
 from ..moving_calls import crop_call, upsample_call, zero_pad_call
 from ..packed import Packed
+from ..separable_calls import separable_call
 
 Ints = int | tuple[int, ...] | list[int]
 

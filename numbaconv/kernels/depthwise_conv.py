@@ -4,8 +4,10 @@ import numpy as np
 from numba import prange
 
 from .compiler import compiled
+from .memory import RAMP, ramp
 from .plan import STRIP_DILATION, STRIP_STRIDE, TAPS, D, H, W
-from .strip import extent, image_of, input_of, locate, places
+from .planes import plane_at, write_planes
+from .strip import aligned_flat, extent, image_of, image_shape, input_of, locate, places
 from .tile import tile_floor, tile_multiply, tile_rows, tile_slide, tile_store
 from .vectors import TILE_ROWS, TILE_VECS
 
@@ -14,7 +16,7 @@ SLIDE = 3
 
 
 @compiled(parallel=True)
-def depthwise_conv(x, weights, bias, floor, out, channels, axes, group, tasks):
+def depthwise_conv(x, weights, bias, floor, out, channels, axes, group, tasks, planar):
     """Filter each channel of ``x`` with its own kernels into ``out``, every task on its own part of the output.
 
     ``out[n, q, f] = bias[f] + sum over k of x[n, q*stride + k*dilation - before, f // multiplier] * weights[k, f]`` for
@@ -22,7 +24,7 @@ def depthwise_conv(x, weights, bias, floor, out, channels, axes, group, tasks):
 
     Parameters
     ----------
-    x : array (N, D, H, W, C)
+    x : array (N, D, H, W, C), or (N, C, D, H, W) if ``planar``
     weights : array (blocks, KD, KH, KW, VECS*LANES), 64-byte aligned
         The output channels in blocks as wide as a tile, the last filled up with zeros.
     bias : array (blocks * VECS*LANES,)
@@ -34,6 +36,8 @@ def depthwise_conv(x, weights, bias, floor, out, channels, axes, group, tasks):
         Output channels, C * multiplier.
     axes, group, tasks
         Of a `Plan`.
+    planar : None or int
+        As in `kernels.conv`.
 
     Notes
     -----
@@ -41,22 +45,23 @@ def depthwise_conv(x, weights, bias, floor, out, channels, axes, group, tasks):
     windows are neighbours and share what they read.
     """
     for task in prange(tasks):
-        _depthwise_task(np.int64(task), x, weights, bias, floor, out, channels, axes, group)
+        _depthwise_task(np.int64(task), x, weights, bias, floor, out, channels, axes, group, planar)
 
 
 @compiled
-def _depthwise_task(task, x, weights, bias, floor, out, channels, axes, group):
+def _depthwise_task(task, x, weights, bias, floor, out, channels, axes, group, planar):
     n, d, h, w, part = locate(task, axes)
     rows, columns = extent(axes, H, h)[0], extent(axes, W, w)[0]
     filters = part * group, min((part + 1) * group, len(weights))
-    source, start, steps, inside = input_of_filters(x, n, d, h, w, axes, weights, filters, channels)
+    source, start, steps, inside = input_of_filters(x, n, d, h, w, axes, weights, filters, channels, planar)
     windows, x_at, out_at = places(n, d, h, w, axes, rows, columns, *steps[1:], TILE_ROWS)
     tables = windows, x_at, out_at, start, steps, inside
-    filter_windows(source, tables, rows, columns, weights, bias, floor, out, channels, axes, filters)
+    images = x.shape[0]
+    filter_windows(source, tables, rows, columns, weights, bias, floor, out, channels, axes, filters, images, planar)
 
 
 @compiled
-def input_of_filters(x, n, d, h, w, axes, weights, filters, channels):
+def input_of_filters(x, n, d, h, w, axes, weights, filters, channels, planar):
     """`input_of` for blocks of channels, but that windows which are neighbours read the image even around its edges.
 
     Returns
@@ -70,12 +75,15 @@ def input_of_filters(x, n, d, h, w, axes, weights, filters, channels):
         For D, H and W, the first strip position that is to be read, and the one after the last.
     """
     strip_rows, strip_columns = extent(axes, H, h)[1], extent(axes, W, w)[1]
-    width, repeat = weights.shape[4], channels // x.shape[4]
+    width, repeat = weights.shape[4], channels // image_shape(x, planar)[3]
     first, count = filters[0] * width, (filters[1] - filters[0]) * width
-    if _neighbours(axes, extent(axes, W, w)[0]) and repeat == 1 and channels % (width // TILE_VECS) == 0:
+    whole = planar is None and repeat == 1 and channels % (width // TILE_VECS) == 0
+    if whole and _neighbours(axes, extent(axes, W, w)[0]):
         at, plane, row, column, inside = image_of(x, n, d, h, w, axes, strip_rows, strip_columns, first)
         return x, at - first, (plane, row, column), inside
-    source, at, plane, row, column = input_of(x, n, d, h, w, axes, strip_rows, strip_columns, first, count, repeat)
+    source, at, plane, row, column = input_of(
+        x, n, d, h, w, axes, strip_rows, strip_columns, first, count, repeat, planar
+    )
     return source, at - first, (plane, row, column), (0, axes[D, TAPS], 0, strip_rows, 0, strip_columns)
 
 
@@ -87,17 +95,36 @@ def _neighbours(axes, columns):
 
 
 @compiled
-def filter_windows(source, tables, rows, columns, weights, bias, floor, out, channels, axes, filters):
+def filter_windows(source, tables, rows, columns, weights, bias, floor, out, channels, axes, filters, images, planar):
     """Blocks of channels, from ``filters[0]`` to before ``filters[1]``, for all windows of a task: rows and columns.
 
     ``tables`` has the number of windows, in whole tiles; where each reads the source, and where it writes; and what
-    `input_of_filters` returns.
+    `input_of_filters` returns. ``images`` is their number.
     """
+    if planar is None:
+        for block in range(filters[0], filters[1]):
+            _filter_block(source, tables, rows, columns, weights, bias, floor, out, block, channels, axes)
+        return
+    windows, x_at, out_at, origin, steps, inside = tables
+    width, positions = weights.shape[4], out.size // (images * channels)
+    buffer, start = aligned_flat(windows * width, source)
+    plane, buffer_at = plane_at(out_at[0], channels, positions), np.empty(windows + RAMP, np.int64)
+    tables = windows, x_at, buffer_at, origin, steps, inside
     for block in range(filters[0], filters[1]):
-        if _neighbours(axes, columns):
-            _slide(source, tables, rows, columns, weights, bias, floor, out, block, channels, axes)
-        else:
-            _gather(source, tables, weights, bias, floor, out, block, channels, axes)
+        f = block * width
+        ramp(buffer_at, 0, start - f, width, windows)
+        _filter_block(source, tables, rows, columns, weights, bias, floor, buffer, block, channels, axes)
+        write_planes(
+            buffer, start, width, rows * columns, min(width, channels - f), out, plane + f * positions, positions
+        )
+
+
+@compiled
+def _filter_block(source, tables, rows, columns, weights, bias, floor, out, block, channels, axes):
+    if _neighbours(axes, columns):
+        _slide(source, tables, rows, columns, weights, bias, floor, out, block, channels, axes)
+    else:
+        _gather(source, tables, weights, bias, floor, out, block, channels, axes)
 
 
 @compiled

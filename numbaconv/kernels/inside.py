@@ -13,7 +13,7 @@ from .strip import extent, locate
 
 
 @compiled(parallel=True)
-def conv_inside(x, weights, bias, floor, out, block_at, high, wide, axes, group, tasks):
+def conv_inside(x, weights, bias, floor, out, block_at, high, wide, axes, group, tasks, planar):
     """`kernels.conv.conv` for any weights; ``high`` and ``wide`` do not matter."""
     for task in prange(tasks):
         n, d, h, w, part = locate(np.int64(task), axes)
@@ -30,7 +30,7 @@ def conv_inside(x, weights, bias, floor, out, block_at, high, wide, axes, group,
 
 
 @compiled(parallel=True)
-def depthwise_inside(x, weights, bias, floor, out, channels, axes, group, tasks):
+def depthwise_inside(x, weights, bias, floor, out, channels, axes, group, tasks, planar):
     """`kernels.depthwise_conv.depthwise_conv` for any weights."""
     width, repeat = weights.shape[4], channels // x.shape[4]
     for task in prange(tasks):

@@ -57,6 +57,8 @@ SUM_TASKS = 8
 ADD_COST = 6
 # Rows of the tile that Winograd's products may have: the taller loads less, the lower leaves fewer rows unused.
 WINOGRAD_ROWS = (14, 8) if TILE_ROWS == 14 else (TILE_ROWS,)
+# Planes of channels that a task may write for each of its windows: in many it would begin more pages than it fills.
+WINDOW_PLANES, SEPARABLE_PLANES = 16, 4
 # Lengths of blocks that are tried on either side of the square root, however long an axis is.
 MOST_LENGTHS = 2**16
 # Blocks of outputs that a task may have however many their channels are: below, it would wait for the weights.
@@ -84,8 +86,13 @@ class Plan(NamedTuple):
 
     @property
     def work(self):
-        """The kernel's last three arguments."""
+        """Three arguments of its kernel."""
         return self.axes, self.group, self.tasks
+
+    def fits_planes(self, width, most=WINDOW_PLANES):
+        """Whether tasks, of blocks of so many filters, had better write channels first where those are wanted."""
+        windows = self.axes[H, BLOCK] * self.axes[W, BLOCK]
+        return bool(self.group * width <= most * windows)
 
 
 @lru_cache(maxsize=4096)

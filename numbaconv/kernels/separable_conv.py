@@ -4,7 +4,7 @@ import numpy as np
 from numba import prange
 
 from .compiler import compiled
-from .conv import sum_windows
+from .conv import sum_to_planes, sum_windows
 from .depthwise_conv import filter_windows, input_of_filters
 from .memory import RAMP, ramp
 from .plan import H, W
@@ -12,7 +12,7 @@ from .strip import aligned, extent, locate, places, spread
 
 
 @compiled(parallel=True)
-def separable_conv(x, depthwise, zeros, pointwise, bias, floor, out, block_at, high, wide, axes, tasks):
+def separable_conv(x, depthwise, zeros, pointwise, bias, floor, out, block_at, high, wide, axes, tasks, planar):
     """Convolve each channel of ``x`` by itself, and all of the results with one tap, every task on its own windows.
 
     ``out[n, q, f] = bias[f] + sum over c of between[n, q, c] * pointwise[c, f]``, ``between`` being what
@@ -20,7 +20,7 @@ def separable_conv(x, depthwise, zeros, pointwise, bias, floor, out, block_at, h
 
     Parameters
     ----------
-    x : array (N, D, H, W, C)
+    x : array (N, D, H, W, C), or (N, C, D, H, W) if ``planar``
     depthwise : array (blocks, KD, KH, KW, VECS*LANES), 64-byte aligned
         The channels in between, in blocks as wide as a tile, the last filled up with zeros.
     zeros : array (at least channels in between, in whole blocks)
@@ -31,17 +31,21 @@ def separable_conv(x, depthwise, zeros, pointwise, bias, floor, out, block_at, h
         As `kernels.conv` takes them.
     axes, tasks
         Of a `Plan` for the depthwise step, whose output strides are those of ``out``.
+    planar : None or int
+        As in `kernels.conv`.
     """
     for task in prange(tasks):
-        _separable_task(np.int64(task), x, depthwise, zeros, pointwise, bias, floor, out, block_at, high, wide, axes)
+        _separable_task(
+            np.int64(task), x, depthwise, zeros, pointwise, bias, floor, out, block_at, high, wide, axes, planar
+        )
 
 
 @compiled
-def _separable_task(task, x, depthwise, zeros, pointwise, bias, floor, out, block_at, high, wide, axes):
+def _separable_task(task, x, depthwise, zeros, pointwise, bias, floor, out, block_at, high, wide, axes, planar):
     blocks, channels = len(depthwise), pointwise.shape[4]
     n, d, h, w, _ = locate(task, axes)
     rows, columns = extent(axes, H, h)[0], extent(axes, W, w)[0]
-    source, start, steps, inside = input_of_filters(x, n, d, h, w, axes, depthwise, (0, blocks), channels)
+    source, start, steps, inside = input_of_filters(x, n, d, h, w, axes, depthwise, (0, blocks), channels, planar)
     windows, x_at, out_at = places(n, d, h, w, axes, rows, columns, *steps[1:], len(high))
 
     pitch, last = spread(channels, x), rows * columns - 1
@@ -53,6 +57,14 @@ def _separable_task(task, x, depthwise, zeros, pointwise, bias, floor, out, bloc
     ramp(shifts, 0, 0, 1, channels + 1)
 
     tables = windows, x_at, between_at, start, steps, inside
-    filter_windows(source, tables, rows, columns, depthwise, zeros, -np.inf, between, channels, axes, (0, blocks))
-    tables = windows, between_at, shifts[: channels + 1], out_at
-    sum_windows(between, tables, pointwise, bias, floor, out, block_at, high, wide, (0, len(pointwise)))
+    filter_windows(
+        source, tables, rows, columns, depthwise, zeros, -np.inf, between, channels, axes, (0, blocks), 0, None
+    )
+    tables = (0, windows), between_at, shifts[: channels + 1], out_at
+    filters, images, count = (0, len(pointwise)), x.shape[0], rows * columns
+    if planar is None:
+        sum_windows(between, tables, pointwise, bias, floor, out, block_at, high, wide, filters)
+    else:
+        sum_to_planes(
+            between, tables, pointwise, bias, floor, out, block_at, high, wide, filters, planar, images, count
+        )

@@ -19,7 +19,11 @@ from .plan import (
     N,
     W,
 )
-from .vectors import CACHE_LINE, CACHE_WAY
+from .transpose import transpose_square
+from .vectors import CACHE_LINE, CACHE_WAY, VECTOR_BYTES
+
+# Pixels past its end that filling a strip may write: those of a square of the smallest elements, less one.
+OVERHANG = VECTOR_BYTES // 4 - 1
 
 
 @compiled
@@ -62,6 +66,13 @@ def aligned(count, like):
 
 
 @compiled
+def aligned_flat(count, like):
+    """`aligned` as an array of one axis."""
+    array = np.empty(count + CACHE_LINE // like.itemsize, like.dtype)
+    return array, -array.ctypes.data % CACHE_LINE // like.itemsize
+
+
+@compiled
 def spread(channels, like):
     """Channels that a pixel needs room for, so that those of a tile do not compete for one set of the L1 cache."""
     crowded = channels * like.itemsize % (CACHE_WAY // 2) == 0
@@ -76,23 +87,32 @@ def positions_inside(first, step, count, length):
 
 
 @compiled
-def fill_strip(strip, start, planes, rows, columns, channels, x, n, d, h, w, axes, channel, repeat):
+def image_shape(x, planar):
+    """(D, H, W, C) of the images of ``x``: an array (N, D, H, W, C), or (N, C, D, H, W) if ``planar`` is not None."""
+    if planar is None:
+        return x.shape[1:]
+    return x.shape[2], x.shape[3], x.shape[4], x.shape[1]
+
+
+@compiled
+def fill_strip(strip, start, planes, rows, columns, channels, x, n, d, h, w, axes, channel, repeat, planar):
     """Copy the input of the block of windows at (n, d, h, w) into ``strip``; what lies outside the image becomes 0.
 
     Parameters
     ----------
     strip : array
-        Written in full from flat index ``start`` on, as an array (planes, rows, columns, channels).
-    x : array (N, D, H, W, C)
+        Written in full from flat index ``start`` on, as an array (planes, rows, columns, channels); if ``planar``,
+        there must be room for `OVERHANG` pixels more, which may be written, too.
+    x : array
+        As `image_shape` says.
     channel, repeat : int
         Channel j of the strip is channel ``(channel + j) // repeat`` of ``x``: a depth multiplier repeats each channel.
         Channels past the last become 0.
     """
-    _, image_d, image_h, image_w, image_c = x.shape
+    image_d, image_h, image_w, image_c = image_shape(x, planar)
     valid = min(channels, image_c * repeat - channel)
     x_w, step = w * axes[W, STRIDE] - axes[W, BEFORE], axes[W, STEP]
     lo, hi = positions_inside(x_w, step, columns, image_w)
-    whole = repeat == 1 and step == 1 and valid == channels and channels == image_c
     for a in range(planes):
         x_d = d * axes[D, STRIDE] - axes[D, BEFORE] + a * axes[D, STEP]
         for r in range(rows):
@@ -101,20 +121,61 @@ def fill_strip(strip, start, planes, rows, columns, channels, x, n, d, h, w, axe
             if x_d < 0 or x_d >= image_d or x_h < 0 or x_h >= image_h:
                 clear(strip, line, columns * channels)
                 continue
+            to, count, place = line + lo * channels, hi - lo, (n, x_d, x_h, x_w + lo * step)
+            if planar is None:
+                _fill_row(strip, to, count, channels, valid, x, place, step, channel, repeat)
+            else:
+                _fill_row_planar(strip, to, count, channels, valid, x, place, step, channel, repeat)
             clear(strip, line, lo * channels)
             clear(strip, line + hi * channels, (columns - hi) * channels)
-            row = (((n * image_d + x_d) * image_h + x_h) * image_w + x_w) * image_c
-            if whole:
-                copy(strip, line + lo * channels, x, row + lo * channels, (hi - lo) * channels)
-                continue
-            for column in range(lo, hi):
-                place = line + column * channels
-                if repeat == 1:
-                    copy(strip, place, x, row + column * step * image_c + channel, valid)
-                else:
-                    for j in range(valid):
-                        strip[0, 0, 0, 0, place + j] = x[n, x_d, x_h, x_w + column * step, (channel + j) // repeat]
-                clear(strip, place + valid, channels - valid)
+
+
+@compiled
+def _fill_row(strip, to, columns, channels, valid, x, place, step, channel, repeat):
+    """A row of a strip from pixels that lie side by side, or a step apart, from ``place`` on."""
+    n, d, h, w = place
+    image_d, image_h, image_w, image_c = x.shape[1:]
+    first = (((n * image_d + d) * image_h + h) * image_w + w) * image_c
+    if repeat == 1 and step == 1 and valid == channels and channels == image_c:
+        copy(strip, to, x, first, columns * channels)
+        return
+    for column in range(columns):
+        if repeat == 1:
+            copy(strip, to, x, first + column * step * image_c + channel, valid)
+        else:
+            for j in range(valid):
+                strip[0, 0, 0, 0, to + j] = x[n, d, h, w + column * step, (channel + j) // repeat]
+        clear(strip, to + valid, channels - valid)
+        to += channels
+
+
+@compiled
+def _fill_row_planar(strip, to, columns, channels, valid, x, place, step, channel, repeat):
+    """`_fill_row` where each channel is an image of its own."""
+    n, d, h, w = place
+    plane, side = x[0, 0].size, VECTOR_BYTES // x.itemsize
+    first = ((n * x.shape[1] + channel) * x.shape[2] + d) * x.shape[3]
+    first = (first + h) * x.shape[4] + w
+    for left in range(0, columns, side):
+        # A square of a row that is too short takes of the next row, too, which this one's end or that row covers later.
+        left = max(0, min(left, columns - side))
+        if repeat == 1 and step == 1 and valid >= side and first + (valid - 1) * plane + left + side <= x.size:
+            for top in range(0, valid, side):
+                top = min(top, valid - side)
+                at, corner = first + top * plane + left, to + left * channels + top
+                transpose_square(x, at, plane, strip, corner, channels)
+        elif repeat == 1:
+            for top in range(0, valid, side):
+                for column in range(left, min(left + side, columns)):
+                    for j in range(top, min(top + side, valid)):
+                        strip[0, 0, 0, 0, to + column * channels + j] = x[n, channel + j, d, h, w + column * step]
+        else:
+            for j in range(valid):
+                for column in range(left, min(left + side, columns)):
+                    value = x[n, (channel + j) // repeat, d, h, w + column * step]
+                    strip[0, 0, 0, 0, to + column * channels + j] = value
+    for column in range(columns):
+        clear(strip, to + column * channels + valid, channels - valid)
 
 
 @compiled
@@ -143,10 +204,10 @@ def image_of(x, n, d, h, w, axes, rows, columns, channel):
 
 
 @compiled
-def input_of(x, n, d, h, w, axes, rows, columns, channel, channels, repeat):
+def input_of(x, n, d, h, w, axes, rows, columns, channel, channels, repeat, planar):
     """Input of the block of windows at (n, d, h, w), spanning so many rows and columns of a strip.
 
-    Where all of it lies in the image, that is the image itself, otherwise a new strip.
+    Where all of it lies in the image, that is the image itself, otherwise, and if ``planar``, a new strip.
 
     Returns
     -------
@@ -155,11 +216,12 @@ def input_of(x, n, d, h, w, axes, rows, columns, channel, channels, repeat):
         Flat index of the first value, and elements from one strip position to the next along D, H and W.
     """
     planes = axes[D, TAPS]
-    at, plane, row, column, inside = image_of(x, n, d, h, w, axes, rows, columns, channel)
-    if inside == (0, planes, 0, rows, 0, columns) and repeat == 1 and channel + channels <= x.shape[4]:
-        return x, at, plane, row, column
-    strip, start = aligned(planes * rows * columns * channels, x)
-    fill_strip(strip, start, planes, rows, columns, channels, x, n, d, h, w, axes, channel, repeat)
+    if planar is None:
+        at, plane, row, column, inside = image_of(x, n, d, h, w, axes, rows, columns, channel)
+        if inside == (0, planes, 0, rows, 0, columns) and repeat == 1 and channel + channels <= x.shape[4]:
+            return x, at, plane, row, column
+    strip, start = aligned((planes * rows * columns + OVERHANG) * channels, x)
+    fill_strip(strip, start, planes, rows, columns, channels, x, n, d, h, w, axes, channel, repeat, planar)
     return strip, start, rows * columns * channels, columns * channels, channels
 
 
@@ -174,14 +236,14 @@ def input_of_images(x, images, n, d, h, w, axes, rows, columns, channel, channel
     image : int
         Elements from one image to the next.
     """
-    source, start, plane, row, column = input_of(x, n, d, h, w, axes, rows, columns, channel, channels, repeat)
+    source, start, plane, row, column = input_of(x, n, d, h, w, axes, rows, columns, channel, channels, repeat, None)
     if images == 1 or source.ctypes.data == x.ctypes.data:
         return source, start, plane, row, column, x.size // x.shape[0]
     size = axes[D, TAPS] * plane
     strip, start = aligned(images * size, x)
     for i in range(images):
         at = start + i * size
-        fill_strip(strip, at, axes[D, TAPS], rows, columns, channels, x, n + i, d, h, w, axes, channel, repeat)
+        fill_strip(strip, at, axes[D, TAPS], rows, columns, channels, x, n + i, d, h, w, axes, channel, repeat, None)
     return strip, start, plane, row, column, size
 
 

@@ -22,7 +22,8 @@ from numba import prange
 from .compiler import compiled
 from .pack import aligned_empty, pack_blocks
 from .plan import BLOCK, OUT_STRIDE, D, H, N, W
-from .strip import aligned, extent, input_of, locate
+from .planes import plane_at, write_planes
+from .strip import aligned, aligned_flat, extent, input_of, locate
 from .tile import tile_floor, tile_outer, tile_rows, tile_store, tile_write, tile_write_part
 from .vectors import TILE_VECS
 
@@ -204,12 +205,14 @@ def _transform_output(
 
 
 @compiled(parallel=True)
-def conv_winograd(x, weights, bias, floor, out, spoilt, out_shape, size, tile_shape, axes, group, tasks, shares):
+def conv_winograd(
+    x, weights, bias, floor, out, spoilt, out_shape, size, tile_shape, axes, group, tasks, shares, planar
+):
     """Convolve with 3x3 or 5x5 kernels at stride 1, every task on its own part of the output.
 
     Parameters
     ----------
-    x : array (N, D, H, W, C)
+    x : array (N, D, H, W, C), or (N, C, D, H, W) if ``planar``
     weights : array (blocks, 36, C, VECS*LANES), 64-byte aligned
         From `pack_winograd`.
     bias : array (blocks * VECS*LANES,)
@@ -230,6 +233,8 @@ def conv_winograd(x, weights, bias, floor, out, spoilt, out_shape, size, tile_sh
     shares : int
         The tasks are dealt out in so many runs, one for each thread: those of a run that take the same windows
         transform them once. It changes nothing else.
+    planar : None or int
+        As in `kernels.conv`.
 
     Notes
     -----
@@ -239,11 +244,15 @@ def conv_winograd(x, weights, bias, floor, out, spoilt, out_shape, size, tile_sh
     shares = min(shares, tasks)
     for share in prange(shares):
         first, last = np.int64(share) * tasks // shares, (np.int64(share) + 1) * tasks // shares
-        _winograd_tasks(first, last, x, weights, bias, floor, out, spoilt, out_shape, size, tile_shape, axes, group)
+        _winograd_tasks(
+            first, last, x, weights, bias, floor, out, spoilt, out_shape, size, tile_shape, axes, group, planar
+        )
 
 
 @compiled
-def _winograd_tasks(first, last, x, weights, bias, floor, out, spoilt, out_shape, size, tile_shape, axes, group):
+def _winograd_tasks(
+    first, last, x, weights, bias, floor, out, spoilt, out_shape, size, tile_shape, axes, group, planar
+):
     blocks, _, channels, width = weights.shape
     lanes, parts = width // TILE_VECS, -(-blocks // group)
     padded, windows = -(-channels // lanes) * lanes, axes[N, BLOCK] * axes[H, BLOCK] * axes[W, BLOCK]
@@ -258,11 +267,11 @@ def _winograd_tasks(first, last, x, weights, bias, floor, out, spoilt, out_shape
         n, d, h, w, _ = locate(place, axes)
         block = n, d, h, w, extent(axes, N, n)[0], extent(axes, H, h)[0], extent(axes, W, w)[0]
         if transformed != place:
-            _transform_inputs(x, block, axes, size, buffers, steps)
+            _transform_inputs(x, block, axes, size, buffers, steps, planar)
             transformed = place
         filters = part * group, min((part + 1) * group, blocks)
         doubt = _sum_products(
-            filters, block, weights, bias, floor, out, out_shape, size, tile_shape, axes, buffers, steps, doubt
+            filters, block, weights, bias, floor, out, out_shape, size, tile_shape, axes, buffers, steps, doubt, planar
         )
     tile_write(doubt, scratch, scratch_at)
     for lane in range(lanes):
@@ -271,14 +280,16 @@ def _winograd_tasks(first, last, x, weights, bias, floor, out, spoilt, out_shape
 
 
 @compiled
-def _transform_inputs(x, block, axes, size, buffers, steps):
+def _transform_inputs(x, block, axes, size, buffers, steps, planar):
     """B^T d B of all windows of a block: for each, 36 planes of channels side by side."""
     spread, to, scratch, scratch_at = buffers
     pitch, padded, lanes = steps
     n, d, h, w, images, rows, columns = block
     strip_rows, strip_columns = extent(axes, H, h)[1], extent(axes, W, w)[1]
     for image in range(n, n + images):
-        source, start, _, row, column = input_of(x, image, d, h, w, axes, strip_rows, strip_columns, 0, padded, 1)
+        source, start, _, row, column = input_of(
+            x, image, d, h, w, axes, strip_rows, strip_columns, 0, padded, 1, planar
+        )
         for t in range(rows * columns):
             corner = start + (t // columns * row + t % columns * column) * size
             for c in range(0, padded, lanes):
@@ -287,7 +298,9 @@ def _transform_inputs(x, block, axes, size, buffers, steps):
 
 
 @compiled
-def _sum_products(filters, block, weights, bias, floor, out, out_shape, size, tile_shape, axes, buffers, steps, doubt):
+def _sum_products(
+    filters, block, weights, bias, floor, out, out_shape, size, tile_shape, axes, buffers, steps, doubt, planar
+):
     """Outputs of some blocks of filters for all windows of a block: their products, and A^T m A of these.
 
     Returns ``doubt``, a line of zeros, that becomes NaN where an output is infinite or NaN.
@@ -304,7 +317,16 @@ def _sum_products(filters, block, weights, bias, floor, out, out_shape, size, ti
     plane, zeros = most * width + lanes, np.zeros(width, weights.dtype)
     products, products_at = aligned(IN * IN * plane, weights)
     out_row, out_column = axes[H, OUT_STRIDE] // size, axes[W, OUT_STRIDE] // size
+    high, wide = min(rows * size, out_shape[2] - h * size), min(columns * size, out_shape[3] - w * size)
+    origin = n * axes[N, OUT_STRIDE] + d * axes[D, OUT_STRIDE] + size * (h * out_row + w * out_column)
+    if planar is None:
+        result, image_step, row_step, column_step = out, axes[N, OUT_STRIDE], out_row, out_column
+    else:
+        # In place of the output, a buffer for a block of filters, from which it goes to the planes.
+        result, start = aligned_flat(images * high * wide * width, weights)
+        image_step, row_step, column_step = high * wide * width, wide * width, width
     for filter_block in range(filters[0], filters[1]):
+        first_filter = filter_block * width
         for chunk in range(0, windows, most):
             chunk_end = min(chunk + most, windows)
             for k in range(IN * IN):
@@ -317,26 +339,43 @@ def _sum_products(filters, block, weights, bias, floor, out, out_shape, size, ti
                     tile_store(tile, products, product_at, first, products_at + k * plane, width)
             for t in range(chunk, chunk_end):
                 image, window = t // (rows * columns), t % (rows * columns)
-                y, z = (h + window // columns) * size, (w + window % columns) * size
-                place = (n + image) * axes[N, OUT_STRIDE] + d * axes[D, OUT_STRIDE] + y * out_row + z * out_column
-                for f in range(filter_block * width, min((filter_block + 1) * width, out_shape[4]), lanes):
+                y, z = window // columns * size, window % columns * size
+                place = image * image_step + y * row_step + z * column_step
+                place += origin + first_filter if planar is None else start
+                for f in range(0, min(width, out_shape[4] - first_filter), lanes):
                     doubt = _transform_output(
                         products,
-                        products_at + (t - chunk) * width + f - filter_block * width,
+                        products_at + (t - chunk) * width + f,
                         plane,
                         scratch,
                         scratch_at,
                         lanes,
-                        tile_rows(1, 1, bias, f),
+                        tile_rows(1, 1, bias, first_filter + f),
                         floor,
-                        out,
+                        result,
                         place + f,
-                        out_row,
-                        out_column,
+                        row_step,
+                        column_step,
                         size,
-                        min(size, out_shape[2] - y),
-                        min(size, out_shape[3] - z),
-                        out_shape[4] - f,
+                        min(size, high - y),
+                        min(size, wide - z),
+                        out_shape[4] - first_filter - f,
                         doubt,
                     )
+        if planar is not None:
+            _write_images(result, start, width, high, wide, images, origin, first_filter, out, out_shape)
     return doubt
+
+
+@compiled
+def _write_images(buffer, start, width, high, wide, images, origin, first_filter, out, out_shape):
+    """Outputs of a block of filters, from a buffer (images, high, wide, width) to the planes of channels."""
+    filters, positions = out_shape[4], out_shape[1] * out_shape[2] * out_shape[3]
+    channels, to = min(width, filters - first_filter), plane_at(origin, filters, positions) + first_filter * positions
+    # Whole rows follow each other without a gap.
+    rows, count = (1, high * wide) if wide == out_shape[3] else (high, wide)
+    for image in range(images):
+        for row in range(rows):
+            place = to + image * filters * positions + row * out_shape[3]
+            write_planes(buffer, start, width, count, channels, out, place, positions)
+            start += count * width

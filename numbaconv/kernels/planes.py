@@ -1,0 +1,29 @@
+"""Results with channels first: a task's outputs are transposed on their way from a buffer to the planes of channels."""
+
+from .compiler import compiled
+from .transpose import transpose_square
+from .vectors import VECTOR_BYTES
+
+
+@compiled
+def plane_at(at, filters, positions):
+    """Flat index in (N, F, D, H, W) of what lies at ``at``, with the first filter, in (N, D, H, W, F)."""
+    window = at // filters
+    return window // positions * filters * positions + window % positions
+
+
+@compiled
+def write_planes(buffer, start, width, count, channels, out, to, positions):
+    """``out[to + c*positions + i] = buffer[start + i*width + c]`` for so many windows i and channels c."""
+    side = VECTOR_BYTES // out.itemsize
+    if count < side or channels < side:
+        for c in range(channels):
+            for i in range(count):
+                out[to + c * positions + i] = buffer[start + i * width + c]
+        return
+    # The last squares overlap those before them.
+    for c in range(0, channels, side):
+        c = min(c, channels - side)
+        for i in range(0, count, side):
+            i = min(i, count - side)
+            transpose_square(buffer, start + i * width + c, width, out, to + c * positions + i, positions)
