@@ -32,8 +32,8 @@ IN = 6
 # Blocks of outputs whose 36 products are kept at a time: as much as leaves room for the weights in L2.
 CHUNK = 32
 
-# Weights that one core transforms before another has woken up.
-SMALL_WEIGHTS = 8_000
+# Weights that one core transforms nearly as fast as several, which are worth no loop more to compile.
+SMALL_WEIGHTS = 100_000
 
 # The points, and the products of them that the transforms need; all are exact in float32.
 A, B = 0.75, 1.5
