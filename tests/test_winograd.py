@@ -8,7 +8,8 @@ from winograd_cases import TOLERANCE, by_dtype, call_of, make_case, winograd
 from numbaconv import functional, layers
 from numbaconv.calls import WinogradCall
 from numbaconv.kernels import plan
-from numbaconv.kernels.winograd import conv_winograd
+from numbaconv.kernels import winograd as winograd_kernel
+from numbaconv.kernels.winograd import conv_winograd, pack_winograd
 
 SMALL_BLOCKS = {"TASK_COST": 0, "CORES": (10**6,)}
 LARGE_BLOCKS = {"TASK_COST": 10**12, "CORES": (1,), "SPREAD_BYTES": 2**40}
@@ -201,6 +202,15 @@ def test_packed_weights_serve_both_algorithms(dtype, taps):
     for algorithm in ("winograd", "direct", "winograd", "auto"):
         plain = run(case, [x, weights, bias], algorithm=algorithm)
         assert run(case, [x, packed, bias], algorithm=algorithm).tobytes() == plain.tobytes()
+
+
+@by_dtype
+@pytest.mark.parametrize("backwards", [False, True])
+def test_weights_are_transformed_alike_on_all_cores(dtype, backwards, monkeypatch):
+    weights = np.random.default_rng(0).standard_normal((1, 5, 5, 19, 40)).astype(dtype)
+    alone = pack_winograd(weights, backwards)
+    monkeypatch.setattr(winograd_kernel, "SMALL_WEIGHTS", 0)
+    assert pack_winograd(weights, backwards).tobytes() == alone.tobytes()
 
 
 def test_compiled_for_two_dtypes_and_the_tile_heights_only():
