@@ -182,7 +182,9 @@ def gather_call(
     if not _use_winograd(algorithm, axes, channels, filters, itemsize):
         plan = make_plan(axes, channels, filters, itemsize)
         arguments = (block_table(filters, itemsize), *tile_shape(filters, itemsize), *plan.work)
-        to_planes = plan.fits_planes(block_width(itemsize, conv_tile(itemsize, filters)[1]))
+        to_planes = plan.fits_planes(
+            channels, filters, block_width(itemsize, conv_tile(itemsize, filters)[1]), itemsize
+        )
         return WindowCall(conv, out_shape, rank, data_format, plan.serial, to_planes, arguments)
     direct: Any = None
     if algorithm == "auto":
@@ -237,7 +239,7 @@ def depthwise_call(
     axes = window_axes(x_shape, filters, tuple(kernel_size), strides, padding, dilation_rate, data_format)
     out_shape = (*(axis.windows for axis in axes), filters)
     plan = make_plan(axes, 1, filters, itemsize, depthwise=True)
-    arguments, to_planes = (filters, *plan.work), plan.fits_planes(block_width(itemsize))
+    arguments, to_planes = (filters, *plan.work), plan.fits_planes(channels, filters, block_width(itemsize), itemsize)
     return WindowCall(depthwise_conv, out_shape, len(kernel_size), data_format, plan.serial, to_planes, arguments)
 
 

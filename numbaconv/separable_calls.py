@@ -81,5 +81,7 @@ def separable_call(
     if plan is None:
         return SeparableCall(first, last, None, False, False)
     arguments = (block_table(filters, itemsize), *tile_shape(filters, itemsize), plan.axes, plan.tasks)
-    to_planes = data_format == "channels_first" and plan.fits_planes(filters, SEPARABLE_PLANES)
+    to_planes = data_format == "channels_first" and plan.fits_planes(
+        channels, filters, filters, itemsize, SEPARABLE_PLANES
+    )
     return SeparableCall(first, last, arguments, plan.serial, to_planes)

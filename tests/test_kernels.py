@@ -231,10 +231,21 @@ def test_strip_of_planes_made_of_squares(width, channels, dtype):
     x = np.random.default_rng(3).standard_normal((2, channels, 1, 4, width)).astype(dtype)
     for n in range(2):
         wanted = np.pad(x[n, :, 0], [(0, 0), (1, 1), (1, 1)]).transpose(1, 2, 0)
-        out = np.full((1, 1, 1, 1, wanted.size + strip.OVERHANG * channels), np.nan, dtype)
+        out = np.full((1, 1, 1, 1, wanted.size + strip.OVERHANG * channels + 5), np.nan, dtype)
         place = n, 0, 0, 0
         compiled_call(strip.fill_strip)(out, 0, 1, *wanted.shape, x, *place, table, 0, 1, channels)
         np.testing.assert_array_equal(out.reshape(-1)[: wanted.size].reshape(wanted.shape), wanted)
+        assert np.isnan(out[..., -5:]).all()
+
+
+@pytest.mark.parametrize("channel", [0, 16, 21])
+def test_strip_of_some_planes(channel):
+    axes = make_axes((1, 1, 1, 20), [(1, 1, 1, 0), (1, 1, 1, 0), (1, 1, 1, 0)])
+    table = table_of(axes, (1, 1, 1, 20))
+    x = np.random.default_rng(3).standard_normal((1, 40, 1, 1, 20))
+    out = np.full((1, 1, 1, 1, (20 + strip.OVERHANG) * 19), np.nan)
+    compiled_call(strip.fill_strip)(out, 0, 1, 1, 20, 19, x, 0, 0, 0, 0, table, channel, 1, 40)
+    np.testing.assert_array_equal(out.reshape(-1)[: 20 * 19].reshape(20, 19), x[0, channel : channel + 19, 0, 0].T)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

@@ -267,6 +267,31 @@ def test_random_configurations(case, data_format):
         assert_close(run(case, [a.astype(dtype) for a in arrays], data_format), wanted)
 
 
+@st.composite
+def cases_of_neighbours(draw):
+    """Depthwise steps whose windows overlap in a tile, of channels that fill vectors, near and beyond the edges."""
+    operation, rank = draw(st.sampled_from(["depthwise_conv", "separable_conv"])), draw(st.integers(1, 3))
+    lengths = (*(draw(st.integers(1, 5)) for _ in range(rank - 1)), draw(st.integers(6, 70)))
+    kernel_size = (*(draw(st.integers(1, 3)) for _ in range(rank - 1)), draw(st.integers(3, 20)))
+    step = draw(st.integers(1, 2))
+    arguments = {
+        "padding": draw(st.sampled_from(["same", *(["causal"] if rank == 1 else [])])),
+        "strides": (*(draw(st.integers(1, 2)) for _ in range(rank - 1)), step),
+        "dilation_rate": (*(1 for _ in range(rank - 1)), step),
+    }
+    shape = (draw(st.integers(1, 3)), *lengths, draw(st.sampled_from([8, 16, 32, 48])))
+    return Case("neighbours", operation, shape, kernel_size, draw(st.sampled_from([3, 20])), 1, arguments)
+
+
+@settings(max_examples=100)
+@given(case=cases_of_neighbours(), data_format=st.sampled_from(FORMATS), dtype=st.sampled_from(["float32", "float64"]))
+def test_random_neighbours(case, data_format, dtype):
+    arrays = operands(case)
+    wanted = to_format(reference_result(case, arrays), data_format)
+    arrays[0] = to_format(arrays[0], data_format)
+    assert_close(run(case, [a.astype(dtype) for a in arrays], data_format), wanted)
+
+
 def test_each_kernel_is_compiled_for_two_dtypes_only():
     """After all of the above: odd arrays are converted before a kernel sees them, not compiled for."""
     formats = 2

@@ -9,7 +9,7 @@ from .plan import STRIP_DILATION, STRIP_STRIDE, TAPS, D, H, W
 from .planes import plane_at, write_planes
 from .strip import aligned_flat, extent, image_of, image_shape, input_of, locate, places
 from .tile import tile_floor, tile_multiply, tile_rows, tile_slide, tile_store
-from .vectors import TILE_ROWS, TILE_VECS
+from .vectors import CACHE_WAY, TILE_ROWS, TILE_VECS
 
 # Taps of a row that a tile of neighbouring windows takes at once.
 SLIDE = 3
@@ -78,7 +78,9 @@ def input_of_filters(x, n, d, h, w, axes, weights, filters, channels, planar):
     width, repeat = weights.shape[4], channels // image_shape(x, planar)[3]
     first, count = filters[0] * width, (filters[1] - filters[0]) * width
     whole = planar is None and repeat == 1 and channels % (width // TILE_VECS) == 0
-    if whole and _neighbours(axes, extent(axes, W, w)[0]):
+    # Pixels that lie far apart compete for the L1 cache, where many taps would find them again.
+    near = weights.shape[3] <= SLIDE or channels * x.itemsize < CACHE_WAY // 2
+    if whole and near and _neighbours(axes, extent(axes, W, w)[0]):
         at, plane, row, column, inside = image_of(x, n, d, h, w, axes, strip_rows, strip_columns, first)
         return x, at - first, (plane, row, column), inside
     source, at, plane, row, column = input_of(
@@ -152,8 +154,9 @@ def _slide(source, tables, rows, columns, weights, bias, floor, out, block, chan
     low, high = tables[5][4:]
     taps, tiles = weights.shape[3], -(-columns // TILE_ROWS)
     whole = min(tiles, -(-low // TILE_ROWS))
-    # The last tile of a row reaches back to be full: what two tiles compute is alike.
-    end = tiles if high == columns + taps - 1 else max(whole, (high - TILE_ROWS - taps + 1) // TILE_ROWS + 1)
+    # The last tile of a row reaches back to be full, perhaps as far as the edge: what two tiles compute is alike.
+    all_inside = low <= columns - TILE_ROWS and high == columns + taps - 1
+    end = tiles if all_inside else max(whole, (high - TILE_ROWS - taps + 1) // TILE_ROWS + 1)
     _slide_tiles(source, tables, rows, columns, weights, bias, floor, out, block, channels, axes, 0, whole, (low, high))
     _slide_tiles(source, tables, rows, columns, weights, bias, floor, out, block, channels, axes, whole, end, None)
     _slide_tiles(

@@ -59,6 +59,8 @@ ADD_COST = 6
 WINOGRAD_ROWS = (14, 8) if TILE_ROWS == 14 else (TILE_ROWS,)
 # Planes of channels that a task may write for each of its windows: in many it would begin more pages than it fills.
 WINDOW_PLANES, SEPARABLE_PLANES = 16, 4
+# And what its outputs for them may take meanwhile.
+PLANE_BYTES = 1024 * 1024
 # Lengths of blocks that are tried on either side of the square root, however long an axis is.
 MOST_LENGTHS = 2**16
 # Blocks of outputs that a task may have however many their channels are: below, it would wait for the weights.
@@ -89,10 +91,15 @@ class Plan(NamedTuple):
         """Three arguments of its kernel."""
         return self.axes, self.group, self.tasks
 
-    def fits_planes(self, width, most=WINDOW_PLANES):
-        """Whether tasks, of blocks of so many filters, had better write channels first where those are wanted."""
-        windows = self.axes[H, BLOCK] * self.axes[W, BLOCK]
-        return bool(self.group * width <= most * windows)
+    def fits_planes(self, channels, filters, width, itemsize, most=WINDOW_PLANES):
+        """Whether tasks, of blocks ``width`` wide, had better read and write channels first where those are wanted.
+
+        Not from few channels to few filters, nor in rows of few windows: they do not fill the squares that are
+        transposed.
+        """
+        windows, side = self.axes[H, BLOCK] * self.axes[W, BLOCK], VECTOR_BYTES // itemsize
+        fits = self.group * width <= most * windows and windows * width * itemsize <= PLANE_BYTES
+        return bool(fits and self.axes[W, WINDOWS] >= 4 and (channels >= side or filters >= side))
 
 
 @lru_cache(maxsize=4096)

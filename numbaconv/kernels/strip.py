@@ -154,26 +154,24 @@ def _fill_row_planar(strip, to, columns, channels, valid, x, place, step, channe
     """`_fill_row` where each channel is an image of its own."""
     n, d, h, w = place
     plane, side = x[0, 0].size, VECTOR_BYTES // x.itemsize
-    first = ((n * x.shape[1] + channel) * x.shape[2] + d) * x.shape[3]
-    first = (first + h) * x.shape[4] + w
+    first = ((n * x.shape[1] * x.shape[2] + d) * x.shape[3] + h) * x.shape[4] + w
+    if channels == 1 and step == 1:
+        copy(strip, to, x, first + channel // repeat * plane, columns)
+        return
+    squares = repeat == 1 and step == 1 and valid >= side
     for left in range(0, columns, side):
         # A square of a row that is too short takes of the next row, too, which this one's end or that row covers later.
         left = max(0, min(left, columns - side))
-        if repeat == 1 and step == 1 and valid >= side and first + (valid - 1) * plane + left + side <= x.size:
-            for top in range(0, valid, side):
-                top = min(top, valid - side)
-                at, corner = first + top * plane + left, to + left * channels + top
-                transpose_square(x, at, plane, strip, corner, channels)
-        elif repeat == 1:
-            for top in range(0, valid, side):
+        for top in range(0, valid, side):
+            top = max(0, min(top, valid - side))
+            at = first + (channel + top) * plane + left
+            if squares and at + (side - 1) * plane + side <= x.size:
+                transpose_square(x, at, plane, strip, to + left * channels + top, channels)
+                continue
+            for j in range(top, min(top + side, valid)):
+                at = first + (channel + j) // repeat * plane
                 for column in range(left, min(left + side, columns)):
-                    for j in range(top, min(top + side, valid)):
-                        strip[0, 0, 0, 0, to + column * channels + j] = x[n, channel + j, d, h, w + column * step]
-        else:
-            for j in range(valid):
-                for column in range(left, min(left + side, columns)):
-                    value = x[n, (channel + j) // repeat, d, h, w + column * step]
-                    strip[0, 0, 0, 0, to + column * channels + j] = value
+                    copy(strip, to + column * channels + j, x, at + column * step, 1)
     for column in range(columns):
         clear(strip, to + column * channels + valid, channels - valid)
 
@@ -220,7 +218,8 @@ def input_of(x, n, d, h, w, axes, rows, columns, channel, channels, repeat, plan
         at, plane, row, column, inside = image_of(x, n, d, h, w, axes, rows, columns, channel)
         if inside == (0, planes, 0, rows, 0, columns) and repeat == 1 and channel + channels <= x.shape[4]:
             return x, at, plane, row, column
-    strip, start = aligned((planes * rows * columns + OVERHANG) * channels, x)
+    overhang = 0 if planar is None else OVERHANG
+    strip, start = aligned((planes * rows * columns + overhang) * channels, x)
     fill_strip(strip, start, planes, rows, columns, channels, x, n, d, h, w, axes, channel, repeat, planar)
     return strip, start, rows * columns * channels, columns * channels, channels
 
