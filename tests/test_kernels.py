@@ -215,8 +215,8 @@ def test_strip_of_planes_is_the_padded_image(lengths, window_settings, channel, 
     for table, x, place, wanted, _ in strip_blocks(lengths, window_settings, channel, channels, repeat, block):
         spare = strip.OVERHANG * wanted.shape[-1]
         out = np.full((1, 1, 1, 1, wanted.size + spare + 5), np.nan)
-        planes = np.ascontiguousarray(np.moveaxis(x, -1, 1))
-        compiled_call(strip.fill_strip)(out, 3, *wanted.shape, planes, *place, table, channel, repeat, 1)
+        swapped = np.ascontiguousarray(np.moveaxis(x, -1, 1))
+        compiled_call(strip.fill_strip)(out, 3, *wanted.shape, swapped, *place, table, channel, repeat, 1)
         np.testing.assert_array_equal(out[0, 0, 0, 0, 3 : 3 + wanted.size].reshape(wanted.shape), wanted)
         assert np.isnan(out[..., [0, 1, 2, -2, -1]]).all()
 

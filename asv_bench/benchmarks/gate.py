@@ -1,7 +1,6 @@
 """A short choice, a case or two for each kernel: what `asv continuous` judges a change by in a few minutes.
 
-Every case takes 50 us or more, and is timed in four processes, so that neither the clock's steps nor the way that
-memory fell in one process decide.
+Every case is timed in four processes, so that the way in which memory fell in one of them does not decide.
 """
 
 from collections.abc import Callable
