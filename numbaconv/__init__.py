@@ -25,6 +25,7 @@ _SUBMODULES = (
     "reference",
     "regularizers",
     "shapes",
+    "utils",
 )
 __all__ = [*_SUBMODULES, "__version__"]
 

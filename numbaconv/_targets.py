@@ -79,7 +79,7 @@ def check_labels(
         if ignored is not None:
             wrong &= given != ignored
         if wrong.any():
-            found = _first(wrong.reshape(y_true.shape), y_true)
+            found = first_of(wrong.reshape(y_true.shape), y_true)
             raise ValueError(f"y_true must hold integers from 0 to {shape[axis] - 1}, got {found}")
     return labels
 
@@ -88,7 +88,7 @@ def check_shares(y_true: Any) -> np.ndarray:
     """Targets between 0 and 1."""
     y_true = as_numbers(y_true, "y_true")
     if y_true.size and not (y_true.min() >= 0 and y_true.max() <= 1):
-        raise ValueError(f"y_true must be between 0 and 1, got {_first(~((y_true >= 0) & (y_true <= 1)), y_true)}")
+        raise ValueError(f"y_true must be between 0 and 1, got {first_of(~((y_true >= 0) & (y_true <= 1)), y_true)}")
     return y_true
 
 
@@ -110,10 +110,11 @@ def check_sample_weight(sample_weight: Any, positions: tuple[int, ...]) -> np.nd
         )
     finite = np.isfinite(weights)
     if not finite.all():
-        raise ValueError(f"sample_weight must be finite, got {_first(~finite, weights)}")
+        raise ValueError(f"sample_weight must be finite, got {first_of(~finite, weights)}")
     return np.broadcast_to(weights.reshape(shape), positions).astype(np.float64)
 
 
-def _first(wrong: np.ndarray, values: np.ndarray) -> str:
+def first_of(wrong: np.ndarray, values: np.ndarray) -> str:
+    """The first of the wrong values, and where it is."""
     index = tuple(int(i) for i in np.unravel_index(wrong.argmax(), wrong.shape))
     return f"{values[index]} at index {index}"

@@ -1,9 +1,9 @@
 """Initial values of weights, by Keras's names.
 
 An initializer is called with a shape and a dtype and returns a new C-contiguous array. The random ones take a seed:
-with one, every call returns the same values for the same shape; without one, every call draws afresh. Draws are made in
-float64 and then rounded, so that a seed gives float32 and float64 layers the same weights. The streams are NumPy's, not
-Keras's: the distributions are the same, the numbers are not.
+with one, every call returns the same values for the same shape; without one, every call draws afresh, repeatably after
+`utils.set_random_seed`. Draws are made in float64 and then rounded, so that a seed gives float32 and float64 layers the
+same weights. The streams are NumPy's, not Keras's: the distributions are the same, the numbers are not.
 """
 
 import math
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from numbaconv import config
+from numbaconv import _random, config
 from numbaconv._registry import Configurable, Registry, integer, number
 from numbaconv.shapes.checks import check_size
 
@@ -125,8 +125,7 @@ class _RandomInitializer(Initializer):
         self.seed = None if seed is None else integer(seed, "seed")
 
     def _generator(self) -> np.random.Generator:
-        # NumPy takes no negative seeds and Keras does.
-        return np.random.default_rng(None if self.seed is None else self.seed % 2**64)
+        return _random.generator(self.seed)
 
 
 class RandomNormal(_RandomInitializer):

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import activations, shapes
+from .. import _random, activations, shapes
 from .._arrays import masked
 from .._registry import integer, number
 from ..arguments import check_bool, check_data_format
@@ -293,8 +293,7 @@ class Dropout(AnyRank):
             self.rate = number(rate, "rate", minimum=0, maximum=1)
             self.noise_shape = None if noise_shape is None else _checked_sizes(noise_shape)
             self.seed = None if seed is None else integer(seed, "seed")
-        # NumPy takes no negative seeds and Keras does.
-        self._generator = np.random.default_rng(None if self.seed is None else self.seed % 2**64)
+        self._generator = _random.generator(self.seed)
 
     def get_state(self) -> dict[str, Any]:
         """Where the random numbers have got to, as plain JSON types."""

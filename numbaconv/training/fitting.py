@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from .. import _random
 from ..arguments import check_bool
 from ..history import History
 from ..shapes import normalize_tuple
@@ -52,7 +53,7 @@ def check_course(
     if not check_bool(shuffle, "shuffle"):
         number = None
     elif seed is None or isinstance(seed, np.random.Generator):
-        number = int(np.random.default_rng(seed).integers(2**63))
+        number = int((_random.generator() if seed is None else seed).integers(2**63))
     else:
         (number,) = normalize_tuple(seed, 1, "seed", allow_zero=True)
     validated = _check_freq(validation_freq)
