@@ -6,7 +6,7 @@ array, and goes through them block by block, so that a large array stays in the 
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,17 @@ Layout = tuple[np.dtype, list[Shape]]
 
 # Values updated at a time.
 _BLOCK = 16384
+
+
+class State(NamedTuple):
+    """All that a step changes, replaced as a whole, so that whoever keeps the old one can take the step back."""
+
+    iterations: int
+    # Of the arrays that the slots belong to; None before the first step.
+    layout: Layout | None
+    slots: dict[str, Array]
+    # Whether the step left the weights and the slots finite.
+    finite: bool = True
 
 
 class Optimizer(Configurable):
@@ -58,12 +69,11 @@ class Optimizer(Configurable):
         clipvalue: float | None = None,
         global_clipnorm: float | None = None,
     ) -> None:
-        self._iterations = 0
-        # Of the arrays that the slots belong to; None before the first step.
-        self._layout: Layout | None = None
-        self._slots: dict[str, Array] = {}
-        # For the gradients. Memory that is new at every step would cost more than the whole update.
+        self._state = State(0, None, {})
+        # Memory that is new at every step would cost more than the whole update: for the gradients, and twice for the
+        # slots, which are written where the last ones are not.
         self._buffer: Array | None = None
+        self._places: list[dict[str, Array]] = []
         self.learning_rate = learning_rate
         self.weight_decay = None if weight_decay is None else number(weight_decay, "weight_decay", minimum=0)
         self.clipnorm = None if clipnorm is None else number(clipnorm, "clipnorm", above=0)
@@ -91,7 +101,7 @@ class Optimizer(Configurable):
     def learning_rate(self) -> float:
         """Rate of the next step; a number, a schedule or a schedule's config may be assigned at any time."""
         rate = self._learning_rate
-        return number(rate(self._iterations), "learning_rate", minimum=0) if callable(rate) else rate
+        return number(rate(self.iterations), "learning_rate", minimum=0) if callable(rate) else rate
 
     @learning_rate.setter
     def learning_rate(self, value: Rate | Mapping[str, Any]) -> None:
@@ -104,7 +114,7 @@ class Optimizer(Configurable):
     @property
     def iterations(self) -> int:
         """Number of steps taken."""
-        return self._iterations
+        return self._state.iterations
 
     def step(self, values: Sequence[Array], gradients: Sequence[Any]) -> list[Array]:
         """Compute new weights.
@@ -131,29 +141,47 @@ class Optimizer(Configurable):
         """
         values, gradients = list(values), list(gradients)
         layout = _layout_of(values, gradients)
-        if self._layout not in (None, layout):
-            raise ValueError(f"values must have dtype and shapes as before, {self._layout}, got {layout}")
+        before = self._state
+        if before.layout not in (None, layout):
+            raise ValueError(f"values must have dtype and shapes as before, {before.layout}, got {layout}")
         rate = self.learning_rate
         if not values:
             return []
         dtype, shapes = layout
         with np.errstate(all="ignore"):
             value: Array = np.concatenate(values, axis=None, dtype=dtype)
-            if self._layout is None:
-                self._slots = {name: np.zeros_like(value) for name in self._slot_names()}
-                self._layout = layout
-            if self._buffer is None:
-                self._buffer = np.empty_like(value)
-            gradient: Array = np.concatenate(gradients, axis=None, out=self._buffer, casting="unsafe")
+            gradient: Array = np.concatenate(gradients, axis=None, out=self._room(value), casting="unsafe")
             self._clip(gradient, shapes)
+            new, finite = self._places[before.slots is self._places[0]], True
             for start in range(0, value.size, _BLOCK):
                 block = slice(start, start + _BLOCK)
+                slots = {name: slot[block] for name, slot in new.items()}
+                for name, slot in slots.items():
+                    slot[:] = before.slots[name][block] if before.slots else 0
                 if self.weight_decay:
                     value[block] -= (self.weight_decay * rate) * value[block]
-                slots = {name: slot[block] for name, slot in self._slots.items()}
                 self._update(rate, value[block], gradient[block], slots)
-        self._iterations += 1
-        return [cast(new, old.dtype) for new, old in zip(_split(value, shapes), values, strict=True)]
+                # While they are in the cache.
+                finite = finite and all(np.isfinite(part).all() for part in (value[block], *slots.values()))
+        results = [cast(new, old.dtype) for new, old in zip(_split(value, shapes), values, strict=True)]
+        if any(old.dtype != dtype for old in values):
+            finite = finite and all(np.isfinite(result).all() for result in results)
+        self._state = State(before.iterations + 1, layout, new, finite)
+        return results
+
+    def _room(self, value: Array) -> Array:
+        """Memory for gradients."""
+        if self._buffer is None:
+            self._buffer = np.empty_like(value)
+            self._places = [{name: np.empty_like(value) for name in self._slot_names()} for _ in range(2)]
+        return self._buffer
+
+    def _not_finite(self, values: Sequence[Array], names: Sequence[str]) -> list[str]:
+        """Of weights with these names and of their slots after the last step, those that are infinite or NaN."""
+        shapes = [value.shape for value in values]
+        arrays = {"": values, **{f"{slot} of ": _split(flat, shapes) for slot, flat in self._state.slots.items()}}
+        pairs = ((kind + name, part) for kind, parts in arrays.items() for name, part in zip(names, parts, strict=True))
+        return [name for name, part in pairs if not np.isfinite(part).all()]
 
     def _clip(self, gradient: Array, shapes: list[Shape]) -> None:
         if self.clipvalue is not None:
@@ -176,9 +204,10 @@ class Optimizer(Configurable):
         dict
             "iterations", and from the first step on the slots by name and position, such as "momentum/0".
         """
-        state: dict[str, NDArray[Any]] = {"iterations": np.array(self._iterations)}
-        for name, slot in self._slots.items():
-            shapes = self._layout[1] if self._layout else []
+        iterations, layout, slots, _ = self._state
+        state: dict[str, NDArray[Any]] = {"iterations": np.array(iterations)}
+        for name, slot in slots.items():
+            shapes = layout[1] if layout else []
             state.update({f"{name}/{i}": part.copy() for i, part in enumerate(_split(slot, shapes))})
         return state
 
@@ -200,13 +229,13 @@ class Optimizer(Configurable):
         """
         if not isinstance(state, Mapping):
             raise TypeError(f"state must be a dict of arrays, got {state!r}")
-        layout, slots = _slots_of(state, self._slot_names(), self._layout)
+        layout, slots = _slots_of(state, self._slot_names(), self._state.layout)
         iterations = as_numbers(state["iterations"], "state['iterations']")
         if iterations.shape != () or iterations.dtype.kind not in "iu" or iterations < 0:
             raise ValueError(f"state['iterations'] must be an integer >= 0, got {state['iterations']!r}")
         if self._slot_names() and (iterations == 0) != (not slots):
             raise ValueError(f"state must have slots from the first step on, got {iterations} and {', '.join(state)}")
-        self._iterations, self._layout, self._slots, self._buffer = int(iterations), layout, slots, None
+        self._state, self._buffer = State(int(iterations), layout, slots), None
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments, with the learning rate as it is now, as plain JSON types.
@@ -225,7 +254,7 @@ class Optimizer(Configurable):
     __hash__ = object.__hash__
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__}, learning_rate={self._learning_rate!r}, iterations={self._iterations}>"
+        return f"<{type(self).__name__}, learning_rate={self._learning_rate!r}, iterations={self.iterations}>"
 
 
 def _layout_of(values: list[Any], gradients: list[Any]) -> Layout:

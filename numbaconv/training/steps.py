@@ -50,10 +50,10 @@ def train_step(model: "Sequential", route: Route, batch: Examples, tally: "Tally
     Raises
     ------
     FloatingPointError
-        If the loss is not finite.
+        If the loss, a weight, a statistic or the optimizer's state would not be finite.
     """
     layers = model.layers
-    before = [layer._weights for layer in layers]
+    before, state = [layer._weights for layer in layers], model.optimizer._state
     with model._named():
         try:
             out = batch.x
@@ -63,13 +63,18 @@ def train_step(model: "Sequential", route: Route, batch: Examples, tally: "Tally
             loss = float(loss) + penalties(route.penalized)
             if not math.isfinite(loss):
                 raise FloatingPointError(f"{model._label}: the loss is {loss} in {place}; {_reason(batch, before)}")
+            _check_statistics(layers, before)
             tally.add(loss, batch.y, out)
             for layer in reversed(layers[route.first :]):
                 gradient = layer.backward(gradient, input_grad=layer is not layers[route.first])
             _update(model, route)
-        except BaseException:
+        except BaseException as error:
             for layer, weights in zip(layers, before, strict=True):
                 layer._weights = weights
+            model.optimizer._state = state
+            if isinstance(error, _NotFiniteError):
+                found = f"{model._label}: {error} would not be finite after {place}"
+                raise FloatingPointError(f"{found}; {_reason(batch, before)}") from None
             raise
         finally:
             # What layers before the first trained one keep is of no use.
@@ -88,6 +93,10 @@ def test_step(model: "Sequential", batch: Examples, tally: "Tally") -> None:
 def penalties(layers: Sequence[Layer]) -> float:
     """The sum of the layers' losses."""
     return math.fsum(penalty for layer in layers for penalty in layer.losses)
+
+
+class _NotFiniteError(Exception):
+    """Names of what a step would spoil."""
 
 
 class Tally:
@@ -115,11 +124,30 @@ class Tally:
 def _update(model: "Sequential", route: Route) -> None:
     values = [layer._weights[name] for layer, names in route.trained for name in names]
     gradients = [gradient for layer, names in route.trained for gradient in _gradients(layer, names)]
-    new = iter(model.optimizer.step(values, gradients))
+    new = model.optimizer.step(values, gradients)
+    if not model.optimizer._state.finite:
+        raise _NotFiniteError(" and ".join(model.optimizer._not_finite(new, route.names)))
+    assigned = iter(new)
     for layer, names in route.trained:
-        layer._assign({name: next(new) for name in names})
+        layer._assign({name: next(assigned) for name in names})
     for layer in route.constrained:
+        updated = layer._weights
         layer.apply_constraints()
+        _check_finite(layer, updated)
+
+
+def _check_statistics(layers: Sequence[Layer], before: list[dict[str, np.ndarray]]) -> None:
+    """Raise if the forward pass has spoilt what layers count by themselves."""
+    for layer, weights in zip(layers, before, strict=True):
+        _check_finite(layer, weights)
+
+
+def _check_finite(layer: Layer, before: dict[str, np.ndarray]) -> None:
+    """Raise if weights that are not the ones of before are not finite."""
+    changed = {name: w for name, w in layer._weights.items() if w is not before.get(name)}
+    spoilt = [f"{layer.name}/{name}" for name, w in changed.items() if not np.isfinite(w).all()]
+    if spoilt:
+        raise _NotFiniteError(" and ".join(spoilt))
 
 
 def _gradients(layer: Layer, names: list[str]) -> list[np.ndarray]:
@@ -145,7 +173,7 @@ def _has(layer: Layer, names: list[str], kind: str) -> bool:
 
 
 def _reason(batch: Examples, weights: list[dict[str, np.ndarray]]) -> str:
-    """What may have made a loss infinite or NaN."""
+    """What may have made a loss or a weight infinite or NaN."""
     arrays = [("x", batch.x), ("y", batch.y), *(("weights", w) for named in weights for w in named.values())]
     culprits = {name: None for name, array in arrays if not np.isfinite(array).all()}
     found = f"NaN or infinities are in {' and '.join(culprits)}" if culprits else "all that came in is finite"

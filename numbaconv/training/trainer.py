@@ -132,7 +132,8 @@ class Trainer(Named):
             If the model is not compiled, an argument is out of its range, or a layer or the loss cannot take what it
             gets. Weights are those before the batch that failed.
         FloatingPointError
-            If the loss becomes infinite or NaN. Weights are those before that batch.
+            If the loss, a weight, a moving statistic or the optimizer's state would become infinite or NaN. All of them
+            are those before that batch.
 
         Notes
         -----
