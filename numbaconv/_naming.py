@@ -6,10 +6,12 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from ._strict import Strict
+
 _counters: dict[str, itertools.count] = defaultdict(itertools.count)
 
 
-class Named:
+class Named(Strict):
     """Something with a name of its own, which stands in front of its error messages.
 
     Parameters

@@ -7,10 +7,12 @@ import re
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
+from ._strict import Strict
+
 _T = TypeVar("_T", bound="Configurable")
 
 
-class Configurable:
+class Configurable(Strict):
     """An object that is wholly described by its constructor's arguments, each kept in an attribute of that name."""
 
     @classmethod

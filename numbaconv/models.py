@@ -1,21 +1,21 @@
 """Sequential, Keras's linear stack of layers."""
 
-from collections.abc import Callable, Iterable, Sequence
-from itertools import islice
+from collections.abc import Callable, Iterable
 from os import PathLike
 from typing import Any
 
 import numpy as np
 
 from . import saving
-from .arguments import as_numbers
+from ._stack import Stack
+from .arguments import as_numbers, check_bool
 from .layers import Layer
-from .shapes import Shape, normalize_shape, normalize_tuple
+from .shapes import normalize_tuple
 from .training.progress import check_verbose, examples_bar
 from .training.trainer import Trainer
 
 
-class Sequential(Trainer):
+class Sequential(Trainer, Stack):
     """Layers one after the other, each fed with the output of the one before (Keras's ``Sequential``).
 
     ``model(x) = last(...second(first(x)))``
@@ -26,6 +26,8 @@ class Sequential(Trainer):
         Added in this order.
     name : str, optional
         By default sequential, sequential_1, ...
+    trainable : bool
+        By keyword only: False freezes all layers.
 
     Raises
     ------
@@ -39,139 +41,17 @@ class Sequential(Trainer):
     batch and spatial sizes may differ.
     """
 
-    def __init__(self, layers: Iterable[Layer] | None = None, name: str | None = None) -> None:
+    def __init__(
+        self, layers: Iterable[Layer] | None = None, name: str | None = None, *others: Layer, trainable: bool = True
+    ) -> None:
+        if others or isinstance(name, Layer):
+            raise TypeError("layers must come in a list, Sequential([first, second, ...]), got several arguments")
         super().__init__(name)
         if not isinstance(layers, Iterable | None):
             raise TypeError(f"{self._label}: layers must be a list of layers, got {layers!r}")
-        self._layers: list[Layer] = []
-        self._input_shape: Shape | None = None
+        self.trainable = trainable
         for layer in layers or ():
             self.add(layer)
-
-    # -- the stack -------------------------------------------------------------------------------------------------
-
-    def add(self, layer: Layer) -> None:
-        """Put a layer at the end, and build it if its input shape is known.
-
-        Parameters
-        ----------
-        layer : Layer
-            From `numbaconv.layers`, with a name that no other layer of the model has.
-
-        Raises
-        ------
-        TypeError
-            If it is anything else, such as another model.
-        ValueError
-            If the name is taken, or the layer cannot take the output of the one before; the model stays as it was.
-        """
-        with self._named():
-            if not isinstance(layer, Layer):
-                raise TypeError(f"layer must be a layer of numbaconv.layers, got {layer!r}")
-            if any(layer is other for other in self._layers):
-                raise ValueError(f"layer must be added once only, got {layer!r} again")
-            if any(layer.name == other.name for other in self._layers):
-                raise ValueError(f"layer must have a name of its own, got a second {layer.name!r}; pass another name=")
-            shape = self.output_shape if self._layers else layer.batch_input_shape
-            if shape is not None:
-                # build trusts the spatial sizes of a layer that is built already.
-                layer.compute_output_shape(shape)
-                layer.build(shape)
-        if not self._layers:
-            self._input_shape = shape
-        self._layers.append(layer)
-
-    def pop(self) -> Layer:
-        """Take off the last layer and return it; with the only layer, the input shape is forgotten too.
-
-        Raises
-        ------
-        ValueError
-            If there is none.
-        """
-        with self._named():
-            self._need_layers()
-        layer = self._layers.pop()
-        if not self._layers:
-            self._input_shape = None
-        return layer
-
-    @property
-    def layers(self) -> list[Layer]:
-        """The layers in order, as a new list."""
-        return list(self._layers)
-
-    # -- shapes ----------------------------------------------------------------------------------------------------
-
-    @property
-    def built(self) -> bool:
-        """Whether the input shape is known and all layers have their weights."""
-        return self._input_shape is not None
-
-    def build(self, input_shape: Sequence[int | None]) -> None:
-        """Create the weights of all layers for inputs of this shape, batch axis included.
-
-        Raises
-        ------
-        ValueError
-            If there are no layers, or one of them cannot take what it would get.
-        """
-        with self._named():
-            self.compute_output_shape(input_shape)
-            if self.built:
-                return
-            shape = first = normalize_shape(input_shape, "input_shape")
-            for layer in self._layers:
-                layer.build(shape)
-                shape = layer.compute_output_shape(shape)
-            self._input_shape = first
-
-    @property
-    def input_shape(self) -> Shape | None:
-        """Shape of the inputs with the batch axis; None before it is known."""
-        return self._input_shape
-
-    @property
-    def output_shape(self) -> Shape | None:
-        """Shape of the result for `input_shape`; None before that is known."""
-        return None if self._input_shape is None else self.compute_output_shape(self._input_shape)
-
-    def compute_output_shape(self, input_shape: Sequence[int | None]) -> Shape:
-        """Shape of the result for an input of this shape, both with the batch axis; None stands for unknown.
-
-        Raises
-        ------
-        ValueError
-            If there are no layers, or one of them cannot take what it would get.
-        """
-        with self._named():
-            self._need_layers()
-            for layer in self._layers:
-                input_shape = layer.compute_output_shape(input_shape)
-            return tuple(input_shape)
-
-    def explain(self, input_shape: Sequence[int | None] | None = None) -> str:
-        """Say in plain sentences, one paragraph for each layer, how its output shape comes from what it is fed with.
-
-        Parameters
-        ----------
-        input_shape : tuple of int or None, optional
-            Of the model, batch axis included; None takes the model's own.
-
-        Raises
-        ------
-        ValueError
-            If no input shape is known, or one of the layers cannot take what it would get.
-        """
-        with self._named():
-            shape = self._input_shape if input_shape is None else input_shape
-            if shape is None:
-                raise ValueError("input_shape must be given, because the model is not built")
-            paragraphs = []
-            for layer in self._layers:
-                paragraphs.append(layer.explain(shape))
-                shape = layer.compute_output_shape(shape)
-            return "\n\n".join(paragraphs)
 
     # -- use -------------------------------------------------------------------------------------------------------
 
@@ -252,63 +132,6 @@ class Sequential(Trainer):
             totals = "Not built: the first call, or build(input_shape), creates the weights"
         print_fn("\n".join([f"Sequential {self.name!r}", rule, lines[0], rule, *lines[1:], rule, totals]))
 
-    # -- weights ---------------------------------------------------------------------------------------------------
-
-    @property
-    def weights(self) -> list[np.ndarray]:
-        """The weight arrays of all layers, read-only, in order."""
-        return [w for layer in self._layers for w in layer.weights]
-
-    @property
-    def trainable_weights(self) -> list[np.ndarray]:
-        """The weights of the layers that are trainable."""
-        return [w for layer in self._layers for w in layer.trainable_weights]
-
-    @property
-    def non_trainable_weights(self) -> list[np.ndarray]:
-        """The weights of the layers that are not trainable."""
-        return [w for layer in self._layers for w in layer.non_trainable_weights]
-
-    def get_weights(self) -> list[np.ndarray]:
-        """Copies of the weight arrays of all layers in order, free to be changed."""
-        return [w.copy() for w in self.weights]
-
-    def set_weights(self, weights: Sequence[Any]) -> None:
-        """Replace all weights by arrays of the same shapes, in the order of `get_weights`.
-
-        Raises
-        ------
-        ValueError, TypeError
-            If the model is not built, or the number of arrays, a shape or a dtype is wrong; nothing is changed then.
-        """
-        with self._named():
-            new, old = list(weights), self.weights
-            if not self.built:
-                raise ValueError("set_weights needs a built model: call it, or build(input_shape), first")
-            if len(new) != len(old):
-                raise ValueError(f"weights must be a list of {len(old)} arrays, got {len(new)}")
-            try:
-                self._hand_out(new)
-            except (ValueError, TypeError):
-                self._hand_out(old)
-                raise
-
-    def count_params(self) -> int:
-        """Number of values in the weights of all layers.
-
-        Raises
-        ------
-        ValueError
-            If a layer is not built.
-        """
-        with self._named():
-            return sum(layer.count_params() for layer in self._layers)
-
-    @property
-    def losses(self) -> list[float]:
-        """The penalties of all layers in order."""
-        return [penalty for layer in self._layers for penalty in layer.losses]
-
     # -- configuration and files -----------------------------------------------------------------------------------
 
     def get_config(self) -> dict[str, Any]:
@@ -322,6 +145,8 @@ class Sequential(Trainer):
         with self._named():
             return {
                 "name": self.name,
+                # Files that need not know of it can be read by versions that do not.
+                **({} if self.trainable else {"trainable": False}),
                 "build_input_shape": None if self._input_shape is None else list(self._input_shape),
                 "layers": [saving.layer_config(layer) for layer in self._layers],
             }
@@ -335,10 +160,12 @@ class Sequential(Trainer):
         ValueError, TypeError
             If a key is missing or unknown, if a layer's class is none of `numbaconv.layers`, or if a setting is wrong.
         """
-        saving.check_keys(config, "config", "build_input_shape", "layers", "name")
+        saving.check_model_keys(config)
         if not isinstance(config["layers"], list):
             raise ValueError(f"layers in config must be a list, got {config['layers']!r}")
         model = cls((saving.layer_from_config(entry) for entry in config["layers"]), config["name"])
+        # Each layer has its own, which may have been set since.
+        model._trainable = check_bool(config.get("trainable", True), "trainable in config")
         if config["build_input_shape"] is not None:
             model.build(config["build_input_shape"])
         return model
@@ -380,10 +207,6 @@ class Sequential(Trainer):
 
     # -- for the model itself --------------------------------------------------------------------------------------
 
-    def _need_layers(self) -> None:
-        if not self._layers:
-            raise ValueError("the model has no layers: add one first")
-
     def _ready(self, x: Any) -> np.ndarray:
         """The input as an array, and the model built for it."""
         self._need_layers()
@@ -392,8 +215,3 @@ class Sequential(Trainer):
             # Checked for all layers before any is built, and any batch will do from now on.
             self.build((None, *x.shape[1:]))
         return x
-
-    def _hand_out(self, weights: list[Any]) -> None:
-        arrays = iter(weights)
-        for layer in self._layers:
-            layer.set_weights(list(islice(arrays, len(layer.weights))))

@@ -120,6 +120,12 @@ def check_keys(config: Any, name: str, *keys: str) -> None:
         raise ValueError(f"{name} must have the keys {', '.join(keys)}, got {', '.join(map(str, config))}")
 
 
+def check_model_keys(config: Any) -> None:
+    """Raise unless ``config`` is a dict with the keys of a model's configuration."""
+    optional = ("trainable",) if isinstance(config, dict) and "trainable" in config else ()
+    check_keys(config, "config", "build_input_shape", "layers", "name", *optional)
+
+
 def _named_weights(model: "Sequential") -> dict[str, np.ndarray]:
     # Positions, because a layer's name may hold characters that an archive's entry cannot.
     return {f"{i}/{name}": w for i, layer in enumerate(model.layers) for name, w in layer.named_weights.items()}
@@ -209,7 +215,7 @@ def _entries_of_layers(config: Any) -> list[dict[str, Any]]:
 def _wanted(config: Any) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
     """Shapes and dtypes of the weights that a configuration asks for, by entry; nothing is built."""
     entries = _entries_of_layers(config)
-    check_keys(config, "config", "build_input_shape", "layers", "name")
+    check_model_keys(config)
     shape = config["build_input_shape"]
     if shape is None:
         raise ValueError("its model must be that of a built model, with a build_input_shape")

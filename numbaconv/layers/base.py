@@ -263,7 +263,7 @@ class Layer(Learner):
         """Keep constructor arguments as attributes; initializers and their like are looked up."""
         for argument, value in arguments.items():
             family = family_of(argument)
-            setattr(self, argument, value if family is None else family.get(value))
+            vars(self)[argument] = value if family is None else family.get(value)
 
     def _channels_of(self, shape: tuple[int | None, ...]) -> int | None:
         return shape[1 if self.data_format == "channels_first" else -1]

@@ -5,13 +5,14 @@ from typing import Any
 
 from .. import metrics
 from .._registry import number
+from .._strict import Strict
 
 Logs = dict[str, Any] | None
 
 _FALLING = (metrics.MeanSquaredError, metrics.MeanAbsoluteError, metrics.RootMeanSquaredError)
 
 
-class Callback:
+class Callback(Strict):
     """Base of all callbacks; its methods do nothing.
 
     Attributes
