@@ -1,6 +1,7 @@
 """Activations: definitions, extremes, gradients, names and errors."""
 
 import math
+from decimal import Decimal, getcontext
 
 import numpy as np
 import pytest
@@ -19,7 +20,22 @@ ACTIVATIONS = [
     "hard_sigmoid",
     "exponential",
     "softmax",
+    "relu6",
+    "leaky_relu",
+    "squareplus",
+    "hard_shrink",
+    "soft_shrink",
+    "tanh_shrink",
+    "hard_tanh",
+    "log_sigmoid",
+    "log_softmax",
+    "silu",
+    "hard_silu",
+    "gelu",
+    "mish",
 ]
+# They are negative in between, and steeper than 1 beyond that.
+DIPS = ("silu", "hard_silu", "gelu", "mish")
 INF, NAN = math.inf, math.nan
 
 
@@ -37,6 +53,19 @@ INF, NAN = math.inf, math.nan
         ("hard_sigmoid", [-4, -3, -1.5, 0, 3, 4], [0, 0, 0.25, 0.5, 1, 1]),
         ("exponential", [-math.log(2), 0, math.log(5)], [0.5, 1, 5]),
         ("softmax", [0, math.log(2), math.log(5)], [0.125, 0.25, 0.625]),
+        ("relu6", [-2, 0, 3, 6, 7], [0, 0, 3, 6, 6]),
+        ("leaky_relu", [-5, 0, 3], [-1, 0, 3]),
+        ("squareplus", [-1.5, 0, 1.5], [0.5, 1, 2]),
+        ("hard_shrink", [-2, -0.5, 0.25, 0.5, 3], [-2, 0, 0, 0, 3]),
+        ("soft_shrink", [-2, -0.5, 0.25, 0.5, 3], [-1.5, 0, 0, 0, 2.5]),
+        ("tanh_shrink", [-math.log(2), 0], [0.6 - math.log(2), 0]),
+        ("hard_tanh", [-2, -1, 0.5, 3], [-1, -1, 0.5, 1]),
+        ("log_sigmoid", [0, math.log(3)], [-math.log(2), math.log(0.75)]),
+        ("log_softmax", [0, math.log(2), math.log(5)], [-math.log(8), -math.log(4), math.log(0.625)]),
+        ("silu", [-math.log(3), 0, math.log(3)], [-math.log(3) / 4, 0, 0.75 * math.log(3)]),
+        ("hard_silu", [-4, -3, -1.5, 0, 3, 4], [0, 0, -0.375, 0, 3, 4]),
+        ("gelu", [-1, 0, 2], [-math.erfc(math.sqrt(0.5)) / 2, 0, math.erfc(-math.sqrt(2))]),
+        ("mish", [-math.log(2), 0, 1], [-math.log(2) * 5 / 13, 0, 0.8650983882673103]),
     ],
 )
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -62,6 +91,18 @@ def test_activation_by_hand(name, x, expected, dtype):
         ("sigmoid", [1, 0, NAN, 1, 0]),
         ("hard_sigmoid", [1, 0, NAN, 1, 0]),
         ("exponential", [INF, 0, NAN, INF, 0]),
+        ("relu6", [6, 0, NAN, 6, 0]),
+        ("leaky_relu", [INF, -INF, NAN, 1e4, -2e3]),
+        ("squareplus", [INF, 0, NAN, 1e4, 1e-4]),
+        ("hard_shrink", [INF, -INF, NAN, 1e4, -1e4]),
+        ("soft_shrink", [INF, -INF, NAN, 9999.5, -9999.5]),
+        ("tanh_shrink", [INF, -INF, NAN, 9999, -9999]),
+        ("hard_tanh", [1, -1, NAN, 1, -1]),
+        ("log_sigmoid", [0, -INF, NAN, 0, -1e4]),
+        ("silu", [INF, 0, NAN, 1e4, 0]),
+        ("hard_silu", [INF, 0, NAN, 1e4, 0]),
+        ("gelu", [INF, 0, NAN, 1e4, 0]),
+        ("mish", [INF, 0, NAN, 1e4, 0]),
     ],
 )
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -77,6 +118,10 @@ def test_activations_keep_small_values():
     np.testing.assert_allclose(activations.softsign(x), x, rtol=1e-9)
     np.testing.assert_allclose(activations.softplus(np.array([-80.0])), math.exp(-80), rtol=1e-14)
     np.testing.assert_allclose(activations.sigmoid(np.array([-80.0])), math.exp(-80), rtol=1e-14)
+    np.testing.assert_allclose(activations.log_sigmoid(np.array([80.0])), -math.exp(-80), rtol=1e-14)
+    np.testing.assert_allclose(activations.squareplus(np.array([-1e10])), 1e-10, rtol=1e-14)
+    for name in ("silu", "mish"):
+        np.testing.assert_allclose(activations.get(name)(np.array([-80.0])), -80 * math.exp(-80), rtol=1e-14)
 
 
 def test_softmax_acts_on_the_last_axis_and_does_not_overflow():
@@ -84,8 +129,50 @@ def test_softmax_acts_on_the_last_axis_and_does_not_overflow():
     np.testing.assert_array_equal(activations.softmax(x)[:, 0], [[0.5, 0.5], [0, 1], [0, 1]])
     largest = np.finfo("float32").max
     np.testing.assert_array_equal(activations.softmax(np.array([largest, -largest], "float32")), [1, 0])
-    impossible = activations.softmax(np.array([[NAN, 1], [INF, 1], [-INF, -INF]]))
-    assert np.isnan(impossible).all()
+    for function in (activations.softmax, activations.log_softmax):
+        assert np.isnan(function(np.array([[NAN, 1], [INF, 1], [-INF, -INF]]))).all()
+    np.testing.assert_array_equal(activations.log_softmax(x)[1:, 0], [[-1e4, 0], [-INF, 0]])
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_gelu_beside_longer_arithmetic(dtype):
+    x = np.concatenate([np.linspace(-6, 6, 241), [-1e-30, 1e-30, 1e-5, -9, 12]]).astype(dtype)
+    expected = [float(Decimal(float(v)) * normal_share(Decimal(float(v)))) for v in x]
+    units = np.abs(activations.gelu(x) - expected) / np.abs(expected).clip(1e-300) / np.finfo(dtype).eps
+    assert (units <= 2 + (np.square(np.minimum(x, 0)) if dtype == "float64" else 0)).all()
+
+
+def normal_share(x):
+    """The share of a standard normal distribution below a number, in 60 digits."""
+    getcontext().prec = 60
+    # Marsaglia, "Evaluating the Normal Distribution", 2004: the terms have one sign.
+    term = total = abs(x)
+    k = 1
+    while term > total * Decimal(10) ** -58:
+        k += 2
+        term *= x * x / k
+        total += term
+    two_pi = 2 * Decimal("3.14159265358979323846264338327950288419716939937510582097494459230781640628620899")
+    share = total * (-x * x / 2).exp() / two_pi.sqrt()
+    return Decimal("0.5") + (share if x > 0 else -share)
+
+
+@pytest.mark.parametrize("shape", [(3, 5, 7), (20_001,), (2, 0)])
+def test_gelu_of_any_array(shape, each_thread_count):
+    x = np.random.default_rng(0).normal(size=shape).astype("float32")
+    results = [activations.gelu(x).tobytes() for _ in each_thread_count()]
+    assert len(set(results)) == 1
+    assert activations.gelu(x).shape == shape
+    np.testing.assert_array_equal(activations.gelu(x[..., ::2]), activations.gelu(x)[..., ::2])
+    halves = activations.gelu(x.astype("float16"))
+    assert halves.dtype == "float16"
+    np.testing.assert_allclose(halves, activations.gelu(x), rtol=2e-2, atol=1e-3)
+
+
+def kept(name, x):
+    """What the gradient is worked out from."""
+    function = activations.get(name)
+    return x if activations.of_input(function) else function(x)
 
 
 # x, and the derivative there, kinks included.
@@ -101,11 +188,23 @@ def test_softmax_acts_on_the_last_axis_and_does_not_overflow():
         ("sigmoid", [-math.log(3), 0, math.log(3)], [0.1875, 0.25, 0.1875]),
         ("hard_sigmoid", [-4, -3, -1.5, 0, 3, 4], [0, 0, 1 / 6, 1 / 6, 0, 0]),
         ("exponential", [-math.log(2), 0, math.log(5)], [0.5, 1, 5]),
+        ("relu6", [-2, 0, 3, 6, 7], [0, 0, 1, 0, 0]),
+        ("leaky_relu", [-5, 0, 3], [0.2, 0.2, 1]),
+        ("squareplus", [-1.5, 0, 1.5], [0.2, 0.5, 0.8]),
+        ("hard_shrink", [-2, -0.5, 0.25, 0.5, 3], [1, 0, 0, 0, 1]),
+        ("soft_shrink", [-2, -0.5, 0.25, 0.5, 3], [1, 0, 0, 0, 1]),
+        ("tanh_shrink", [-math.log(2), 0], [0.36, 0]),
+        ("hard_tanh", [-2, -1, 0.5, 3], [0, 1, 1, 0]),
+        ("log_sigmoid", [0, math.log(3)], [0.5, 0.25]),
+        ("silu", [-math.log(3), 0, math.log(3)], [(4 - 3 * math.log(3)) / 16, 0.5, (12 + 3 * math.log(3)) / 16]),
+        ("hard_silu", [-4, -3, -1.5, 0, 3, 4], [0, 0, 0, 0.5, 1, 1]),
+        ("gelu", [0], [0.5]),
+        ("mish", [0], [0.6]),
     ],
 )
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_gradient_by_hand(name, x, expected, dtype):
-    y = activations.get(name)(np.array([x], dtype))
+    y = kept(name, np.array([x], dtype))
     grad_out = np.full_like(y, -2)
     y.flags.writeable = grad_out.flags.writeable = False
     grad_x = activations.gradient(name)(grad_out, y)
@@ -135,7 +234,7 @@ def test_gradient_beside_finite_differences(name):
         above[i] += step
         below[i] -= step
         expected[i] = np.sum(grad_out * (function(above) - function(below))) / (2 * step)
-    np.testing.assert_allclose(activations.gradient(name)(grad_out, function(x)), expected, rtol=1e-5, atol=1e-7)
+    np.testing.assert_allclose(activations.gradient(name)(grad_out, kept(name, x)), expected, rtol=1e-5, atol=1e-7)
 
 
 @pytest.mark.parametrize(
@@ -151,6 +250,18 @@ def test_gradient_beside_finite_differences(name):
         ("hard_sigmoid", "torch.clamp(x / 6 + 0.5, 0, 1)"),  # PyTorch's own takes a sixth from float32.
         ("exponential", "torch.exp(x)"),
         ("softmax", "torch.softmax(x, dim=-1)"),
+        ("relu6", "torch.nn.functional.relu6(x)"),
+        ("leaky_relu", "torch.nn.functional.leaky_relu(x, 0.2)"),
+        ("hard_shrink", "torch.nn.functional.hardshrink(x)"),
+        ("soft_shrink", "torch.nn.functional.softshrink(x)"),
+        ("tanh_shrink", "torch.nn.functional.tanhshrink(x)"),
+        ("hard_tanh", "torch.nn.functional.hardtanh(x)"),
+        ("log_sigmoid", "torch.nn.functional.logsigmoid(x)"),
+        ("log_softmax", "torch.log_softmax(x, dim=-1)"),
+        ("silu", "torch.nn.functional.silu(x)"),
+        ("hard_silu", "torch.nn.functional.hardswish(x)"),
+        ("gelu", "torch.nn.functional.gelu(x)"),
+        ("mish", "torch.nn.functional.mish(x)"),
     ],
 )
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -164,7 +275,7 @@ def test_gradient_beside_torch(name, theirs, dtype, scale):
     grad_out = rng.normal(size=values.shape).astype(dtype)
     x = torch.tensor(values, requires_grad=True)
     eval(theirs, {"torch": torch, "x": x}).backward(torch.tensor(grad_out))
-    grad_x = activations.gradient(name)(grad_out, activations.get(name)(values))
+    grad_x = activations.gradient(name)(grad_out, kept(name, values))
     # Relative to the slope of 1; what is left of it near a limit has the digits that the output has.
     tolerance = 2e-6 if dtype == "float32" else 4e-15
     np.testing.assert_allclose(grad_x, x.grad.numpy(), rtol=tolerance, atol=tolerance)
@@ -175,14 +286,17 @@ def test_gradient_beside_torch(name, theirs, dtype, scale):
 def test_gradient_warns_of_nothing(name, dtype):
     largest = np.finfo(dtype).max
     x = np.array([INF, -INF, NAN, 1e4, -1e4, 1e-310, -1e-30, largest, -largest, 0], dtype)
-    y = activations.get(name)(x[None])
+    y = kept(name, x[None])
     for value in (0, 1, INF, NAN, largest, -largest):
         grad_x = activations.gradient(name)(np.full_like(y, value), y)
         assert (grad_x.shape, grad_x.dtype) == (y.shape, y.dtype)
-    if name not in ("linear", "exponential", "softmax"):
+    if name not in ("linear", "exponential", "softmax", "log_softmax", *DIPS):
         finite = activations.gradient(name)(np.ones_like(y), y)[0, [0, 1, 3, 4, 5, 6, 7, 8, 9]]
         assert (finite >= 0).all()
         assert (finite <= 1.7580993408473768).all()
+    if name in DIPS:
+        np.testing.assert_allclose(activations.gradient(name)(np.ones_like(y), y)[0, :2], [1, 0])
+        assert np.isfinite(activations.gradient(name)(np.ones_like(y), y)[0, 3:]).all()
 
 
 def test_gradient_of_a_function_of_the_users():
@@ -193,7 +307,13 @@ def test_gradient_of_a_function_of_the_users():
         activations.gradient(double)
     double.gradient = lambda grad_out, y: 2 * grad_out
     assert activations.gradient(double) is double.gradient
-    with pytest.raises(ValueError, match=r"must be one of elu, .*, got 'relu7'"):
+    assert not activations.of_input(double)
+    double.gradient = lambda grad_out, x: 2 * grad_out
+    assert activations.of_input(double)
+    double.gradient = np.multiply
+    assert not activations.of_input(double)
+    assert not activations.of_input(np.tanh)
+    with pytest.raises(ValueError, match=r"must be one of celu, elu, .*, got 'relu7'"):
         activations.gradient("relu7")
 
 
@@ -210,13 +330,19 @@ def test_activation_names_round_trip(name):
     assert activations.serialize(function) == name
 
 
+@pytest.mark.parametrize(("alias", "name"), [("swish", "silu"), ("hard_swish", "hard_silu"), ("celu", "elu")])
+def test_aliases(alias, name):
+    assert activations.get(alias) is getattr(activations, alias) is activations.get(name)
+    assert activations.serialize(activations.get(alias)) == name
+
+
 def test_activation_identifiers():
     def double(x):
         return 2 * x
 
     assert activations.get(None) is activations.linear
     assert activations.get(double) is double
-    with pytest.raises(ValueError, match=r"must be one of elu, .*tanh, got 'relu7'"):
+    with pytest.raises(ValueError, match=r"must be one of celu, elu, .*tanh_shrink, got 'relu7'"):
         activations.get("relu7")
     for wrong in (3, {"class_name": "relu"}, float):
         with pytest.raises(TypeError, match="activation must be a name"):

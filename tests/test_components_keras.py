@@ -21,6 +21,10 @@ def keras():
         return pytest.importorskip("keras")
 
 
+# Of TensorFlow's float64 functions: the slope, and the root of 2.
+CONSTANTS_IN_FLOAT32 = ("leaky_relu", "gelu")
+
+
 @pytest.mark.parametrize(
     ("name", "edges"),
     [
@@ -35,6 +39,23 @@ def keras():
         ("hard_sigmoid", [math.inf, -math.inf, math.nan]),
         ("exponential", [math.inf, -math.inf, math.nan]),
         ("softmax", [-math.inf]),  # Keras leaves parts of a row with NaN or inf at 0.
+        ("relu6", [math.inf, -math.inf, math.nan]),
+        ("leaky_relu", [math.inf, -math.inf, math.nan]),
+        ("celu", [math.inf, -math.inf, math.nan]),
+        ("squareplus", [math.inf, math.nan]),  # -inf + inf is NaN in Keras.
+        ("hard_shrink", [math.inf, -math.inf]),  # A NaN becomes 0 in Keras.
+        ("soft_shrink", [math.inf, -math.inf]),
+        ("tanh_shrink", [math.inf, -math.inf, math.nan]),
+        ("hard_tanh", [math.inf, -math.inf, math.nan]),
+        ("log_sigmoid", [math.inf, -math.inf, math.nan]),
+        ("log_softmax", [-math.inf]),
+        # At -inf they are NaN in Keras, where the limit is 0.
+        ("silu", [math.inf, math.nan]),
+        ("swish", [math.inf, math.nan]),
+        ("hard_silu", [math.inf, math.nan]),
+        ("hard_swish", [math.inf, math.nan]),
+        ("gelu", [math.inf, math.nan]),
+        ("mish", [math.inf, math.nan]),
     ],
 )
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -42,24 +63,32 @@ def test_activation(keras, name, edges, dtype):
     x = np.concatenate([np.linspace(-30, 30, 995), [0, -0.0, 1e-6, -1e-6, 200, 1e4, -1e4], edges]).astype(dtype)[None]
     expected = np.asarray(getattr(keras.activations, name)(x))
     # The absolute tolerance is for TensorFlow's elu and selu, which lose digits of exp(x) - 1 near 0.
-    rtol, atol = (5e-6, 1e-7) if dtype == "float32" else (1e-12, 1e-16)
+    rtol, atol = (5e-6, 1e-7) if dtype == "float32" or name in CONSTANTS_IN_FLOAT32 else (1e-12, 1e-16)
+    if name == "squareplus":
+        # x + sqrt(x ** 2 + 4) loses digits there for negative x.
+        atol = 1e4 * np.finfo(dtype).eps
     np.testing.assert_allclose(activations.get(name)(x), expected, rtol=rtol, atol=atol)
 
 
-@pytest.mark.parametrize("name", [*activations._GRADIENTS])
+@pytest.mark.parametrize("name", [*activations._FUNCTIONS])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_activation_gradient(keras, name, dtype):
     tf = pytest.importorskip("tensorflow")
-    # Kinks are at 0, -3 and 3.
-    x = np.concatenate([np.linspace(-30, 30, 994), [0, -0.0, 3, -3, 1e-6, -1e-6, 80, 1e4, -1e4]]).astype(dtype)[None]
+    # Kinks are at 0, -3 and 3, at 1/2, 1 and 6.
+    edges = [0, -0.0, 3, -3, 0.5, -0.5, 1, -1, 6, 1e-6, -1e-6, 80, 1e4, -1e4]
+    x = np.concatenate([np.linspace(-30, 30, 994), edges]).astype(dtype)[None]
     grad_out = np.random.default_rng(0).normal(size=x.shape).astype(dtype)
     inputs = tf.constant(x)
     with tf.GradientTape() as tape:
         tape.watch(inputs)
         y = getattr(keras.activations, name)(inputs)
     expected = np.asarray(tape.gradient(y, inputs, output_gradients=tf.constant(grad_out)))
-    grad_x = activations.gradient(name)(grad_out, activations.get(name)(x))
-    tolerance = 2e-6 if dtype == "float32" else 4e-15
+    function = activations.get(name)
+    grad_x = activations.gradient(name)(grad_out, x if activations.of_input(function) else function(x))
+    tolerance = 2e-6 if dtype == "float32" or name in CONSTANTS_IN_FLOAT32 else 4e-15
+    if name == "mish":
+        # 1 - tanh(...) ** 2 loses digits there where x is large.
+        tolerance *= 10
     np.testing.assert_allclose(grad_x, expected, rtol=tolerance, atol=tolerance)
 
 

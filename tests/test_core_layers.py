@@ -55,7 +55,7 @@ def test_dense_acts_on_the_last_axis(shape, dtype):
     assert {grad.dtype for grad in layer.gradients} == {np.dtype(dtype)}
 
 
-@pytest.mark.parametrize("activation", ["linear", "relu", "softmax", "sigmoid"])
+@pytest.mark.parametrize("activation", ["linear", "relu", "softmax", "sigmoid", "mish"])
 @pytest.mark.parametrize("shape", [(3, 2), (2, 3, 2)])
 def test_gradients_of_dense(activation, shape):
     penalties = {"kernel_regularizer": "l2", "bias_regularizer": "l1", "activity_regularizer": "l2"}
@@ -141,7 +141,7 @@ def test_flatten_follows_the_configuration():
 # -- Activation --------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["linear", "relu", "softmax", "tanh"])
+@pytest.mark.parametrize("name", ["linear", "relu", "softmax", "tanh", "gelu"])
 def test_activation(name):
     x = normal(2, 3, 4)
     np.testing.assert_array_equal(Activation(name, dtype=float)(x), activations.get(name)(x))

@@ -77,7 +77,7 @@ def test_gradients_match_the_reference(case, dtype, data_format):
     np.testing.assert_array_equal(grad_out, before[1])
 
 
-@pytest.mark.parametrize("activation", ["elu", "softmax", "tanh", "softplus"])
+@pytest.mark.parametrize("activation", ["elu", "softmax", "tanh", "softplus", "silu", "gelu"])
 @pytest.mark.parametrize("data_format", FORMATS)
 def test_activations_penalties_and_biases_have_their_part(activation, data_format):
     settings = {
@@ -167,9 +167,18 @@ def test_copies_forget_what_forward_kept():
 
 
 def test_an_activation_without_a_gradient_is_refused_by_name():
-    layer = layers.Conv2D(2, 3, activation=lambda x: x**2)
-    out = layer.forward(drawn((1, 5, 5, 2)))
-    with pytest.raises(ValueError, match="gradient"):
+    def squared(x):
+        return x**2
+
+    layer, x = layers.Conv2D(2, 3, activation=squared, dtype="float64"), drawn((1, 5, 5, 2))
+    out = layer.forward(x)
+    with pytest.raises(ValueError, match=r"Conv2D 'conv2d.*'gradient', a function \(grad_out, y\).*squared"):
+        layer.backward(out)
+    squared.gradient = lambda grad_out, x: grad_out * 2 * x
+    assert_gradients_are_slopes(layer, x)
+    squared.gradient = lambda grad_out, x: grad_out[0]
+    layer.forward(x)
+    with pytest.raises(ValueError, match=r"Conv2D 'conv2d.*the activation's gradient must have shape \(1, 3, 3, 2\)"):
         layer.backward(out)
 
 

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from .. import shapes
-from ..activations import gradient, linear, relu
+from ..activations import linear, relu
 from ..arguments import check_algorithm, check_bool, check_data_format
 from ..calls import conv_call, pack_bias
 from ..gradient_calls import GradientCall, conv_grad
@@ -14,7 +14,7 @@ from ..kernels.channel_sums import channel_sums
 from ..layouts import canonical, original
 from ..packed import Packed
 from .base import Layer
-from .settings import floor_of
+from .settings import activated, activation_grad, floor_of, kept_of
 from .weights import Weight
 
 
@@ -88,30 +88,29 @@ class WindowLayer(Layer):
         return packed
 
     def call(self, x: np.ndarray) -> np.ndarray:
-        return self._activated(self._prepared(x)(x, *self._packed(), floor_of(self.activation)))
+        return self._activated(self._before_activation(x))
+
+    def _before_activation(self, x: np.ndarray) -> np.ndarray:
+        # Of relu the kernel computes all.
+        out: np.ndarray = self._prepared(x)(x, *self._packed(), floor_of(self.activation))
+        return out
 
     def _activated(self, out: np.ndarray) -> np.ndarray:
         if self.activation is linear or self.activation is relu:
             return out
-        result = self.activation(out)
-        if np.shape(result) != out.shape:
-            raise ValueError(f"activation must keep the shape {out.shape} of what it gets, got {np.shape(result)}")
-        return np.ascontiguousarray(result, self.dtype)
+        return activated(self.activation, out, self.dtype)
 
     def _forward(self, x: np.ndarray) -> tuple[np.ndarray, Any]:
-        out = self.call(x)
-        return out, (x, self._needed(out))
-
-    def _needed(self, out: np.ndarray) -> np.ndarray | None:
-        """The result, if the activation's gradient is worked out from it."""
-        return None if self.activation is linear else out
+        before = self._before_activation(x)
+        out = self._activated(before)
+        return out, (x, kept_of(self.activation, before, out))
 
     def _backward(
         self, kept: Any, grad_out: np.ndarray, input_grad: bool
     ) -> tuple[np.ndarray | None, dict[str, np.ndarray]]:
-        *inputs, out = kept
-        if out is not None:
-            grad_out = gradient(self.activation)(grad_out, out)
+        *inputs, needed = kept
+        if needed is not None:
+            grad_out = activation_grad(self.activation, grad_out, needed, self.dtype)
         grad = canonical(grad_out, self.data_format)
         grad_x, kernels = self._kernel_gradients(inputs, grad, input_grad)
         if self.use_bias and self.trainable:
@@ -227,7 +226,8 @@ class Conv1D(Conv):
     Notes
     -----
     Input (N, steps, C), output (N, new steps, filters); the last two axes swapped for channels_first. Weights: kernel
-    (k, C, filters), bias (filters,). Keeps for backward: its input and, unless the activation is linear, its output.
+    (k, C, filters), bias (filters,). Keeps for backward: its input and, unless the activation is linear, what that gets
+    or gives.
     """
 
     rank = 1
@@ -287,7 +287,7 @@ class Conv2D(Conv):
     -----
     Input (N, H, W, C), output (N, H', W', filters); (N, C, H, W) and (N, filters, H', W') for channels_first. Weights:
     kernel (kh, kw, C, filters), bias (filters,), in both formats. Keeps for backward: its input and, unless the
-    activation is linear, its output.
+    activation is linear, what that gets or gives.
     """
 
     rank = 2

@@ -16,7 +16,7 @@ from ..kernels.channel_sums import channel_sums
 from ..layouts import contiguous, swapped
 from ..packed import Packed
 from .base import Layer
-from .settings import floor_of
+from .settings import activated, activation_grad, floor_of, kept_of
 from .weights import Weight
 
 Shape = tuple[int | None, ...]
@@ -53,20 +53,6 @@ class AnyRank(Layer):
         """All of `_backward` for a layer without weights."""
         raise NotImplementedError
 
-    def _activated(self, x: np.ndarray) -> np.ndarray:
-        """``activation(x)``, in C order and the layer's dtype; ``x`` itself where that is what it is."""
-        out = self.activation(x)
-        if np.shape(out) != x.shape:
-            raise ValueError(f"activation must keep the shape {x.shape} of what it gets, got {np.shape(out)}")
-        return np.ascontiguousarray(out, self.dtype)
-
-    def _activation_grad(self, grad_out: np.ndarray, out: np.ndarray | None) -> np.ndarray:
-        """Take a gradient back through the activation that gave ``out``, which `linear` need not know."""
-        grad = activations.gradient(self.activation)(grad_out, out)  # type: ignore[arg-type]
-        if np.shape(grad) != grad_out.shape:
-            raise ValueError(f"the activation's gradient must have shape {grad_out.shape}, got {np.shape(grad)}")
-        return np.ascontiguousarray(grad, self.dtype)
-
 
 class Dense(AnyRank):
     """Fully connected layer (Keras's ``Dense``): ``out = activation(x @ kernel + bias)`` over the last axis.
@@ -97,7 +83,7 @@ class Dense(AnyRank):
     Input (N, ..., features), output (N, ..., units). Weights: kernel (features, units), bias (units,). The products run
     through the kernels of convolution, with the same bits for any number of threads; BLAS would bring threads of its
     own, which wait for work on the cores that those of Numba need. Keeps for backward: its input and, unless the
-    activation is linear, its output.
+    activation is linear, what that gets or gives.
     """
 
     kernel, bias = Weight(), Weight()
@@ -147,6 +133,9 @@ class Dense(AnyRank):
 
     def call(self, x: np.ndarray) -> np.ndarray:
         self._must_fit(x)
+        return self._finished(self._before_activation(x))
+
+    def _before_activation(self, x: np.ndarray) -> np.ndarray:
         rows = _rows(x)
         weights, packed, bias = self._operands
         if weights is not self._weights:
@@ -154,9 +143,13 @@ class Dense(AnyRank):
             bias = pack_bias(weights.get("bias"), self.units, self._dtype)
             self._operands = weights, packed, bias
         call = dense_call(*rows.shape[3:], self.units, self._dtype.itemsize)
-        out = call.run(rows, packed, bias, floor_of(self.activation)).reshape(*x.shape[:-1], self.units)
+        # Of relu the kernel computes all.
+        out = call.run(rows, packed, bias, floor_of(self.activation))
+        return out.reshape(*x.shape[:-1], self.units)
+
+    def _finished(self, out: np.ndarray) -> np.ndarray:
         done = self.activation is activations.linear or self.activation is activations.relu
-        return out if done else self._activated(out)
+        return out if done else activated(self.activation, out, self.dtype)
 
     def _packed(self, operation: str) -> Packed:
         kernel = self.kernel[None]
@@ -166,14 +159,16 @@ class Dense(AnyRank):
         return {**super().__getstate__(), "_operands": (None, None, None)}
 
     def _forward(self, x: np.ndarray) -> tuple[np.ndarray, Any]:
-        out = self.call(x)
-        return out, (x, None if self.activation is activations.linear else out)
+        self._must_fit(x)
+        before = self._before_activation(x)
+        out = self._finished(before)
+        return out, (x, kept_of(self.activation, before, out))
 
     def _backward(
         self, kept: Any, grad_out: np.ndarray, input_grad: bool
     ) -> tuple[np.ndarray | None, dict[str, np.ndarray]]:
-        x, out = kept
-        rows, grad = _rows(x), _rows(self._activation_grad(grad_out, out))
+        x, needed = kept
+        rows, grad = _rows(x), _rows(activation_grad(self.activation, grad_out, needed, self.dtype))
         call = dense_grad(*rows.shape[3:], self.units, self._dtype.itemsize)
         gradients = {}
         if self.trainable:
@@ -244,7 +239,7 @@ class Activation(AnyRank):
 
     Notes
     -----
-    Input of any shape, output the same. Keeps for backward: its output.
+    Input of any shape, output the same. Keeps for backward: its output or its input.
     """
 
     def __init__(self, activation: Any, **kwargs: Any) -> None:
@@ -253,11 +248,11 @@ class Activation(AnyRank):
             self._set(activation=activation)
 
     def _forward(self, x: np.ndarray) -> tuple[np.ndarray, Any]:
-        out = self._activated(x)
-        return out, out
+        out = activated(self.activation, x, self.dtype)
+        return out, kept_of(self.activation, x, out)
 
     def _input_grad(self, kept: Any, grad_out: np.ndarray) -> np.ndarray:
-        return self._activation_grad(grad_out, kept)
+        return activation_grad(self.activation, grad_out, kept, self.dtype)
 
 
 class Dropout(AnyRank):

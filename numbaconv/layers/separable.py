@@ -11,7 +11,7 @@ from ..layouts import canonical
 from ..packed import Packed
 from ..separable_calls import separable_call
 from .convolutional import WindowLayer
-from .settings import floor_of
+from .settings import floor_of, kept_of
 from .weights import Weight
 
 
@@ -35,7 +35,8 @@ class DepthwiseConv2D(WindowLayer):
     Notes
     -----
     Input (N, H, W, C), output (N, H', W', C*M); channels second for channels_first. Weights: depthwise_kernel
-    (kh, kw, C, M), bias (C*M,). Keeps for backward: its input and, unless the activation is linear, its output.
+    (kh, kw, C, M), bias (C*M,). Keeps for backward: its input and, unless the activation is linear, what that gets
+    or gives.
     """
 
     rank = 2
@@ -172,9 +173,9 @@ class SeparableConv(WindowLayer):
         )
 
     def _forward(self, x: np.ndarray) -> tuple[np.ndarray, Any]:
-        between, out = self._prepared(x).steps(x, *self._packed(), floor_of(self.activation))
-        out = self._activated(out)
-        return out, (x, between, self._needed(out))
+        between, before = self._prepared(x).steps(x, *self._packed(), floor_of(self.activation))
+        out = self._activated(before)
+        return out, (x, between, kept_of(self.activation, before, out))
 
     def _kernel_gradients(
         self, kept: list[np.ndarray], grad: np.ndarray, input_grad: bool
@@ -243,7 +244,8 @@ class SeparableConv2D(SeparableConv):
     -----
     Input (N, H, W, C), output (N, H', W', filters); channels second for channels_first. Weights: depthwise_kernel
     (kh, kw, C, depth_multiplier), pointwise_kernel (1, 1, C*depth_multiplier, filters), bias (filters,). Keeps for
-    backward: its input, what lies between its two steps and, unless the activation is linear, its output.
+    backward: its input, what lies between its two steps and, unless the activation is linear, what that gets
+    or gives.
     """
 
     rank = 2

@@ -4,6 +4,8 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from .. import activations, constraints, initializers, regularizers, shapes
 from ..calls import NO_FLOOR
 
@@ -59,3 +61,26 @@ def full_batch_shape(input_shape: Any, batch_input_shape: Any, batch_size: Any, 
 def floor_of(activation: Callable) -> float:
     """What a kernel has to raise smaller results to, so that it computes the activation itself if that is relu."""
     return 0.0 if activation is activations.relu else NO_FLOOR
+
+
+def activated(activation: Callable, before: np.ndarray, dtype: str) -> np.ndarray:
+    """``activation(before)``, in C order and this dtype; ``before`` itself where that is what it is."""
+    out = activation(before)
+    if np.shape(out) != before.shape:
+        raise ValueError(f"activation must keep the shape {before.shape} of what it gets, got {np.shape(out)}")
+    return np.ascontiguousarray(out, dtype)
+
+
+def kept_of(activation: Callable, before: np.ndarray, out: np.ndarray) -> np.ndarray | None:
+    """What the activation's gradient is worked out from: what it got, what it made of that, or nothing."""
+    if activation is activations.linear:
+        return None
+    return before if activations.of_input(activation) else out
+
+
+def activation_grad(activation: Callable, grad_out: np.ndarray, kept: np.ndarray | None, dtype: str) -> np.ndarray:
+    """Take a gradient back through the activation, given what `kept_of` says; `linear` needs nothing."""
+    grad = activations.gradient(activation)(grad_out, kept)  # type: ignore[arg-type]
+    if np.shape(grad) != grad_out.shape:
+        raise ValueError(f"the activation's gradient must have shape {grad_out.shape}, got {np.shape(grad)}")
+    return np.ascontiguousarray(grad, dtype)

@@ -112,8 +112,8 @@ class Conv2DTranspose(ConvTranspose):
     Notes
     -----
     Input (N, H, W, C), output (N, H', W', filters); channels second for channels_first. Weights: kernel
-    (kh, kw, filters, C), bias (filters,). Keeps for backward: its input and, unless the activation is linear, its
-    output. Source: Zeiler et al., "Deconvolutional Networks", CVPR 2010.
+    (kh, kw, filters, C), bias (filters,). Keeps for backward: its input and, unless the activation is linear, what
+    that gets or gives. Source: Zeiler et al., "Deconvolutional Networks", CVPR 2010.
     """
 
     rank = 2

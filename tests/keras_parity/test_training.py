@@ -95,11 +95,11 @@ def test_trainings(
 
 def test_a_network_of_small_layers() -> None:
     kinds: list[tuple[str, dict[str, Any]]] = [
-        ("Conv2D", {"filters": 6, "kernel_size": 3, "padding": "same"}),
+        ("Conv2D", {"filters": 6, "kernel_size": 3, "padding": "same", "activation": "gelu"}),
         ("BatchNormalization", {"momentum": 0.9}),
-        ("Activation", {"activation": "tanh"}),
+        ("Activation", {"activation": "mish"}),
         ("MaxPooling2D", {}),
-        ("SeparableConv2D", {"filters": 5, "kernel_size": 2, "activation": "tanh"}),
+        ("SeparableConv2D", {"filters": 5, "kernel_size": 2, "activation": "swish"}),
         ("Flatten", {}),
         ("Dense", {"units": 3, "activation": "softmax", "kernel_regularizer": "l2"}),
     ]

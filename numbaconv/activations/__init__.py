@@ -1,0 +1,195 @@
+"""Activation functions by Keras's names, on NumPy arrays, and their gradients.
+
+Every function maps a float array to an array of the same shape and dtype without changing its input. None of them
+warns: what overflows becomes infinite, what has no value becomes NaN, and NaN stays NaN.
+"""
+
+import inspect
+
+from .bounded import (
+    exponential,
+    hard_sigmoid,
+    hard_tanh,
+    log_sigmoid,
+    log_softmax,
+    sigmoid,
+    softmax,
+    softsign,
+    tanh,
+)
+from .function import Activation, Gradient
+from .gated import gelu, hard_silu, mish, silu
+from .rectifiers import (
+    elu,
+    hard_shrink,
+    leaky_relu,
+    linear,
+    relu,
+    relu6,
+    selu,
+    soft_shrink,
+    softplus,
+    squareplus,
+    tanh_shrink,
+)
+
+# With Keras's alpha of 1.
+celu = elu
+hard_swish, swish = hard_silu, silu
+
+_FUNCTIONS: dict[str, Activation] = {
+    function.__name__: function
+    for function in (
+        linear,
+        relu,
+        relu6,
+        leaky_relu,
+        elu,
+        selu,
+        softplus,
+        squareplus,
+        hard_shrink,
+        soft_shrink,
+        tanh_shrink,
+        softsign,
+        tanh,
+        hard_tanh,
+        sigmoid,
+        hard_sigmoid,
+        log_sigmoid,
+        exponential,
+        softmax,
+        log_softmax,
+        silu,
+        hard_silu,
+        gelu,
+        mish,
+    )
+}
+_NAMES = {**_FUNCTIONS, "celu": elu, "hard_swish": hard_silu, "swish": silu}
+__all__ = [*_NAMES, "get", "gradient", "of_input", "serialize"]
+
+
+def gradient(activation: str | Activation | None) -> Gradient:
+    """Return the function that takes a gradient back through `activation`.
+
+    Parameters
+    ----------
+    activation : str, callable or None
+        What `get` takes. A function of the user's must have an attribute `gradient`, which is returned.
+
+    Returns
+    -------
+    callable
+        ``gradient(activation)(grad_out, y)`` is the gradient with respect to `x`, where ``y = activation(x)`` and
+        `grad_out` is the gradient with respect to `y`, both of one shape and dtype, as is the result. Neither is
+        changed, and nothing warns; for `linear` the result is `grad_out` itself. It takes `x` in the place of `y` if
+        `of_input` says so.
+
+    Raises
+    ------
+    ValueError
+        If no activation has this name, or a function of the user's has no such attribute.
+    TypeError
+        If `activation` is none of these.
+
+    Notes
+    -----
+    Mostly the outputs are enough: ``tanh'(x) = 1 - y ** 2``, for example. Where rounding brings a bounded output to its
+    limit, the gradient is 0.
+
+    Examples
+    --------
+    A leaky rectifier with another slope, which trains too:
+
+    >>> import numpy as np
+    >>> def leaky(x):
+    ...     return np.maximum(x, 0.1 * x)
+    >>> leaky.gradient = lambda grad_out, y: np.where(y > 0, grad_out, 0.1 * grad_out)
+    >>> gradient(leaky)(np.array([2.0, 2.0]), leaky(np.array([-3.0, 3.0])))
+    array([0.2, 2. ])
+    """
+    function = get(activation)
+    own = getattr(function, "gradient", None)
+    if not callable(own):
+        raise ValueError(
+            "activation must have an attribute 'gradient', a function (grad_out, y) that returns the gradient with "
+            f"respect to x where y = activation(x), or a function (grad_out, x), got {function!r} without"
+        )
+    derivative: Gradient = own
+    return derivative
+
+
+def of_input(activation: Activation) -> bool:
+    """Return whether the gradient of `activation` is worked out from its input instead of its output.
+
+    Parameters
+    ----------
+    activation : callable
+
+    Returns
+    -------
+    bool
+        True if it has a gradient whose second parameter is called ``x``.
+    """
+    own = getattr(activation, "gradient", None)
+    try:
+        return callable(own) and list(inspect.signature(own).parameters)[1:2] == ["x"]
+    except ValueError:
+        # Some functions written in C do not say what they take.
+        return False
+
+
+def get(identifier: str | Activation | None) -> Activation:
+    """Return the activation function that `identifier` means.
+
+    Parameters
+    ----------
+    identifier : str, callable or None
+        A name such as "relu"; or any function of one array, which is returned as it is; None means `linear`.
+
+    Returns
+    -------
+    callable
+        Takes one array and returns one. To train through a function of the user's it must have a `gradient`.
+
+    Raises
+    ------
+    ValueError
+        If no activation has this name.
+    TypeError
+        If `identifier` is none of these.
+    """
+    if identifier is None:
+        return linear
+    if isinstance(identifier, str):
+        if identifier not in _NAMES:
+            raise ValueError(f"activation must be one of {', '.join(sorted(_NAMES))}, got {identifier!r}")
+        return _NAMES[identifier]
+    if isinstance(identifier, type) or not callable(identifier):
+        raise TypeError(f"activation must be a name, a function of one array or None, got {identifier!r}")
+    return identifier
+
+
+def serialize(activation: Activation) -> str:
+    """Return the name from which `get` gives `activation` back.
+
+    Parameters
+    ----------
+    activation : callable
+        One of this module's functions.
+
+    Returns
+    -------
+    str
+        Its name.
+
+    Raises
+    ------
+    TypeError
+        If it is any other callable, which no plain configuration can hold.
+    """
+    for name, function in _FUNCTIONS.items():
+        if function is activation:
+            return name
+    raise TypeError(f"only the activations {', '.join(sorted(_FUNCTIONS))} can be put in a config, got {activation!r}")

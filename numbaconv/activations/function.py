@@ -1,0 +1,29 @@
+"""What makes a function of one array an activation: checked input, and a gradient."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .._arrays import as_floats
+
+Array = NDArray[np.floating[Any]]
+Activation = Callable[[Array], Array]
+# Takes the gradient with respect to an activation's output, and that output, or the input if it names it x.
+Gradient = Callable[[Array, Array], Array]
+
+
+def activation(gradient: Gradient) -> Callable[[Activation], Activation]:
+    """Make a function an activation whose attribute `gradient` is this one."""
+
+    def decorate(function: Activation) -> Activation:
+        @wraps(function)
+        def checked(x: Array) -> Array:
+            return function(as_floats(x, "x"))
+
+        checked.gradient = np.errstate(all="ignore")(gradient)  # type: ignore[attr-defined]
+        return checked
+
+    return decorate

@@ -1,0 +1,136 @@
+"""Activations that multiply their input by a gate between 0 and 1; their gradients are worked out from the input.
+
+Far to the left they tend to 0, and so the value at minus infinity is 0, where Keras gives NaN.
+"""
+
+import math
+
+import numpy as np
+
+from .bounded import hard_sigmoid, sigmoid
+from .function import Array, activation
+
+
+def _finite(x: Array) -> Array:
+    """With the largest numbers in the place of the infinities, whose product with a gate of 0 would be NaN."""
+    largest = np.finfo(x.dtype).max
+    return np.clip(x, -largest, largest)
+
+
+def _silu_gradient(grad_out: Array, x: Array) -> Array:
+    gate = sigmoid(x)
+    return grad_out * (gate * (1 + _finite(x) * sigmoid(-x)))
+
+
+@activation(_silu_gradient)
+def silu(x: Array) -> Array:
+    """Sigmoid linear unit: ``x * sigmoid(x)``. Also called swish.
+
+    Parameters
+    ----------
+    x : ndarray of float
+
+    Returns
+    -------
+    ndarray
+        Shape and dtype of `x`.
+
+    Notes
+    -----
+    Ramachandran et al., "Searching for Activation Functions", 2017.
+    """
+    return np.maximum(x, -np.finfo(x.dtype).max) * sigmoid(x)
+
+
+@activation(lambda grad_out, x: grad_out * np.where(np.abs(x) < 3, (2 * x + 3) / 6, x > 0).astype(x.dtype))
+def hard_silu(x: Array) -> Array:
+    """Piecewise `silu`: ``x * hard_sigmoid(x)``, which is 0 below -3 and `x` above 3. Also called hard_swish.
+
+    Parameters
+    ----------
+    x : ndarray of float
+
+    Returns
+    -------
+    ndarray
+        Shape and dtype of `x`.
+
+    Notes
+    -----
+    Howard et al., "Searching for MobileNetV3", 2019.
+    """
+    return np.maximum(x, -np.finfo(x.dtype).max) * hard_sigmoid(x)
+
+
+def _gelu_gradient(grad_out: Array, x: Array) -> Array:
+    x = _finite(x)
+    density = np.exp(-np.square(x) / 2) / math.sqrt(2 * math.pi)
+    return grad_out * (_normal(x) + x * density)
+
+
+@activation(_gelu_gradient)
+def gelu(x: Array) -> Array:
+    """Gaussian error linear unit: `x` times the share of a standard normal distribution that lies below it.
+
+    Parameters
+    ----------
+    x : ndarray of float
+
+    Returns
+    -------
+    ndarray
+        Shape and dtype of `x`.
+
+    Notes
+    -----
+    Hendrycks and Gimpel, "Gaussian Error Linear Units", 2016: ``x * erfc(-x / sqrt(2)) / 2``, not the approximation by
+    a tanh. The relative error is at most ``2 + x ** 2`` units of rounding for negative `x` in float64, 2 of them
+    for all others and in float32.
+    """
+    return np.maximum(x, -np.finfo(x.dtype).max) * _normal(x)
+
+
+def _normal(x: Array) -> Array:
+    """The share of a standard normal distribution below `x`."""
+    # Numba is loaded by those alone who need it.
+    from ..kernels.normal import normal_cdf
+
+    return normal_cdf(x)
+
+
+def _mish_gradient(grad_out: Array, x: Array) -> Array:
+    gate, power = _mish_gate(x)
+    share = 1 / (power * (power + 2) + 2)
+    return grad_out * (gate + _finite(np.minimum(x, _MISH_END)) * (4 * power * (1 + power) * share) * share)
+
+
+@activation(_mish_gradient)
+def mish(x: Array) -> Array:
+    """Smooth rectifier with a dip on the left: ``x * tanh(softplus(x))``.
+
+    Parameters
+    ----------
+    x : ndarray of float
+
+    Returns
+    -------
+    ndarray
+        Shape and dtype of `x`.
+
+    Notes
+    -----
+    Misra, "Mish: A Self Regularized Non-Monotonic Activation Function", 2019. With ``e = exp(x)`` and
+    ``w = e * (e + 2)`` the gate is ``w / (w + 2)``.
+    """
+    return np.maximum(x, -np.finfo(x.dtype).max) * _mish_gate(x)[0]
+
+
+# From here on the gate is 1 in float64 too.
+_MISH_END = 30
+
+
+def _mish_gate(x: Array) -> tuple[Array, Array]:
+    """``tanh(softplus(x))``, and the exponential that it is made of."""
+    power: Array = np.exp(np.minimum(x, _MISH_END))
+    doubled = power * (power + 2)
+    return doubled / (doubled + 2), power

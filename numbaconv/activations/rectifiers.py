@@ -1,0 +1,213 @@
+"""Activations that let positive numbers pass, more or less as they are."""
+
+import numpy as np
+
+from .._arrays import masked
+from .function import Array, activation
+
+# The fixed point of mean 0 and variance 1 in Klambauer et al., "Self-Normalizing Neural Networks", 2017.
+_SELU_ALPHA = 1.6732632423543772
+_SELU_SCALE = 1.0507009873554805
+_LEAK = 0.2
+
+
+def linear(x: Array) -> Array:
+    """Return `x` itself, not a copy.
+
+    Parameters
+    ----------
+    x : ndarray
+
+    Returns
+    -------
+    ndarray
+        `x`.
+    """
+    return x
+
+
+linear.gradient = lambda grad_out, y: grad_out  # type: ignore[attr-defined]
+
+
+# At their kinks the gradients are TensorFlow's.
+@activation(lambda grad_out, y: masked(y > 0, grad_out))
+def relu(x: Array) -> Array:
+    """Rectified linear unit: ``max(x, 0)``.
+
+    Parameters
+    ----------
+    x : ndarray of float
+
+    Returns
+    -------
+    ndarray
+        Shape and dtype of `x`.
+    """
+    return np.maximum(x, 0)
+
+
+@activation(lambda grad_out, y: grad_out * np.where(y < 0, y + 1, 1))
+def elu(x: Array) -> Array:
+    """Exponential linear unit: ``x`` if ``x > 0``, else ``exp(x) - 1``.
+
+    Parameters
+    ----------
+    x : ndarray of float
+
+    Returns
+    -------
+    ndarray
+        Shape and dtype of `x`.
+
+    Notes
+    -----
+    Clevert et al., "Fast and Accurate Deep Network Learning by Exponential Linear Units", 2015, with alpha = 1.
+    """
+    return np.maximum(x, 0) + np.expm1(np.minimum(x, 0))
+
+
+@activation(lambda grad_out, y: grad_out * np.where(y < 0, y + _SELU_SCALE * _SELU_ALPHA, _SELU_SCALE))
+def selu(x: Array) -> Array:
+    """Scaled exponential linear unit: ``scale * x`` if ``x > 0``, else ``scale * alpha * (exp(x) - 1)``.
+
+    Parameters
+    ----------
+    x : ndarray of float
+
+    Returns
+    -------
+    ndarray
+        Shape and dtype of `x`.
+
+    Notes
+    -----
+    Klambauer et al., "Self-Normalizing Neural Networks", 2017: alpha = 1.67326324, scale = 1.05070098.
+    """
+    with np.errstate(over="ignore"):
+        return _SELU_SCALE * np.maximum(x, 0) + (_SELU_SCALE * _SELU_ALPHA) * np.expm1(np.minimum(x, 0))
+
+
+@activation(lambda grad_out, y: grad_out * -np.expm1(-y))
+def softplus(x: Array) -> Array:
+    """Smooth rectifier: ``log(1 + exp(x))``.
+
+    Parameters
+    ----------
+    x : ndarray of float
+
+    Returns
+    -------
+    ndarray
+        Shape and dtype of `x`.
+
+    Notes
+    -----
+    Computed as ``max(x, 0) + log(1 + exp(-|x|))``, in which nothing overflows.
+    """
+    return np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x)))
+
+
+@activation(lambda grad_out, y: masked((y > 0) & (y < 6), grad_out))
+def relu6(x: Array) -> Array:
+    """Rectified linear unit with an upper limit: ``min(max(x, 0), 6)``.
+
+    Parameters
+    ----------
+    x : ndarray of float
+
+    Returns
+    -------
+    ndarray
+        Shape and dtype of `x`.
+    """
+    return np.clip(x, 0, 6)
+
+
+@activation(lambda grad_out, y: grad_out * np.where(y > 0, 1, _LEAK).astype(y.dtype))
+def leaky_relu(x: Array) -> Array:
+    """Rectified linear unit that lets a fifth of negative values pass: ``max(x, 0.2 * x)``.
+
+    Parameters
+    ----------
+    x : ndarray of float
+
+    Returns
+    -------
+    ndarray
+        Shape and dtype of `x`.
+
+    Notes
+    -----
+    The slope is Keras 3's. For another one, give a layer a function of your own, see `get`.
+    """
+    return np.maximum(x, _LEAK * x)
+
+
+@activation(lambda grad_out, y: grad_out / (1 + 1 / np.square(y)))
+def squareplus(x: Array) -> Array:
+    """Smooth rectifier without exponentials: ``(x + sqrt(x ** 2 + 4)) / 2``.
+
+    Parameters
+    ----------
+    x : ndarray of float
+
+    Returns
+    -------
+    ndarray
+        Shape and dtype of `x`.
+
+    Notes
+    -----
+    For negative `x` computed as ``2 / (sqrt(x ** 2 + 4) - x)``, so that small values keep their digits.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        size = np.abs(x) + np.hypot(x, 2)
+        return np.where(x > 0, size / 2, 2 / size)
+
+
+@activation(lambda grad_out, y: masked(y != 0, grad_out))
+def soft_shrink(x: Array) -> Array:
+    """Bring every value nearer to 0 by 1/2, those within 1/2 to 0.
+
+    Parameters
+    ----------
+    x : ndarray of float
+
+    Returns
+    -------
+    ndarray
+        Shape and dtype of `x`.
+    """
+    return x - np.clip(x, -0.5, 0.5)
+
+
+@activation(lambda grad_out, y: masked(y != 0, grad_out))
+def hard_shrink(x: Array) -> Array:
+    """Set values from -1/2 to 1/2 to 0.
+
+    Parameters
+    ----------
+    x : ndarray of float
+
+    Returns
+    -------
+    ndarray
+        Shape and dtype of `x`. NaN stays NaN, where Keras gives 0.
+    """
+    return np.where(np.abs(x) <= 0.5, 0, x)
+
+
+@activation(lambda grad_out, x: grad_out * np.square(np.tanh(x)))
+def tanh_shrink(x: Array) -> Array:
+    """What `tanh` takes away: ``x - tanh(x)``.
+
+    Parameters
+    ----------
+    x : ndarray of float
+
+    Returns
+    -------
+    ndarray
+        Shape and dtype of `x`.
+    """
+    return x - np.tanh(x)
