@@ -32,22 +32,40 @@ def check_positions(y_pred: np.ndarray, axis: int = -1, classes: int = 1) -> tup
     return positions
 
 
-def as_rows(array: np.ndarray, axis: int) -> np.ndarray:
+def as_rows(array: np.ndarray, axis: int | tuple[int, ...]) -> np.ndarray:
     """A row per position: two axes, the last of them ``axis`` or, if there is only the batch, new."""
-    if array.ndim == 1:
+    if array.ndim == 1 and axis == -1:
         return array[:, None]
+    count = 1 if isinstance(axis, int) else len(axis)
     if axis != -1:
-        array = np.moveaxis(array, axis, -1)
+        array = np.moveaxis(array, axis, -1 if count == 1 else range(-count, 0))
     # Not reshape(-1, ...), which an empty batch leaves open.
-    return array.reshape(math.prod(array.shape[:-1]), array.shape[-1])
+    return array.reshape(math.prod(array.shape[:-count]), math.prod(array.shape[-count:]))
+
+
+def from_rows(rows: np.ndarray, axis: int | tuple[int, ...], shape: tuple[int, ...]) -> np.ndarray:
+    """The array of this shape from which `as_rows` makes these rows."""
+    if axis == -1:
+        return rows.reshape(shape)
+    axes = (axis,) if isinstance(axis, int) else axis
+    places = range(-len(axes), 0)
+    moved = np.moveaxis(np.empty(shape, bool), axes, places).shape
+    return np.ascontiguousarray(np.moveaxis(rows.reshape(moved), places, axes))
+
+
+def aligned(y_true: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Targets with a last axis of 1 more or less if that gives them the shape of the predictions; else as they are."""
+    if (*y_true.shape, 1) == shape or y_true.shape == (*shape, 1):
+        return y_true.reshape(shape)
+    return y_true
 
 
 def check_targets(y_true: Any, shape: tuple[int, ...]) -> np.ndarray:
     """Targets in the shape of the predictions; a last axis of 1 may be missing or too many, as in Keras."""
     y_true = as_numbers(y_true, "y_true")
-    if y_true.shape != shape and (*y_true.shape, 1) != shape and y_true.shape != (*shape, 1):
+    if aligned(y_true, shape).shape != shape:
         raise ValueError(f"y_true must have the shape of y_pred, {shape}, got {y_true.shape}")
-    return y_true.reshape(shape)
+    return aligned(y_true, shape)
 
 
 def check_one_hot(y_true: Any, shape: tuple[int, ...], positions: tuple[int, ...]) -> np.ndarray:
@@ -101,6 +119,10 @@ def check_sample_weight(sample_weight: Any, positions: tuple[int, ...]) -> np.nd
     if sample_weight is None:
         return np.ones(positions)
     weights = as_numbers(sample_weight, "sample_weight")
+    if not positions:
+        raise ValueError(
+            f"sample_weight must be None where one value stands for the whole batch, got shape {weights.shape}"
+        )
     shape = weights.shape[:-1] if weights.shape[len(positions) :] == (1,) else weights.shape
     shape = (*shape, *(1,) * (len(positions) - len(shape)))
     if len(shape) != len(positions) or any(have not in (1, want) for have, want in zip(shape, positions, strict=True)):

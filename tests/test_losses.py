@@ -9,9 +9,17 @@ from numbaconv import activations, config, losses
 from numbaconv.losses import (
     BinaryCrossentropy,
     CategoricalCrossentropy,
+    CategoricalHinge,
+    CosineSimilarity,
+    Dice,
+    Hinge,
+    Huber,
+    KLDivergence,
+    LogCosh,
     MeanAbsoluteError,
     MeanSquaredError,
     SparseCategoricalCrossentropy,
+    SquaredHinge,
 )
 
 INF, NAN = math.inf, math.nan
@@ -71,6 +79,17 @@ SHARES = [[1, 2, 5], [5, 1, 2]]
             2 * math.log(8 / 5),
             [[1 / 4, 1 / 2, -3 / 4], [0, 0, 0]],
         ),
+        (Huber(), [[0, 0], [0, 0]], [[1, 0.5], [-3, 2]], None, (0.625 + 4) / 4, [[0.25, 0.125], [-0.25, 0.25]]),
+        (Huber(0.5, "sum"), [[0, 1]], [[0.25, -1]], [2], 1 / 32 + 7 / 8, [[0.25, -0.5]]),
+        (LogCosh(), [[0, 0]], [[LOG2, -LOG2]], None, math.log(5 / 4), [[0.3, -0.3]]),
+        (KLDivergence(), [[0.5, 0.5]], [[0.25, 0.125]], None, LOG2 * 1.5, [[-2, -4]]),
+        (CosineSimilarity(), [[0, 2], [3, 4]], [[4, 3], [5, 0]], None, -0.6, [[0.048, -0.064], [0, -0.08]]),
+        (CosineSimilarity(), [[0, 2]], [[0, 0]], None, 0, [[0, 0]]),
+        (Hinge(), [[0, 1], [1, 1]], [[0.5, 0.5], [2, -1]], None, (1.5 + 0.5 + 0 + 2) / 4, [[0.25, -0.25], [0, -0.25]]),
+        (Hinge(), [[-1, 1]], [[-1, 3]], [4], 0, [[2, 0]]),
+        (SquaredHinge(), [[-1, 1]], [[0.5, 0.5]], None, 1.25, [[1.5, -0.5]]),
+        (CategoricalHinge(), [[0, 1, 0], [1, 0, 0]], [[3, 1, 2], [4, 3, 0]], [2, 1], 3, [[1, -1, 0], [-0.5, 0.5, 0]]),
+        (CategoricalHinge(), [[1, 0]], [[4, 2]], None, 0, [[0, 0]]),
     ],
 )
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -122,6 +141,14 @@ def shares(rng, shape):
         (SparseCategoricalCrossentropy(ignore_class=1, reduction="mean_with_sample_weight"), labels, shares),
         (MeanSquaredError("sum"), normal, normal),
         (CategoricalCrossentropy(True, reduction="mean_with_sample_weight"), shares, normal),
+        (Huber(0.7), normal, normal),
+        (LogCosh("sum"), normal, normal),
+        (KLDivergence(), shares, shares),
+        (CosineSimilarity(), normal, normal),
+        (Hinge(), normal, normal),
+        (SquaredHinge(reduction="mean_with_sample_weight"), normal, normal),
+        (CategoricalHinge(), shares, normal),
+        (Dice(axis=-1), shares, shares),
     ],
 )
 @pytest.mark.parametrize("shape", [(4, 3), (3, 2, 4), (2, 2, 3, 3)])
@@ -198,6 +225,10 @@ def test_axis(loss, axis):
         (SparseCategoricalCrossentropy(True, ignore_class=9), [9, 9], [[NAN, 1], [1, 1]], 0, [[0, 0], [0, 0]]),
         (SparseCategoricalCrossentropy(), [0], [[3, -1, 0.25]], math.log(1.25), [[0, 0, 0.8]]),
         (BinaryCrossentropy(), [[0.5]], [[NAN]], NAN, [[NAN]]),
+        (Huber(), [[0.0, 0.0]], [[1e30, -INF]], INF, [[0.5, -0.5]]),
+        (LogCosh(), [[0.0, 0.0]], [[1e4, -1e30]], 5e29, [[0.5, -0.5]]),
+        (Hinge(), [[1, -1]], [[INF, -INF]], 0, [[0, 0]]),
+        (KLDivergence(), [[0.0, 1.0]], [[0.0, 2.0]], 0, [[0, 0]]),
         (CategoricalCrossentropy(), [[0, 1]], [[0, 0]], NAN, [[NAN, NAN]]),
     ],
 )
@@ -316,7 +347,8 @@ def test_views_are_read_as_they_are():
 @pytest.mark.parametrize("shape", [(0, 3), (0, 4, 3)])
 def test_an_empty_batch_has_no_loss(loss, shape, reduction):
     true_shape = shape[:-1] if loss is SparseCategoricalCrossentropy else shape
-    for sample_weight in (None, np.zeros(0)):
+    # One value for the whole batch has no weights.
+    for sample_weight in (None, *([] if loss is Dice else [np.zeros(0)])):
         value, gradient = loss(reduction=reduction).value_and_gradient(
             np.zeros(true_shape), np.zeros(shape, "float32"), sample_weight
         )

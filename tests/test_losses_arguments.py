@@ -10,9 +10,17 @@ from numbaconv import losses
 from numbaconv.losses import (
     BinaryCrossentropy,
     CategoricalCrossentropy,
+    CategoricalHinge,
+    CosineSimilarity,
+    Dice,
+    Hinge,
+    Huber,
+    KLDivergence,
+    LogCosh,
     MeanAbsoluteError,
     MeanSquaredError,
     SparseCategoricalCrossentropy,
+    SquaredHinge,
 )
 
 INF, NAN = math.inf, math.nan
@@ -26,12 +34,24 @@ INF, NAN = math.inf, math.nan
         ("bce BCE binary_crossentropy BinaryCrossentropy", BinaryCrossentropy),
         ("categorical_crossentropy CategoricalCrossentropy", CategoricalCrossentropy),
         ("sparse_categorical_crossentropy SparseCategoricalCrossentropy", SparseCategoricalCrossentropy),
+        ("logcosh log_cosh LogCosh", LogCosh),
+        ("kld KLD kullback_leibler_divergence kl_divergence KLDivergence", KLDivergence),
+        ("cosine_similarity CosineSimilarity", CosineSimilarity),
+        ("hinge Hinge", Hinge),
+        ("squared_hinge SquaredHinge", SquaredHinge),
+        ("categorical_hinge CategoricalHinge", CategoricalHinge),
+        ("dice Dice", Dice),
     ],
 )
 def test_names(names, cls):
     for name in names.split():
         assert losses.get(name) == losses.get({"class_name": name}) == losses.get(cls) == cls()
     assert cls().name == names.split()[-2]
+
+
+def test_the_name_of_huber_is_another_one():
+    assert losses.get("huber") == losses.get("Huber") == Huber()
+    assert Huber().name == "huber_loss"
 
 
 @pytest.mark.parametrize(
@@ -42,6 +62,10 @@ def test_names(names, cls):
         BinaryCrossentropy(True, np.float32(0.5), 1),
         CategoricalCrossentropy(np.True_, 1, -2, "mean_with_sample_weight"),
         SparseCategoricalCrossentropy(False, np.int64(255), "mean", 1, "pixels"),
+        Huber(np.float32(0.5)),
+        CosineSimilarity(1),
+        Dice(axis=[1, np.int64(2)]),
+        Dice(axis=1),
     ],
 )
 def test_config_round_trip(loss):
@@ -67,13 +91,16 @@ def test_identifiers():
     assert losses.get(own) is own
     assert losses.get(None) is None
     assert losses.serialize(None) is None
-    for wrong in (Custom, Custom(), np.sum):
-        with pytest.raises(TypeError, match=r"loss must have a method value_and_gradient.*, got <"):
+    for function in (Custom, Custom(), np.sum):
+        loss = losses.get(function)
+        assert (type(loss), loss.name) == (losses.FunctionLoss, "sum" if function is np.sum else "Custom")
+    for wrong in (3, [np.sum]):
+        with pytest.raises(TypeError, match="loss must be a name, a class, a config or a callable, got "):
             losses.get(wrong)
     with pytest.raises(TypeError, match=r"loss must be one of MeanSquaredError, .* to be put in a config, got <"):
         losses.serialize(own)
-    with pytest.raises(ValueError, match=r"loss must be one of BCE, .*mse.*, got 'hinge'"):
-        losses.get("hinge")
+    with pytest.raises(ValueError, match=r"loss must be one of BCE, .*mse.*, got 'hinges'"):
+        losses.get("hinges")
     with pytest.raises(TypeError, match=r"MeanSquaredError takes reduction, name, got axis"):
         losses.get({"class_name": "mse", "config": {"axis": 1}})
     with pytest.raises(NotImplementedError, match="Loss must define _terms"):
@@ -145,6 +172,8 @@ P = np.full((4, 3), 1 / 3)
         ),
         (lambda: MeanSquaredError("none"), ValueError, "reduction must be one of sum_over_batch_size, .*, got 'none'"),
         (lambda: MeanSquaredError(None), ValueError, "reduction must be one of sum_over_batch_size, .*, got None"),
+        (lambda: Huber(0), ValueError, "delta must be a finite number > 0, got 0"),
+        (lambda: CosineSimilarity(axis=0)(P, P), ValueError, r"axis must be an axis of y_pred after .* got 0 for"),
         (lambda: MeanSquaredError(name=""), TypeError, "name must be a non-empty string, got ''"),
     ],
 )
