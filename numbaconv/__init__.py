@@ -4,12 +4,37 @@ Start with `numbaconv.layers` (the seventeen layers), `numbaconv.models` (Sequen
 same operations without layers). Submodules load on first use, so that `numbaconv.shapes` needs neither NumPy nor Numba.
 """
 
-import importlib
-from typing import Any
+from typing import TYPE_CHECKING
+
+from ._public import publish
+
+if TYPE_CHECKING:
+    from . import (
+        activations,
+        callbacks,
+        config,
+        constraints,
+        functional,
+        history,
+        initializers,
+        layers,
+        losses,
+        metrics,
+        models,
+        optimizers,
+        reference,
+        regularizers,
+        schedules,
+        shapes,
+        utils,
+    )
+    from .models import Sequential
 
 __version__ = "0.1.0"
 
-_SUBMODULES = (
+__all__ = [
+    "Sequential",
+    "__version__",
     "activations",
     "callbacks",
     "config",
@@ -24,13 +49,10 @@ _SUBMODULES = (
     "optimizers",
     "reference",
     "regularizers",
+    "schedules",
     "shapes",
     "utils",
-)
-__all__ = [*_SUBMODULES, "__version__"]
+]
 
-
-def __getattr__(name: str) -> Any:
-    if name in _SUBMODULES:
-        return importlib.import_module(f"{__name__}.{name}")
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+_lazy = {name: f"{__name__}.{name}" for name in __all__ if name[0].islower()}
+publish(__name__, {**_lazy, "Sequential": f"{__name__}.models:Sequential"})

@@ -16,6 +16,11 @@ from typing import Any
 
 from numbaconv._registry import number
 
+from ._public import publish
+
+__all__ = ["epsilon", "floatx", "image_data_format", "set_epsilon", "set_floatx", "set_image_data_format"]
+publish(__name__)
+
 # Keras writes a hundred.
 _MOST_BYTES = 2**20
 

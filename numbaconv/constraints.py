@@ -15,6 +15,22 @@ from numbaconv import config
 from numbaconv._arrays import as_floats
 from numbaconv._registry import Configurable, Registry, integer, number
 
+from ._public import publish
+
+__all__ = [
+    "MaxNorm",
+    "MinMaxNorm",
+    "NonNeg",
+    "UnitNorm",
+    "get",
+    "max_norm",
+    "min_max_norm",
+    "non_neg",
+    "serialize",
+    "unit_norm",
+]
+publish(__name__)
+
 Array = NDArray[np.floating[Any]]
 Axis = int | Sequence[int]
 

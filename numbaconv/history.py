@@ -5,7 +5,11 @@ from typing import Any
 
 import numpy as np
 
+from ._public import publish
 from .training.callback import Callback, Logs
+
+__all__ = ["History"]
+publish(__name__)
 
 # From so many epochs on, a curve is drawn without a mark for each of them.
 _MANY = 30

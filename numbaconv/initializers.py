@@ -18,6 +18,47 @@ from numbaconv import _random, config
 from numbaconv._registry import Configurable, Registry, integer, number
 from numbaconv.shapes.checks import check_size
 
+from ._public import publish
+
+__all__ = [
+    "Constant",
+    "GlorotNormal",
+    "GlorotUniform",
+    "HeNormal",
+    "HeUniform",
+    "Identity",
+    "IdentityInitializer",
+    "Initializer",
+    "LecunNormal",
+    "LecunUniform",
+    "Ones",
+    "Orthogonal",
+    "OrthogonalInitializer",
+    "RandomNormal",
+    "RandomUniform",
+    "TruncatedNormal",
+    "VarianceScaling",
+    "Zeros",
+    "constant",
+    "get",
+    "glorot_normal",
+    "glorot_uniform",
+    "he_normal",
+    "he_uniform",
+    "identity",
+    "lecun_normal",
+    "lecun_uniform",
+    "ones",
+    "orthogonal",
+    "random_normal",
+    "random_uniform",
+    "serialize",
+    "truncated_normal",
+    "variance_scaling",
+    "zeros",
+]
+publish(__name__)
+
 Array = NDArray[np.floating[Any]]
 Shape = tuple[int, ...]
 
@@ -339,11 +380,11 @@ glorot_normal = GlorotNormal
 glorot_uniform = GlorotUniform
 he_normal = HeNormal
 he_uniform = HeUniform
-identity = Identity
+IdentityInitializer = identity = Identity
 lecun_normal = LecunNormal
 lecun_uniform = LecunUniform
 ones = Ones
-orthogonal = Orthogonal
+OrthogonalInitializer = orthogonal = Orthogonal
 random_normal = RandomNormal
 random_uniform = RandomUniform
 truncated_normal = TruncatedNormal

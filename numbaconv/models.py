@@ -7,12 +7,16 @@ from typing import Any
 import numpy as np
 
 from . import saving
+from ._public import publish
 from ._stack import Stack
 from .arguments import as_numbers, check_bool
 from .layers import Layer
 from .shapes import normalize_tuple
 from .training.progress import check_verbose, examples_bar
 from .training.trainer import Trainer
+
+__all__ = ["Sequential"]
+publish(__name__)
 
 
 class Sequential(Trainer, Stack):

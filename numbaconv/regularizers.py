@@ -9,6 +9,21 @@ from numpy.typing import ArrayLike, NDArray
 from numbaconv._arrays import as_floats
 from numbaconv._registry import Configurable, Registry, number
 
+from ._public import publish
+
+__all__ = [
+    "L1",
+    "L1L2",
+    "L2",
+    "get",
+    "gradient",
+    "l1",
+    "l1_l2",
+    "l2",
+    "serialize",
+]
+publish(__name__)
+
 Array = NDArray[np.floating[Any]]
 
 

@@ -28,7 +28,10 @@ FORMAT_VERSION = 2
 # Characters of the configuration: that of a thousand layers takes a million.
 MOST_TEXT = 2**23
 _OPTIMIZER = "optimizer/"
-_CLASSES: dict[str, type[layers.Layer]] = {name: getattr(layers, name) for name in layers.__all__ if name != "Layer"}
+# By the names of the classes; `numbaconv.layers` has aliases besides.
+_CLASSES: dict[str, type[layers.Layer]] = {
+    cls.__name__: cls for cls in (getattr(layers, name) for name in layers.__all__) if cls is not layers.Layer
+}
 
 
 def save(model: "Sequential", path: str | os.PathLike[str]) -> None:

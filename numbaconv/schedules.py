@@ -12,6 +12,11 @@ from typing import Any
 from numbaconv._registry import Configurable, Registry, number
 from numbaconv.arguments import check_bool
 
+from ._public import publish
+
+__all__ = ["CosineDecay", "ExponentialDecay", "LearningRateSchedule", "PiecewiseConstantDecay", "get", "serialize"]
+publish(__name__)
+
 
 class LearningRateSchedule(Configurable):
     """Base of all schedules here."""

@@ -9,11 +9,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from . import _random
 from ._arrays import as_numbers
+from ._public import publish
 from ._registry import integer
 from ._targets import first_of
 from .shapes.checks import check_size
 
 __all__ = ["normalize", "set_random_seed", "to_categorical"]
+publish(__name__)
 
 # Of np.random.seed
 _MOST = 2**32 - 1

@@ -5,6 +5,7 @@ import inspect
 import numpy as np
 import pytest
 from array_kinds import READ, REFUSED, Frame, mapped
+from cases import LAYERS
 
 from numbaconv import functional, layers
 from numbaconv.arguments import as_numbers, cast
@@ -49,7 +50,6 @@ NEEDED = {
     "rate": 0.5,
     "activation": "softplus",
 }
-LAYERS = [name for name in layers.__all__ if name != "Layer"]
 
 
 def naturals(shape):

@@ -7,7 +7,7 @@ Arguments fit together but for one or two odd ones, so that they get far. What i
 import json
 
 import numpy as np
-from cases import Case, assert_close, operands, reference_gradients, reference_result, to_format
+from cases import LAYERS, Case, assert_close, operands, reference_gradients, reference_result, to_format
 from fuzzing import (
     MARKS,
     ODD,
@@ -157,7 +157,6 @@ def test_shapes(data):
 
 # -- layers ------------------------------------------------------------------------------------------------------------
 
-LAYERS = [name for name in layers.__all__ if name != "Layer"]
 NAMES_OF = {
     "activation": [None, "relu", "softmax", "elu"],
     "initializer": ["zeros", "glorot_uniform", {"class_name": "Constant", "config": {"value": 0.5}}],

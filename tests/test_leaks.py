@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from cases import LAYERS
 
 import numbaconv
 from numbaconv import functional, layers
@@ -35,7 +36,6 @@ ARGUMENTS = {
     "Cropping": (1,),
     "Separable": (4, 3),
 }
-CLASSES = [name for name in layers.__all__ if name != "Layer"]
 MANY = [pytest.param(1000, id="fewer"), pytest.param(10_000, id="all", marks=pytest.mark.slow)]
 # Settings of new layers: none is like another one.
 BUILDS = [
@@ -115,7 +115,7 @@ def test_caches_are_bounded():
 @leaks
 @pytest.mark.parametrize("count", MANY)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("name", CLASSES)
+@pytest.mark.parametrize("name", LAYERS)
 def test_calls(name, dtype, count, record_property):
     layer, x = make(name, dtype)
     assert_level(lambda i: layer(x), count, record_property)

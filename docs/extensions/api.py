@@ -53,7 +53,7 @@ def _as_restructured_text(app, what, name, obj, options, lines):
         parts = re.split(r"(``.*?``)", line)
         for k, part in enumerate(parts[::2]):
             part = re.sub(r"(?<=[( ])\*(?=\w[\w ]*[,)])", r"\\*", part)
-            parts[2 * k] = re.sub(rf"`(?=({'|'.join(numbaconv._SUBMODULES)})\.\w)", "`~numbaconv.", part)
+            parts[2 * k] = re.sub(rf"`(?=({'|'.join(numbaconv.__all__)})\.\w)", "`~numbaconv.", part)
         lines[i] = "".join(parts)
 
 

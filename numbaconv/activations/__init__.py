@@ -6,6 +6,7 @@ warns: what overflows becomes infinite, what has no value becomes NaN, and NaN s
 
 import inspect
 
+from .._public import publish
 from .bounded import (
     exponential,
     hard_sigmoid,
@@ -67,7 +68,40 @@ _FUNCTIONS: dict[str, Activation] = {
     )
 }
 _NAMES = {**_FUNCTIONS, "celu": elu, "hard_swish": hard_silu, "swish": silu}
-__all__ = [*_NAMES, "get", "gradient", "of_input", "serialize"]
+__all__ = [
+    "celu",
+    "elu",
+    "exponential",
+    "gelu",
+    "get",
+    "gradient",
+    "hard_shrink",
+    "hard_sigmoid",
+    "hard_silu",
+    "hard_swish",
+    "hard_tanh",
+    "leaky_relu",
+    "linear",
+    "log_sigmoid",
+    "log_softmax",
+    "mish",
+    "of_input",
+    "relu",
+    "relu6",
+    "selu",
+    "serialize",
+    "sigmoid",
+    "silu",
+    "soft_shrink",
+    "softmax",
+    "softplus",
+    "softsign",
+    "squareplus",
+    "swish",
+    "tanh",
+    "tanh_shrink",
+]
+publish(__name__)
 
 
 def gradient(activation: str | Activation | None) -> Gradient:

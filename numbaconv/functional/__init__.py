@@ -7,6 +7,7 @@ ValueError for arguments that do not fit together (the message names the argumen
 and TypeError for wrong kinds.
 """
 
+from .._public import publish
 from .gradients import (
     conv_input_grad,
     conv_transpose_input_grad,
@@ -59,3 +60,4 @@ __all__ = [
     "zero_pad",
     "zero_pad_grad",
 ]
+publish(__name__)

@@ -1,0 +1,53 @@
+"""Names beside Keras 3: what is an alias there is one here, and what is said to be Keras's is."""
+
+import os
+import warnings
+from types import ModuleType
+
+import pytest
+
+import numbaconv
+from numbaconv import _public
+
+# Here a function whose factors are 0.01 by default, as Keras 2 had it.
+OTHERWISE = {"l1_l2"}
+
+
+@pytest.fixture(scope="module")
+def keras():
+    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        pytest.importorskip("tensorflow")
+        return pytest.importorskip("keras")
+
+
+@pytest.mark.parametrize(
+    "name", ["activations", "constraints", "initializers", "layers", "models", "regularizers", "utils"]
+)
+def test_aliases(keras, name):
+    theirs, ours = getattr(keras, name, None), getattr(numbaconv, name)
+    groups = {}
+    for key in dir(theirs):
+        value = getattr(theirs, key)
+        if not key.startswith("_") and not isinstance(value, ModuleType):
+            groups.setdefault(id(value), []).append(key)
+    checked = 0
+    for names in groups.values():
+        shared = set(names) - OTHERWISE
+        if shared & set(ours.__all__) and len(shared) > 1:
+            assert len({id(getattr(ours, key)) for key in shared}) == 1
+            assert shared <= set(ours.__all__)
+            checked += len(shared) - 1
+    assert checked == {"layers": 19, "initializers": 17, "constraints": 4, "regularizers": 2}.get(name, checked)
+
+
+def test_top_level(keras):
+    assert {"Sequential"} == {name for name in dir(keras) if name[0].isupper()} & set(numbaconv.__all__)
+
+
+def test_what_is_said_to_be_keras_is(keras):
+    for module, names in _public._ABSENT.items():
+        theirs = keras if module == "numbaconv" else getattr(keras, module)
+        assert not [name for name in names.split() if not hasattr(theirs, name)]
