@@ -23,7 +23,7 @@ NAN = np.where(np.arange(6) == 4, np.nan, 1)
         ({"optimizer": None}, TypeError, "optimizer must be a name, .*, got None"),
         ({"optimizer": 3}, TypeError, "optimizer must be a name, .*, got 3"),
         ({"loss": "least"}, ValueError, "loss must be one of .*, got 'least'"),
-        ({"loss": np.sum}, TypeError, "loss must have a method value_and_gradient"),
+        ({"loss": 3}, TypeError, "loss must be a name, a class, a config or a callable, got 3"),
         ({"metrics": "accuracy"}, TypeError, "metrics must be a list of metrics, got 'accuracy'"),
         ({"metrics": ["best"]}, ValueError, "metric must be one of .*, got 'best'"),
         ({"metrics": [None]}, ValueError, "metrics must have names of their own"),
