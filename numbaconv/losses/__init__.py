@@ -8,6 +8,7 @@ positions are averaged. Predictions of shape ``(batch,)`` are ``(batch, 1)``.
 
 from typing import Any
 
+from .._public import publish
 from .._registry import Registry
 from .agreement import CategoricalHinge, CosineSimilarity, Dice, Hinge, SquaredHinge
 from .base import FunctionLoss, Loss
@@ -39,7 +40,25 @@ _REGISTRY = Registry(
         "logcosh": LogCosh,
     },
 )
-__all__ = ["Loss", *_REGISTRY.classes, "get", "serialize"]
+__all__ = [
+    "BinaryCrossentropy",
+    "CategoricalCrossentropy",
+    "CategoricalHinge",
+    "CosineSimilarity",
+    "Dice",
+    "Hinge",
+    "Huber",
+    "KLDivergence",
+    "LogCosh",
+    "Loss",
+    "MeanAbsoluteError",
+    "MeanSquaredError",
+    "SparseCategoricalCrossentropy",
+    "SquaredHinge",
+    "get",
+    "serialize",
+]
+publish(__name__)
 
 
 def get(identifier: Any) -> Any:
