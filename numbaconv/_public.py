@@ -89,7 +89,8 @@ def publish(name: str, lazy: Mapping[str, str] | None = None) -> None:
         raise _missing(name, attribute, sys._getframe().f_back)
 
     module.__getattr__ = __getattr__
-    module.__dir__ = lambda: sorted(module.__all__)
+    # Tools look for Python's own names there, such as __all__ and __file__.
+    module.__dir__ = lambda: sorted({*module.__all__, *(own for own in vars(module) if own.startswith("__"))})
 
 
 def _missing(module: str, name: str, frame: FrameType | None) -> AttributeError | ImportError:

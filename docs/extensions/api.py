@@ -49,11 +49,12 @@ def own_members(fullname):
 
 def _as_restructured_text(app, what, name, obj, options, lines):
     """Docstrings say `config.floatx` and (N, *lengths, C); Sphinx wants the package's name, and the star escaped."""
+    modules = "|".join(name for name in numbaconv.__all__ if name.islower())
     for i, line in enumerate(lines):
         parts = re.split(r"(``.*?``)", line)
         for k, part in enumerate(parts[::2]):
             part = re.sub(r"(?<=[( ])\*(?=\w[\w ]*[,)])", r"\\*", part)
-            parts[2 * k] = re.sub(rf"`(?=({'|'.join(numbaconv.__all__)})\.\w)", "`~numbaconv.", part)
+            parts[2 * k] = re.sub(rf"`(?=({modules})\.\w)", "`~numbaconv.", part)
         lines[i] = "".join(parts)
 
 
