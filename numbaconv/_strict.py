@@ -33,20 +33,24 @@ class Strict:
 
 
 def _refusal(instance: Any, name: str) -> str:
+    label = getattr(instance, "_label", type(instance).__name__)
+    if hasattr(instance, name):
+        return f"{label}: {name} cannot be set, it belongs to the class"
     known = [known for known in {*vars(instance), *_names(instance.__class__)} if not known.startswith("_")]
     initials = [full for full in known if name == "".join(word[:1] for word in full.split("_"))]
     near = get_close_matches(name, known, 1, 0.7) or initials
     values = sorted(name for name in known if not callable(getattr(type(instance), name, None)))
     advice = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(values)}"
-    return f"{getattr(instance, '_label', type(instance).__name__)} has no attribute {name!r}; {advice}"
+    return f"{label} has no attribute {name!r}; {advice}"
 
 
 @cache
 def _names(cls: Any) -> frozenset[str]:
-    """Names that a class has, and those that its methods assign to ``self``."""
-    owners = [vars(owner) for owner in cls.__mro__ if owner is not object]
-    assigned = (name for members in owners for member in members.values() for name in _assigned(member))
-    return frozenset((*(name for members in owners for name in members), *assigned))
+    """Names of what a class has except constants, and those that its methods assign to ``self``."""
+    members = {name: member for owner in cls.__mro__ for name, member in vars(owner).items() if owner is not object}
+    methods = {name for name, member in members.items() if hasattr(member, "__get__")}
+    owned = (member for owner in cls.__mro__ for member in vars(owner).values())
+    return frozenset(methods.union(name for member in owned for name in _assigned(member)))
 
 
 def _assigned(member: Any) -> Iterator[str]:

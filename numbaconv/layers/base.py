@@ -10,7 +10,7 @@ from .. import shapes
 from ..arguments import as_numbers, cast, check_bool, check_channels, check_dtype, check_rank
 from ..kernels.threads import held_at_fork
 from .learning import Learner
-from .settings import argument_names, as_lists, family_of, full_batch_shape
+from .settings import argument_names, as_lists, changed, family_of, full_batch_shape, settings_of
 from .weights import frozen
 
 # Held while a layer is built, so that threads that share an unbuilt layer get the same weights.
@@ -38,11 +38,27 @@ class Layer(Learner):
         Whether training changes the weights.
     weights : list of array_like, optional
         Initial weights in the order of `get_weights`, in place of what the initializers would draw.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For arguments out of their range or of the wrong kind.
+    AttributeError
+        If an attribute is set that the layer does not have; layers of a class of the user's take any.
+
+    Notes
+    -----
+    Arguments are attributes that can be changed: ``layer.strides = 2`` is checked as the constructor checks it and acts
+    from the next call on, in every place. Once the layer is built, a ValueError refuses what its weights come from
+    (``filters``, ``kernel_size``, ``use_bias``, initializers, a dtype, ...) and what does not fit its `input_shape`.
+    What `forward` has kept for `backward` is let go.
     """
 
     # Spatial axes of the input; None where any number of axes will do.
     rank: ClassVar[int | None] = None
     data_format = "channels_last"
+    # Attributes that a change of settings leaves alone.
+    _states: ClassVar[frozenset[str]] = frozenset()
 
     def __init__(
         self,
@@ -71,6 +87,14 @@ class Layer(Learner):
             self.trainable = check_bool(trainable, "trainable")
             self.batch_input_shape = full_batch_shape(input_shape, batch_input_shape, batch_size, self.rank)
         self._initial_weights = weights
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        # The constructor sets each once. From then on a setting acts in every place, or is refused.
+        if name.startswith("_") or name not in self.__dict__ or not self._is_setting(name):
+            super().__setattr__(name, value)
+        else:
+            with self._named():
+                self._change(name, value)
 
     # -- what a kind of layer defines ------------------------------------------------------------------------------
 
@@ -251,13 +275,28 @@ class Layer(Learner):
             check_channels(x.shape, self._channels, self.data_format, "the layer's weights")
 
     def _prepared(self, x: np.ndarray) -> Any:
-        run = self._calls.get(x.shape) if isinstance(x, np.ndarray) and x.dtype is self._dtype else None
+        # Another thread that changes a setting puts a new dict here.
+        calls = self._calls
+        run = calls.get(x.shape) if isinstance(x, np.ndarray) and x.dtype is self._dtype else None
         if run is None:
             self._must_fit(x)
-            if len(self._calls) >= MOST_CALLS:
-                self._calls.clear()
-            run = self._calls[x.shape] = self._prepare(x.shape)
+            if len(calls) >= MOST_CALLS:
+                calls.clear()
+            run = calls[x.shape] = self._prepare(x.shape)
         return run
+
+    def _is_setting(self, name: str) -> bool:
+        """Whether an attribute is one of the library's settings; raise if it is one that only the library sets."""
+        cls: Any = type(self)
+        if name in settings_of(cls):
+            return True
+        if self._own and name != "gradients":
+            raise AttributeError(f"{self._label}: {name} cannot be set, it follows from other things")
+        return False
+
+    def _change(self, name: str, value: Any) -> None:
+        """Give a setting another value."""
+        vars(self).update(changed(self, name, value))
 
     def _set(self, **arguments: Any) -> None:
         """Keep constructor arguments as attributes; initializers and their like are looked up."""
@@ -306,8 +345,7 @@ class Layer(Learner):
         self._initial_weights = None
         self._channels = channels if wanted else None
         # Any batch will do from now on.
-        self.input_shape = (None, *shape[1:])
-        self.built = True
+        vars(self).update(input_shape=(None, *shape[1:]), built=True)
 
     def _matched(self, weights: Sequence[Any], wanted: dict[str, tuple[int, ...]]) -> dict[str, np.ndarray]:
         """A list of arrays as weights of these names and shapes."""

@@ -282,6 +282,8 @@ class Dropout(AnyRank):
     Input of any shape, output the same. Keeps for backward: which values are left, a bool for each one drawn.
     """
 
+    _states = frozenset({"_generator"})
+
     def __init__(self, rate: float, noise_shape: Any = None, seed: int | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         with self._named():
@@ -289,6 +291,11 @@ class Dropout(AnyRank):
             self.noise_shape = None if noise_shape is None else _checked_sizes(noise_shape)
             self.seed = None if seed is None else integer(seed, "seed")
         self._generator = _random.generator(self.seed)
+
+    def _change(self, name: str, value: Any) -> None:
+        super()._change(name, value)
+        if name == "seed":
+            self._generator = _random.generator(self.seed)
 
     def get_state(self) -> dict[str, Any]:
         """Where the random numbers have got to, as plain JSON types."""

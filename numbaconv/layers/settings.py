@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,68 @@ def argument_names(cls: type) -> list[str]:
             parameters = inspect.signature(vars(owner)["__init__"]).parameters.values()
             names += [p.name for p in parameters if p.kind in kinds and p.name not in ("self", *names)]
     return names
+
+
+# Arguments that are used up when a layer is made or built, and are not attributes.
+_USED_UP = frozenset({"input_shape", "batch_input_shape", "batch_size", "weights"})
+# What a layer has become by being built and used, as opposed to what it was made of.
+_STATE = frozenset({"_weights", "_channels", "built", "input_shape", "batch_input_shape", "_initial_weights"})
+
+
+def _made_by(cls: Any) -> type:
+    """The class of the library that a layer's class is or comes from."""
+    return next(owner for owner in cls.__mro__ if owner._own)
+
+
+@cache
+def settings_of(cls: Any) -> frozenset[str]:
+    """Names of the library's constructor arguments that are attributes of a layer of this class."""
+    return frozenset(argument_names(_made_by(cls))) - _USED_UP
+
+
+def changed(layer: Any, name: str, value: Any) -> dict[str, Any]:
+    """The attributes of a layer for which one setting has another value, checked as its constructor checks them.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If the constructor would refuse the value, or the layer is built and would have to be built anew.
+    """
+    cls: Any = type(layer)
+    made = cls.__new__(cls)
+    arguments = {argument: getattr(layer, argument) for argument in settings_of(cls)}
+    _made_by(cls).__init__(made, **{**arguments, name: value})  # type: ignore[misc]
+    new = {attribute: v for attribute, v in vars(made).items() if attribute not in _STATE | layer._states}
+    new |= {"_kept": None, "_activity_loss": None}
+    if layer.built:
+        other = cls.__new__(cls)
+        vars(other).update({**vars(layer), **new})
+        _check_still_built(layer, other, name, value)
+    return new
+
+
+def _check_still_built(layer: Any, other: Any, name: str, value: Any) -> None:
+    """Raise unless the weights of a built layer are those of the other, whose setting has another value."""
+    if layer._weights:
+        sizes, wanted = (one._weight_shapes(layer._channels) for one in (layer, other))
+        reasons = {
+            "the weights have another shape then": sizes != wanted,
+            "the weights have another dtype then": layer.dtype != other.dtype,
+            "the weights are drawn already": name.endswith("_initializer"),
+        }
+        for reason, holds in reasons.items():
+            if holds:
+                raise ValueError(
+                    f"{name} cannot be set to {value!r} once the layer is built, because {reason}: make a new layer"
+                )
+    try:
+        other.compute_output_shape(layer.input_shape)
+    except ValueError as error:
+        reason = str(error).removeprefix(f"{other._label}: ")
+        raise ValueError(
+            f"{name} cannot be set to {value!r}, because the layer is built for inputs of shape {layer.input_shape}: "
+            f"{reason}"
+        ) from None
 
 
 def as_lists(value: Any) -> Any:

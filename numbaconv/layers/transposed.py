@@ -44,13 +44,11 @@ class ConvTranspose(WindowLayer):
             (self.filters,) = shapes.normalize_tuple(filters, 1, "filters")
             self._set_window(kernel_size, strides, padding, data_format, self._dilation)
             self.algorithm = check_algorithm(algorithm, self.kernel_size, self.strides)
-            self.output_padding = output_padding
             if output_padding is not None:
-                self.output_padding = shapes.normalize_tuple(output_padding, self.rank, "output_padding", True)
-                if any(p >= s for p, s in zip(self.output_padding, self.strides, strict=True)):
-                    raise ValueError(
-                        f"output_padding must be below the strides {self.strides}, got {self.output_padding}"
-                    )
+                output_padding = shapes.normalize_tuple(output_padding, self.rank, "output_padding", True)
+                if any(p >= s for p, s in zip(output_padding, self.strides, strict=True)):
+                    raise ValueError(f"output_padding must be below the strides {self.strides}, got {output_padding}")
+            self.output_padding = output_padding
             self._set_output(
                 activation,
                 use_bias,
