@@ -1,12 +1,7 @@
 """The parts of the kernels by themselves: plans, packed weights, strips and the compiler's cache."""
 
 import itertools
-import os
-import platform
-import subprocess
-import sys
 from functools import cache
-from pathlib import Path
 
 import numba
 import numpy as np
@@ -18,7 +13,6 @@ from numbaconv.kernels import pack, peak, plan, planes, strip, vectors
 from numbaconv.kernels.transpose import transpose
 from numbaconv.kernels.upsample import neighbours
 
-ROOT = Path(__file__).parent.parent
 UNIT = plan.Axis(1, 1, 1, 1, 0, 0)
 
 sizes = st.tuples(st.integers(0, 3), st.integers(1, 4), st.integers(1, 80), st.integers(1, 300))
@@ -315,7 +309,7 @@ def test_packed_blocks_hold_the_weights_and_zeros(dtype, filters):
     width = vectors.block_width(array.itemsize)
     assert packed.shape == (-(-filters // width), 32, 3, width)
     assert packed.flags.c_contiguous
-    assert packed.ctypes.data % 64 == 0
+    assert packed.ctypes.data % 64 == 0 or packed.size < pack.SMALL
     flat = np.concatenate(list(packed), axis=-1)
     np.testing.assert_array_equal(flat[..., :filters], array)
     assert (flat[..., filters:] == 0).all()
@@ -330,8 +324,8 @@ def test_aligned_memory(shape):
 
 def test_depthwise_blocks_order_channels_before_multipliers():
     weights = np.arange(2 * 3 * 4.0).reshape(1, 1, 2, 3, 4)
-    packed = pack.pack_depthwise(weights)
-    np.testing.assert_array_equal(packed[0, 0, 0, :, :12][:, ::4], weights[0, 0, :, :, 0])
+    flat = np.concatenate(list(pack.pack_depthwise(weights)), axis=-1)
+    np.testing.assert_array_equal(flat[0, 0, :, :12][:, ::4], weights[0, 0, :, :, 0])
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 4, 7])
@@ -362,57 +356,3 @@ def test_transpose(shape, dtype, serial):
 def test_peak_is_a_number():
     flops = peak.peak_flops(seconds=0.01)
     assert 0 < flops < float("inf")
-
-
-def in_another_process(code, **environment):
-    """Run ``code`` in a fresh interpreter, where the package is imported from here."""
-    here = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
-    return subprocess.run(
-        [sys.executable, "-W", "error", "-c", code],
-        env={**os.environ, "PYTHONPATH": here, **environment},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
-FEW_CASES = """
-from cases import CASES, assert_close, expected, operands, reference_result, run
-from numbaconv.kernels import vectors
-from winograd_cases import TOLERANCE, make_case, winograd
-dilated = make_case((7, 9), 19, 35, taps=5, dilation_rate=(2, 3))
-arrays = operands(dilated)
-assert_close(winograd(dilated, arrays), reference_result(dilated, arrays), TOLERANCE["float64"])
-for case in CASES:
-    if case.name in (
-        "conv2d same, strided smoke", "conv2d 45 channels to 77 filters", "depthwise_conv2d 19 channels by 7",
-        "conv_transpose2d same, strided",
-    ):
-        assert_close(run(case, operands(case, "float32")), expected(case))
-    if case.name == "conv2d 45 channels to 77 filters":
-        assert_close(run(case, operands(case), algorithm="winograd"), expected(case), 1e-11)
-print(vectors.VECTOR_BYTES)
-"""
-
-
-@pytest.mark.parametrize(
-    ("environment", "width"),
-    [
-        ({"NUMBACONV_VECTOR_BYTES": "16"}, 16),
-        ({"NUMBACONV_VECTOR_BYTES": "64"}, 64),
-        ({"NUMBA_CPU_NAME": "haswell", "NUMBACONV_VECTOR_BYTES": ""}, 32),
-        ({"NUMBA_BOUNDSCHECK": "1", "NUMBACONV_VECTOR_BYTES": "64"}, 64),
-    ],
-    ids=["16 bytes", "64 bytes", "haswell", "every access checked"],
-)
-def test_other_vector_widths(environment, width):
-    done = in_another_process(FEW_CASES, **environment)
-    assert done.returncode == 0, done.stderr
-    if platform.machine() in ("x86_64", "AMD64"):
-        assert int(done.stdout) == width
-
-
-def test_impossible_vector_width_is_refused():
-    done = in_another_process("import numbaconv.kernels.vectors", NUMBACONV_VECTOR_BYTES="24")
-    assert done.returncode != 0
-    assert "NUMBACONV_VECTOR_BYTES must be one of [16, 32, 64], got 24" in done.stderr

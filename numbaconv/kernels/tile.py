@@ -278,7 +278,7 @@ def _multiply_add(builder, tile, value, row, factors, line):
     for v in range(tile.vecs):
         i = row * tile.vecs + v
         total = builder.extract_value(value, i)
-        total = _call(builder, f"llvm.fma.{_suffix(tile)}", tile.vector, factors[v], line[v], total)
+        total = _call(builder, f"llvm.fmuladd.{_suffix(tile)}", tile.vector, factors[v], line[v], total)
         value = builder.insert_value(value, total, i)
     return value
 
