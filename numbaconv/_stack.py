@@ -1,7 +1,7 @@
 """The part of `Sequential` that is a stack of layers: adding them, their shapes and their weights."""
 
 from collections.abc import Sequence
-from itertools import islice
+from itertools import islice, pairwise, takewhile
 from typing import Any
 
 import numpy as np
@@ -49,12 +49,16 @@ class Stack(Named):
             if shape is not None:
                 # build trusts the spatial sizes of a layer that is built already.
                 layer.compute_output_shape(shape)
+            if self._layers:
+                layer._widen(self._layers[-1]._dtype)
+            if shape is not None:
                 layer.build(shape)
         if not self._layers:
             self._input_shape = shape
         if not self._trainable:
             layer.trainable = False
         self._layers.append(layer)
+        self._widen()
 
     def pop(self) -> Layer:
         """Take off the last layer and return it; with the only layer, the input shape is forgotten too.
@@ -95,6 +99,7 @@ class Stack(Named):
             self.compute_output_shape(input_shape)
             if self.built:
                 return
+            self._widen()
             shape = first = normalize_shape(input_shape, "input_shape")
             for layer in self._layers:
                 layer.build(shape)
@@ -218,6 +223,15 @@ class Stack(Named):
         return [penalty for layer in self._layers for penalty in layer.losses]
 
     # -- for the model itself --------------------------------------------------------------------------------------
+
+    def _widen(self) -> None:
+        """See that no layer whose dtype was left open rounds what a layer around it has in float64."""
+        first = list(takewhile(lambda layer: layer._only_moves, self._layers))
+        if len(first) < len(self._layers):
+            for layer in first:
+                layer._widen(self._layers[len(first)]._dtype)
+        for before, layer in pairwise(self._layers):
+            layer._widen(before._dtype)
 
     def _need_layers(self) -> None:
         if not self._layers:

@@ -31,7 +31,7 @@ class Layer(Learner):
     batch_size : int, optional
         Batch axis to go with ``input_shape``.
     dtype : {"float32", "float64"}, optional
-        Of weights and results; None takes `config.floatx()`.
+        Of weights and results; None takes `config.floatx()`, and in a `Sequential` nothing less than what comes in.
     name : str, optional
         As in `Named`.
     trainable : bool
@@ -59,6 +59,8 @@ class Layer(Learner):
     data_format = "channels_last"
     # Attributes that a change of settings leaves alone.
     _states: ClassVar[frozenset[str]] = frozenset()
+    # Whether the user has chosen the dtype; layers that were pickled before it was noted keep theirs.
+    _dtype_given = True
 
     def __init__(
         self,
@@ -82,7 +84,7 @@ class Layer(Learner):
         self.built = False
         self.input_shape: tuple[int | None, ...] | None = None
         with self._named():
-            self._dtype = check_dtype(dtype)
+            self._dtype, self._dtype_given = check_dtype(dtype), dtype is not None
             self.dtype = self._dtype.name
             self.trainable = check_bool(trainable, "trainable")
             self.batch_input_shape = full_batch_shape(input_shape, batch_input_shape, batch_size, self.rank)
@@ -297,6 +299,28 @@ class Layer(Learner):
     def _change(self, name: str, value: Any) -> None:
         """Give a setting another value."""
         vars(self).update(changed(self, name, value))
+
+    @property
+    def _only_moves(self) -> bool:
+        """Whether the layer has no weights and no dtype of its own."""
+        cls: Any = type(self)
+        return not self._dtype_given and cls._weight_shapes is Layer._weight_shapes
+
+    def _widen(self, dtype: np.dtype) -> None:
+        """Take a dtype that is wider than the layer's, unless the user has chosen that.
+
+        Raises
+        ------
+        ValueError
+            If the layer has its weights already.
+        """
+        if dtype.itemsize > self._dtype.itemsize and not self._dtype_given:
+            if self._weights:
+                raise ValueError(
+                    f"{self._label}: dtype must be chosen, dtype={dtype.name!r} or {self.dtype!r}, where weights of "
+                    f"{self.dtype} are multiplied with what comes in as {dtype.name}"
+                )
+            vars(self).update(dtype=dtype.name, _dtype=dtype, _calls={}, _kept=None)
 
     def _set(self, **arguments: Any) -> None:
         """Keep constructor arguments as attributes; initializers and their like are looked up."""

@@ -38,7 +38,9 @@ def argument_names(cls: type) -> list[str]:
 # Arguments that are used up when a layer is made or built, and are not attributes.
 _USED_UP = frozenset({"input_shape", "batch_input_shape", "batch_size", "weights"})
 # What a layer has become by being built and used, as opposed to what it was made of.
-_STATE = frozenset({"_weights", "_channels", "built", "input_shape", "batch_input_shape", "_initial_weights"})
+_STATE = frozenset(
+    {"_weights", "_channels", "built", "input_shape", "batch_input_shape", "_initial_weights", "_dtype_given"}
+)
 
 
 def _made_by(cls: Any) -> type:
@@ -66,6 +68,8 @@ def changed(layer: Any, name: str, value: Any) -> dict[str, Any]:
     _made_by(cls).__init__(made, **{**arguments, name: value})  # type: ignore[misc]
     new = {attribute: v for attribute, v in vars(made).items() if attribute not in _STATE | layer._states}
     new |= {"_kept": None, "_activity_loss": None}
+    if name == "dtype":
+        new["_dtype_given"] = True
     if layer.built:
         other = cls.__new__(cls)
         vars(other).update({**vars(layer), **new})
