@@ -85,9 +85,11 @@ class History(Callback):
             self._draw(panel, name)
         figure = panels[0].figure
         if path is not None:
-            figure.savefig(path, dpi=150)
-            if own:
-                pyplot.close(figure)
+            try:
+                figure.savefig(path, dpi=150)
+            finally:
+                if own:
+                    pyplot.close(figure)
         return figure
 
     def _draw(self, panel: Any, name: str) -> None:

@@ -9,10 +9,8 @@ import numpy as np
 from . import saving
 from ._public import publish
 from ._stack import Stack
-from .arguments import as_numbers, check_bool
+from .arguments import as_numbers, check_bool, check_channels, check_rank
 from .layers import Layer
-from .shapes import normalize_tuple
-from .training.progress import check_verbose, examples_bar
 from .training.trainer import Trainer
 
 __all__ = ["Sequential"]
@@ -83,41 +81,6 @@ class Sequential(Trainer, Stack):
                 x = layer(x)
             return x
 
-    def predict(self, x: Any, batch_size: int = 32, verbose: int | str = "auto") -> np.ndarray:
-        """Compute all layers on ``x``, a few examples at a time, which bounds the memory for what lies between layers.
-
-        Parameters
-        ----------
-        x : array_like
-            As for ``model(x)``.
-        batch_size : int
-            Examples at a time.
-        verbose : {"auto", 0, 1, 2}
-            Whether a progress bar is shown on standard error; "auto" shows one after two seconds.
-
-        Returns
-        -------
-        ndarray
-            What ``model(x)`` returns.
-
-        Raises
-        ------
-        ValueError, TypeError
-            As from ``model(x)``, and for other arguments out of their range.
-        """
-        with self._named():
-            (step,) = normalize_tuple(batch_size, 1, "batch_size")
-            check_verbose(verbose)
-            x = self._ready(x)
-            shape: Any = self.compute_output_shape(x.shape)
-        out = np.empty(shape, self._layers[-1].dtype)
-        with examples_bar(len(x), self.name, verbose) as bar:
-            for start in range(0, len(x), step):
-                batch = x[start : start + step]
-                out[start : start + step] = self(batch)
-                bar.update(len(batch))
-        return out
-
     def summary(self, print_fn: Callable[[str], Any] = print) -> None:
         """Hand ``print_fn`` one string: a table of the layers, their output shapes and numbers of parameters."""
         rows = [("Layer (class)", "Output shape", "Parameters")]
@@ -174,7 +137,7 @@ class Sequential(Trainer, Stack):
             model.build(config["build_input_shape"])
         return model
 
-    def save(self, path: str | PathLike[str]) -> None:
+    def save(self, path: str | PathLike[str], overwrite: bool = True) -> None:
         """Write the configuration and the weights to one file, in NumPy's npz format.
 
         Parameters
@@ -182,14 +145,16 @@ class Sequential(Trainer, Stack):
         path : path-like
             Used as it is: no suffix is added. A file of this name is replaced once the new one is complete, whatever
             happens until then, and passes its permissions on.
+        overwrite : bool
+            False refuses to replace a file.
 
         Raises
         ------
         ValueError, TypeError, OSError
-            If the model is not built, its configuration is not plain JSON, or the file cannot be written, is
-            write-protected, or is a pipe or a device.
+            If the model is not built, its configuration is not plain JSON, the suffix is one of Keras's (.h5, .hdf5,
+            .keras), or the file cannot be written, is write-protected, or is a pipe or a device.
         """
-        saving.save(self, path)
+        saving.save(self, path, overwrite)
 
     @classmethod
     def load(cls, path: str | PathLike[str]) -> "Sequential":
@@ -215,6 +180,12 @@ class Sequential(Trainer, Stack):
         """The input as an array, and the model built for it."""
         self._need_layers()
         x = as_numbers(x, "x")
+        first = self._layers[0]
+        with first._named():
+            # Before anything speaks of an input_shape that the user has not given.
+            check_rank(x, first.rank, first.data_format)
+            if first._channels is not None:
+                check_channels(x.shape, first._channels, first.data_format, "the layer's weights")
         if not self.built:
             # Checked for all layers before any is built, and any batch will do from now on.
             self.build((None, *x.shape[1:]))

@@ -11,15 +11,17 @@ import os
 import shutil
 import stat
 import uuid
+import zipfile
 from contextlib import suppress
 from math import prod
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
 from . import __version__, layers
 from ._npz import Archive, Entry
+from .arguments import check_bool
 
 if TYPE_CHECKING:
     from .models import Sequential
@@ -28,14 +30,19 @@ FORMAT_VERSION = 2
 # Characters of the configuration: that of a thousand layers takes a million.
 MOST_TEXT = 2**23
 _OPTIMIZER = "optimizer/"
+_KERAS_WEIGHTS = "get_weights and set_weights carry weights from here to Keras and back"
+_KERAS_FILE = f"It is a file of Keras's, which cannot be read: {_KERAS_WEIGHTS}"
 # By the names of the classes; `numbaconv.layers` has aliases besides.
 _CLASSES: dict[str, type[layers.Layer]] = {
     cls.__name__: cls for cls in (getattr(layers, name) for name in layers.__all__) if cls is not layers.Layer
 }
 
 
-def save(model: "Sequential", path: str | os.PathLike[str]) -> None:
+def save(model: "Sequential", path: str | os.PathLike[str], overwrite: bool = True) -> None:
     """Write a model to a file; see `numbaconv.models.Sequential.save`."""
+    with model._named():
+        check_suffix(path, "path")
+        check_bool(overwrite, "overwrite")
     if not model.built:
         raise ValueError(f"Sequential {model.name!r}: save needs a built model: call it, or build(input_shape), first")
     header = {
@@ -51,6 +58,8 @@ def save(model: "Sequential", path: str | os.PathLike[str]) -> None:
     # A link is written through, as by open().
     target = Path(os.path.realpath(Path(path)))
     _check_regular(target, "written")
+    if not overwrite and target.exists():
+        raise FileExistsError(errno.EEXIST, "the file exists and overwrite is False", os.fspath(path))
     if target.exists() and not os.access(target, os.W_OK):
         raise PermissionError(errno.EACCES, "the file is write-protected", os.fspath(path))
     temporary = target.with_name(f".numbaconv-{uuid.uuid4().hex}")
@@ -64,10 +73,14 @@ def save(model: "Sequential", path: str | os.PathLike[str]) -> None:
             shutil.copymode(target, temporary)
         os.replace(temporary, target)
     except BaseException as error:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink()
         if isinstance(error.__context__, KeyboardInterrupt):
             # Interrupted while it closes its archive, zipfile has an error of its own to report.
             raise error.__context__ from None
+        if isinstance(error, OSError) and error.errno is not None:
+            # The temporary file is nobody's business.
+            raise OSError(error.errno, error.strerror, os.fspath(path)) from None
         raise
 
 
@@ -92,8 +105,20 @@ def load(path: str | os.PathLike[str], model_class: "type[Sequential]") -> "Sequ
             raise
         # A damaged or hostile file makes zipfile, zlib and json raise errors of a dozen kinds.
         except Exception as error:
-            raise ValueError(f"{os.fspath(path)!r} cannot be loaded as a model: {error}") from error
+            file.seek(0)
+            hint = f". {_KERAS_FILE}" if _is_keras_file(file) else ""
+            raise ValueError(f"{os.fspath(path)!r} cannot be loaded as a model: {error}{hint}") from error
     return model
+
+
+def check_suffix(path: str | os.PathLike[str], name: str) -> None:
+    """Raise ValueError for names that say that a file is one of Keras's."""
+    suffix = Path(path).suffix.lower()
+    if suffix in (".h5", ".hdf5", ".keras"):
+        raise ValueError(
+            f"{name} must have another suffix, such as .npz, because files of Keras's ({suffix}) cannot be written, "
+            f"got {os.fspath(path)!r}. {_KERAS_WEIGHTS}"
+        )
 
 
 def layer_config(layer: layers.Layer) -> dict[str, Any]:
@@ -175,6 +200,18 @@ def _check_regular(path: Path, use: str) -> None:
         mode = path.stat().st_mode
         if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
             raise ValueError(f"{os.fspath(path)!r} cannot be {use}: it is no regular file")
+
+
+def _is_keras_file(file: IO[bytes]) -> bool:
+    """Whether the content is HDF5's, or an archive as Keras 3 writes it."""
+    if file.read(4) == b"\x89HDF":
+        return True
+    try:
+        with zipfile.ZipFile(file) as archive:
+            return "metadata.json" in archive.namelist()
+    # A damaged file makes zipfile raise errors of many kinds.
+    except Exception:
+        return False
 
 
 def _text(archive: Archive) -> str:

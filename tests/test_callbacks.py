@@ -1,4 +1,4 @@
-"""Callbacks: when they are called, and what each of them does."""
+"""What each of the callbacks does."""
 
 import math
 
@@ -8,7 +8,6 @@ from training_cases import Linear, classes, classifier, one_weight, same, script
 
 from numbaconv import saving
 from numbaconv.callbacks import (
-    Callback,
     CSVLogger,
     EarlyStopping,
     History,
@@ -39,72 +38,7 @@ def saved_like_others(monkeypatch):
     monkeypatch.setitem(saving._CLASSES, "Linear", Linear)
 
 
-# -- when they are called ----------------------------------------------------------------------------------------------
-
-
-class Recorder(Callback):
-    """Notes every call."""
-
-    def __init__(self):
-        super().__init__()
-        self.calls = []
-
-    def __getattribute__(self, name):
-        method = super().__getattribute__(name)
-        if not name.startswith("on_"):
-            return method
-        return lambda *arguments: (self.calls.append((name, *arguments)), method(*arguments))[1]
-
-
-def test_the_order_of_calls():
-    recorder, model = Recorder(), classifier()
-    history = model.fit(X, Y, 4, 2, 0, [recorder], validation_data=(X, Y), seed=0)
-    epoch = ["begin", "batch_begin", "batch_end", "batch_begin", "batch_end", "end"]
-    names = ["on_train_begin", *[f"on_{'train' if '_' in n else 'epoch'}_{n}" for n in epoch * 2], "on_train_end"]
-    assert [name for name, *_ in recorder.calls] == names
-    assert [place for _, *place, _ in recorder.calls] == [
-        [],
-        [0],
-        [0],
-        [0],
-        [1],
-        [1],
-        [0],
-        [1],
-        [0],
-        [0],
-        [1],
-        [1],
-        [1],
-        [],
-    ]
-    logs = [logs for *_, logs in recorder.calls]
-    assert [list(one) for one in logs[:4]] == [[], [], [], ["loss", "accuracy"]]
-    results = {name: values[0] for name, values in history.history.items()}
-    assert logs[6] == results
-    # The mean so far is the mean in the end.
-    assert logs[5] == {name: results[name] for name in ("loss", "accuracy")}
-    assert logs[-1] == logs[-2]
-    assert recorder.model is model
-    assert recorder.params == history.params
-    assert history.params == {
-        "verbose": 0,
-        "epochs": 2,
-        "steps": 2,
-        "metrics": ["loss", "accuracy", "val_loss", "val_accuracy"],
-    }
-
-
-def test_lambda_callbacks_are_called_alike():
-    recorder, seen = Recorder(), []
-
-    def note(name):
-        return lambda *arguments: seen.append((name, *arguments))
-
-    names = [name for name in vars(Callback) if name.startswith("on_")]
-    assert len(names) == 6
-    classifier().fit(X, Y, 4, 2, 0, [recorder, LambdaCallback(**{name: note(name) for name in names})], seed=0)
-    assert seen == recorder.calls
+# -- the record -------------------------------------------------------------------------------------------------------
 
 
 def test_what_callbacks_add_is_recorded():
@@ -194,18 +128,6 @@ def test_epochs_without_validation_do_not_count():
     assert [value is not None for value in seen] == [False, False, True] * 2
 
 
-@pytest.mark.parametrize(
-    "kind", [EarlyStopping, ReduceLROnPlateau, lambda **a: ModelCheckpoint("x", save_best_only=True, **a)]
-)
-def test_a_quantity_that_is_not_there(kind):
-    with pytest.raises(ValueError, match=r"monitor of \w+ must be one of loss, accuracy.*, got 'val_loss'"):
-        classifier().fit(X, Y, callbacks=kind(monitor="val_loss"), verbose=0)
-    with pytest.raises(
-        ValueError, match=r"mode of .* must be 'min' or 'max' for a quantity of the user's, got 'auto' for 'q'"
-    ):
-        trained([1, 2], kind(monitor="q"))
-
-
 # -- checkpoints -------------------------------------------------------------------------------------------------------
 
 
@@ -251,13 +173,6 @@ def test_files_by_batches(tmp_path):
     classifier().fit(X, Y, batch_size=2, epochs=4, callbacks=callback, verbose=0)
     assert [name[:3] for name in files(tmp_path)] == ["2-1", "3-2", "4-3"]
     assert Sequential.load(tmp_path / files(tmp_path)[0]).optimizer.iterations == 4
-
-
-def test_a_file_name_that_cannot_be(tmp_path):
-    for name in ("{val_loss:.2f}", "{batch}", "{}"):
-        with pytest.raises(ValueError, match=r"filepath must have only epoch, loss, accuracy in braces, got .*"):
-            classifier().fit(X, Y, callbacks=ModelCheckpoint(tmp_path / name), verbose=0)
-    assert files(tmp_path) == []
 
 
 # -- learning rates ----------------------------------------------------------------------------------------------------
@@ -315,6 +230,47 @@ def test_a_scheduler(capsys):
             model.fit([[1.0]], [[3.0]], callbacks=LearningRateScheduler(lambda epoch, old, new=rate: new), verbose=0)
 
 
+def test_rates_of_the_epoch_alone():
+    model = one_weight()
+    model.compile(SGD(1.0), "mse")
+
+    class Halves:
+        """A schedule with a method."""
+
+        def __call__(self, epoch):
+            return 0.5**epoch
+
+        def rate(self, epoch, *, base=1.0):
+            return base / 2**epoch
+
+    for schedule in (lambda epoch: 0.5**epoch, Halves(), Halves().rate, lambda epoch, rate=None: 0.5**epoch):
+        callback = LearningRateScheduler(schedule)
+        history = model.fit([[1.0]], [[3.0]], epochs=3, callbacks=callback, verbose=0).history
+        assert history["learning_rate"] == [1, 0.5, 0.25]
+
+
+def test_a_function_that_takes_both_gets_both():
+    model = one_weight()
+    model.compile(SGD(1.0), "mse")
+    for schedule in (lambda epoch, rate=9.0: rate / 2, lambda *given: given[1] / 2, min, math.hypot):
+        model.optimizer.learning_rate = 1.0
+        history = model.fit([[1.0]], [[3.0]], epochs=2, callbacks=LearningRateScheduler(schedule), verbose=0).history
+        expected = {min: [0, 0], math.hypot: [1, math.hypot(1, 1)]}.get(schedule, [0.5, 0.25])
+        assert history["learning_rate"] == expected
+
+
+def test_errors_inside_a_schedule_are_passed_on():
+    calls = []
+
+    def schedule(epoch, rate):
+        calls.append(epoch)
+        return rate + "a"
+
+    with pytest.raises(TypeError, match="unsupported operand"):
+        classifier().fit(X, Y, callbacks=LearningRateScheduler(schedule), verbose=0)
+    assert calls == [0]
+
+
 # -- files of results --------------------------------------------------------------------------------------------------
 
 
@@ -332,6 +288,14 @@ def test_results_as_a_file(tmp_path):
     assert lines[2] == ",".join(map(str, [1, *numbers]))
     assert lines[3] == f"2,{more['accuracy'][0]},{more['loss'][0]},NA,NA"
     assert len(lines) == 4
+
+
+@pytest.mark.parametrize("append", [False, True])
+def test_a_file_that_cannot_be_written_is_told_first(tmp_path, append):
+    model = classifier()
+    with pytest.raises(FileNotFoundError, match=r"none.log\.csv"):
+        model.fit(X, Y, callbacks=CSVLogger(tmp_path / "none" / "log.csv", append=append), verbose=0)
+    assert model.optimizer.iterations == 0
 
 
 def test_another_separator(tmp_path):
@@ -365,11 +329,23 @@ def test_another_separator(tmp_path):
         (lambda: ReduceLROnPlateau(cooldown=-1), ValueError, "cooldown must be .*, got -1"),
         (lambda: ReduceLROnPlateau(min_lr=-1), ValueError, "min_lr must be .* >= 0, got -1"),
         (lambda: LearningRateScheduler(0.1), TypeError, r"schedule must be a function .*, got 0\.1"),
+        (
+            lambda: LearningRateScheduler(lambda: 1),
+            TypeError,
+            "schedule must be a function of the epoch, .*, got <func",
+        ),
+        (lambda: LearningRateScheduler(lambda a, b, c: 1), TypeError, "schedule must be a function of the epoch, .*"),
+        (
+            lambda: LearningRateScheduler(ExponentialDecay(1, 1, 1)),
+            TypeError,
+            r"counts steps and is given to the optimizer: SGD\(learning_rate=schedule\), got ExponentialDecay",
+        ),
         (lambda: CSVLogger(3), TypeError, "PathLike"),
         (lambda: CSVLogger("x", separator="->"), ValueError, "separator must be one character, got '->'"),
         (lambda: CSVLogger("x", append="a"), TypeError, "append must be True or False, got 'a'"),
         (lambda: LambdaCallback(on_epoch_end=3), TypeError, "on_epoch_end must be a function, got 3"),
-        (lambda: LambdaCallback(on_test_end=print), TypeError, "on_test_end"),
+        (lambda: LambdaCallback(on_test_end=3), TypeError, "on_test_end must be a function, got 3"),
+        (lambda: LambdaCallback(on_text_end=print), TypeError, "takes on_train_begin, .*, got on_text_end"),
     ],
 )
 def test_arguments_refused(make, kind, said):

@@ -24,7 +24,17 @@ NAN = np.where(np.arange(6) == 4, np.nan, 1)
         ({"optimizer": 3}, TypeError, "optimizer must be a name, .*, got 3"),
         ({"loss": "least"}, ValueError, "loss must be one of .*, got 'least'"),
         ({"loss": 3}, TypeError, "loss must be a name, a class, a config or a callable, got 3"),
-        ({"metrics": "accuracy"}, TypeError, "metrics must be a list of metrics, got 'accuracy'"),
+        ({"metrics": 3}, TypeError, "metrics must be a list of metrics, got 3"),
+        ({"loss_weights": [2.0]}, ValueError, r"loss_weights must be None, because there is one loss, got \[2\.0\]"),
+        ({"weighted_metrics": ["mse"]}, ValueError, "weighted_metrics must be None .*, because metrics know no sample"),
+        (
+            {"steps_per_execution": 8},
+            ValueError,
+            "steps_per_execution must be 1 .*, because steps are taken one",
+        ),
+        ({"jit_compile": "fast"}, ValueError, "jit_compile must be 'auto' or True .*, got 'fast'"),
+        ({"run_eagerly": 1}, ValueError, "run_eagerly must be False or True .*, got 1"),
+        ({"auto_scale_loss": None}, ValueError, "auto_scale_loss must be True or False.*, got None"),
         ({"metrics": ["best"]}, ValueError, "metric must be one of .*, got 'best'"),
         ({"metrics": [None]}, ValueError, "metrics must have names of their own"),
         (
@@ -53,7 +63,9 @@ def test_compile_refuses(arguments, kind, said):
         ({"x": np.zeros((0, 2)), "y": []}, ValueError, r"x must hold at least one example, got shape \(0, 2\)"),
         ({"x": 3.0}, ValueError, r"x must have a batch axis, got the single number 3\.0"),
         ({"x": "photos"}, TypeError, "x must hold real numbers"),
-        ({"x": X[:, :1]}, ValueError, "input_shape must have 2 channels"),
+        ({"x": X[:, :1]}, ValueError, r".*x must have 2 channels .*, got 1 in shape \(6, 1\)"),
+        ({"x": X[:, 0]}, ValueError, r".*x must have at least 2 axes, batch first, got shape \(6,\)"),
+        ({"x": len}, TypeError, "x must (be an array or yield batches, got the function <.*>; call it|hold real)"),
         ({"y": None}, TypeError, "y must be an array of numbers, got None"),
         ({"y": Y[:5]}, ValueError, "x, y must be of the same length, got 6, 5"),
         ({"y": Y + 1}, ValueError, "y_true must hold integers from 0 to 1, got 2"),
@@ -64,7 +76,7 @@ def test_compile_refuses(arguments, kind, said):
         ({"sample_weight": np.ones((6, 2))}, ValueError, r"sample_weight must have the shape \(6,\)"),
         ({"sample_weight": NAN}, ValueError, "sample_weight must be finite, got nan at index .*4"),
         ({"verbose": 3}, ValueError, "verbose must be 0, 1, 2 or 'auto', got 3"),
-        ({"verbose": True}, ValueError, "verbose must be"),
+        ({"verbose": "yes"}, ValueError, "verbose must be"),
     ],
 )
 @pytest.mark.parametrize("use", ["fit", "evaluate", "train_on_batch", "test_on_batch"])

@@ -1,7 +1,8 @@
 """Base of all callbacks, and of those that watch a quantity."""
 
 import math
-from typing import Any
+from collections.abc import Collection, Iterable
+from typing import Any, ClassVar
 
 from .. import metrics
 from .._registry import number
@@ -18,22 +19,25 @@ class Callback(Strict):
     Attributes
     ----------
     model : Sequential
-        The model that is trained; ``model.stop_training = True`` ends training after the batch or epoch.
+        The model that is trained, evaluated or predicts. ``model.stop_training = True`` ends training after the batch
+        or epoch, ``stop_evaluating`` and ``stop_predicting`` end the other two after the batch.
     params : dict
-        As `numbaconv.history.History` has it.
+        As `numbaconv.history.History` has it; in `evaluate` and `predict` without "metrics".
     """
 
+    # Names that on_epoch_end adds to the results.
+    adds: ClassVar[tuple[str, ...]] = ()
     model: Any = None
 
     def __init__(self) -> None:
         self.params: dict[str, Any] = {}
 
     def set_model(self, model: Any) -> None:
-        """Be told the model, before training begins."""
+        """Be told the model, before anything else."""
         self.model = model
 
     def set_params(self, params: dict[str, Any]) -> None:
-        """Be told the parameters, before training begins."""
+        """Be told the parameters, before anything else."""
         self.params = params
 
     def on_train_begin(self, logs: Logs = None) -> None:
@@ -49,13 +53,55 @@ class Callback(Strict):
         """Called after an epoch, with its results and those of the validation."""
 
     def on_train_batch_begin(self, batch: int, logs: Logs = None) -> None:
-        """Called before a batch, counted from 0 in each epoch."""
+        """Called before a batch of training, counted from 0 in each epoch; calls `on_batch_begin`."""
+        self.on_batch_begin(batch, logs)
 
     def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
-        """Called after a batch, with the means of the epoch so far."""
+        """Called after a batch of training, with the means of the epoch so far; calls `on_batch_end`."""
+        self.on_batch_end(batch, logs)
+
+    def on_batch_begin(self, batch: int, logs: Logs = None) -> None:
+        """Old name of `on_train_batch_begin`."""
+
+    def on_batch_end(self, batch: int, logs: Logs = None) -> None:
+        """Old name of `on_train_batch_end`."""
+
+    def on_test_begin(self, logs: Logs = None) -> None:
+        """Called before an evaluation, that of an epoch's validation too."""
+
+    def on_test_end(self, logs: Logs = None) -> None:
+        """Called after an evaluation, with its results."""
+
+    def on_test_batch_begin(self, batch: int, logs: Logs = None) -> None:
+        """Called before a batch of an evaluation, counted from 0."""
+
+    def on_test_batch_end(self, batch: int, logs: Logs = None) -> None:
+        """Called after a batch of an evaluation, with the means so far."""
+
+    def on_predict_begin(self, logs: Logs = None) -> None:
+        """Called before a prediction."""
+
+    def on_predict_end(self, logs: Logs = None) -> None:
+        """Called after a prediction."""
+
+    def on_predict_batch_begin(self, batch: int, logs: Logs = None) -> None:
+        """Called before a batch of a prediction, counted from 0."""
+
+    def on_predict_batch_end(self, batch: int, logs: Logs = None) -> None:
+        """Called after a batch of a prediction, with what it gave as "outputs"."""
 
 
-class Monitor(Callback):
+class Watcher(Callback):
+    """A callback that needs quantities by name."""
+
+    def check_quantities(self, known: Collection[str], more: bool) -> None:
+        """Raise ValueError if a quantity that is needed can never come.
+
+        ``known`` are the names that are measured or added, and with ``more`` callbacks of the user's may add others.
+        """
+
+
+class Monitor(Watcher):
     """A callback that looks whether a quantity gets better."""
 
     def __init__(self, monitor: str, mode: str, min_delta: float = 0) -> None:
@@ -69,13 +115,22 @@ class Monitor(Callback):
         self.min_delta = abs(number(min_delta, "min_delta"))
         self.best: float | None = None
 
+    def check_quantities(self, known: Collection[str], more: bool) -> None:
+        """Raise ValueError if the monitored quantity can never come, or it is not known which way is better."""
+        if self.monitor not in known and not more:
+            raise self._unknown(known)
+        self._rises()
+
+    def _unknown(self, known: Iterable[str]) -> ValueError:
+        needed = "; val_ needs validation_data or validation_split" if self.monitor.startswith("val_") else ""
+        name = type(self).__name__
+        return ValueError(f"monitor of {name} must be one of {', '.join(known)}, got {self.monitor!r}{needed}")
+
     def _current(self, logs: Logs) -> float | None:
         """The quantity; None in an epoch without validation."""
         current = (logs or {}).get(self.monitor)
         if current is None and self.monitor not in self.params.get("metrics", ()):
-            raise ValueError(
-                f"monitor of {type(self).__name__} must be one of {', '.join(logs or {})}, got {self.monitor!r}"
-            )
+            raise self._unknown(logs or {})
         return current
 
     def _improves(self, current: float, reference: float | None) -> bool:
@@ -99,3 +154,41 @@ class Monitor(Callback):
             f"mode of {type(self).__name__} must be 'min' or 'max' for a quantity of the user's, "
             f"got 'auto' for {self.monitor!r}"
         )
+
+
+class Audience:
+    """Callbacks that are told together."""
+
+    def __init__(self, callbacks: Iterable[Callback], model: Any, params: dict[str, Any]) -> None:
+        self._callbacks = list(callbacks)
+        for callback in self._callbacks:
+            callback.set_params(params)
+            callback.set_model(model)
+
+    def tell(self, event: str, *arguments: Any) -> None:
+        """Call a method of all of them, in order."""
+        for callback in self._callbacks:
+            getattr(callback, event)(*arguments)
+
+    def check_quantities(self, measured: Iterable[str]) -> None:
+        """Raise ValueError if one of them waits for what is neither measured nor added by those before it."""
+        known, more = list(measured), False
+        for callback in self._callbacks:
+            if isinstance(callback, Watcher):
+                callback.check_quantities(known, more)
+            known += callback.adds
+            more = more or _may_add(callback)
+
+
+def check_callbacks(callbacks: Any) -> list[Callback]:
+    """A list of callbacks, from a list, a single one or None."""
+    listed = [] if callbacks is None else [callbacks] if isinstance(callbacks, Callback) else callbacks
+    if not isinstance(listed, list | tuple) or not all(isinstance(callback, Callback) for callback in listed):
+        raise TypeError(f"callbacks must be a list of numbaconv.callbacks.Callback, got {callbacks!r}")
+    return list(listed)
+
+
+def _may_add(callback: Callback) -> bool:
+    """Whether code of the user's sees the results of an epoch."""
+    ours = type(callback).__module__.partition(".")[0] == __name__.partition(".")[0]
+    return not ours or "on_epoch_end" in vars(callback)

@@ -1,8 +1,8 @@
 """The course of `Sequential.fit`: epochs, batches, validation, callbacks and interruptions."""
 
 import sys
-from collections.abc import Callable
-from itertools import takewhile
+import warnings
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -11,19 +11,20 @@ from .. import _random
 from ..arguments import check_bool
 from ..history import History
 from ..shapes import normalize_tuple
-from .callback import Callback
-from .examples import Examples
+from .batches import Batches
+from .callback import Audience, Callback, check_callbacks
 from .progress import Interruption, Progress, check_verbose
 from .steps import Route, Tally, test_step, train_step
 
 if TYPE_CHECKING:
     from ..models import Sequential
 
+BATCH_SIZE = 32
+
 
 class Course(NamedTuple):
     """Arguments of `fit` that say how to go through the examples, checked."""
 
-    size: int
     epochs: range
     verbose: int | str
     callbacks: list[Callback]
@@ -34,57 +35,55 @@ class Course(NamedTuple):
 
 
 def check_course(
-    batch_size: Any,
-    epochs: Any,
-    verbose: Any,
-    callbacks: Any,
-    shuffle: Any,
-    initial_epoch: Any,
-    validation_freq: Any,
-    seed: Any,
+    epochs: Any, verbose: Any, callbacks: Any, shuffle: Any, initial_epoch: Any, validation_freq: Any, seed: Any
 ) -> Course:
     """The arguments of these names in `fit`."""
-    (size,) = normalize_tuple(batch_size, 1, "batch_size")
     (stop,) = normalize_tuple(epochs, 1, "epochs")
     (start,) = normalize_tuple(initial_epoch, 1, "initial_epoch", allow_zero=True)
-    listed = [] if callbacks is None else [callbacks] if isinstance(callbacks, Callback) else callbacks
-    if not isinstance(listed, list | tuple) or not all(isinstance(callback, Callback) for callback in listed):
-        raise TypeError(f"callbacks must be a list of numbaconv.callbacks.Callback, got {callbacks!r}")
+    listed = check_callbacks(callbacks)
     if not check_bool(shuffle, "shuffle"):
         number = None
     elif seed is None or isinstance(seed, np.random.Generator):
         number = int((_random.generator() if seed is None else seed).integers(2**63))
     else:
         (number,) = normalize_tuple(seed, 1, "seed", allow_zero=True)
-    validated = _check_freq(validation_freq)
-    return Course(size, range(start, stop), check_verbose(verbose), list(listed), number, validated)
+    return Course(range(start, stop), check_verbose(verbose), listed, number, _check_freq(validation_freq))
+
+
+def check_size(value: Any, name: str = "batch_size") -> int:
+    """Examples of a batch; None stands for the number that Keras takes."""
+    return BATCH_SIZE if value is None else normalize_tuple(value, 1, name)[0]
+
+
+def check_steps(value: Any, name: str) -> int | None:
+    """A number of batches; None stands for all that there are."""
+    return None if value is None else normalize_tuple(value, 1, name)[0]
 
 
 class Fit:
     """One call of `fit`."""
 
     def __init__(
-        self, model: "Sequential", course: Course, route: Route, examples: Examples, validation: Examples | None
+        self, model: "Sequential", course: Course, route: Route, batches: Batches, validation: Batches | None
     ) -> None:
         self._model, self._course, self._route = model, course, route
-        self._examples, self._validation = examples, validation
+        self._batches, self._validation = batches, validation
         self._history, self._progress = History(), Progress()
+        names = ["loss", *(metric.name for metric in model.metrics)]
+        self._params: dict[str, Any] = {
+            "verbose": course.verbose,
+            "epochs": course.epochs.stop,
+            "steps": batches.steps,
+            "metrics": [*names, *(f"val_{name}" for name in names if validation is not None)],
+        }
         # Those of the user first: what they add to an epoch's results is recorded and shown.
-        self._callbacks = [*course.callbacks, self._history, self._progress]
+        self._audience = Audience([*course.callbacks, self._history, self._progress], model, self._params)
 
     def run(self) -> History:
         """Train, and return what happened."""
         model, epochs = self._model, self._course.epochs
-        names = ["loss", *(metric.name for metric in model.metrics)]
-        parameters = {
-            "verbose": self._course.verbose,
-            "epochs": epochs.stop,
-            "steps": -(-len(self._examples) // self._course.size),
-            "metrics": [*names, *(f"val_{name}" for name in names if self._validation is not None)],
-        }
-        for callback in self._callbacks:
-            callback.set_params(parameters)
-            callback.set_model(model)
+        with model._named():
+            self._audience.check_quantities(self._params["metrics"])
         model.history, model.stop_training = self._history, False
         with Interruption() as interruption:
             try:
@@ -99,40 +98,57 @@ class Fit:
 
     def _run(self, interruption: Interruption) -> None:
         logs: dict[str, Any] = {}
-        self._tell("on_train_begin", {})
+        tell = self._audience.tell
+        tell("on_train_begin", {})
         for epoch in self._course.epochs:
-            self._tell("on_epoch_begin", epoch, {})
+            if self._batches.first(epoch) is None:
+                done = len(self._history.epoch)
+                warnings.warn(f"{self._model._label}: x ran out after {done} epochs; fit ends", stacklevel=4)
+                break
+            tell("on_epoch_begin", epoch, {})
             results = self._epoch(epoch, interruption)
             if interruption.asked:
                 # They are of a part of the epoch, or lack the validation.
                 break
             logs = results
-            self._tell("on_epoch_end", epoch, logs)
+            tell("on_epoch_end", epoch, logs)
             if self._model.stop_training or interruption.asked:
                 break
-        self._tell("on_train_end", logs)
+        tell("on_train_end", logs)
 
     def _epoch(self, epoch: int, interruption: Interruption) -> dict[str, Any]:
-        seed, size = self._course.seed, self._course.size
-        order = None if seed is None else np.random.default_rng([seed, epoch]).permutation(len(self._examples))
         tally = Tally(self._model.metrics)
-        for i, batch in enumerate(self._examples.batches(size, order)):
-            self._tell("on_train_batch_begin", i, {})
+        for i, batch in enumerate(self._batches.epoch(epoch)):
+            self._audience.tell("on_train_batch_begin", i, {})
             train_step(self._model, self._route, batch, tally, f"batch {i + 1} of epoch {epoch + 1}")
-            self._tell("on_train_batch_end", i, tally.results())
+            self._audience.tell("on_train_batch_end", i, tally.results())
             if self._model.stop_training or interruption.asked:
                 break
         results = tally.results()
-        if self._validation is not None and self._course.validated(epoch):
-            tally = Tally(self._model.metrics)
-            for batch in takewhile(lambda _: not interruption.asked, self._validation.batches(size)):
-                test_step(self._model, batch, tally)
-            results |= {f"val_{name}": value for name, value in tally.results().items()}
+        if self._validation is not None and self._course.validated(epoch) and not interruption.asked:
+            self._validation.restart()
+            found = test(self._model, self._validation.epoch(), self._audience, lambda: interruption.asked)
+            results |= {f"val_{name}": value for name, value in found.items()}
         return results
 
-    def _tell(self, event: str, *arguments: Any) -> None:
-        for callback in self._callbacks:
-            getattr(callback, event)(*arguments)
+
+def test(
+    model: "Sequential", batches: Iterable[Any], audience: Audience, asked: Callable[[], bool] = lambda: False
+) -> dict[str, float]:
+    """The results of an evaluation, which ends when it is asked to; nothing if there are no batches."""
+    tally = Tally(model.metrics)
+    logs: dict[str, float] = {}
+    model.stop_evaluating = False
+    audience.tell("on_test_begin", {})
+    for i, batch in enumerate(batches):
+        audience.tell("on_test_batch_begin", i, {})
+        test_step(model, batch, tally)
+        logs = tally.results()
+        audience.tell("on_test_batch_end", i, logs)
+        if asked() or model.stop_evaluating:
+            break
+    audience.tell("on_test_end", dict(logs))
+    return logs
 
 
 def _check_freq(value: Any) -> Callable[[int], bool]:

@@ -3,6 +3,7 @@
 import signal
 import threading
 import time
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from tqdm import tqdm
@@ -14,16 +15,23 @@ PATIENCE = 2
 
 
 def check_verbose(value: Any) -> Any:
-    """0, 1, 2 or "auto"."""
-    if isinstance(value, bool) or value not in (0, 1, 2, "auto"):
+    """0, 1, 2 or "auto"; False and True are 0 and 1."""
+    if value not in (0, 1, 2, "auto"):
         raise ValueError(f"verbose must be 0, 1, 2 or 'auto', got {value!r}")
-    return value
+    return int(value) if isinstance(value, bool) else value
 
 
-def examples_bar(total: int, name: str, verbose: int | str) -> Any:
+def examples_bar(total: int | None, name: str, verbose: int | str) -> Any:
     """A progress bar on standard error that counts examples."""
     delay = PATIENCE if verbose == "auto" else 0
     return tqdm(total=total, desc=name, unit="example", delay=delay, disable=verbose == 0)
+
+
+def watched(batches: Iterable[Any], bar: Any) -> Iterator[Any]:
+    """The batches; the bar counts the examples of those that are done."""
+    for batch in batches:
+        yield batch
+        bar.update(len(batch))
 
 
 class Progress(Callback):

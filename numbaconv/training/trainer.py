@@ -1,21 +1,22 @@
 """Training: the part of `Sequential` that fits weights to examples."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .. import losses, metrics, optimizers
-from .._naming import Named
+from .. import metrics
 from .._registry import number
 from ..arguments import check_bool
 from ..history import History
-from ..shapes import normalize_tuple
-from .callback import Callback
-from .examples import Examples, check_examples, check_validation, with_class_weight
-from .fitting import Fit, check_course
-from .progress import check_verbose, examples_bar
+from .batches import Batches, batches_of, batches_of_arrays, goes_once, unpacked, yields_batches
+from .callback import Audience, Callback, check_callbacks
+from .compiling import Compiled
+from .examples import NAMES, Examples, check_examples, check_validation, with_class_weight
+from .fitting import Course, Fit, check_course, check_size, check_steps, test
+from .predicting import Predictor
+from .progress import check_verbose, examples_bar, watched
 from .steps import Route, Tally, route_through, test_step, train_step
 
 if TYPE_CHECKING:
@@ -23,70 +24,32 @@ if TYPE_CHECKING:
 
 Results = float | list[float] | dict[str, float]
 
+# Examples whose classes are looked at together.
+_CHECKED = 4096
 
-class Trainer(Named):
-    """What `Sequential` has for training.
 
-    Attributes
-    ----------
-    optimizer, loss
-        As `compile` was given them; None before.
-    metrics : list of Metric
-        What is measured; "accuracy" is decided when examples are first seen.
-    history : History or None
-        Of the last `fit`.
-    stop_training : bool
-        A callback sets it to end `fit`.
-    """
-
-    def __init__(self, name: str | None) -> None:
-        super().__init__(name)
-        self.optimizer: Any = None
-        self.loss: Any = None
-        self.metrics: list[Any] = []
-        self.history: History | None = None
-        self.stop_training = False
-        # As they were given, where a name means different metrics for different models.
-        self._metrics: list[Any] = []
-        # Names of the weights that the optimizer's state belongs to.
-        self._stepped: list[str] | None = None
-
-    def compile(self, optimizer: Any = "rmsprop", loss: Any = None, metrics: Sequence[Any] | None = None) -> None:
-        """Choose what training minimizes, how, and what else it measures.
-
-        Parameters
-        ----------
-        optimizer : str, dict, class or Optimizer
-            See `numbaconv.optimizers.get`. One that has taken steps goes on from there.
-        loss : str, dict, class or Loss
-            See `numbaconv.losses.get`.
-        metrics : list, optional
-            Of what `numbaconv.metrics.get` takes. They know no sample weights, as in Keras.
-
-        Raises
-        ------
-        ValueError, TypeError
-            If a name is unknown, an argument is of another kind, or two metrics have the same name.
-        """
-        with self._named():
-            self._compile(optimizer, loss, [] if metrics is None else metrics)
+class Trainer(Compiled, Predictor):
+    """What `Sequential` has for training."""
 
     def fit(
         self,
-        x: ArrayLike,
-        y: ArrayLike,
-        batch_size: int = 32,
+        x: Any,
+        y: ArrayLike | None = None,
+        batch_size: int | None = None,
         epochs: int = 1,
         verbose: int | str = "auto",
         callbacks: Sequence[Callback] | Callback | None = None,
         validation_split: float = 0.0,
-        validation_data: Sequence[Any] | None = None,
+        validation_data: Any = None,
         shuffle: bool = True,
         class_weight: dict[int, float] | None = None,
         sample_weight: ArrayLike | None = None,
         initial_epoch: int = 0,
-        *,
+        steps_per_epoch: int | None = None,
+        validation_steps: int | None = None,
+        validation_batch_size: int | None = None,
         validation_freq: int | Sequence[int] = 1,
+        *,
         seed: int | np.random.Generator | None = None,
     ) -> History:
         """Change the weights so that the loss gets smaller: one step of the optimizer for every batch of examples.
@@ -94,9 +57,13 @@ class Trainer(Named):
         Parameters
         ----------
         x, y : array_like
-            Inputs, batch axis first, and as many targets, in the shape that the loss wants. Never changed.
-        batch_size : int
-            Examples for one step; the last batch may have fewer.
+            Inputs, batch axis first, and as many targets, in the shape that the loss wants. Never changed. A
+            `numpy.memmap` is read batch by batch. Instead of both, `x` may yield batches ``(x, y)`` or ``(x, y,
+            sample_weight)``: a generator, another iterable that is no sequence, such as a PyTorch ``DataLoader``, or an
+            object with a length and indices, such as Keras's ``PyDataset``, whose ``on_epoch_begin`` and
+            ``on_epoch_end`` are called.
+        batch_size : int, optional
+            Examples for one step, 32 by default; the last batch may have fewer.
         epochs : int
             Passes through the examples, those before `initial_epoch` included.
         verbose : {"auto", 1, 2, 0}
@@ -105,16 +72,23 @@ class Trainer(Named):
             See `numbaconv.callbacks`.
         validation_split : float
             Share of the examples, from the end, that are not trained on but evaluated after each epoch.
-        validation_data : tuple, optional
-            ``(x, y)`` or ``(x, y, sample_weight)`` to evaluate instead.
+        validation_data : tuple or iterable, optional
+            ``(x, y)`` or ``(x, y, sample_weight)`` to evaluate instead, or what yields batches of them.
         shuffle : bool
-            Whether the examples are put in another order for each epoch.
+            Whether the examples, or the batches that have indices, are put in another order for each epoch.
         class_weight : dict, optional
             Weights of classes by number, 1 for those left out. They multiply those of `sample_weight`.
         sample_weight : array_like, optional
             Weights in the loss, one for each example or each position, see `numbaconv.losses.Loss`.
         initial_epoch : int
             Where to begin counting, in order to go on with a training.
+        steps_per_epoch : int, optional
+            Batches of an epoch; without it, an epoch ends with the data. The next epoch goes on in the data where this
+            one ended. Data that end within an epoch end it with a warning, and training too if they cannot begin anew.
+        validation_steps : int, optional
+            Batches of a validation; a generator goes on where the last validation ended, all else begins anew.
+        validation_batch_size : int, optional
+            Examples of a batch of the validation; by default `batch_size`.
         validation_freq : int or list of int
             Evaluate after every so many epochs, or after these, counted from 1.
         seed : int or Generator, optional
@@ -129,8 +103,8 @@ class Trainer(Named):
         Raises
         ------
         ValueError, TypeError
-            If the model is not compiled, an argument is out of its range, or a layer or the loss cannot take what it
-            gets. Weights are those before the batch that failed.
+            If the model is not compiled, an argument is out of its range, a callback waits for a quantity that cannot
+            come, or a layer or the loss cannot take what it gets. Weights are those before the batch that failed.
         FloatingPointError
             If the loss, a weight, a moving statistic or the optimizer's state would become infinite or NaN. All of them
             are those before that batch.
@@ -142,33 +116,50 @@ class Trainer(Named):
         were before the batch; where a handler other than Python's is in place, or in another thread, that is in charge.
         """
         with self._named():
-            course = check_course(batch_size, epochs, verbose, callbacks, shuffle, initial_epoch, validation_freq, seed)
-            examples = check_examples(x, y, sample_weight)
+            self._need_compiled("fit")
+            course = check_course(epochs, verbose, callbacks, shuffle, initial_epoch, validation_freq, seed)
+            size, steps = check_size(batch_size), check_steps(steps_per_epoch, "steps_per_epoch")
             share = number(validation_split, "validation_split", minimum=0, below=1)
-            validation = None if validation_data is None else check_validation(validation_data)
-            if validation is None and share:
-                examples, validation = examples.split(share)
-            examples = self._prepared("fit", examples, class_weight)
+            if validation_data is None and share:
+                (x, y, sample_weight), validation_data = _split(x, y, sample_weight, share)
+            batches = self._batches(x, y, sample_weight, size, steps, course.seed, class_weight)
+            validation = None
+            if validation_data is not None:
+                own = size if validation_batch_size is None else check_size(validation_batch_size)
+                count = check_steps(validation_steps, "validation_steps")
+                validation = self._validation(validation_data, own, count, course)
+            if batch_size is not None and yields_batches(x) and (validation is None or yields_batches(validation_data)):
+                raise ValueError(f"batch_size must be None where x yields batches, got {batch_size!r}")
+        first = self._first(batches, course.epochs.start)
+        with self._named():
+            self._prepare(first.x)
+            if class_weight is not None and not yields_batches(x):
+                for part in check_examples(x, y, sample_weight).batches(_CHECKED):
+                    self._weighted(part, class_weight)
             route = self._route()
-        return Fit(cast("Sequential", self), course, route, examples, validation).run()
+        return Fit(cast("Sequential", self), course, route, batches, validation).run()
 
     def evaluate(
         self,
-        x: ArrayLike,
-        y: ArrayLike,
-        batch_size: int = 32,
+        x: Any,
+        y: ArrayLike | None = None,
+        batch_size: int | None = None,
         verbose: int | str = "auto",
         sample_weight: ArrayLike | None = None,
+        steps: int | None = None,
+        callbacks: Sequence[Callback] | Callback | None = None,
         return_dict: bool = False,
     ) -> Results:
         """Compute the loss, penalties included, and the metrics, a few examples at a time.
 
         Parameters
         ----------
-        x, y, batch_size, sample_weight
+        x, y, batch_size, sample_weight, callbacks
             As for `fit`.
         verbose : {"auto", 0, 1, 2}
             As for `predict`.
+        steps : int, optional
+            Batches to take; all by default.
         return_dict : bool
             Whether to return the results by name.
 
@@ -183,16 +174,21 @@ class Trainer(Named):
             As from `fit`.
         """
         with self._named():
-            check_verbose(verbose)
+            self._need_compiled("evaluate")
+            verbose, listed = check_verbose(verbose), check_callbacks(callbacks)
             check_bool(return_dict, "return_dict")
-            (size,) = normalize_tuple(batch_size, 1, "batch_size")
-            examples = self._prepared("evaluate", check_examples(x, y, sample_weight))
-        tally = Tally(self.metrics)
-        with examples_bar(len(examples), self.name, verbose) as bar:
-            for batch in examples.batches(size):
-                test_step(cast("Sequential", self), batch, tally)
-                bar.update(len(batch))
-        return _returned(tally, return_dict)
+            size = check_size(batch_size)
+            batches = self._batches(x, y, sample_weight, size, check_steps(steps, "steps"), None, None)
+            if batch_size is not None and yields_batches(x):
+                raise ValueError(f"batch_size must be None where x yields batches, got {batch_size!r}")
+        first = self._first(batches)
+        with self._named():
+            self._prepare(first.x)
+        model = cast("Sequential", self)
+        audience = Audience(listed, model, {"verbose": verbose, "epochs": 1, "steps": batches.steps})
+        with examples_bar(batches.examples, self.name, verbose) as bar:
+            results = test(model, watched(batches.epoch(), bar), audience)
+        return _returned(results, return_dict)
 
     def train_on_batch(
         self,
@@ -207,7 +203,7 @@ class Trainer(Named):
         Parameters
         ----------
         x, y, sample_weight, class_weight
-            As for `fit`.
+            As for `fit`, in arrays.
         return_dict : bool
             As for `evaluate`.
 
@@ -222,83 +218,82 @@ class Trainer(Named):
             As from `fit`.
         """
         with self._named():
+            self._need_compiled("train_on_batch")
             check_bool(return_dict, "return_dict")
-            batch = self._prepared("train_on_batch", check_examples(x, y, sample_weight), class_weight)
+            batch = check_examples(x, y, sample_weight)
+            self._prepare(batch.x)
+            batch = self._weighted(batch, class_weight)
             route = self._route()
         tally = Tally(self.metrics)
         train_step(cast("Sequential", self), route, batch, tally, "train_on_batch")
-        return _returned(tally, return_dict)
+        return _returned(tally.results(), return_dict)
 
     def test_on_batch(
         self, x: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None, return_dict: bool = False
     ) -> Results:
         """Compute the loss and the metrics of these examples at once; see `evaluate`."""
         with self._named():
+            self._need_compiled("test_on_batch")
             check_bool(return_dict, "return_dict")
-            batch = self._prepared("test_on_batch", check_examples(x, y, sample_weight))
+            batch = check_examples(x, y, sample_weight)
+            self._prepare(batch.x)
         tally = Tally(self.metrics)
         test_step(cast("Sequential", self), batch, tally)
-        return _returned(tally, return_dict)
-
-    # -- configuration ---------------------------------------------------------------------------------------------
-
-    def get_compile_config(self) -> dict[str, Any] | None:
-        """What `compile` was given, as plain JSON types and with the learning rate as it is now; None before.
-
-        Raises
-        ------
-        TypeError
-            If the loss, a metric or the learning rate is an object or a function of the user's.
-        """
-        if self.optimizer is None:
-            return None
-        with self._named():
-            return {
-                "optimizer": optimizers.serialize(self.optimizer),
-                "loss": losses.serialize(self.loss),
-                "metrics": [m if isinstance(m, str) else metrics.serialize(m) for m in self._metrics],
-            }
-
-    def compile_from_config(self, config: dict[str, Any]) -> None:
-        """Compile the model with what `get_compile_config` returned, and an optimizer that begins anew.
-
-        Raises
-        ------
-        ValueError, TypeError
-            As from `compile`, and if a key is missing or unknown.
-        """
-        with self._named():
-            if not isinstance(config, dict) or set(config) != {"optimizer", "loss", "metrics"}:
-                raise ValueError(f"config must be a dict with the keys optimizer, loss and metrics, got {config!r}")
-            self.compile(**config)
+        return _returned(tally.results(), return_dict)
 
     # -- for the trainer itself ------------------------------------------------------------------------------------
 
-    def _compile(self, optimizer: Any, loss: Any, given: Any) -> None:
-        if not isinstance(given, list | tuple):
-            raise TypeError(f"metrics must be a list of metrics, got {given!r}")
-        made = [metric if _undecided(metric) else metrics.get(metric) for metric in given]
-        names = ["loss", *(metric if isinstance(metric, str) else getattr(metric, "name", None) for metric in made)]
-        if None in names or len(set(names)) < len(names):
-            raise ValueError(f"metrics must have names of their own, none of them 'loss', got {given!r}")
-        chosen, loss = optimizers.get(optimizer), losses.get(loss)
-        if chosen is None:
-            raise TypeError("optimizer must be a name, a class, a config or an optimizer, got None")
-        if chosen is not self.optimizer:
-            self._stepped = None
-        self.optimizer, self.loss, self._metrics, self.metrics = chosen, loss, made, []
+    def _batches(
+        self, x: Any, y: Any, sample_weight: Any, size: int, steps: int | None, seed: int | None, class_weight: Any
+    ) -> Batches:
+        """The batches of arrays, or those that ``x`` yields, weighted by class."""
+        if not yields_batches(x):
+            examples = check_examples(x, y, sample_weight)
+            return batches_of_arrays(examples, size, steps, seed, lambda part: self._weighted(part, class_weight))
+        for name, given in (("y", y), ("sample_weight", sample_weight)):
+            if given is not None:
+                raise ValueError(f"{name} must be None where x yields batches: {name} belongs into the batches")
+        return batches_of(x, steps, seed, self._converter(class_weight), "x")
 
-    def _prepared(self, use: str, examples: Examples, class_weight: Any = None) -> Examples:
-        """The examples, weighted by class, and the model ready for them."""
-        if self.optimizer is None:
-            raise ValueError(f"{use} needs a compiled model: call compile(optimizer, loss) first")
-        if self.loss is None:
-            raise ValueError(f"{use} needs a loss: call compile(optimizer, loss) with one")
+    def _validation(self, data: Any, size: int, steps: int | None, course: Course) -> Batches:
+        if isinstance(data, tuple | list) or not yields_batches(data, "validation_data"):
+            return batches_of_arrays(check_validation(data), size, steps, None, lambda part: part)
+        if goes_once(data) and steps is None and len(course.epochs) > 1:
+            raise ValueError(
+                "validation_data can be gone through once and there are several epochs: give validation_steps, or what "
+                f"can begin anew, got {data!r}"
+            )
+        return batches_of(data, steps, None, self._converter(None), "validation_data")
+
+    def _converter(self, class_weight: Any) -> Callable[[Any, int], Examples]:
+        """What makes examples of a batch that was yielded."""
+
+        def convert(batch: Any, number: int) -> Examples:
+            with self._named():
+                names = [f"{name} of batch {number}" for name in NAMES]
+                return self._weighted(check_examples(*unpacked(batch, number), names), class_weight)
+
+        return convert
+
+    def _first(self, batches: Batches, epoch: int = 0) -> Examples:
+        first: Examples | None = batches.first(epoch)
+        if first is None:
+            raise ValueError(f"{self._label}: {batches.name} must yield at least one batch, got none")
+        return first
+
+    def _weighted(self, examples: Examples, class_weight: Any) -> Examples:
+        if class_weight is None:
+            return examples
+        with self._named():
+            shape = cast("Sequential", self).compute_output_shape(examples.x.shape)
+            return with_class_weight(examples, class_weight, self.loss, shape)
+
+    def _prepare(self, x: np.ndarray) -> None:
+        """Make the model ready for batches like this one."""
         model = cast("Sequential", self)
-        model._ready(examples.x)
-        shape = model.compute_output_shape(examples.x.shape)
+        model._ready(x)
+        shape = model.compute_output_shape(x.shape)
         self.metrics = [metrics.get(m, self.loss, shape) if isinstance(m, str) else m for m in self._metrics]
-        return examples if class_weight is None else with_class_weight(examples, class_weight, self.loss, shape)
 
     def _route(self) -> Route:
         """The way back through the layers that are trainable now."""
@@ -314,12 +309,19 @@ class Trainer(Named):
         return route
 
 
-def _undecided(metric: Any) -> bool:
-    return isinstance(metric, str) and metric.lower() in ("accuracy", "acc")
+def _split(x: Any, y: Any, sample_weight: Any, share: float) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+    """The examples to train on, and those from the end for the validation."""
+    if yields_batches(x):
+        raise ValueError(
+            "validation_split must be 0 where x yields batches, whose number is not known; give validation_data, "
+            f"got {share}"
+        )
+    parts = check_examples(x, y, sample_weight).split(share)
+    first, last = ((part.x, part.y, part.weight) for part in parts)
+    return first, last
 
 
-def _returned(tally: Tally, return_dict: bool) -> Results:
-    results = tally.results()
+def _returned(results: dict[str, float], return_dict: bool) -> Results:
     if return_dict:
         return results
     return list(results.values()) if len(results) > 1 else results["loss"]
