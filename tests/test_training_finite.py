@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from training_cases import Linear, one_weight, same
 
 from numbaconv.callbacks import LambdaCallback, ModelCheckpoint
-from numbaconv.layers import BatchNormalization
+from numbaconv.layers import BatchNormalization, Dense
 from numbaconv.models import Sequential
 from numbaconv.optimizers import SGD, Adam, AdamW, RMSprop
 
@@ -185,7 +185,7 @@ def test_an_interrupted_step_of_the_optimizer_is_taken_back(monkeypatch):
 
 
 def test_no_spoilt_model_is_saved_as_the_best(tmp_path):
-    model = Sequential([Linear(1, weights=[[[1.0]]])])
+    model = Sequential([Dense(1)])
     model.compile(SGD(1e-30), "mse")
     best = ModelCheckpoint(tmp_path / "{epoch}", "loss", save_best_only=True)
     every = ModelCheckpoint(tmp_path / "{epoch}-{batch}", save_freq=1)
