@@ -24,7 +24,8 @@ def keras():
 
 
 @pytest.mark.parametrize(
-    "name", ["activations", "constraints", "initializers", "layers", "losses", "models", "regularizers", "utils"]
+    "name",
+    ["activations", "callbacks", "constraints", "initializers", "layers", "losses", "models", "regularizers", "utils"],
 )
 def test_aliases(keras, name):
     theirs, ours = getattr(keras, name, None), getattr(numbaconv, name)

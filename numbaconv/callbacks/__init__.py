@@ -7,6 +7,7 @@ history. How far a callback has counted is not saved with a model.
 A callback that waits for a quantity which can never come is refused before the first step.
 """
 
+from .._public import publish
 from ..history import History
 from ..training.callback import Callback
 from .checkpoint import ModelCheckpoint
@@ -24,3 +25,4 @@ __all__ = [
     "ModelCheckpoint",
     "ReduceLROnPlateau",
 ]
+publish(__name__)
