@@ -55,7 +55,7 @@ _ABSENT = {
     "initializers": "STFT stft",
     "losses": "BinaryFocalCrossentropy CTC CategoricalFocalCrossentropy Circle MeanAbsolutePercentageError "
     "MeanSquaredLogarithmicError Tversky",
-    "metrics": "BinaryIoU FBetaScore FalseNegatives FalsePositives IoU MeanAbsolutePercentageError "
+    "metrics": "BinaryIoU FalseNegatives FalsePositives MeanAbsolutePercentageError "
     "MeanSquaredLogarithmicError PrecisionAtRecall R2Score RecallAtPrecision TrueNegatives TruePositives",
     "optimizers": "Adadelta Adafactor Adamax Ftrl Lamb Lion LossScaleOptimizer Muon",
     "regularizers": "OrthogonalRegularizer orthogonal_regularizer",

@@ -60,6 +60,14 @@ def aligned(y_true: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     return y_true
 
 
+def function_values(function: Any, y_true: np.ndarray, y_pred: np.ndarray, name: str) -> np.ndarray:
+    """What a user's function makes of targets and predictions: a value for each position, or for the whole batch."""
+    values = as_numbers(function(aligned(y_true, y_pred.shape), y_pred), f"the value of {name}")
+    if values.shape != y_pred.shape[: values.ndim]:
+        raise ValueError(f"the value of {name} must have the first axes of y_pred, {y_pred.shape}, got {values.shape}")
+    return values
+
+
 def check_targets(y_true: Any, shape: tuple[int, ...]) -> np.ndarray:
     """Targets in the shape of the predictions; a last axis of 1 may be missing or too many, as in Keras."""
     y_true = as_numbers(y_true, "y_true")

@@ -48,6 +48,8 @@ class History(Callback):
     def plot(self, path: str | PathLike[str] | None = None, ax: Any = None) -> Any:
         """Draw the record with Matplotlib: one panel for each quantity, with its curves of training and validation.
 
+        Quantities with several values in an epoch, such as the scores of all classes, are left out.
+
         Parameters
         ----------
         path : path-like, optional
@@ -71,7 +73,8 @@ class History(Callback):
             from matplotlib import pyplot
         except ImportError as error:
             raise ImportError("History.plot draws with Matplotlib: python -m pip install matplotlib") from error
-        names = [name for name in self.history if not (name.startswith("val_") and name[4:] in self.history)]
+        single = [name for name, values in self.history.items() if not any(map(np.ndim, values))]
+        names = [name for name in single if not (name.startswith("val_") and name[4:] in self.history)]
         if not names:
             raise ValueError("plot needs at least one epoch in the history, got none")
         own = ax is None

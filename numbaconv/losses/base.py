@@ -15,6 +15,7 @@ from .._targets import (
     check_sample_weight,
     check_targets,
     from_rows,
+    function_values,
 )
 from ..arguments import as_numbers, cast, common_dtype
 
@@ -168,11 +169,7 @@ class FunctionLoss(Loss):
         y_pred = check_predictions(y_pred)
         y_pred = cast(y_pred, common_dtype(y_pred))
         y_true = aligned(as_numbers(y_true, "y_true"), y_pred.shape)
-        values = as_numbers(self.function(y_true, y_pred), f"the value of {self.name}")
-        if values.shape != y_pred.shape[: values.ndim]:
-            raise ValueError(
-                f"the value of {self.name} must have the first axes of y_pred, {y_pred.shape}, got {values.shape}"
-            )
+        values = function_values(self.function, y_true, y_pred, self.name)
         weights = None if sample_weight is None else check_sample_weight(sample_weight, values.shape).ravel()
         gradient: Array = np.zeros_like(y_pred)
         if derive is not None:

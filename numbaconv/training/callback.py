@@ -4,13 +4,12 @@ import math
 from collections.abc import Collection, Iterable
 from typing import Any, ClassVar
 
-from .. import metrics
+import numpy as np
+
 from .._registry import number
 from .._strict import Strict
 
 Logs = dict[str, Any] | None
-
-_FALLING = (metrics.MeanSquaredError, metrics.MeanAbsoluteError, metrics.RootMeanSquaredError)
 
 
 class Callback(Strict):
@@ -131,6 +130,10 @@ class Monitor(Watcher):
         current = (logs or {}).get(self.monitor)
         if current is None and self.monitor not in self.params.get("metrics", ()):
             raise self._unknown(logs or {})
+        if current is not None and np.ndim(current):
+            raise ValueError(
+                f"monitor of {type(self).__name__} must be a single number, got {self.monitor!r}: {current}"
+            )
         return current
 
     def _improves(self, current: float, reference: float | None) -> bool:
@@ -148,8 +151,9 @@ class Monitor(Watcher):
         if name == "loss":
             return False
         for metric in self.model.metrics:
-            if metric.name == name and type(metric).__module__ == metrics.__name__:
-                return not isinstance(metric, _FALLING)
+            direction = getattr(metric, "direction", None)
+            if metric.name == name and direction is not None:
+                return bool(direction == "up")
         raise ValueError(
             f"mode of {type(self).__name__} must be 'min' or 'max' for a quantity of the user's, "
             f"got 'auto' for {self.monitor!r}"

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+import numpy as np
 from tqdm import tqdm
 
 from .callback import Callback, Logs
@@ -91,4 +92,10 @@ class Interruption:
 
 
 def _text(logs: Logs) -> str:
-    return ", ".join(f"{name}: {value:.4g}" for name, value in (logs or {}).items())
+    return ", ".join(f"{name}: {_shown(value)}" for name, value in (logs or {}).items())
+
+
+def _shown(value: Any) -> str:
+    if np.ndim(value) == 0:
+        return f"{value:.4g}"
+    return f"[{', '.join(f'{one:.4g}' for one in np.ravel(value))}]"

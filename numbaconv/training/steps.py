@@ -118,7 +118,12 @@ class Tally:
     def results(self) -> dict[str, float]:
         """The means by name, the loss first."""
         loss = self._total / max(self._count, 1)
-        return {"loss": loss, **{metric.name: float(metric.result()) for metric in self._metrics}}
+        return {"loss": loss, **{metric.name: _plain(metric.result()) for metric in self._metrics}}
+
+
+def _plain(result: Any) -> Any:
+    """A float; or an array, of a metric with a value for each class or threshold."""
+    return float(result) if np.ndim(result) == 0 else np.array(result)
 
 
 def _update(model: "Sequential", route: Route) -> None:
