@@ -248,7 +248,7 @@ def test_counts_in_fit_evaluate_and_history(capsys, tmp_path):
     x, y = classes(30)
     own = [Precision(class_id=1, thresholds=[0.1, 0.9], name="p"), F1Score(name="f1"), Largest(), "auc"]
     targets = np.eye(2)[y]
-    model = Sequential([Dense(2, "softmax", weights=[[[1.0, 0.5], [0.0, -1.0]], [0.0, 0.25]])], name="m")
+    model = Sequential([Dense(2, "softmax", weights=[[[0.0, 2.0], [0.0, 0.5]], [0.0, 0.0]])], name="m")
     model.compile("sgd", "categorical_crossentropy", [*own, lambda y_true, y_pred: y_pred[:, 0]])
     path = tmp_path / "log.csv"
     history = model.fit(
