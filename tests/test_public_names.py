@@ -153,6 +153,9 @@ ABSENT = [
     ("from numbaconv.layer import Conv2D", "did you mean numbaconv.layers?"),
     ("from numbaconv.preprocessing.image import ImageDataGenerator", "Keras has it, this library has not"),
     ("from numbaconv import backend", "numbaconv.config has floatx, epsilon and image_data_format"),
+    ("import numbaconv; numbaconv.MeanSquaredError", "it is numbaconv.losses.MeanSquaredError or numbaconv.metrics"),
+    ("from numbaconv.losses import binary_crossentropy", "did you mean numbaconv.losses.BinaryCrossentropy?"),
+    ("from numbaconv.metrics import mse", 'it is MeanSquaredError, or "mse" in compile'),
     ("from numbaconv.utils import xyzzy", "dir(numbaconv.utils) lists what there is"),
 ]
 
