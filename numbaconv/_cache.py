@@ -7,7 +7,8 @@ file appears whole under its name or not at all, so there is nothing to lock and
 leave half done.
 
 Files lie in the folder ``NUMBA_CACHE_DIR``, if it is set, otherwise in the ``__pycache__`` beside the source or, where
-that cannot be written, in the user's cache folder. ``NUMBACONV_CACHE=0`` switches all of this off.
+that cannot be written, in the user's cache folder or a private one among the temporary files. ``NUMBACONV_CACHE=0``
+switches all of this off.
 """
 
 import contextlib
@@ -18,7 +19,9 @@ import os
 import pickle
 import pkgutil
 import secrets
+import stat
 import sys
+import tempfile
 import time
 import warnings
 from collections.abc import Callable
@@ -151,7 +154,8 @@ class _Package:
             return [Path(config.CACHE_DIR).absolute() / name]
         user = Path(AppDirs(appname="numba", appauthor=False).user_cache_dir)
         # Without a home, "~" stays as it is.
-        return [source / "__pycache__", *([user / name] if user.is_absolute() else [])]
+        users = [user] if user.is_absolute() else []
+        return [source / "__pycache__", *(folder / name for folder in (*users, *_private_folder()))]
 
     @functools.cached_property
     def fingerprint(self) -> str:
@@ -176,10 +180,25 @@ class _Package:
         except OSError:
             # In an archive.
             return []
-        return sorted((name, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size) for name, stat in files)
+        return sorted((name, at.st_mtime_ns, at.st_ctime_ns, at.st_size) for name, at in files)
 
 
 _package = functools.cache(_Package)
+
+
+def _private_folder() -> list[Path]:
+    """Among the temporary files, for users whose home cannot be written; none where others could put code into it."""
+    if not hasattr(os, "getuid"):
+        return []
+    try:
+        folder = Path(tempfile.gettempdir(), f"numba-{os.getuid()}")
+        with contextlib.suppress(FileExistsError):
+            folder.mkdir(mode=0o700)
+        found = folder.lstat()
+    except OSError:
+        return []
+    private = stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o077
+    return [folder] if private else []
 
 
 def _absorb(code: CodeType, digest: Any) -> None:

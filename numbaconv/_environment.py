@@ -28,8 +28,11 @@ def processor() -> str:
     """The model's name as the operating system gives it."""
     if sys.platform == "darwin":
         command = ["sysctl", "-n", "machdep.cpu.brand_string"]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        name = done.stdout.strip()
+        try:
+            name = subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+        except OSError:
+            # Not on the path, or not for everybody.
+            name = platform.processor()
     else:
         name = next((value for key, value in _cpuinfo() if key == "model name"), platform.processor())
     return name or f"unknown ({platform.machine()})"

@@ -128,11 +128,28 @@ def _choice(value: object, name: str, allowed: tuple[str, str]) -> str:
     return value.lower()
 
 
+def _warn_unread(path: Path, error: Exception) -> None:
+    warnings.warn(
+        f"{path} was not read ({error}); floatx, epsilon and image_data_format keep their defaults", stacklevel=3
+    )
+
+
 def _read_file() -> None:
-    path = Path(os.environ.get("KERAS_HOME") or "~/.keras", "keras.json")
+    asked = os.environ.get("KERAS_HOME")
+    path = Path(asked or "~/.keras", "keras.json")
     try:
         path = path.expanduser()
-        if not stat.S_ISREG(path.stat().st_mode):
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        return
+    # RuntimeError: no home directory is known.
+    except (OSError, ValueError, RuntimeError) as error:
+        # A user without a home that can be entered, as in many containers, has asked for nothing.
+        if asked:
+            _warn_unread(path, error)
+        return
+    try:
+        if not stat.S_ISREG(mode):
             # Reading from a pipe or a device could take for ever.
             raise ValueError("it is no regular file")
         with open(path, "rb") as file:
@@ -143,13 +160,9 @@ def _read_file() -> None:
         values = json.loads(content.decode("utf-8-sig"))
         if not isinstance(values, dict):
             raise ValueError("it does not hold a JSON object")
-    except FileNotFoundError:
-        return
-    # RuntimeError: no home directory to be found, or brackets nested too deeply.
+    # RuntimeError: brackets nested too deeply.
     except (OSError, ValueError, RuntimeError) as error:
-        warnings.warn(
-            f"{path} was not read ({error}); floatx, epsilon and image_data_format keep their defaults", stacklevel=2
-        )
+        _warn_unread(path, error)
         return
     setters: dict[str, Callable[[Any], None]] = {
         "floatx": set_floatx,

@@ -15,8 +15,11 @@ N = 2**31 + 2**10
 
 @pytest.fixture(autouse=True)
 def memory():
-    with open("/proc/meminfo") as file:
-        available = int(next(line for line in file if "MemAvailable" in line).split()[1])
+    try:
+        with open("/proc/meminfo") as file:
+            available = int(next(line for line in file if "MemAvailable" in line).split()[1])
+    except OSError:
+        pytest.skip("needs Linux's table of memory")
     if available < 20e6:
         pytest.skip("needs 20 GB of memory")
 

@@ -53,6 +53,12 @@ def package(tmp_path):
 # -- nowhere to write --------------------------------------------------------------------------------------------------
 
 
+def no_home(package):
+    """Variables of a user of this copy of the package that has no home, and temporary files beside the copy."""
+    variables = {"HOME": "/dev/null", "KERAS_HOME": None, "XDG_CACHE_HOME": None}
+    return {**variables, "TMPDIR": package, "PYTHONPATH": package}
+
+
 def assert_one_warning(numbers, err):
     assert numbers == [4, 0, 2, 1]
     assert err.count("RuntimeWarning") == 1
@@ -72,13 +78,8 @@ def test_a_package_that_cannot_be_written(package):
     for folder in ("kernels", "reference"):
         # Not even root can write below a file.
         (package / "numbaconv" / folder / "__pycache__").touch()
-    variables = {
-        "HOME": "/dev/null",
-        "KERAS_HOME": package,
-        "XDG_CACHE_HOME": None,
-        "PYTHONPATH": package,
-        "PYTHONDONTWRITEBYTECODE": 1,
-    }
+    (package / f"numba-{os.getuid()}").touch()
+    variables = {**no_home(package), "PYTHONDONTWRITEBYTECODE": 1}
     reference = """
 from numbaconv import reference
 import numpy as np
@@ -87,6 +88,37 @@ def check():
 import atexit; atexit.register(check)
 """
     assert_one_warning(*padded(None, reference, **variables))
+
+
+@pytest.mark.situation("folders unwritable or disk full")
+def test_a_user_without_a_home_keeps_kernels_among_temporary_files(package):
+    (package / "numbaconv" / "kernels" / "__pycache__").touch()
+    variables = {**no_home(package), "PYTHONDONTWRITEBYTECODE": 1}
+    assert padded(None, **variables) == ([4, 0, 2, 0], "")
+    assert padded(None, **variables) == ([4, 2, 0, 0], "")
+    folder = package / f"numba-{os.getuid()}"
+    assert list(folder.rglob("*.nbc"))
+    folder.chmod(0o770)
+    assert_one_warning(*padded(None, **variables))
+    folder.chmod(0o700)
+    folder.rename(package / "elsewhere")
+    folder.symlink_to(package / "elsewhere")
+    assert_one_warning(*padded(None, **variables))
+
+
+UNKNOWN = """
+import os, pwd
+import numpy, numba
+def unknown(uid):
+    raise KeyError(uid)
+pwd.getpwuid = unknown
+"""
+
+
+@pytest.mark.situation("folders unwritable or disk full")
+def test_a_user_whom_the_machine_does_not_know(package):
+    """Nothing is warned of without a home and an entry in the table of users, as in containers."""
+    assert padded(None, UNKNOWN, **{**no_home(package), "HOME": None}) == ([4, 0, 2, 0], "")
 
 
 @pytest.mark.situation("folders unwritable or disk full")
@@ -101,7 +133,7 @@ def test_a_full_disk(tmp_path):
 def test_a_prepared_cache_is_read_where_nothing_can_be_written(package):
     """A read-only installation reads what was compiled while it could still be written, and warns of nothing."""
     cache = package / "numbaconv" / "kernels" / "__pycache__"
-    variables = {"HOME": "/dev/null", "KERAS_HOME": package, "XDG_CACHE_HOME": None, "PYTHONPATH": package}
+    variables = no_home(package)
     assert padded(None, **variables)[0] == [4, 0, 2, 0]
     assert list(cache.glob("*.nbc"))
     full = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))\n"

@@ -256,15 +256,30 @@ def test_the_home_directory(monkeypatch, tmp_path, keras_home):
     assert config.floatx() == "float64"
 
 
-def test_no_home_directory(monkeypatch):
-    def refuse(path):
-        raise RuntimeError("Could not determine home directory.")
+@pytest.mark.parametrize(("keras_home", "count"), [(None, 0), ("", 0), ("~/.keras", 1)])
+@pytest.mark.parametrize(
+    ("method", "error"),
+    [
+        ("expanduser", RuntimeError("Could not determine home directory.")),
+        ("stat", PermissionError(13, "Permission denied")),
+        ("stat", NotADirectoryError(20, "Not a directory")),
+    ],
+    ids=["no home", "somebody else's home", "a file as home"],
+)
+def test_no_home_directory(monkeypatch, method, error, keras_home, count):
+    """Only who asked for a folder is told that it cannot be entered."""
 
-    monkeypatch.delenv("KERAS_HOME", raising=False)
-    monkeypatch.setattr(Path, "expanduser", refuse)
-    with pytest.warns(UserWarning, match=r"\.keras.keras\.json was not read") as caught:
-        importlib.reload(config)
-    assert len(caught) == 1
+    def refuse(path):
+        raise error
+
+    monkeypatch.setattr(Path, method, refuse)
+    if keras_home is None:
+        monkeypatch.delenv("KERAS_HOME", raising=False)
+        keras_home = ""
+    with monkeypatch.context() as patch:
+        messages = load(patch, keras_home)
+    assert len(messages) == count
+    assert all("was not read" in message for message in messages)
     assert current() == DEFAULTS
 
 

@@ -1,6 +1,7 @@
 """`python -m numbaconv`: it looks at every layer, sees what is wrong with one, and says so in its last line."""
 
 import os
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 from cases import LAYERS
 
-from numbaconv import _selfcheck, calls, layers
+from numbaconv import _environment, _selfcheck, calls, layers
 from numbaconv.__main__ import main
 
 ROOT = Path(__file__).parent.parent
@@ -103,6 +104,15 @@ def test_what_is_broken_is_said(arguments, environment, status, last):
     # What is known is told whatever happens after.
     assert rows_of(done.stdout)[:9] == ROWS[:9]
     assert all(f"{name}={value}" in done.stdout for name, value in environment.items())
+
+
+@pytest.mark.parametrize("system", ["darwin", "linux", "win32", "freebsd14"])
+def test_a_machine_without_the_usual_programs_and_tables(monkeypatch, tmp_path, system):
+    monkeypatch.setattr(sys, "platform", system)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(_environment, "_cpuinfo", list)
+    assert platform.machine() in _environment.processor()
+    assert "logical" in _environment.cores()
 
 
 def checked(monkeypatch, capsys, *names):
