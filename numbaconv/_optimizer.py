@@ -88,8 +88,12 @@ class Optimizer(Configurable):
     # -- what a kind of optimizer defines --------------------------------------------------------------------------
 
     def _slot_names(self) -> tuple[str, ...]:
-        """Names of the arrays kept for each weight; they begin as zeros."""
+        """Names of the arrays kept for each weight."""
         return ()
+
+    def _first(self) -> float:
+        """What these arrays are filled with before the first step."""
+        return 0.0
 
     def _update(self, rate: float, value: Array, gradient: Array, slots: dict[str, Array]) -> None:
         """Change some weights and their slots in place; all arrays have one axis, and the gradient is free for use."""
@@ -157,7 +161,7 @@ class Optimizer(Configurable):
                 block = slice(start, start + _BLOCK)
                 slots = {name: slot[block] for name, slot in new.items()}
                 for name, slot in slots.items():
-                    slot[:] = before.slots[name][block] if before.slots else 0
+                    slot[:] = before.slots[name][block] if before.slots else self._first()
                 if self.weight_decay:
                     value[block] -= (self.weight_decay * rate) * value[block]
                 self._update(rate, value[block], gradient[block], slots)

@@ -57,7 +57,7 @@ _ABSENT = {
     "MeanSquaredLogarithmicError Tversky",
     "metrics": "BinaryIoU FalseNegatives FalsePositives MeanAbsolutePercentageError "
     "MeanSquaredLogarithmicError PrecisionAtRecall R2Score RecallAtPrecision TrueNegatives TruePositives",
-    "optimizers": "Adadelta Adafactor Adamax Ftrl Lamb Lion LossScaleOptimizer Muon",
+    "optimizers": "Adafactor Ftrl Lamb LossScaleOptimizer Muon",
     "regularizers": "OrthogonalRegularizer orthogonal_regularizer",
     "utils": "CustomObjectScope FeatureSpace array_to_img audio_dataset_from_directory clear_session "
     "get_custom_objects get_file image_dataset_from_directory img_to_array load_img model_to_dot pad_sequences "

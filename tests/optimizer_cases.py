@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from numbaconv.optimizers import SGD, Adam, AdamW, RMSprop
+from numbaconv.optimizers import SGD, Adadelta, Adagrad, Adam, Adamax, AdamW, Lion, Nadam, RMSprop
 from numbaconv.schedules import ExponentialDecay
 
 # Every kind of optimizer, anew at each call.
@@ -15,6 +15,11 @@ EVERY = [
     lambda: Adam(0.1, global_clipnorm=1),
     lambda: Adam(0.1, amsgrad=True),
     lambda: AdamW(ExponentialDecay(0.1, 2, 0.5)),
+    lambda: Nadam(0.1),
+    lambda: Adagrad(0.1),
+    lambda: Adadelta(0.1),
+    lambda: Adamax(0.1),
+    lambda: Lion(0.1),
 ]
 SHAPES = [(3, 3, 2, 4), (4,), (), (0, 3), (2, 1)]
 DTYPES = ["float32"] * len(SHAPES)

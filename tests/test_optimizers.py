@@ -8,10 +8,12 @@ import pytest
 from optimizer_cases import EVERY, ONE, SHAPES, TWO, arrays, assert_same, run
 
 from numbaconv import _optimizer
-from numbaconv.optimizers import SGD, Adam, AdamW, RMSprop, schedules
+from numbaconv.optimizers import SGD, Adadelta, Adagrad, Adam, Adamax, AdamW, Lion, Nadam, RMSprop, schedules
 from numbaconv.schedules import CosineDecay, ExponentialDecay, PiecewiseConstantDecay
 
 INF, NAN = math.inf, math.nan
+# Nadam's weights of the first two steps with a beta_1 of a half.
+U1, U2 = 0.5 * (1 - 0.48), 0.5 * (1 - 0.4608)
 
 
 # --- formulas
@@ -40,6 +42,11 @@ INF, NAN = math.inf, math.nan
         ),
         (Adam(0.1, 0.5, 0.75, 0, amsgrad=True), [1, 0], [0.9, 0.9 - 0.1 * math.sqrt(0.4375) / 0.75 * 0.25 / 0.5]),
         (AdamW(0.1, 0.5, epsilon=0), [3], [0.85]),
+        (Adagrad(0.1, 0.75, 0.25), [1, 1], [1 - 0.1 / math.sqrt(2), 1 - 0.1 / math.sqrt(2) - 0.1 / math.sqrt(3)]),
+        (Adadelta(1, 0.75, 0.25), [1, 0], [1 - 0.5 / math.sqrt(0.5)] * 2),
+        (Adamax(0.1, 0.5, 0.75, 0.5), [1, -0.5], [1 - 0.1 / 1.5, 1 - 0.1 / 1.5]),
+        (Lion(0.1, 0.5, 0.75), [4, -0.5, -0.125], [0.9, 0.8, 0.7]),
+        (Nadam(0.1, 0.5, 0, 0), [2], [1 - 0.1 * (U2 / 2 / (1 - U1 * U2) + (1 - U1) / (1 - U1))]),
         (AdamW(epsilon=0), [3], [1 - 0.001 - 0.001 * 0.004]),
     ],
 )

@@ -1,22 +1,10 @@
-"""Rules by which gradients change weights, by Keras's names and with Keras's formulas.
-
-An optimizer's `step` is given all weights and their gradients and returns the new weights. What it remembers of earlier
-steps, such as momentum, is kept in slots that belong to positions in these lists. Rates are computed in float64; arrays
-in float64 if one of the weights is float64, and in float32 otherwise.
-"""
-
-import math
-from collections.abc import Mapping
-from typing import Any
+"""Gradient descent, and gradients divided by the root of the sum or the mean of their squares."""
 
 import numpy as np
 
-from numbaconv import schedules
-from numbaconv._optimizer import Array, Optimizer, Rate
-from numbaconv._registry import Registry, number
-from numbaconv.arguments import check_bool
-
-__all__ = ["SGD", "Adam", "AdamW", "Optimizer", "RMSprop", "get", "schedules", "serialize"]
+from .._optimizer import Array, Optimizer, Rate
+from .._registry import number
+from ..arguments import check_bool
 
 
 class SGD(Optimizer):
@@ -132,138 +120,96 @@ class RMSprop(Optimizer):
         value -= gradient
 
 
-class Adam(Optimizer):
-    """Mean gradient divided by the root of the mean square, both freed from their beginning at zero.
+class Adagrad(Optimizer):
+    """Gradients divided by the root of the sum of all their squares: ``w - learning_rate * g / sqrt(s + epsilon)``.
 
-    At step `t`, counted from 1, ``m = beta_1 * m + (1 - beta_1) * g``, ``v = beta_2 * v + (1 - beta_2) * g ** 2`` and
-    ``w - learning_rate * sqrt(1 - beta_2 ** t) / (1 - beta_1 ** t) * m / (sqrt(v) + epsilon)``.
+    ``s = s + g ** 2``.
 
     Parameters
     ----------
     learning_rate : float, callable or dict
         As all that is not explained here, see `Optimizer`.
-    beta_1, beta_2 : float
-        From 0 to less than 1: how much of the means stays at each step.
+    initial_accumulator_value : float
+        Not negative: what the sum begins with.
     epsilon : float
         Not negative.
-    amsgrad : bool
-        Whether the largest `v` so far takes the place of `v`.
 
     Notes
     -----
-    Slots: "momentum", "velocity" and, with amsgrad, "velocity_hat". Kingma and Ba, "Adam: A Method for Stochastic
-    Optimization", 2015, with the "epsilon hat" before its section 2.1; Reddi et al., "On the Convergence of Adam and
-    Beyond", 2018.
+    Slots: "accumulator". Duchi et al., "Adaptive Subgradient Methods for Online Learning and Stochastic Optimization",
+    2011.
     """
 
     def __init__(
         self,
         learning_rate: Rate = 0.001,
-        beta_1: float = 0.9,
-        beta_2: float = 0.999,
+        initial_accumulator_value: float = 0.1,
         epsilon: float = 1e-7,
-        amsgrad: bool = False,
         weight_decay: float | None = None,
         clipnorm: float | None = None,
         clipvalue: float | None = None,
         global_clipnorm: float | None = None,
     ) -> None:
         super().__init__(learning_rate, weight_decay, clipnorm, clipvalue, global_clipnorm)
-        self.beta_1 = number(beta_1, "beta_1", minimum=0, below=1)
-        self.beta_2 = number(beta_2, "beta_2", minimum=0, below=1)
+        self.initial_accumulator_value = number(initial_accumulator_value, "initial_accumulator_value", minimum=0)
         self.epsilon = number(epsilon, "epsilon", minimum=0)
-        self.amsgrad = check_bool(amsgrad, "amsgrad")
 
     def _slot_names(self) -> tuple[str, ...]:
-        return ("momentum", "velocity", "velocity_hat") if self.amsgrad else ("momentum", "velocity")
+        return ("accumulator",)
+
+    def _first(self) -> float:
+        return self.initial_accumulator_value
 
     def _update(self, rate: float, value: Array, gradient: Array, slots: dict[str, Array]) -> None:
-        t = self.iterations + 1
-        momentum, velocity = slots["momentum"], slots["velocity"]
-        momentum += (1 - self.beta_1) * (gradient - momentum)
-        velocity += (1 - self.beta_2) * (gradient**2 - velocity)
-        if self.amsgrad:
-            velocity = np.maximum(slots["velocity_hat"], velocity, out=slots["velocity_hat"])
-        unbiased = rate * math.sqrt(1 - self.beta_2**t) / (1 - self.beta_1**t)
-        value -= unbiased * momentum / (np.sqrt(velocity) + self.epsilon)
+        accumulator = slots["accumulator"]
+        accumulator += gradient**2
+        gradient *= rate
+        value -= gradient / np.sqrt(accumulator + self.epsilon)
 
 
-class AdamW(Adam):
-    """`Adam` with weight decay, the second argument here.
+class Adadelta(Optimizer):
+    """Gradients scaled by the root mean square of earlier changes, divided by their own: ``w - learning_rate * d``.
+
+    ``d = sqrt(u + epsilon) / sqrt(v + epsilon) * g`` with ``v = rho * v + (1 - rho) * g ** 2``, and after that
+    ``u = rho * u + (1 - rho) * d ** 2``.
 
     Parameters
     ----------
-    weight_decay : float
-        As for `Optimizer`, but never None.
+    learning_rate : float, callable or dict
+        As all that is not explained here, see `Optimizer`.
+    rho : float
+        From 0 to 1: how much of the means stays at each step.
+    epsilon : float
+        Not negative.
 
     Notes
     -----
-    Loshchilov and Hutter, "Decoupled Weight Decay Regularization", 2019.
+    Slots: "accumulated_grad", "accumulated_delta_var". Zeiler, "ADADELTA: An Adaptive Learning Rate Method", 2012,
+    where the learning rate is 1.
     """
 
     def __init__(
         self,
         learning_rate: Rate = 0.001,
-        weight_decay: float = 0.004,
-        beta_1: float = 0.9,
-        beta_2: float = 0.999,
+        rho: float = 0.95,
         epsilon: float = 1e-7,
-        amsgrad: bool = False,
+        weight_decay: float | None = None,
         clipnorm: float | None = None,
         clipvalue: float | None = None,
         global_clipnorm: float | None = None,
     ) -> None:
-        decay = number(weight_decay, "weight_decay", minimum=0)
-        super().__init__(learning_rate, beta_1, beta_2, epsilon, amsgrad, decay, clipnorm, clipvalue, global_clipnorm)
+        super().__init__(learning_rate, weight_decay, clipnorm, clipvalue, global_clipnorm)
+        self.rho = number(rho, "rho", minimum=0, maximum=1)
+        self.epsilon = number(epsilon, "epsilon", minimum=0)
 
+    def _slot_names(self) -> tuple[str, ...]:
+        return ("accumulated_grad", "accumulated_delta_var")
 
-_REGISTRY = Registry("optimizer", (SGD, RMSprop, Adam, AdamW), {"adamw": AdamW})
-
-
-def get(identifier: Any) -> Optimizer | None:
-    """Return the optimizer that `identifier` means.
-
-    Parameters
-    ----------
-    identifier : str, class, dict or Optimizer
-        A name ("sgd", "rmsprop", "adam", "adamw" or a class name); a class, which is called without arguments; a dict
-        with "class_name" and "config"; or an optimizer, returned as it is.
-
-    Returns
-    -------
-    Optimizer or None
-        None for None.
-
-    Raises
-    ------
-    ValueError
-        If no optimizer has this name.
-    TypeError
-        If `identifier` is none of these, or its config has unknown arguments.
-    """
-    made = identifier() if isinstance(identifier, type) else identifier
-    if isinstance(made, (str, Mapping)):
-        made = _REGISTRY.get(made)
-    if made is not None and not isinstance(made, Optimizer):
-        raise TypeError(f"optimizer must be a name, a class, a config or an optimizer, got {identifier!r}")
-    return made
-
-
-def serialize(optimizer: Optimizer) -> dict[str, Any]:
-    """Return the config from which `get` makes an optimizer of the same settings, without the state.
-
-    Parameters
-    ----------
-    optimizer : SGD, RMSprop, Adam or AdamW
-
-    Returns
-    -------
-    dict
-        "class_name" and "config", as plain JSON types.
-
-    Raises
-    ------
-    TypeError
-        If it is anything else, or its learning rate is a function of the user's.
-    """
-    return _REGISTRY.serialize(optimizer)
+    def _update(self, rate: float, value: Array, gradient: Array, slots: dict[str, Array]) -> None:
+        squares, changes = slots["accumulated_grad"], slots["accumulated_delta_var"]
+        squares *= self.rho
+        squares += (1 - self.rho) * gradient**2
+        gradient *= np.sqrt(changes + self.epsilon) / np.sqrt(squares + self.epsilon)
+        changes *= self.rho
+        changes += (1 - self.rho) * gradient**2
+        value -= rate * gradient
