@@ -224,6 +224,7 @@ def test_batches_of_several_sizes():
         ({"sample_weight": WEIGHTS}, "sample_weight must be None where x yields batches"),
         ({"validation_split": 0.5}, "validation_split must be 0 where x yields batches, .* got 0.5"),
         ({"batch_size": 4}, "batch_size must be None where x yields batches, got 4"),
+        ({"x": parts()}, r"y must be an array of numbers, got None; a list of batches is given as iter\(x\)"),
         ({"x": iter([])}, "x must yield at least one batch, got none"),
         ({"x": Indexed([])}, "x must yield at least one batch, got an empty Indexed"),
         ({"x": iter([X])}, "y of batch 1 must be an array of numbers, got None"),

@@ -248,6 +248,8 @@ class Trainer(Compiled, Predictor):
     ) -> Batches:
         """The batches of arrays, or those that ``x`` yields, weighted by class."""
         if not yields_batches(x):
+            if y is None and isinstance(x, list | tuple):
+                raise TypeError("y must be an array of numbers, got None; a list of batches is given as iter(x)")
             examples = check_examples(x, y, sample_weight)
             return batches_of_arrays(examples, size, steps, seed, lambda part: self._weighted(part, class_weight))
         for name, given in (("y", y), ("sample_weight", sample_weight)):
