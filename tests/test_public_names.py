@@ -109,6 +109,12 @@ def test_sequential_is_there():
     assert numbaconv.Sequential is Sequential
 
 
+def test_schedules_are_also_where_keras_has_them():
+    program = "from numbaconv.optimizers.schedules import CosineDecay; print(CosineDecay.__module__)"
+    assert in_another_process(program) == "numbaconv.schedules"
+    assert importlib.import_module("numbaconv.optimizers.schedules") is numbaconv.schedules
+
+
 # -- aliases -----------------------------------------------------------------------------------------------------------
 
 
@@ -152,6 +158,8 @@ ABSENT = [
     ("from numbaconv.preprocessing.image import ImageDataGenerator", "Keras has it, this library has not"),
     ("from numbaconv import backend", "numbaconv.config has floatx, epsilon and image_data_format"),
     ("import numbaconv; numbaconv.MeanSquaredError", "it is numbaconv.losses.MeanSquaredError or numbaconv.metrics"),
+    ("from numbaconv.optimizers import Adagrd", "did you mean numbaconv.optimizers.Adagrad"),
+    ("from numbaconv.optimizers.schedules import CosineDecayRestarts", "did you mean numbaconv.schedules.CosineDecay?"),
     ("from numbaconv.losses import binary_crossentropy", "did you mean numbaconv.losses.BinaryCrossentropy?"),
     ("from numbaconv.metrics import mse", 'it is MeanSquaredError, or "mse" in compile'),
     ("from numbaconv.utils import xyzzy", "dir(numbaconv.utils) lists what there is"),
