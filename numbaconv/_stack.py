@@ -197,6 +197,8 @@ class Stack(Named):
         with self._named():
             new, old = list(weights), self.weights
             if not self.built:
+                if not new:
+                    return
                 raise ValueError("set_weights needs a built model: call it, or build(input_shape), first")
             if len(new) != len(old):
                 raise ValueError(f"weights must be a list of {len(old)} arrays, got {len(new)}")
@@ -232,6 +234,13 @@ class Stack(Named):
                 layer._widen(self._layers[len(first)]._dtype)
         for before, layer in pairwise(self._layers):
             layer._widen(before._dtype)
+
+    def _shape_for(self, x: np.ndarray) -> Shape:
+        """Shape of the result for an array, of which alone an error speaks."""
+        try:
+            return self.compute_output_shape(x.shape)
+        except ValueError as error:
+            raise ValueError(str(error).replace("input_shape must", "x must")) from None
 
     def _need_layers(self) -> None:
         if not self._layers:

@@ -57,13 +57,16 @@ class Sequential(Trainer, Stack):
 
     # -- use -------------------------------------------------------------------------------------------------------
 
-    def __call__(self, x: Any) -> np.ndarray:
+    def __call__(self, x: Any, training: bool | None = None) -> np.ndarray:
         """Compute all layers on ``x``, building them first if need be.
 
         Parameters
         ----------
         x : array_like
             Real numbers, batch axis first, in the first layer's data format; never changed.
+        training : bool, optional
+            True computes every layer as in training: `Dropout` drops, `BatchNormalization` takes the batch's mean and
+            variance and lets its moving ones follow.
 
         Returns
         -------
@@ -78,7 +81,7 @@ class Sequential(Trainer, Stack):
         with self._named():
             x = self._ready(x)
             for layer in self._layers:
-                x = layer(x)
+                x = layer(x, training)
             return x
 
     def summary(self, print_fn: Callable[[str], Any] = print) -> None:

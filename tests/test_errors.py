@@ -277,7 +277,7 @@ LAYERS = {
     ),
     "all cropped": (lambda: layers.Cropping1D(4)(X1), ValueError, ("Cropping1D", "cropping", "(4, 4)", "(8,)")),
     "explain": (lambda: Conv2D(3, 2).explain((8, 9, 3)), ValueError, ("Conv2D", "(8, 9, 3)")),
-    "set_weights before build": (lambda: Conv2D(3, 2).set_weights([]), ValueError, ("Conv2D", "build(input_shape)")),
+    "set_weights before build": (lambda: Conv2D(3, 2).set_weights([W2]), ValueError, ("Conv2D", "build(input_shape)")),
     "assignment before build": (lambda: assign_kernel(Conv2D(3, 2), W2), ValueError, ("Conv2D", "kernel", "built")),
     "count_params before build": (lambda: Conv2D(3, 2).count_params(), ValueError, ("Conv2D", "build(input_shape)")),
     "number of weights": (
@@ -313,7 +313,7 @@ LAYERS = {
         ("activation", "lambda"),
     ),
     "configuration with an unknown key": (
-        lambda: Conv2D.from_config({**Conv2D(4, 2).get_config(), "groups": 1}),
+        lambda: Conv2D.from_config({**Conv2D(4, 2).get_config(), "groups": 2}),
         TypeError,
         ("Conv2D", "groups"),
     ),

@@ -10,7 +10,17 @@ from .. import shapes
 from ..arguments import as_numbers, cast, check_bool, check_channels, check_dtype, check_rank
 from ..kernels.threads import held_at_fork
 from .learning import Learner
-from .settings import argument_names, as_lists, changed, family_of, full_batch_shape, settings_of
+from .settings import (
+    USED_UP,
+    argument_names,
+    as_lists,
+    changed,
+    check_unknown,
+    dtype_of,
+    family_of,
+    full_batch_shape,
+    settings_of,
+)
 from .weights import frozen
 
 # Held while a layer is built, so that threads that share an unbuilt layer get the same weights.
@@ -38,6 +48,8 @@ class Layer(Learner):
         Whether training changes the weights.
     weights : list of array_like, optional
         Initial weights in the order of `get_weights`, in place of what the initializers would draw.
+    activity_regularizer : str, class, dict or callable, optional
+        A penalty on the result, reported by `losses`; see `numbaconv.regularizers`.
 
     Raises
     ------
@@ -61,6 +73,11 @@ class Layer(Learner):
     _states: ClassVar[frozenset[str]] = frozenset()
     # Whether the user has chosen the dtype; layers that were pickled before it was noted keep theirs.
     _dtype_given = True
+    # Further arguments of Keras's, the values that ask for nothing, and why others are refused.
+    _neutral: ClassVar[dict[str, tuple[tuple[Any, ...], str]]] = {
+        "autocast": ((True,), "what comes in is always cast to the layer's dtype"),
+        "dynamic": ((False,), "layers have no other mode"),
+    }
 
     def __init__(
         self,
@@ -72,11 +89,10 @@ class Layer(Learner):
         name: str | None = None,
         trainable: bool = True,
         weights: Sequence[Any] | None = None,
+        activity_regularizer: Any = None,
         **unknown: Any,
     ) -> None:
-        if unknown:
-            known = ", ".join(argument_names(type(self)))
-            raise TypeError(f"{type(self).__name__}: unknown argument {', '.join(unknown)}; known are {known}")
+        check_unknown(type(self), unknown)
         super().__init__(name)
         self._weights: dict[str, np.ndarray] = {}
         self._calls: dict[tuple[int, ...], Any] = {}
@@ -84,9 +100,10 @@ class Layer(Learner):
         self.built = False
         self.input_shape: tuple[int | None, ...] | None = None
         with self._named():
-            self._dtype, self._dtype_given = check_dtype(dtype), dtype is not None
+            self._dtype, self._dtype_given = check_dtype(dtype_of(dtype)), dtype is not None
             self.dtype = self._dtype.name
             self.trainable = check_bool(trainable, "trainable")
+            self._set(activity_regularizer=activity_regularizer)
             self.batch_input_shape = full_batch_shape(input_shape, batch_input_shape, batch_size, self.rank)
         self._initial_weights = weights
 
@@ -123,13 +140,16 @@ class Layer(Learner):
 
     # -- use -------------------------------------------------------------------------------------------------------
 
-    def __call__(self, x: Any) -> np.ndarray:
+    def __call__(self, x: Any, training: bool | None = None) -> np.ndarray:
         """Compute the layer on ``x``, building it first if need be.
 
         Parameters
         ----------
         x : array_like
             Real numbers in the layer's data format, batch axis first; never changed.
+        training : bool, optional
+            True computes it as in training: `Dropout` drops, `BatchNormalization` takes the batch's mean and variance
+            and lets its moving ones follow. Nothing is kept for `backward`; `forward` does that.
 
         Returns
         -------
@@ -142,7 +162,8 @@ class Layer(Learner):
             Where ``x`` does not fit the layer; the message names the layer and what would fit.
         """
         try:
-            out = self.call(self._ready(x))
+            x = self._ready(x)
+            out = self._in_training(x) if training and check_bool(training, "training") else self.call(x)
         except (ValueError, TypeError) as error:
             raise self._labelled(error) from None
         self._after_call(out)
@@ -205,10 +226,13 @@ class Layer(Learner):
         Raises
         ------
         ValueError
-            For a wrong number of arrays or a wrong shape; nothing is changed then.
+            For a wrong number of arrays or a wrong shape, or any at all before the layer is built; nothing is changed
+            then.
         """
         with self._named():
             if not self.built:
+                if isinstance(weights, list | tuple) and not weights:
+                    return
                 raise ValueError("set_weights needs a built layer: call it, or build(input_shape), first")
             self._weights = self._matched(weights, {name: w.shape for name, w in self._weights.items()})
 
@@ -231,8 +255,12 @@ class Layer(Learner):
         config: dict[str, Any] = {"name": self.name, "trainable": self.trainable, "dtype": self.dtype}
         if self.batch_input_shape is not None:
             config["batch_input_shape"] = list(self.batch_input_shape)
-        for argument in argument_names(type(self)):
-            if argument not in argument_names(Layer):
+        arguments, told = argument_names(type(self), Layer), {*config, *USED_UP}
+        # Layers that do not list it among their own arguments speak of it where there is one, as in Keras.
+        if self.activity_regularizer is not None and "activity_regularizer" not in arguments:
+            arguments.append("activity_regularizer")
+        for argument in arguments:
+            if argument not in told:
                 value, family = getattr(self, argument), family_of(argument)
                 config[argument] = as_lists(value) if family is None else family.serialize(value)
         return config
@@ -321,6 +349,10 @@ class Layer(Learner):
                     f"{self.dtype} are multiplied with what comes in as {dtype.name}"
                 )
             vars(self).update(dtype=dtype.name, _dtype=dtype, _calls={}, _kept=None)
+
+    def _in_training(self, x: np.ndarray) -> np.ndarray:
+        out, _ = self._forward(x)
+        return np.array(out, order="C") if np.may_share_memory(out, x) else np.ascontiguousarray(out)
 
     def _set(self, **arguments: Any) -> None:
         """Keep constructor arguments as attributes; initializers and their like are looked up."""

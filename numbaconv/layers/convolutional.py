@@ -25,6 +25,9 @@ class WindowLayer(Layer):
     bias = Weight()
     activation: Callable[[np.ndarray], np.ndarray]
     paddings: ClassVar[tuple[str, ...]] = ("valid", "same")
+    _neutral: ClassVar[dict[str, tuple[tuple[Any, ...], str]]] = {
+        "groups": ((1,), "every output channel is computed from all input channels")
+    }
 
     def _set_window(self, kernel_size: Any, strides: Any, padding: Any, data_format: Any, dilation_rate: Any) -> None:
         self.kernel_size = shapes.normalize_tuple(kernel_size, self.rank, "kernel_size")

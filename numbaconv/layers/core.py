@@ -87,6 +87,9 @@ class Dense(AnyRank):
     """
 
     kernel, bias = Weight(), Weight()
+    _neutral = dict.fromkeys(
+        ("lora_rank", "lora_alpha", "quantization_config"), ((None,), "kernels are neither factorized nor quantized")
+    )
 
     def __init__(
         self,

@@ -28,7 +28,7 @@ class Learner(Named):
         super().__init__(name)
         self.gradients: list[np.ndarray | None] = []
 
-    def __call__(self, x: Any) -> np.ndarray:
+    def __call__(self, x: Any, training: bool | None = None) -> np.ndarray:
         """See `Layer`."""
         raise NotImplementedError
 

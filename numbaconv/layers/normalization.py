@@ -57,6 +57,8 @@ class BatchNormalization(AnyRank):
 
     gamma, beta, moving_mean, moving_variance = Weight(), Weight(), Weight(), Weight()
     statistics = ("moving_mean", "moving_variance")
+    _neutral = dict.fromkeys(("renorm", "synchronized"), ((False,), "mean and variance are those of one batch"))
+    _neutral |= {"renorm_clipping": ((None,), "there is no renorm"), "renorm_momentum": ((0.99,), "there is no renorm")}
 
     def __init__(
         self,

@@ -128,6 +128,7 @@ class ZeroPadding1D(ZeroPadding):
     """
 
     rank = 1
+    _neutral: ClassVar = {"data_format": (("channels_last",), "the axes of one dimension stand in this order")}
 
     def __init__(self, padding: Any = 1, **kwargs: Any) -> None:
         super().__init__(**kwargs)

@@ -1,13 +1,14 @@
 """What a layer's constructor arguments mean, and how they become a configuration."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
 
 import numpy as np
 
 from .. import activations, constraints, initializers, regularizers, shapes
+from ..arguments import check_neutral
 from ..calls import NO_FLOOR
 
 # Argument name (or its ending) -> the module whose get() reads it and whose serialize() writes it.
@@ -24,11 +25,11 @@ def family_of(argument: str) -> Any:
     return _FAMILIES.get(argument.rpartition("_")[2])
 
 
-def argument_names(cls: type) -> list[str]:
-    """Names that a layer class takes, its own first."""
+def argument_names(cls: type, base: type = object) -> list[str]:
+    """Names that a layer class takes, its own first, up to those of a base of it."""
     names: list[str] = []
-    for owner in cls.__mro__:
-        if "__init__" in vars(owner) and owner is not object:
+    for owner in cls.__mro__[: cls.__mro__.index(base)]:
+        if "__init__" in vars(owner):
             kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
             parameters = inspect.signature(vars(owner)["__init__"]).parameters.values()
             names += [p.name for p in parameters if p.kind in kinds and p.name not in ("self", *names)]
@@ -36,7 +37,7 @@ def argument_names(cls: type) -> list[str]:
 
 
 # Arguments that are used up when a layer is made or built, and are not attributes.
-_USED_UP = frozenset({"input_shape", "batch_input_shape", "batch_size", "weights"})
+USED_UP = frozenset({"input_shape", "batch_input_shape", "batch_size", "weights"})
 # What a layer has become by being built and used, as opposed to what it was made of.
 _STATE = frozenset(
     {"_weights", "_channels", "built", "input_shape", "batch_input_shape", "_initial_weights", "_dtype_given"}
@@ -51,7 +52,7 @@ def _made_by(cls: Any) -> type:
 @cache
 def settings_of(cls: Any) -> frozenset[str]:
     """Names of the library's constructor arguments that are attributes of a layer of this class."""
-    return frozenset(argument_names(_made_by(cls))) - _USED_UP
+    return frozenset(argument_names(_made_by(cls))) - USED_UP
 
 
 def changed(layer: Any, name: str, value: Any) -> dict[str, Any]:
@@ -99,6 +100,35 @@ def _check_still_built(layer: Any, other: Any, name: str, value: Any) -> None:
             f"{name} cannot be set to {value!r}, because the layer is built for inputs of shape {layer.input_shape}: "
             f"{reason}"
         ) from None
+
+
+def check_unknown(cls: Any, arguments: dict[str, Any]) -> None:
+    """Raise unless all arguments are ones that Keras has and that ask for nothing, such as ``groups=1``.
+
+    Raises
+    ------
+    TypeError
+        If Keras's layer has no such argument either, or one asks for something that is not computed here.
+    """
+    neutral = {name: rule for owner in reversed(cls.__mro__) for name, rule in vars(owner).get("_neutral", {}).items()}
+    unknown = [name for name in arguments if name not in neutral]
+    if unknown:
+        known = ", ".join(argument_names(cls))
+        raise TypeError(f"{cls.__name__}: unknown argument {', '.join(unknown)}; known are {known}")
+    try:
+        for name, value in arguments.items():
+            check_neutral(name, value, *neutral[name])
+    except ValueError as error:
+        raise TypeError(f"{cls.__name__}: {error}") from None
+
+
+def dtype_of(value: Any) -> Any:
+    """What a dtype policy of Keras's, or its config, says of the dtype; anything else as it is."""
+    if type(value).__name__ == "DTypePolicy":
+        return value.name
+    if isinstance(value, Mapping) and value.get("class_name") == "DTypePolicy":
+        return dict(value.get("config") or {}).get("name", value)
+    return value
 
 
 def as_lists(value: Any) -> Any:

@@ -1,6 +1,6 @@
 """Conv2DTranspose and Conv3DTranspose."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from .. import shapes
 from ..arguments import check_algorithm
@@ -141,3 +141,4 @@ class Conv3DTranspose(ConvTranspose):
     """
 
     rank = 3
+    _neutral: ClassVar = {"dilation_rate": ((1, (1, 1, 1), [1, 1, 1]), "Keras's documentation has no other here")}

@@ -5,6 +5,7 @@ from typing import Any
 
 from .. import losses, metrics, optimizers
 from .._naming import Named
+from ..arguments import check_neutral
 from ..history import History
 
 
@@ -73,12 +74,12 @@ class Compiled(Named):
             If a name is unknown, an argument is of another kind, or two metrics have the same name.
         """
         with self._named():
-            _check_neutral("loss_weights", loss_weights, (None,), "there is one loss")
-            _check_neutral("weighted_metrics", weighted_metrics, (None, [], ()), "metrics know no sample weights")
-            _check_neutral("steps_per_execution", steps_per_execution, (1, "auto", None), "steps are taken one by one")
-            _check_neutral("jit_compile", jit_compile, ("auto", True, False, None), "kernels are always compiled")
-            _check_neutral("run_eagerly", run_eagerly, (False, True, None), "it has no effect")
-            _check_neutral("auto_scale_loss", auto_scale_loss, (True, False), "it has no effect")
+            check_neutral("loss_weights", loss_weights, (None,), "there is one loss")
+            check_neutral("weighted_metrics", weighted_metrics, (None, [], ()), "metrics know no sample weights")
+            check_neutral("steps_per_execution", steps_per_execution, (1, "auto", None), "steps are taken one by one")
+            check_neutral("jit_compile", jit_compile, ("auto", True, False, None), "kernels are always compiled")
+            check_neutral("run_eagerly", run_eagerly, (False, True, None), "it has no effect")
+            check_neutral("auto_scale_loss", auto_scale_loss, (True, False), "it has no effect")
             single = isinstance(metrics, str | type | Mapping) or callable(metrics)
             self._compile(optimizer, loss, [] if metrics is None else [metrics] if single else metrics)
 
@@ -139,10 +140,3 @@ class Compiled(Named):
 
 def _undecided(metric: Any) -> bool:
     return isinstance(metric, str) and metric.lower() in ("accuracy", "acc")
-
-
-def _check_neutral(name: str, value: Any, neutral: tuple[Any, ...], reason: str) -> None:
-    """Raise ValueError unless an argument has a value that asks for nothing."""
-    if not any(type(value) is type(one) and value == one for one in neutral):
-        wanted = " or ".join(map(repr, neutral))
-        raise ValueError(f"{name} must be {wanted}, because {reason}, got {value!r}")

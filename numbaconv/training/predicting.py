@@ -74,7 +74,7 @@ class Predictor(Named):
             else:
                 x = model._ready(x)
                 batches = Batches(lambda epoch: _parts(x, size), -(-len(x) // size), count)
-                shape: Any = model.compute_output_shape(x.shape)
+                shape: Any = model._shape_for(x)
                 rows = len(x) if count is None else min(len(x), count * size)
                 out = np.empty((rows, *shape[1:]), model.layers[-1].dtype)
         audience = Audience(listed, model, {"verbose": verbose, "epochs": 1, "steps": batches.steps})

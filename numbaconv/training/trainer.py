@@ -287,14 +287,14 @@ class Trainer(Compiled, Predictor):
         if class_weight is None:
             return examples
         with self._named():
-            shape = cast("Sequential", self).compute_output_shape(examples.x.shape)
+            shape = cast("Sequential", self)._shape_for(examples.x)
             return with_class_weight(examples, class_weight, self.loss, shape)
 
     def _prepare(self, x: np.ndarray) -> None:
         """Make the model ready for batches like this one."""
         model = cast("Sequential", self)
         model._ready(x)
-        shape = model.compute_output_shape(x.shape)
+        shape = model._shape_for(x)
         self.metrics = [metrics.get(m, self.loss, shape) if isinstance(m, str) else m for m in self._metrics]
 
     def _route(self) -> Route:
