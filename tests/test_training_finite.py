@@ -6,10 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from training_cases import Linear, one_weight, same
 
+from numbaconv import optimizers
 from numbaconv.callbacks import LambdaCallback, ModelCheckpoint
 from numbaconv.layers import BatchNormalization, Dense
 from numbaconv.models import Sequential
-from numbaconv.optimizers import SGD, Adam, AdamW, RMSprop
+from numbaconv.optimizers import SGD, Adadelta, Adagrad, Adam, Adamax, AdamW, Lion, Nadam, Optimizer, RMSprop
 
 OPTIMIZERS = {
     "plain": lambda: SGD(0.1),
@@ -20,12 +21,23 @@ OPTIMIZERS = {
     "adam": lambda: Adam(0.1),
     "amsgrad": lambda: Adam(1e30, amsgrad=True),
     "adamw": lambda: AdamW(0.1),
+    "nadam": lambda: Nadam(0.1),
+    "adamax": lambda: Adamax(0.1),
+    "adagrad": lambda: Adagrad(0.1),
+    "adadelta": lambda: Adadelta(1.0),
+    "lion": lambda: Lion(0.1),
     "clipnorm": lambda: SGD(0.1, clipnorm=1.0),
     "clipvalue": lambda: Adam(0.1, clipvalue=1.0),
     "global_clipnorm": lambda: RMSprop(0.1, global_clipnorm=1.0),
 }
 SIZES = st.sampled_from([1.0, 1e4, 1e10, 1e15, 1e19, 1e22, 1e30, 1e38])
 QUIET = {"verbose": 0, "shuffle": False}
+
+
+def test_every_optimizer_is_held_to_it():
+    classes = [vars(optimizers).get(name) for name in optimizers.__all__]
+    kinds = {cls for cls in classes if isinstance(cls, type) and issubclass(cls, Optimizer)}
+    assert {type(make()) for make in OPTIMIZERS.values()} == kinds - {Optimizer}
 
 
 def state_of(model):
