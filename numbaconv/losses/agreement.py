@@ -26,7 +26,7 @@ class CosineSimilarity(Loss):
     Raises
     ------
     TypeError, ValueError
-        If `axis` is no integer, or no such axis of the predictions.
+        If an argument is none of these, or the predictions have no such axis.
 
     Notes
     -----
@@ -139,8 +139,8 @@ class Dice(Loss):
     Raises
     ------
     TypeError, ValueError
-        If `axis` is none of these, or has what is no axis of the predictions; or for sample weights where the batch is
-        summed over.
+        If an argument is none of these, or the predictions have no such axis; or for sample weights where one value
+        stands for the whole batch.
 
     Notes
     -----

@@ -92,6 +92,21 @@ class Loss(Named, Configurable):
             value, gradient = self._mean(target, as_rows(y_pred, axis), weights)
         return value, from_rows(gradient, axis, y_pred.shape)
 
+    def values(self, y_true: ArrayLike, y_pred: ArrayLike) -> Array:
+        """Return the loss of each position, before any reduction: an array of shape (batch, ...).
+
+        Raises
+        ------
+        TypeError, ValueError
+            As from `value_and_gradient`.
+        """
+        y_pred = check_predictions(y_pred)
+        y_pred = cast(y_pred, common_dtype(y_pred))
+        with np.errstate(all="ignore"):
+            target, positions = self._target(y_true, y_pred)
+            values, _ = self._terms(target, as_rows(y_pred, self._rows_axis(y_pred)))
+        return values.reshape(positions)
+
     def _rows_axis(self, y_pred: Array) -> int | tuple[int, ...]:
         """The axis or axes of the predictions that make up a row."""
         return self.axis

@@ -21,16 +21,33 @@ from .accuracy import (
 from .base import FunctionMetric, Metric
 from .counts import AUC, Precision, Recall
 from .errors import MeanAbsoluteError, MeanSquaredError, RootMeanSquaredError
+from .of_losses import (
+    BinaryCrossentropy,
+    CategoricalCrossentropy,
+    CategoricalHinge,
+    CosineSimilarity,
+    Hinge,
+    KLDivergence,
+    LogCoshError,
+    SquaredHinge,
+)
 from .overlap import F1Score, FBetaScore, IoU, MeanIoU
 
 __all__ = [
     "AUC",
     "Accuracy",
     "BinaryAccuracy",
+    "BinaryCrossentropy",
     "CategoricalAccuracy",
+    "CategoricalCrossentropy",
+    "CategoricalHinge",
+    "CosineSimilarity",
     "F1Score",
     "FBetaScore",
+    "Hinge",
     "IoU",
+    "KLDivergence",
+    "LogCoshError",
     "MeanAbsoluteError",
     "MeanIoU",
     "MeanSquaredError",
@@ -40,6 +57,7 @@ __all__ = [
     "RootMeanSquaredError",
     "SparseCategoricalAccuracy",
     "SparseTopKCategoricalAccuracy",
+    "SquaredHinge",
     "TopKCategoricalAccuracy",
     "get",
     "serialize",
@@ -65,11 +83,22 @@ _REGISTRY = Registry(
         F1Score,
         IoU,
         MeanIoU,
+        BinaryCrossentropy,
+        CategoricalCrossentropy,
+        CategoricalHinge,
+        CosineSimilarity,
+        Hinge,
+        KLDivergence,
+        LogCoshError,
+        SquaredHinge,
     ),
     {
         **dict.fromkeys(("mse", "MSE"), MeanSquaredError),
         **dict.fromkeys(("mae", "MAE"), MeanAbsoluteError),
+        **dict.fromkeys(("bce", "BCE"), BinaryCrossentropy),
         "f_beta_score": FBetaScore,
+        "kl_divergence": KLDivergence,
+        "logcosh": LogCoshError,
     },
 )
 
