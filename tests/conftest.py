@@ -1,7 +1,10 @@
 """Fixtures: work cut differently or spread over other numbers of cores, results that begin as NaN, fuzz in bounds."""
 
+import importlib
 import json
+import pkgutil
 import signal
+from functools import cache
 
 import numba
 import numpy as np
@@ -10,7 +13,8 @@ from fuzzing import limited_memory
 from hypothesis import settings
 from situations import digests
 
-from numbaconv import calls, config, gradient_calls, layouts, moving_calls, pool_calls
+import numbaconv
+from numbaconv import config
 from numbaconv.kernels import plan
 from numbaconv.kernels.pack import aligned_empty
 
@@ -28,10 +32,18 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@cache
+def _modules():
+    """All of the package."""
+    names = (found.name for found in pkgutil.walk_packages(numbaconv.__path__, "numbaconv."))
+    return [numbaconv, *map(importlib.import_module, names)]
+
+
 def _forget_plans():
-    for module in (plan, calls, gradient_calls, moving_calls, pool_calls):
+    for module in _modules():
         for function in vars(module).values():
-            if hasattr(function, "cache_clear"):
+            # A module would look the name up among what Keras has.
+            if callable(function) and hasattr(function, "cache_clear"):
                 function.cache_clear()
 
 
@@ -78,8 +90,10 @@ def poisoned(monkeypatch):
         out.fill(np.nan)
         return out
 
-    for module in (calls, gradient_calls, moving_calls, pool_calls, layouts):
-        monkeypatch.setattr(module, "aligned_empty", aligned_nan)
+    for module in _modules():
+        for name, value in vars(module).copy().items():
+            if value is aligned_empty:
+                monkeypatch.setattr(module, name, aligned_nan)
 
 
 @pytest.fixture(scope="module")

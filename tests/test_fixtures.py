@@ -1,0 +1,48 @@
+"""The fixtures reach every module that they are about."""
+
+import functools
+import gc
+
+import numpy as np
+import pytest
+from cases import CASES, FORMATS, each, operands, run, to_format
+
+from numbaconv import functional, layers, separable_calls
+from numbaconv.kernels import compiler, plan
+
+
+def separable():
+    """A separable convolution that one kernel computes."""
+    x, depthwise, pointwise = (np.ones(shape, np.float32) for shape in ((1, 9, 9, 4), (3, 3, 4, 1), (1, 1, 4, 3)))
+    return functional.separable_conv(x, depthwise, pointwise)
+
+
+def test_recut_forgets_all_that_was_planned(recut):
+    separable()
+    layers.BatchNormalization()(np.ones((2, 3), np.float32))
+    assert separable_calls.separable_call.cache_info().currsize
+    assert plan.make_separable_plan.cache_info().currsize
+    recut({})
+    caches = [found for found in gc.get_objects() if isinstance(found, functools._lru_cache_wrapper)]
+    ours = {
+        f"{found.__module__}.{found.__name__}": found for found in caches if found.__module__.startswith("numbaconv")
+    }
+    assert "numbaconv.separable_calls.separable_call" in ours
+    assert [name for name, found in ours.items() if found.cache_info().currsize] == []
+
+
+@pytest.mark.parametrize("data_format", FORMATS)
+@each([case for case in CASES if "smoke" in case.name])
+def test_results_that_no_kernel_writes_are_nan(case, data_format, poisoned, monkeypatch):
+    monkeypatch.setattr(compiler.ParallelKernel, "__call__", lambda *args, **options: None)
+    x, *weights = operands(case, np.float32)
+    assert np.isnan(run(case, [to_format(x, data_format), *weights], data_format)).all()
+
+
+def test_normalized_values_that_no_kernel_writes_are_nan(poisoned, monkeypatch):
+    monkeypatch.setattr(compiler.ParallelKernel, "__call__", lambda *args, **options: None)
+    assert np.isnan(layers.BatchNormalization()(np.ones((2, 3), np.float32))).all()
+
+
+def test_smoke_is_a_case_of_every_operation():
+    assert {case.operation for case in CASES if "smoke" in case.name} == {case.operation for case in CASES}
