@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from training_cases import Linear
 
-from numbaconv import callbacks, layers
+from numbaconv import callbacks, layers, metrics
 from numbaconv.models import Sequential
 
 from .keras_oracle import keras, quiet
@@ -91,6 +91,33 @@ def test_trainings(
     assert ours.evaluate(IMAGES, y, batch_size=5, verbose=0, **more) == pytest.approx(results, rel=1e-5, abs=1e-6)
     assert ours.test_on_batch(IMAGES, y, **more) == pytest.approx(on_batch, rel=1e-5, abs=1e-6)
     assert ours.train_on_batch(IMAGES, y, **more) == pytest.approx(trained, rel=1e-5, abs=1e-6)
+
+
+@pytest.mark.parametrize("optimizer", ["nadam", "adagrad"])
+@pytest.mark.parametrize("loss", ["huber", "kl_divergence", "squared_hinge", "dice"])
+def test_counts_over_batches(optimizer: str, loss: str) -> None:
+    ours, theirs = networks(activation="swish")
+    outputs = {"activation": "sigmoid", "filters": 2, "kernel_size": 1}
+    ours.add(layers.Conv2D(**outputs))
+    theirs.add(keras.layers.Conv2D(**outputs))
+    ours.build(IMAGES.shape)
+    theirs.set_weights(ours.get_weights())
+    y = (TARGETS > 0).astype("float32")
+    fit = {"batch_size": 8, "epochs": 3, "shuffle": False, "verbose": 0, "validation_split": 0.25}
+    for model, family in ((ours, metrics), (theirs, keras.metrics)):
+        own = [family.AUC(curve="PR", name="area"), family.Recall(thresholds=[0.4, 0.6], name="found")]
+        model.compile(optimizer, loss, metrics=["precision", "auc", "mae", *own])
+    with quiet():
+        expected = theirs.fit(IMAGES, y, **fit).history
+        results = theirs.evaluate(IMAGES, y, batch_size=5, verbose=0, return_dict=True)
+    history = ours.fit(IMAGES, y, **fit).history
+    assert set(history) == set(expected)
+    found = ours.evaluate(IMAGES, y, batch_size=5, verbose=0, return_dict=True)
+    for values, others in ((history, expected), (found, results)):
+        for quantity, right in others.items():
+            # Of 200 thresholds one may lie between a prediction and Keras's.
+            atol = 1e-3 if quantity.endswith(("auc", "area")) else 1e-6
+            np.testing.assert_allclose(values[quantity], right, rtol=1e-4, atol=atol, err_msg=quantity)
 
 
 def test_a_network_of_small_layers() -> None:
