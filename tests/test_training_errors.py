@@ -205,7 +205,7 @@ class Wrong(Linear):
 @pytest.mark.parametrize(
     ("gradients", "said"),
     [
-        ({}, r"_backward must return gradients of \['kernel'\], got those of \[\]"),
+        ({}, r"backward must return gradients of \['kernel'\], got those of \[\]"),
         ({"kernel": np.zeros((2, 3))}, r"the gradient of kernel must be an array of shape \(2, 2\), got \(2, 3\)"),
         ({"kernel": None}, r"the gradient of kernel must be an array of shape \(2, 2\), got None"),
     ],

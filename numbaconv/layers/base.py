@@ -1,6 +1,6 @@
 """What every layer shares: names, dtype, weights that cannot go stale, configurations and the call itself."""
 
-import threading
+import inspect
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -8,8 +8,7 @@ import numpy as np
 
 from .. import shapes
 from ..arguments import as_numbers, cast, check_bool, check_channels, check_dtype, check_rank
-from ..kernels.threads import held_at_fork
-from .learning import Learner
+from .building import Weighted
 from .settings import (
     USED_UP,
     argument_names,
@@ -21,15 +20,13 @@ from .settings import (
     full_batch_shape,
     settings_of,
 )
-from .weights import frozen
+from .weights import adopted, frozen, give_attribute
 
-# Held while a layer is built, so that threads that share an unbuilt layer get the same weights.
-_building = held_at_fork(threading.RLock())
 # Input shapes that a layer remembers; a stream of ever new ones must not fill the memory.
 MOST_CALLS = 256
 
 
-class Layer(Learner):
+class Layer(Weighted):
     """A layer as in Keras: made from settings, built on first use, called on arrays.
 
     Parameters
@@ -96,6 +93,7 @@ class Layer(Learner):
         super().__init__(name)
         self._weights: dict[str, np.ndarray] = {}
         self._calls: dict[tuple[int, ...], Any] = {}
+        self._attributes = {}
         self._channels: int | None = None
         self.built = False
         self.input_shape: tuple[int | None, ...] | None = None
@@ -108,6 +106,8 @@ class Layer(Learner):
         self._initial_weights = weights
 
     def __setattr__(self, name: str, value: Any) -> None:
+        if not self._own and isinstance(value, np.ndarray) and adopted(self, name, value):
+            return
         # The constructor sets each once. From then on a setting acts in every place, or is refused.
         if name.startswith("_") or name not in self.__dict__ or not self._is_setting(name):
             super().__setattr__(name, value)
@@ -117,19 +117,22 @@ class Layer(Learner):
 
     # -- what a kind of layer defines ------------------------------------------------------------------------------
 
-    def _weight_shapes(self, channels: int | None) -> dict[str, tuple[int, ...]]:
-        """Names and shapes of the weights for inputs of so many channels."""
-        return {}
-
     def _output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
-        raise NotImplementedError
+        raise NotImplementedError(f"{self._label} must define compute_output_shape(input_shape)")
 
     def _prepare(self, x_shape: tuple[int, ...]) -> Any:
         """The call of `numbaconv.calls` for inputs of this shape."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{self._label} must define call(x)")
+
+    def _forward(self, x: np.ndarray) -> tuple[np.ndarray, Any]:
+        """That of a layer of the user's, whose `call` keeps what its `backward` needs."""
+        takes_training = "training" in inspect.signature(self.call).parameters
+        return self._checked(self.call(x, training=True) if takes_training else self.call(x), x), None  # type: ignore[call-arg]
 
     def call(self, x: np.ndarray) -> np.ndarray:
         """Compute a built layer on an array of its dtype, without the conversions and the bookkeeping of ``layer(x)``.
+
+        A layer of your own defines it, with a second parameter ``training=False`` if that makes a difference.
 
         Raises
         ------
@@ -164,24 +167,12 @@ class Layer(Learner):
         try:
             x = self._ready(x)
             out = self._in_training(x) if training and check_bool(training, "training") else self.call(x)
+            if not self._own:
+                out = self._checked(out, x)
         except (ValueError, TypeError) as error:
             raise self._labelled(error) from None
         self._after_call(out)
         return out
-
-    def build(self, input_shape: Sequence[int | None]) -> None:
-        """Create the weights for inputs of this shape, batch axis included; only the channel count must be known.
-
-        Raises
-        ------
-        ValueError
-            Where the layer cannot take such inputs, or is built already for another number of channels.
-        """
-        with self._named():
-            if self.built:
-                self._output_shape(self._checked_shape(input_shape))
-            else:
-                self._build(input_shape)
 
     def compute_output_shape(self, input_shape: Sequence[int | None]) -> tuple[int | None, ...]:
         """Shape of the result for an input of this shape, both with the batch axis; None stands for unknown.
@@ -197,56 +188,18 @@ class Layer(Learner):
     def explain(self, input_shape: Sequence[int | None]) -> str:
         """Say in plain sentences how the output shape comes from ``input_shape``, batch axis included."""
         with self._named():
+            if self.rank is None:
+                before, after = (
+                    shapes.normalize_shape(input_shape, "input_shape"),
+                    self.compute_output_shape(input_shape),
+                )
+                return f"{type(self).__name__} turns {before} into {tuple(after)}."
             return shapes.explain(self, input_shape)
 
     @property
     def output_shape(self) -> tuple[int | None, ...] | None:
         """Output shape for `input_shape`; None before the layer is built."""
         return None if self.input_shape is None else self.compute_output_shape(self.input_shape)
-
-    # -- weights ---------------------------------------------------------------------------------------------------
-
-    @property
-    def weights(self) -> list[np.ndarray]:
-        """The weight arrays, read-only, in Keras's order."""
-        return list(self._weights.values())
-
-    @property
-    def named_weights(self) -> dict[str, np.ndarray]:
-        """The weight arrays by name, read-only, in Keras's order."""
-        return dict(self._weights)
-
-    def get_weights(self) -> list[np.ndarray]:
-        """Copies of the weight arrays in Keras's order, free to be changed."""
-        return [w.copy() for w in self._weights.values()]
-
-    def set_weights(self, weights: Sequence[Any]) -> None:
-        """Replace all weights by arrays of the same shapes, in the order of `get_weights`.
-
-        Raises
-        ------
-        ValueError
-            For a wrong number of arrays or a wrong shape, or any at all before the layer is built; nothing is changed
-            then.
-        """
-        with self._named():
-            if not self.built:
-                if isinstance(weights, list | tuple) and not weights:
-                    return
-                raise ValueError("set_weights needs a built layer: call it, or build(input_shape), first")
-            self._weights = self._matched(weights, {name: w.shape for name, w in self._weights.items()})
-
-    def count_params(self) -> int:
-        """Number of values in the weights.
-
-        Raises
-        ------
-        ValueError
-            If the layer is not built.
-        """
-        if not self.built:
-            raise ValueError(f"{self._label}: count_params needs a built layer: call it, or build(input_shape), first")
-        return sum(w.size for w in self._weights.values())
 
     # -- configuration ---------------------------------------------------------------------------------------------
 
@@ -272,11 +225,13 @@ class Layer(Learner):
 
     def __getstate__(self) -> dict[str, Any]:
         # Compiled kernels cannot be pickled, and copies make their own calls.
-        return {**self.__dict__, "_calls": {}, "_kept": None, "gradients": []}
+        return {**self.__dict__, "_calls": {}, "_kept": None, "gradients": [], "_attributes": {**self._attributes}}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         # NumPy makes copied and unpickled arrays writable.
-        self.__dict__.update(state)
+        self.__dict__.update({"_attributes": {}, **state})
+        for name in self._attributes:
+            give_attribute(type(self), name)
         self._weights = {name: frozen(w, w.shape, self.dtype, name) for name, w in self._weights.items()}
 
     def __repr__(self) -> str:
@@ -289,7 +244,7 @@ class Layer(Learner):
         x = as_numbers(x, "x")
         check_rank(x, self.rank, self.data_format)
         if not self.built:
-            self._build(x.shape)
+            self.build(x.shape)
         elif self._channels is not None:
             check_channels(x.shape, self._channels, self.data_format, "the layer's weights")
         return cast(x, self._dtype)
@@ -332,7 +287,8 @@ class Layer(Learner):
     def _only_moves(self) -> bool:
         """Whether the layer has no weights and no dtype of its own."""
         cls: Any = type(self)
-        return not self._dtype_given and cls._weight_shapes is Layer._weight_shapes
+        makes_weights = cls._weight_shapes is not Layer._weight_shapes or cls.build is not Layer.build
+        return not (self._dtype_given or self._weights or makes_weights)
 
     def _widen(self, dtype: np.dtype) -> None:
         """Take a dtype that is wider than the layer's, unless the user has chosen that.
@@ -353,6 +309,14 @@ class Layer(Learner):
     def _in_training(self, x: np.ndarray) -> np.ndarray:
         out, _ = self._forward(x)
         return np.array(out, order="C") if np.may_share_memory(out, x) else np.ascontiguousarray(out)
+
+    def _checked(self, out: Any, x: np.ndarray) -> np.ndarray:
+        """What the user's ``call`` has returned, as a new array of the layer's dtype."""
+        array = np.array(cast(as_numbers(out, "what call returns"), self._dtype), order="C")
+        wanted = tuple(self.compute_output_shape(x.shape))
+        if array.shape != wanted:
+            raise ValueError(f"call must return shape {wanted}, as compute_output_shape says, got {array.shape}")
+        return array
 
     def _set(self, **arguments: Any) -> None:
         """Keep constructor arguments as attributes; initializers and their like are looked up."""
@@ -378,36 +342,3 @@ class Layer(Learner):
         if self._channels is not None and channels is not None and channels != self._channels:
             raise ValueError(f"input_shape must have {self._channels} channels ({self.data_format}), got {shape}")
         return shape
-
-    def _build(self, input_shape: Any) -> None:
-        with _building:
-            if not self.built:
-                self._build_once(input_shape)
-
-    def _build_once(self, input_shape: Any) -> None:
-        shape = self._checked_shape(input_shape)
-        self._output_shape(shape)
-        channels = self._channels_of(shape)
-        wanted = self._weight_shapes(channels)
-        if self._initial_weights is None:
-            self._weights = {
-                name: frozen(
-                    self._component(name, "initializer")(size, self.dtype), size, self.dtype, f"initial {name}"
-                )
-                for name, size in wanted.items()
-            }
-        else:
-            self._weights = self._matched(self._initial_weights, wanted)
-        self._initial_weights = None
-        self._channels = channels if wanted else None
-        # Any batch will do from now on.
-        vars(self).update(input_shape=(None, *shape[1:]), built=True)
-
-    def _matched(self, weights: Sequence[Any], wanted: dict[str, tuple[int, ...]]) -> dict[str, np.ndarray]:
-        """A list of arrays as weights of these names and shapes."""
-        if not isinstance(weights, list | tuple):
-            raise TypeError(f"weights must be a list of {len(wanted)} arrays {wanted}, got {weights!r}")
-        if len(weights) != len(wanted):
-            raise ValueError(f"weights must be a list of {len(wanted)} arrays {wanted}, got {len(weights)}")
-        pairs = zip(wanted.items(), weights, strict=True)
-        return {name: frozen(value, shape, self.dtype, name) for (name, shape), value in pairs}

@@ -40,7 +40,16 @@ def argument_names(cls: type, base: type = object) -> list[str]:
 USED_UP = frozenset({"input_shape", "batch_input_shape", "batch_size", "weights"})
 # What a layer has become by being built and used, as opposed to what it was made of.
 _STATE = frozenset(
-    {"_weights", "_channels", "built", "input_shape", "batch_input_shape", "_initial_weights", "_dtype_given"}
+    {
+        "_weights",
+        "_channels",
+        "built",
+        "input_shape",
+        "batch_input_shape",
+        "_initial_weights",
+        "_dtype_given",
+        "_attributes",
+    }
 )
 
 

@@ -26,6 +26,51 @@ class Weight:
             layer._assign({self.name: value})
 
 
+class OwnWeight:
+    """Attribute of a user's layer that stands for a weight, so that it always is the weight of that moment."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __get__(self, layer: Any, owner: type) -> Any:
+        if layer is None:
+            return self
+        values = vars(layer)
+        if self.name in values.get("_attributes", ()):
+            return layer._weights[layer._attributes[self.name]]
+        if self.name not in values:
+            raise AttributeError(f"{owner.__name__!r} object has no attribute {self.name!r}")
+        return values[self.name]
+
+    def __set__(self, layer: Any, value: Any) -> None:
+        if self.name in vars(layer).get("_attributes", ()):
+            with layer._named():
+                layer._assign({layer._attributes[self.name]: value})
+        else:
+            vars(layer)[self.name] = value
+
+
+def give_attribute(cls: type, name: str) -> None:
+    """See that an attribute of a user's class can stand for a weight."""
+    if not isinstance(getattr(cls, name, None), OwnWeight):
+        setattr(cls, name, OwnWeight(name))
+
+
+def adopted(layer: Any, name: str, value: np.ndarray) -> bool:
+    """Whether an array that is assigned to an attribute of a user's layer is one of its weights; then it stands for it.
+
+    Stored like any other value, it would be that of the moment for ever, whatever training makes of the weight.
+    """
+    weights = vars(layer).get("_weights", {})
+    key = next((key for key, weight in weights.items() if weight is value), None)
+    if key is None or isinstance(getattr(type(layer), name, None), Weight):
+        return False
+    give_attribute(type(layer), name)
+    vars(layer).pop(name, None)
+    layer._attributes[name] = key
+    return True
+
+
 def frozen(value: Any, shape: tuple[int, ...], dtype: str, name: str) -> np.ndarray:
     """A copy of ``value`` that nobody can make writable again: its memory is an immutable bytes object."""
     array = as_numbers(value, name)
