@@ -46,6 +46,11 @@ GLOBAL_POOLING = [f"Global{name}" for name in POOLING]
 ACTIVATIONS = [
     *("linear", "relu", "elu", "selu", "softplus", "softsign", "tanh"),
     *("sigmoid", "hard_sigmoid", "exponential", "softmax"),
+    "silu",
+    "hard_swish",
+    "mish",
+    "relu6",
+    "log_softmax",
 ]
 INVALID_SHARE = 0.15
 MAX_SIZE = {1: 20, 2: 14, 3: 8}
