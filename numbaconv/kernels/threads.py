@@ -19,9 +19,10 @@ from numba.core.types import intp
 from numba.np.ufunc import parallel
 
 # GNU OpenMP has idle threads spin for milliseconds. Where another process takes a core, spinning threads end up waiting
-# for each other's time slices, and a call takes 8 ms instead of 0.1; after some 50 us they had better sleep.
+# for each other's time slices; where none does, a thread that sleeps takes longer to wake than a small call. So they
+# spin a little longer than waking takes: asv_bench/spinning.py measures both.
 if "OMP_WAIT_POLICY" not in os.environ:
-    os.environ.setdefault("GOMP_SPINCOUNT", "5000")
+    os.environ.setdefault("GOMP_SPINCOUNT", "3000")
 
 # Whether kernels are to run in the thread that calls them.
 alone = False
