@@ -4,7 +4,7 @@ import dis
 import inspect
 from collections.abc import Iterator
 from difflib import get_close_matches
-from functools import cache
+from functools import lru_cache
 from itertools import pairwise
 from types import FunctionType
 from typing import Any, ClassVar
@@ -27,7 +27,7 @@ class Strict:
 
     def __setattr__(self, name: str, value: Any) -> None:
         cls: Any = type(self)
-        if self._own and not (name.startswith("_") or name in self.__dict__ or name in _names(cls)):
+        if self._own and not (name.startswith("_") or name in _names(cls) or name in self.__dict__):
             raise AttributeError(_refusal(self, name))
         object.__setattr__(self, name, value)
 
@@ -44,7 +44,7 @@ def _refusal(instance: Any, name: str) -> str:
     return f"{label} has no attribute {name!r}; {advice}"
 
 
-@cache
+@lru_cache(maxsize=256)
 def _names(cls: Any) -> frozenset[str]:
     """Names of what a class has except constants, and those that its methods assign to ``self``."""
     members = {name: member for owner in cls.__mro__ for name, member in vars(owner).items() if owner is not object}

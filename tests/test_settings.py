@@ -288,3 +288,21 @@ def test_settings_of_a_users_subclass():
     assert own(np.ones((1, 2))).tolist() == [[3, 3]]
     with pytest.raises(ValueError, match="dtype cannot be set to 'float64'"):
         own.dtype = "float64"
+
+
+def test_methods_can_be_replaced_again():
+    layer, x = layers.Activation("linear"), np.ones((1, 2))
+    for factor in (2, 3):
+        layer.call = lambda x, factor=factor: x * factor
+        assert np.array_equal(layer(x), factor * x)
+
+
+def test_layers_pickled_before_their_attributes_were_counted():
+    layer = layers.Conv2D(2, 3)
+    state = {name: value for name, value in layer.__getstate__().items() if name not in ("_given", "_attributes")}
+    old = layers.Conv2D.__new__(layers.Conv2D)
+    old.__setstate__(state)
+    old.strides = 2
+    assert old.strides == (2, 2)
+    with pytest.raises(ValueError, match="strides must be"):
+        old.strides = "no"

@@ -68,6 +68,7 @@ class Layer(Weighted):
     data_format = "channels_last"
     # Attributes that a change of settings leaves alone.
     _states: ClassVar[frozenset[str]] = frozenset()
+    _given: set[str]
     # Whether the user has chosen the dtype; layers that were pickled before it was noted keep theirs.
     _dtype_given = True
     # Further arguments of Keras's, the values that ask for nothing, and why others are refused.
@@ -105,15 +106,24 @@ class Layer(Weighted):
             self.batch_input_shape = full_batch_shape(input_shape, batch_input_shape, batch_size, self.rank)
         self._initial_weights = weights
 
+    def __new__(cls, *arguments: Any, **keywords: Any) -> Any:
+        layer = super().__new__(cls)
+        # Names of attributes that have a value. To look into __dict__ would make all of them slower to read.
+        object.__setattr__(layer, "_given", set())
+        return layer
+
     def __setattr__(self, name: str, value: Any) -> None:
         if not self._own and isinstance(value, np.ndarray) and adopted(self, name, value):
             return
-        # The constructor sets each once. From then on a setting acts in every place, or is refused.
-        if name.startswith("_") or name not in self.__dict__ or not self._is_setting(name):
-            super().__setattr__(name, value)
-        else:
+        if name.startswith("_"):
+            object.__setattr__(self, name, value)
+        # The constructor gives each setting a value. From then on it acts in every place, or is refused.
+        elif name in self._given and self._is_setting(name):
             with self._named():
                 self._change(name, value)
+        else:
+            super().__setattr__(name, value)
+            self._given.add(name)
 
     # -- what a kind of layer defines ------------------------------------------------------------------------------
 
@@ -229,7 +239,7 @@ class Layer(Weighted):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         # NumPy makes copied and unpickled arrays writable.
-        self.__dict__.update({"_attributes": {}, **state})
+        self.__dict__.update({"_attributes": {}, "_given": set(state), **state})
         for name in self._attributes:
             give_attribute(type(self), name)
         self._weights = {name: frozen(w, w.shape, self.dtype, name) for name, w in self._weights.items()}
@@ -275,7 +285,8 @@ class Layer(Weighted):
         cls: Any = type(self)
         if name in settings_of(cls):
             return True
-        if self._own and name != "gradients":
+        # Weights and methods are descriptors of the class.
+        if self._own and name != "gradients" and not hasattr(getattr(cls, name, None), "__get__"):
             raise AttributeError(f"{self._label}: {name} cannot be set, it follows from other things")
         return False
 
@@ -322,7 +333,8 @@ class Layer(Weighted):
         """Keep constructor arguments as attributes; initializers and their like are looked up."""
         for argument, value in arguments.items():
             family = family_of(argument)
-            vars(self)[argument] = value if family is None else family.get(value)
+            object.__setattr__(self, argument, value if family is None else family.get(value))
+            self._given.add(argument)
 
     def _channels_of(self, shape: tuple[int | None, ...]) -> int | None:
         return shape[1 if self.data_format == "channels_first" else -1]

@@ -196,7 +196,8 @@ class Weighted(Learner):
             self._builder = None
         self._initial_weights = None
         # Any batch will do from now on.
-        vars(self).update(input_shape=(None, *shape[1:]), built=True)
+        object.__setattr__(self, "input_shape", (None, *shape[1:]))
+        object.__setattr__(self, "built", True)
 
     def _make_weights(self, shape: Any) -> None:
         """Create the weights of a layer of the library."""

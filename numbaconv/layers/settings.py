@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Mapping
-from functools import cache
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -48,6 +48,7 @@ _STATE = frozenset(
         "batch_input_shape",
         "_initial_weights",
         "_dtype_given",
+        "_given",
         "_attributes",
     }
 )
@@ -58,7 +59,7 @@ def _made_by(cls: Any) -> type:
     return next(owner for owner in cls.__mro__ if owner._own)
 
 
-@cache
+@lru_cache(maxsize=256)
 def settings_of(cls: Any) -> frozenset[str]:
     """Names of the library's constructor arguments that are attributes of a layer of this class."""
     return frozenset(argument_names(_made_by(cls))) - USED_UP
