@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from .kernels.pack import pack_conv, pack_depthwise, pack_depthwise_phases, pack_phases, tap_steps
-from .kernels.winograd import pack_winograd
+from .kernels.winograd_weights import Transformed, pack_winograd
 from .layouts import canonical_kernel, contiguous, swapped, three
 
 
@@ -63,7 +63,7 @@ class Packed:
         return {"conv": pack_conv, "depthwise_conv": pack_depthwise}[self.operation](self._weights)
 
     @_MadeOnce
-    def winograd(self) -> np.ndarray:
+    def winograd(self) -> Transformed:
         """What Winograd's convolution reads."""
         if self.operation == "conv_transpose":
             return pack_winograd(self._gathering, backwards=True)

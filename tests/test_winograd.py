@@ -7,9 +7,9 @@ from winograd_cases import TOLERANCE, by_dtype, call_of, make_case, winograd
 
 from numbaconv import functional, layers
 from numbaconv.calls import WinogradCall
-from numbaconv.kernels import plan
-from numbaconv.kernels import winograd as winograd_kernel
-from numbaconv.kernels.winograd import conv_winograd, pack_winograd
+from numbaconv.kernels import plan, winograd_weights
+from numbaconv.kernels.winograd import conv_winograd
+from numbaconv.kernels.winograd_weights import pack_winograd
 
 SMALL_BLOCKS = {"TASK_COST": 0, "CORES": (10**6,)}
 LARGE_BLOCKS = {"TASK_COST": 10**12, "CORES": (1,), "SPREAD_BYTES": 2**40}
@@ -130,7 +130,7 @@ def test_blocks_threads_and_tile_heights_do_not_change_a_bit(case, dtype, recut,
 def test_the_knobs_cut_as_they_say(recut):
     def blocks_of(case):
         # The first phase of a dilation is the longest.
-        axes = call_of(case, algorithm="winograd").parts[0][1][3]
+        axes = call_of(case, algorithm="winograd").parts[0].arguments[3]
         return axes[plan.H :, plan.BLOCK].tolist()
 
     recut(SMALL_BLOCKS)
@@ -141,7 +141,7 @@ def test_the_knobs_cut_as_they_say(recut):
 
 def test_every_tile_height_is_chosen_somewhere():
     calls = (call_of(case, algorithm="winograd") for case in (*UNEVEN, make_case((56, 56), 64, 64, batch=1)))
-    chosen = {len(arguments[2]) for call in calls for _, arguments in call.parts}
+    chosen = {len(part.arguments[2]) for call in calls for part in call.parts}
     assert chosen == set(plan.WINOGRAD_ROWS)
 
 
@@ -209,8 +209,10 @@ def test_packed_weights_serve_both_algorithms(dtype, taps):
 def test_weights_are_transformed_alike_on_all_cores(dtype, backwards, monkeypatch):
     weights = np.random.default_rng(0).standard_normal((1, 5, 5, 19, 40)).astype(dtype)
     alone = pack_winograd(weights, backwards)
-    monkeypatch.setattr(winograd_kernel, "SMALL_WEIGHTS", 0)
-    assert pack_winograd(weights, backwards).tobytes() == alone.tobytes()
+    monkeypatch.setattr(winograd_weights, "SMALL_WEIGHTS", 0)
+    together = pack_winograd(weights, backwards)
+    assert together.blocks.tobytes() == alone.blocks.tobytes()
+    assert together.limits == alone.limits
 
 
 def test_compiled_for_two_dtypes_and_the_tile_heights_only():

@@ -89,11 +89,12 @@ def test_the_choice_depends_on_shapes_and_dtype_alone(recut, each_thread_count):
     x, *rest = operands(case, "float32")
     out = run(case, [x, *rest])
     assert out.tobytes() == winograd(case, [x, *rest]).tobytes()
-    # Images do not meet: one that holds a NaN is computed by the plain sum, the others are as they were.
+    # Images do not meet: where one holds a NaN, its rows are computed by the plain sum, the others are as they were.
     x[1, 3, 3, 0] = np.nan
     spoilt = run(case, [x, *rest])
     assert spoilt[0].tobytes() == out[0].tobytes() == run(case, [x[:1], *rest]).tobytes()
-    assert spoilt[1].tobytes() == run(case, [x[1:], *rest], algorithm="direct").tobytes()
+    assert spoilt[1, :8].tobytes() == run(case, [x[1:], *rest], algorithm="direct")[0, :8].tobytes()
+    assert spoilt[1, 8:].tobytes() == out[1, 8:].tobytes()
     x, *rest = operands(case, "float64")
     assert run(case, [x, *rest]).tobytes() == run(case, [x, *rest], algorithm="direct").tobytes()
 

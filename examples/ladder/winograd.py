@@ -25,16 +25,18 @@ from numbaconv.kernels.winograd import conv_winograd
 def conv(x, packed, out):
     weights, bias = packed
     call = conv_call((1, *x.shape), weights.shape, x.itemsize, *SETTINGS, "winograd")
-    ((first, arguments),) = call.parts
-    spoilt = np.zeros(1, np.bool_)
+    (part,) = call.parts
+    # Room for marks at blocks of which the inputs are too uneven: none are asked for.
+    doubtful, limits = np.empty(0, np.bool_), (0.0, 0.0, 0.0)
     conv_winograd(
         x[None, None],
-        weights.winograd,
+        weights.winograd.blocks,
         bias,
         NO_FLOOR,
-        out.reshape(-1)[first:],
-        spoilt,
-        *arguments,
+        out.reshape(-1)[part.origin :],
+        doubtful,
+        limits,
+        *part.arguments,
         threads.count(),
         None,
     )

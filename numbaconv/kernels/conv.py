@@ -51,6 +51,13 @@ def conv(x, weights, bias, floor, out, block_at, high, wide, axes, group, tasks,
         _conv_task(np.int64(task), x, weights, bias, floor, out, block_at, high, wide, axes, group, planar)
 
 
+@compiled(parallel=True)
+def conv_at(x, weights, bias, floor, out, block_at, high, wide, axes, group, chosen, planar):
+    """`conv`, but of all tasks only those whose numbers are listed in ``chosen``."""
+    for i in prange(len(chosen)):
+        _conv_task(chosen[i], x, weights, bias, floor, out, block_at, high, wide, axes, group, planar)
+
+
 @compiled
 def _conv_task(task, x, weights, bias, floor, out, block_at, high, wide, axes, group, planar):
     blocks, taps_d, taps_h, taps_w, channels, _ = weights.shape

@@ -61,6 +61,8 @@ WINOGRAD_ROWS = (14, 8) if TILE_ROWS == 14 else (TILE_ROWS,)
 WINDOW_PLANES, SEPARABLE_PLANES = 16, 4
 # And what its outputs for them may take meanwhile.
 PLANE_BYTES = 1024 * 1024
+# Windows of a row that are computed anew together, where Winograd's sums are doubtful: whole blocks and whole tiles.
+PIECE = 28
 # Lengths of blocks that are tried on either side of the square root, however long an axis is.
 MOST_LENGTHS = 2**16
 # Blocks of outputs that a task may have however many their channels are: below, it would wait for the weights.
@@ -222,6 +224,11 @@ def make_winograd_plan(axes: tuple[Axis, ...], channels: int, filters: int, item
     plan = _cheapest(axes, filter_blocks, cost, fits, False, several_images=True)
     windows = int(plan.axes[N, BLOCK] * plan.axes[H, BLOCK] * plan.axes[W, BLOCK])
     return plan, size, min(WINOGRAD_ROWS, key=lambda tile: ceil(windows / tile) * tile)
+
+
+def piece_axes(axes: tuple[Axis, ...]) -> np.ndarray:
+    """The axis table of a plan whose blocks are pieces of rows, `PIECE` windows long."""
+    return np.array([_row(axis, block) for axis, block in zip(axes, (1, 1, 1, PIECE), strict=True)], dtype=np.int64)
 
 
 class SumPlan(NamedTuple):

@@ -149,6 +149,77 @@ def tile_floor(typingctx, tile, floor):
 
 
 @intrinsic
+def lanes_of(typingctx, x):
+    """Values of ``x`` in a vector: a constant, where ``x.itemsize`` would be read, and divided by, when running."""
+    return types.int64(x), lambda context, builder, sig, args: INT(VECTOR_BYTES * 8 // x.dtype.bitwidth)
+
+
+@intrinsic
+def tile_square(typingctx, x):
+    """Tile of zeros of the kind of ``x``, one vector wide, with as many rows as that has values."""
+    tile = Tile(VECTOR_BYTES * 8 // x.dtype.bitwidth, 1, x.dtype)
+
+    def codegen(context, builder, sig, args):
+        return ir.Constant(context.get_value_type(tile), None)
+
+    return tile(x), codegen
+
+
+@intrinsic
+def tile_magnitude(typingctx, tile, x, x_at, first, shift):
+    """Each row adds the absolute values of ``x[x_at[first + r] + shift :]``."""
+
+    def codegen(context, builder, sig, args):
+        tile, result = sig.args[0], args[0]
+        x, x_at = (Memory(context, builder, sig.args[i], args[i]) for i in (1, 2))
+        for r in range(tile.rows):
+            where = x_at.scalar(builder.add(args[3], INT(r)))
+            for v, line in enumerate(x.vectors(where, tile, args[4]), r * tile.vecs):
+                line = _call(builder, f"llvm.fabs.{_suffix(tile)}", tile.vector, line)
+                result = builder.insert_value(result, builder.fadd(builder.extract_value(result, v), line), v)
+        return result
+
+    return tile(tile, x, x_at, first, shift), codegen
+
+
+@intrinsic
+def tile_totals(typingctx, square):
+    """Line of the sums of the rows of a `tile_square`."""
+    line = Tile(1, 1, square.dtype)
+
+    def codegen(context, builder, sig, args):
+        lines, part = [builder.extract_value(args[0], i) for i in range(square.lanes)], square.lanes
+        while part > 1:
+            # Every vector consists of parts of so many values to be added up; two vectors become one of half as long.
+            firsts, part = range(0, 2 * square.lanes, part), part // 2
+            masks = ([first + half + k for first in firsts for k in range(part)] for half in (0, part))
+            low, high = (ir.Constant(ir.VectorType(ir.IntType(32), square.lanes), mask) for mask in masks)
+            lines = [
+                builder.fadd(builder.shuffle_vector(a, b, low), builder.shuffle_vector(a, b, high))
+                for a, b in zip(lines[::2], lines[1::2], strict=True)
+            ]
+        return builder.insert_value(ir.Constant(context.get_value_type(line), ir.Undefined), lines[0], 0)
+
+    return line(square), codegen
+
+
+@intrinsic
+def tile_axpy(typingctx, factor, x, y):
+    """``factor * x + y`` (BLAS's axpy), in one step also where the product is wanted several times."""
+
+    def codegen(context, builder, sig, args):
+        tile, result = sig.args[1], args[1]
+        scalar = _splat(builder, context.cast(builder, args[0], factor, tile.dtype), tile.lanes)
+        for i in range(tile.rows * tile.vecs):
+            a, b = (builder.extract_value(arg, i) for arg in args[1:])
+            value = _call(builder, f"llvm.fmuladd.{_suffix(tile)}", tile.vector, scalar, a, b)
+            result = builder.insert_value(result, value, i)
+        return result
+
+    return x(factor, x, y), codegen
+
+
+@intrinsic
 def tile_store(typingctx, tile, out, out_at, first, shift, count):
     """Write row r to ``out[out_at[first + r] + shift :]``, at most ``count`` channels of it."""
 
@@ -226,7 +297,25 @@ def _elementwise(instruction):
     return apply
 
 
-_add, _subtract = _elementwise("fadd"), _elementwise("fsub")
+def _extreme(comparison, doc):
+    def choose(typingctx, a, b):
+        def codegen(context, builder, sig, args):
+            result = args[0]
+            for i in range(a.rows * a.vecs):
+                one, other = (builder.extract_value(arg, i) for arg in args)
+                chosen = builder.select(builder.fcmp_ordered(comparison, one, other), one, other)
+                result = builder.insert_value(result, chosen, i)
+            return result
+
+        return a(a, b), codegen
+
+    choose.__doc__ = doc
+    return intrinsic(choose)
+
+
+tile_smaller = _extreme("<", "The smaller of each two values; that of ``b`` where one is NaN.")
+tile_larger = _extreme(">", "The larger of each two values; that of ``b`` where one is NaN.")
+_add, _subtract, _multiply = _elementwise("fadd"), _elementwise("fsub"), _elementwise("fmul")
 
 
 @intrinsic
@@ -258,6 +347,8 @@ def _tile_subtract(a, b):
 def _tile_scale(a, b):
     if isinstance(a, types.Number) and isinstance(b, Tile):
         return lambda a, b: _scale(a, b)
+    if isinstance(a, Tile) and a == b:
+        return lambda a, b: _multiply(a, b)
 
 
 def _update(context, builder, sig, args, row):

@@ -14,98 +14,45 @@ polynomials at 0, +-3/4, +-3/2 and infinity: the usual 0, +-1, +-2 save a few mu
 are four times as large, because the powers of these points stay closer to 1.
 """
 
-import functools
-
 import numpy as np
 from numba import prange
 
 from .compiler import compiled
-from .pack import aligned_empty, pack_blocks
 from .plan import BLOCK, OUT_STRIDE, D, H, N, W
 from .planes import plane_at, write_planes
 from .strip import aligned, aligned_flat, extent, input_of, locate
-from .tile import tile_floor, tile_outer, tile_rows, tile_store, tile_write, tile_write_part
+from .tile import (
+    lanes_of,
+    tile_add,
+    tile_axpy,
+    tile_floor,
+    tile_outer,
+    tile_rows,
+    tile_store,
+    tile_write,
+    tile_write_part,
+)
 from .vectors import TILE_VECS
+from .winograd_trust import CHANNELS, IN, check_buffers, find_doubtful
+from .winograd_weights import AA, AAA, BB, BBB, PRODUCT, SUM, A, B
 
-# Inputs along each axis of a block; it has IN - taps + 1 outputs.
-IN = 6
 # Blocks of outputs whose 36 products are kept at a time: as much as leaves room for the weights in L2.
 CHUNK = 32
-
-# Weights that one core transforms nearly as fast as several, which are worth no loop more to compile.
-SMALL_WEIGHTS = 100_000
-
-# The points, and the products of them that the transforms need; all are exact in float32.
-A, B = 0.75, 1.5
-AA, BB, AAA, BBB = A**2, B**2, A**3, B**3
-SUM, PRODUCT = AA + BB, AA * BB
-
-
-@functools.cache
-def _kernel_matrix(taps):
-    """G: each row holds the powers of a point, divided by its distances from the others; infinity's the highest."""
-    points = np.array([0, A, -A, B, -B])
-    distances = np.array([np.prod(np.delete(p - points, i)) for i, p in enumerate(points)])
-    return np.vstack([np.vander(points, taps, increasing=True) / distances[:, None], np.eye(taps)[-1]])
-
-
-def pack_winograd(weights, backwards=False):
-    """Transform weights (1, k, k, C, F) to G g G^T and pack them: (blocks, 36, C, VECS*LANES).
-
-    ``backwards`` takes the taps in reverse order along both axes.
-    """
-    blocks = pack_blocks(weights[0])
-    packed = aligned_empty((len(blocks), IN * IN, *blocks.shape[3:]), weights.dtype)
-    last = blocks.shape[1] - 1 if backwards else 0
-    transform_kernels(blocks, _kernel_matrix(blocks.shape[1]), packed, last, serial=weights.size < SMALL_WEIGHTS)
-    return packed
-
-
-@compiled(parallel=True)
-def transform_kernels(weights, matrix, packed, last):
-    """``packed[b, i*6 + j, c] = sum over y, x of matrix[i, y] * matrix[j, x] * weights[b, y, x, c]``, a line each.
-
-    Parameters
-    ----------
-    weights : array (blocks, k, k, C, VECS*LANES)
-    matrix : array (6, k)
-        G.
-    packed : array (blocks, 36, C, VECS*LANES)
-        Written in full.
-    last : int
-        The tap to begin with: 0, or the last one, and then in reverse order along both axes.
-    """
-    blocks, taps, _, channels, width = weights.shape
-    for task in prange(blocks * channels):
-        block, c = np.int64(task) // channels, np.int64(task) % channels
-        half, zeros = np.empty(taps * width, weights.dtype), np.zeros(width, weights.dtype)
-        for i in range(IN):
-            for x in range(taps):
-                line = tile_rows(1, TILE_VECS, zeros, 0)
-                for y in range(taps):
-                    tap = (block * taps + abs(last - y)) * taps + abs(last - x)
-                    line = line + matrix[i, y] * tile_rows(1, TILE_VECS, weights, (tap * channels + c) * width)
-                tile_write(line, half, x * width)
-            for j in range(IN):
-                line = tile_rows(1, TILE_VECS, zeros, 0)
-                for x in range(taps):
-                    line = line + matrix[j, x] * tile_rows(1, TILE_VECS, half, x * width)
-                tile_write(line, packed, ((block * IN * IN + i * IN + j) * channels + c) * width)
 
 
 @compiled
 def _input_transform(lines):
     """B^T d for six lines d."""
     d0, d1, d2, d3, d4, d5 = lines
-    even_a, odd_a = d4 - BB * d2, A * (d3 - BB * d1)
-    even_b, odd_b = d4 - AA * d2, B * (d3 - AA * d1)
+    even_a, odd_a = tile_axpy(-BB, d2, d4), tile_axpy(-BB, d1, d3)
+    even_b, odd_b = tile_axpy(-AA, d2, d4), tile_axpy(-AA, d1, d3)
     return (
-        PRODUCT * d0 - SUM * d2 + d4,
-        even_a + odd_a,
-        even_a - odd_a,
-        even_b + odd_b,
-        even_b - odd_b,
-        PRODUCT * d1 - SUM * d3 + d5,
+        tile_axpy(PRODUCT, d0, tile_axpy(-SUM, d2, d4)),
+        tile_axpy(A, odd_a, even_a),
+        tile_axpy(-A, odd_a, even_a),
+        tile_axpy(B, odd_b, even_b),
+        tile_axpy(-B, odd_b, even_b),
+        tile_axpy(PRODUCT, d1, tile_axpy(-SUM, d3, d5)),
     )
 
 
@@ -137,8 +84,9 @@ def _read(array, at, step):
 
 
 @compiled
-def _transform_input(source, corner, row, column, scratch, scratch_at, lanes, spread, at, step):
+def _transform_input(source, corner, row, column, scratch, scratch_at, spread, at, step):
     """B^T d B for one line of channels: first along the rows of d, then along its columns."""
+    lanes = lanes_of(scratch)
     for i in range(IN):
         t0, t1, t2, t3, t4, t5 = _input_transform(_read(source, corner + i * row, column))
         line = scratch_at + i * IN * lanes
@@ -166,7 +114,6 @@ def _transform_output(
     step,
     scratch,
     scratch_at,
-    lanes,
     start,
     floor,
     out,
@@ -177,12 +124,9 @@ def _transform_output(
     rows,
     columns,
     count,
-    doubt,
 ):
-    """A^T m A plus the bias ``start`` for one line of filters, as far as there are ``rows`` and ``columns`` of outputs.
-
-    Returns ``doubt``, a line of zeros, that becomes NaN where an output is infinite or NaN.
-    """
+    """A^T m A plus the bias ``start`` for one line of filters, for the ``rows`` and ``columns`` that there are."""
+    lanes = lanes_of(scratch)
     for i in range(IN):
         y0, y1, y2, y3 = _output_transform(_read(products, at + i * IN * step, step), size)
         line = scratch_at + i * IN * lanes
@@ -193,7 +137,6 @@ def _transform_output(
     for j in range(columns):
         y0, y1, y2, y3 = _output_transform(_read(scratch, scratch_at + j * lanes, IN * lanes), size)
         line = place + j * column
-        doubt = doubt + 0.0 * (start + y0 + y1 + y2 + y3)
         tile_write_part(tile_floor(start + y0, floor), out, line, count)
         if rows > 1:
             tile_write_part(tile_floor(start + y1, floor), out, line + row, count)
@@ -201,12 +144,11 @@ def _transform_output(
             tile_write_part(tile_floor(start + y2, floor), out, line + 2 * row, count)
         if rows > 3:
             tile_write_part(tile_floor(start + y3, floor), out, line + 3 * row, count)
-    return doubt
 
 
 @compiled(parallel=True)
 def conv_winograd(
-    x, weights, bias, floor, out, spoilt, out_shape, size, tile_shape, axes, group, tasks, shares, planar
+    x, weights, bias, floor, out, doubtful, limits, out_shape, size, tile_shape, axes, group, tasks, shares, planar
 ):
     """Convolve with 3x3 or 5x5 kernels at stride 1, every task on its own part of the output.
 
@@ -220,8 +162,11 @@ def conv_winograd(
         As in `kernels.conv`.
     out : array (elements,)
         Written at every output; the plan's strides tell where. Nothing needs zeroing.
-    spoilt : bool array (1,)
-        Becomes True if a sum is infinite or NaN, which ``floor`` may hide, and perhaps where one is about to overflow.
+    doubtful : bool array (N * D * blocks along H * blocks along W,), or empty
+        Becomes True for each block that `find_doubtful` refuses: what ``out`` holds there is of no use. If it is empty,
+        nobody asks, and all blocks are computed.
+    limits : tuple of float
+        From `trust_limits`.
     out_shape : tuple (N, D, H', W', F)
         Numbers of outputs.
     size : int
@@ -239,72 +184,75 @@ def conv_winograd(
     Notes
     -----
     An infinity or NaN spreads over all outputs whose 6x6 inputs it is among, mostly as NaN, where the direct sum would
-    confine it to the kernel's window: ``spoilt`` tells. Rounding errors are larger than those of the direct sum.
+    confine it to the kernel's window. So does the rounding error of a large value: ``doubtful`` tells.
     """
     shares = min(shares, tasks)
     for share in prange(shares):
         first, last = np.int64(share) * tasks // shares, (np.int64(share) + 1) * tasks // shares
+        run = first, last
         _winograd_tasks(
-            first, last, x, weights, bias, floor, out, spoilt, out_shape, size, tile_shape, axes, group, planar
+            run, x, weights, bias, floor, out, doubtful, limits, out_shape, size, tile_shape, axes, group, planar
         )
 
 
 @compiled
 def _winograd_tasks(
-    first, last, x, weights, bias, floor, out, spoilt, out_shape, size, tile_shape, axes, group, planar
+    run, x, weights, bias, floor, out, doubtful, limits, out_shape, size, tile_shape, axes, group, planar
 ):
-    blocks, _, channels, width = weights.shape
-    lanes, parts = width // TILE_VECS, -(-blocks // group)
+    blocks, _, channels, _ = weights.shape
+    lanes, parts = lanes_of(x), -(-blocks // group)
     padded, windows = -(-channels // lanes) * lanes, axes[N, BLOCK] * axes[H, BLOCK] * axes[W, BLOCK]
     # An odd number of planes, so that the windows of a tile lie in different sets of the L1 cache.
     pitch = (IN * IN + 1) * padded
     spread, spread_at = aligned(windows * pitch, x)
     scratch, scratch_at = aligned(IN * IN * lanes, x)
     buffers, steps = (spread, spread_at, scratch, scratch_at), (pitch, padded, lanes)
-    doubt, transformed = tile_rows(1, 1, np.zeros(width, x.dtype), 0), -1
-    for task in range(first, last):
+    transformed, sound = -1, True
+    for task in range(run[0], run[1]):
         place, part = task // parts, task % parts
         n, d, h, w, _ = locate(place, axes)
         block = n, d, h, w, extent(axes, N, n)[0], extent(axes, H, h)[0], extent(axes, W, w)[0]
         if transformed != place:
-            _transform_inputs(x, block, axes, size, buffers, steps, planar)
+            sound = _transform_inputs(x, block, axes, size, out_shape, buffers, steps, doubtful, limits, planar)
             transformed = place
-        filters = part * group, min((part + 1) * group, blocks)
-        doubt = _sum_products(
-            filters, block, weights, bias, floor, out, out_shape, size, tile_shape, axes, buffers, steps, doubt, planar
-        )
-    tile_write(doubt, scratch, scratch_at)
-    for lane in range(lanes):
-        if np.isnan(scratch[0, 0, 0, 0, scratch_at + lane]):
-            spoilt[0] = True
+        if sound:
+            filters = part * group, min((part + 1) * group, blocks)
+            _sum_products(
+                filters, block, weights, bias, floor, out, out_shape, size, tile_shape, axes, buffers, steps, planar
+            )
 
 
 @compiled
-def _transform_inputs(x, block, axes, size, buffers, steps, planar):
-    """B^T d B of all windows of a block: for each, 36 planes of channels side by side."""
+def _transform_inputs(x, block, axes, size, out_shape, buffers, steps, doubtful, limits, planar):
+    """B^T d B of all windows of a block: for each, 36 planes of channels side by side.
+
+    Returns whether any of the windows is worth computing; those that are not are marked in ``doubtful``.
+    """
     spread, to, scratch, scratch_at = buffers
     pitch, padded, lanes = steps
     n, d, h, w, images, rows, columns = block
     strip_rows, strip_columns = extent(axes, H, h)[1], extent(axes, W, w)[1]
+    sound, checks = doubtful.size == 0, check_buffers(strip_rows * strip_columns, strip_columns, x)
     for image in range(n, n + images):
         source, start, _, row, column = input_of(
             x, image, d, h, w, axes, strip_rows, strip_columns, 0, padded, 1, planar
         )
-        for t in range(rows * columns):
-            corner = start + (t // columns * row + t % columns * column) * size
-            for c in range(0, padded, lanes):
-                _transform_input(source, corner + c, row, column, scratch, scratch_at, lanes, spread, to + c, padded)
-            to += pitch
+        strip = source, start, row, column, padded
+        for y in range(rows):
+            if doubtful.size:
+                place = image, d, h, w, columns, y
+                sound |= find_doubtful(strip, place, size, axes, out_shape, checks, doubtful, limits)
+            for z in range(columns):
+                corner = start + (y * row + z * column) * size
+                for c in range(0, padded, lanes):
+                    _transform_input(source, corner + c, row, column, scratch, scratch_at, spread, to + c, padded)
+                to += pitch
+    return sound
 
 
 @compiled
-def _sum_products(
-    filters, block, weights, bias, floor, out, out_shape, size, tile_shape, axes, buffers, steps, doubt, planar
-):
-    """Outputs of some blocks of filters for all windows of a block: their products, and A^T m A of these.
-
-    Returns ``doubt``, a line of zeros, that becomes NaN where an output is infinite or NaN.
-    """
+def _sum_products(filters, block, weights, bias, floor, out, out_shape, size, tile_shape, axes, buffers, steps, planar):
+    """Outputs of some blocks of filters for all windows of a block: their products, and A^T m A of these."""
     spread, spread_at, scratch, scratch_at = buffers
     pitch, padded, lanes = steps
     n, d, h, w, images, rows, columns = block
@@ -331,25 +279,28 @@ def _sum_products(
             chunk_end = min(chunk + most, windows)
             for k in range(IN * IN):
                 for first in range(chunk, chunk_end, tile_height):
-                    tile = tile_rows(tile_shape, TILE_VECS, zeros, 0)
-                    at = (filter_block * IN * IN + k) * channels * width
-                    for c in range(channels):
-                        tile = tile_outer(tile, spread, x_at, first, spread_at + k * padded + c, weights, at)
-                        at += width
-                    tile_store(tile, products, product_at, first, products_at + k * plane, width)
+                    at, to = (filter_block * IN * IN + k) * channels * width, products_at + k * plane
+                    for begin in range(0, channels, CHANNELS):
+                        tile = tile_rows(tile_shape, TILE_VECS, zeros, 0)
+                        for c in range(begin, min(begin + CHANNELS, channels)):
+                            tile = tile_outer(tile, spread, x_at, first, spread_at + k * padded + c, weights, at)
+                            at += width
+                        if begin == 0:
+                            tile_store(tile, products, product_at, first, to, width)
+                        else:
+                            tile_add(tile, products, to + (first - chunk) * width)
             for t in range(chunk, chunk_end):
                 image, window = t // (rows * columns), t % (rows * columns)
                 y, z = window // columns * size, window % columns * size
                 place = image * image_step + y * row_step + z * column_step
                 place += origin + first_filter if planar is None else start
                 for f in range(0, min(width, out_shape[4] - first_filter), lanes):
-                    doubt = _transform_output(
+                    _transform_output(
                         products,
                         products_at + (t - chunk) * width + f,
                         plane,
                         scratch,
                         scratch_at,
-                        lanes,
                         tile_rows(1, 1, bias, first_filter + f),
                         floor,
                         result,
@@ -360,11 +311,9 @@ def _sum_products(
                         min(size, high - y),
                         min(size, wide - z),
                         out_shape[4] - first_filter - f,
-                        doubt,
                     )
         if planar is not None:
             _write_images(result, start, width, high, wide, images, origin, first_filter, out, out_shape)
-    return doubt
 
 
 @compiled

@@ -1,0 +1,95 @@
+"""Weights for Winograd's convolution: the points, the matrix G that goes with them, and weights transformed by it."""
+
+import functools
+from typing import NamedTuple
+
+import numpy as np
+from numba import prange
+
+from .compiler import compiled
+from .pack import aligned_empty, pack_blocks
+from .tile import tile_larger, tile_rows, tile_write
+from .vectors import TILE_VECS
+from .winograd_trust import IN, trust_limits
+
+# Weights that one core transforms nearly as fast as several, which are worth no loop more to compile.
+SMALL_WEIGHTS = 100_000
+
+# The points, and the products of them that the transforms need; all are exact in float32.
+A, B = 0.75, 1.5
+AA, BB, AAA, BBB = A**2, B**2, A**3, B**3
+SUM, PRODUCT = AA + BB, AA * BB
+
+
+@functools.cache
+def _kernel_matrix(taps):
+    """G: each row holds the powers of a point, divided by its distances from the others; infinity's the highest."""
+    points = np.array([0, A, -A, B, -B])
+    distances = np.array([np.prod(np.delete(p - points, i)) for i, p in enumerate(points)])
+    return np.vstack([np.vander(points, taps, increasing=True) / distances[:, None], np.eye(taps)[-1]])
+
+
+class Transformed(NamedTuple):
+    """Weights for `conv_winograd` and, if there are any, the limits that they set to its inputs."""
+
+    blocks: np.ndarray
+    limits: tuple[float, float, float] | None
+
+
+def pack_winograd(weights, backwards=False):
+    """Transform weights (1, k, k, C, F) to G g G^T.
+
+    ``backwards`` takes the taps in reverse order along both axes.
+
+    Returns
+    -------
+    Transformed
+    """
+    blocks = pack_blocks(weights[0])
+    packed = aligned_empty((len(blocks), IN * IN, *blocks.shape[3:]), weights.dtype)
+    squares, largest = np.zeros((2, *blocks.shape[:3], blocks.shape[4]), weights.dtype)
+    last = blocks.shape[1] - 1 if backwards else 0
+    matrix = _kernel_matrix(blocks.shape[1])
+    transform_kernels(blocks, matrix, packed, last, squares, largest, serial=weights.size < SMALL_WEIGHTS)
+    return Transformed(packed, trust_limits(squares / max(blocks.shape[3], 1), largest, blocks.shape[3]))
+
+
+@compiled(parallel=True)
+def transform_kernels(weights, matrix, packed, last, squares, largest):
+    """``packed[b, i*6 + j, c] = sum over y, x of matrix[i, y] * matrix[j, x] * weights[b, y, x, c]``, a line each.
+
+    Parameters
+    ----------
+    weights : array (blocks, k, k, C, VECS*LANES)
+    matrix : array (6, k)
+        G.
+    packed : array (blocks, 36, C, VECS*LANES)
+        Written in full.
+    last : int
+        The tap to begin with: 0, or the last one, and then in reverse order along both axes.
+    squares, largest : array (blocks, k, k, VECS*LANES)
+        Zeros; get the sum of the squares of the weights over the channels, and the largest absolute one.
+    """
+    blocks, taps, _, channels, width = weights.shape
+    for task in prange(blocks):
+        block = np.int64(task)
+        half, zeros = np.empty(taps * width, weights.dtype), np.zeros(width, weights.dtype)
+        zero = tile_rows(1, TILE_VECS, zeros, 0)
+        for c in range(channels):
+            for tap in range(block * taps * taps, (block + 1) * taps * taps):
+                line = tile_rows(1, TILE_VECS, weights, (tap * channels + c) * width)
+                tile_write(tile_rows(1, TILE_VECS, squares, tap * width) + line * line, squares, tap * width)
+                line = tile_larger(line, zero - line)
+                tile_write(tile_larger(line, tile_rows(1, TILE_VECS, largest, tap * width)), largest, tap * width)
+            for i in range(IN):
+                for x in range(taps):
+                    line = zero
+                    for y in range(taps):
+                        tap = (block * taps + abs(last - y)) * taps + abs(last - x)
+                        line = line + matrix[i, y] * tile_rows(1, TILE_VECS, weights, (tap * channels + c) * width)
+                    tile_write(line, half, x * width)
+                for j in range(IN):
+                    line = zero
+                    for x in range(taps):
+                        line = line + matrix[j, x] * tile_rows(1, TILE_VECS, half, x * width)
+                    tile_write(line, packed, ((block * IN * IN + i * IN + j) * channels + c) * width)
