@@ -253,6 +253,12 @@ class Optimizer(Configurable):
         values = {name: getattr(self, name) for name in self._arguments() if name != "learning_rate"}
         return {"learning_rate": schedules.serialize(rate) if callable(rate) else rate, **values}
 
+    def __getstate__(self) -> dict[str, Any]:
+        # A copy that shared memory with this one would be written over by its steps.
+        state = self._state
+        own = state._replace(slots={name: slot.copy() for name, slot in state.slots.items()})
+        return {**vars(self), "_state": own, "_buffer": None, "_places": []}
+
     # Two optimizers of the same settings have each their own state.
     __eq__ = object.__eq__
     __hash__ = object.__hash__

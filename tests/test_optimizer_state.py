@@ -1,8 +1,10 @@
 """State, names and configurations of optimizers, and the errors of their arguments."""
 
+import copy
 import io
 import json
 import math
+import pickle
 
 import numpy as np
 import pytest
@@ -38,6 +40,20 @@ def test_going_on_is_the_same_as_never_having_stopped(make, dtype):
     run(stopped, values, range(10, 12))
     stopped.set_state(stopped_state)
     assert_same(run(stopped, values, range(4, 7)), expected)
+
+
+@pytest.mark.parametrize("make", EVERY)
+@pytest.mark.parametrize("clone", [copy.copy, copy.deepcopy, lambda one: pickle.loads(pickle.dumps(one))])
+def test_a_copy_goes_its_own_way(make, clone):
+    start = arrays(0)
+    expected = run(make(), start, range(1, 7))
+    stopped = make()
+    values = run(stopped, start, range(1, 4))
+    copied = clone(stopped)
+    run(copied, values, range(10, 13))
+    again = clone(stopped)
+    assert_same(run(stopped, values, range(4, 7)), expected)
+    assert_same(run(again, values, range(4, 7)), expected)
 
 
 @pytest.mark.parametrize("make", EVERY)
