@@ -218,6 +218,14 @@ def test_tools_work_as_with_any_module():
     assert importlib.util.find_spec("numbaconvolution") is None
 
 
+def test_classes_show_their_constructors_arguments():
+    # Sphinx, among others, takes the arguments of __new__ where there is one.
+    for module in MODULES.values():
+        for name in module.__all__:
+            cls = getattr(module, name)
+            assert not isinstance(cls, type) or issubclass(cls, tuple) or cls.__new__ is object.__new__, name
+
+
 def test_what_is_said_to_be_missing_is_missing():
     for module, names in _public._ABSENT.items():
         has = dir(numbaconv if module == "numbaconv" else MODULES[module])

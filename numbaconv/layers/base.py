@@ -68,7 +68,8 @@ class Layer(Weighted):
     data_format = "channels_last"
     # Attributes that a change of settings leaves alone.
     _states: ClassVar[frozenset[str]] = frozenset()
-    _given: set[str]
+    # Names of attributes that have a value. To look into __dict__ would make all of them slower to read.
+    _given: frozenset[str] = frozenset()
     # Whether the user has chosen the dtype; layers that were pickled before it was noted keep theirs.
     _dtype_given = True
     # Further arguments of Keras's, the values that ask for nothing, and why others are refused.
@@ -106,12 +107,6 @@ class Layer(Weighted):
             self.batch_input_shape = full_batch_shape(input_shape, batch_input_shape, batch_size, self.rank)
         self._initial_weights = weights
 
-    def __new__(cls, *arguments: Any, **keywords: Any) -> Any:
-        layer = super().__new__(cls)
-        # Names of attributes that have a value. To look into __dict__ would make all of them slower to read.
-        object.__setattr__(layer, "_given", set())
-        return layer
-
     def __setattr__(self, name: str, value: Any) -> None:
         if not self._own and isinstance(value, np.ndarray) and adopted(self, name, value):
             return
@@ -123,7 +118,7 @@ class Layer(Weighted):
                 self._change(name, value)
         else:
             super().__setattr__(name, value)
-            self._given.add(name)
+            self._given |= {name}
 
     # -- what a kind of layer defines ------------------------------------------------------------------------------
 
@@ -239,7 +234,7 @@ class Layer(Weighted):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         # NumPy makes copied and unpickled arrays writable.
-        self.__dict__.update({"_attributes": {}, "_given": set(state), **state})
+        self.__dict__.update({"_attributes": {}, "_given": frozenset(state), **state})
         for name in self._attributes:
             give_attribute(type(self), name)
         self._weights = {name: frozen(w, w.shape, self.dtype, name) for name, w in self._weights.items()}
@@ -334,7 +329,7 @@ class Layer(Weighted):
         for argument, value in arguments.items():
             family = family_of(argument)
             object.__setattr__(self, argument, value if family is None else family.get(value))
-            self._given.add(argument)
+            self._given |= {argument}
 
     def _channels_of(self, shape: tuple[int | None, ...]) -> int | None:
         return shape[1 if self.data_format == "channels_first" else -1]

@@ -42,7 +42,7 @@ class Predictor(Named):
         Parameters
         ----------
         x : array_like
-            As for ``model(x)``; a `numpy.memmap` is read batch by batch. Or what yields batches, as for `fit`; the
+            As for ``model(x)``; a ``numpy.memmap`` is read batch by batch. Or what yields batches, as for `fit`; the
             first part of tuples is taken.
         batch_size : int, optional
             Examples at a time, 32 by default.
