@@ -2,12 +2,14 @@
 
     python -m numbaconv            # ten seconds; a minute or two the first time, when all kernels are compiled
     python -m numbaconv --quick    # without measuring the peak
+    python -m numbaconv --compile  # compiles all kernels ahead, for containers and CI; minutes the first time
 
 The exit status is 0 if all layers agree with the reference and 1 otherwise; the last line says it in words.
 """
 
 import argparse
 import faulthandler
+import os
 import platform
 import sys
 import time
@@ -63,11 +65,22 @@ def _describe_config(report: Report) -> None:
         report.line("warning", warning.message)
 
 
+def _folders() -> list[Path] | None:
+    """Where kernels may be kept; None where the cache is switched off."""
+    from .kernels import conv
+
+    return getattr(conv.conv.parallel._cache, "folders", None)
+
+
+def _kept_in() -> Path | None:
+    return next(filter(_environment.is_writable, _folders() or []), None)
+
+
 def _describe_kernels(report: Report) -> None:
     import numba
     from llvmlite import binding
 
-    from .kernels import conv, vectors
+    from .kernels import vectors
 
     report.line("LLVM's processor", _numba_config().CPU_NAME or binding.get_host_cpu_name())
     report.line("vectors", f"{vectors.VECTOR_BYTES} bytes, tile of {vectors.TILE_ROWS} x {vectors.TILE_VECS}")
@@ -81,8 +94,7 @@ def _describe_kernels(report: Report) -> None:
             "Numba's threading layer is workqueue, not OpenMP or tbb: calls that come while another one runs compute "
             "in one thread"
         )
-    folders = getattr(conv.conv.parallel._cache, "folders", None)
-    folder = next(filter(_environment.is_writable, folders or []), None)
+    folders, folder = _folders(), _kept_in()
     if folders is None:
         report.line("kernel cache", "switched off")
     elif folder is None:
@@ -117,6 +129,26 @@ def _check_layers(report: Report) -> None:
     report.line("self-check", f"{count} layers, float32 and float64, {before - start:.0f} s")
 
 
+def _compile_kernels(report: Report) -> None:
+    from ._selfcheck import call_rare_kernels
+    from .kernels import ahead
+
+    folder = _kept_in()
+    if folder is None:
+        raise RuntimeError(
+            "compiled kernels cannot be kept: set NUMBA_CACHE_DIR to a folder that can be written, and not "
+            "NUMBACONV_CACHE=0"
+        )
+    os.environ["NUMBACONV_NOTICE"] = "0"
+    start = time.perf_counter()
+    # These call every kernel with each set of argument types that layers have for it.
+    _check_layers(report)
+    call_rare_kernels()
+    compiled, found = ahead.compile_both_twins()
+    report.line("compiled", f"{compiled} kernels in {time.perf_counter() - start:.0f} s; {found} were there")
+    report.line("kernel cache", f"{folder}, {_environment.contents(folder)}")
+
+
 def _numba_config() -> Any:
     import numba
 
@@ -127,10 +159,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Print the report; return 0 if all layers agree with the reference, otherwise 1."""
     parser = argparse.ArgumentParser(prog="python -m numbaconv", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="do not measure the peak")
+    parser.add_argument("--compile", action="store_true", help="compile all kernels ahead and keep them on disk")
     options = parser.parse_args(arguments)
     report = Report()
     _describe_installation(report)
-    steps = [_describe_config, _describe_kernels, *([] if options.quick else [_measure_peak]), _check_layers]
+    if options.compile:
+        steps = [_compile_kernels]
+    else:
+        steps = [_describe_config, _describe_kernels, *([] if options.quick else [_measure_peak]), _check_layers]
     try:
         if _numba_config().DISABLE_JIT:
             raise RuntimeError("NUMBA_DISABLE_JIT is set, and the kernels exist in compiled code only")

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from functools import singledispatch
-from math import prod
+from math import erfc, pi, prod, sqrt
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -60,10 +60,15 @@ def _checks() -> Iterator[Check]:
         for taps in (3, 5):
             arguments = {"filters": 37, "kernel_size": taps, "padding": "same", "algorithm": algorithm}
             yield Check("Conv2D", large, arguments)
+    # Few filters and many, where the result of channels_first is written to its planes at once.
+    yield Check("Conv2D", (1, 40, 40, 16), {"filters": 4, "kernel_size": 3, "strides": 2})
+    yield Check("SeparableConv2D", (1, 20, 18, 16), {"filters": 37, "kernel_size": 3})
+    yield Check("DepthwiseConv2D", (1, 40, 40, 32), {"kernel_size": 3, "padding": "same"})
     yield Check("Conv2DTranspose", large, {"filters": 37, "kernel_size": 3, "algorithm": "winograd"})
     yield Check("Dense", (3, 4, 5), {"units": 37})
     yield Check("Flatten", image, {})
     yield Check("Activation", image, {"activation": "relu"})
+    yield Check("Activation", image, {"activation": "gelu"})
     yield Check("Dropout", image, {"rate": 0.25, "seed": 1})
     yield Check("BatchNormalization", image, {})
 
@@ -94,6 +99,28 @@ def check_layers() -> Iterator[tuple[str, list[str]]]:
                     except Exception as error:
                         faults.append(f"{settings}: {type(error).__name__}: {error}")
         yield name, faults
+
+
+def call_rare_kernels() -> None:
+    """Call layers with what has kernels of its own, and would take the check's loops long or have no use for them.
+
+    That are weights that are infinite, and values far above all others in images large enough for Winograd's algorithm.
+    """
+    for dtype in TOLERANCE:
+        for layer in (
+            layers.Conv2D(2, 3, dtype=dtype),
+            layers.Conv2D(37, 3, dtype=dtype),
+            layers.DepthwiseConv2D(3, dtype=dtype),
+        ):
+            x = np.ones((1, 4, 4, 2), dtype)
+            layer.build(x.shape)
+            layer.set_weights([np.full(w.shape, np.inf) for w in layer.weights])
+            layer(x)
+        image = np.ones((1, 56, 56, 64), dtype)
+        image[0, 0, 0, 0] = 1e20
+        layers.Conv2D(64, 3, padding="same", dtype=dtype)(image)
+        planes = np.ascontiguousarray(np.moveaxis(image, -1, 1))
+        layers.Conv2D(64, 3, padding="same", data_format="channels_first", dtype=dtype)(planes)
 
 
 def _formats(check: Check) -> tuple[str, ...]:
@@ -307,7 +334,10 @@ def _(layer: layers.Flatten, x: Array, weights: list[Array], training: bool) -> 
 
 @_expected.register
 def _(layer: layers.Activation, x: Array, weights: list[Array], training: bool) -> Expected:
-    return np.where(x > 0, x, 0), lambda grad: [np.where(x > 0, grad, 0)]
+    if layer.get_config()["activation"] == "relu":
+        return np.where(x > 0, x, 0), lambda grad: [np.where(x > 0, grad, 0)]
+    share = np.vectorize(erfc)(-x / sqrt(2)) / 2
+    return x * share, lambda grad: [grad * (share + x * np.exp(-(x**2) / 2) / sqrt(2 * pi))]
 
 
 @_expected.register

@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import os
 import pkgutil
 import signal
 from functools import cache
@@ -26,6 +27,9 @@ settings.register_profile("nightly", deadline=None, max_examples=20_000)
 settings.register_profile("anew", deadline=None, max_examples=500, database=None)
 settings.load_profile("default")
 
+
+# Where the cache is empty, it would come between what tests expect on standard error.
+os.environ["NUMBACONV_NOTICE"] = "0"
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell's job in the background is deaf to Ctrl-C, and so would be the processes that the tests start.

@@ -16,6 +16,7 @@ from numba.core.dispatcher import _FunctionCompiler
 from numba.core.registry import CPUDispatcher
 
 from .._cache import disk_cache
+from .._compiling import compiling
 from . import threads
 from .vectors import TILE_ROWS, TILE_VECS, VECTOR_BYTES
 
@@ -89,7 +90,8 @@ class _KernelCompiler(_HelperCompiler):
         config.OPT = type(level)(1)
         try:
             parts = _part_context(context).subtarget(get_executable=get_executable)
-            return self._compile_in(parts, whole, args, return_type)
+            with compiling():
+                return self._compile_in(parts, whole, args, return_type)
         finally:
             config.OPT = level
 

@@ -1,14 +1,17 @@
 """What a long computation shows, and how it is stopped."""
 
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterable, Iterator
+from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
+from .. import _compiling
 from .callback import Callback, Logs
 
 # Seconds that predict and evaluate work in silence under verbose="auto".
@@ -22,16 +25,36 @@ def check_verbose(value: Any) -> Any:
     return int(value) if isinstance(value, bool) else value
 
 
+def _new_bar(**options: Any) -> Any:
+    """A bar of text, or a widget in a notebook that can show it."""
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    # Elsewhere tqdm.auto would import asyncio, and warn where there are no widgets.
+    widgets = "IPKernelApp" in getattr(shell, "config", {}) and find_spec("ipywidgets")
+    bar = import_module("tqdm.auto" if widgets else "tqdm").tqdm(**options)
+    bar.compiled = _compiling.seconds
+    return bar
+
+
+def _leave_out_compiling(bar: Any) -> None:
+    """Set a bar's clock back by what went into compiling: what is left to do will take none of it."""
+    seconds = _compiling.seconds - bar.compiled
+    bar.compiled = _compiling.seconds
+    if seconds and not bar.disable:
+        bar.start_t += seconds
+        bar.last_print_t = min(bar.last_print_t + seconds, time.time())
+
+
 def examples_bar(total: int | None, name: str, verbose: int | str) -> Any:
     """A progress bar on standard error that counts examples."""
     delay = PATIENCE if verbose == "auto" else 0
-    return tqdm(total=total, desc=name, unit="example", delay=delay, disable=verbose == 0)
+    return _new_bar(total=total, desc=name, unit="example", delay=delay, disable=verbose == 0)
 
 
 def watched(batches: Iterable[Any], bar: Any) -> Iterator[Any]:
     """The batches; the bar counts the examples of those that are done."""
     for batch in batches:
         yield batch
+        _leave_out_compiling(bar)
         bar.update(len(batch))
 
 
@@ -46,15 +69,18 @@ class Progress(Callback):
         self._title = f"Epoch {epoch + 1}/{self.params['epochs']}"
         self._start = time.perf_counter()
         if self.params["verbose"] in (1, "auto"):
-            self._bar = tqdm(total=self.params["steps"], desc=self._title, unit="batch")
+            self._bar = _new_bar(total=self.params["steps"], desc=self._title, unit="batch")
 
     def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
-        # Text is only made as often as the bar is drawn, and before validation, which may take long.
-        if self._bar is not None and (self._bar.update() or batch + 1 == self.params["steps"]):
-            self._bar.set_postfix_str(_text(logs))
+        if self._bar is not None:
+            _leave_out_compiling(self._bar)
+            # Text is only made as often as the bar is drawn, and before validation, which may take long.
+            if self._bar.update() or batch + 1 == self.params["steps"]:
+                self._bar.set_postfix_str(_text(logs))
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         if self._bar is not None:
+            _leave_out_compiling(self._bar)
             self._bar.set_postfix_str(_text(logs), refresh=False)
             self.close()
         elif self.params["verbose"] == 2:
