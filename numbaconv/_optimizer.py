@@ -6,13 +6,14 @@ array, and goes through them block by block, so that a large array stays in the 
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from . import schedules
 from ._registry import Configurable, number
+from ._telling import Neutral
 from .arguments import as_numbers, cast, check_dtype, common_dtype
 
 Array = NDArray[np.floating[Any]]
@@ -60,6 +61,15 @@ class Optimizer(Configurable):
     ValueError
         If it is not finite or out of its bounds, or if more than one kind of clipping is asked for.
     """
+
+    _neutral: ClassVar[Neutral] = {
+        "use_ema": ((False, None), "weights are not averaged over steps"),
+        "ema_momentum": ((0.99,), "weights are not averaged over steps"),
+        "ema_overwrite_frequency": ((None,), "weights are not averaged over steps"),
+        "loss_scale_factor": ((None,), "float32 and float64 need no scaling"),
+        "gradient_accumulation_steps": ((None,), "every batch is a step"),
+        "name": ((None, str), "it is a name"),
+    }
 
     def __init__(
         self,

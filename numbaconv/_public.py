@@ -8,7 +8,7 @@ from types import FrameType
 from typing import Any
 
 _PACKAGE = __package__
-_NOT_HERE = "Keras has it, this library has not"
+NOT_HERE = "Keras has it, this library has not"
 # What Keras has, and what does the same here.
 _INSTEAD = {
     **dict.fromkeys(("Input", "InputLayer", "InputSpec"), "give the first layer input_shape=(...), without the batch"),
@@ -63,6 +63,49 @@ _ABSENT = {
     "get_custom_objects get_file image_dataset_from_directory img_to_array load_img model_to_dot pad_sequences "
     "register_keras_serializable save_img split_dataset text_dataset_from_directory timeseries_dataset_from_array",
 }
+
+# The same for attributes of instances, by class.
+_ATTRIBUTES = {
+    "Sequential": {
+        "evaluate_generator": "evaluate takes generators",
+        "fit_generator": "fit takes generators",
+        "get_layer": "layers is the list of them",
+        "load_weights": f"{_PACKAGE}.models.Sequential.load(path) reads a saved model, set_weights takes arrays",
+        "predict_classes": "predict(x).argmax(axis=-1) gives classes",
+        "predict_generator": "predict takes generators",
+        "save_weights": "save(path) writes the model with its weights, get_weights returns them",
+        "to_json": "json.dumps(model.get_config()) gives the text",
+        **dict.fromkeys(("input", "inputs"), "input_shape says what it takes"),
+        **dict.fromkeys(("output", "outputs"), "output_shape says what it returns"),
+    },
+    "Optimizer": {
+        **dict.fromkeys(("apply", "apply_gradients", "minimize"), "step(values, gradients) returns the new weights"),
+        **dict.fromkeys(("variables", "save_own_variables"), "get_state() returns what it keeps"),
+        **dict.fromkeys(("set_weights", "load_own_variables"), "set_state(state) takes what get_state returned"),
+    },
+    "Metric": dict.fromkeys(("add_variable", "add_weight"), "what is counted is kept in attributes of any name"),
+}
+_ABSENT_ATTRIBUTES = {
+    "Sequential": "activity_regularizer add_loss add_metric call compute_loss compute_mask compute_metrics "
+    "distribute_strategy dtype dtype_policy export jit_compile make_predict_function make_test_function "
+    "make_train_function metrics_variables non_trainable_variables predict_step quantize reset_metrics run_eagerly "
+    "stateless_call steps_per_execution test_step train_step trainable_variables variables",
+    "Optimizer": "assign build ema_momentum ema_overwrite_frequency exclude_from_weight_decay "
+    "finalize_variable_values gradient_accumulation_steps loss_scale_factor name scale_loss stateless_apply "
+    "update_step use_ema",
+    "Metric": "dtype stateless_result stateless_reset_state stateless_update_state variables",
+    "Loss": "call dtype",
+}
+
+
+def attribute_advice(name: str, classes: Iterable[str]) -> str | None:
+    """What there is instead of an attribute that Keras's classes of these names have; None if they have none either."""
+    for cls in classes:
+        if name in _ATTRIBUTES.get(cls, ()):
+            return _ATTRIBUTES[cls][name]
+        if name in _ABSENT_ATTRIBUTES.get(cls, "").split():
+            return NOT_HERE
+    return None
 
 
 def publish(name: str, lazy: Mapping[str, str] | None = None) -> None:
@@ -122,13 +165,13 @@ def _advice(module: str, name: str) -> str:
     if name in _INSTEAD:
         return _INSTEAD[name]
     if name in _ABSENT.get(own, "").split():
-        return _NOT_HERE
+        return NOT_HERE
     modules = [f"{_PACKAGE}.{m}" for m in _names(_PACKAGE) if m[0].islower()]
     elsewhere = [f"{m}.{name}" for m in modules if name in _names(m)]
     if elsewhere:
         return f"it is {_either(elsewhere)}"
     if any(name in names.split() for names in _ABSENT.values()):
-        return _NOT_HERE
+        return NOT_HERE
     for places, cutoff in (([module], 0.8), (modules, 1), ([module], 0.6), (modules, 0.8)):
         near = [f"{m}.{found}" for m in places for found in _nearest(name, _names(m), cutoff)]
         if near:

@@ -7,12 +7,13 @@ import re
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from ._strict import Strict
+from ._strict import suggestion
+from ._telling import Telling, check_arguments
 
 _T = TypeVar("_T", bound="Configurable")
 
 
-class Configurable(Strict):
+class Configurable(Telling):
     """An object that is wholly described by its constructor's arguments, each kept in an attribute of that name."""
 
     @classmethod
@@ -51,11 +52,7 @@ class Configurable(Strict):
         """
         if not isinstance(config, Mapping):
             raise TypeError(f"the config of {cls.__name__} must be a dict, got {config!r}")
-        unknown = sorted(str(name) for name in config if name not in cls._arguments())
-        if unknown:
-            known = ", ".join(cls._arguments()) or "no arguments"
-            raise TypeError(f"{cls.__name__} takes {known}, got {', '.join(unknown)}")
-        return cls(**config)
+        return cls(**check_arguments(cls, cls._arguments(), {str(name): value for name, value in config.items()}))
 
     def __eq__(self, other: object) -> bool:
         if type(other) is not type(self):
@@ -111,7 +108,8 @@ class Registry:
 
     def _find(self, name: Any) -> type[Configurable]:
         if not isinstance(name, str) or name not in self.names:
-            raise ValueError(f"{self.family} must be one of {', '.join(sorted(self.names))}, got {name!r}")
+            near = suggestion(name, self.names) if isinstance(name, str) else ""
+            raise ValueError(f"{self.family} must be one of {', '.join(sorted(self.names))}, got {name!r}{near}")
         return self.names[name]
 
 

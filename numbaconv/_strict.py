@@ -2,7 +2,7 @@
 
 import dis
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 from functools import lru_cache
 from itertools import pairwise
@@ -32,16 +32,43 @@ class Strict:
         object.__setattr__(self, name, value)
 
 
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """The known name that looks most like another; capitals and underscores count for nothing, initials will do."""
+    names = sorted(known)
+    plain = {_plain(one): one for one in names}
+    near = get_close_matches(_plain(name), plain, 1, 0.7)
+    initials = [one for one in names if name == "".join(word[:1] for word in one.split("_"))]
+    return plain[near[0]] if near else next(iter(initials), None)
+
+
+def suggestion(name: str, known: Iterable[str]) -> str:
+    """The nearest name as the end of a sentence, which is empty if there is none."""
+    near = nearest(name, known)
+    return "" if near is None else f"; did you mean {near!r}?"
+
+
+def _plain(name: str) -> str:
+    return name.replace("_", "").lower()
+
+
+def label_of(instance: Any) -> str:
+    """What stands in front of messages about an instance, whatever it has yet."""
+    named = "name" in vars(instance) and hasattr(type(instance), "_label")
+    return str(instance._label) if named else type(instance).__name__
+
+
+def described(instance: Any, name: str) -> str:
+    """The attribute whose name is nearest, or what attributes there are."""
+    known = [one for one in {*vars(instance), *_names(instance.__class__)} - {name} if not one.startswith("_")]
+    near = nearest(name, known)
+    values = sorted(one for one in known if not callable(getattr(type(instance), one, None)))
+    return f"it has {', '.join(values)}" if near is None else f"did you mean {near!r}?"
+
+
 def _refusal(instance: Any, name: str) -> str:
-    label = getattr(instance, "_label", type(instance).__name__)
-    if hasattr(instance, name):
-        return f"{label}: {name} cannot be set, it belongs to the class"
-    known = [known for known in {*vars(instance), *_names(instance.__class__)} if not known.startswith("_")]
-    initials = [full for full in known if name == "".join(word[:1] for word in full.split("_"))]
-    near = get_close_matches(name, known, 1, 0.7) or initials
-    values = sorted(name for name in known if not callable(getattr(type(instance), name, None)))
-    advice = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(values)}"
-    return f"{label} has no attribute {name!r}; {advice}"
+    if hasattr(type(instance), name):
+        return f"{label_of(instance)}: {name} cannot be set, it belongs to the class"
+    return f"{label_of(instance)} has no attribute {name!r}; {described(instance, name)}"
 
 
 @lru_cache(maxsize=256)

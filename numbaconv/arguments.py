@@ -34,13 +34,6 @@ def check_bool(value: Any, name: str) -> bool:
     return bool(value)
 
 
-def check_neutral(name: str, value: Any, neutral: tuple[Any, ...], reason: str) -> None:
-    """Raise ValueError unless an argument of Keras's has a value that asks for nothing."""
-    if not any(type(value) is type(one) and value == one for one in neutral):
-        wanted = " or ".join(map(repr, neutral))
-        raise ValueError(f"{name} must be {wanted}, because {reason}, got {value!r}")
-
-
 def check_rank(x: np.ndarray, rank: int | None, data_format: str) -> None:
     """Raise ValueError unless ``x`` has a batch, ``rank`` spatial axes (any number for None) and channels."""
     if rank is None:

@@ -9,6 +9,7 @@ import numpy as np
 from . import saving
 from ._public import publish
 from ._stack import Stack
+from ._telling import Telling
 from .arguments import as_numbers, check_bool, check_channels, check_rank
 from .layers import Layer
 from .training.trainer import Trainer
@@ -17,7 +18,7 @@ __all__ = ["Sequential"]
 publish(__name__)
 
 
-class Sequential(Trainer, Stack):
+class Sequential(Trainer, Stack, Telling):
     """Layers one after the other, each fed with the output of the one before (Keras's ``Sequential``).
 
     ``model(x) = last(...second(first(x)))``

@@ -103,7 +103,7 @@ def test_identifiers():
         losses.get("hinges")
     with pytest.raises(TypeError, match=r"MeanSquaredError takes reduction, name, got axis"):
         losses.get({"class_name": "mse", "config": {"axis": 1}})
-    with pytest.raises(NotImplementedError, match="Loss must define _terms"):
+    with pytest.raises(NotImplementedError, match="Loss must define value_and_gradient"):
         losses.Loss("sum", "loss")([1], [1])
 
 

@@ -215,7 +215,7 @@ def test_identifiers():
         Accuracy.from_config(3)
     with pytest.raises(TypeError, match="Accuracy takes name, got k"):
         Accuracy.from_config({"k": 1})
-    with pytest.raises(NotImplementedError, match="Metric must define _values"):
+    with pytest.raises(NotImplementedError, match="Metric must define update_state, result and"):
         metrics.Metric("metric").update_state([1], [1])
 
 

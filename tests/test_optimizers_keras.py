@@ -153,6 +153,13 @@ def test_keras_takes_our_configs(keras, name):
     assert {key: theirs.get_config()[key] for key in ours} == pytest.approx(ours)
 
 
+@pytest.mark.parametrize("name", CLASSES)
+def test_we_take_keras_s_configs(keras, name):
+    theirs = getattr(keras.optimizers, name)(0.25, clipnorm=2).get_config()
+    ours = getattr(optimizers, name).from_config(theirs).get_config()
+    assert {key: theirs[key] for key in ours} == pytest.approx(ours)
+
+
 @pytest.mark.parametrize(
     "clipping", [{}, {"clipnorm": 1.5}, {"clipvalue": 0.5}, {"global_clipnorm": 1.5}], ids=lambda one: str(list(one))
 )

@@ -7,7 +7,8 @@ from types import ModuleType
 import pytest
 
 import numbaconv
-from numbaconv import _public
+from numbaconv import _public, losses, metrics, optimizers
+from numbaconv.models import Sequential
 
 # Here a function whose factors are 0.01 by default, as Keras 2 had it.
 OTHERWISE = {"l1_l2"}
@@ -49,3 +50,20 @@ def test_what_is_said_to_be_keras_is(keras):
     for module, names in _public._ABSENT.items():
         theirs = keras if module == "numbaconv" else getattr(keras, module)
         assert not [name for name in names.split() if not hasattr(theirs, name)]
+
+
+def test_attributes_that_are_said_to_be_keras_s_are(keras):
+    model = keras.Sequential([keras.layers.Input((3,)), keras.layers.Dense(2)])
+    pairs = {
+        "Sequential": (model, Sequential()),
+        "Optimizer": (keras.optimizers.SGD(), optimizers.SGD()),
+        "Metric": (keras.metrics.AUC(), metrics.AUC()),
+        "Loss": (keras.losses.Huber(), losses.Huber()),
+    }
+    old = {"fit_generator", "evaluate_generator", "predict_generator", "predict_classes", "minimize"}
+    assert set(_public._ATTRIBUTES) | set(_public._ABSENT_ATTRIBUTES) == set(pairs)
+    for cls, (theirs, ours) in pairs.items():
+        names = {*_public._ATTRIBUTES.get(cls, ()), *_public._ABSENT_ATTRIBUTES.get(cls, "").split()}
+        # dir, because some of them answer only after a call.
+        assert names - old <= set(dir(theirs))
+        assert not [name for name in names if hasattr(ours, name)]

@@ -42,6 +42,102 @@ def test_attributes_that_nobody_has_are_refused(make, name, said):
         assert name not in vars(one)
 
 
+@pytest.mark.parametrize(
+    ("make", "name", "said"),
+    [
+        (lambda: Sequential(name="m"), "optimiser", r"Sequential 'm' has no attribute .*did you mean 'optimizer'\?$"),
+        (lambda: Sequential(), "save_weights", r"save\(path\) writes the model with its weights"),
+        (lambda: Sequential(), "fit_generator", "; fit takes generators$"),
+        (lambda: Sequential(), "compute_loss", "; Keras has it, this library has not$"),
+        (lambda: Sequential(), "xyzzy", "; it has built, .*weights$"),
+        (lambda: optimizers.Adam(), "lr", r"Adam has no attribute 'lr'; did you mean 'learning_rate'\?$"),
+        (lambda: optimizers.SGD(), "apply_gradients", r"SGD has no attribute .*; step\(values, gradients\) returns"),
+        (lambda: callbacks.EarlyStopping(), "patiens", "did you mean 'patience'"),
+        (lambda: History(), "epochs", "did you mean 'epoch'"),
+        (lambda: losses.Huber(), "call", "Keras has it, this library has not"),
+        (lambda: metrics.AUC(), "reset_states", "did you mean 'reset_state'"),
+        (lambda: schedules.ExponentialDecay(0.1, 1, 0.5), "decay_step", "did you mean 'decay_steps'"),
+    ],
+)
+def test_attributes_that_nobody_has_are_answered(make, name, said):
+    instance = make()
+    for one in (instance, copy.copy(instance), copy.deepcopy(instance), pickle.loads(pickle.dumps(instance))):
+        assert not hasattr(one, name)
+        assert getattr(one, name, 3) == 3
+        with pytest.raises(AttributeError, match=said):
+            getattr(one, name)
+        with pytest.raises(AttributeError, match=f"^'{type(one).__name__}' object has no attribute '__array__'$"):
+            one.__array__  # noqa: B018
+
+
+@pytest.mark.parametrize("cls", [Sequential, optimizers.SGD, metrics.AUC, callbacks.EarlyStopping])
+def test_what_is_not_made_yet_is_answered_too(cls):
+    with pytest.raises(AttributeError, match="has no attribute 'name'; "):
+        cls.__new__(cls).name  # noqa: B018
+
+
+def test_errors_within_attributes_are_not_covered():
+    with pytest.raises(AttributeError, match="'int' object has no attribute 'missing'"):
+        optimizers.SGD(lambda step: step.missing).learning_rate  # noqa: B018
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda: optimizers.Adam(lr=0.1), r"^Adam takes learning_rate, .*, got lr; did you mean 'learning_rate'\?$"),
+        (
+            lambda: optimizers.get({"class_name": "SGD", "config": {"lr": 1}}),
+            "SGD takes .*did you mean 'learning_rate'",
+        ),
+        (lambda: losses.Huber(dleta=2), "Huber takes delta, reduction, name, got dleta; did you mean 'delta'"),
+        (lambda: metrics.AUC(num_threshold=3), "did you mean 'num_thresholds'"),
+        (lambda: callbacks.EarlyStopping(patiens=3), "EarlyStopping takes monitor, .*did you mean 'patience'"),
+        (lambda: initializers.RandomNormal(std=1), "RandomNormal takes mean, stddev, seed, got std"),
+        (lambda: regularizers.L2(l=1), "L2 takes l2, got l; did you mean 'l2'"),
+        (lambda: constraints.MaxNorm(max=1), "MaxNorm takes max_value, axis, got max"),
+        (lambda: schedules.ExponentialDecay(0.1, 1, decay=1), "did you mean 'decay_rate'"),
+        (lambda: layers.Conv2D(2, 3, stride=2), "Conv2D: unknown argument stride; did you mean 'strides'"),
+        (lambda: layers.Conv2D(2, 3, xyzzy=2), "Conv2D: unknown argument xyzzy; known are filters, "),
+        (lambda: Sequential(layer=[]), "Sequential takes layers, name, trainable, got layer; did you mean 'layers'"),
+        (lambda: Rate(rat=2), "Rate takes rate, got rat; did you mean 'rate'"),
+    ],
+)
+def test_arguments_that_nobody_has_are_answered(call, said):
+    with pytest.raises(TypeError, match=said):
+        call()
+
+
+@pytest.mark.parametrize(
+    ("call", "near"),
+    [
+        (lambda: layers.Conv2D(2, 3, activation="rellu"), "relu"),
+        (lambda: layers.Conv2D(2, 3, activation="ReLU"), "relu"),
+        (lambda: layers.Dense(2, kernel_initializer="glorot_unifrm"), "glorot_uniform"),
+        (lambda: losses.get("mean_square_error"), "mean_squared_error"),
+        (lambda: metrics.get("presicion"), "precision"),
+        (lambda: optimizers.get("addam"), "adam"),
+        (lambda: regularizers.get("L2_"), "l2"),
+    ],
+)
+def test_names_that_nobody_has_are_answered(call, near):
+    with pytest.raises(ValueError, match=rf"must be one of .*; did you mean '{near}'\?$"):
+        call()
+
+
+class Rate(optimizers.SGD):
+    def __init__(self, rate=0.1):
+        super().__init__(rate)
+
+
+def test_arguments_of_keras_that_ask_for_nothing():
+    neutral = {"use_ema": False, "ema_momentum": 0.99, "loss_scale_factor": None, "name": "adam"}
+    assert optimizers.Adam(0.5, **neutral).get_config() == optimizers.Adam(0.5).get_config()
+    assert losses.Huber(2, dtype=None) == losses.Huber(2)
+    assert metrics.AUC(3, name="a", dtype="float32") == metrics.AUC(3, name="a")
+    with pytest.raises(ValueError, match="use_ema of SGD must be False or None, because weights are not averaged"):
+        optimizers.SGD(use_ema=True)
+
+
 def test_attributes_that_are_there_can_be_set():
     optimizer, callback, model = optimizers.SGD(), callbacks.EarlyStopping(), Sequential()
     optimizer.learning_rate, callback.patience, callback.wait, model.stop_training = 0.5, 3, 1, True

@@ -7,6 +7,7 @@ warns: what overflows becomes infinite, what has no value becomes NaN, and NaN s
 import inspect
 
 from .._public import publish
+from .._strict import suggestion
 from .bounded import (
     exponential,
     hard_sigmoid,
@@ -198,7 +199,8 @@ def get(identifier: str | Activation | None) -> Activation:
         return linear
     if isinstance(identifier, str):
         if identifier not in _NAMES:
-            raise ValueError(f"activation must be one of {', '.join(sorted(_NAMES))}, got {identifier!r}")
+            known, near = ", ".join(sorted(_NAMES)), suggestion(identifier, _NAMES)
+            raise ValueError(f"activation must be one of {known}, got {identifier!r}{near}")
         return _NAMES[identifier]
     if isinstance(identifier, type) or not callable(identifier):
         raise TypeError(f"activation must be a name, a function of one array or None, got {identifier!r}")

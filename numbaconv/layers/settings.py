@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from .. import activations, constraints, initializers, regularizers, shapes
-from ..arguments import check_neutral
+from .._strict import suggestion
+from .._telling import check_neutral
 from ..calls import NO_FLOOR
 
 # Argument name (or its ending) -> the module whose get() reads it and whose serialize() writes it.
@@ -123,8 +124,9 @@ def check_unknown(cls: Any, arguments: dict[str, Any]) -> None:
     neutral = {name: rule for owner in reversed(cls.__mro__) for name, rule in vars(owner).get("_neutral", {}).items()}
     unknown = [name for name in arguments if name not in neutral]
     if unknown:
-        known = ", ".join(argument_names(cls))
-        raise TypeError(f"{cls.__name__}: unknown argument {', '.join(unknown)}; known are {known}")
+        known = argument_names(cls)
+        near = suggestion(unknown[0], known) or f"; known are {', '.join(known)}"
+        raise TypeError(f"{cls.__name__}: unknown argument {', '.join(unknown)}{near}")
     try:
         for name, value in arguments.items():
             check_neutral(name, value, *neutral[name])

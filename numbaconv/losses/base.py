@@ -1,6 +1,6 @@
 """From the losses of positions to one number, and to its gradient."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -17,6 +17,7 @@ from .._targets import (
     from_rows,
     function_values,
 )
+from .._telling import Neutral
 from ..arguments import as_numbers, cast, common_dtype
 
 Array = NDArray[np.floating[Any]]
@@ -35,7 +36,8 @@ class Loss(Named, Configurable):
     reduction : {"sum_over_batch_size", "mean", "mean_with_sample_weight", "sum"}
         What the weighted sum is divided by: the number of positions, whatever they weigh (the first two); the sum of
         the weights of all positions; or nothing.
-    name : str
+    name : str, optional
+        As in `numbaconv.layers.Layer`.
 
     Raises
     ------
@@ -44,8 +46,9 @@ class Loss(Named, Configurable):
     """
 
     axis = -1
+    _neutral: ClassVar[Neutral] = {"dtype": ((None, "float32", "float64"), "it is computed in that of the predictions")}
 
-    def __init__(self, reduction: str, name: str) -> None:
+    def __init__(self, reduction: str = MEAN, name: str | None = None) -> None:
         super().__init__(name)
         if not isinstance(reduction, str) or reduction not in REDUCTIONS:
             raise ValueError(f"reduction must be one of {', '.join(REDUCTIONS)}, got {reduction!r}")
@@ -134,7 +137,10 @@ class Loss(Named, Configurable):
 
     def _terms(self, target: np.ndarray, rows: Array) -> Terms:
         """The losses of rows, and the gradient of each by its row: a new array."""
-        raise NotImplementedError(f"{type(self).__name__} must define _terms")
+        raise NotImplementedError(
+            f"{type(self).__name__} must define value_and_gradient(y_true, y_pred, sample_weight=None), and __call__ "
+            "where the loss alone is easier; or a function with an attribute 'gradient' is a loss, see losses.get"
+        )
 
 
 class FunctionLoss(Loss):

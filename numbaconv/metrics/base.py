@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike
 from .._naming import Named
 from .._registry import Configurable
 from .._targets import check_predictions, check_sample_weight, function_values
+from .._telling import Neutral
 from ..arguments import as_numbers
 from ..losses import Loss
 
@@ -36,8 +37,9 @@ class Metric(Named, Configurable):
     """
 
     direction: ClassVar[str | None] = None
+    _neutral: ClassVar[Neutral] = {"dtype": ((None, "float32", "float64"), "it is computed in that of the predictions")}
 
-    def __init__(self, name: str | None) -> None:
+    def __init__(self, name: str | None = None) -> None:
         super().__init__(name)
         self.reset_state()
 
@@ -90,7 +92,7 @@ class Metric(Named, Configurable):
 
     def _values(self, y_true: ArrayLike, y_pred: np.ndarray) -> np.ndarray:
         """What is averaged, beginning with the batch axis."""
-        raise NotImplementedError(f"{type(self).__name__} must define _values")
+        raise NotImplementedError(f"{type(self).__name__} must define update_state, result and reset_state")
 
 
 class FunctionMetric(Metric):

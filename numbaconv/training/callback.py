@@ -7,12 +7,12 @@ from typing import Any, ClassVar
 import numpy as np
 
 from .._registry import number
-from .._strict import Strict
+from .._telling import Telling
 
 Logs = dict[str, Any] | None
 
 
-class Callback(Strict):
+class Callback(Telling):
     """Base of all callbacks; its methods do nothing.
 
     Attributes

@@ -5,7 +5,7 @@ from typing import Any
 
 from .. import losses, metrics, optimizers
 from .._naming import Named
-from ..arguments import check_neutral
+from .._telling import check_neutral
 from ..history import History
 
 
