@@ -204,22 +204,6 @@ def tile_totals(typingctx, square):
 
 
 @intrinsic
-def tile_axpy(typingctx, factor, x, y):
-    """``factor * x + y`` (BLAS's axpy), in one step also where the product is wanted several times."""
-
-    def codegen(context, builder, sig, args):
-        tile, result = sig.args[1], args[1]
-        scalar = _splat(builder, context.cast(builder, args[0], factor, tile.dtype), tile.lanes)
-        for i in range(tile.rows * tile.vecs):
-            a, b = (builder.extract_value(arg, i) for arg in args[1:])
-            value = _call(builder, f"llvm.fmuladd.{_suffix(tile)}", tile.vector, scalar, a, b)
-            result = builder.insert_value(result, value, i)
-        return result
-
-    return x(factor, x, y), codegen
-
-
-@intrinsic
 def tile_store(typingctx, tile, out, out_at, first, shift, count):
     """Write row r to ``out[out_at[first + r] + shift :]``, at most ``count`` channels of it."""
 

@@ -24,7 +24,6 @@ from .strip import aligned, aligned_flat, extent, input_of, locate
 from .tile import (
     lanes_of,
     tile_add,
-    tile_axpy,
     tile_floor,
     tile_outer,
     tile_rows,
@@ -44,15 +43,15 @@ CHUNK = 32
 def _input_transform(lines):
     """B^T d for six lines d."""
     d0, d1, d2, d3, d4, d5 = lines
-    even_a, odd_a = tile_axpy(-BB, d2, d4), tile_axpy(-BB, d1, d3)
-    even_b, odd_b = tile_axpy(-AA, d2, d4), tile_axpy(-AA, d1, d3)
+    even_a, odd_a = d4 - BB * d2, A * (d3 - BB * d1)
+    even_b, odd_b = d4 - AA * d2, B * (d3 - AA * d1)
     return (
-        tile_axpy(PRODUCT, d0, tile_axpy(-SUM, d2, d4)),
-        tile_axpy(A, odd_a, even_a),
-        tile_axpy(-A, odd_a, even_a),
-        tile_axpy(B, odd_b, even_b),
-        tile_axpy(-B, odd_b, even_b),
-        tile_axpy(PRODUCT, d1, tile_axpy(-SUM, d3, d5)),
+        PRODUCT * d0 - SUM * d2 + d4,
+        even_a + odd_a,
+        even_a - odd_a,
+        even_b + odd_b,
+        even_b - odd_b,
+        PRODUCT * d1 - SUM * d3 + d5,
     )
 
 
@@ -278,12 +277,14 @@ def _sum_products(filters, block, weights, bias, floor, out, out_shape, size, ti
         for chunk in range(0, windows, most):
             chunk_end = min(chunk + most, windows)
             for k in range(IN * IN):
-                for first in range(chunk, chunk_end, tile_height):
-                    at, to = (filter_block * IN * IN + k) * channels * width, products_at + k * plane
-                    for begin in range(0, channels, CHANNELS):
+                to = products_at + k * plane
+                for begin in range(0, channels, CHANNELS):
+                    steps, shift = min(CHANNELS, channels - begin), spread_at + k * padded + begin
+                    for first in range(chunk, chunk_end, tile_height):
                         tile = tile_rows(tile_shape, TILE_VECS, zeros, 0)
-                        for c in range(begin, min(begin + CHANNELS, channels)):
-                            tile = tile_outer(tile, spread, x_at, first, spread_at + k * padded + c, weights, at)
+                        at = ((filter_block * IN * IN + k) * channels + begin) * width
+                        for c in range(steps):
+                            tile = tile_outer(tile, spread, x_at, first, shift + c, weights, at)
                             at += width
                         if begin == 0:
                             tile_store(tile, products, product_at, first, to, width)

@@ -15,7 +15,7 @@ from .tile import lanes_of, tile_magnitude, tile_rows, tile_smaller, tile_square
 # Inputs along each axis of a block.
 IN = 6
 # Channels that are summed up by themselves: where roundings all fall to one side, their errors grow with the number.
-CHANNELS = 64
+CHANNELS = 128
 # Error that an output may have, as a share of the sum of its inputs times the largest weight of its filter.
 ALLOWED = 1e-4
 # Errors of a block in units of float32's rounding, as `trust_limits` explains: what was measured for few channels, and
