@@ -134,6 +134,17 @@ def test_softmax_acts_on_the_last_axis_and_does_not_overflow():
     np.testing.assert_array_equal(activations.log_softmax(x)[1:, 0], [[-1e4, 0], [-INF, 0]])
 
 
+def test_relu_with_settings():
+    x = np.array([-np.inf, -2, 0.5, 0.75, 3, np.inf, np.nan])
+    np.testing.assert_array_equal(activations.relu(x, max_value=2, threshold=0.5), [0, 0, 0, 0.75, 2, 2, np.nan])
+    np.testing.assert_array_equal(activations.relu(x, negative_slope=0.5), [-np.inf, -1, 0.5, 0.75, 3, np.inf, np.nan])
+    np.testing.assert_array_equal(activations.leaky_relu(x, 0), [0, 0, 0.5, 0.75, 3, np.inf, np.nan])
+    np.testing.assert_array_equal(activations.leaky_relu(x, 0.5), activations.relu(x, 0.5))
+    for wrong in ({"negative_slope": -1}, {"max_value": -1}, {"threshold": np.nan}):
+        with pytest.raises(ValueError, match=f"{next(iter(wrong))} must be a finite number >= 0"):
+            activations.relu(x, **wrong)
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_gelu_beside_longer_arithmetic(dtype):
     x = np.concatenate([np.linspace(-6, 6, 241), [-1e-30, 1e-30, 1e-5, -9, 12]]).astype(dtype)

@@ -70,6 +70,25 @@ def test_activation(keras, name, edges, dtype):
     np.testing.assert_allclose(activations.get(name)(x), expected, rtol=rtol, atol=atol)
 
 
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        ("relu", (0.1,)),
+        ("relu", (0, 6)),
+        ("relu", (0, 1.5, 0.5)),
+        ("relu", (0.25, 1.5, 0.5)),
+        ("relu", (0.25, None, 0.5)),
+        ("leaky_relu", (0.1,)),
+    ],
+)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_activation_with_settings(keras, name, settings, dtype):
+    x = np.array([[-3, -0.5, -0.0, 0, 0.25, 0.5, 1, 1.5, 2, 7]], dtype)
+    out = getattr(activations, name)(x, *settings)
+    assert out.dtype == dtype
+    np.testing.assert_allclose(out, np.asarray(getattr(keras.activations, name)(x, *settings)), rtol=1e-6)
+
+
 @pytest.mark.parametrize("name", [*activations._FUNCTIONS])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_activation_gradient(keras, name, dtype):

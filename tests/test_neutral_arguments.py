@@ -65,6 +65,7 @@ def test_evaluating_and_predicting():
     assert model.evaluate(X, Y, sample_weight=None, **arguments) == model.evaluate(X, Y, 32, 0)
     assert same([model.predict(X, **arguments)], [model.predict(X, 32, 0)])
     results = model.test_on_batch(X, Y, sample_weight=None)
+    assert same([model.predict_on_batch(X)], [model(X)])
     assert model.train_on_batch(X, Y, sample_weight=None, class_weight=None) == results
 
 

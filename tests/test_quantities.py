@@ -13,6 +13,7 @@ from numbaconv.callbacks import (
     ModelCheckpoint,
     ReduceLROnPlateau,
 )
+from numbaconv.metrics import F1Score
 from numbaconv.models import Sequential
 
 X, Y = classes(6)
@@ -46,7 +47,7 @@ def test_a_quantity_that_is_not_there(kind):
     measured = "loss, accuracy, got 'val_loss'; val_ needs validation_data or validation_split"
     refused(kind(monitor="val_loss"), rf"^Sequential 'm': monitor of \w+ must be one of {measured}$")
     refused([LambdaCallback(), kind(monitor="val_loss")], measured)
-    everything = "loss, accuracy, val_loss, val_accuracy, got 'val_acc'"
+    everything = r"loss, accuracy, val_loss, val_accuracy, got 'val_acc'; did you mean 'val_accuracy'\?$"
     refused(kind(monitor="val_acc"), everything, **VALIDATED)
     # What comes later is too late: the callback has looked already.
     refused([kind(monitor="q", mode="min"), scripted([1])], "must be one of loss, accuracy, got 'q'")
@@ -54,6 +55,15 @@ def test_a_quantity_that_is_not_there(kind):
     refused(
         [scripted([1]), kind(monitor="q")], "mode of .* must be 'min' or 'max' for a quantity of the user's, got 'auto'"
     )
+
+
+def test_quantities_of_several_numbers(tmp_path):
+    several = "must be a single number, got 'val_f', of which F1Score(.*average=None.*) gives several"
+    model = classifier(metrics=(F1Score(name="f"),))
+    for callback in (EarlyStopping("val_f"), best("val_f")):
+        with pytest.raises(ValueError, match=several):
+            model.fit(X, np.eye(2)[Y], validation_split=0.5, verbose=0, callbacks=callback)
+    assert model.optimizer.iterations == 0
 
 
 def test_quantities_that_others_add():

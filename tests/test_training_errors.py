@@ -1,6 +1,7 @@
 """What training refuses, and that errors in the middle of a step leave the weights as they were."""
 
 import signal
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -180,6 +181,52 @@ def test_other_weights_need_another_optimizer():
     before = model.get_weights()
     model.fit(X, Y, verbose=0)
     assert not any(map(np.array_equal, model.weights, before))
+
+
+class Then(Callback):
+    """Does something before the second epoch."""
+
+    def __init__(self, act):
+        super().__init__()
+        self.act = act
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if epoch == 1:
+            self.act(self.model)
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_layers_that_change_during_training_need_another_optimizer_too(first):
+    def turn(model):
+        model.layers[0].trainable = not first
+
+    def turn_and_compile(model):
+        turn(model)
+        model.compile("adam", model.loss, ["accuracy"])
+
+    model = classifier(optimizer="adam")
+    model.layers[0].trainable = first
+    with pytest.raises(ValueError, match=r"^Sequential 'm': the optimizer must go on .*; call compile with a new one"):
+        model.fit(X, Y, epochs=3, verbose=0, callbacks=Then(turn))
+    before, epochs = model.get_weights(), []
+    model.layers[0].trainable = first
+    callbacks = [Then(turn_and_compile), LambdaCallback(on_epoch_end=lambda *_: epochs.append(model.get_weights()))]
+    history = model.fit(X, Y, epochs=3, verbose=0, callbacks=callbacks)
+    first_kernels, second_kernels = zip(before, *epochs, strict=True)
+    changed = [not same([a], [b]) for a, b in pairwise(first_kernels)]
+    assert changed == ([True, False, False] if first else [False, True, True])
+    assert not any(same([a], [b]) for a, b in pairwise(second_kernels))
+    # What the model was compiled with is measured from then on.
+    assert len(history.history["accuracy"]) >= 2
+
+
+def test_layers_do_not_change_within_an_epoch():
+    def freeze(batch, logs):
+        model.layers[1].trainable = False
+
+    model = classifier()
+    with pytest.raises(ValueError, match=r"^Sequential 'm': .* trainable must not change within an epoch"):
+        model.fit(X, Y, batch_size=2, verbose=0, callbacks=LambdaCallback(on_train_batch_end=freeze))
 
 
 # -- layers and losses that fail ---------------------------------------------------------------------------------------

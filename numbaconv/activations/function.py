@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from .._arrays import as_floats
 
 Array = NDArray[np.floating[Any]]
-Activation = Callable[[Array], Array]
+Activation = Callable[..., Array]
 # Takes the gradient with respect to an activation's output, and that output, or the input if it names it x.
 Gradient = Callable[[Array, Array], Array]
 
@@ -20,8 +20,8 @@ def activation(gradient: Gradient) -> Callable[[Activation], Activation]:
 
     def decorate(function: Activation) -> Activation:
         @wraps(function)
-        def checked(x: Array) -> Array:
-            return function(as_floats(x, "x"))
+        def checked(x: Array, *settings: Any, **named: Any) -> Array:
+            return function(as_floats(x, "x"), *settings, **named)
 
         checked.gradient = np.errstate(all="ignore")(gradient)  # type: ignore[attr-defined]
         return checked

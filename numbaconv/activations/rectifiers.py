@@ -3,6 +3,7 @@
 import numpy as np
 
 from .._arrays import masked
+from .._registry import number
 from .function import Array, activation
 
 # The fixed point of mean 0 and variance 1 in Klambauer et al., "Self-Normalizing Neural Networks", 2017.
@@ -31,19 +32,42 @@ linear.gradient = lambda grad_out, y: grad_out  # type: ignore[attr-defined]
 
 # At their kinks the gradients are TensorFlow's.
 @activation(lambda grad_out, y: masked(y > 0, grad_out))
-def relu(x: Array) -> Array:
-    """Rectified linear unit: ``max(x, 0)``.
+def relu(x: Array, negative_slope: float = 0.0, max_value: float | None = None, threshold: float = 0.0) -> Array:
+    """Rectified linear unit: ``max(x, 0)``, or with the other arguments ``min(x, max_value)`` above the threshold.
 
     Parameters
     ----------
     x : ndarray of float
+    negative_slope : float
+        Not negative. Up to the threshold the result is ``negative_slope * (x - threshold)``.
+    max_value : float, optional
+        Not negative.
+    threshold : float
+        Not negative.
 
     Returns
     -------
     ndarray
         Shape and dtype of `x`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is none of these.
+
+    Notes
+    -----
+    A layer trains with ``"relu"``, which has none of these arguments. For others, give it a function of your own with a
+    gradient, see `get`.
     """
-    return np.maximum(x, 0)
+    if negative_slope == threshold == 0 and max_value is None:
+        return np.maximum(x, 0)
+    slope = number(negative_slope, "negative_slope", minimum=0)
+    threshold = number(threshold, "threshold", minimum=0)
+    highest = None if max_value is None else number(max_value, "max_value", minimum=0)
+    # Nothing is multiplied by a slope of 0, which would make NaN of infinity.
+    below = slope * (x - threshold) if slope else 0
+    return np.where(x <= threshold, below, np.minimum(x, highest) if highest is not None else x).astype(x.dtype)
 
 
 @activation(lambda grad_out, y: grad_out * np.where(y < 0, y + 1, 1))
@@ -124,12 +148,14 @@ def relu6(x: Array) -> Array:
 
 
 @activation(lambda grad_out, y: grad_out * np.where(y > 0, 1, _LEAK).astype(y.dtype))
-def leaky_relu(x: Array) -> Array:
-    """Rectified linear unit that lets a fifth of negative values pass: ``max(x, 0.2 * x)``.
+def leaky_relu(x: Array, negative_slope: float = _LEAK) -> Array:
+    """Rectified linear unit that lets a share of negative values pass: ``max(x, negative_slope * x)``.
 
     Parameters
     ----------
     x : ndarray of float
+    negative_slope : float
+        From 0 to 1.
 
     Returns
     -------
@@ -138,9 +164,12 @@ def leaky_relu(x: Array) -> Array:
 
     Notes
     -----
-    The slope is Keras 3's. For another one, give a layer a function of your own, see `get`.
+    A layer trains with ``"leaky_relu"``, whose slope is a fifth, as in Keras 3. For another one, give it a function of
+    your own with a gradient, see `get`.
     """
-    return np.maximum(x, _LEAK * x)
+    if negative_slope == 0:
+        return np.maximum(x, 0)
+    return np.maximum(x, number(negative_slope, "negative_slope", minimum=0, maximum=1) * x)
 
 
 @activation(lambda grad_out, y: grad_out / (1 + 1 / np.square(y)))

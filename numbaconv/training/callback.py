@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from .._registry import number
+from .._strict import suggestion
 from .._telling import Telling
 
 Logs = dict[str, Any] | None
@@ -119,21 +120,30 @@ class Monitor(Watcher):
         if self.monitor not in known and not more:
             raise self._unknown(known)
         self._rises()
+        # Whether those of the user's have a result before the first batch is not known.
+        for metric in self.model.metrics:
+            if metric.name == self.monitor.removeprefix("val_") and getattr(metric, "_own", False):
+                self._check_single(metric.result(), f"of which {metric!r} gives several")
 
-    def _unknown(self, known: Iterable[str]) -> ValueError:
-        needed = "; val_ needs validation_data or validation_split" if self.monitor.startswith("val_") else ""
+    def _unknown(self, known: Collection[str]) -> ValueError:
+        validated = any(name.startswith("val_") for name in known)
+        if self.monitor.startswith("val_") and not validated:
+            advice = "; val_ needs validation_data or validation_split"
+        else:
+            advice = suggestion(self.monitor, known)
         name = type(self).__name__
-        return ValueError(f"monitor of {name} must be one of {', '.join(known)}, got {self.monitor!r}{needed}")
+        return ValueError(f"monitor of {name} must be one of {', '.join(known)}, got {self.monitor!r}{advice}")
+
+    def _check_single(self, value: Any, found: str) -> None:
+        if np.ndim(value):
+            raise ValueError(f"monitor of {type(self).__name__} must be a single number, got {self.monitor!r}, {found}")
 
     def _current(self, logs: Logs) -> float | None:
         """The quantity; None in an epoch without validation."""
         current = (logs or {}).get(self.monitor)
         if current is None and self.monitor not in self.params.get("metrics", ()):
             raise self._unknown(logs or {})
-        if current is not None and np.ndim(current):
-            raise ValueError(
-                f"monitor of {type(self).__name__} must be a single number, got {self.monitor!r}: {current}"
-            )
+        self._check_single(current, f"which is {current}")
         return current
 
     def _improves(self, current: float, reference: float | None) -> bool:

@@ -63,10 +63,10 @@ def check_steps(value: Any, name: str) -> int | None:
 class Fit:
     """One call of `fit`."""
 
-    def __init__(
-        self, model: "Sequential", course: Course, route: Route, batches: Batches, validation: Batches | None
-    ) -> None:
-        self._model, self._course, self._route = model, course, route
+    _route: Route
+
+    def __init__(self, model: "Sequential", course: Course, batches: Batches, validation: Batches | None) -> None:
+        self._model, self._course = model, course
         self._batches, self._validation = batches, validation
         self._history, self._progress = History(), Progress()
         names = ["loss", *(metric.name for metric in model.metrics)]
@@ -101,11 +101,13 @@ class Fit:
         tell = self._audience.tell
         tell("on_train_begin", {})
         for epoch in self._course.epochs:
-            if self._batches.first(epoch) is None:
+            first = self._batches.first(epoch)
+            if first is None:
                 done = len(self._history.epoch)
                 warnings.warn(f"{self._model._label}: x ran out after {done} epochs; fit ends", stacklevel=4)
                 break
             tell("on_epoch_begin", epoch, {})
+            self._follow(first.x)
             results = self._epoch(epoch, interruption)
             if interruption.asked:
                 # They are of a part of the epoch, or lack the validation.
@@ -115,6 +117,13 @@ class Fit:
             if self._model.stop_training or interruption.asked:
                 break
         tell("on_train_end", logs)
+
+    def _follow(self, x: np.ndarray) -> None:
+        """Go on with what callbacks have made of the model: other layers trainable, or compiled anew."""
+        with self._model._named():
+            if not self._model.metrics:
+                self._model._prepare(x)
+            self._route = self._model._route()
 
     def _epoch(self, epoch: int, interruption: Interruption) -> dict[str, Any]:
         tally = Tally(self._model.metrics)

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from .._naming import Named
 from ..arguments import as_numbers
@@ -87,6 +88,10 @@ class Predictor(Named):
                 out[done : done + len(result)] = result
                 done += len(result)
         return out[:done]
+
+    def predict_on_batch(self, x: ArrayLike) -> np.ndarray:
+        """Compute all layers on ``x`` at once, without progress bar and callbacks: ``model(x)`` by Keras's name."""
+        return cast("Sequential", self)(x)
 
     def _predicted(self, batches: Iterator[np.ndarray], audience: Audience) -> Iterator[np.ndarray]:
         self.stop_predicting = False

@@ -164,6 +164,8 @@ def _gradients(layer: Layer, names: list[str]) -> list[np.ndarray]:
     found = []
     for (name, weight), gradient in zip(layer._weights.items(), layer.gradients, strict=True):
         if name in names:
+            if gradient is None and not layer.trainable:
+                raise ValueError(f"{layer._label}: trainable must not change within an epoch, only where one begins")
             if not isinstance(gradient, np.ndarray) or gradient.shape != weight.shape:
                 raise ValueError(
                     f"{layer._label}: the gradient of {name} must be an array of shape {weight.shape}, got "

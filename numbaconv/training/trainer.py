@@ -93,7 +93,8 @@ class Trainer(Compiled, Predictor):
             Evaluate after every so many epochs, or after these, counted from 1.
         seed : int or Generator, optional
             For the order of the examples: a number and the epoch determine it, so that a training that goes on takes
-            the same way as one that was never stopped. A Generator is asked for a number; None takes a fresh one.
+            the same way as one that was never stopped. A Generator is asked for a number; None takes a fresh one. With
+            `steps_per_epoch` a training that goes on begins a new pass through arrays, wherever the last one had ended.
 
         Returns
         -------
@@ -111,9 +112,11 @@ class Trainer(Compiled, Predictor):
 
         Notes
         -----
-        Layers are trained if they are ``trainable`` when `fit` is called. Ctrl-C ends training after the batch, with
-        ``interrupted`` set in the history, and a second one raises KeyboardInterrupt at once, with the weights as they
-        were before the batch; where a handler other than Python's is in place, or in another thread, that is in charge.
+        Layers are trained if they are ``trainable`` when an epoch begins: a callback that changes that must call
+        `compile`, too, as the weights that are trained may change only with a new optimizer. Ctrl-C ends training after
+        the batch, with ``interrupted`` set in the history, and a second one raises KeyboardInterrupt at once, with the
+        weights as they were before the batch; where a handler other than Python's is in place, or in another thread,
+        that is in charge.
         """
         with self._named():
             self._need_compiled("fit")
@@ -136,8 +139,8 @@ class Trainer(Compiled, Predictor):
             if class_weight is not None and not yields_batches(x):
                 for part in check_examples(x, y, sample_weight).batches(_CHECKED):
                     self._weighted(part, class_weight)
-            route = self._route()
-        return Fit(cast("Sequential", self), course, route, batches, validation).run()
+            self._route()
+        return Fit(cast("Sequential", self), course, batches, validation).run()
 
     def evaluate(
         self,
