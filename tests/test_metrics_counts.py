@@ -293,9 +293,7 @@ def test_a_loss_as_a_metric_falls():
         assert not stopping._rises()
     stopping = EarlyStopping("mine")
     model.compile("sgd", "categorical_crossentropy", [F1Score(name="mine")])
-    with pytest.raises(
-        ValueError, match=r"must be a single number, got 'mine', of which F1Score"
-    ):
+    with pytest.raises(ValueError, match=r"must be a single number, got 'mine', of which F1Score"):
         model.fit(x, np.eye(2)[y], verbose=0, callbacks=stopping)
 
 

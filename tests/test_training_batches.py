@@ -1,15 +1,13 @@
-"""Batches that something else than an array yields, and arrays that are larger than the memory."""
+"""Batches that something else than an array yields."""
 
 import itertools
 import signal
-import tracemalloc
 
 import numpy as np
 import pytest
-from training_cases import Linear, classes, classifier, one_weight, same
+from training_cases import classes, classifier, same
 
 from numbaconv.callbacks import LambdaCallback
-from numbaconv.models import Sequential
 from numbaconv.optimizers import SGD
 
 X, Y = classes(10)
@@ -354,55 +352,3 @@ def test_loaders_of_pytorch():
     assert same(models[0].weights, models[1].weights)
     assert models[0].evaluate(loader, **QUIET) == models[0].evaluate(X, Y, 3, **QUIET)
     assert same([models[0].predict(loader, **QUIET)], [models[0].predict(X, 3, **QUIET)])
-
-
-# -- arrays that are larger than the memory ----------------------------------------------------------------------------
-
-ROWS, COLUMNS = 4000, 500
-
-
-def wide(shape=(ROWS, COLUMNS), path=None):
-    return np.memmap(path, np.float32, "w+", shape=shape)
-
-
-@pytest.mark.parametrize("use", ["fit", "split", "validation", "class_weight", "evaluate", "predict"])
-def test_memory_maps_stay_maps(tmp_path, use):
-    x, y = wide(path=tmp_path / "x"), wide((ROWS,), tmp_path / "y")
-    model = Sequential([Linear(1)])
-    model.compile("sgd", "mse")
-    model.fit(x[:8], y[:8], **QUIET)
-    calls = {
-        "fit": lambda: model.fit(x, y, 16, **QUIET),
-        "split": lambda: model.fit(x, y, 16, validation_split=0.5, **QUIET),
-        "validation": lambda: model.fit(x[:32], y[:32], 16, validation_data=(x, y), **QUIET),
-        "class_weight": lambda: model.fit(x, y, 16, class_weight={0: 2.0}, **QUIET),
-        "evaluate": lambda: model.evaluate(x, y, 16, **QUIET),
-        "predict": lambda: model.predict(x, 16, **QUIET),
-    }
-    tracemalloc.start()
-    try:
-        calls[use]()
-        peak = tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
-    assert peak < x.nbytes / 10
-
-
-class Watched(np.ndarray):
-    """An array that remembers the most rows that were taken at once."""
-
-    most = 0
-
-    def __getitem__(self, index):
-        part = super().__getitem__(index)
-        Watched.most = max(Watched.most, len(part))
-        return part
-
-
-def test_subclasses_of_arrays_are_arrays():
-    x = np.ones((6, 1)).view(Watched)
-    model = one_weight()
-    model.compile("sgd", "mse")
-    model.fit(x, np.ones(6), 2, **QUIET)
-    model.predict(x, 2, **QUIET)
-    assert Watched.most <= 2

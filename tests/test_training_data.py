@@ -1,6 +1,7 @@
-"""What training sees: the order of examples, the validation, and weights of examples and classes."""
+"""What training sees: order of examples, validation, weights of examples and classes, arrays larger than the memory."""
 
 import itertools
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -214,3 +215,55 @@ def test_class_weights_do_not_count_in_validation():
     (x, y), model = classes(), classifier()
     history = model.fit(x, y, class_weight={1: 9.0}, validation_data=(x, y), **QUIET).history
     assert history["val_loss"] == [model.evaluate(x, y, return_dict=True, **QUIET)["loss"]]
+
+
+# -- arrays that are larger than the memory ----------------------------------------------------------------------------
+
+ROWS, COLUMNS = 4000, 500
+
+
+def wide(shape=(ROWS, COLUMNS), path=None):
+    return np.memmap(path, np.float32, "w+", shape=shape)
+
+
+@pytest.mark.parametrize("use", ["fit", "split", "validation", "class_weight", "evaluate", "predict"])
+def test_memory_maps_stay_maps(tmp_path, use):
+    x, y = wide(path=tmp_path / "x"), wide((ROWS,), tmp_path / "y")
+    model = Sequential([Linear(1)])
+    model.compile("sgd", "mse")
+    model.fit(x[:8], y[:8], **QUIET)
+    calls = {
+        "fit": lambda: model.fit(x, y, 16, **QUIET),
+        "split": lambda: model.fit(x, y, 16, validation_split=0.5, **QUIET),
+        "validation": lambda: model.fit(x[:32], y[:32], 16, validation_data=(x, y), **QUIET),
+        "class_weight": lambda: model.fit(x, y, 16, class_weight={0: 2.0}, **QUIET),
+        "evaluate": lambda: model.evaluate(x, y, 16, **QUIET),
+        "predict": lambda: model.predict(x, 16, **QUIET),
+    }
+    tracemalloc.start()
+    try:
+        calls[use]()
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < x.nbytes / 10
+
+
+class Watched(np.ndarray):
+    """An array that remembers the most rows that were taken at once."""
+
+    most = 0
+
+    def __getitem__(self, index):
+        part = super().__getitem__(index)
+        Watched.most = max(Watched.most, len(part))
+        return part
+
+
+def test_subclasses_of_arrays_are_arrays():
+    x = np.ones((6, 1)).view(Watched)
+    model = one_weight()
+    model.compile("sgd", "mse")
+    model.fit(x, np.ones(6), 2, **QUIET)
+    model.predict(x, 2, **QUIET)
+    assert Watched.most <= 2
