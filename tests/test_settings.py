@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from numbaconv import activations, layers
+from numbaconv.layers import convolutional, core, separable
 from numbaconv.layers.settings import argument_names
 from numbaconv.models import Sequential
 
@@ -306,3 +307,30 @@ def test_layers_pickled_before_their_attributes_were_counted():
     assert old.strides == (2, 2)
     with pytest.raises(ValueError, match="strides must be"):
         old.strides = "no"
+
+
+@pytest.mark.parametrize(
+    ("make", "module"),
+    [
+        (lambda: layers.Conv2D(2, 3, activation="relu"), convolutional),
+        (lambda: layers.SeparableConv2D(2, 3, activation="relu"), separable),
+        (lambda: layers.Dense(2, activation="relu"), core),
+    ],
+)
+def test_a_setting_that_another_thread_changes_acts_from_the_next_call_on(make, module, monkeypatch):
+    x = np.random.default_rng(0).normal(size=(1, 5, 5, 2))
+    layer = make()
+    before = layer(x)
+    layer.activation = "tanh"
+    after = layer(x)
+    floor_of = module.floor_of
+
+    def meanwhile(activation):
+        layer.activation = "tanh"
+        return floor_of(activation)
+
+    monkeypatch.setattr(module, "floor_of", meanwhile)
+    for use in (layer, layer.forward):
+        layer.activation = "relu"
+        np.testing.assert_array_equal(use(x), before)
+        np.testing.assert_array_equal(use(x), after)

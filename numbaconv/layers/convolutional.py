@@ -91,22 +91,25 @@ class WindowLayer(Layer):
         return packed
 
     def call(self, x: np.ndarray) -> np.ndarray:
-        return self._activated(self._before_activation(x))
+        # Read once: another thread may set it meanwhile.
+        activation = self.activation
+        return self._activated(activation, self._before_activation(activation, x))
 
-    def _before_activation(self, x: np.ndarray) -> np.ndarray:
+    def _before_activation(self, activation: Callable, x: np.ndarray) -> np.ndarray:
         # Of relu the kernel computes all.
-        out: np.ndarray = self._prepared(x)(x, *self._packed(), floor_of(self.activation))
+        out: np.ndarray = self._prepared(x)(x, *self._packed(), floor_of(activation))
         return out
 
-    def _activated(self, out: np.ndarray) -> np.ndarray:
-        if self.activation is linear or self.activation is relu:
+    def _activated(self, activation: Callable, out: np.ndarray) -> np.ndarray:
+        if activation is linear or activation is relu:
             return out
-        return activated(self.activation, out, self.dtype)
+        return activated(activation, out, self.dtype)
 
     def _forward(self, x: np.ndarray) -> tuple[np.ndarray, Any]:
-        before = self._before_activation(x)
-        out = self._activated(before)
-        return out, (x, kept_of(self.activation, before, out))
+        activation = self.activation
+        before = self._before_activation(activation, x)
+        out = self._activated(activation, before)
+        return out, (x, kept_of(activation, before, out))
 
     def _backward(
         self, kept: Any, grad_out: np.ndarray, input_grad: bool

@@ -136,9 +136,11 @@ class Dense(AnyRank):
 
     def call(self, x: np.ndarray) -> np.ndarray:
         self._must_fit(x)
-        return self._finished(self._before_activation(x))
+        # Read once: another thread may set it meanwhile.
+        activation = self.activation
+        return self._finished(activation, self._before_activation(activation, x))
 
-    def _before_activation(self, x: np.ndarray) -> np.ndarray:
+    def _before_activation(self, activation: Callable, x: np.ndarray) -> np.ndarray:
         rows = _rows(x)
         weights, packed, bias = self._operands
         if weights is not self._weights:
@@ -147,12 +149,12 @@ class Dense(AnyRank):
             self._operands = weights, packed, bias
         call = dense_call(*rows.shape[3:], self.units, self._dtype.itemsize)
         # Of relu the kernel computes all.
-        out = call.run(rows, packed, bias, floor_of(self.activation))
+        out = call.run(rows, packed, bias, floor_of(activation))
         return out.reshape(*x.shape[:-1], self.units)
 
-    def _finished(self, out: np.ndarray) -> np.ndarray:
-        done = self.activation is activations.linear or self.activation is activations.relu
-        return out if done else activated(self.activation, out, self.dtype)
+    def _finished(self, activation: Callable, out: np.ndarray) -> np.ndarray:
+        done = activation is activations.linear or activation is activations.relu
+        return out if done else activated(activation, out, self.dtype)
 
     def _packed(self, operation: str) -> Packed:
         kernel = self.kernel[None]
@@ -163,9 +165,10 @@ class Dense(AnyRank):
 
     def _forward(self, x: np.ndarray) -> tuple[np.ndarray, Any]:
         self._must_fit(x)
-        before = self._before_activation(x)
-        out = self._finished(before)
-        return out, (x, kept_of(self.activation, before, out))
+        activation = self.activation
+        before = self._before_activation(activation, x)
+        out = self._finished(activation, before)
+        return out, (x, kept_of(activation, before, out))
 
     def _backward(
         self, kept: Any, grad_out: np.ndarray, input_grad: bool
@@ -251,8 +254,9 @@ class Activation(AnyRank):
             self._set(activation=activation)
 
     def _forward(self, x: np.ndarray) -> tuple[np.ndarray, Any]:
-        out = activated(self.activation, x, self.dtype)
-        return out, kept_of(self.activation, x, out)
+        activation = self.activation
+        out = activated(activation, x, self.dtype)
+        return out, kept_of(activation, x, out)
 
     def _input_grad(self, kept: Any, grad_out: np.ndarray) -> np.ndarray:
         return activation_grad(self.activation, grad_out, kept, self.dtype)

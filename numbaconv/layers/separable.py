@@ -173,9 +173,10 @@ class SeparableConv(WindowLayer):
         )
 
     def _forward(self, x: np.ndarray) -> tuple[np.ndarray, Any]:
-        between, before = self._prepared(x).steps(x, *self._packed(), floor_of(self.activation))
-        out = self._activated(before)
-        return out, (x, between, kept_of(self.activation, before, out))
+        activation = self.activation
+        between, before = self._prepared(x).steps(x, *self._packed(), floor_of(activation))
+        out = self._activated(activation, before)
+        return out, (x, between, kept_of(activation, before, out))
 
     def _kernel_gradients(
         self, kept: list[np.ndarray], grad: np.ndarray, input_grad: bool
