@@ -61,8 +61,9 @@ def _checks() -> Iterator[Check]:
             arguments = {"filters": 37, "kernel_size": taps, "padding": "same", "algorithm": algorithm}
             yield Check("Conv2D", large, arguments)
     # Few filters and many, where the result of channels_first is written to its planes at once.
-    yield Check("Conv2D", (1, 40, 40, 16), {"filters": 4, "kernel_size": 3, "strides": 2})
-    yield Check("SeparableConv2D", (1, 20, 18, 16), {"filters": 37, "kernel_size": 3})
+    yield Check("Conv2D", (1, 40, 40, 16), {"filters": 2, "kernel_size": 3, "strides": 2})
+    for filters in (2, 37):
+        yield Check("SeparableConv2D", (1, 20, 18, 16), {"filters": filters, "kernel_size": 3})
     yield Check("DepthwiseConv2D", (1, 40, 40, 32), {"kernel_size": 3, "padding": "same"})
     yield Check("Conv2DTranspose", large, {"filters": 37, "kernel_size": 3, "algorithm": "winograd"})
     yield Check("Dense", (3, 4, 5), {"units": 37})
