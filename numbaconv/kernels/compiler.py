@@ -188,7 +188,7 @@ def _without_compiler(function):
     return refuse
 
 
-def compiled(function=None, *, parallel=False):
+def compiled(function=None, *, parallel=False, inline=False):
     """Compile loops with the options that hold for the whole package.
 
     Parameters
@@ -198,6 +198,9 @@ def compiled(function=None, *, parallel=False):
     parallel : bool
         Whether it is a kernel, called from Python, with a ``prange`` loop over tasks that write to different places.
         ``prange`` may count in unsigned integers: cast to int64 before any subtraction.
+    inline : bool
+        Whether the code becomes part of its callers however long it is: a call passes every field of every array, which
+        counts where little is done between calls.
 
     Returns
     -------
@@ -211,9 +214,9 @@ def compiled(function=None, *, parallel=False):
     infinities behave as the formula says.
     """
     if function is None:
-        return lambda f: compiled(f, parallel=parallel)
+        return lambda f: compiled(f, parallel=parallel, inline=inline)
     if config.DISABLE_JIT:
         return _without_compiler(function)
     if parallel:
         return ParallelKernel(function)
-    return _dispatcher(function, _Helper, _HelperCompiler, no_cpython_wrapper=True)
+    return _dispatcher(function, _Helper, _HelperCompiler, no_cpython_wrapper=True, forceinline=inline)

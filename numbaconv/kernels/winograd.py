@@ -82,67 +82,56 @@ def _read(array, at, step):
     )
 
 
-@compiled
-def _transform_input(source, corner, row, column, scratch, scratch_at, spread, at, step):
-    """B^T d B for one line of channels: first along the rows of d, then along its columns."""
+@compiled(inline=True)
+def _transform_input(source, corner, row, column, scratch, scratch_at, spread, at, channels):
+    """B^T d B for all channels of a block, a line at a time: first along the rows of d, then along its columns."""
     lanes = lanes_of(scratch)
-    for i in range(IN):
-        t0, t1, t2, t3, t4, t5 = _input_transform(_read(source, corner + i * row, column))
-        line = scratch_at + i * IN * lanes
-        tile_write(t0, scratch, line)
-        tile_write(t1, scratch, line + lanes)
-        tile_write(t2, scratch, line + 2 * lanes)
-        tile_write(t3, scratch, line + 3 * lanes)
-        tile_write(t4, scratch, line + 4 * lanes)
-        tile_write(t5, scratch, line + 5 * lanes)
-    for j in range(IN):
-        t0, t1, t2, t3, t4, t5 = _input_transform(_read(scratch, scratch_at + j * lanes, IN * lanes))
-        line = at + j * step
-        tile_write(t0, spread, line)
-        tile_write(t1, spread, line + IN * step)
-        tile_write(t2, spread, line + 2 * IN * step)
-        tile_write(t3, spread, line + 3 * IN * step)
-        tile_write(t4, spread, line + 4 * IN * step)
-        tile_write(t5, spread, line + 5 * IN * step)
+    for c in range(0, channels, lanes):
+        for i in range(IN):
+            t0, t1, t2, t3, t4, t5 = _input_transform(_read(source, corner + c + i * row, column))
+            line = scratch_at + i * IN * lanes
+            tile_write(t0, scratch, line)
+            tile_write(t1, scratch, line + lanes)
+            tile_write(t2, scratch, line + 2 * lanes)
+            tile_write(t3, scratch, line + 3 * lanes)
+            tile_write(t4, scratch, line + 4 * lanes)
+            tile_write(t5, scratch, line + 5 * lanes)
+        for j in range(IN):
+            t0, t1, t2, t3, t4, t5 = _input_transform(_read(scratch, scratch_at + j * lanes, IN * lanes))
+            line = at + c + j * channels
+            tile_write(t0, spread, line)
+            tile_write(t1, spread, line + IN * channels)
+            tile_write(t2, spread, line + 2 * IN * channels)
+            tile_write(t3, spread, line + 3 * IN * channels)
+            tile_write(t4, spread, line + 4 * IN * channels)
+            tile_write(t5, spread, line + 5 * IN * channels)
 
 
-@compiled
+@compiled(inline=True)
 def _transform_output(
-    products,
-    at,
-    step,
-    scratch,
-    scratch_at,
-    start,
-    floor,
-    out,
-    place,
-    row,
-    column,
-    size,
-    rows,
-    columns,
-    count,
+    products, at, step, scratch, scratch_at, bias, first_filter, floor, out, place, row, column, size, outputs
 ):
-    """A^T m A plus the bias ``start`` for one line of filters, for the ``rows`` and ``columns`` that there are."""
-    lanes = lanes_of(scratch)
-    for i in range(IN):
-        y0, y1, y2, y3 = _output_transform(_read(products, at + i * IN * step, step), size)
-        line = scratch_at + i * IN * lanes
-        tile_write(y0, scratch, line)
-        tile_write(y1, scratch, line + lanes)
-        tile_write(y2, scratch, line + 2 * lanes)
-        tile_write(y3, scratch, line + 3 * lanes)
-    for j in range(columns):
-        y0, y1, y2, y3 = _output_transform(_read(scratch, scratch_at + j * lanes, IN * lanes), size)
-        line = place + j * column
-        tile_write_part(tile_floor(start + y0, floor), out, line, count)
-        if rows > 1:
-            tile_write_part(tile_floor(start + y1, floor), out, line + row, count)
-        if rows > 2:
-            tile_write_part(tile_floor(start + y2, floor), out, line + 2 * row, count)
-        if rows > 3:
-            tile_write_part(tile_floor(start + y3, floor), out, line + 3 * row, count)
+    """A^T m A plus the bias for a block of filters, a line at a time; ``outputs`` are its rows, columns and filters."""
+    lanes, (rows, columns, count) = lanes_of(scratch), outputs
+    for f in range(0, count, lanes):
+        start = tile_rows(1, 1, bias, first_filter + f)
+        for i in range(IN):
+            y0, y1, y2, y3 = _output_transform(_read(products, at + f + i * IN * step, step), size)
+            line = scratch_at + i * IN * lanes
+            tile_write(y0, scratch, line)
+            tile_write(y1, scratch, line + lanes)
+            tile_write(y2, scratch, line + 2 * lanes)
+            tile_write(y3, scratch, line + 3 * lanes)
+        for j in range(columns):
+            y0, y1, y2, y3 = _output_transform(_read(scratch, scratch_at + j * lanes, IN * lanes), size)
+            line = place + f + j * column
+            tile_write_part(tile_floor(start + y0, floor), out, line, count - f)
+            if rows > 1:
+                tile_write_part(tile_floor(start + y1, floor), out, line + row, count - f)
+            if rows > 2:
+                tile_write_part(tile_floor(start + y2, floor), out, line + 2 * row, count - f)
+            if rows > 3:
+                tile_write_part(tile_floor(start + y3, floor), out, line + 3 * row, count - f)
 
 
 @compiled(parallel=True)
@@ -221,14 +210,14 @@ def _winograd_tasks(
             )
 
 
-@compiled
+@compiled(inline=True)
 def _transform_inputs(x, block, axes, size, out_shape, buffers, steps, doubtful, limits, planar):
     """B^T d B of all windows of a block: for each, 36 planes of channels side by side.
 
     Returns whether any of the windows is worth computing; those that are not are marked in ``doubtful``.
     """
     spread, to, scratch, scratch_at = buffers
-    pitch, padded, lanes = steps
+    pitch, padded, _ = steps
     n, d, h, w, images, rows, columns = block
     strip_rows, strip_columns = extent(axes, H, h)[1], extent(axes, W, w)[1]
     sound, checks = doubtful.size == 0, check_buffers(strip_rows * strip_columns, strip_columns, x)
@@ -243,13 +232,12 @@ def _transform_inputs(x, block, axes, size, out_shape, buffers, steps, doubtful,
                 sound |= find_doubtful(strip, place, size, axes, out_shape, checks, doubtful, limits)
             for z in range(columns):
                 corner = start + (y * row + z * column) * size
-                for c in range(0, padded, lanes):
-                    _transform_input(source, corner + c, row, column, scratch, scratch_at, spread, to + c, padded)
+                _transform_input(source, corner, row, column, scratch, scratch_at, spread, to, padded)
                 to += pitch
     return sound
 
 
-@compiled
+@compiled(inline=True)
 def _sum_products(filters, block, weights, bias, floor, out, out_shape, size, tile_shape, axes, buffers, steps, planar):
     """Outputs of some blocks of filters for all windows of a block: their products, and A^T m A of these."""
     spread, spread_at, scratch, scratch_at = buffers
@@ -295,24 +283,23 @@ def _sum_products(filters, block, weights, bias, floor, out, out_shape, size, ti
                 y, z = window // columns * size, window % columns * size
                 place = image * image_step + y * row_step + z * column_step
                 place += origin + first_filter if planar is None else start
-                for f in range(0, min(width, out_shape[4] - first_filter), lanes):
-                    _transform_output(
-                        products,
-                        products_at + (t - chunk) * width + f,
-                        plane,
-                        scratch,
-                        scratch_at,
-                        tile_rows(1, 1, bias, first_filter + f),
-                        floor,
-                        result,
-                        place + f,
-                        row_step,
-                        column_step,
-                        size,
-                        min(size, high - y),
-                        min(size, wide - z),
-                        out_shape[4] - first_filter - f,
-                    )
+                outputs = min(size, high - y), min(size, wide - z), min(width, out_shape[4] - first_filter)
+                _transform_output(
+                    products,
+                    products_at + (t - chunk) * width,
+                    plane,
+                    scratch,
+                    scratch_at,
+                    bias,
+                    first_filter,
+                    floor,
+                    result,
+                    place,
+                    row_step,
+                    column_step,
+                    size,
+                    outputs,
+                )
         if planar is not None:
             _write_images(result, start, width, high, wide, images, origin, first_filter, out, out_shape)
 

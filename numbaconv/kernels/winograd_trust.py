@@ -78,7 +78,7 @@ def check_buffers(positions, columns, like):
     return sums, rows_sums, least, squares, np.empty(count, np.int64)
 
 
-@compiled
+@compiled(inline=True)
 def _sum_rows(strip, first_row, rows, wide, taps, buffers):
     """|x| summed over all channels, for some rows of strip positions, and these summed over a window's columns."""
     source, start, row, column, padded = strip
@@ -100,7 +100,7 @@ def _sum_rows(strip, first_row, rows, wide, taps, buffers):
         tile_write(total, rows_sums, z)
 
 
-@compiled
+@compiled(inline=True)
 def _sum_columns(buffers, corner, wide, taps, outputs):
     """For every strip column of a row of blocks: all squares, and the smallest sum of a window of its ``outputs``."""
     sums, rows_sums, least, squares, _ = buffers
@@ -118,7 +118,7 @@ def _sum_columns(buffers, corner, wide, taps, outputs):
         tile_write(smallest, least, z)
 
 
-@compiled
+@compiled(inline=True)
 def _sum_column(rows_sums, at, wide, taps):
     total = tile_rows(1, 1, rows_sums, at)
     for i in range(1, taps):
@@ -126,7 +126,7 @@ def _sum_column(rows_sums, at, wide, taps):
     return total
 
 
-@compiled
+@compiled(inline=True)
 def _sum_blocks(wide, size, least, squares):
     """The same for the blocks that begin in each column."""
     for z in range(0, wide - IN + 1, lanes_of(squares)):
@@ -139,7 +139,7 @@ def _sum_blocks(wide, size, least, squares):
         tile_write(smallest, least, z)
 
 
-@compiled
+@compiled(inline=True)
 def find_doubtful(strip, place, size, axes, out_shape, buffers, doubtful, limits):
     """Mark the windows of one row of a block whose rounding errors may be large beside their inputs.
 
