@@ -310,27 +310,23 @@ def test_layers_pickled_before_their_attributes_were_counted():
 
 
 @pytest.mark.parametrize(
-    ("make", "module"),
-    [
-        (lambda: layers.Conv2D(2, 3, activation="relu"), convolutional),
-        (lambda: layers.SeparableConv2D(2, 3, activation="relu"), separable),
-        (lambda: layers.Dense(2, activation="relu"), core),
-    ],
+    "make", [lambda: layers.Conv2D(2, 3), lambda: layers.SeparableConv2D(2, 3), lambda: layers.Dense(2)]
 )
-def test_a_setting_that_another_thread_changes_acts_from_the_next_call_on(make, module, monkeypatch):
+def test_a_setting_that_another_thread_changes_acts_from_the_next_call_on(make, monkeypatch):
     x = np.random.default_rng(0).normal(size=(1, 5, 5, 2))
-    layer = make()
-    before = layer(x)
-    layer.activation = "tanh"
-    after = layer(x)
-    floor_of = module.floor_of
+    layer, floor_of = make(), core.floor_of
 
     def meanwhile(activation):
         layer.activation = "tanh"
         return floor_of(activation)
 
-    monkeypatch.setattr(module, "floor_of", meanwhile)
     for use in (layer, layer.forward):
+        expected = []
+        for activation in ("relu", "tanh"):
+            layer.activation = activation
+            expected.append(use(x))
         layer.activation = "relu"
-        np.testing.assert_array_equal(use(x), before)
-        np.testing.assert_array_equal(use(x), after)
+        with monkeypatch.context() as patch:
+            for module in (convolutional, core, separable):
+                patch.setattr(module, "floor_of", meanwhile)
+            np.testing.assert_array_equal([use(x), use(x)], expected)
