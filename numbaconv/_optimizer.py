@@ -269,6 +269,13 @@ class Optimizer(Configurable):
         own = state._replace(slots={name: slot.copy() for name, slot in state.slots.items()})
         return {**vars(self), "_state": own, "_buffer": None, "_places": []}
 
+    def _check_change(self, name: str, made: Any) -> None:
+        if self.iterations and made._slot_names() != self._slot_names():
+            raise ValueError(
+                f"{name} of {type(self).__name__} cannot be set to {getattr(made, name)!r} after the first step, "
+                "because the optimizer keeps other arrays then: compile with a new one"
+            )
+
     # Two optimizers of the same settings have each their own state.
     __eq__ = object.__eq__
     __hash__ = object.__hash__

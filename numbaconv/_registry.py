@@ -14,7 +14,26 @@ _T = TypeVar("_T", bound="Configurable")
 
 
 class Configurable(Telling):
-    """An object that is wholly described by its constructor's arguments, each kept in an attribute of that name."""
+    """An object that is wholly described by its constructor's arguments, each kept in an attribute of that name.
+
+    Such an attribute that is set later is checked as the constructor checks it.
+    """
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if self._made and self._own and not name.startswith("_") and name in vars(self) and name in self._arguments():
+            self._change(name, value)
+        else:
+            super().__setattr__(name, value)
+
+    def _change(self, name: str, value: Any) -> None:
+        """Give an argument another value, as the constructor takes it beside the others."""
+        arguments = {argument: vars(self)[argument] for argument in self._arguments() if argument in vars(self)}
+        made = type(self)(**{**arguments, name: value})
+        self._check_change(name, made)
+        vars(self).update({argument: vars(made)[argument] for argument in arguments})
+
+    def _check_change(self, name: str, made: Any) -> None:
+        """Raise ValueError if the object cannot go on as one that is made with another value of this argument."""
 
     @classmethod
     def _arguments(cls) -> tuple[str, ...]:

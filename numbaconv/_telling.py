@@ -20,6 +20,8 @@ class Telling(Strict):
 
     # Arguments of Keras's that are taken where they ask for nothing.
     _neutral: ClassVar[Neutral] = {}
+    # Whether the constructor is done.
+    _made = False
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -81,5 +83,7 @@ def _telling(method: Callable[..., None]) -> Callable[..., None]:
         if any(name not in names for name in keywords):
             keywords = check_arguments(type(self), names, keywords)
         method(self, *arguments, **keywords)
+        if type(self).__init__ is __init__:
+            self._made = True
 
     return __init__

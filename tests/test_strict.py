@@ -3,6 +3,7 @@
 import copy
 import pickle
 
+import numpy as np
 import pytest
 
 from numbaconv import callbacks, constraints, initializers, layers, losses, metrics, optimizers, regularizers, schedules
@@ -136,6 +137,43 @@ def test_arguments_of_keras_that_ask_for_nothing():
     assert metrics.AUC(3, name="a", dtype="float32") == metrics.AUC(3, name="a")
     with pytest.raises(ValueError, match="use_ema of SGD must be False or None, because weights are not averaged"):
         optimizers.SGD(use_ema=True)
+
+
+@pytest.mark.parametrize(
+    ("make", "name", "wrong", "right"),
+    [
+        (optimizers.Adam, "beta_1", 7, 0.5),
+        (optimizers.SGD, "clipnorm", "x", 2),
+        (optimizers.SGD, "nesterov", 1, True),
+        (losses.MeanSquaredError, "reduction", "summ", "sum"),
+        (losses.Huber, "delta", -1, 2),
+        (metrics.Precision, "thresholds", 2, [0.25, 0.5]),
+        (metrics.AUC, "thresholds", [2], [0.5, 0.25]),
+        (regularizers.L2, "l2", "x", 0.5),
+        (constraints.MaxNorm, "max_value", -1, 3),
+        (initializers.RandomNormal, "stddev", -1, 3),
+        (lambda: schedules.ExponentialDecay(0.1, 1, 0.5), "decay_steps", 0, 3),
+    ],
+)
+def test_arguments_that_are_changed_are_checked(make, name, wrong, right):
+    for one in (make(), copy.deepcopy(make()), pickle.loads(pickle.dumps(make()))):
+        before = one.get_config()
+        with pytest.raises((ValueError, TypeError), match=name):
+            setattr(one, name, wrong)
+        assert one.get_config() == before
+        setattr(one, name, right)
+        assert one.get_config() == type(one)(**{**before, name: right}).get_config()
+        assert one.get_config() != before
+
+
+def test_an_optimizer_that_has_begun_keeps_its_arrays():
+    one, w = optimizers.SGD(0.5), np.ones(2)
+    one.momentum = 0.5
+    one.step([w], [w])
+    with pytest.raises(ValueError, match=r"momentum of SGD cannot be set to 0\.0 after the first step"):
+        one.momentum = 0
+    one.momentum = 0.25
+    assert one.momentum == 0.25
 
 
 def test_attributes_that_are_there_can_be_set():
