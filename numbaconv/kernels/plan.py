@@ -61,8 +61,8 @@ WINOGRAD_ROWS = (14, 8) if TILE_ROWS == 14 else (TILE_ROWS,)
 WINDOW_PLANES, SEPARABLE_PLANES = 16, 4
 # And what its outputs for them may take meanwhile.
 PLANE_BYTES = 1024 * 1024
-# Windows of a row that are computed anew together, where Winograd's sums are doubtful: whole blocks and whole tiles.
-PIECE = 28
+# Windows of a row that are computed anew together, where Winograd's sums are doubtful: whole blocks, and nearly a tile.
+PIECE = 12
 # Lengths of blocks that are tried on either side of the square root, however long an axis is.
 MOST_LENGTHS = 2**16
 # Blocks of outputs that a task may have however many their channels are: below, it would wait for the weights.
