@@ -31,6 +31,7 @@ def assert_guarded(side, **environment):
 
 @bounds
 @on_linux
+@pytest.mark.slow
 @pytest.mark.parametrize("side", ["end", "start"])
 def test_arrays_beside_guard_pages(side, record_property):
     record_property("cases beside guard pages", assert_guarded(side))

@@ -33,6 +33,8 @@ print(vectors.VECTOR_BYTES)
 """
 
 
+# A minute of compiling, which continuous integration spends on whole files of tests.
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("variables", "width"),
     [
