@@ -210,17 +210,25 @@ def test_doubtful_blocks_are_those_of_the_rule(lengths, taps):
 
 @pytest.mark.parametrize("taps", [3, 5])
 @pytest.mark.parametrize("channels", [16, 64, 200])
-@pytest.mark.parametrize("weights_kind", ["ones", "signs", "halves", "normal"])
+@pytest.mark.parametrize("weights_kind", ["ones", "signs", "halves", "normal", "half empty", "one larger"])
 def test_rounding_errors_are_those_that_the_limits_assume(weights_kind, channels, taps):
     """The worst kind of input that was found: few positions, the same value in all channels, so roundings add up."""
     rng = np.random.default_rng(0)
     shape = (taps, taps, channels, 16)
-    kinds = {**KERNELS, "halves": lambda rng, shape: rng.choice([0.5, 1.0], shape)}
+    numbers = np.arange(channels)[:, None]
+    kinds = {
+        **KERNELS,
+        "halves": lambda rng, shape: rng.choice([0.5, 1.0], shape),
+        "half empty": lambda rng, shape: np.ones(shape) * (numbers < 0.55 * channels),
+        "one larger": lambda rng, shape: np.where(numbers, 0.74, 1.0) * np.ones(shape),
+    }
     weights = kinds[weights_kind](rng, shape).astype(np.float32)
     x = rng.random((400, 6, 6, 1)) * 10.0 ** rng.integers(-2, 1, (400, 6, 6, 1)) * (rng.random((400, 6, 6, 1)) < 0.3)
     x[:, 2, 2] += 1e-6
     x = (x * rng.choice([-1, 1], x.shape) * np.ones(channels)).astype(np.float32)
     x[::2] *= np.sign(weights[1, 1, :, 0])
+    if weights_kind == "one larger":
+        x[..., 0] = 0
     packed = functional.pack_conv(weights)
     out = functional.conv(x, packed, padding="valid", data_format=LAST, algorithm="winograd")
     exact = functional.conv(x.astype(np.float64), weights.astype(np.float64), padding="valid", data_format=LAST)

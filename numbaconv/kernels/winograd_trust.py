@@ -15,32 +15,32 @@ from .tile import lanes_of, tile_magnitude, tile_rows, tile_smaller, tile_square
 # Inputs along each axis of a block.
 IN = 6
 # Channels that are summed up by themselves: where roundings all fall to one side, their errors grow with the number.
-CHANNELS = 128
+CHANNELS = 64
 # Error that an output may have, as a share of the sum of its inputs times the largest weight of its filter.
 ALLOWED = 1e-4
-# Errors of a block in units of float32's rounding, as `trust_limits` explains: what was measured for few channels, and
-# what each channel adds. The second where the weights of a tap are nearly the same for all channels.
-ERROR, CHANNEL_ERROR, ALIKE_ERROR = 60.0, 3.0, 8.5
+# Errors of a block in units of float32's rounding, as `trust_limits` explains. A search for the worst inputs found these:
+# of values that stand alone, and of each channel of equal values and weights.
+ERROR, CHANNEL_ERROR = 130.0, 12.0
 ROUNDING = 2.0**-24
-# Root mean square of a tap's weights beside the largest of them from which on they count as nearly the same.
-ALIKE = 0.75
 # Weights and inputs whose products neither underflow nor overflow in any step.
 SMALLEST, LARGEST = 1e-30, 1e30
 
 
-def trust_limits(squares, largest, channels):
+def trust_limits(sums, largest):
     """What the inputs of a block must be for Winograd's rounding errors to be small beside those of the plain sum.
 
     Let t be the sum of |x| over the channels at one position, and w the largest weight of a filter. The errors of all
     outputs of a block are within ``K * ROUNDING * w * sqrt(sum of t**2 over its 6x6 inputs)``; K was measured with many
-    kinds of inputs and weights. An output may be wrong by `ALLOWED` of w times the sum of t over its own window. So the
-    root must not exceed a multiple of the least of these sums.
+    kinds of inputs and weights. It grows with the number of channels that add much, since the roundings of a sum may
+    all fall to one side: they are counted by the sum of |weights| / w. An output may be wrong by `ALLOWED` of w times
+    the sum of t over its own window. So the root must not exceed a multiple of the least of these sums.
 
     Parameters
     ----------
-    squares, largest : array (blocks, k, k, VECS*LANES)
-        Mean square and largest absolute value of the weights over the channels, of each tap and filter.
-    channels : int
+    sums : array (blocks, k, k, parts, VECS*LANES)
+        Absolute weights of each tap and filter, summed up over each `CHANNELS` channels.
+    largest : array (blocks, VECS*LANES)
+        Largest absolute weight of each filter.
 
     Returns
     -------
@@ -49,15 +49,11 @@ def trust_limits(squares, largest, channels):
     None
         If the weights themselves leave no room for that.
     """
-    filters = largest.max((1, 2))
-    filters = filters[filters != 0]
-    if not np.isfinite(squares).all() or filters.min(initial=1) < SMALLEST or filters.max(initial=1) > LARGEST:
+    filters = largest[largest != 0]
+    if not np.isfinite(sums).all() or filters.min(initial=1) < SMALLEST or filters.max(initial=1) > LARGEST:
         return None
-    alike = squares >= (ALIKE * largest) ** 2
-    # A tap whose weights are small adds little.
-    alike &= 10 * largest > largest.max((1, 2), keepdims=True)
-    slope = ALIKE_ERROR if alike.any() else CHANNEL_ERROR
-    ratio = ALLOWED / ROUNDING / (ERROR + slope * min(channels, CHANNELS))
+    many = (sums.max((1, 2, 3), initial=0)[largest != 0] / filters).max(initial=0)
+    ratio = ALLOWED / ROUNDING / (ERROR + CHANNEL_ERROR * float(many))
     # The squares are of float32 themselves.
     low = max(1e-15, SMALLEST / float(filters.min(initial=1)))
     high = min(1e18, LARGEST / float(filters.max(initial=1)))

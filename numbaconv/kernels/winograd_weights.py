@@ -10,7 +10,7 @@ from .compiler import compiled
 from .pack import aligned_empty, pack_blocks
 from .tile import tile_larger, tile_rows, tile_write
 from .vectors import TILE_VECS
-from .winograd_trust import IN, trust_limits
+from .winograd_trust import CHANNELS, IN, trust_limits
 
 # Weights that one core transforms nearly as fast as several, which are worth no loop more to compile.
 SMALL_WEIGHTS = 100_000
@@ -47,15 +47,17 @@ def pack_winograd(weights, backwards=False):
     """
     blocks = pack_blocks(weights[0])
     packed = aligned_empty((len(blocks), IN * IN, *blocks.shape[3:]), weights.dtype)
-    squares, largest = np.zeros((2, *blocks.shape[:3], blocks.shape[4]), weights.dtype)
-    last = blocks.shape[1] - 1 if backwards else 0
-    matrix = _kernel_matrix(blocks.shape[1])
-    transform_kernels(blocks, matrix, packed, last, squares, largest, serial=weights.size < SMALL_WEIGHTS)
-    return Transformed(packed, trust_limits(squares / max(blocks.shape[3], 1), largest, blocks.shape[3]))
+    count, taps, _, channels, width = blocks.shape
+    sums = np.zeros((count, taps, taps, -(-channels // CHANNELS), width), weights.dtype)
+    largest = np.zeros((count, width), weights.dtype)
+    last = taps - 1 if backwards else 0
+    matrix = _kernel_matrix(taps)
+    transform_kernels(blocks, matrix, packed, last, sums, largest, serial=weights.size < SMALL_WEIGHTS)
+    return Transformed(packed, trust_limits(sums, largest))
 
 
 @compiled(parallel=True)
-def transform_kernels(weights, matrix, packed, last, squares, largest):
+def transform_kernels(weights, matrix, packed, last, sums, largest):
     """``packed[b, i*6 + j, c] = sum over y, x of matrix[i, y] * matrix[j, x] * weights[b, y, x, c]``, a line each.
 
     Parameters
@@ -67,10 +69,11 @@ def transform_kernels(weights, matrix, packed, last, squares, largest):
         Written in full.
     last : int
         The tap to begin with: 0, or the last one, and then in reverse order along both axes.
-    squares, largest : array (blocks, k, k, VECS*LANES)
-        Zeros; get the sum of the squares of the weights over the channels, and the largest absolute one.
+    sums : array (blocks, k, k, parts, VECS*LANES)
+    largest : array (blocks, VECS*LANES)
+        Zeros; get what `trust_limits` asks for.
     """
-    blocks, taps, _, channels, width = weights.shape
+    (blocks, taps, _, channels, width), parts = weights.shape, sums.shape[3]
     for task in prange(blocks):
         block = np.int64(task)
         half, zeros = np.empty(taps * width, weights.dtype), np.zeros(width, weights.dtype)
@@ -78,9 +81,9 @@ def transform_kernels(weights, matrix, packed, last, squares, largest):
         for c in range(channels):
             for tap in range(block * taps * taps, (block + 1) * taps * taps):
                 line = tile_rows(1, TILE_VECS, weights, (tap * channels + c) * width)
-                tile_write(tile_rows(1, TILE_VECS, squares, tap * width) + line * line, squares, tap * width)
-                line = tile_larger(line, zero - line)
-                tile_write(tile_larger(line, tile_rows(1, TILE_VECS, largest, tap * width)), largest, tap * width)
+                line, at = tile_larger(line, zero - line), (tap * parts + c // CHANNELS) * width
+                tile_write(tile_rows(1, TILE_VECS, sums, at) + line, sums, at)
+                tile_write(tile_larger(line, tile_rows(1, TILE_VECS, largest, block * width)), largest, block * width)
             for i in range(IN):
                 for x in range(taps):
                     line = zero
