@@ -18,8 +18,8 @@ IN = 6
 CHANNELS = 64
 # Error that an output may have, as a share of the sum of its inputs times the largest weight of its filter.
 ALLOWED = 1e-4
-# Errors of a block in units of float32's rounding, as `trust_limits` explains. A search for the worst inputs found these:
-# of values that stand alone, and of each channel of equal values and weights.
+# Errors of a block in units of float32's rounding, as `trust_limits` explains: those of values that stand alone, and of
+# each channel of equal values and weights. A search for the worst inputs found them.
 ERROR, CHANNEL_ERROR = 130.0, 12.0
 ROUNDING = 2.0**-24
 # Weights and inputs whose products neither underflow nor overflow in any step.
