@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from cases import run
+from cases import Case, run
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_winograd import LARGE_BLOCKS, SMALL_BLOCKS
@@ -133,6 +133,19 @@ def test_a_pixel_spoils_nothing_that_it_does_not_touch(value, data_format):
     touched[27:30, 27:30] = True
     out = result("conv", x, weights, bias, data_format, padding="same")
     assert np.abs(out - clean)[0, ~touched].max() <= 2e-5 * np.abs(clean).max()
+
+
+@pytest.mark.parametrize("taps", [3, 5])
+def test_slices_of_volumes_are_as_right_as_images(taps):
+    rng = np.random.default_rng(0)
+    for kind in ("outliers", "sparse", "half empty", "a fill value"):
+        x = INPUTS[kind](rng, (6, 20, 36, 16)).astype(np.float32).reshape(2, 3, 20, 36, 16)
+        weights = rng.standard_normal((1, taps, taps, 16, 18)).astype(np.float32)
+        case = Case("", "conv", x.shape, (1, taps, taps), 18, 1, {"padding": "same"})
+        assert is_winograd(call_of(case))
+        out = run(case, [x, weights, None])
+        slices, each = x.reshape(6, *x.shape[2:]), out.reshape(6, *out.shape[2:])
+        assert largest_error("conv", slices, weights[0], each, padding="same") <= 1
 
 
 def arrays(case, seed=0):
