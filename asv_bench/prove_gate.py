@@ -19,7 +19,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 KERNEL = Path("numbaconv", "kernels", "conv.py")
-WORK = re.compile(r"^        _conv_task\(.*\)\n", re.MULTILINE)
+WORK = re.compile(r"^        _conv_task\(np\.int64\(task\).*\)\n", re.MULTILINE)
 # Cases of gate.py that run through the kernel, and those that do for a part of their time.
 SLOWED = {"conv, direct", "conv, 1x1", "conv, 3D"}
 DOUBTFUL = {"conv_transpose", "fit"}
