@@ -33,7 +33,7 @@ print(vectors.VECTOR_BYTES)
 """
 
 
-# A minute of compiling, which continuous integration spends on whole files of tests.
+# A minute of compiling, which continuous integration asks for by name.
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("variables", "width"),
