@@ -24,7 +24,7 @@ import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import CodeType
 from typing import Any
@@ -57,24 +57,24 @@ def disk_cache(function: Callable, *settings: Any) -> NullCache:
     *settings
         What the machine code depends on besides the sources of the function's package; their ``repr`` must tell.
     """
-    package = function.__module__.rpartition(".")[0]
-    if os.environ.get("NUMBACONV_CACHE") == "0" or not package.startswith(__name__.partition(".")[0]):
+    library, floor, *_ = *function.__module__.split("."), ""
+    if os.environ.get("NUMBACONV_CACHE") == "0" or library != __name__.partition(".")[0]:
         return NullCache()
-    return _DiskCache(function, _package(package), settings)
+    return _DiskCache(function, _sources(f"{library}.{floor}"), settings)
 
 
 class _DiskCache(NullCache):
-    def __init__(self, function: Callable, package: "_Package", settings: tuple) -> None:
-        module = function.__module__.rpartition(".")[2]
+    def __init__(self, function: Callable, sources: "_Sources", settings: tuple) -> None:
+        module = ".".join(function.__module__.split(".")[2:])
         # Other interpreters have other bytecode, hence other fingerprints, and would delete each other's files.
         python = f"{sys.implementation.cache_tag}{sys.flags.optimize or ''}"
         self._stem = f"{module}.{function.__qualname__}.{python}".replace("<", "").replace(">", "")
-        self._package, self._settings = package, settings
+        self._sources, self._settings = sources, settings
 
     @property
     def folders(self) -> list[Path]:
         """Where files are looked for; the first of these that can be written gets the new ones."""
-        return self._package.folders
+        return self._sources.folders
 
     @property
     def cache_path(self) -> str:
@@ -82,12 +82,12 @@ class _DiskCache(NullCache):
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         """The compiled function for argument types `sig`, or None."""
-        if not self._package.unchanged():
+        if not self._sources.unchanged():
             return None
         # All that code needs in order to run. Numba would also import whatever could be compiled, down to SciPy.
         rtsys.initialize(target_context)
         name, key = self._identity(sig, target_context.codegen())
-        for folder in self._package.folders:
+        for folder in self._sources.folders:
             try:
                 content = (folder / name).read_bytes()
             except OSError:
@@ -102,12 +102,12 @@ class _DiskCache(NullCache):
         """Keep what was compiled for argument types `sig`."""
         # Dynamic globals are addresses in this very process.
         code = data._asdict()["library"]
-        if code.has_dynamic_globals or not self._package.unchanged():
+        if code.has_dynamic_globals or not self._sources.unchanged():
             return
         name, key = self._identity(sig, data.codegen)
         content = _sealed(key, dumps(data._reduce()))
         failures = []
-        for folder in self._package.folders:
+        for folder in self._sources.folders:
             try:
                 folder.mkdir(parents=True, exist_ok=True)
                 _write(folder / name, content)
@@ -121,12 +121,12 @@ class _DiskCache(NullCache):
         """The name of the file, and the key that seals it."""
         versions = (sys.version, numba.__version__, llvmlite.__version__, np.__version__)
         target = (*codegen.magic_tuple(), bool(config.BOUNDSCHECK))
-        key = repr((self._stem, self._package.fingerprint, versions, target, self._settings, sig)).encode()
+        key = repr((self._stem, self._sources.fingerprint, versions, target, self._settings, sig)).encode()
         return f"{self._prefix}{hashlib.sha256(key).hexdigest()[:20]}.nbc", key
 
     @property
     def _prefix(self) -> str:
-        return f"{self._stem}-{self._package.fingerprint[:12]}-"
+        return f"{self._stem}-{self._sources.fingerprint[:12]}-"
 
     def _prune(self, folder: Path) -> None:
         """Delete what other sources have left, and abandoned temporary files."""
@@ -138,17 +138,16 @@ class _DiskCache(NullCache):
                     file.unlink()
 
 
-class _Package:
-    """A folder of sources, whose functions call each other."""
+class _Sources:
+    """A folder of sources and all folders below it, whose functions call each other."""
 
     def __init__(self, name: str) -> None:
-        self._name = name
-        self._path = list(sys.modules[name].__path__)
+        self._tree = list(_tree(name))
         self._stamps = self._stamp()
 
     @functools.cached_property
     def folders(self) -> list[Path]:
-        source = Path(self._path[0]).absolute()
+        source = Path(self._tree[0][0]).absolute()
         name = f"{source.name}_{hashlib.sha256(str(source).encode()).hexdigest()[:20]}"
         if config.CACHE_DIR:
             return [Path(config.CACHE_DIR).absolute() / name]
@@ -164,9 +163,9 @@ class _Package:
         Python takes a source file of the same time and size for unchanged, so that the text may be newer than the code.
         """
         digest = hashlib.sha256()
-        modules = sorted(f"{self._name}.{module.name}" for module in pkgutil.iter_modules(self._path))
-        for name in (self._name, *modules):
+        for name in sorted(name for _, modules in self._tree for name in modules):
             spec: Any = importlib.util.find_spec(name)
+            digest.update(name.encode())
             _absorb(spec.loader.get_code(name), digest)
         return digest.hexdigest()
 
@@ -176,14 +175,26 @@ class _Package:
 
     def _stamp(self) -> list[tuple]:
         try:
-            files = [(file.name, file.stat()) for file in os.scandir(self._path[0]) if file.name.endswith(".py")]
+            files = [file for folder, _ in self._tree for file in os.scandir(folder) if file.name.endswith(".py")]
+            found = [(file.path, file.stat()) for file in files]
         except OSError:
             # In an archive.
             return []
-        return sorted((name, at.st_mtime_ns, at.st_ctime_ns, at.st_size) for name, at in files)
+        return sorted((path, at.st_mtime_ns, at.st_ctime_ns, at.st_size) for path, at in found)
 
 
-_package = functools.cache(_Package)
+_sources = functools.cache(_Sources)
+
+
+def _tree(package: str) -> Iterator[tuple[str, list[str]]]:
+    """The folder of a package and the names of its modules; then the same of all packages below it."""
+    spec: Any = importlib.util.find_spec(package)
+    folders = list(spec.submodule_search_locations)
+    found = [(name, below) for _, name, below in pkgutil.iter_modules(folders, f"{package}.")]
+    yield folders[0], [package, *(name for name, below in found if not below)]
+    for name, below in found:
+        if below:
+            yield from _tree(name)
 
 
 def _private_folder() -> list[Path]:

@@ -221,23 +221,32 @@ def test_an_edited_helper_of_the_reference_runs_at_once(package, tmp_path):
 
 @pytest.mark.situation("sources edited or package changed")
 def test_every_source_counts(tmp_path, monkeypatch):
-    """A change in any file of kernels/ makes all kernels new; comments do not."""
-    for source in Path(compiler.__file__).parent.glob("*.py"):
-        shutil.copy(source, tmp_path)
+    """A change in any file of the kernels' folders makes all kernels new; comments do not."""
+    for source in Path(compiler.__file__).parent.rglob("*.py"):
+        copy = tmp_path / source.relative_to(Path(compiler.__file__).parent)
+        copy.parent.mkdir(exist_ok=True)
+        shutil.copy(source, copy)
+    (tmp_path / "below" / "further").mkdir(parents=True)
+    for folder in ("below", "below/further"):
+        (tmp_path / folder / "__init__.py").touch()
+        (tmp_path / folder / "helper.py").write_text("value = 1")
     spec = importlib.util.spec_from_file_location("copy_of_kernels", tmp_path / "__init__.py")
     package = importlib.util.module_from_spec(spec)
     monkeypatch.setitem(sys.modules, package.__name__, package)
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
-    first = _cache._Package(package.__name__).fingerprint
-    seen = {first}
-    for source in sorted(tmp_path.glob("*.py")):
+    first = _cache._Sources(package.__name__)
+    seen = {first.fingerprint}
+    for source in sorted(tmp_path.rglob("*.py")):
         text = source.read_text()
-        source.write_text(f"{text}# changed\n")
-        assert _cache._Package(package.__name__).fingerprint == first
-        source.write_text(f"{text}_changed = 1\n")
-        seen.add(_cache._Package(package.__name__).fingerprint)
+        source.write_text(f"{text}\n# changed\n")
+        assert not first.unchanged()
+        assert _cache._Sources(package.__name__).fingerprint == first.fingerprint
+        source.write_text(f"{text}\n_changed = 1\n")
+        seen.add(_cache._Sources(package.__name__).fingerprint)
         source.write_text(text)
-    assert len(seen) == 1 + len(list(tmp_path.glob("*.py")))
+        # The time would tell of the next one, too.
+        first = _cache._Sources(package.__name__)
+    assert len(seen) == 1 + len(list(tmp_path.rglob("*.py")))
 
 
 @pytest.mark.situation("sources edited or package changed")
@@ -357,7 +366,7 @@ DAMAGE = {
 def test_damaged_files_are_compiled_anew(tmp_path, monkeypatch):
     """A file that is not what was once written is replaced, whatever it holds; it is never run."""
     monkeypatch.setattr(_cache.config, "CACHE_DIR", str(tmp_path))
-    monkeypatch.setattr(_cache, "_package", _cache._Package)
+    monkeypatch.setattr(_cache, "_sources", _cache._Sources)
     x, out = np.ones((1, 1, 1, 2, 1)), np.empty((1, 1, 1, 4, 1))
 
     def call():
