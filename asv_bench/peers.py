@@ -23,7 +23,7 @@ import numpy as np
 import torch
 from peer_cases import Case, cases, dense_flops, in_torch
 
-from numbaconv.kernels.peak import peak_flops
+from numbaconv.machine.peak import peak_flops
 
 ROOT = Path(__file__).parent.parent
 CHART = ROOT / "docs" / "peers.png"

@@ -6,7 +6,8 @@ same operations without layers). Submodules load on first use, so that `numbacon
 
 from typing import TYPE_CHECKING
 
-from ._public import publish
+from .objects.public import publish
+from .objects.version import __version__
 
 if TYPE_CHECKING:
     from . import (
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
         utils,
     )
     from .models import Sequential
-
-__version__ = "0.1.0"
 
 __all__ = [
     "Sequential",

@@ -14,9 +14,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from numbaconv._registry import number
+from numbaconv.objects.registry import number
 
-from ._public import publish
+from .objects.public import publish
 
 __all__ = ["epsilon", "floatx", "image_data_format", "set_epsilon", "set_floatx", "set_image_data_format"]
 publish(__name__)

@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numbaconv import config
-from numbaconv._arrays import as_floats
-from numbaconv._registry import Configurable, Registry, integer, number
+from numbaconv.common.arrays import as_floats
+from numbaconv.objects.registry import Configurable, Registry, integer, number
 
-from ._public import publish
+from .objects.public import publish
 
 __all__ = [
     "MaxNorm",

@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from numbaconv._arrays import as_floats
-from numbaconv._registry import Configurable, Registry, number
+from numbaconv.common.arrays import as_floats
+from numbaconv.objects.registry import Configurable, Registry, number
 
-from ._public import publish
+from .objects.public import publish
 
 __all__ = [
     "L1",

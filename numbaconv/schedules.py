@@ -9,10 +9,10 @@ from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from numbaconv._registry import Configurable, Registry, number
-from numbaconv.arguments import check_bool
+from numbaconv.common.arguments import check_bool
+from numbaconv.objects.registry import Configurable, Registry, number
 
-from ._public import publish
+from .objects.public import publish
 
 __all__ = ["CosineDecay", "ExponentialDecay", "LearningRateSchedule", "PiecewiseConstantDecay", "get", "serialize"]
 publish(__name__)

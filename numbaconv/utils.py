@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import _random
-from ._arrays import as_numbers
-from ._public import publish
-from ._registry import integer
-from ._targets import first_of
+from .common import random as _random
+from .common.arrays import as_numbers
+from .common.targets import first_of
+from .objects.public import publish
+from .objects.registry import integer
 from .shapes.checks import check_size
 
 __all__ = ["normalize", "set_random_seed", "to_categorical"]

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from numbaconv import functional, layers, reference, shapes
-from numbaconv.layouts import three
+from numbaconv.calls.layouts import three
 
 FORMATS = ("channels_last", "channels_first")
 # Of the largest |output|.

@@ -17,7 +17,7 @@ from situations import digests
 import numbaconv
 from numbaconv import config
 from numbaconv.kernels import plan
-from numbaconv.kernels.pack import aligned_empty
+from numbaconv.machine.aligned import aligned_empty
 
 pytest_plugins = ["reliability"]
 

@@ -16,8 +16,12 @@ import test_gradients
 import test_pooling
 import winograd_cases
 
-from numbaconv import layouts, moving_calls, pool_calls
-from numbaconv.kernels import channel_sums, compiler, normalize, plan
+from numbaconv.calls import layouts
+from numbaconv.calls import moving as moving_calls
+from numbaconv.calls import pooling as pool_calls
+from numbaconv.kernels import normalize, plan
+from numbaconv.kernels import sums as channel_sums
+from numbaconv.machine import compiler
 
 PAGE = mmap.PAGESIZE
 PROT_NONE = 0

@@ -15,7 +15,7 @@ import numba
 import numpy as np
 import pytest
 
-from numbaconv.kernels.vectors import VECTOR_BYTES
+from numbaconv.machine.vectors import VECTOR_BYTES
 
 PAGE = Path(__file__).parent.parent / "docs" / "reliability.md"
 MARKS = "<!-- measured: begin -->\n", "<!-- measured: end -->"

@@ -8,7 +8,7 @@ from array_kinds import READ, REFUSED, Frame, mapped
 from cases import LAYERS
 
 from numbaconv import functional, layers
-from numbaconv.arguments import as_numbers, cast
+from numbaconv.common.arguments import as_numbers, cast
 
 pytestmark = pytest.mark.situation("arrays of every kind")
 

@@ -61,7 +61,7 @@ import sys
 import numba
 import numpy as np
 from guarded import GuardedMemory
-from numbaconv.kernels.memory import clear
+from numbaconv.machine.memory import clear
 
 memory = GuardedMemory(sys.argv[1])
 array = memory.empty(5, np.float32)
@@ -98,7 +98,7 @@ COPIES = [
 CHECKED = f"""
 import numba
 import numpy as np
-from numbaconv.kernels.memory import clear, copy
+from numbaconv.machine.memory import clear, copy
 
 x, out = np.ones(5), np.ones(3)
 call = numba.njit(lambda out, at, x, start, count: copy(out, at, x, start, count))
@@ -120,7 +120,8 @@ def test_checked_copies():
 
 WRONG_CALL = """
 import numpy as np
-from numbaconv import calls, functional
+from numbaconv import functional
+from numbaconv.calls import conv as calls
 from numbaconv.kernels.pack import aligned_empty
 
 calls.aligned_empty = lambda shape, dtype: aligned_empty((*shape[:-2], shape[-2] - 1, shape[-1]), dtype)

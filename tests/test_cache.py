@@ -12,8 +12,10 @@ import numpy as np
 import pytest
 from situations import ROOT, environment, run
 
-from numbaconv import _cache
-from numbaconv.kernels import compiler, place
+from numbaconv import kernels
+from numbaconv.kernels import pad as place
+from numbaconv.machine import cache as _cache
+from numbaconv.machine import compiler
 
 # Prints a result, the numbers of kernels read from the cache and compiled, and of warnings.
 PADDED = """
@@ -22,7 +24,7 @@ import numpy as np
 with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter("always")
     from numbaconv import functional
-    from numbaconv.kernels.place import place
+    from numbaconv.kernels.pad import place
     for dtype in ("float32", "float64"):
         out = functional.zero_pad(np.ones((1, 2, 2, 1), dtype), 1)
 stats = place.serial.stats
@@ -184,7 +186,7 @@ def edit(path, old, new):
 def test_an_edited_intrinsic_runs_at_once(package, tmp_path, bytecode):
     """An edit in a file that a kernel only calls changes what the kernel does, even if size and time do not tell."""
     variables = {"PYTHONPATH": package, "PYTHONDONTWRITEBYTECODE": None if bytecode else 1}
-    memory = package / "numbaconv" / "kernels" / "memory.py"
+    memory = package / "numbaconv" / "machine" / "memory.py"
     assert padded(tmp_path / "cache", **variables)[0] == [4, 0, 2, 0]
     edit(memory, "size, 0)", "size, 1)")
     if bytecode:
@@ -222,8 +224,8 @@ def test_an_edited_helper_of_the_reference_runs_at_once(package, tmp_path):
 @pytest.mark.situation("sources edited or package changed")
 def test_every_source_counts(tmp_path, monkeypatch):
     """A change in any file of the kernels' folders makes all kernels new; comments do not."""
-    for source in Path(compiler.__file__).parent.rglob("*.py"):
-        copy = tmp_path / source.relative_to(Path(compiler.__file__).parent)
+    for source in Path(kernels.__file__).parent.rglob("*.py"):
+        copy = tmp_path / source.relative_to(Path(kernels.__file__).parent)
         copy.parent.mkdir(exist_ok=True)
         shutil.copy(source, copy)
     (tmp_path / "below" / "further").mkdir(parents=True)
@@ -254,7 +256,7 @@ def test_an_edit_while_the_program_runs(package, tmp_path):
     """A process that may run some of the old and some of the new code neither reads nor keeps any."""
     touch = """
 import numbaconv.layers, pathlib
-(pathlib.Path(numbaconv.__file__).parent / "kernels" / "tile.py").touch()
+(pathlib.Path(numbaconv.__file__).parent / "machine" / "tile.py").touch()
 """
     assert padded(tmp_path / "cache", touch, PYTHONPATH=package)[0] == [4, 0, 2, 0]
     assert files(tmp_path / "cache") == []
@@ -275,7 +277,7 @@ AT_ONCE = """
 import sys
 import numpy as np
 from numbaconv import functional
-from numbaconv.kernels import place, upsample
+from numbaconv.kernels import pad as place, upsample
 
 dtype, upsampling = sys.argv[1], sys.argv[2] == "True"
 x = np.arange(6, dtype=dtype).reshape(1, 3, 2)

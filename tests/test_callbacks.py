@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from training_cases import Linear, classes, classifier, one_weight, same, scripted, weight_of
 
-from numbaconv import saving
 from numbaconv.callbacks import (
     CSVLogger,
     EarlyStopping,
@@ -16,6 +15,7 @@ from numbaconv.callbacks import (
     ModelCheckpoint,
     ReduceLROnPlateau,
 )
+from numbaconv.files import saving
 from numbaconv.models import Sequential
 from numbaconv.optimizers import SGD
 from numbaconv.schedules import ExponentialDecay

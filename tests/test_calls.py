@@ -16,7 +16,9 @@ from cases import (
     to_format,
 )
 
-from numbaconv import calls, functional, separable_calls
+from numbaconv import functional
+from numbaconv.calls import conv as calls
+from numbaconv.calls import separable as separable_calls
 
 by_dtype = pytest.mark.parametrize("dtype", ["float32", "float64"])
 STRIDED = {"strides": 2, "padding": "same"}

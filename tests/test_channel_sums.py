@@ -5,7 +5,7 @@ from math import fsum
 import numpy as np
 import pytest
 
-from numbaconv.kernels.channel_sums import ROW_VALUES, TASK_ROWS, TASK_VALUES, channel_sums, cut, row_width
+from numbaconv.kernels.sums import ROW_VALUES, TASK_ROWS, TASK_VALUES, channel_sums, cut, row_width
 
 # Few and many channels; positions with and without a power of two; none, one and many tasks, the last one short.
 SHAPES = [(1, 1), (7, 1), (4, 1, 3, 5, 3), (0, 5), (2, 1, 64, 64, 3), (999, 40), (3, 1, 40, 41, 64), (40, 3000)]

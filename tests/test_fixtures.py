@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 from cases import CASES, FORMATS, each, operands, run, to_format
 
-from numbaconv import functional, layers, separable_calls
-from numbaconv.kernels import compiler, plan
+from numbaconv import functional, layers
+from numbaconv.calls import separable as separable_calls
+from numbaconv.kernels import plan
+from numbaconv.machine import compiler
 
 
 def separable():
@@ -28,7 +30,7 @@ def test_recut_forgets_all_that_was_planned(recut):
     ours = {
         f"{found.__module__}.{found.__name__}": found for found in caches if found.__module__.startswith("numbaconv")
     }
-    assert "numbaconv.separable_calls.separable_call" in ours
+    assert "numbaconv.calls.separable.separable_call" in ours
     assert [name for name, found in ours.items() if found.cache_info().currsize] == []
 
 

@@ -164,7 +164,8 @@ def test_fork_while_another_thread_compiles(expected_digests):
 
 LOCKS = """
 import numpy as np
-from numbaconv import layers, packed
+from numbaconv import layers
+from numbaconv.calls import packed
 from numbaconv.layers import base
 
 inside = threading.Event()

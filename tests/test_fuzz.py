@@ -26,15 +26,8 @@ from fuzzing import operands as arguments_of
 from hypothesis import given
 from hypothesis import strategies as st
 
-from numbaconv import (
-    activations,
-    config,
-    functional,
-    layers,
-    regularizers,
-    shapes,
-)
-from numbaconv.packed import Packed
+from numbaconv import activations, config, functional, layers, regularizers, shapes
+from numbaconv.calls.packed import Packed
 
 pytestmark = MARKS
 

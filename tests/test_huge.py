@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 from fuzzing import limited_memory
 
-from numbaconv import calls, functional, gradient_calls, layers, shapes
+from numbaconv import functional, layers, shapes
+from numbaconv.calls import conv as calls
+from numbaconv.calls import gradients as gradient_calls
 from numbaconv.kernels import plan
 
 pytestmark = pytest.mark.situation("more than 2^31 elements")

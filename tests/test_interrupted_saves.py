@@ -11,7 +11,7 @@ import textwrap
 import numpy as np
 import pytest
 
-from numbaconv import saving
+from numbaconv.files import saving
 from numbaconv.layers import Dense
 from numbaconv.models import Sequential
 
@@ -141,7 +141,7 @@ CHILD = """
 import os, resource, signal, sys
 sys.path[:0] = [{tests!r}]
 import test_interrupted_saves as t
-from numbaconv import saving
+from numbaconv.files import saving
 
 path, = sys.argv[1:]
 new = t.model(2)

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from numbaconv.kernels import pack, peak, plan, planes, strip, vectors
+from numbaconv.kernels import pack, plan, planes, strip
 from numbaconv.kernels.transpose import transpose
 from numbaconv.kernels.upsample import neighbours
+from numbaconv.machine import aligned, peak, vectors
 
 UNIT = plan.Axis(1, 1, 1, 1, 0, 0)
 
@@ -309,17 +310,17 @@ def test_packed_blocks_hold_the_weights_and_zeros(dtype, filters):
     width = vectors.block_width(array.itemsize)
     assert packed.shape == (-(-filters // width), 32, 3, width)
     assert packed.flags.c_contiguous
-    assert packed.ctypes.data % 64 == 0 or packed.size < pack.SMALL
+    assert packed.ctypes.data % 64 == 0 or packed.size < aligned.SMALL
     flat = np.concatenate(list(packed), axis=-1)
     np.testing.assert_array_equal(flat[..., :filters], array)
     assert (flat[..., filters:] == 0).all()
 
 
-@pytest.mark.parametrize("shape", [(1,), (3, 5), (7, 1, 2, 3), (pack.SMALL,), (70, 3, 5)])
+@pytest.mark.parametrize("shape", [(1,), (3, 5), (7, 1, 2, 3), (aligned.SMALL,), (70, 3, 5)])
 def test_aligned_memory(shape):
-    made = [pack.aligned_empty(shape, np.float32) for _ in range(20)]
+    made = [aligned.aligned_empty(shape, np.float32) for _ in range(20)]
     assert all(m.shape == shape and m.flags.writeable and m.flags.c_contiguous for m in made)
-    assert all(m.ctypes.data % 64 == 0 or m.size < pack.SMALL for m in made)
+    assert all(m.ctypes.data % 64 == 0 or m.size < aligned.SMALL for m in made)
 
 
 def test_depthwise_blocks_order_channels_before_multipliers():

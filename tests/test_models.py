@@ -3,11 +3,7 @@
 import numpy as np
 import pytest
 
-from numbaconv.layers import (
-    Conv1D,
-    Conv2D,
-    Cropping2D,
-)
+from numbaconv.layers import Conv1D, Conv2D, Cropping2D
 from numbaconv.models import Sequential
 
 SHAPE = (None, 6, 5, 2)

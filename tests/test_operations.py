@@ -21,8 +21,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from numbaconv.kernels import conv as conv_kernel
-from numbaconv.kernels import depthwise_conv as depthwise_kernel
-from numbaconv.kernels import place, plan, transpose, upsample
+from numbaconv.kernels import depthwise as depthwise_kernel
+from numbaconv.kernels import pad as place
+from numbaconv.kernels import plan, transpose, upsample
 
 # One case for each kernel and each way through it; the forms of an input are the same for all others.
 FORMS_OF = [

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from optimizer_cases import EVERY, ONE, SHAPES, TWO, arrays, assert_same, run
 
-from numbaconv import _optimizer
 from numbaconv.optimizers import SGD, Adadelta, Adagrad, Adam, Adamax, AdamW, Lion, Nadam, RMSprop, schedules
+from numbaconv.optimizers import base as _optimizer
 from numbaconv.schedules import CosineDecay, ExponentialDecay, PiecewiseConstantDecay
 
 INF, NAN = math.inf, math.nan

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from numbaconv.kernels import pack, plan, vectors
-from numbaconv.kernels.conv_transpose import convolutions, phases
+from numbaconv.kernels import pack, plan
+from numbaconv.kernels.phases import convolutions, phases
+from numbaconv.machine import aligned, vectors
 
 # Length, output length, taps, stride, dilation, crop of one axis.
 AXES = [
@@ -135,7 +136,7 @@ def test_packed_phases_stand_one_after_the_other(filters, dtype):
     blocks = len(packed) // 3
     assert packed.dtype == dtype
     assert packed.flags.c_contiguous
-    assert packed.ctypes.data % 64 == 0 or packed.size < pack.SMALL
+    assert packed.ctypes.data % 64 == 0 or packed.size < aligned.SMALL
     for i, (_, y, x) in enumerate(firsts):
         flat = np.concatenate(list(packed[i * blocks : (i + 1) * blocks]), axis=-1)
         wanted = weights[:, y::2, x::3][:, ::-1, ::-1].swapaxes(3, 4)

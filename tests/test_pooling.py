@@ -7,9 +7,10 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from test_operations import INPUT_FORMS
 
-from numbaconv import functional, layers, pool_calls, reference, shapes
+from numbaconv import functional, layers, reference, shapes
+from numbaconv.calls import pooling as pool_calls
+from numbaconv.calls.layouts import three
 from numbaconv.kernels import pool
-from numbaconv.layouts import three
 from numbaconv.models import Sequential
 
 KINDS = ("max", "average")

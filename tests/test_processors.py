@@ -16,7 +16,7 @@ AVX2 = {"NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": "+avx2,+fma"}
 
 FEW_CASES = """
 from cases import CASES, assert_close, expected, operands, reference_result, run
-from numbaconv.kernels import vectors
+from numbaconv.machine import vectors
 from winograd_cases import TOLERANCE, make_case, winograd
 dilated = make_case((7, 9), 19, 35, taps=5, dilation_rate=(2, 3))
 arrays = operands(dilated)
@@ -52,7 +52,7 @@ def test_other_vector_widths(variables, width):
 
 def test_impossible_vector_width_is_refused():
     done = subprocess.run(
-        [sys.executable, "-c", "import numbaconv.kernels.vectors"],
+        [sys.executable, "-c", "import numbaconv.machine.vectors"],
         env=environment(NUMBACONV_VECTOR_BYTES="24"),
         capture_output=True,
         text=True,
@@ -64,7 +64,7 @@ def test_impossible_vector_width_is_refused():
 
 ASSEMBLY = """
 import numpy as np
-from numbaconv.kernels import peak
+from numbaconv.machine import peak
 peak.peak_flops(np.float32, 0)
 (assembly,) = peak.update_tiles.parallel.inspect_asm().values()
 print(assembly)

@@ -7,8 +7,9 @@ from types import ModuleType
 import pytest
 
 import numbaconv
-from numbaconv import _public, losses, metrics, optimizers
+from numbaconv import losses, metrics, optimizers
 from numbaconv.models import Sequential
+from numbaconv.objects import public as _public
 
 # Here a function whose factors are 0.01 by default, as Keras 2 had it.
 OTHERWISE = {"l1_l2"}

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from training_cases import Linear, classes, classifier, scripted
 
-from numbaconv import saving
 from numbaconv.callbacks import (
     Callback,
     EarlyStopping,
@@ -13,6 +12,7 @@ from numbaconv.callbacks import (
     ModelCheckpoint,
     ReduceLROnPlateau,
 )
+from numbaconv.files import saving
 from numbaconv.metrics import F1Score
 from numbaconv.models import Sequential
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from training_cases import Linear, classes, classifier, one_weight
 
-from numbaconv import saving
 from numbaconv.callbacks import ModelCheckpoint
+from numbaconv.files import saving
 from numbaconv.models import Sequential
 
 

@@ -10,8 +10,11 @@ import numpy as np
 import pytest
 from cases import LAYERS
 
-from numbaconv import _environment, _selfcheck, calls, layers
+from numbaconv import layers
 from numbaconv.__main__ import main
+from numbaconv.calls import conv as calls
+from numbaconv.selfcheck import environment as _environment
+from numbaconv.selfcheck import layers as _selfcheck
 
 ROOT = Path(__file__).parent.parent
 ROWS = [
@@ -37,18 +40,18 @@ FINE = "This machine is fine: all layers agree with the reference."
 ONE_LAYER = """
 import sys
 import warnings
-from numbaconv import __main__ as command
+from numbaconv.selfcheck import report as command
 
 if "no cache" in sys.argv:
     warnings.simplefilter("ignore")
 
 def one_layer(report, check_layers=command._check_layers):
-    from numbaconv import _selfcheck
+    from numbaconv.selfcheck import layers as _selfcheck
     _selfcheck._checks = lambda: [_selfcheck.Check("Cropping1D", (2, 9, 3), {"cropping": 1})]
     check_layers(report)
 
 command._check_layers = one_layer
-sys.exit(command.main(["--quick"]))
+sys.exit(command.run("", ["--quick"]))
 """
 # Below a file, where nobody can make a folder.
 NOWHERE = str(Path(__file__) / "cache")

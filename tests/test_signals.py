@@ -6,7 +6,7 @@ from situations import run
 DURING_PREDICT = """
 import os, signal, threading
 import numpy as np
-from numbaconv.kernels.compiler import ParallelKernel
+from numbaconv.machine.compiler import ParallelKernel
 from numbaconv.layers import Conv2D
 from numbaconv.models import Sequential
 
@@ -54,8 +54,9 @@ import signal, sys
 import numpy as np
 import numba.core.event as event
 from numba.core.codegen import JITCodeLibrary
-from numbaconv import _cache, functional
-from numbaconv.kernels.place import place
+from numbaconv import functional
+from numbaconv.machine import cache as _cache
+from numbaconv.kernels.pad import place
 
 x = np.arange(3.0).reshape(1, 3, 1)
 

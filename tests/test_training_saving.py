@@ -7,8 +7,9 @@ import pytest
 from optimizer_cases import EVERY
 from training_cases import Linear, classes, classifier, same
 
-from numbaconv import losses, metrics, saving
+from numbaconv import losses, metrics
 from numbaconv.callbacks import LambdaCallback, LearningRateScheduler, ModelCheckpoint
+from numbaconv.files import saving
 from numbaconv.layers import BatchNormalization, Conv1D, Conv2D, Dense, Dropout
 from numbaconv.models import Sequential
 from numbaconv.optimizers import SGD, Adam

@@ -30,7 +30,7 @@ print(b"".join(w.tobytes() for w in model.get_weights()).hex())
 @pytest.fixture(autouse=True)
 def unseeded(monkeypatch):
     """What a test seeds is as it was, afterwards."""
-    monkeypatch.setattr("numbaconv._random._source", None)
+    monkeypatch.setattr("numbaconv.common.random._source", None)
     kept, numpys = random.getstate(), np.random.get_state()
     yield
     random.setstate(kept)

@@ -6,10 +6,11 @@ from cases import Case, assert_close, each, operands, reference_result, run, to_
 from winograd_cases import TOLERANCE, by_dtype, call_of, make_case, winograd
 
 from numbaconv import functional, layers
-from numbaconv.calls import WinogradCall
-from numbaconv.kernels import plan, winograd_weights
-from numbaconv.kernels.winograd import conv_winograd
-from numbaconv.kernels.winograd_weights import pack_winograd
+from numbaconv.calls.conv import WinogradCall
+from numbaconv.kernels import plan
+from numbaconv.kernels.winograd import weights as winograd_weights
+from numbaconv.kernels.winograd.products import conv_winograd
+from numbaconv.kernels.winograd.weights import pack_winograd
 
 SMALL_BLOCKS = {"TASK_COST": 0, "CORES": (10**6,)}
 LARGE_BLOCKS = {"TASK_COST": 10**12, "CORES": (1,), "SPREAD_BYTES": 2**40}

@@ -9,7 +9,7 @@ from test_winograd import LARGE_BLOCKS, SMALL_BLOCKS
 from winograd_cases import call_of, is_winograd, make_case, winograd
 
 from numbaconv import functional
-from numbaconv.kernels import winograd as kernel
+from numbaconv.kernels.winograd import products as kernel
 
 LAST, FIRST = "channels_last", "channels_first"
 # What an output may be wrong by, as a share of the sum of |x| over its own window times the filter's largest weight.

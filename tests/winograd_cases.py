@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from cases import Case, run
 
-from numbaconv import calls
+from numbaconv.calls import conv as calls
 
 # Of the largest |output|.
 TOLERANCE = {"float32": 2e-5, "float64": 1e-11}

@@ -19,8 +19,8 @@ import numba
 import numpy as np
 
 from numbaconv import reference
-from numbaconv.kernels.pack import aligned_empty
-from numbaconv.kernels.peak import peak_flops
+from numbaconv.machine.aligned import aligned_empty
+from numbaconv.machine.peak import peak_flops
 
 # Errors as shares of the largest output: sums of rounded products, in any order; and after Winograd's transforms.
 TOLERANCE = 2e-5

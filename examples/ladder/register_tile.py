@@ -3,7 +3,7 @@
 On a processor with 32 vector registers of 16 floats, a tile is 14 pixels by 32 filters: 28 registers of sums, two for a
 line of weights, one for a value of the input. `tile_outer` adds the products of one tap and channel: it loads two
 vectors of weights and 14 values of the input, and starts 28 vector multiply-adds, none of which waits for another. Only
-at the end are the sums stored. A compiler does not keep so much in registers by itself, so `numbaconv.kernels.tile`
+at the end are the sums stored. A compiler does not keep so much in registers by itself, so `numbaconv.machine.tile`
 makes a type of it for Numba, and a tile reads like a number that holds many.
 
 The input of all pixels of a tile is found by the same shift, so they and their neighbours must lie inside the row. Taps
@@ -19,8 +19,8 @@ import numba
 import numpy as np
 from filters_innermost import pixel
 
-from numbaconv.kernels.tile import tile_outer, tile_rows, tile_store
-from numbaconv.kernels.vectors import TILE_ROWS, TILE_VECS, block_width
+from numbaconv.machine.tile import tile_outer, tile_rows, tile_store
+from numbaconv.machine.vectors import TILE_ROWS, TILE_VECS, block_width
 
 WIDTH = block_width(np.dtype(np.float32).itemsize)
 

@@ -13,8 +13,8 @@ much less time.
 Any shapes will do, and other kernels, strides, dilations and numbers of axes as well.
 """
 
-from numbaconv.calls import NO_FLOOR, conv_call, pack_bias
-from numbaconv.packed import Packed
+from numbaconv.calls.conv import NO_FLOOR, conv_call, pack_bias
+from numbaconv.calls.packed import Packed
 
 SETTINGS = (1, 1), "same", (1, 1), "channels_last"
 

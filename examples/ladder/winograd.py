@@ -17,9 +17,9 @@ Any shapes will do; few channels or filters are not worth it.
 import numpy as np
 from strips_and_packed_weights import SETTINGS, pack
 
-from numbaconv.calls import NO_FLOOR, conv_call
-from numbaconv.kernels import threads
-from numbaconv.kernels.winograd import conv_winograd
+from numbaconv.calls.conv import NO_FLOOR, conv_call
+from numbaconv.kernels.winograd.products import conv_winograd
+from numbaconv.machine import threads
 
 
 def conv(x, packed, out):

@@ -6,19 +6,9 @@ warns: what overflows becomes infinite, what has no value becomes NaN, and NaN s
 
 import inspect
 
-from .._public import publish
-from .._strict import suggestion
-from .bounded import (
-    exponential,
-    hard_sigmoid,
-    hard_tanh,
-    log_sigmoid,
-    log_softmax,
-    sigmoid,
-    softmax,
-    softsign,
-    tanh,
-)
+from ..objects.public import publish
+from ..objects.strict import suggestion
+from .bounded import exponential, hard_sigmoid, hard_tanh, log_sigmoid, log_softmax, sigmoid, softmax, softsign, tanh
 from .function import Activation, Gradient
 from .gated import gelu, hard_silu, mish, silu
 from .rectifiers import (

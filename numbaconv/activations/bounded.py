@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .._arrays import masked
+from ..common.arrays import masked
 from .function import Array, activation
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._arrays import as_floats
+from ..common.arrays import as_floats
 
 Array = NDArray[np.floating[Any]]
 Activation = Callable[..., Array]

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from .._arrays import masked
-from .._registry import number
+from ..common.arrays import masked
+from ..objects.registry import number
 from .function import Array, activation
 
 # The fixed point of mean 0 and variance 1 in Klambauer et al., "Self-Normalizing Neural Networks", 2017.

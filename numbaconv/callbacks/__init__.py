@@ -7,11 +7,11 @@ history. How far a callback has counted is not saved with a model.
 A callback that waits for a quantity which can never come is refused before the first step.
 """
 
-from .._public import publish
-from ..history import History
-from ..training.callback import Callback
+from ..objects.public import publish
+from .base import Callback
 from .checkpoint import ModelCheckpoint
 from .early_stopping import EarlyStopping
+from .history import History
 from .rates import LearningRateScheduler, ReduceLROnPlateau
 from .records import CSVLogger, LambdaCallback
 

@@ -4,11 +4,11 @@ import os
 from collections.abc import Collection
 from string import Formatter
 
-from .. import saving
-from .._registry import number
-from ..arguments import check_bool
+from ..common.arguments import check_bool
+from ..files import saving
+from ..objects.registry import number
 from ..shapes import normalize_tuple
-from ..training.callback import Logs, Monitor
+from .base import Logs, Monitor
 
 
 class ModelCheckpoint(Monitor):

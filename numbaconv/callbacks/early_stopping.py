@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from .._registry import number
-from ..arguments import check_bool
+from ..common.arguments import check_bool
+from ..objects.registry import number
 from ..shapes import normalize_tuple
-from ..training.callback import Logs, Monitor
+from .base import Logs, Monitor
 
 
 class EarlyStopping(Monitor):

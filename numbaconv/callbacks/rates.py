@@ -4,10 +4,10 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from .._registry import number
-from ..schedules import LearningRateSchedule
+from ..objects.registry import number
+from ..optimizers.schedules import LearningRateSchedule
 from ..shapes import normalize_tuple
-from ..training.callback import Callback, Logs, Monitor
+from .base import Callback, Logs, Monitor
 
 
 class ReduceLROnPlateau(Monitor):

@@ -5,8 +5,8 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from ..arguments import check_bool
-from ..training.callback import Callback, Logs
+from ..common.arguments import check_bool
+from .base import Callback, Logs
 
 
 class CSVLogger(Callback):

@@ -7,7 +7,7 @@ ValueError for arguments that do not fit together (the message names the argumen
 and TypeError for wrong kinds.
 """
 
-from .._public import publish
+from ..objects.public import publish
 from .gradients import (
     conv_input_grad,
     conv_transpose_input_grad,

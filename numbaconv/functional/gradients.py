@@ -10,7 +10,12 @@ from typing import Any
 import numpy as np
 
 from .. import shapes
-from ..arguments import (
+from ..calls.conv import spatial
+from ..calls.gradients import GradientCall, conv_grad, depthwise_grad, transposed_grad
+from ..calls.layouts import canonical, original
+from ..calls.moving import upsample_grad_call
+from ..calls.packed import Packed, operand_dtype
+from ..common.arguments import (
     as_numbers,
     cast,
     check_algorithm,
@@ -19,14 +24,8 @@ from ..arguments import (
     check_shape,
     check_weights,
     common_dtype,
-    operand_dtype,
     spatial_rank,
 )
-from ..calls import spatial
-from ..gradient_calls import GradientCall, conv_grad, depthwise_grad, transposed_grad
-from ..layouts import canonical, original
-from ..moving_calls import upsample_grad_call
-from ..packed import Packed
 from .operations import Ints, crop, depthwise_conv, window_settings, zero_pad
 
 

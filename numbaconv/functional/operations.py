@@ -5,22 +5,20 @@ from typing import Any
 import numpy as np
 
 from .. import shapes
-from ..arguments import (
+from ..calls.conv import conv_call, depthwise_call, pack_bias, transposed_call
+from ..calls.moving import crop_call, upsample_call, zero_pad_call
+from ..calls.packed import Packed, check_packed, operand_dtype
+from ..calls.separable import separable_call
+from ..common.arguments import (
     as_numbers,
     cast,
     check_algorithm,
     check_data_format,
     check_interpolation,
-    check_packed,
     check_weights,
     common_dtype,
-    operand_dtype,
     spatial_rank,
 )
-from ..calls import conv_call, depthwise_call, pack_bias, transposed_call
-from ..moving_calls import crop_call, upsample_call, zero_pad_call
-from ..packed import Packed
-from ..separable_calls import separable_call
 
 Ints = int | tuple[int, ...] | list[int]
 

@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 
 from .. import shapes
-from ..arguments import as_numbers, cast, check_data_format, check_shape, common_dtype, spatial_rank
-from ..pool_calls import pool_call, pool_grad_call
+from ..calls.pooling import pool_call, pool_grad_call
+from ..common.arguments import as_numbers, cast, check_data_format, check_shape, common_dtype, spatial_rank
 from .operations import Ints
 
 

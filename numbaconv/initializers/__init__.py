@@ -9,8 +9,8 @@ same weights. The streams are NumPy's, not Keras's: the distributions are the sa
 from collections.abc import Callable
 from typing import Any
 
-from .._public import publish
-from .._registry import Registry
+from ..objects.public import publish
+from ..objects.registry import Registry
 from .base import Array, Initializer
 from .constant import Constant, Identity, Ones, Zeros
 from .drawn import Orthogonal, RandomNormal, RandomUniform, TruncatedNormal

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from .. import config
-from .._registry import Configurable
+from ..objects.registry import Configurable
 from ..shapes.checks import check_size
 
 Array = NDArray[np.floating[Any]]

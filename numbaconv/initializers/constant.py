@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .._registry import number
+from ..objects.registry import number
 from .base import Array, Initializer, Shape
 
 

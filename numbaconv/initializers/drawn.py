@@ -4,8 +4,8 @@ import math
 
 import numpy as np
 
-from .. import _random
-from .._registry import integer, number
+from ..common import random as _random
+from ..objects.registry import integer, number
 from .base import Array, Initializer, Shape
 
 # Standard deviation of a standard normal variable cut off at -2 and 2.

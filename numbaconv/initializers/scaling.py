@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 
-from .._registry import integer, number
+from ..objects.registry import integer, number
 from .base import Array, Shape
 from .drawn import TRUNCATED_STDDEV, RandomInitializer, truncated_normal
 

@@ -3,13 +3,13 @@
 import numpy as np
 from numba import prange
 
-from .compiler import compiled
-from .memory import RAMP, opaque, ramp
+from ..machine.compiler import compiled
+from ..machine.memory import RAMP, opaque, ramp
+from ..machine.tile import tile_floor, tile_outer, tile_rows, tile_store
+from ..machine.vectors import TILE_ROWS
 from .plan import H, W
 from .planes import plane_at, write_planes
 from .strip import aligned_flat, extent, fill_taps, input_of, locate, places, spread
-from .tile import tile_floor, tile_outer, tile_rows, tile_store
-from .vectors import TILE_ROWS
 
 # Windows that are summed up before they are transposed: whole tiles and whole squares.
 CHUNK = 8 * TILE_ROWS

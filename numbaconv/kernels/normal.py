@@ -5,7 +5,7 @@ import math
 import numpy as np
 from numba import prange
 
-from .compiler import compiled
+from ..machine.compiler import compiled
 
 # Values that one task computes.
 TASK_VALUES = 8192

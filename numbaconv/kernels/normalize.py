@@ -11,9 +11,9 @@ from typing import NamedTuple
 import numpy as np
 from numba import prange
 
-from .channel_sums import ROW_VALUES, TASK_VALUES, cut, fold, row_width
-from .compiler import compiled
-from .pack import aligned_empty
+from ..machine.aligned import aligned_empty
+from ..machine.compiler import compiled
+from .sums import ROW_VALUES, TASK_VALUES, cut, fold, row_width
 
 # Values of a row at most, unless the positions of a channel have no such factor.
 MOST_ROW_VALUES = 1024

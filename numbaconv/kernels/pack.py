@@ -1,26 +1,11 @@
 """Weights in the order in which the kernels read them."""
 
-from math import gcd, prod
+from math import gcd
 
 import numpy as np
 
-from .vectors import CACHE_LINE, block_width, conv_tile
-
-# Elements below which an array need not be aligned.
-SMALL = 1024
-
-
-def aligned_empty(shape, dtype):
-    """Like ``numpy.empty``, but beginning with a cache line, so that no vector straddles two of them.
-
-    Small arrays begin anywhere: finding the place would take longer than it saves.
-    """
-    count, dtype = prod(shape), np.dtype(dtype)
-    if count < SMALL:
-        return np.empty(shape, dtype)
-    memory = np.empty(count + CACHE_LINE // dtype.itemsize, dtype)
-    start = -memory.__array_interface__["data"][0] % CACHE_LINE // dtype.itemsize
-    return memory[start : start + count].reshape(shape)
+from ..machine.aligned import aligned_empty
+from ..machine.vectors import block_width, conv_tile
 
 
 def pack_conv(weights):

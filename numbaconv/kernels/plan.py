@@ -23,7 +23,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .vectors import TILE_ROWS, TILE_VECS, VECTOR_BYTES, block_width, conv_tile
+from ..machine.vectors import TILE_ROWS, TILE_VECS, VECTOR_BYTES, block_width, conv_tile
 
 WINDOWS, TAPS, STRIDE, BEFORE, OUT_STRIDE, BLOCK, STEP, STRIP_STRIDE, STRIP_DILATION = range(9)
 N, D, H, W = range(4)
@@ -158,7 +158,7 @@ def make_plan(
 
 @lru_cache(maxsize=4096)
 def make_separable_plan(axes: tuple[Axis, ...], channels: int, filters: int, itemsize: int) -> Plan | None:
-    """`make_plan` for `kernels.separable_conv` with so many channels between its steps.
+    """`make_plan` for `kernels.separable` with so many channels between its steps.
 
     None where two calls are better: if the pointwise weights do not fit the L2 cache, since every task reads them all,
     or if so few windows fit it with all their channels that tiles would stay empty and strips overlap.
@@ -193,7 +193,7 @@ def make_separable_plan(axes: tuple[Axis, ...], channels: int, filters: int, ite
 
 @lru_cache(maxsize=4096)
 def make_winograd_plan(axes: tuple[Axis, ...], channels: int, filters: int, itemsize: int) -> tuple[Plan, int, int]:
-    """`make_plan` for `kernels.winograd`: the windows of its plan are blocks of the windows of ``axes``.
+    """`make_plan` for `kernels.winograd.products`: the windows of its plan are blocks of the windows of ``axes``.
 
     Returns
     -------

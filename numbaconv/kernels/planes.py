@@ -1,8 +1,8 @@
 """Results with channels first: a task's outputs are transposed on their way from a buffer to the planes of channels."""
 
-from .compiler import compiled
-from .transpose import transpose_square
-from .vectors import VECTOR_BYTES
+from ..machine.compiler import compiled
+from ..machine.square import transpose_square
+from ..machine.vectors import VECTOR_BYTES
 
 
 @compiled

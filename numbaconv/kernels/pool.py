@@ -9,10 +9,19 @@ from math import ceil, prod
 import numpy as np
 from numba import prange
 
-from .compiler import compiled
-from .line import line_first, line_maximum, line_narrow, line_read, line_taps, line_where, line_widen, line_write
-from .memory import clear
-from .vectors import VECTOR_BYTES
+from ..machine.compiler import compiled
+from ..machine.line import (
+    line_first,
+    line_maximum,
+    line_narrow,
+    line_read,
+    line_taps,
+    line_where,
+    line_widen,
+    line_write,
+)
+from ..machine.memory import clear
+from ..machine.vectors import VECTOR_BYTES
 
 # Bands that a call should have for its cores to share, and what one may take of a core's L2 cache.
 BANDS = 16

@@ -3,8 +3,8 @@
 import numpy as np
 from numba import prange
 
-from .compiler import compiled
-from .memory import copy
+from ..machine.compiler import compiled
+from ..machine.memory import copy
 
 
 @compiled(parallel=True)

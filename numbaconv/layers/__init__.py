@@ -1,6 +1,6 @@
 """Keras's seventeen convolutional layers, and those that go with them, with its names, arguments and weights."""
 
-from .._public import publish
+from ..objects.public import publish
 from .base import Layer
 from .convolutional import Conv1D, Conv2D, Conv3D
 from .core import Activation, Dense, Dropout, Flatten

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from .. import shapes
-from ..arguments import as_numbers, cast, check_bool, check_channels, check_dtype, check_rank
+from ..common.arguments import as_numbers, cast, check_bool, check_channels, check_dtype, check_rank
 from .building import Weighted
 from .settings import (
     USED_UP,
@@ -126,7 +126,7 @@ class Layer(Weighted):
         raise NotImplementedError(f"{self._label} must define compute_output_shape(input_shape)")
 
     def _prepare(self, x_shape: tuple[int, ...]) -> Any:
-        """The call of `numbaconv.calls` for inputs of this shape."""
+        """The call of `numbaconv.calls.conv` for inputs of this shape."""
         raise NotImplementedError(f"{self._label} must define call(x)")
 
     def _forward(self, x: np.ndarray) -> tuple[np.ndarray, Any]:

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from .. import constraints, initializers, regularizers, shapes
-from ..arguments import check_bool, check_dtype
-from ..kernels.threads import held_at_fork
+from ..common.arguments import check_bool, check_dtype
+from ..machine.threads import held_at_fork
 from .learning import Learner
 from .settings import dtype_of
 from .weights import frozen

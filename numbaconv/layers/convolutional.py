@@ -7,12 +7,12 @@ import numpy as np
 
 from .. import shapes
 from ..activations import linear, relu
-from ..arguments import check_algorithm, check_bool, check_data_format
-from ..calls import conv_call, pack_bias
-from ..gradient_calls import GradientCall, conv_grad
-from ..kernels.channel_sums import channel_sums
-from ..layouts import canonical, original
-from ..packed import Packed
+from ..calls.conv import conv_call, pack_bias
+from ..calls.gradients import GradientCall, conv_grad
+from ..calls.layouts import canonical, original
+from ..calls.packed import Packed
+from ..common.arguments import check_algorithm, check_bool, check_data_format
+from ..kernels.sums import channel_sums
 from .base import Layer
 from .settings import activated, activation_grad, floor_of, kept_of
 from .weights import Weight
@@ -70,7 +70,7 @@ class WindowLayer(Layer):
         raise NotImplementedError
 
     def _gradient_call(self, x_shape: tuple[int, ...]) -> GradientCall:
-        """The call of `numbaconv.gradient_calls` for inputs of this shape."""
+        """The call of `numbaconv.calls.gradients` for inputs of this shape."""
         raise NotImplementedError
 
     def _packed(self) -> tuple[Any, ...]:

@@ -6,15 +6,16 @@ from typing import Any
 
 import numpy as np
 
-from .. import _random, activations, shapes
-from .._arrays import masked
-from .._registry import integer, number
-from ..arguments import check_bool, check_data_format
-from ..calls import dense_call, pack_bias
-from ..gradient_calls import dense_grad
-from ..kernels.channel_sums import channel_sums
-from ..layouts import contiguous, swapped
-from ..packed import Packed
+from .. import activations, shapes
+from ..calls.conv import dense_call, pack_bias
+from ..calls.gradients import dense_grad
+from ..calls.layouts import contiguous, swapped
+from ..calls.packed import Packed
+from ..common import random as _random
+from ..common.arguments import check_bool, check_data_format
+from ..common.arrays import masked
+from ..kernels.sums import channel_sums
+from ..objects.registry import integer, number
 from .base import Layer
 from .settings import activated, activation_grad, floor_of, kept_of
 from .weights import Weight

@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from .. import regularizers
-from .._naming import Named
-from ..arguments import as_numbers, cast
+from ..common.arguments import as_numbers, cast
+from ..objects.naming import Named
 from .weights import frozen
 
 

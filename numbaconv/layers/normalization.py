@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from .._registry import integer, number
-from ..arguments import cast, check_bool
+from ..calls.layouts import contiguous
+from ..common.arguments import cast, check_bool
 from ..kernels.normalize import centred_sums, moments, scaled, scaled_sum
-from ..layouts import contiguous
+from ..objects.registry import integer, number
 from .core import AnyRank, Shape
 from .weights import Weight
 

@@ -5,9 +5,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from .. import shapes
-from ..arguments import check_bool, check_data_format
-from ..calls import spatial
-from ..pool_calls import pool_call, pool_grad_call
+from ..calls.conv import spatial
+from ..calls.pooling import pool_call, pool_grad_call
+from ..common.arguments import check_bool, check_data_format
 from .base import Layer
 
 

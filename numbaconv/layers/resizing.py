@@ -5,8 +5,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from .. import shapes
-from ..arguments import check_data_format, check_interpolation
-from ..moving_calls import crop_call, upsample_call, upsample_grad_call, zero_pad_call
+from ..calls.moving import crop_call, upsample_call, upsample_grad_call, zero_pad_call
+from ..common.arguments import check_data_format, check_interpolation
 from .base import Layer
 
 

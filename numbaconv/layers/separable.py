@@ -5,11 +5,11 @@ from typing import Any
 import numpy as np
 
 from .. import shapes
-from ..calls import depthwise_call
-from ..gradient_calls import GradientCall, conv_grad, depthwise_grad
-from ..layouts import canonical
-from ..packed import Packed
-from ..separable_calls import separable_call
+from ..calls.conv import depthwise_call
+from ..calls.gradients import GradientCall, conv_grad, depthwise_grad
+from ..calls.layouts import canonical
+from ..calls.packed import Packed
+from ..calls.separable import separable_call
 from .convolutional import WindowLayer
 from .settings import floor_of, kept_of
 from .weights import Weight

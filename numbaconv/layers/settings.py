@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from .. import activations, constraints, initializers, regularizers, shapes
-from .._strict import suggestion
-from .._telling import check_neutral
-from ..calls import NO_FLOOR
+from ..calls.conv import NO_FLOOR
+from ..objects.strict import suggestion
+from ..objects.telling import check_neutral
 
 # Argument name (or its ending) -> the module whose get() reads it and whose serialize() writes it.
 _FAMILIES = {

@@ -3,10 +3,10 @@
 from typing import Any, ClassVar
 
 from .. import shapes
-from ..arguments import check_algorithm
-from ..calls import transposed_call
-from ..gradient_calls import GradientCall, transposed_grad
-from ..packed import Packed
+from ..calls.conv import transposed_call
+from ..calls.gradients import GradientCall, transposed_grad
+from ..calls.packed import Packed
+from ..common.arguments import check_algorithm
 from .convolutional import WindowLayer
 from .weights import Weight
 

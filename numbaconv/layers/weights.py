@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from ..arguments import as_numbers, cast
+from ..common.arguments import as_numbers, cast
 
 
 class Weight:

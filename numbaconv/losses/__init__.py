@@ -8,8 +8,8 @@ positions are averaged. Predictions of shape ``(batch,)`` are ``(batch, 1)``.
 
 from typing import Any
 
-from .._public import publish
-from .._registry import Registry
+from ..objects.public import publish
+from ..objects.registry import Registry
 from .agreement import CategoricalHinge, CosineSimilarity, Dice, Hinge, SquaredHinge
 from .base import FunctionLoss, Loss
 from .errors import Huber, LogCosh, MeanAbsoluteError, MeanSquaredError

@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .. import config
-from .._registry import integer
-from .._targets import as_rows, check_positions, check_targets
-from ..arguments import cast
+from ..common.arguments import cast
+from ..common.targets import as_rows, check_positions, check_targets
+from ..objects.registry import integer
 from .base import MEAN, Array, Loss, Terms
 
 

@@ -5,9 +5,8 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .._naming import Named
-from .._registry import Configurable
-from .._targets import (
+from ..common.arguments import as_numbers, cast, common_dtype
+from ..common.targets import (
     aligned,
     as_rows,
     check_positions,
@@ -17,8 +16,9 @@ from .._targets import (
     from_rows,
     function_values,
 )
-from .._telling import Neutral
-from ..arguments import as_numbers, cast, common_dtype
+from ..objects.naming import Named
+from ..objects.registry import Configurable
+from ..objects.telling import Neutral
 
 Array = NDArray[np.floating[Any]]
 Weights = NDArray[np.float64]

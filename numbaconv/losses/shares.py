@@ -4,10 +4,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .. import config
-from .._registry import integer, number
-from .._targets import as_rows, check_labels, check_one_hot, check_positions, check_shares
 from ..activations import sigmoid
-from ..arguments import cast, check_bool
+from ..common.arguments import cast, check_bool
+from ..common.targets import as_rows, check_labels, check_one_hot, check_positions, check_shares
+from ..objects.registry import integer, number
 from .base import MEAN, Array, Loss, Terms, Weights
 
 

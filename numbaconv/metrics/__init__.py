@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from .. import losses
-from .._public import publish
-from .._registry import Registry
+from ..objects.public import publish
+from ..objects.registry import Registry
 from .accuracy import (
     Accuracy,
     BinaryAccuracy,

@@ -3,8 +3,8 @@
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .._registry import integer, number
-from .._targets import check_labels, check_one_hot, check_positions, check_targets
+from ..common.targets import check_labels, check_one_hot, check_positions, check_targets
+from ..objects.registry import integer, number
 from .base import Metric
 
 

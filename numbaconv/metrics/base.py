@@ -6,12 +6,12 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .._naming import Named
-from .._registry import Configurable
-from .._targets import check_predictions, check_sample_weight, function_values
-from .._telling import Neutral
-from ..arguments import as_numbers
+from ..common.arguments import as_numbers
+from ..common.targets import check_predictions, check_sample_weight, function_values
 from ..losses import Loss
+from ..objects.naming import Named
+from ..objects.registry import Configurable
+from ..objects.telling import Neutral
 
 
 class Metric(Named, Configurable):

@@ -7,11 +7,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .. import config
-from .._arrays import as_floats
-from .._registry import integer, number
-from .._targets import check_predictions, check_sample_weight, check_targets
 from ..activations import sigmoid
-from ..arguments import check_bool
+from ..common.arguments import check_bool
+from ..common.arrays import as_floats
+from ..common.targets import check_predictions, check_sample_weight, check_targets
+from ..objects.registry import integer, number
 from .base import Metric
 
 Counts = np.ndarray

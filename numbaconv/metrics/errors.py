@@ -5,7 +5,7 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .._targets import check_positions, check_targets
+from ..common.targets import check_positions, check_targets
 from .base import Metric
 
 

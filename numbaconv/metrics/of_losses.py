@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .. import losses
-from .._registry import integer, number
-from ..arguments import check_bool
+from ..common.arguments import check_bool
+from ..objects.registry import integer, number
 from .base import Metric
 
 

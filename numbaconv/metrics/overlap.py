@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .._registry import integer, number
-from .._targets import check_predictions, check_sample_weight, check_targets
-from ..arguments import as_numbers, check_bool
+from ..common.arguments import as_numbers, check_bool
+from ..common.targets import check_predictions, check_sample_weight, check_targets
+from ..objects.registry import integer, number
 from .base import Metric
 
 

@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from .. import schedules
-from .._optimizer import Optimizer
-from .._public import publish
-from .._registry import Registry
+from ..objects.public import publish
+from ..objects.registry import Registry
+from .base import Optimizer
 from .moments import Adam, Adamax, AdamW, Lion, Nadam
 from .scaled import SGD, Adadelta, Adagrad, RMSprop
 

@@ -4,9 +4,9 @@ import math
 
 import numpy as np
 
-from .._optimizer import Array, Optimizer, Rate
-from .._registry import number
-from ..arguments import check_bool
+from ..common.arguments import check_bool
+from ..objects.registry import number
+from .base import Array, Optimizer, Rate
 
 
 class Adam(Optimizer):

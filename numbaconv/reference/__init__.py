@@ -21,7 +21,7 @@ To step through a function in a debugger, switch the compiler off; the results a
     NUMBA_DISABLE_JIT=1 python -m pdb script.py
 """
 
-from .._public import publish
+from ..objects.public import publish
 from .gradients import (
     bias_grad,
     conv_input_grad,

@@ -5,7 +5,7 @@ from typing import Any
 
 import numba
 
-from .._cache import disk_cache
+from ..machine.cache import disk_cache
 
 
 def njit(function: Callable) -> Any:

@@ -5,7 +5,7 @@ spans. A length of None is unknown and stays unknown. The functions named ``*_le
 formulas for one axis; those named ``*_output_shape`` check what they are given and never return an empty shape.
 """
 
-from .._public import publish
+from ..objects.public import publish
 from .checks import normalize_data_format, normalize_padding, normalize_pairs, normalize_shape, normalize_tuple
 from .explanations import ReceptiveField, explain, receptive_field
 from .lengths import (

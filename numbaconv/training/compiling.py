@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from .. import losses, metrics, optimizers
-from .._naming import Named
-from .._telling import check_neutral
-from ..history import History
+from ..callbacks.history import History
+from ..objects.naming import Named
+from ..objects.telling import check_neutral
 
 
 class Compiled(Named):

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from .._registry import number
-from .._targets import check_sample_weight
-from ..arguments import as_numbers
+from ..common.arguments import as_numbers
+from ..common.targets import check_sample_weight
+from ..objects.registry import number
 
 NAMES = ("x", "y", "sample_weight")
 

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from .. import _random
-from ..arguments import check_bool
-from ..history import History
+from ..callbacks.base import Audience, Callback, check_callbacks
+from ..callbacks.history import History
+from ..common import random as _random
+from ..common.arguments import check_bool
 from ..shapes import normalize_tuple
 from .batches import Batches
-from .callback import Audience, Callback, check_callbacks
 from .progress import Interruption, Progress, check_verbose
 from .steps import Route, Tally, test_step, train_step
 

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .._naming import Named
-from ..arguments import as_numbers
+from ..callbacks.base import Audience, Callback, check_callbacks
+from ..common.arguments import as_numbers
+from ..objects.naming import Named
 from .batches import Batches, batches_of, unpacked, yields_batches
-from .callback import Audience, Callback, check_callbacks
 from .fitting import check_size, check_steps
 from .progress import check_verbose, examples_bar, watched
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from .. import _compiling
-from .callback import Callback, Logs
+from ..callbacks.base import Callback, Logs
+from ..machine import compiling as _compiling
 
 # Seconds that predict and evaluate work in silence under verbose="auto".
 PATIENCE = 2

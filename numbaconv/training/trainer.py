@@ -7,11 +7,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .. import metrics
-from .._registry import number
-from ..arguments import check_bool
-from ..history import History
+from ..callbacks.base import Audience, Callback, check_callbacks
+from ..callbacks.history import History
+from ..common.arguments import check_bool
+from ..objects.registry import number
 from .batches import Batches, batches_of, batches_of_arrays, goes_once, unpacked, yields_batches
-from .callback import Audience, Callback, check_callbacks
 from .compiling import Compiled
 from .examples import NAMES, Examples, check_examples, check_validation, with_class_weight
 from .fitting import Course, Fit, check_course, check_size, check_steps, test

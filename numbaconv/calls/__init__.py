@@ -1,0 +1,1 @@
+"""Prepared calls: all that shapes and settings decide, worked out once for many calls."""

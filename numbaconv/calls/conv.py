@@ -1,0 +1,392 @@
+"""Prepared calls: all that the shapes and settings of a call decide, worked out once, so that the call itself is short.
+
+The functions here are made for settings that are checked and normalised; they are cached by shape. Each returns an
+object that takes the arrays: the input and what `Packed` and `pack_bias` made of weights and bias.
+"""
+
+from collections.abc import Callable
+from functools import lru_cache, partial
+from math import ceil, inf, prod
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .. import shapes
+from ..common.arguments import check_bias, check_channels
+from ..kernels.conv import conv, conv_at
+from ..kernels.depthwise import depthwise_conv
+from ..kernels.nonfinite import conv_inside, depthwise_inside
+from ..kernels.pack import pack_blocks
+from ..kernels.phases import convolutions
+from ..kernels.plan import PIECE, WINDOWS, Axis, H, block_table, make_plan, make_winograd_plan, piece_axes
+from ..kernels.winograd.products import conv_winograd
+from ..machine import threads
+from ..machine.aligned import aligned_empty
+from ..machine.vectors import block_width, conv_tile
+from .layouts import canonical, original, planar, planar_result, three
+from .packed import Packed
+
+Ints = tuple[int, ...]
+
+
+# For kernels: no output is too small. Theirs is 0 for the activation relu.
+NO_FLOOR = -inf
+
+
+def pack_bias(bias: Any, filters: int, dtype: np.dtype) -> np.ndarray:
+    """A bias, zeros for None, filled up to whole tiles."""
+    return pack_blocks(check_bias(bias, filters, dtype)).reshape(-1)
+
+
+def spatial(shape: tuple, data_format: str) -> tuple:
+    """The spatial lengths of a shape."""
+    return tuple(shape[2:] if data_format == "channels_first" else shape[1:-1])
+
+
+# Kernels for weights that may not be multiplied by the zeros around the image.
+_INSIDE = {conv: conv_inside, depthwise_conv: depthwise_inside}
+
+
+def kernel_for(packed: Packed, kernel: Any) -> Any:
+    """The kernel, or the one that does the same for weights that are infinite or NaN."""
+    return kernel if packed.finite else _INSIDE[kernel]
+
+
+class WindowCall(NamedTuple):
+    """A convolution or depthwise convolution, ready for arrays of one shape.
+
+    ``to_planes`` says whether the kernel itself reads and writes channels first; otherwise they are taken to the end
+    before it and back after it.
+    """
+
+    kernel: Any
+    out_shape: Ints
+    rank: int
+    data_format: str
+    serial: bool
+    to_planes: bool
+    arguments: tuple
+
+    def __call__(self, x: np.ndarray, packed: Packed, bias: np.ndarray, floor: float = NO_FLOOR) -> np.ndarray:
+        if self.data_format == "channels_last" or not (self.to_planes and packed.finite):
+            return original(self.run(canonical(x, self.data_format), packed, bias, floor), self.rank, self.data_format)
+        out = planar_result(self.out_shape, self.rank, packed.dtype)
+        arguments = *self.arguments, self.out_shape[-1]
+        self.kernel(planar(x), packed.blocks, bias, floor, out.reshape(-1), *arguments, serial=self.serial)
+        return out
+
+    def run(self, image: np.ndarray, packed: Packed, bias: np.ndarray, floor: float = NO_FLOOR) -> np.ndarray:
+        """From canonical array to canonical array."""
+        out = aligned_empty(self.out_shape, image.dtype)
+        kernel = kernel_for(packed, self.kernel)
+        kernel(image, packed.blocks, bias, floor, out.reshape(-1), *self.arguments, None, serial=self.serial)
+        return out
+
+
+class WinogradPart(NamedTuple):
+    """One phase of the dilation of a convolution by Winograd's algorithm.
+
+    ``origin`` is the flat index of its first output, ``arguments`` are those of the kernel. ``blocks`` (N, D, H, W) of
+    ``size`` by ``size`` outputs may be doubtful; ``repair`` has the arguments of the direct kernel, whose tasks are
+    pieces of rows of outputs.
+    """
+
+    origin: int
+    arguments: tuple
+    blocks: Ints
+    size: int
+    repair: tuple
+
+    def pieces(self, doubtful: np.ndarray) -> np.ndarray:
+        """Numbers of the pieces of rows that have outputs in doubtful blocks."""
+        rows = self.repair[3][H, WINDOWS]
+        starts = range(0, self.blocks[3], PIECE // self.size)
+        pieces = np.logical_or.reduceat(doubtful.reshape(self.blocks), starts, axis=3)
+        return np.flatnonzero(pieces.repeat(self.size, axis=2)[:, :, :rows])
+
+
+class WinogradCall(NamedTuple):
+    """A convolution by Winograd's algorithm, ready for arrays of one shape: one part for each phase of the dilation.
+
+    Outputs of blocks that this algorithm would spoil are computed anew, by the plain sum: a value far above the rest,
+    an infinity or a NaN would spread over its block. ``direct`` prepares the plain sum for all of them, for weights
+    that are not fit for this algorithm; None computes everything by it, whatever the values.
+    """
+
+    out_shape: Ints
+    rank: int
+    data_format: str
+    parts: list[WinogradPart]
+    direct: Callable[[], WindowCall] | None
+
+    def __call__(self, x: np.ndarray, packed: Packed, bias: np.ndarray, floor: float = NO_FLOOR) -> np.ndarray:
+        if self.data_format == "channels_first" and len(self.parts) == 1 and self._fits(packed):
+            out = planar_result(self.out_shape, self.rank, packed.dtype)
+            self._fill(out.reshape(-1), planar(x), packed, bias, floor, self.out_shape[-1])
+            return out
+        return original(self.run(canonical(x, self.data_format), packed, bias, floor), self.rank, self.data_format)
+
+    def run(self, image: np.ndarray, packed: Packed, bias: np.ndarray, floor: float = NO_FLOOR) -> np.ndarray:
+        """From canonical array to canonical array."""
+        if self.direct and not self._fits(packed):
+            return self.direct().run(image, packed, bias, floor)
+        out = aligned_empty(self.out_shape, packed.dtype)
+        self._fill(out.reshape(-1), image, packed, bias, floor, None)
+        return out
+
+    def _fits(self, packed: Packed) -> bool:
+        return self.direct is None or packed.winograd.limits is not None
+
+    def _fill(
+        self, out: np.ndarray, image: np.ndarray, packed: Packed, bias: np.ndarray, floor: float, planar: int | None
+    ) -> None:
+        limits = packed.winograd.limits if self.direct else (0.0, 0.0, 0.0)
+        for part in self.parts:
+            doubtful = np.zeros(prod(part.blocks) if self.direct else 0, np.bool_)
+            begin = out[part.origin :]
+            ways = (*part.arguments, threads.count(), planar)
+            conv_winograd(image, packed.winograd.blocks, bias, floor, begin, doubtful, limits, *ways)
+            # any() would take longer than the smallest calls can spare.
+            if b"\1" in doubtful.tobytes():
+                ways = (*part.repair, part.pieces(doubtful), planar)
+                conv_at(image, packed.blocks, bias, floor, begin, *ways)
+
+
+class TransposedCall(NamedTuple):
+    """A transposed convolution, ready for arrays of one shape: some convolutions, each of one or more phases."""
+
+    out_shape: Ints
+    rank: int
+    data_format: str
+    parts: list[tuple[tuple, tuple, bool]]
+    complete: bool
+
+    def __call__(self, x: np.ndarray, packed: Packed, bias: np.ndarray, floor: float = NO_FLOOR) -> np.ndarray:
+        return original(self.run(canonical(x, self.data_format), packed, bias, floor), self.rank, self.data_format)
+
+    def run(self, image: np.ndarray, packed: Packed, bias: np.ndarray, floor: float = NO_FLOOR) -> np.ndarray:
+        """From canonical array to canonical array."""
+        out = aligned_empty(self.out_shape, packed.dtype)
+        if not self.complete:
+            out[...] = np.maximum(bias[: self.out_shape[-1]], floor)
+        for firsts, arguments, serial in self.parts:
+            kernel, weights = kernel_for(packed, conv), packed.phases(firsts)
+            kernel(image, weights, bias, floor, out.reshape(-1), *arguments, None, serial=serial)
+        return out
+
+
+@lru_cache(maxsize=512)
+def conv_call(
+    x_shape: Ints,
+    weights_shape: Ints,
+    itemsize: int,
+    strides: Ints,
+    padding: str,
+    dilation_rate: Ints,
+    data_format: str,
+    algorithm: str = "direct",
+) -> WindowCall | WinogradCall:
+    """Prepare `functional.conv`."""
+    *kernel_size, channels, filters = weights_shape
+    check_channels(x_shape, channels, data_format, "weights")
+    axes = window_axes(x_shape, filters, tuple(kernel_size), strides, padding, dilation_rate, data_format)
+    return gather_call(axes, channels, filters, itemsize, len(kernel_size), data_format, algorithm)
+
+
+@lru_cache(maxsize=512)
+def dense_call(rows: int, features: int, units: int, itemsize: int) -> WindowCall:
+    """Prepare a product of matrices, (rows, features) times (features, units): a convolution of one tap over rows."""
+    call = gather_call(row_axes(rows, units), features, units, itemsize, 1, "channels_last", "direct")
+    assert isinstance(call, WindowCall)
+    return call
+
+
+def row_axes(rows: int, units: int) -> tuple[Axis, ...]:
+    """Rows of a matrix as windows of one tap along the last axis."""
+    one = Axis(1, 1, 1, 1, 0, 0)
+    return one, one, one, Axis(rows, 1, 1, 1, 0, units)
+
+
+def gather_call(
+    axes: tuple[Axis, ...], channels: int, filters: int, itemsize: int, rank: int, data_format: str, algorithm: str
+) -> WindowCall | WinogradCall:
+    """Prepare a convolution of the windows of ``axes``."""
+    out_shape = (*(axis.windows for axis in axes), filters)
+    if not _use_winograd(algorithm, axes, channels, filters, itemsize):
+        plan = make_plan(axes, channels, filters, itemsize)
+        arguments = (block_table(filters, itemsize), *tile_shape(filters, itemsize), *plan.work)
+        to_planes = plan.fits_planes(
+            channels, filters, block_width(itemsize, conv_tile(itemsize, filters)[1]), itemsize
+        )
+        return WindowCall(conv, out_shape, rank, data_format, plan.serial, to_planes, arguments)
+    direct: Any = None
+    if algorithm == "auto":
+        direct = partial(_direct_call, axes, channels, filters, itemsize, rank, data_format)
+    return WinogradCall(out_shape, rank, data_format, _winograd_parts(axes, channels, filters, itemsize), direct)
+
+
+@lru_cache(maxsize=512)
+def _direct_call(
+    axes: tuple[Axis, ...], channels: int, filters: int, itemsize: int, rank: int, data_format: str
+) -> Any:
+    return gather_call(axes, channels, filters, itemsize, rank, data_format, "direct")
+
+
+def tile_shape(filters: int, itemsize: int) -> tuple[Ints, ...]:
+    """The tile of a convolution as the kernel takes it: Numba knows lengths of tuples when it compiles."""
+    return tuple((0,) * n for n in conv_tile(itemsize, filters))
+
+
+def _winograd_parts(axes: tuple[Axis, ...], channels: int, filters: int, itemsize: int) -> list[WinogradPart]:
+    """Each phase of the dilation.
+
+    Outputs that lie the dilation apart read inputs that lie the dilation apart: a convolution without dilation.
+    """
+    parts = []
+    height, width = axes[2:]
+    for y in range(min(height.dilation, height.windows)):
+        for x in range(min(width.dilation, width.windows)):
+            phase = tuple(
+                a._replace(
+                    windows=len(range(offset, a.windows, a.dilation)),
+                    stride=a.dilation,
+                    before=a.before - offset,
+                    out_stride=a.out_stride * a.dilation,
+                )
+                for a, offset in ((height, y), (width, x))
+            )
+            part_axes = (*axes[:2], *phase)
+            plan, size, tile = make_winograd_plan(part_axes, channels, filters, itemsize)
+            out_shape = (*(axis.windows for axis in part_axes), filters)
+            origin = y * height.out_stride + x * width.out_stride
+            table = block_table(filters, itemsize)
+            repair = table, *tile_shape(filters, itemsize), piece_axes(part_axes), len(table)
+            arguments = out_shape, size, (0,) * tile, *plan.work
+            parts.append(WinogradPart(origin, arguments, tuple(plan.axes[:, WINDOWS].tolist()), size, repair))
+    return parts
+
+
+@lru_cache(maxsize=512)
+def depthwise_call(
+    x_shape: Ints,
+    weights_shape: Ints,
+    itemsize: int,
+    strides: Ints,
+    padding: str,
+    dilation_rate: Ints,
+    data_format: str,
+) -> WindowCall:
+    """Prepare `functional.depthwise_conv`."""
+    *kernel_size, channels, multiplier = weights_shape
+    check_channels(x_shape, channels, data_format, "weights")
+    filters = channels * multiplier
+    axes = window_axes(x_shape, filters, tuple(kernel_size), strides, padding, dilation_rate, data_format)
+    out_shape = (*(axis.windows for axis in axes), filters)
+    plan = make_plan(axes, 1, filters, itemsize, depthwise=True)
+    arguments, to_planes = (filters, *plan.work), plan.fits_planes(channels, filters, block_width(itemsize), itemsize)
+    return WindowCall(depthwise_conv, out_shape, len(kernel_size), data_format, plan.serial, to_planes, arguments)
+
+
+@lru_cache(maxsize=512)
+def transposed_call(
+    x_shape: Ints,
+    weights_shape: Ints,
+    itemsize: int,
+    strides: Ints,
+    padding: str,
+    output_padding: Ints | None,
+    dilation_rate: Ints,
+    data_format: str,
+    algorithm: str = "auto",
+) -> WindowCall | WinogradCall | TransposedCall:
+    """Prepare `functional.conv_transpose`."""
+    *kernel_size, filters, channels = weights_shape
+    check_channels(x_shape, channels, data_format, "weights")
+    out_shape = shapes.conv_transpose_output_shape(
+        x_shape, filters, kernel_size, strides, padding, output_padding, dilation_rate, data_format
+    )
+    lengths = (x_shape[0], *three(spatial(x_shape, data_format), 1), channels)
+    full = (x_shape[0], *three(spatial(out_shape, data_format), 1), filters)
+    crops = transposed_crops(x_shape, tuple(kernel_size), strides, padding, output_padding, dilation_rate, data_format)
+    settings = (three(tuple(kernel_size), 1), three(strides, 1), three(dilation_rate, 1), crops)
+    return scatter_call(lengths, full, *settings, itemsize, len(kernel_size), data_format, algorithm)
+
+
+def transposed_crops(
+    x_shape: Ints,
+    kernel_size: Ints,
+    strides: Ints,
+    padding: str,
+    output_padding: Ints | None,
+    dilation_rate: Ints,
+    data_format: str,
+) -> Ints:
+    """Positions that a transposed convolution drops before its output, for the three spatial axes."""
+    extra = (None,) * len(kernel_size) if output_padding is None else output_padding
+    axes = zip(spatial(x_shape, data_format), strides, kernel_size, extra, dilation_rate, strict=True)
+    return three(tuple(shapes.deconv_crop(n, s, k, padding, p, d) for n, s, k, p, d in axes), 0)
+
+
+def scatter_call(
+    lengths: Ints,
+    full: Ints,
+    kernel_size: Ints,
+    strides: Ints,
+    dilation_rate: Ints,
+    crops: Ints,
+    itemsize: int,
+    rank: int,
+    data_format: str,
+    algorithm: str,
+) -> WindowCall | WinogradCall | TransposedCall:
+    """Prepare a transposed convolution from a canonical array of shape ``lengths`` to one of shape ``full``."""
+    channels, filters = lengths[-1], full[-1]
+    steps = tuple(prod(full[i:]) for i in range(1, 5))
+    groups, complete = convolutions(lengths, full, steps[1:], kernel_size, strides, dilation_rate, crops)
+    batch = Axis(full[0], 1, 1, 1, 0, steps[0])
+    if max(strides) == 1:
+        (axes,) = groups
+        return gather_call((batch, *axes), channels, filters, itemsize, rank, data_format, algorithm)
+    parts = []
+    for axes, members in groups.items():
+        firsts, origins = zip(*members, strict=True)
+        table = block_table(filters, itemsize, origins)
+        plan = make_plan((batch, *axes), channels, filters, itemsize, origins=len(origins))
+        parts.append((firsts, (table, *tile_shape(filters, itemsize), *plan.work), plan.serial))
+    return TransposedCall(full, rank, data_format, parts, complete)
+
+
+def window_axes(
+    x_shape: Ints, filters: int, kernel_size: Ints, strides: Ints, padding: str, dilation_rate: Ints, data_format: str
+) -> tuple[Axis, ...]:
+    """Batch and spatial axes of a window that slides over a canonical array and writes to a contiguous one."""
+    out_shape = shapes.conv_output_shape(x_shape, filters, kernel_size, strides, padding, dilation_rate, data_format)
+    windows = spatial(out_shape, data_format)
+    befores = (
+        shapes.conv_padding(n, k, padding, s, d)[0]
+        for n, k, s, d in zip(spatial(x_shape, data_format), kernel_size, strides, dilation_rate, strict=True)
+    )
+    moving = tuple(Axis(*a, 0) for a in zip(windows, kernel_size, strides, dilation_rate, befores, strict=True))
+    axes = (Axis(x_shape[0], 1, 1, 1, 0, 0), *three(moving, Axis(1, 1, 1, 1, 0, 0)))
+    lengths = (*(axis.windows for axis in axes), filters)
+    return tuple(axis._replace(out_stride=prod(lengths[i + 1 :])) for i, axis in enumerate(axes))
+
+
+def _use_winograd(algorithm: str, axes: tuple[Axis, ...], channels: int, filters: int, itemsize: int) -> bool:
+    """Whether a convolution of so many channels is to run as Winograd's.
+
+    "auto" takes it for float32 where it is faster: enough channels and filters to pay for its transforms, and output
+    lengths that its blocks fill by three quarters at least. Its errors were measured for up to 1,024 channels.
+    """
+    _, depth, height, width = axes
+    taps, strides = (height.taps, width.taps), (height.stride, width.stride)
+    possible = depth.taps == 1 and taps in ((3, 3), (5, 5)) and strides == (1, 1)
+    if algorithm != "auto" or not possible:
+        return algorithm == "winograd"
+    size = 7 - height.taps
+    lengths = (ceil(height.windows / height.dilation), ceil(width.windows / width.dilation))
+    blocks = ceil(lengths[0] / size) * ceil(lengths[1] / size)
+    filled = 4 * lengths[0] * lengths[1] >= 3 * size**2 * blocks
+    few_phases = height.dilation * width.dilation <= 16
+    enough = max(axes[0].windows, 1) * blocks >= 8
+    return itemsize == 4 and filled and few_phases and enough and 16 <= channels <= 1024 and filters >= 16

@@ -1,0 +1,213 @@
+"""Prepared gradients of the operations with weights, as `numbaconv.calls.conv` prepares the operations themselves.
+
+Every gradient is an operation again: that of a convolution's input is a transposed convolution, and the other way
+round; those of weights are sums over windows. All of these take and give canonical arrays.
+"""
+
+from functools import lru_cache
+from math import ceil, prod
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .. import shapes
+from ..kernels.depthwise import depthwise_conv
+from ..kernels.phases import convolutions
+from ..kernels.plan import Axis, make_plan, make_sum_plan
+from ..kernels.weight_grad import conv_weight_grad, depthwise_weight_grad
+from ..machine.aligned import aligned_empty
+from ..machine.vectors import TILE_ROWS, block_width
+from .conv import (
+    NO_FLOOR,
+    Ints,
+    TransposedCall,
+    WindowCall,
+    WinogradCall,
+    dense_call,
+    gather_call,
+    kernel_for,
+    pack_bias,
+    row_axes,
+    scatter_call,
+    spatial,
+    transposed_crops,
+    window_axes,
+)
+from .layouts import three
+from .packed import Packed
+
+
+@np.errstate(invalid="ignore", over="ignore")
+def _sum(array: np.ndarray, axis: int) -> np.ndarray:
+    """The sum along an axis, as silent about infinities and NaN as the kernels are."""
+    return array.sum(axis=axis)
+
+
+class SumCall(NamedTuple):
+    """The gradient of weights, summed over all windows."""
+
+    kernel: Any
+    sums_shape: Ints
+    rows: int
+    outputs: int
+    arguments: tuple
+    serial: bool
+
+    def __call__(self, image: np.ndarray, windows: np.ndarray) -> np.ndarray:
+        """An array (rows, outputs) from the windows' image and an array with a value for each window and output."""
+        sums = aligned_empty(self.sums_shape, image.dtype)
+        self.kernel(image, windows, sums, *self.arguments, serial=self.serial)
+        total = sums[0] if len(sums) == 1 else _sum(sums, 0)
+        table = total.swapaxes(0, 1).reshape(total.shape[1], -1)
+        return np.ascontiguousarray(table[: self.rows, : self.outputs])
+
+
+class DepthwiseInputCall(NamedTuple):
+    """The gradient of a depthwise convolution's input: one depthwise convolution for each phase of the strides."""
+
+    out_shape: Ints
+    multiplier: int
+    parts: list[tuple[Ints, int, tuple, bool]]
+    complete: bool
+
+    def run(self, grad: np.ndarray, packed: Packed, bias: np.ndarray) -> np.ndarray:
+        """From canonical array to canonical array."""
+        out = aligned_empty(self.out_shape, grad.dtype)
+        if not self.complete:
+            out.fill(0)
+        for first, origin, arguments, serial in self.parts:
+            kernel_for(packed, depthwise_conv)(
+                grad, packed.phases((first,)), bias, NO_FLOOR, out.reshape(-1)[origin:], *arguments, None, serial=serial
+            )
+        if self.multiplier == 1:
+            return out
+        channels = out.shape[-1] // self.multiplier
+        return _sum(out.reshape(*out.shape[:-1], channels, self.multiplier), -1)
+
+
+class GradientCall(NamedTuple):
+    """Both gradients of an operation with weights, ready for arrays of one shape.
+
+    ``grad_shape`` is that of the operation's result; a transposed convolution slides its windows over the result, not
+    over the input.
+    """
+
+    grad_shape: Ints
+    weights_shape: Ints
+    input_call: WindowCall | WinogradCall | TransposedCall | DepthwiseInputCall
+    sum_call: SumCall
+    transposed: bool = False
+
+    def input(self, grad: np.ndarray, packed: Packed) -> np.ndarray:
+        """Gradient of the input from that of the output; ``packed`` is of the opposite operation."""
+        call = self.input_call
+        return call.run(grad, packed, pack_bias(None, call.out_shape[-1], grad.dtype))
+
+    def weights(self, x: np.ndarray, grad: np.ndarray) -> np.ndarray:
+        """Gradient of the weights, of their shape."""
+        arrays = (grad, x) if self.transposed else (x, grad)
+        return self.sum_call(*arrays).reshape(self.weights_shape)
+
+
+@lru_cache(maxsize=512)
+def conv_grad(
+    x_shape: Ints,
+    weights_shape: Ints,
+    itemsize: int,
+    strides: Ints,
+    padding: str,
+    dilation_rate: Ints,
+    data_format: str,
+    algorithm: str = "auto",
+) -> GradientCall:
+    """Prepare the gradients of `functional.conv`."""
+    *kernel_size, channels, filters = weights_shape
+    settings = tuple(kernel_size), strides, padding, dilation_rate, data_format
+    grad_shape: Any = shapes.conv_output_shape(x_shape, filters, *settings)
+    axes = window_axes(x_shape, filters, *settings)
+    lengths = (*(axis.windows for axis in axes), filters)
+    full = (x_shape[0], *three(spatial(x_shape, data_format), 1), channels)
+    form = itemsize, len(kernel_size), data_format, algorithm
+    # First, for it asks for memory: the phases of a kernel that does not fit would be many.
+    sum_call = _sum_call(conv_weight_grad, axes, prod(kernel_size) * channels, channels, filters, itemsize)
+    scatter = scatter_call(lengths, full, *_columns(axes), *form)
+    return GradientCall(grad_shape, weights_shape, scatter, sum_call)
+
+
+@lru_cache(maxsize=512)
+def dense_grad(rows: int, features: int, units: int, itemsize: int) -> GradientCall:
+    """Prepare the gradients of the product that `dense_call` computes."""
+    axes = row_axes(rows, units)
+    sum_call = _sum_call(conv_weight_grad, axes, features, features, units, itemsize)
+    return GradientCall((rows, units), (features, units), dense_call(rows, units, features, itemsize), sum_call)
+
+
+@lru_cache(maxsize=512)
+def depthwise_grad(
+    x_shape: Ints,
+    weights_shape: Ints,
+    itemsize: int,
+    strides: Ints,
+    padding: str,
+    dilation_rate: Ints,
+    data_format: str,
+) -> GradientCall:
+    """Prepare the gradients of `functional.depthwise_conv`."""
+    *kernel_size, channels, multiplier = weights_shape
+    settings = tuple(kernel_size), strides, padding, dilation_rate, data_format
+    filters = channels * multiplier
+    grad_shape: Any = shapes.conv_output_shape(x_shape, filters, *settings)
+    axes = window_axes(x_shape, filters, *settings)
+    lengths = (*(axis.windows for axis in axes), filters)
+    full = (x_shape[0], *three(spatial(x_shape, data_format), 1), filters)
+    steps = tuple(prod(full[i:]) for i in range(1, 5))
+    sum_call = _sum_call(depthwise_weight_grad, axes, prod(kernel_size), 1, filters, itemsize)
+    groups, complete = convolutions(lengths, full, steps[1:], *_columns(axes))
+    parts = []
+    for phase, members in groups.items():
+        plan = make_plan((Axis(x_shape[0], 1, 1, 1, 0, steps[0]), *phase), 1, filters, itemsize, depthwise=True)
+        parts += [(first, origin, (filters, *plan.work), plan.serial) for first, origin in members]
+    input_call = DepthwiseInputCall(full, multiplier, parts, complete)
+    return GradientCall(grad_shape, weights_shape, input_call, sum_call)
+
+
+@lru_cache(maxsize=512)
+def transposed_grad(
+    x_shape: Ints,
+    weights_shape: Ints,
+    itemsize: int,
+    strides: Ints,
+    padding: str,
+    output_padding: Ints | None,
+    dilation_rate: Ints,
+    data_format: str,
+    algorithm: str = "auto",
+) -> GradientCall:
+    """Prepare the gradients of `functional.conv_transpose`."""
+    *kernel_size, filters, channels = weights_shape
+    settings = tuple(kernel_size), strides, padding, output_padding, dilation_rate, data_format
+    grad_shape: Any = shapes.conv_transpose_output_shape(x_shape, filters, *settings)
+    lengths = (x_shape[0], *three(spatial(x_shape, data_format), 1), channels)
+    crops = transposed_crops(x_shape, *settings)
+    window = three(tuple(kernel_size), 1), three(strides, 1), three(dilation_rate, 1), crops
+    windows = zip(lengths[1:4], *window, (prod(lengths[i:]) for i in range(2, 5)), strict=True)
+    axes = (Axis(x_shape[0], 1, 1, 1, 0, prod(lengths[1:])), *(Axis(*window) for window in windows))
+    gather = gather_call(axes, filters, channels, itemsize, len(kernel_size), data_format, algorithm)
+    sum_call = _sum_call(conv_weight_grad, axes, prod(kernel_size) * filters, filters, channels, itemsize)
+    return GradientCall(grad_shape, weights_shape, gather, sum_call, transposed=True)
+
+
+def _columns(axes: tuple[Axis, ...]) -> tuple[Ints, Ints, Ints, Ints]:
+    """Taps, strides, dilation and zeros before, each for the three spatial axes."""
+    taps, strides, dilation, before = zip(*((a.taps, a.stride, a.dilation, a.before) for a in axes[1:]), strict=True)
+    return taps, strides, dilation, before
+
+
+def _sum_call(kernel: Any, axes: tuple[Axis, ...], rows: int, channels: int, outputs: int, itemsize: int) -> SumCall:
+    depthwise = kernel is depthwise_weight_grad
+    whole = ceil(rows / TILE_ROWS) * TILE_ROWS
+    plan = make_sum_plan(axes, whole, channels, outputs, itemsize, depthwise)
+    width = block_width(itemsize)
+    sums_shape = (plan.splits, ceil(outputs / width), whole, width)
+    arguments = (plan.axes, plan.grad_axes, plan.places, plan.group)
+    return SumCall(kernel, sums_shape, rows, outputs, arguments, plan.serial)

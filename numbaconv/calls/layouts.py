@@ -1,0 +1,82 @@
+"""Between the arrays of a user and the kernels' canonical arrays: the one place that knows data_format and rank.
+
+A canonical array is C-contiguous, channels last, with three spatial axes: (N, D, H, W, C). Fewer spatial axes become
+leading axes of length 1, which costs nothing. A planar array, (N, C, D, H, W), is a view of one with channels first.
+"""
+
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from ..kernels.transpose import transpose
+from ..machine.aligned import aligned_empty
+
+# Elements that one core moves before another has woken up.
+SMALL = 16_384
+
+_ONES: dict[int, tuple[int, ...]] = {3: (1, 1), 4: (1,), 5: ()}
+
+
+def three(values: tuple, fill: Any) -> tuple:
+    """Settings of 1 to 3 spatial axes as settings of three: ``fill`` in front."""
+    return (fill,) * (3 - len(values)) + tuple(values)
+
+
+def canonical(x: np.ndarray, data_format: str) -> np.ndarray:
+    """View a channels-last array as (N, D, H, W, C); copy it where it is channels first or not contiguous."""
+    x = contiguous(x)
+    if data_format == "channels_last":
+        return x.reshape(x.shape[:1] + _ONES[x.ndim] + x.shape[1:])
+    out = swapped(x.reshape(x.shape[0], x.shape[1], prod(x.shape[2:])))
+    return out.reshape(x.shape[:1] + _ONES[x.ndim] + x.shape[2:] + x.shape[1:2])
+
+
+def planar(x: np.ndarray) -> np.ndarray:
+    """View a channels-first array as (N, C, D, H, W); copy it where it is not contiguous."""
+    return contiguous(x).reshape(x.shape[:2] + _ONES[x.ndim] + x.shape[2:])
+
+
+def planar_result(shape: tuple[int, ...], rank: int, dtype: Any) -> np.ndarray:
+    """An empty channels-first array for the outputs of a canonical shape (N, D, H, W, F)."""
+    return aligned_empty((shape[0], shape[4], *shape[4 - rank : 4]), dtype)
+
+
+def original(out: np.ndarray, rank: int, data_format: str) -> np.ndarray:
+    """Take the result of a kernel, (N, D, H, W, C), back to ``rank`` spatial axes and the data format."""
+    shape = out.shape[:1] + out.shape[4 - rank :]
+    if data_format == "channels_last":
+        return out.reshape(shape)
+    batch, *lengths, channels = shape
+    return swapped(out.reshape(batch, prod(lengths), channels)).reshape(batch, channels, *lengths)
+
+
+def swapped(x: np.ndarray) -> np.ndarray:
+    """(N, J, I) from (N, I, J)."""
+    out = aligned_empty((x.shape[0], x.shape[2], x.shape[1]), x.dtype)
+    transpose(x, out, serial=x.size < SMALL)
+    return out
+
+
+def images_shape(shape: tuple[int, ...], data_format: str) -> tuple[int, ...]:
+    """Shape (N, D, H, W, C) of a view for operations that treat every channel alike, which then never copy.
+
+    Channels first is (N * C, D, H, W, 1): each channel is an image of its own.
+    """
+    if data_format == "channels_last":
+        return shape[:1] + _ONES[len(shape)] + shape[1:]
+    return (shape[0] * shape[1], *_ONES[len(shape)], *shape[2:], 1)
+
+
+def canonical_kernel(weights: np.ndarray) -> np.ndarray:
+    """View weights (spatial axes, two channel axes) as (KD, KH, KW, ., .)."""
+    *lengths, a, b = weights.shape
+    return weights.reshape(*three(tuple(lengths), 1), a, b)
+
+
+def contiguous(x: np.ndarray) -> np.ndarray:
+    """The array, or a copy of it that is C-contiguous, aligned and writable."""
+    # Other arrays would be types of their own to Numba, each with a second of compiling.
+    if x.flags.carray:
+        return x
+    return np.array(x, order="C")

@@ -1,0 +1,108 @@
+"""Weights prepared for the kernels, made once and used for many calls."""
+
+from collections.abc import Callable
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from ..common.arrays import as_numbers, common_dtype
+from ..kernels.pack import pack_conv, pack_depthwise, pack_depthwise_phases, pack_phases, tap_steps
+from ..kernels.winograd.weights import Transformed, pack_winograd
+from .layouts import canonical_kernel, contiguous, swapped, three
+
+
+class _MadeOnce:
+    """`functools.cached_property` as it is from Python 3.12 on: without the lock, which a fork would leave locked."""
+
+    def __init__(self, make: Callable) -> None:
+        self._make, self.__doc__ = make, make.__doc__
+
+    def __get__(self, instance: Any, owner: type) -> Any:
+        made = instance.__dict__[self._make.__name__] = self._make(instance)
+        return made
+
+
+class Packed:
+    """Weights in the kernels' own order; each order is made when a call first needs it.
+
+    Attributes
+    ----------
+    operation : str
+        The function of `numbaconv.functional` that takes them.
+    shape : tuple of int
+        Shape of the weights as the user knows them.
+    dtype : numpy.dtype
+    settings : tuple
+        What else they are prepared for: strides and dilation of a transposed convolution or of a gradient.
+    """
+
+    def __init__(self, operation: str, weights: np.ndarray, settings: tuple = ()) -> None:
+        self.operation, self.shape, self.dtype, self.settings = operation, weights.shape, weights.dtype, settings
+        self._weights = canonical_kernel(weights)
+        self._phases: dict[tuple, np.ndarray] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Copies would not begin with a cache line; they are made again.
+        made = ("blocks", "winograd", "_gathering")
+        return {**{k: v for k, v in self.__dict__.items() if k not in made}, "_phases": {}}
+
+    def __repr__(self) -> str:
+        return f"<Packed for {self.operation}, weights {self.shape} of {self.dtype}>"
+
+    @_MadeOnce
+    def finite(self) -> bool:
+        """Whether there is no infinity or NaN among the weights; False too where their sum overflows."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            return bool(np.isfinite(self._weights.sum()))
+
+    @_MadeOnce
+    def blocks(self) -> np.ndarray:
+        """What the direct kernel of the operation reads; of a transposed convolution with strides 1."""
+        if self.operation == "conv_transpose":
+            return self.phases(((0, 0, 0),))
+        return {"conv": pack_conv, "depthwise_conv": pack_depthwise}[self.operation](self._weights)
+
+    @_MadeOnce
+    def winograd(self) -> Transformed:
+        """What Winograd's convolution reads."""
+        if self.operation == "conv_transpose":
+            return pack_winograd(self._gathering, backwards=True)
+        return pack_winograd(contiguous(self._weights))
+
+    @_MadeOnce
+    def _gathering(self) -> np.ndarray:
+        """Weights (KD, KH, KW, F, C) of a transposed convolution with the last two axes as those of a convolution."""
+        *taps, filters, channels = self._weights.shape
+        table = contiguous(self._weights).reshape(prod(taps), filters, channels)
+        return swapped(table).reshape(*taps, channels, filters)
+
+    def phases(self, firsts: tuple) -> np.ndarray:
+        """What the kernel reads for the phases of a transposed convolution that begin with these taps."""
+        if firsts not in self._phases:
+            steps = tap_steps(*(three(setting, 1) for setting in self.settings))
+            if self.operation == "depthwise_conv":
+                self._phases[firsts] = pack_depthwise_phases(self._weights, firsts, steps)
+            else:
+                self._phases[firsts] = pack_phases(self._gathering, firsts, steps)
+        return self._phases[firsts]
+
+
+def operand_dtype(x: np.ndarray, **others: Any) -> np.dtype:
+    """`common_dtype` of an operation's input and its other operands, which have names and may be missing or packed."""
+    arrays = (as_numbers(o, name) for name, o in others.items() if o is not None and not isinstance(o, Packed))
+    return common_dtype(x, *arrays)
+
+
+def check_packed(weights: Packed, operation: str, rank: int, name: str = "weights", settings: tuple = ()) -> None:
+    """Raise ValueError unless the weights are for an operation on ``rank`` spatial axes with these settings."""
+    if weights.operation != operation:
+        raise ValueError(f"{name} must be packed for {operation}, got weights packed for {weights.operation}")
+    if len(weights.shape) != rank + 2:
+        raise ValueError(
+            f"{name} must have {rank} kernel axes and two channel axes to fit x, got shape {weights.shape}"
+        )
+    if weights.settings != settings:
+        raise ValueError(
+            f"{name} must be packed for strides and dilation_rate {settings}, got weights packed for {weights.settings}"
+        )

@@ -1,0 +1,103 @@
+"""Prepared calls of pooling and its gradients, as `numbaconv.calls.conv` has them of the other operations."""
+
+from functools import lru_cache
+from math import prod
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .. import shapes
+from ..kernels import pool
+from ..kernels.plan import check_memory
+from ..machine.aligned import aligned_empty
+from ..machine.vectors import VECTOR_BYTES
+from .conv import Ints, spatial
+from .layouts import SMALL, canonical, original, three
+
+# Vectors of channels that the gradient of the maximum looks at together, where there are that many.
+GRAD_VECS = 4
+
+
+class PoolCall(NamedTuple):
+    """Pooling or a gradient of it, ready for operands of certain shapes, which the kernel sees as ``views``."""
+
+    kernel: Any
+    views: tuple[Ints, ...]
+    out_view: Ints
+    out_shape: Ints
+    data_format: str
+    arguments: tuple
+    serial: bool
+
+    def __call__(self, *operands: np.ndarray) -> np.ndarray:
+        images = [canonical(x, self.data_format).reshape(view) for x, view in zip(operands, self.views, strict=True)]
+        out = aligned_empty(self.out_view, operands[0].dtype)
+        self.kernel(*images, out, *self.arguments, serial=self.serial)
+        return original(out.reshape(self.out_shape), operands[0].ndim - 2, self.data_format)
+
+
+@lru_cache(maxsize=512)
+def pool_call(kind: str, x_shape: Ints, pool_size: Ints, strides: Ints, padding: str, data_format: str) -> PoolCall:
+    """Prepare `functional.max_pool` or `functional.average_pool`, ``kind`` being "max" or "average"."""
+    out_shape: Any = shapes.pool_output_shape(x_shape, pool_size, strides, padding, data_format)
+    image, result = _view(x_shape, data_format), _view(out_shape, data_format)
+    windows = _windows(image, result, pool_size, strides, padding)
+    kernel = pool.max_pool if kind == "max" else pool.average_pool
+    return _call(kernel, (image, result), out_shape, data_format, windows, pool.output_bands(*result[:2]))
+
+
+@lru_cache(maxsize=512)
+def pool_grad_call(
+    kind: str,
+    x_shape: Ints,
+    grad_shape: Ints,
+    itemsize: int,
+    pool_size: Ints,
+    strides: Ints,
+    padding: str,
+    data_format: str,
+) -> PoolCall:
+    """Prepare `functional.max_pool_grad` or `functional.average_pool_grad`, ``kind`` being "max" or "average"."""
+    out_shape: Any = shapes.pool_output_shape(x_shape, pool_size, strides, padding, data_format)
+    if grad_shape != out_shape:
+        raise ValueError(f"grad_out must have the shape of the result, {out_shape}, got {grad_shape}")
+    image, result = _view(x_shape, data_format), _view(out_shape, data_format)
+    windows = _windows(image, result, pool_size, strides, padding)
+    bands = pool.input_bands(image, itemsize, windows[0], pool_size[0], strides[0])
+    if kind == "average":
+        return _call(pool.average_pool_grad, (result, image), x_shape, data_format, windows, bands)
+    vecs = (0,) * (GRAD_VECS if image[-1] * itemsize >= GRAD_VECS * VECTOR_BYTES else 1)
+    return _call(pool.max_pool_grad, (image, result, image), x_shape, data_format, windows, bands, vecs)
+
+
+def _call(
+    kernel: Any,
+    views: tuple[Ints, ...],
+    result_shape: Ints,
+    data_format: str,
+    windows: tuple,
+    bands: np.ndarray,
+    *more: Any,
+) -> PoolCall:
+    *operands, out_view = views
+    out_shape = (out_view[0], *three(spatial(result_shape, data_format), 1), out_view[-1])
+    serial = out_view[0] * len(bands) == 1 or max(map(prod, views)) < SMALL
+    return PoolCall(kernel, tuple(operands), out_view, out_shape, data_format, (*windows, bands, *more), serial)
+
+
+def _view(shape: Ints, data_format: str) -> Ints:
+    """Shape (N, D, H, W, C) with the axes of length 1 behind the first spatial axis, along which kernels cut bands."""
+    first, *rest = spatial(shape, data_format)
+    channels = shape[1 if data_format == "channels_first" else -1]
+    return (shape[0], first, *(1,) * (2 - len(rest)), *rest, channels)
+
+
+def _windows(image: Ints, result: Ints, pool_size: Ints, strides: Ints, padding: str) -> tuple:
+    """The kernels' arguments ``depth``, ``height``, ``width`` and ``most``."""
+    check_memory((), max(prod(image), prod(result)), 4)
+    ones = (1,) * (3 - len(pool_size))
+    sizes, steps = ((first, *ones, *rest) for first, *rest in (pool_size, strides))
+    axes = list(zip(result[1:4], image[1:4], sizes, steps, strict=True))
+    befores = [shapes.conv_padding(n, size, padding, step)[0] for _, n, size, step in axes]
+    ends = (pool.window_ends(*axis, before) for axis, before in zip(axes, befores, strict=True))
+    return (*ends, prod(min(n, size) for _, n, size, _ in axes))

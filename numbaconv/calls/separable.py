@@ -1,0 +1,87 @@
+"""Prepared calls of separable convolutions, as `numbaconv.calls.conv` has them of the other operations."""
+
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+
+from ..kernels.plan import SEPARABLE_PLANES, block_table, make_separable_plan
+from ..kernels.separable import separable_conv
+from ..machine.aligned import aligned_empty
+from .conv import NO_FLOOR, Ints, WindowCall, conv_call, depthwise_call, tile_shape, window_axes
+from .layouts import canonical, original, planar, planar_result
+from .packed import Packed
+
+
+class SeparableCall(NamedTuple):
+    """A depthwise convolution and a pointwise one after it, in one pass.
+
+    In two where ``arguments`` is None, and for weights that are infinite or NaN.
+    """
+
+    depthwise: WindowCall
+    pointwise: WindowCall
+    arguments: tuple | None
+    serial: bool
+    to_planes: bool
+
+    def __call__(
+        self, x: np.ndarray, depthwise: Packed, pointwise: Packed, bias: np.ndarray, floor: float = NO_FLOOR
+    ) -> np.ndarray:
+        if self.arguments is None or not (depthwise.finite and pointwise.finite):
+            return self.steps(x, depthwise, pointwise, bias, floor)[1]
+        weights = depthwise.blocks, _no_bias(depthwise), pointwise.blocks, bias, floor
+        shape, rank = self.pointwise.out_shape, self.depthwise.rank
+        if self.to_planes:
+            out = planar_result(shape, rank, depthwise.dtype)
+            separable_conv(planar(x), *weights, out.reshape(-1), *self.arguments, shape[-1], serial=self.serial)
+            return out
+        out = aligned_empty(shape, depthwise.dtype)
+        image = canonical(x, self.depthwise.data_format)
+        separable_conv(image, *weights, out.reshape(-1), *self.arguments, None, serial=self.serial)
+        return original(out, rank, self.depthwise.data_format)
+
+    def steps(
+        self, x: np.ndarray, depthwise: Packed, pointwise: Packed, bias: np.ndarray, floor: float = NO_FLOOR
+    ) -> tuple[np.ndarray, ...]:
+        """The canonical array between the two steps, and the result."""
+        step, last = self.depthwise, self.pointwise
+        between = step.run(canonical(x, step.data_format), depthwise, _no_bias(depthwise))
+        return between, original(last.run(between, pointwise, bias, floor), step.rank, step.data_format)
+
+
+def _no_bias(packed: Packed) -> np.ndarray:
+    return np.zeros(packed.blocks.shape[0] * packed.blocks.shape[-1], packed.dtype)
+
+
+@lru_cache(maxsize=512)
+def separable_call(
+    x_shape: Ints,
+    depthwise_shape: Ints,
+    pointwise_shape: Ints,
+    itemsize: int,
+    strides: Ints,
+    padding: str,
+    dilation_rate: Ints,
+    data_format: str,
+) -> SeparableCall:
+    """Prepare `functional.separable_conv`."""
+    *kernel_size, channels, multiplier = depthwise_shape
+    rank, filters = len(kernel_size), pointwise_shape[-1]
+    right = (*(1,) * rank, channels * multiplier, filters)
+    if pointwise_shape != right:
+        raise ValueError(f"pointwise_weights must have shape {right}, got {pointwise_shape}")
+    first = depthwise_call(x_shape, depthwise_shape, itemsize, strides, padding, dilation_rate, data_format)
+    between = first.out_shape[:1] + first.out_shape[4 - rank :]
+    ones = (1,) * rank
+    last = conv_call(between, right, itemsize, ones, "valid", ones, "channels_last")
+    assert isinstance(last, WindowCall)
+    axes = window_axes(x_shape, filters, tuple(kernel_size), strides, padding, dilation_rate, data_format)
+    plan = make_separable_plan(axes, right[-2], filters, itemsize)
+    if plan is None:
+        return SeparableCall(first, last, None, False, False)
+    arguments = (block_table(filters, itemsize), *tile_shape(filters, itemsize), plan.axes, plan.tasks)
+    to_planes = data_format == "channels_first" and plan.fits_planes(
+        channels, filters, filters, itemsize, SEPARABLE_PLANES
+    )
+    return SeparableCall(first, last, arguments, plan.serial, to_planes)

@@ -1,0 +1,1 @@
+"""What many floors ask of arguments and arrays."""

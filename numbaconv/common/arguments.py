@@ -1,0 +1,109 @@
+"""Checks what a user passed; past this point nothing is a string, None or of the wrong shape."""
+
+from typing import Any
+
+import numpy as np
+
+from .. import config
+from ..shapes import normalize_data_format, normalize_tuple
+from .arrays import as_numbers, cast, common_dtype
+
+
+def check_data_format(value: str | None) -> str:
+    """A data format, or the configured one for None."""
+    return config.image_data_format() if value is None else normalize_data_format(value)
+
+
+def check_dtype(value: Any, name: str = "dtype") -> np.dtype:
+    """float32 or float64, or the configured default for None."""
+    try:
+        dtype = np.dtype(config.floatx() if value is None else value)
+    # NumPy has errors and warnings of many kinds for what is no dtype.
+    except Exception:
+        dtype = None
+    if dtype not in (np.float32, np.float64):
+        raise ValueError(f"{name} must be 'float32' or 'float64', got {value!r}")
+    return dtype
+
+
+def check_bool(value: Any, name: str) -> bool:
+    """A bool, and not something that merely has a truth value."""
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError(f"{name} must be True or False, got {value!r}")
+    return bool(value)
+
+
+def check_rank(x: np.ndarray, rank: int | None, data_format: str) -> None:
+    """Raise ValueError unless ``x`` has a batch, ``rank`` spatial axes (any number for None) and channels."""
+    if rank is None:
+        if x.ndim < 2:
+            raise ValueError(f"x must have at least 2 axes, batch first, got shape {x.shape}")
+    elif x.ndim != rank + 2:
+        axes = ("depth", "height", "width")[3 - rank :] if rank > 1 else ("steps",)
+        order = ("batch", "channels", *axes) if data_format == "channels_first" else ("batch", *axes, "channels")
+        raise ValueError(f"x must have {rank + 2} axes ({', '.join(order)}; {data_format}), got shape {x.shape}")
+
+
+def spatial_rank(x: np.ndarray, name: str = "x") -> int:
+    """Number of spatial axes of an array with batch and channels."""
+    if x.ndim not in (3, 4, 5):
+        raise ValueError(f"{name} must have 3 to 5 axes (batch, 1 to 3 spatial axes, channels), got shape {x.shape}")
+    return x.ndim - 2
+
+
+def check_shape(value: Any, name: str) -> tuple[int, ...]:
+    """The shape of an array, all sizes known."""
+    if not isinstance(value, tuple | list) or len(value) not in (3, 4, 5):
+        raise ValueError(f"{name} must be a tuple of 3 to 5 sizes, batch and channels included, got {value!r}")
+    return normalize_tuple(tuple(value), len(value), name, allow_zero=True)
+
+
+def check_channels(x_shape: tuple, channels: int, data_format: str, owner: str) -> None:
+    """Raise ValueError unless an input of ``x_shape`` has as many channels as ``owner`` was made for."""
+    given = x_shape[1 if data_format == "channels_first" else -1]
+    if given != channels:
+        raise ValueError(
+            f"x must have {channels} channels ({data_format}) to fit {owner}, got {given} in shape {x_shape}"
+        )
+
+
+def check_bias(bias: Any, filters: int, dtype: np.dtype) -> np.ndarray:
+    """A bias of ``filters`` values; zeros for None."""
+    if bias is None:
+        return np.zeros(filters, dtype)
+    bias = as_numbers(bias, "bias")
+    if bias.shape != (filters,):
+        raise ValueError(f"bias must have shape ({filters},), one value per output channel, got {bias.shape}")
+    return cast(bias, dtype)
+
+
+def check_weights(weights: Any, name: str, dtype: Any = None) -> np.ndarray:
+    """A contiguous copy of weights of 1 to 3 spatial axes in ``dtype``, or in `common_dtype` for None."""
+    weights = as_numbers(weights, name)
+    if weights.ndim not in (3, 4, 5) or 0 in weights.shape:
+        raise ValueError(
+            f"{name} must have 1 to 3 kernel axes and two channel axes, none empty, got shape {weights.shape}"
+        )
+    return np.array(cast(weights, common_dtype(weights) if dtype is None else check_dtype(dtype)), order="C")
+
+
+def check_algorithm(value: Any, kernel_size: tuple[int, ...], strides: tuple[int, ...]) -> str:
+    """The name of a way to compute a convolution with this kernel and these strides."""
+    if not isinstance(value, str) or value not in ("auto", "direct", "winograd"):
+        raise ValueError(f"algorithm must be 'auto', 'direct' or 'winograd', got {value!r}")
+    *depth, height, width = (0, *kernel_size) if len(kernel_size) == 1 else kernel_size
+    exists = (height, width) in ((3, 3), (5, 5)) and set(depth) <= {1} and set(strides[-2:]) == {1}
+    if value == "winograd" and not exists:
+        raise ValueError(
+            "algorithm must be 'auto' or 'direct', because 'winograd' exists only for strides 1 and kernels of 3x3 or "
+            f"5x5 over two axes, got 'winograd' with kernel_size={kernel_size} and strides={strides}"
+        )
+    return value
+
+
+def check_interpolation(value: Any, rank: int) -> str:
+    """The name of an interpolation that ``rank`` spatial axes allow."""
+    allowed = ("nearest", "bilinear") if rank == 2 else ("nearest",)
+    if not isinstance(value, str) or value.lower() not in allowed:
+        raise ValueError(f"interpolation must be one of {allowed} for {rank} spatial axes, got {value!r}")
+    return value.lower()

@@ -1,0 +1,73 @@
+"""Sums over everything but the channels: the gradient of a bias, and half of what batch normalization needs."""
+
+from math import gcd
+
+import numpy as np
+from numba import prange
+
+from ..machine.compiler import compiled
+
+# Values that one task adds up, rows that it takes at least, and values that make a row worth a vector loop.
+TASK_VALUES, TASK_ROWS, ROW_VALUES = 16_384, 16, 64
+
+
+@compiled(parallel=True)
+def sum_rows(x, sums, rows):
+    """Sum so many rows at a time: ``sums[task, j] = sum over r of x[task*rows + r, j]``.
+
+    Parameters
+    ----------
+    x : array (R, W)
+    sums : float64 array (tasks, W)
+        Written in full.
+    rows : int
+        Rows of a task; the last one may have fewer.
+
+    Notes
+    -----
+    Bound by memory: ``x`` is read once.
+    """
+    total, width = x.shape
+    for task in prange(sums.shape[0]):
+        start = np.int64(task) * rows
+        for j in range(width):
+            sums[task, j] = 0
+        for r in range(start, min(start + rows, total)):
+            for j in range(width):
+                sums[task, j] += x[r, j]
+
+
+def channel_sums(x):
+    """Sum a C-contiguous array (..., C) over all axes but the last, in float64 whatever its dtype.
+
+    Returns
+    -------
+    array (C,)
+        Of the dtype of ``x``; bit-identical for any number of threads.
+    """
+    channels = x.shape[-1]
+    wide = x.reshape(-1, row_width(x.size // channels, channels))
+    rows, tasks = cut(wide.shape)
+    sums = np.empty((tasks, wide.shape[1]))
+    sum_rows(wide, sums, rows, serial=tasks == 1)
+    with np.errstate(over="ignore"):
+        return fold(sums, channels).astype(x.dtype)
+
+
+def row_width(positions, channels):
+    """Values of a row of one or more whole positions, so that few channels fill vectors too."""
+    # Gathered by a power of two: numbers of positions often have one as a factor.
+    return channels * gcd(positions, 1 << ((ROW_VALUES - 1) // channels).bit_length())
+
+
+def cut(shape):
+    """Rows of one task, and the number of tasks, for an array (R, W): by its shape alone."""
+    total, width = shape
+    rows = max(TASK_ROWS, TASK_VALUES // width)
+    return rows, max(1, -(-total // rows))
+
+
+@np.errstate(invalid="ignore")
+def fold(sums, channels):
+    """Sum over tasks (tasks, W), in order, and over the positions that share a row."""
+    return sums.sum(0).reshape(-1, channels).sum(0)

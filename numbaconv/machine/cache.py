@@ -1,0 +1,256 @@
+"""Machine code kept on disk: one file for each function and set of argument types.
+
+Numba's own cache looks at the source file of a function alone, so that it runs old machine code after a change in a
+helper of another file; it trusts whatever it reads; and processes that compile at once can lose each other's entries.
+Here the name of a file tells all that its content depends on, the content begins with a digest of itself, and a new
+file appears whole under its name or not at all, so there is nothing to lock and nothing that a killed process could
+leave half done.
+
+Files lie in the folder ``NUMBA_CACHE_DIR``, if it is set, otherwise in the ``__pycache__`` beside the source or, where
+that cannot be written, in the user's cache folder or a private one among the temporary files. ``NUMBACONV_CACHE=0``
+switches all of this off.
+"""
+
+import contextlib
+import functools
+import hashlib
+import importlib.util
+import os
+import pickle
+import pkgutil
+import secrets
+import stat
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import CodeType
+from typing import Any
+
+import llvmlite
+import numba
+import numpy as np
+from numba.core import config as _config
+from numba.core.caching import NullCache
+from numba.core.compiler import CompileResult
+from numba.core.runtime import rtsys
+from numba.core.serialize import dumps
+from numba.misc.appdirs import AppDirs
+
+# Seconds after which a temporary file has been left behind by a process that was killed.
+ABANDONED = 3600
+
+_warned = False
+# Typed as a module that defines nothing.
+config: Any = _config
+
+
+def disk_cache(function: Callable, *settings: Any) -> NullCache:
+    """A cache for `function`, to be put into its Numba dispatcher.
+
+    Parameters
+    ----------
+    function : callable
+        Of a module of this package; functions from elsewhere get a cache that keeps nothing.
+    *settings
+        What the machine code depends on besides the sources of the function's package; their ``repr`` must tell.
+    """
+    library, floor, *_ = *function.__module__.split("."), ""
+    if os.environ.get("NUMBACONV_CACHE") == "0" or library != __name__.partition(".")[0]:
+        return NullCache()
+    return _DiskCache(function, _sources(f"{library}.{floor}"), settings)
+
+
+class _DiskCache(NullCache):
+    def __init__(self, function: Callable, sources: "_Sources", settings: tuple) -> None:
+        module = ".".join(function.__module__.split(".")[2:])
+        # Other interpreters have other bytecode, hence other fingerprints, and would delete each other's files.
+        python = f"{sys.implementation.cache_tag}{sys.flags.optimize or ''}"
+        self._stem = f"{module}.{function.__qualname__}.{python}".replace("<", "").replace(">", "")
+        self._sources, self._settings = sources, settings
+
+    @property
+    def folders(self) -> list[Path]:
+        """Where files are looked for; the first of these that can be written gets the new ones."""
+        return self._sources.folders
+
+    @property
+    def cache_path(self) -> str:
+        return str(self.folders[0])
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        """The compiled function for argument types `sig`, or None."""
+        if not self._sources.unchanged():
+            return None
+        # All that code needs in order to run. Numba would also import whatever could be compiled, down to SciPy.
+        rtsys.initialize(target_context)
+        name, key = self._identity(sig, target_context.codegen())
+        for folder in self._sources.folders:
+            try:
+                content = (folder / name).read_bytes()
+            except OSError:
+                continue
+            payload = content[hashlib.sha256().digest_size :]
+            # Nothing else is ever unpickled, let alone run.
+            if content == _sealed(key, payload):
+                return CompileResult._rebuild(target_context, *pickle.loads(payload))
+        return None
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        """Keep what was compiled for argument types `sig`."""
+        # Dynamic globals are addresses in this very process.
+        code = data._asdict()["library"]
+        if code.has_dynamic_globals or not self._sources.unchanged():
+            return
+        name, key = self._identity(sig, data.codegen)
+        content = _sealed(key, dumps(data._reduce()))
+        failures = []
+        for folder in self._sources.folders:
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+                _write(folder / name, content)
+                self._prune(folder)
+                return
+            except OSError as error:  # noqa: PERF203
+                failures.append(str(error))
+        _warn(failures)
+
+    def _identity(self, sig: Any, codegen: Any) -> tuple[str, bytes]:
+        """The name of the file, and the key that seals it."""
+        versions = (sys.version, numba.__version__, llvmlite.__version__, np.__version__)
+        target = (*codegen.magic_tuple(), bool(config.BOUNDSCHECK))
+        key = repr((self._stem, self._sources.fingerprint, versions, target, self._settings, sig)).encode()
+        return f"{self._prefix}{hashlib.sha256(key).hexdigest()[:20]}.nbc", key
+
+    @property
+    def _prefix(self) -> str:
+        return f"{self._stem}-{self._sources.fingerprint[:12]}-"
+
+    def _prune(self, folder: Path) -> None:
+        """Delete what other sources have left, and abandoned temporary files."""
+        for file in folder.glob(f"{self._stem}-*"):
+            temporary, current = file.suffix == ".tmp", file.name.startswith(self._prefix)
+            # Others may be at it, too.
+            with contextlib.suppress(OSError):
+                if time.time() - file.stat().st_mtime > ABANDONED if temporary else not current:
+                    file.unlink()
+
+
+class _Sources:
+    """The sources that a function's machine code may come from: its floor, with all folders below, and this one."""
+
+    def __init__(self, name: str) -> None:
+        # Kernels are made of the words of `machine`.
+        self._tree = [*_tree(name), *_tree(__package__)]
+        self._stamps = self._stamp()
+
+    @functools.cached_property
+    def folders(self) -> list[Path]:
+        source = Path(self._tree[0][0]).absolute()
+        name = f"{source.name}_{hashlib.sha256(str(source).encode()).hexdigest()[:20]}"
+        if config.CACHE_DIR:
+            return [Path(config.CACHE_DIR).absolute() / name]
+        user = Path(AppDirs(appname="numba", appauthor=False).user_cache_dir)
+        # Without a home, "~" stays as it is.
+        users = [user] if user.is_absolute() else []
+        return [source / "__pycache__", *(folder / name for folder in (*users, *_private_folder()))]
+
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """A digest of the code that Python runs.
+
+        Python takes a source file of the same time and size for unchanged, so that the text may be newer than the code.
+        """
+        digest = hashlib.sha256()
+        for name in sorted(name for _, modules in self._tree for name in modules):
+            spec: Any = importlib.util.find_spec(name)
+            digest.update(name.encode())
+            _absorb(spec.loader.get_code(name), digest)
+        return digest.hexdigest()
+
+    def unchanged(self) -> bool:
+        """Whether no source was touched since the import; otherwise nobody knows what of it this process runs."""
+        return self._stamp() == self._stamps
+
+    def _stamp(self) -> list[tuple]:
+        try:
+            files = [file for folder, _ in self._tree for file in os.scandir(folder) if file.name.endswith(".py")]
+            found = [(file.path, file.stat()) for file in files]
+        except OSError:
+            # In an archive.
+            return []
+        return sorted((path, at.st_mtime_ns, at.st_ctime_ns, at.st_size) for path, at in found)
+
+
+_sources = functools.cache(_Sources)
+
+
+def _tree(package: str) -> Iterator[tuple[str, list[str]]]:
+    """The folder of a package and the names of its modules; then the same of all packages below it."""
+    spec: Any = importlib.util.find_spec(package)
+    folders = list(spec.submodule_search_locations)
+    found = [(name, below) for _, name, below in pkgutil.iter_modules(folders, f"{package}.")]
+    yield folders[0], [package, *(name for name, below in found if not below)]
+    for name, below in found:
+        if below:
+            yield from _tree(name)
+
+
+def _private_folder() -> list[Path]:
+    """Among the temporary files, for users whose home cannot be written; none where others could put code into it."""
+    if not hasattr(os, "getuid"):
+        return []
+    try:
+        folder = Path(tempfile.gettempdir(), f"numba-{os.getuid()}")
+        with contextlib.suppress(FileExistsError):
+            folder.mkdir(mode=0o700)
+        found = folder.lstat()
+    except OSError:
+        return []
+    private = stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o077
+    return [folder] if private else []
+
+
+def _absorb(code: CodeType, digest: Any) -> None:
+    names = (code.co_name, code.co_names, code.co_varnames, code.co_freevars, code.co_cellvars)
+    constants = []
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            _absorb(constant, digest)
+        else:
+            constants.append(sorted(map(repr, constant)) if isinstance(constant, frozenset) else constant)
+    digest.update(repr((names, code.co_code, constants)).encode())
+
+
+def _sealed(key: bytes, payload: bytes) -> bytes:
+    """What a file contains: a digest that only this payload under this key has, and the payload."""
+    return hashlib.sha256(key + payload).digest() + payload
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Put a file in place at once, whoever else is doing the same."""
+    temporary = path.with_suffix(f".{secrets.token_hex(8)}.tmp")
+    try:
+        temporary.write_bytes(content)
+        temporary.replace(path)
+    except PermissionError:
+        # Windows replaces no file that somebody reads, who then finds what would have been written here.
+        if not path.exists():
+            raise
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _warn(failures: list[str]) -> None:
+    global _warned
+    if not _warned:
+        _warned = True
+        warnings.warn(
+            f"numbaconv cannot keep compiled code on disk ({'; '.join(failures)}), so every process compiles it anew, "
+            "which takes seconds. Set NUMBA_CACHE_DIR to a folder that can be written, or NUMBACONV_CACHE=0 to do "
+            "without.",
+            RuntimeWarning,
+            stacklevel=2,
+        )

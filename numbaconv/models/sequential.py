@@ -1,0 +1,192 @@
+"""Sequential, Keras's linear stack of layers."""
+
+from collections.abc import Callable, Iterable
+from os import PathLike
+from typing import Any
+
+import numpy as np
+
+from ..common.arguments import as_numbers, check_bool, check_channels, check_rank
+from ..files import saving
+from ..layers import Layer
+from ..objects.telling import Telling
+from ..training.trainer import Trainer
+from .stack import Stack
+
+
+class Sequential(Trainer, Stack, Telling):
+    """Layers one after the other, each fed with the output of the one before (Keras's ``Sequential``).
+
+    ``model(x) = last(...second(first(x)))``
+
+    Parameters
+    ----------
+    layers : iterable of Layer, optional
+        Added in this order.
+    name : str, optional
+        By default sequential, sequential_1, ...
+    trainable : bool
+        By keyword only: False freezes all layers.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As from `add`.
+
+    Notes
+    -----
+    Layers are built as they are added once the input shape is known: from the first layer's ``input_shape`` or
+    ``batch_input_shape``, from `build` or from the first call. Later inputs need the same number of channels; their
+    batch and spatial sizes may differ.
+    """
+
+    def __init__(
+        self, layers: Iterable[Layer] | None = None, name: str | None = None, *others: Layer, trainable: bool = True
+    ) -> None:
+        if others or isinstance(name, Layer):
+            raise TypeError("layers must come in a list, Sequential([first, second, ...]), got several arguments")
+        super().__init__(name)
+        if not isinstance(layers, Iterable | None):
+            raise TypeError(f"{self._label}: layers must be a list of layers, got {layers!r}")
+        self.trainable = trainable
+        for layer in layers or ():
+            self.add(layer)
+
+    # -- use -------------------------------------------------------------------------------------------------------
+
+    def __call__(self, x: Any, training: bool | None = None) -> np.ndarray:
+        """Compute all layers on ``x``, building them first if need be.
+
+        Parameters
+        ----------
+        x : array_like
+            Real numbers, batch axis first, in the first layer's data format; never changed.
+        training : bool, optional
+            True computes every layer as in training: `Dropout` drops, `BatchNormalization` takes the batch's mean and
+            variance and lets its moving ones follow.
+
+        Returns
+        -------
+        ndarray
+            New, C-contiguous and of the last layer's dtype.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If there are no layers, or one of them cannot take what it gets; the message names it.
+        """
+        with self._named():
+            x = self._ready(x)
+            for layer in self._layers:
+                x = layer(x, training)
+            return x
+
+    def summary(self, print_fn: Callable[[str], Any] = print) -> None:
+        """Hand ``print_fn`` one string: a table of the layers, their output shapes and numbers of parameters."""
+        rows = [("Layer (class)", "Output shape", "Parameters")]
+        shape = self._input_shape
+        for layer in self._layers:
+            shape = None if shape is None else layer.compute_output_shape(shape)
+            parameters = f"{layer.count_params():,}" if layer.built else "not built"
+            rows.append((f"{layer.name} ({type(layer).__name__})", "?" if shape is None else str(shape), parameters))
+        first, second, third = (max(map(len, column)) for column in zip(*rows, strict=True))
+        lines = [f"{a:<{first}}  {b:<{second}}  {c:>{third}}" for a, b, c in rows]
+        rule = "-" * len(lines[0])
+        if self.built:
+            total, trainable = self.count_params(), sum(w.size for w in self.trainable_weights)
+            totals = f"Total: {total:,} parameters, {trainable:,} trainable, {total - trainable:,} not trainable"
+        else:
+            totals = "Not built: the first call, or build(input_shape), creates the weights"
+        print_fn("\n".join([f"Sequential {self.name!r}", rule, lines[0], rule, *lines[1:], rule, totals]))
+
+    # -- configuration and files -----------------------------------------------------------------------------------
+
+    def get_config(self) -> dict[str, Any]:
+        """The name, the input shape and the layers' settings as plain JSON types, without the weights.
+
+        Raises
+        ------
+        TypeError
+            If a layer's class is none of `numbaconv.layers`, or one of its settings is a function of the user's.
+        """
+        with self._named():
+            return {
+                "name": self.name,
+                # Files that need not know of it can be read by versions that do not.
+                **({} if self.trainable else {"trainable": False}),
+                "build_input_shape": None if self._input_shape is None else list(self._input_shape),
+                "layers": [saving.layer_config(layer) for layer in self._layers],
+            }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "Sequential":
+        """Make a model from what `get_config` returned, with fresh weights, and built if that one was.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If a key is missing or unknown, if a layer's class is none of `numbaconv.layers`, or if a setting is wrong.
+        """
+        saving.check_model_keys(config)
+        if not isinstance(config["layers"], list):
+            raise ValueError(f"layers in config must be a list, got {config['layers']!r}")
+        model = cls((saving.layer_from_config(entry) for entry in config["layers"]), config["name"])
+        # Each layer has its own, which may have been set since.
+        model._trainable = check_bool(config.get("trainable", True), "trainable in config")
+        if config["build_input_shape"] is not None:
+            model.build(config["build_input_shape"])
+        return model
+
+    def save(self, path: str | PathLike[str], overwrite: bool = True) -> None:
+        """Write the configuration and the weights to one file, in NumPy's npz format.
+
+        Parameters
+        ----------
+        path : path-like
+            Used as it is: no suffix is added. A file of this name is replaced once the new one is complete, whatever
+            happens until then, and passes its permissions on.
+        overwrite : bool
+            False refuses to replace a file.
+
+        Raises
+        ------
+        ValueError, TypeError, OSError
+            If the model is not built, its configuration is not plain JSON, the suffix is one of Keras's (.h5, .hdf5,
+            .keras), or the file cannot be written, is write-protected, or is a pipe or a device.
+        """
+        saving.save(self, path, overwrite)
+
+    @classmethod
+    def load(cls, path: str | PathLike[str]) -> "Sequential":
+        """Read a model that `save` wrote; its outputs are the same to the last bit.
+
+        Nothing in the file is executed, whoever made it, and no more memory is taken than the model that it describes
+        and the file's own size account for.
+
+        Raises
+        ------
+        ValueError
+            If the file is damaged, of a newer format or no saved model; the message names it and says what is wrong.
+        """
+        return saving.load(path, cls)
+
+    def __repr__(self) -> str:
+        count = f"{len(self._layers)} layer{'' if len(self._layers) == 1 else 's'}"
+        return f"<Sequential {self.name!r}, {count}, {'built' if self.built else 'not built'}>"
+
+    # -- for the model itself --------------------------------------------------------------------------------------
+
+    def _ready(self, x: Any) -> np.ndarray:
+        """The input as an array, and the model built for it."""
+        self._need_layers()
+        x = as_numbers(x, "x")
+        first = self._layers[0]
+        with first._named():
+            # Before anything speaks of an input_shape that the user has not given.
+            check_rank(x, first.rank, first.data_format)
+            if first._channels is not None:
+                check_channels(x.shape, first._channels, first.data_format, "the layer's weights")
+        if not self.built:
+            # Checked for all layers before any is built, and any batch will do from now on.
+            self.build((None, *x.shape[1:]))
+        return x

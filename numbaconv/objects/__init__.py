@@ -1,0 +1,1 @@
+"""How public modules and their objects present themselves: names, errors about them, configurations."""

@@ -1,0 +1,55 @@
+"""Names as Keras gives them, and errors that begin with the name of what went wrong."""
+
+import itertools
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from .strict import Strict
+
+_counters: dict[str, itertools.count] = defaultdict(itertools.count)
+
+
+class Named(Strict):
+    """Something with a name of its own, which stands in front of its error messages.
+
+    Parameters
+    ----------
+    name : str, optional
+        By default the class's name in snake case and a number: conv2d, conv2d_1, ...
+
+    Raises
+    ------
+    TypeError
+        If the name is no string, or empty.
+    """
+
+    def __init__(self, name: str | None) -> None:
+        kind = type(self).__name__
+        if name is not None and not (isinstance(name, str) and name):
+            raise TypeError(f"{kind}: name must be a non-empty string, got {name!r}")
+        self.name = _default_name(kind) if name is None else name
+
+    @property
+    def _label(self) -> str:
+        return f"{type(self).__name__} {self.name!r}"
+
+    def _labelled(self, error: Exception) -> Exception:
+        """The same error with the name in front, once."""
+        kind = ValueError if isinstance(error, ValueError) else TypeError
+        return error if str(error).startswith(self._label) else kind(f"{self._label}: {error}")
+
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        """Put the name in front of whatever a check says."""
+        try:
+            yield
+        except (ValueError, TypeError) as error:
+            raise self._labelled(error) from None
+
+
+def _default_name(class_name: str) -> str:
+    words = re.sub(r"([a-z])([A-Z])|(\d[A-Z])([A-Z])", r"\1\3_\2\4", class_name).lower()
+    number = next(_counters[words])
+    return f"{words}_{number}" if number else words

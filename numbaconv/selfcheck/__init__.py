@@ -1,0 +1,1 @@
+"""What ``python -m numbaconv`` tells of an installation and of its machine."""

@@ -1,0 +1,36 @@
+"""Compiles ahead what a process would otherwise compile at its first calls."""
+
+import importlib
+import pkgutil
+
+from .. import kernels as _kernels
+from ..machine.compiler import ParallelKernel
+
+
+def kernels() -> dict[str, ParallelKernel]:
+    """All kernels, by name."""
+    found = pkgutil.walk_packages(_kernels.__path__, f"{_kernels.__name__}.")
+    modules = (importlib.import_module(module.name) for module in found)
+    return {
+        f"{value.__module__}.{name}": value
+        for module in modules
+        for name, value in vars(module).items()
+        if isinstance(value, ParallelKernel)
+    }
+
+
+def compile_both_twins() -> tuple[int, int]:
+    """Compile each kernel's parallel and serial twin for all argument types that either was called with.
+
+    Returns
+    -------
+    compiled, found : int
+        How many this process has compiled since its start, and how many it has found on disk.
+    """
+    twins = [(kernel.parallel, kernel.serial) for kernel in kernels().values()]
+    for pair in twins:
+        for signature in {signature for twin in pair for signature in twin.signatures}:
+            for twin in pair:
+                twin.compile(signature)
+    stats = [twin.stats for pair in twins for twin in pair]
+    return sum(s.cache_misses.total() for s in stats), sum(s.cache_hits.total() for s in stats)

@@ -1,0 +1,365 @@
+"""Every layer against the textbook's loops on this machine: results, gradients, both precisions, both data formats."""
+
+from collections.abc import Callable, Iterator
+from functools import singledispatch
+from math import erfc, pi, prod, sqrt
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .. import layers, reference, shapes
+from ..calls.layouts import three
+from ..layers.convolutional import Conv
+from ..layers.pooling import GlobalPooling, Pooling, PoolingLayer
+from ..layers.resizing import Cropping, UpSampling, ZeroPadding
+from ..layers.separable import SeparableConv
+from ..layers.settings import argument_names
+from ..layers.transposed import ConvTranspose
+
+# Of the largest value; Winograd's convolutions need that much.
+TOLERANCE = {"float32": 2e-5, "float64": 1e-11}
+
+Array = np.ndarray
+# What a layer should compute: its result, and a function from the result's gradient to those of input and weights.
+Expected = tuple[Array, Callable[[Array], list[Array]]]
+
+
+class Check(NamedTuple):
+    """A layer and the shape of one of its inputs, channels last."""
+
+    name: str
+    shape: tuple[int, ...]
+    arguments: dict[str, Any]
+
+
+def _checks() -> Iterator[Check]:
+    lengths = {1: (11,), 2: (9, 8), 3: (5, 6, 7)}
+    for rank, positions in lengths.items():
+        shape = (2, *positions, 5)
+        for kind in ("Max", "Average"):
+            yield Check(f"{kind}Pooling{rank}D", shape, {"pool_size": 3, "strides": 2, "padding": "same"})
+            yield Check(f"Global{kind}Pooling{rank}D", shape, {})
+        yield Check(f"Cropping{rank}D", shape, {"cropping": 1})
+        yield Check(f"ZeroPadding{rank}D", shape, {"padding": 2})
+        yield Check(f"UpSampling{rank}D", shape, {"size": 2})
+        yield Check(f"Conv{rank}D", shape, {"filters": 37, "kernel_size": 3, "strides": 2, "padding": "same"})
+        if rank > 1:
+            arguments = {"filters": 7, "kernel_size": 3, "strides": 2, "padding": "same"}
+            yield Check(f"Conv{rank}DTranspose", shape, arguments)
+        if rank < 3:
+            arguments = {"filters": 7, "kernel_size": 3, "depth_multiplier": 2, "padding": "same"}
+            yield Check(f"SeparableConv{rank}D", shape, arguments)
+    image = (2, 9, 8, 5)
+    yield Check("UpSampling2D", image, {"size": (2, 3), "interpolation": "bilinear"})
+    yield Check("Conv1D", (2, 11, 5), {"filters": 4, "kernel_size": 3, "padding": "causal", "dilation_rate": 2})
+    yield Check("DepthwiseConv2D", image, {"kernel_size": (3, 2), "depth_multiplier": 2, "strides": 2})
+    yield Check("DepthwiseConv2D", image, {"kernel_size": 3, "dilation_rate": 2})
+    # Large enough for several cores.
+    large = (1, 20, 18, 16)
+    for algorithm in ("direct", "winograd"):
+        for taps in (3, 5):
+            arguments = {"filters": 37, "kernel_size": taps, "padding": "same", "algorithm": algorithm}
+            yield Check("Conv2D", large, arguments)
+    # Few filters and many, where the result of channels_first is written to its planes at once.
+    yield Check("Conv2D", (1, 40, 40, 16), {"filters": 2, "kernel_size": 3, "strides": 2})
+    for filters in (2, 37):
+        yield Check("SeparableConv2D", (1, 20, 18, 16), {"filters": filters, "kernel_size": 3})
+    yield Check("DepthwiseConv2D", (1, 40, 40, 32), {"kernel_size": 3, "padding": "same"})
+    yield Check("Conv2DTranspose", large, {"filters": 37, "kernel_size": 3, "algorithm": "winograd"})
+    yield Check("Dense", (3, 4, 5), {"units": 37})
+    yield Check("Flatten", image, {})
+    yield Check("Activation", image, {"activation": "relu"})
+    yield Check("Activation", image, {"activation": "gelu"})
+    yield Check("Dropout", image, {"rate": 0.25, "seed": 1})
+    yield Check("BatchNormalization", image, {})
+
+
+def check_layers() -> Iterator[tuple[str, list[str]]]:
+    """Check one layer class after the other.
+
+    Yields
+    ------
+    name : str
+        Of the class.
+    faults : list of str
+        What is wrong with it, each with the settings that show it; empty if nothing is.
+    """
+    checks: dict[str, list[Check]] = {}
+    for check in _checks():
+        checks.setdefault(check.name, []).append(check)
+    for name, members in sorted(checks.items()):
+        faults = []
+        for check in members:
+            given = ", ".join(f"{k}={v!r}" for k, v in check.arguments.items())
+            for dtype in TOLERANCE:
+                for data_format in _formats(check):
+                    settings = f"{name}({given}), {dtype}, {data_format}"
+                    # Whatever happens is to be told, and the other layers are to be looked at.
+                    try:
+                        faults += [f"{settings}: {fault}" for fault in _compare(check, dtype, data_format)]
+                    except Exception as error:
+                        faults.append(f"{settings}: {type(error).__name__}: {error}")
+        yield name, faults
+
+
+def call_rare_kernels() -> None:
+    """Call layers with what has kernels of its own, and would take the check's loops long or have no use for them.
+
+    That are weights that are infinite, and values far above all others in images large enough for Winograd's algorithm.
+    """
+    for dtype in TOLERANCE:
+        for layer in (
+            layers.Conv2D(2, 3, dtype=dtype),
+            layers.Conv2D(37, 3, dtype=dtype),
+            layers.DepthwiseConv2D(3, dtype=dtype),
+        ):
+            x = np.ones((1, 4, 4, 2), dtype)
+            layer.build(x.shape)
+            layer.set_weights([np.full(w.shape, np.inf) for w in layer.weights])
+            layer(x)
+        image = np.ones((1, 56, 56, 64), dtype)
+        image[0, 0, 0, 0] = 1e20
+        layers.Conv2D(64, 3, padding="same", dtype=dtype)(image)
+        planes = np.ascontiguousarray(np.moveaxis(image, -1, 1))
+        layers.Conv2D(64, 3, padding="same", data_format="channels_first", dtype=dtype)(planes)
+
+
+def _formats(check: Check) -> tuple[str, ...]:
+    cls = getattr(layers, check.name)
+    both = "data_format" in argument_names(cls) or cls is layers.BatchNormalization
+    return ("channels_last", "channels_first") if both else ("channels_last",)
+
+
+def _make(check: Check, dtype: str, data_format: str) -> Any:
+    cls, arguments = getattr(layers, check.name), {**check.arguments, "dtype": dtype}
+    if cls is layers.BatchNormalization:
+        arguments["axis"] = 1 if data_format == "channels_first" else -1
+    elif "data_format" in argument_names(cls):
+        arguments["data_format"] = data_format
+    return cls(**arguments)
+
+
+def _compare(check: Check, dtype: str, data_format: str) -> list[str]:
+    """What of a layer is not as it should be."""
+    rng = np.random.default_rng(list(check.name.encode()))
+    layer, x = _make(check, dtype, data_format), rng.standard_normal(check.shape, np.float32)
+    first = data_format == "channels_first"
+
+    def theirs(array: Array) -> Array:
+        """In the layer's format and precision, and as contiguous as users' arrays are."""
+        return np.array(np.moveaxis(array, -1, 1) if first and array.ndim > 2 else array, dtype, order="C")
+
+    def last(array: Array) -> Array:
+        return np.moveaxis(array, 1, -1) if first and array.ndim > 2 else array
+
+    given = theirs(x)
+    layer.build(given.shape)
+    # Positive ones, as variances are among them.
+    weights = [rng.uniform(0.1, 1, w.shape).astype(np.float32) for w in layer.weights]
+    layer.set_weights(weights)
+    exact, operands = x.astype(float), [w.astype(float) for w in weights]
+    wanted, _ = _expected(layer, exact, operands, False)
+    fault = _fault("result", last(layer(given)), wanted, dtype)
+    wanted, back = _expected(layer, exact, operands, True)
+    fault = fault or _fault("result in training", last(layer.forward(given)), wanted, dtype)
+    if fault:
+        return [fault]
+    grad = rng.standard_normal(wanted.shape, np.float32)
+    grad_x = layer.backward(theirs(grad))
+    wanted, *wanted_weights = back(grad.astype(float))
+    faults = [_fault("gradient of the input", last(grad_x), wanted, dtype)]
+    trained = (
+        (name, found) for name, found in zip(layer.named_weights, layer.gradients, strict=True) if found is not None
+    )
+    for (name, found), wanted in zip(trained, wanted_weights, strict=True):
+        faults.append(_fault(f"gradient of {name}", found, wanted, dtype))
+    return [fault for fault in faults if fault]
+
+
+def _fault(name: str, found: Array, wanted: Array, dtype: str) -> str | None:
+    if found.shape != wanted.shape:
+        return f"{name} has shape {found.shape} instead of {wanted.shape}"
+    if found.dtype != dtype:
+        return f"{name} is {found.dtype}"
+    share = float(np.abs(found - wanted).max() / np.abs(wanted).max())
+    return None if share <= TOLERANCE[dtype] else f"{name} is off by {share:.1e} of the largest value"
+
+
+@singledispatch
+def _expected(layer: Any, x: Array, weights: list[Array], training: bool) -> Expected:
+    """What a layer makes of an array, float64 and channels last."""
+    raise NotImplementedError(f"no reference for {type(layer).__name__}")
+
+
+def _lift(array: Array, rank: int, axes: int = 1) -> Array:
+    """Three spatial axes instead of ``rank``, after so many others."""
+    return array.reshape(*array.shape[:axes], *(1,) * (3 - rank), *array.shape[axes:])
+
+
+def _operation(
+    layer: Any, x: Array, forward: Callable[[Array], Array], back: Callable[[Array], list[Array]]
+) -> Expected:
+    """An operation on canonical arrays as one on those of the layer."""
+    rank = layer.rank
+    out = forward(_lift(x, rank))
+
+    def backward(grad: Array) -> list[Array]:
+        grad_x, *others = back(grad.reshape(out.shape))
+        # Kernels lose the axes that they were given.
+        return [grad_x.reshape(x.shape), *others]
+
+    return out.reshape(out.shape[0], *out.shape[4 - rank :]), backward
+
+
+def _sides(layer: Any, lengths: tuple[int, ...], size: Any, dilation: Any) -> list[Any]:
+    """Zeros before and after each of three axes."""
+    axes = zip(lengths, size, layer.strides, dilation, strict=True)
+    pairs = [shapes.conv_padding(n, k, layer.padding, s, d) for n, k, s, d in axes]
+    return [three(side, 0) for side in zip(*pairs, strict=True)]
+
+
+def _window(layer: Any, name: str, x: Array, weights: list[Array], before: tuple[int, ...], end: Any) -> Expected:
+    """A convolution, depthwise or transposed convolution, all of whose gradients have the same form."""
+    kernel, bias = _lift(weights[0], layer.rank, 0), weights[1]
+    settings = three(layer.strides, 1), three(layer.dilation_rate, 1), before
+    image = _lift(x, layer.rank)
+
+    def back(grad: Array) -> list[Array]:
+        grad_x = getattr(reference, f"{name}_input_grad")(grad, kernel, image.shape[1:4], *settings)
+        grad_kernel = getattr(reference, f"{name}_weight_grad")(image, grad, kernel.shape[:3], *settings)
+        return [grad_x, grad_kernel.reshape(weights[0].shape), reference.bias_grad(grad)]
+
+    return _operation(layer, x, lambda image: getattr(reference, name)(image, kernel, bias, *settings, end), back)
+
+
+@_expected.register
+def _(layer: Conv, x: Array, weights: list[Array], training: bool) -> Expected:
+    return _window(layer, "conv", x, weights, *_sides(layer, x.shape[1:-1], layer.kernel_size, layer.dilation_rate))
+
+
+@_expected.register
+def _(layer: layers.DepthwiseConv2D, x: Array, weights: list[Array], training: bool) -> Expected:
+    sides = _sides(layer, x.shape[1:-1], layer.kernel_size, layer.dilation_rate)
+    return _window(layer, "depthwise_conv", x, weights, *sides)
+
+
+@_expected.register
+def _(layer: ConvTranspose, x: Array, weights: list[Array], training: bool) -> Expected:
+    axes = list(zip(x.shape[1:-1], layer.strides, layer.kernel_size, layer.dilation_rate, strict=True))
+    crop, lengths = (
+        tuple(function(n, s, k, layer.padding, None, d) for n, s, k, d in axes)
+        for function in (shapes.deconv_crop, shapes.deconv_length)
+    )
+    return _window(layer, "conv_transpose", x, weights, three(crop, 0), three(lengths, 1))
+
+
+@_expected.register
+def _(layer: SeparableConv, x: Array, weights: list[Array], training: bool) -> Expected:
+    depthwise, pointwise = (_lift(w, layer.rank, 0) for w in weights[:2])
+    bias = weights[2]
+    before, after = _sides(layer, x.shape[1:-1], layer.kernel_size, layer.dilation_rate)
+    settings: tuple[Any, Any, Any] = three(layer.strides, 1), three(layer.dilation_rate, 1), before
+
+    def back(grad: Array) -> list[Array]:
+        grad_x, *kernels = reference.separable_conv_grad(_lift(x, layer.rank), depthwise, pointwise, grad, *settings)
+        shaped = (g.reshape(w.shape) for g, w in zip(kernels, weights[:2], strict=True))
+        return [grad_x, *shaped, reference.bias_grad(grad)]
+
+    def forward(image: Array) -> Array:
+        return reference.separable_conv(image, depthwise, pointwise, bias, *settings, after)
+
+    return _operation(layer, x, forward, back)
+
+
+@_expected.register
+def _(layer: Cropping, x: Array, weights: list[Array], training: bool) -> Expected:
+    sides = [three(side, 0) for side in zip(*layer.cropping, strict=True)]
+    return _operation(layer, x, lambda a: reference.crop(a, *sides), lambda g: [reference.crop_grad(g, *sides)])
+
+
+@_expected.register
+def _(layer: ZeroPadding, x: Array, weights: list[Array], training: bool) -> Expected:
+    sides = [three(side, 0) for side in zip(*layer.padding, strict=True)]
+    return _operation(layer, x, lambda a: reference.zero_pad(a, *sides), lambda g: [reference.zero_pad_grad(g, *sides)])
+
+
+@_expected.register
+def _(layer: UpSampling, x: Array, weights: list[Array], training: bool) -> Expected:
+    size, name = three(layer.size, 1), f"upsample_{layer.interpolation}"
+    forward, back = getattr(reference, name), getattr(reference, f"{name}_grad")
+    return _operation(layer, x, lambda a: forward(a, size), lambda g: [back(g, size)])
+
+
+@_expected.register
+def _(layer: Pooling, x: Array, weights: list[Array], training: bool) -> Expected:
+    lengths = x.shape[1:-1]
+    sides = _sides(layer, lengths, layer.pool_size, (1,) * layer.rank)
+    return _pooled(layer, x, three(layer.pool_size, 1), three(layer.strides, 1), *sides)
+
+
+@_expected.register
+def _(layer: GlobalPooling, x: Array, weights: list[Array], training: bool) -> Expected:
+    lengths, none = three(x.shape[1:-1], 1), (0, 0, 0)
+    out, backward = _pooled(layer, x, lengths, lengths, none, none)
+    return out.reshape(len(x), x.shape[-1]), backward
+
+
+def _pooled(layer: PoolingLayer, x: Array, size: Any, strides: Any, before: Any, after: Any) -> Expected:
+    image = _lift(x, layer.rank)
+    forward = reference.max_pool if layer.kind == "max" else reference.average_pool
+
+    def back(grad: Array) -> list[Array]:
+        if layer.kind == "max":
+            return [reference.max_pool_grad(image, grad, size, strides, before)]
+        return [reference.average_pool_grad(grad, image.shape[1:4], size, strides, before)]
+
+    return _operation(layer, x, lambda image: forward(image, size, strides, before, after), back)
+
+
+@_expected.register
+def _(layer: layers.Dense, x: Array, weights: list[Array], training: bool) -> Expected:
+    kernel, bias = weights
+    rows = x.reshape(prod(x.shape[:-1]), x.shape[-1])
+
+    def back(grad: Array) -> list[Array]:
+        flat = grad.reshape(len(rows), layer.units)
+        return [(flat @ kernel.T).reshape(x.shape), rows.T @ flat, flat.sum(axis=0)]
+
+    return (rows @ kernel + bias).reshape(*x.shape[:-1], layer.units), back
+
+
+@_expected.register
+def _(layer: layers.Flatten, x: Array, weights: list[Array], training: bool) -> Expected:
+    return x.reshape(len(x), -1), lambda grad: [grad.reshape(x.shape)]
+
+
+@_expected.register
+def _(layer: layers.Activation, x: Array, weights: list[Array], training: bool) -> Expected:
+    if layer.get_config()["activation"] == "relu":
+        return np.where(x > 0, x, 0), lambda grad: [np.where(x > 0, grad, 0)]
+    share = np.vectorize(erfc)(-x / sqrt(2)) / 2
+    return x * share, lambda grad: [grad * (share + x * np.exp(-(x**2) / 2) / sqrt(2 * pi))]
+
+
+@_expected.register
+def _(layer: layers.Dropout, x: Array, weights: list[Array], training: bool) -> Expected:
+    left = np.random.default_rng(layer.seed).random(x.shape, np.float32) >= layer.rate
+    factor = left / (1 - layer.rate)
+    return x * factor if training else x, lambda grad: [grad * factor]
+
+
+@_expected.register
+def _(layer: layers.BatchNormalization, x: Array, weights: list[Array], training: bool) -> Expected:
+    gamma, beta, mean, variance = weights
+    axes = tuple(range(x.ndim - 1))
+    if training:
+        mean, variance = x.mean(axis=axes), x.var(axis=axes)
+    deviation = np.sqrt(variance + layer.epsilon)
+    normal = (x - mean) / deviation
+
+    def back(grad: Array) -> list[Array]:
+        # Through the mean and the variance of the batch too.
+        through = grad - grad.mean(axis=axes) - normal * (grad * normal).mean(axis=axes)
+        return [gamma / deviation * through, (grad * normal).sum(axis=axes), grad.sum(axis=axes)]
+
+    return normal * gamma + beta, back
