@@ -80,6 +80,11 @@ def normalize_tuple(value: Any, n: int, name: str, allow_zero: bool = False) -> 
     ------
     ValueError
         If `value` is anything else.
+
+    Examples
+    --------
+    >>> normalize_tuple(3, 2, "kernel_size")
+    (3, 3)
     """
     values = value if isinstance(value, tuple | list) else (value,) * _axes(n)
     integers = as_integers(values, 0 if allow_zero else 1)
@@ -110,6 +115,11 @@ def normalize_pairs(value: Any, n: int, name: str) -> tuple[tuple[int, int], ...
     ------
     ValueError
         If `value` has another form, an amount is negative, or it is a dictionary.
+
+    Examples
+    --------
+    >>> normalize_pairs(((1, 2), 3), 2, "cropping")
+    ((1, 2), (3, 3))
     """
     if not isinstance(value, tuple | list):
         entries: Sequence[Any] = (value,) * _axes(n)

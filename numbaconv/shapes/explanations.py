@@ -118,6 +118,13 @@ def receptive_field(
     -----
     The recurrence is that of Araujo, Norris and Sim, "Computing Receptive Fields of Convolutional Neural Networks",
     Distill, 2019.
+
+    Examples
+    --------
+    >>> from numbaconv.layers import Conv1D
+    >>> layers = [Conv1D(1, 2, padding="causal", dilation_rate=d) for d in (1, 2, 4)]
+    >>> receptive_field(layers)[0].size
+    8
     """
     if not isinstance(layers, tuple | list):
         raise TypeError(f"layers must be a list of layers, got {layers!r}")

@@ -25,7 +25,13 @@ def _length(value: Any, name: str) -> Any:
 
 
 def dilated_kernel_size(kernel_size: int, dilation: int = 1) -> int:
-    """Input positions from the first tap of a kernel to its last: ke = (k - 1)*d + 1."""
+    """Input positions from the first tap of a kernel to its last: ke = (k - 1)*d + 1.
+
+    Examples
+    --------
+    >>> dilated_kernel_size(3, dilation=2)
+    5
+    """
     return (positive_integer(kernel_size, "kernel_size") - 1) * positive_integer(dilation, "dilation") + 1
 
 
@@ -53,6 +59,13 @@ def conv_output_length(input_length: Length, filter_size: int, padding: str, str
     Notes
     -----
     Keras: ``conv_utils.conv_output_length``.
+
+    Examples
+    --------
+    >>> conv_output_length(224, filter_size=7, padding="same", stride=2)
+    112
+    >>> conv_output_length(8, filter_size=3, padding="valid", stride=1, dilation=2)
+    4
     """
     padding = normalize_padding(padding, ("valid", "same", "causal", "full"))
     input_length, stride = _length(input_length, "input_length"), positive_integer(stride, "stride")
@@ -89,6 +102,11 @@ def conv_input_length(output_length: Length, filter_size: int, padding: str, str
     -----
     Keras: ``conv_utils.conv_input_length``, whose answer for "same" with an even kernel is one less and gives back
     o - 1; it has no "causal".
+
+    Examples
+    --------
+    >>> conv_input_length(112, filter_size=7, padding="valid", stride=2)
+    229
     """
     padding = normalize_padding(padding, ("valid", "same", "causal", "full"))
     output_length, stride = _length(output_length, "output_length"), positive_integer(stride, "stride")
@@ -116,6 +134,13 @@ def conv_padding(input_length: int, filter_size: int, padding: str, stride: int,
     -------
     (int, int)
         Zeros before and after.
+
+    Examples
+    --------
+    >>> conv_padding(8, filter_size=3, padding="same", stride=2)
+    (0, 1)
+    >>> conv_padding(8, filter_size=3, padding="causal", stride=1, dilation=2)
+    (4, 0)
     """
     padding = normalize_padding(padding, ("valid", "same", "causal", "full"))
     span, stride = dilated_kernel_size(filter_size, dilation), positive_integer(stride, "stride")
@@ -158,6 +183,13 @@ def deconv_length(
     Notes
     -----
     Keras: ``conv_utils.deconv_length``.
+
+    Examples
+    --------
+    >>> deconv_length(4, stride_size=2, kernel_size=3, padding="valid", output_padding=None)
+    9
+    >>> deconv_length(4, stride_size=2, kernel_size=3, padding="same", output_padding=1)
+    8
     """
     padding = normalize_padding(padding, ("valid", "same", "full"))
     dim_size, stride_size = _length(dim_size, "dim_size"), positive_integer(stride_size, "stride_size")

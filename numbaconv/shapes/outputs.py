@@ -107,6 +107,11 @@ def conv_output_shape(
     ------
     ValueError
         If an argument is invalid or an output length is not positive.
+
+    Examples
+    --------
+    >>> conv_output_shape((None, 224, 224, 3), filters=64, kernel_size=7, strides=2, padding="same")
+    (None, 112, 112, 64)
     """
     batch, lengths, _ = _split(input_shape, data_format)
     allowed = ("valid", "same", "causal") if len(lengths) == 1 else ("valid", "same")
@@ -181,6 +186,11 @@ def conv_transpose_output_shape(
     ------
     ValueError
         If an argument is invalid or an output length is not positive.
+
+    Examples
+    --------
+    >>> conv_transpose_output_shape((None, 28, 28, 64), filters=32, kernel_size=4, strides=2, padding="same")
+    (None, 56, 56, 32)
     """
     batch, lengths, _ = _split(input_shape, data_format)
     rank = len(lengths)
@@ -224,6 +234,11 @@ def crop_output_shape(input_shape: Sequence[int | None], cropping: Any, data_for
     ------
     ValueError
         If an argument is invalid or nothing is left along an axis.
+
+    Examples
+    --------
+    >>> crop_output_shape((None, 28, 28, 3), ((2, 2), (4, 4)))
+    (None, 24, 20, 3)
     """
     batch, lengths, channels = _split(input_shape, data_format)
     pairs = normalize_pairs(cropping, len(lengths), "cropping")
@@ -281,6 +296,11 @@ def pool_output_shape(
     ------
     ValueError
         If an argument is invalid or an output length is not positive.
+
+    Examples
+    --------
+    >>> pool_output_shape((None, 7, 7, 64), pool_size=2, padding="same")
+    (None, 4, 4, 64)
     """
     batch, lengths, channels = _split(input_shape, data_format)
     size = normalize_tuple(pool_size, len(lengths), "pool_size")
