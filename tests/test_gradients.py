@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from test_operations import LARGE_BLOCKS, SMALL_BLOCKS, random_cases
 
 from numbaconv import functional
-from numbaconv.calls.conv import WinogradCall
 from numbaconv.calls.gradients import conv_grad
+from numbaconv.calls.winograd import WinogradCall
 
 by_dtype = pytest.mark.parametrize("dtype", ["float32", "float64"])
 by_format = pytest.mark.parametrize("data_format", FORMATS)

@@ -6,7 +6,7 @@ from cases import Case, assert_close, each, operands, reference_result, run, to_
 from winograd_cases import TOLERANCE, by_dtype, call_of, make_case, winograd
 
 from numbaconv import functional, layers
-from numbaconv.calls.conv import WinogradCall
+from numbaconv.calls.winograd import WinogradCall
 from numbaconv.kernels import plan
 from numbaconv.kernels.winograd import weights as winograd_weights
 from numbaconv.kernels.winograd.products import conv_winograd

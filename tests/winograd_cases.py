@@ -7,6 +7,7 @@ import pytest
 from cases import Case, run
 
 from numbaconv.calls import conv as calls
+from numbaconv.calls.winograd import WinogradCall
 
 # Of the largest |output|.
 TOLERANCE = {"float32": 2e-5, "float64": 1e-11}
@@ -48,7 +49,7 @@ def call_of(case: Case, dtype: str = "float32", algorithm: str = "auto") -> Any:
 
 
 def is_winograd(call: Any) -> bool:
-    return isinstance(call, calls.WinogradCall)
+    return isinstance(call, WinogradCall)
 
 
 def winograd(case: Case, arrays: list[Any], data_format: str = "channels_last") -> np.ndarray:

@@ -13,7 +13,8 @@ much less time.
 Any shapes will do, and other kernels, strides, dilations and numbers of axes as well.
 """
 
-from numbaconv.calls.conv import NO_FLOOR, conv_call, pack_bias
+from numbaconv.calls.conv import conv_call
+from numbaconv.calls.epilogue import NO_FLOOR, pack_bias
 from numbaconv.calls.packed import Packed
 
 SETTINGS = (1, 1), "same", (1, 1), "channels_last"

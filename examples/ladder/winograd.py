@@ -17,7 +17,8 @@ Any shapes will do; few channels or filters are not worth it.
 import numpy as np
 from strips_and_packed_weights import SETTINGS, pack
 
-from numbaconv.calls.conv import NO_FLOOR, conv_call
+from numbaconv.calls.conv import conv_call
+from numbaconv.calls.epilogue import NO_FLOOR
 from numbaconv.kernels.winograd.products import conv_winograd
 from numbaconv.machine import threads
 

@@ -4,38 +4,27 @@ The functions here are made for settings that are checked and normalised; they a
 object that takes the arrays: the input and what `Packed` and `pack_bias` made of weights and bias.
 """
 
-from collections.abc import Callable
 from functools import lru_cache, partial
-from math import ceil, inf, prod
+from math import prod
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from .. import shapes
-from ..common.arguments import check_bias, check_channels
-from ..kernels.conv import conv, conv_at
+from ..common.arguments import check_channels
+from ..kernels.conv import conv
 from ..kernels.depthwise import depthwise_conv
 from ..kernels.nonfinite import conv_inside, depthwise_inside
-from ..kernels.pack import pack_blocks
 from ..kernels.phases import convolutions
-from ..kernels.plan import PIECE, WINDOWS, Axis, H, block_table, make_plan, make_winograd_plan, piece_axes
-from ..kernels.winograd.products import conv_winograd
-from ..machine import threads
+from ..kernels.plan import Axis, block_table, make_plan
 from ..machine.aligned import aligned_empty
-from ..machine.vectors import block_width, conv_tile
+from ..machine.vectors import block_width, conv_tile, tile_shape
+from .epilogue import NO_FLOOR
 from .layouts import canonical, original, planar, planar_result, three
 from .packed import Packed
+from .winograd import WinogradCall, use_winograd, winograd_parts
 
 Ints = tuple[int, ...]
-
-
-# For kernels: no output is too small. Theirs is 0 for the activation relu.
-NO_FLOOR = -inf
-
-
-def pack_bias(bias: Any, filters: int, dtype: np.dtype) -> np.ndarray:
-    """A bias, zeros for None, filled up to whole tiles."""
-    return pack_blocks(check_bias(bias, filters, dtype)).reshape(-1)
 
 
 def spatial(shape: tuple, data_format: str) -> tuple:
@@ -81,75 +70,6 @@ class WindowCall(NamedTuple):
         kernel = kernel_for(packed, self.kernel)
         kernel(image, packed.blocks, bias, floor, out.reshape(-1), *self.arguments, None, serial=self.serial)
         return out
-
-
-class WinogradPart(NamedTuple):
-    """One phase of the dilation of a convolution by Winograd's algorithm.
-
-    ``origin`` is the flat index of its first output, ``arguments`` are those of the kernel. ``blocks`` (N, D, H, W) of
-    ``size`` by ``size`` outputs may be doubtful; ``repair`` has the arguments of the direct kernel, whose tasks are
-    pieces of rows of outputs.
-    """
-
-    origin: int
-    arguments: tuple
-    blocks: Ints
-    size: int
-    repair: tuple
-
-    def pieces(self, doubtful: np.ndarray) -> np.ndarray:
-        """Numbers of the pieces of rows that have outputs in doubtful blocks."""
-        rows = self.repair[3][H, WINDOWS]
-        starts = range(0, self.blocks[3], PIECE // self.size)
-        pieces = np.logical_or.reduceat(doubtful.reshape(self.blocks), starts, axis=3)
-        return np.flatnonzero(pieces.repeat(self.size, axis=2)[:, :, :rows])
-
-
-class WinogradCall(NamedTuple):
-    """A convolution by Winograd's algorithm, ready for arrays of one shape: one part for each phase of the dilation.
-
-    Outputs of blocks that this algorithm would spoil are computed anew, by the plain sum: a value far above the rest,
-    an infinity or a NaN would spread over its block. ``direct`` prepares the plain sum for all of them, for weights
-    that are not fit for this algorithm; None computes everything by it, whatever the values.
-    """
-
-    out_shape: Ints
-    rank: int
-    data_format: str
-    parts: list[WinogradPart]
-    direct: Callable[[], WindowCall] | None
-
-    def __call__(self, x: np.ndarray, packed: Packed, bias: np.ndarray, floor: float = NO_FLOOR) -> np.ndarray:
-        if self.data_format == "channels_first" and len(self.parts) == 1 and self._fits(packed):
-            out = planar_result(self.out_shape, self.rank, packed.dtype)
-            self._fill(out.reshape(-1), planar(x), packed, bias, floor, self.out_shape[-1])
-            return out
-        return original(self.run(canonical(x, self.data_format), packed, bias, floor), self.rank, self.data_format)
-
-    def run(self, image: np.ndarray, packed: Packed, bias: np.ndarray, floor: float = NO_FLOOR) -> np.ndarray:
-        """From canonical array to canonical array."""
-        if self.direct and not self._fits(packed):
-            return self.direct().run(image, packed, bias, floor)
-        out = aligned_empty(self.out_shape, packed.dtype)
-        self._fill(out.reshape(-1), image, packed, bias, floor, None)
-        return out
-
-    def _fits(self, packed: Packed) -> bool:
-        return self.direct is None or packed.winograd.limits is not None
-
-    def _fill(
-        self, out: np.ndarray, image: np.ndarray, packed: Packed, bias: np.ndarray, floor: float, planar: int | None
-    ) -> None:
-        limits = packed.winograd.limits if self.direct else (0.0, 0.0, 0.0)
-        for part in self.parts:
-            doubtful = np.zeros(prod(part.blocks) if self.direct else 0, np.bool_)
-            begin = out[part.origin :]
-            ways = (*part.arguments, threads.count(), planar)
-            conv_winograd(image, packed.winograd.blocks, bias, floor, begin, doubtful, limits, *ways)
-            # any() would take longer than the smallest calls can spare.
-            if b"\1" in doubtful.tobytes():
-                ways = (*part.repair, part.pieces(doubtful), planar)
-                conv_at(image, packed.blocks, bias, floor, begin, *ways)
 
 
 class TransposedCall(NamedTuple):
@@ -212,7 +132,7 @@ def gather_call(
 ) -> WindowCall | WinogradCall:
     """Prepare a convolution of the windows of ``axes``."""
     out_shape = (*(axis.windows for axis in axes), filters)
-    if not _use_winograd(algorithm, axes, channels, filters, itemsize):
+    if not use_winograd(algorithm, axes, channels, filters, itemsize):
         plan = make_plan(axes, channels, filters, itemsize)
         arguments = (block_table(filters, itemsize), *tile_shape(filters, itemsize), *plan.work)
         to_planes = plan.fits_planes(
@@ -222,7 +142,7 @@ def gather_call(
     direct: Any = None
     if algorithm == "auto":
         direct = partial(_direct_call, axes, channels, filters, itemsize, rank, data_format)
-    return WinogradCall(out_shape, rank, data_format, _winograd_parts(axes, channels, filters, itemsize), direct)
+    return WinogradCall(out_shape, rank, data_format, winograd_parts(axes, channels, filters, itemsize), direct)
 
 
 @lru_cache(maxsize=512)
@@ -230,40 +150,6 @@ def _direct_call(
     axes: tuple[Axis, ...], channels: int, filters: int, itemsize: int, rank: int, data_format: str
 ) -> Any:
     return gather_call(axes, channels, filters, itemsize, rank, data_format, "direct")
-
-
-def tile_shape(filters: int, itemsize: int) -> tuple[Ints, ...]:
-    """The tile of a convolution as the kernel takes it: Numba knows lengths of tuples when it compiles."""
-    return tuple((0,) * n for n in conv_tile(itemsize, filters))
-
-
-def _winograd_parts(axes: tuple[Axis, ...], channels: int, filters: int, itemsize: int) -> list[WinogradPart]:
-    """Each phase of the dilation.
-
-    Outputs that lie the dilation apart read inputs that lie the dilation apart: a convolution without dilation.
-    """
-    parts = []
-    height, width = axes[2:]
-    for y in range(min(height.dilation, height.windows)):
-        for x in range(min(width.dilation, width.windows)):
-            phase = tuple(
-                a._replace(
-                    windows=len(range(offset, a.windows, a.dilation)),
-                    stride=a.dilation,
-                    before=a.before - offset,
-                    out_stride=a.out_stride * a.dilation,
-                )
-                for a, offset in ((height, y), (width, x))
-            )
-            part_axes = (*axes[:2], *phase)
-            plan, size, tile = make_winograd_plan(part_axes, channels, filters, itemsize)
-            out_shape = (*(axis.windows for axis in part_axes), filters)
-            origin = y * height.out_stride + x * width.out_stride
-            table = block_table(filters, itemsize)
-            repair = table, *tile_shape(filters, itemsize), piece_axes(part_axes), len(table)
-            arguments = out_shape, size, (0,) * tile, *plan.work
-            parts.append(WinogradPart(origin, arguments, tuple(plan.axes[:, WINDOWS].tolist()), size, repair))
-    return parts
 
 
 @lru_cache(maxsize=512)
@@ -370,23 +256,3 @@ def window_axes(
     axes = (Axis(x_shape[0], 1, 1, 1, 0, 0), *three(moving, Axis(1, 1, 1, 1, 0, 0)))
     lengths = (*(axis.windows for axis in axes), filters)
     return tuple(axis._replace(out_stride=prod(lengths[i + 1 :])) for i, axis in enumerate(axes))
-
-
-def _use_winograd(algorithm: str, axes: tuple[Axis, ...], channels: int, filters: int, itemsize: int) -> bool:
-    """Whether a convolution of so many channels is to run as Winograd's.
-
-    "auto" takes it for float32 where it is faster: enough channels and filters to pay for its transforms, and output
-    lengths that its blocks fill by three quarters at least. Its errors were measured for up to 1,024 channels.
-    """
-    _, depth, height, width = axes
-    taps, strides = (height.taps, width.taps), (height.stride, width.stride)
-    possible = depth.taps == 1 and taps in ((3, 3), (5, 5)) and strides == (1, 1)
-    if algorithm != "auto" or not possible:
-        return algorithm == "winograd"
-    size = 7 - height.taps
-    lengths = (ceil(height.windows / height.dilation), ceil(width.windows / width.dilation))
-    blocks = ceil(lengths[0] / size) * ceil(lengths[1] / size)
-    filled = 4 * lengths[0] * lengths[1] >= 3 * size**2 * blocks
-    few_phases = height.dilation * width.dilation <= 16
-    enough = max(axes[0].windows, 1) * blocks >= 8
-    return itemsize == 4 and filled and few_phases and enough and 16 <= channels <= 1024 and filters >= 16

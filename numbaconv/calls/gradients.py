@@ -18,23 +18,22 @@ from ..kernels.weight_grad import conv_weight_grad, depthwise_weight_grad
 from ..machine.aligned import aligned_empty
 from ..machine.vectors import TILE_ROWS, block_width
 from .conv import (
-    NO_FLOOR,
     Ints,
     TransposedCall,
     WindowCall,
-    WinogradCall,
     dense_call,
     gather_call,
     kernel_for,
-    pack_bias,
     row_axes,
     scatter_call,
     spatial,
     transposed_crops,
     window_axes,
 )
+from .epilogue import NO_FLOOR, pack_bias
 from .layouts import three
 from .packed import Packed
+from .winograd import WinogradCall
 
 
 @np.errstate(invalid="ignore", over="ignore")

@@ -8,7 +8,9 @@ import numpy as np
 from ..kernels.plan import SEPARABLE_PLANES, block_table, make_separable_plan
 from ..kernels.separable import separable_conv
 from ..machine.aligned import aligned_empty
-from .conv import NO_FLOOR, Ints, WindowCall, conv_call, depthwise_call, tile_shape, window_axes
+from ..machine.vectors import tile_shape
+from .conv import Ints, WindowCall, conv_call, depthwise_call, window_axes
+from .epilogue import NO_FLOOR
 from .layouts import canonical, original, planar, planar_result
 from .packed import Packed
 

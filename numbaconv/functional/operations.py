@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 
 from .. import shapes
-from ..calls.conv import conv_call, depthwise_call, pack_bias, transposed_call
+from ..calls.conv import conv_call, depthwise_call, transposed_call
+from ..calls.epilogue import pack_bias
 from ..calls.moving import crop_call, upsample_call, zero_pad_call
 from ..calls.packed import Packed, check_packed, operand_dtype
 from ..calls.separable import separable_call

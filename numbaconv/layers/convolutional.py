@@ -7,7 +7,8 @@ import numpy as np
 
 from .. import shapes
 from ..activations import linear, relu
-from ..calls.conv import conv_call, pack_bias
+from ..calls.conv import conv_call
+from ..calls.epilogue import pack_bias
 from ..calls.gradients import GradientCall, conv_grad
 from ..calls.layouts import canonical, original
 from ..calls.packed import Packed

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from .. import activations, shapes
-from ..calls.conv import dense_call, pack_bias
+from ..calls.conv import dense_call
+from ..calls.epilogue import pack_bias
 from ..calls.gradients import dense_grad
 from ..calls.layouts import contiguous, swapped
 from ..calls.packed import Packed

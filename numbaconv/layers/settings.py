@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from .. import activations, constraints, initializers, regularizers, shapes
-from ..calls.conv import NO_FLOOR
+from ..calls.epilogue import NO_FLOOR
 from ..objects.strict import suggestion
 from ..objects.telling import check_neutral
 

@@ -42,6 +42,11 @@ def conv_tile(itemsize, filters):
     return (TILE_ROWS * TILE_VECS, 1) if filters * itemsize <= VECTOR_BYTES else (TILE_ROWS, TILE_VECS)
 
 
+def tile_shape(filters, itemsize):
+    """The tile of a convolution as the kernel takes it: Numba knows lengths of tuples when it compiles."""
+    return tuple((0,) * n for n in conv_tile(itemsize, filters))
+
+
 def block_width(itemsize, vecs=TILE_VECS):
     """Output channels of one tile: its vectors times the elements of ``itemsize`` bytes in each."""
     return vecs * VECTOR_BYTES // itemsize
