@@ -19,6 +19,7 @@ from cases import (
 from numbaconv import functional
 from numbaconv.calls import conv as calls
 from numbaconv.calls import separable as separable_calls
+from numbaconv.calls.epilogue import pack_bias
 from numbaconv.calls.winograd import WinogradCall
 
 by_dtype = pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -120,7 +121,7 @@ def test_one_pass_of_a_separable_convolution_gives_the_bits_of_two(case, dtype, 
     windows = case.setting("strides"), case.settings.get("padding", "valid"), case.setting("dilation_rate")
     call = separable_calls.separable_call(x.shape, *(k.shape for k in kernels), x.itemsize, *windows, "channels_last")
     assert call.arguments is not None or x.size == 0
-    weights = (*pack(case, kernels), calls.pack_bias(bias, case.filters, x.dtype))
+    weights = (*pack(case, kernels), pack_bias(bias, case.filters, x.dtype))
     out = call(x, *weights)
     assert_close(out, expected(case))
     assert out.tobytes() == call.steps(x, *weights)[1].tobytes()
