@@ -1,0 +1,122 @@
+"""The gradients of `numbaconv.functional` against the reference's, over the shared table."""
+
+import numpy as np
+import pytest
+from backward import gradients
+from cases import (
+    CASES,
+    FORMATS,
+    WEIGHTED,
+    assert_close,
+    each,
+    operands,
+    output_shape,
+    reference_gradients,
+    to_format,
+)
+from cuts import LARGE_BLOCKS, SMALL_BLOCKS
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from random_cases import random_cases
+
+from numbaconv import functional
+from numbaconv.calls.gradients import conv_grad
+from numbaconv.calls.winograd import WinogradCall
+
+by_dtype = pytest.mark.parametrize("dtype", ["float32", "float64"])
+by_format = pytest.mark.parametrize("data_format", FORMATS)
+
+
+@pytest.fixture(params=CASES, ids=lambda case: case.name)
+def drawn(request):
+    case = request.param
+    grad_out = np.random.default_rng(1).standard_normal(output_shape(case, "channels_last"), dtype=np.float32)
+    return case, grad_out
+
+
+@by_dtype
+@by_format
+def test_gradients_match_the_reference(drawn, dtype, data_format, poisoned):
+    case, grad_out = drawn
+    arrays = operands(case, dtype)
+    wanted = reference_gradients(case, operands(case, "float64"), grad_out.astype("float64"))
+    arrays[0] = to_format(arrays[0], data_format)
+    found = gradients(case, arrays, to_format(grad_out.astype(dtype), data_format), data_format)
+    wanted["x"] = to_format(wanted["x"], data_format)
+    assert list(found) == [name for name in wanted if name != "bias"]
+    for name, gradient in found.items():
+        assert gradient.dtype == dtype
+        assert gradient.flags.c_contiguous
+        assert_close(gradient, wanted[name])
+
+
+@each([case for case in WEIGHTED if "smoke" in case.name or "blocks" in case.name or "strided" in case.name])
+@pytest.mark.parametrize(
+    "knobs", [SMALL_BLOCKS, LARGE_BLOCKS, {**SMALL_BLOCKS, "SUM_TASKS": 3}], ids=["small", "large", "few tasks"]
+)
+def test_any_cut_gives_the_gradients(case, knobs, recut, poisoned):
+    recut(knobs)
+    arrays = operands(case)
+    grad_out = np.random.default_rng(1).standard_normal(output_shape(case))
+    wanted = reference_gradients(case, arrays, grad_out)
+    for name, gradient in gradients(case, arrays, grad_out).items():
+        assert_close(gradient, wanted[name])
+
+
+@settings(max_examples=150)
+@given(case=random_cases(), data_format=st.sampled_from(FORMATS))
+def test_random_configurations(case, data_format):
+    arrays = operands(case)
+    grad_out = np.random.default_rng(1).standard_normal(output_shape(case))
+    wanted = reference_gradients(case, arrays, grad_out)
+    wanted["x"] = to_format(wanted["x"], data_format)
+    arrays[0] = to_format(arrays[0], data_format)
+    for name, gradient in gradients(case, arrays, to_format(grad_out, data_format), data_format).items():
+        assert_close(gradient, wanted[name])
+
+
+@pytest.mark.parametrize("taps", [3, 5])
+def test_input_gradients_run_as_winograd_where_the_operation_does(taps):
+    x_shape, weights_shape = (2, 16, 16, 20), (taps, taps, 20, 24)
+    call = conv_grad(x_shape, weights_shape, 4, (1, 1), "same", (1, 1), "channels_last", "auto")
+    assert isinstance(call.input_call, WinogradCall)
+    rng = np.random.default_rng(0)
+    weights, grad_out = rng.standard_normal(weights_shape), rng.standard_normal((2, 16, 16, 24))
+    arrays = grad_out.astype("float32"), weights.astype("float32"), x_shape
+    direct = functional.conv_input_grad(*arrays, padding="same", algorithm="direct")
+    assert_close(functional.conv_input_grad(*arrays, padding="same"), direct)
+
+
+X, G, W = np.ones((2, 8, 7, 3)), np.ones((2, 6, 5, 4)), np.ones((3, 3, 3, 4))
+WRONG = {
+    "grad_out of another shape": (lambda: functional.conv_input_grad(G, W, (2, 8, 8, 3)), r"grad_out .*\(2, 6, 6, 4\)"),
+    "for weights too": (
+        lambda: functional.conv_weight_grad(X, G[:1], 3),
+        r"grad_out .* got \(1, 6, 5, 4\)",
+    ),
+    "of another rank": (lambda: functional.conv_weight_grad(X, G[0], 3), "grad_out must have 4 axes"),
+    "x_shape no tuple": (lambda: functional.conv_input_grad(G, W, 8), "x_shape must be a tuple"),
+    "x_shape of another rank": (lambda: functional.conv_input_grad(G, W, (2, 8, 3)), "x_shape must have 4 sizes"),
+    "a size that is none": (lambda: functional.conv_input_grad(G, W, (2, 8, -7, 3)), "x_shape"),
+    "kernel beyond x": (lambda: functional.conv_weight_grad(X, G, 9), "kernel"),
+    "channels that do not divide": (
+        lambda: functional.depthwise_conv_weight_grad(X, G, 3),
+        "multiple of the 3 channels",
+    ),
+    "lengths no multiples": (lambda: functional.upsample_grad(G, 4), r"multiples of size \(4, 4\), got \(6, 5\)"),
+    "winograd with strides": (
+        lambda: functional.conv_input_grad(G, W, (2, 8, 7, 3), strides=2, algorithm="winograd"),
+        "algorithm must be",
+    ),
+}
+
+
+@pytest.mark.parametrize("call, said", WRONG.values(), ids=WRONG)
+def test_wrong_arguments_are_named(call, said):
+    with pytest.raises(ValueError, match=said):
+        call()
+
+
+def test_gradients_take_strings_for_no_numbers():
+    with pytest.raises(TypeError, match="grad_out must hold real numbers"):
+        functional.conv_weight_grad(X, G.astype(str), 3)

@@ -1,0 +1,219 @@
+"""Winograd's convolution: right on every shape, and the same to the bit however it is cut."""
+
+import numpy as np
+import pytest
+from cases import Case, assert_close, each, operands, reference_result, run, to_format
+from winograd_cases import LARGE_BLOCKS, SMALL_BLOCKS, TOLERANCE, by_dtype, call_of, make_case, winograd
+
+from numbaconv import functional, layers
+from numbaconv.calls.winograd import WinogradCall
+from numbaconv.kernels import plan
+from numbaconv.kernels.winograd import weights as winograd_weights
+from numbaconv.kernels.winograd.products import conv_winograd
+from numbaconv.kernels.winograd.weights import pack_winograd
+
+OUTPUTS = [(1, 1), (2, 5), (3, 4), (4, 2), (5, 3), (6, 8), (9, 7), (14, 13)]
+# Blocks that fill tasks and chunks of them unevenly, and channels and filters that fill no vector.
+UNEVEN = [
+    make_case((9, 10), 16, 33),
+    make_case((13, 29), 15, 33),
+    make_case((31, 30), 5, 40, "valid"),
+    make_case((14, 14), 64, 96, batch=1),
+    make_case((7, 6), 64, 40, batch=9),
+    make_case((3, 5), 20, 33, batch=31),
+    make_case((9, 11), 17, 33, taps=5),
+    make_case((13, 29), 15, 33, dilation_rate=2),
+]
+# Phases of unequal lengths, phases that have no output, and taps that all but the middle one miss the image.
+DILATED = [
+    make_case(lengths, channels, 35, padding, taps=taps, dilation_rate=dilation_rate)
+    for lengths, channels in (((9, 14), 19), ((5, 4), 3), ((2, 7), 16))
+    for dilation_rate in (2, (1, 3), (3, 1), (4, 9), (20, 30))
+    for padding in ("valid", "same")
+    for taps in (3, 5)
+]
+# Strides 1 where "auto" is Winograd's: the convolution of the flipped kernel, and more of it with "valid".
+TRANSPOSED = [
+    make_case(lengths, channels, 35, padding, taps=taps, operation="conv_transpose", dilation_rate=dilation_rate)
+    for lengths, channels, taps, dilation_rate in (
+        ((12, 14), 19, 3, 1),
+        ((11, 18), 16, 5, 1),
+        ((22, 22), 17, 3, (2, 1)),
+        ((16, 12), 16, 5, (2, 3)),
+    )
+    for padding in ("valid", "same")
+]
+
+
+def assert_right(case):
+    arrays = operands(case)
+    wanted = reference_result(case, arrays)
+    for dtype, tolerance in TOLERANCE.items():
+        given = [a.astype(dtype) for a in arrays]
+        out = winograd(case, given)
+        assert out.dtype == dtype
+        assert_close(out, wanted, tolerance)
+        first = winograd(case, [to_format(given[0], "channels_first"), *given[1:]], "channels_first")
+        assert first.tobytes() == to_format(out, "channels_first").tobytes()
+
+
+@pytest.mark.parametrize("filters", [1, 33, 77])
+@pytest.mark.parametrize("channels", [1, 15, 16, 45])
+@pytest.mark.parametrize("padding", ["valid", "same"])
+@pytest.mark.parametrize("lengths", OUTPUTS)
+@pytest.mark.parametrize("taps", [3, 5])
+def test_matches_the_reference(lengths, taps, padding, channels, filters):
+    case = make_case(lengths, channels, filters, padding, taps=taps)
+    assert_right(case)
+
+
+@each(DILATED)
+def test_dilation_matches_the_reference(case):
+    assert_right(case)
+
+
+@each(TRANSPOSED)
+def test_transposed_with_strides_1_matches_the_reference(case):
+    call, arrays = call_of(case), operands(case)
+    assert isinstance(call, WinogradCall)
+    assert not isinstance(call_of(case, "float64"), WinogradCall)
+    wanted = reference_result(case, arrays)
+    assert_close(run(case, arrays), wanted, 1e-12)
+    x, weights, bias = (a.astype(np.float32) for a in arrays)
+    out = run(case, [x, weights, bias])
+    assert_close(out, wanted, TOLERANCE["float32"])
+    packed = functional.pack_conv_transpose(weights, 1, case.setting("dilation_rate"))
+    assert run(case, [x, packed, bias]).tobytes() == out.tobytes()
+    first = run(case, [to_format(x, "channels_first"), weights, bias], "channels_first")
+    assert first.tobytes() == to_format(out, "channels_first").tobytes()
+    settings = {**case.settings, "weights": [weights, bias]}
+    assert layers.Conv2DTranspose(case.filters, case.kernel_size, **settings)(x).tobytes() == out.tobytes()
+    if case.settings["padding"] == "same":
+        # An odd kernel lies alike either way round: not a bit differs from the convolution that it is.
+        flipped = weights[::-1, ::-1].swapaxes(2, 3)
+        settings = {**case.settings, "algorithm": "winograd"}
+        assert functional.conv(x, flipped, bias, **settings).tobytes() == out.tobytes()
+
+
+@pytest.mark.parametrize("padding", ["valid", "same"])
+@pytest.mark.parametrize(("taps", "dilation_rate"), [(3, 1), (5, 1), (3, 2), (5, (3, 20))])
+@by_dtype
+def test_empty_batch(padding, taps, dilation_rate, dtype):
+    case = make_case((5, 9), 16, 33, padding, batch=0, taps=taps, dilation_rate=dilation_rate)
+    out = winograd(case, operands(case, dtype))
+    assert (out.shape, out.dtype) == ((0, 5, 9, 33), dtype)
+
+
+@pytest.mark.parametrize(("taps", "dilation_rate"), [(3, (1, 1, 1)), (5, (1, 1, 1)), (3, (2, 3, 2)), (5, (3, 1, 2))])
+@pytest.mark.parametrize("depth_stride", [1, 2])
+def test_three_axes_with_one_tap_along_depth(depth_stride, taps, dilation_rate):
+    settings = {"padding": "same", "strides": (depth_stride, 1, 1), "dilation_rate": dilation_rate}
+    case = Case("winograd 3d", "conv", (2, 3, 7, 6, 5), (1, taps, taps), 20, settings=settings)
+    arrays = operands(case)
+    assert_close(winograd(case, arrays), reference_result(case, arrays), TOLERANCE["float64"])
+
+
+@each(UNEVEN)
+@by_dtype
+def test_blocks_threads_and_tile_heights_do_not_change_a_bit(case, dtype, recut, each_thread_count):
+    arrays = operands(case, dtype)
+    usual = winograd(case, arrays)
+    heights = plan.WINOGRAD_ROWS
+    for knobs in ({}, SMALL_BLOCKS, LARGE_BLOCKS, *({"WINOGRAD_ROWS": (height,)} for height in heights)):
+        recut({"WINOGRAD_ROWS": heights, **knobs})
+        for _ in each_thread_count():
+            for _ in range(2):
+                assert winograd(case, arrays).tobytes() == usual.tobytes()
+
+
+def test_the_knobs_cut_as_they_say(recut):
+    def blocks_of(case):
+        # The first phase of a dilation is the longest.
+        axes = call_of(case, algorithm="winograd").parts[0].arguments[3]
+        return axes[plan.H :, plan.BLOCK].tolist()
+
+    recut(SMALL_BLOCKS)
+    assert [blocks_of(case) for case in UNEVEN] == [[1, 1]] * len(UNEVEN)
+    recut(LARGE_BLOCKS)
+    assert [blocks_of(case) for case in UNEVEN] == [[3, 3], [4, 8], [8, 8], [4, 4], [2, 2], [1, 2], [5, 6], [2, 4]]
+
+
+def test_every_tile_height_is_chosen_somewhere():
+    calls = (call_of(case, algorithm="winograd") for case in (*UNEVEN, make_case((56, 56), 64, 64, batch=1)))
+    chosen = {len(part.arguments[2]) for call in calls for part in call.parts}
+    assert chosen == set(plan.WINOGRAD_ROWS)
+
+
+@pytest.mark.parametrize("lengths", OUTPUTS)
+@pytest.mark.parametrize(("taps", "dilation_rate"), [(3, 1), (5, 1), (3, (2, 3)), (5, (20, 2))])
+@by_dtype
+def test_every_output_is_written(lengths, taps, dilation_rate, dtype, poisoned):
+    case = make_case(lengths, 7, 39, taps=taps, dilation_rate=dilation_rate)
+    assert np.isfinite(winograd(case, operands(case, dtype))).all()
+
+
+@each(TRANSPOSED)
+def test_every_output_of_a_transposed_convolution_is_written(case, poisoned):
+    assert np.isfinite(run(case, operands(case, "float32"))).all()
+
+
+@pytest.mark.parametrize("value", [np.inf, -np.inf, np.nan])
+@pytest.mark.parametrize("padding", ["same", "valid"])
+@pytest.mark.parametrize(("taps", "dilation_rate"), [(3, (1, 1)), (5, (1, 1)), (3, (2, 3)), (5, (4, 1))])
+@by_dtype
+def test_an_infinity_stays_within_its_blocks(value, padding, taps, dilation_rate, dtype):
+    case = make_case((19, 22), 16, 20, padding, taps=taps, dilation_rate=dilation_rate)
+    x, weights, bias = operands(case, dtype)
+    clean, exact = winograd(case, [x, weights, bias]), run(case, [x, weights, bias], algorithm="direct")
+    befores = [(taps - 1) // 2 * d if padding == "same" else 0 for d in dilation_rate]
+
+    def reach(length, at, dilation, before):
+        """Outputs whose blocks read this input, and those alone that lie at most five steps of the dilation away."""
+        phase, q = np.arange(length) % dilation, np.arange(length) // dilation
+        size = 7 - taps
+        steps, rest = np.divmod(at + before - phase - q // size * size * dilation, dilation)
+        near = abs(np.arange(length) + (taps - 1) // 2 * dilation - before - at) <= 5 * dilation
+        return (rest == 0) & (steps >= 0) & (steps <= 5), near
+
+    for place in ((0, 0), (9, 8), (7, 11), (x.shape[1] - 1, x.shape[2] - 1)):
+        spoilt = x.copy()
+        spoilt[(1, *place, 3)] = value
+        out = winograd(case, [spoilt, weights, bias])
+        axes = zip((19, 22), place, dilation_rate, befores, strict=True)
+        (rows, near_rows), (columns, near_columns) = (reach(*axis) for axis in axes)
+        far = np.ones((2, 19, 22), bool)
+        far[1] = ~np.outer(rows, columns)
+        assert out[far].tobytes() == clean[far].tobytes()
+        assert_close(out[far], exact[far], TOLERANCE[dtype])
+        # As documented.
+        assert far[1][~np.outer(near_rows, near_columns)].all()
+        window = np.isnan(run(case, [np.where(np.isfinite(spoilt), spoilt, np.nan), weights, bias], algorithm="direct"))
+        assert window.any()
+        assert not np.isfinite(out[window]).any()
+
+
+@pytest.mark.parametrize("taps", [3, 5])
+@by_dtype
+def test_packed_weights_serve_both_algorithms(dtype, taps):
+    case = make_case((9, 11), 20, 35, taps=taps)
+    x, weights, bias = operands(case, dtype)
+    packed = functional.pack_conv(weights)
+    for algorithm in ("winograd", "direct", "winograd", "auto"):
+        plain = run(case, [x, weights, bias], algorithm=algorithm)
+        assert run(case, [x, packed, bias], algorithm=algorithm).tobytes() == plain.tobytes()
+
+
+@by_dtype
+@pytest.mark.parametrize("backwards", [False, True])
+def test_weights_are_transformed_alike_on_all_cores(dtype, backwards, monkeypatch):
+    weights = np.random.default_rng(0).standard_normal((1, 5, 5, 19, 40)).astype(dtype)
+    alone = pack_winograd(weights, backwards)
+    monkeypatch.setattr(winograd_weights, "SMALL_WEIGHTS", 0)
+    together = pack_winograd(weights, backwards)
+    assert together.blocks.tobytes() == alone.blocks.tobytes()
+    assert together.limits == alone.limits
+
+
+def test_compiled_for_two_dtypes_and_the_tile_heights_only():
+    formats = 2
+    assert len(conv_winograd.parallel.signatures) <= 2 * formats * len(plan.WINOGRAD_ROWS)

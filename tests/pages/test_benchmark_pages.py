@@ -1,0 +1,69 @@
+"""The benchmarks' pages, once made local, load nothing from elsewhere."""
+
+import json
+import re
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+asv = pytest.importorskip("asv")
+sys.path.insert(0, str(Path(__file__).parents[2] / "asv_bench"))
+import publish  # noqa: E402
+
+LOADED = re.compile(r'<(?:script|link|img)\b[^>]*?\b(?:src|href)="([^"]*)"')
+
+
+@pytest.fixture
+def pages(tmp_path):
+    """The pages of asv as it publishes them, with one measurement, and packages that hold files of the right names."""
+    html, packages = tmp_path / "html", tmp_path / "node_modules"
+    shutil.copytree(Path(asv.__file__).parent / "www", html)
+    (html / "graphs").mkdir()
+    (html / "index.json").write_text('{"project": "numbaconv"}')
+    (html / "graphs" / "one.json").write_text("[[1, 0.5]]")
+    (html / "regressions.xml").touch()
+    for name in [*publish.LIBRARIES.values(), "bootstrap/dist/fonts/glyphs.woff"]:
+        (packages / name).parent.mkdir(parents=True, exist_ok=True)
+        (packages / name).write_text(name)
+    return html, packages
+
+
+def test_pages_load_nothing_from_elsewhere(pages):
+    html, packages = pages
+    before = LOADED.findall((html / "index.html").read_text())
+    assert sum(name.startswith("https://") for name in before) == len(publish.LIBRARIES)
+    publish.localize(html, packages)
+    for page in html.glob("*.html"):
+        text = page.read_text()
+        assert "integrity" not in text
+        for name in LOADED.findall(text):
+            assert (html / name).is_file(), name
+    assert (html / "lib" / "jquery.flot.min.js").read_text() == "jquery-flot/jquery.flot.js"
+    assert (html / "fonts" / "glyphs.woff").is_file()
+
+
+def test_pages_hold_their_data(pages):
+    html, packages = pages
+    publish.localize(html, packages)
+    start = "const files = "
+    first, _ = (html / "data.js").read_text().split(";\n", 1)
+    assert json.loads(first.removeprefix(start)) == {
+        "index.json": {"project": "numbaconv"},
+        "graphs/one.json": [[1, 0.5]],
+    }
+
+
+def test_unknown_script_is_an_error(pages):
+    html, packages = pages
+    index = html / "index.html"
+    index.write_text(index.read_text().replace("md5.min.js", "sha3.min.js"))
+    with pytest.raises(ValueError, match=r"asv's page loads sha3\.min\.js"):
+        publish.localize(html, packages)
+
+
+def test_packages_are_pinned():
+    wanted = json.loads((publish.BENCH / "pages" / "package.json").read_text())["dependencies"]
+    assert {name.split("/")[0] for name in publish.LIBRARIES.values()} == set(wanted)
+    assert all(re.fullmatch(r"\d+\.\d+\.\d+", version) for version in wanted.values())

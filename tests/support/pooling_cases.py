@@ -1,0 +1,87 @@
+"""Cases of pooling, how to run them, and what the reference gives."""
+
+import numpy as np
+from cases import row
+
+from numbaconv import functional, reference, shapes
+from numbaconv.calls.layouts import three
+
+KINDS = ("max", "average")
+
+
+def window(name, shape, size, strides=None, padding="valid"):
+    return row("pool", name, shape, pool_size=size, strides=strides, padding=padding)
+
+
+CASES = [
+    window("valid", (2, 9, 3), 2),
+    window("same", (2, 9, 3), 4, 2, "same"),
+    window("strides beyond the window", (2, 13, 3), 2, 5),
+    window("one position, same", (2, 1, 3), 5, 1, "same"),
+    window("empty batch", (0, 6, 3), 2),
+    window("valid smoke", (2, 8, 7, 5), (2, 3)),
+    window("same, overlapping smoke", (2, 8, 7, 3), (3, 4), (2, 1), "same"),
+    window("one by one", (2, 4, 5, 3), 1),
+    window("one by one, strided", (2, 5, 6, 3), 1, 2, "same"),
+    window("unequal, strided", (1, 11, 9, 2), (1, 4), (3, 2), "same"),
+    window("one channel", (2, 6, 5, 1), 3, 2, "same"),
+    window("one column", (2, 7, 1, 3), (3, 1), (2, 1)),
+    window("window as large as the input", (2, 5, 4, 3), (5, 4)),
+    window("window beyond the input, same", (2, 2, 3, 2), (7, 9), 1, "same"),
+    window("empty batch", (0, 6, 5, 3), 2),
+    window("a vector and a rest", (2, 6, 5, 19), 3, 2, "same"),
+    window("several vectors and a rest smoke", (2, 6, 5, 77), 3, 2, "same"),
+    window("valid", (2, 4, 5, 6, 2), (2, 3, 2)),
+    window("same, overlapping smoke", (2, 5, 6, 4, 3), (3, 2, 3), (2, 1, 3), "same"),
+]
+
+# Large enough for several cores.
+LARGE = [
+    window("many steps", (1, 9000, 6), 3, 2),
+    window("overlapping", (1, 60, 50, 16), 3, 2, "same"),
+    window("overlapping by far", (1, 120, 50, 7), 5, 1, "same"),
+    window("disjoint", (3, 61, 50, 4), 2),
+    window("volumes", (2, 18, 12, 12, 8), 2, 1),
+]
+
+
+def strides_of(case):
+    return case.setting("pool_size" if case.settings["strides"] is None else "strides")
+
+
+def operands(case, dtype="float64"):
+    """Few different values, so that windows have several largest; and a gradient of the result's shape."""
+    rng = np.random.default_rng(list(case.name.encode()))
+    out_shape = shapes.pool_output_shape(case.shape, **case.settings)
+    return rng.integers(-4, 5, case.shape).astype(dtype), rng.standard_normal(out_shape, np.float32).astype(dtype)
+
+
+def expected(kind, case, x, grad_out=None):
+    """The reference's result, or its gradient."""
+    size, strides = case.setting("pool_size"), strides_of(case)
+    axes = zip(case.shape[1:-1], size, strides, strict=True)
+    sides = zip(*(shapes.conv_padding(n, k, case.settings["padding"], s) for n, k, s in axes), strict=True)
+    before, after = (three(side, 0) for side in sides)
+    arguments = three(size, 1), three(strides, 1), before
+    image, *grads = (
+        a.reshape(len(a), *three(a.shape[1:-1], 1), a.shape[-1]).astype(np.float64)
+        for a in (x, grad_out)
+        if a is not None
+    )
+    if not grads:
+        out = getattr(reference, f"{kind}_pool")(image, *arguments, after)
+    elif kind == "max":
+        out = reference.max_pool_grad(image, *grads, *arguments)
+    else:
+        out = reference.average_pool_grad(*grads, image.shape[1:4], *arguments)
+    return out.reshape(len(out), *out.shape[4 - case.rank :])
+
+
+def run(kind, case, x, data_format="channels_last"):
+    return getattr(functional, f"{kind}_pool")(x, **case.settings, data_format=data_format)
+
+
+def run_grad(kind, case, x, grad_out, data_format="channels_last"):
+    if kind == "max":
+        return functional.max_pool_grad(x, grad_out, **case.settings, data_format=data_format)
+    return functional.average_pool_grad(grad_out, x.shape, **case.settings, data_format=data_format)
