@@ -16,7 +16,7 @@ from situations import digests
 
 import numbaconv
 from numbaconv import config
-from numbaconv.kernels import plan
+from numbaconv.kernels.plan import plans
 from numbaconv.machine.aligned import aligned_empty
 
 pytest_plugins = ["reliability"]
@@ -53,11 +53,10 @@ def _forget_plans():
 
 @pytest.fixture
 def recut(monkeypatch):
-    """Function that sets knobs of `numbaconv.kernels.plan` until the end of the test."""
+    """Function that changes the `Host` of all plans until the end of the test."""
 
     def set_knobs(knobs):
-        for name, value in knobs.items():
-            monkeypatch.setattr(plan, name, value)
+        monkeypatch.setattr(plans, "HOST", plans.HOST._replace(**knobs))
         _forget_plans()
 
     yield set_knobs

@@ -16,7 +16,8 @@ from ..kernels.conv import conv
 from ..kernels.depthwise import depthwise_conv
 from ..kernels.nonfinite import conv_inside, depthwise_inside
 from ..kernels.phases import convolutions
-from ..kernels.plan import Axis, block_table, make_plan
+from ..kernels.plan.axes import Axis, block_table
+from ..kernels.plan.plans import make_plan
 from ..machine.aligned import aligned_empty
 from ..machine.vectors import block_width, conv_tile, tile_shape
 from .epilogue import NO_FLOOR

@@ -13,7 +13,8 @@ import numpy as np
 from .. import shapes
 from ..kernels.depthwise import depthwise_conv
 from ..kernels.phases import convolutions
-from ..kernels.plan import Axis, make_plan, make_sum_plan
+from ..kernels.plan.axes import Axis
+from ..kernels.plan.plans import make_plan, make_sum_plan
 from ..kernels.weight_grad import conv_weight_grad, depthwise_weight_grad
 from ..machine.aligned import aligned_empty
 from ..machine.vectors import TILE_ROWS, block_width

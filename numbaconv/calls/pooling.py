@@ -8,7 +8,7 @@ import numpy as np
 
 from .. import shapes
 from ..kernels import pool
-from ..kernels.plan import check_memory
+from ..kernels.plan.plans import check_memory
 from ..machine.aligned import aligned_empty
 from ..machine.vectors import VECTOR_BYTES
 from .conv import Ints, spatial

@@ -5,7 +5,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..kernels.plan import SEPARABLE_PLANES, block_table, make_separable_plan
+from ..kernels.plan.axes import block_table
+from ..kernels.plan.host import HOST
+from ..kernels.plan.plans import make_separable_plan
 from ..kernels.separable import separable_conv
 from ..machine.aligned import aligned_empty
 from ..machine.vectors import tile_shape
@@ -84,6 +86,6 @@ def separable_call(
         return SeparableCall(first, last, None, False, False)
     arguments = (block_table(filters, itemsize), *tile_shape(filters, itemsize), plan.axes, plan.tasks)
     to_planes = data_format == "channels_first" and plan.fits_planes(
-        channels, filters, filters, itemsize, SEPARABLE_PLANES
+        channels, filters, filters, itemsize, HOST.separable_planes
     )
     return SeparableCall(first, last, arguments, plan.serial, to_planes)

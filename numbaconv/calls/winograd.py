@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..kernels.conv import conv_at
-from ..kernels.plan import PIECE, WINDOWS, Axis, H, block_table, make_winograd_plan, piece_axes
+from ..kernels.plan.axes import PIECE, WINDOWS, Axis, H, block_table, piece_axes
+from ..kernels.plan.plans import make_winograd_plan
 from ..kernels.winograd.products import conv_winograd
 from ..machine import threads
 from ..machine.aligned import aligned_empty

@@ -7,7 +7,7 @@ from ..machine.compiler import compiled
 from ..machine.memory import RAMP, opaque, ramp
 from ..machine.tile import tile_floor, tile_outer, tile_rows, tile_store
 from ..machine.vectors import TILE_ROWS
-from .plan import H, W
+from .plan.axes import H, W
 from .planes import plane_at, write_planes
 from .strip import aligned_flat, extent, fill_taps, input_of, locate, places, spread
 

@@ -7,7 +7,7 @@ from ..machine.compiler import compiled
 from ..machine.memory import RAMP, ramp
 from ..machine.tile import tile_floor, tile_multiply, tile_rows, tile_slide, tile_store
 from ..machine.vectors import CACHE_WAY, TILE_ROWS, TILE_VECS
-from .plan import STRIP_DILATION, STRIP_STRIDE, TAPS, D, H, W
+from .plan.axes import STRIP_DILATION, STRIP_STRIDE, TAPS, D, H, W
 from .planes import plane_at, write_planes
 from .strip import aligned_flat, extent, image_of, image_shape, input_of, locate, places
 

@@ -8,7 +8,7 @@ import numpy as np
 from numba import prange
 
 from ..machine.compiler import compiled
-from .plan import BEFORE, OUT_STRIDE, STEP, STRIDE, STRIP_DILATION, D, H, N, W
+from .plan.axes import BEFORE, OUT_STRIDE, STEP, STRIDE, STRIP_DILATION, D, H, N, W
 from .strip import extent, locate
 
 

@@ -8,7 +8,7 @@ from itertools import product
 from math import gcd
 from typing import NamedTuple
 
-from .plan import Axis
+from .plan.axes import Axis
 
 
 class Phase(NamedTuple):

@@ -7,7 +7,7 @@ from ..machine.compiler import compiled
 from ..machine.memory import RAMP, ramp
 from .conv import sum_to_planes, sum_windows
 from .depthwise import filter_windows, input_of_filters
-from .plan import H, W
+from .plan.axes import H, W
 from .strip import aligned, extent, locate, places, spread
 
 

@@ -6,7 +6,7 @@ from ..machine.compiler import compiled
 from ..machine.memory import RAMP, clear, copy, ramp
 from ..machine.square import transpose_square
 from ..machine.vectors import CACHE_LINE, CACHE_WAY, VECTOR_BYTES
-from .plan import BEFORE, BLOCK, OUT_STRIDE, STEP, STRIDE, STRIP_DILATION, STRIP_STRIDE, TAPS, WINDOWS, D, H, N, W
+from .plan.axes import BEFORE, BLOCK, OUT_STRIDE, STEP, STRIDE, STRIP_DILATION, STRIP_STRIDE, TAPS, WINDOWS, D, H, N, W
 
 # Pixels past its end that filling a strip may write: those of a square of the smallest elements, less one.
 OVERHANG = VECTOR_BYTES // 4 - 1

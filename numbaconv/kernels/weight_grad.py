@@ -7,7 +7,7 @@ from ..machine.compiler import compiled
 from ..machine.memory import clear
 from ..machine.tile import tile_add, tile_multiply, tile_outer, tile_rows
 from ..machine.vectors import TILE_ROWS, TILE_VECS
-from .plan import STRIP_STRIDE, H, N, W
+from .plan.axes import STRIP_STRIDE, H, N, W
 from .strip import count_blocks, extent, fill_taps, input_of_images, locate, spread
 
 

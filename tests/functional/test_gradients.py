@@ -52,7 +52,7 @@ def test_gradients_match_the_reference(drawn, dtype, data_format, poisoned):
 
 @each([case for case in WEIGHTED if "smoke" in case.name or "blocks" in case.name or "strided" in case.name])
 @pytest.mark.parametrize(
-    "knobs", [SMALL_BLOCKS, LARGE_BLOCKS, {**SMALL_BLOCKS, "SUM_TASKS": 3}], ids=["small", "large", "few tasks"]
+    "knobs", [SMALL_BLOCKS, LARGE_BLOCKS, {**SMALL_BLOCKS, "sum_tasks": 3}], ids=["small", "large", "few tasks"]
 )
 def test_any_cut_gives_the_gradients(case, knobs, recut, poisoned):
     recut(knobs)

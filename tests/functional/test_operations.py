@@ -26,7 +26,10 @@ from random_cases import random_cases
 from numbaconv.kernels import conv as conv_kernel
 from numbaconv.kernels import depthwise as depthwise_kernel
 from numbaconv.kernels import pad as place
-from numbaconv.kernels import plan, transpose, upsample
+from numbaconv.kernels import transpose, upsample
+from numbaconv.kernels.plan.axes import BLOCK, Axis, H
+from numbaconv.kernels.plan.host import HOST
+from numbaconv.kernels.plan.plans import make_plan
 
 # One case for each kernel and each way through it; the forms of an input are the same for all others.
 FORMS_OF = [
@@ -44,7 +47,7 @@ FORMS_OF = [
         "upsample2d bilinear smoke",
     )
 ]
-UNIT = plan.Axis(1, 1, 1, 1, 0, 0)
+UNIT = Axis(1, 1, 1, 1, 0, 0)
 by_dtype = pytest.mark.parametrize("dtype", ["float32", "float64"])
 by_format = pytest.mark.parametrize("data_format", FORMATS)
 
@@ -104,13 +107,11 @@ def test_blocks_and_threads_do_not_change_a_bit(case, dtype, recut, each_thread_
             assert run(case, arrays).tobytes() == usual.tobytes()
 
 
-def test_the_knobs_cut_as_they_say(recut):
-    axes = (plan.Axis(2, 1, 1, 1, 0, 0), UNIT, plan.Axis(20, 3, 1, 1, 0, 0), plan.Axis(60, 3, 1, 1, 0, 0))
-    made = []
-    for knobs in (SMALL_BLOCKS, FITTING_BLOCKS, LARGE_BLOCKS):
-        recut(knobs)
-        made.append(plan.make_plan(axes, 2, 500, 4))
-    small, fitting, large = ((*m.axes[plan.H :, plan.BLOCK].tolist(), m.group) for m in made)
+def test_the_knobs_cut_as_they_say():
+    axes = (Axis(2, 1, 1, 1, 0, 0), UNIT, Axis(20, 3, 1, 1, 0, 0), Axis(60, 3, 1, 1, 0, 0))
+    hosts = [HOST._replace(**knobs) for knobs in (SMALL_BLOCKS, FITTING_BLOCKS, LARGE_BLOCKS)]
+    made = [make_plan(axes, 2, 500, 4, host=host) for host in hosts]
+    small, fitting, large = ((*m.axes[H:, BLOCK].tolist(), m.group) for m in made)
     assert small[:2] < (20, 60) and small[2] == 1
     assert 1 < fitting[0] * fitting[1] < 1200
     assert large[:2] == (20, 60)

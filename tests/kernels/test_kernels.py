@@ -9,12 +9,29 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from numbaconv.kernels import pack, plan, planes, strip
+from numbaconv.kernels import pack, planes, strip
+from numbaconv.kernels.plan import plans
+from numbaconv.kernels.plan.axes import (
+    BEFORE,
+    BLOCK,
+    OUT_STRIDE,
+    STEP,
+    STRIDE,
+    STRIP_DILATION,
+    STRIP_STRIDE,
+    TAPS,
+    Axis,
+    D,
+    H,
+    W,
+    axis_table,
+)
+from numbaconv.kernels.plan.host import HOST
 from numbaconv.kernels.transpose import transpose
 from numbaconv.kernels.upsample import neighbours
 from numbaconv.machine import aligned, peak, vectors
 
-UNIT = plan.Axis(1, 1, 1, 1, 0, 0)
+UNIT = Axis(1, 1, 1, 1, 0, 0)
 
 sizes = st.tuples(st.integers(0, 3), st.integers(1, 4), st.integers(1, 80), st.integers(1, 300))
 window = st.tuples(st.integers(1, 5), st.integers(1, 5), st.integers(1, 4), st.integers(0, 6))
@@ -22,17 +39,17 @@ window = st.tuples(st.integers(1, 5), st.integers(1, 5), st.integers(1, 4), st.i
 
 def table_of(axes, blocks):
     """A plan's table with these blocks."""
-    return np.array([plan._row(axis, block) for axis, block in zip(axes, blocks, strict=True)], np.int64)
+    return axis_table(axes, blocks)
 
 
 def make_axes(windows, window_settings):
     """Axes whose batch has one-tap windows, with the C-contiguous output's strides."""
     strides = np.cumprod([1, *windows[:0:-1]])[::-1].tolist()
     made = [(1, 1, 1, 0), *window_settings]
-    return tuple(plan.Axis(n, *w, s) for n, w, s in zip(windows, made, strides, strict=True))
+    return tuple(Axis(n, *w, s) for n, w, s in zip(windows, made, strides, strict=True))
 
 
-plans = given(
+any_plan = given(
     windows=sizes,
     window_settings=st.tuples(window, window, window),
     channels=st.integers(1, 600),
@@ -46,7 +63,7 @@ often = settings(max_examples=150)
 def assert_tasks_cover_once(made, windows, blocks):
     """Every window of every block of output channels belongs to one task."""
     seen = np.zeros((*windows, blocks), np.int8)
-    images, _, rows, columns = made.axes[:, plan.BLOCK]
+    images, _, rows, columns = made.axes[:, BLOCK]
     for task in range(made.tasks):
         n, d, h, w, part = strip.locate.py_func(task, made.axes)
         seen[n : n + images, d, h : h + rows, w : w + columns, part * made.group : (part + 1) * made.group] += 1
@@ -54,24 +71,24 @@ def assert_tasks_cover_once(made, windows, blocks):
     assert (seen == 1).all()
 
 
-@plans
+@any_plan
 @often
 def test_tasks_cover_every_window_and_filter_block_once(
     windows, window_settings, channels, filters, itemsize, depthwise
 ):
     axes = make_axes(windows, window_settings)
-    made = plan.make_plan(axes, channels, filters, itemsize, depthwise)
+    made = plans.make_plan(axes, channels, filters, itemsize, depthwise)
     vecs = vectors.TILE_VECS if depthwise else vectors.conv_tile(itemsize, filters)[1]
-    assert_tasks_cover_once(made, windows, -(-filters // plan.block_width(itemsize, vecs)))
+    assert_tasks_cover_once(made, windows, -(-filters // vectors.block_width(itemsize, vecs)))
 
 
-@plans
+@any_plan
 @often
 def test_tasks_of_a_separable_convolution_cover_every_window_once(
     windows, window_settings, channels, filters, itemsize, depthwise
 ):
-    made = plan.make_separable_plan(make_axes(windows, window_settings), channels, filters, itemsize)
-    if channels * filters * itemsize > plan.L2_BYTES:
+    made = plans.make_separable_plan(make_axes(windows, window_settings), channels, filters, itemsize)
+    if channels * filters * itemsize > HOST.l2_bytes:
         assert made is None
     elif made is not None:
         assert_tasks_cover_once(made, windows, 1)
@@ -90,29 +107,29 @@ def test_tasks_of_a_separable_convolution_cover_every_window_once(
 def test_winograd_tasks_cover_every_output_once(windows, befores, taps, dilation, channels, filters, itemsize):
     window_settings = [(1, 1, 1, 0), *((taps, 1, d, before) for d, before in zip(dilation, befores, strict=True))]
     axes = make_axes(windows, window_settings)
-    made, size, tile_height = plan.make_winograd_plan(axes, channels, filters, itemsize)
+    made, size, tile_height = plans.make_winograd_plan(axes, channels, filters, itemsize)
     assert size == {3: 4, 5: 2}[taps]
     blocks = (*windows[:2], *(-(-n // size) for n in windows[2:]))
-    assert_tasks_cover_once(made, blocks, -(-filters // plan.block_width(itemsize)))
-    assert tile_height in plan.WINOGRAD_ROWS
-    for axis, d, before in zip((plan.H, plan.W), dilation, befores, strict=True):
+    assert_tasks_cover_once(made, blocks, -(-filters // vectors.block_width(itemsize)))
+    assert tile_height in HOST.winograd_rows
+    for axis, d, before in zip((H, W), dilation, befores, strict=True):
         row = made.axes[axis]
-        assert (row[plan.TAPS], row[plan.STRIDE], row[plan.BEFORE]) == (6, size * d, before)
-        assert row[plan.OUT_STRIDE] == size * axes[axis].out_stride
+        assert (row[TAPS], row[STRIDE], row[BEFORE]) == (6, size * d, before)
+        assert row[OUT_STRIDE] == size * axes[axis].out_stride
         # The 6 inputs of each block of outputs lie side by side in the strip.
-        block = row[plan.BLOCK]
-        assert (row[plan.STEP], row[plan.STRIP_DILATION]) == (d, 1)
-        assert block == 1 or row[plan.STRIP_STRIDE] == size
+        block = row[BLOCK]
+        assert (row[STEP], row[STRIP_DILATION]) == (d, 1)
+        assert block == 1 or row[STRIP_STRIDE] == size
         assert strip.extent.py_func(made.axes, axis, 0)[1] == size * (block - 1) + 6
 
 
-@plans
+@any_plan
 @often
 def test_strip_positions_are_those_of_the_windows(windows, window_settings, channels, filters, itemsize, depthwise):
     """Tap k of window q lies at strip position q * STRIP_STRIDE + k * STRIP_DILATION, inside the strip's extent."""
     axes = make_axes(windows, window_settings)
-    table = plan.make_plan(axes, channels, filters, itemsize, depthwise).axes
-    for axis in (plan.D, plan.H, plan.W):
+    table = plans.make_plan(axes, channels, filters, itemsize, depthwise).axes
+    for axis in (D, H, W):
         count, taps, stride, before, _, block, step, strip_stride, strip_dilation = table[axis].tolist()
         for first in range(0, count, block):
             inside, span = strip.extent.py_func(table, axis, first)
@@ -121,7 +138,7 @@ def test_strip_positions_are_those_of_the_windows(windows, window_settings, chan
                 at = q * strip_stride + k * strip_dilation
                 assert 0 <= at < span
                 assert at * step == q * stride + k * axes[axis].dilation
-            assert table[axis, plan.BEFORE] == before == axes[axis].before
+            assert table[axis, BEFORE] == before == axes[axis].before
 
 
 def test_plan_does_not_depend_on_the_number_of_threads(recut, each_thread_count):
@@ -129,19 +146,19 @@ def test_plan_does_not_depend_on_the_number_of_threads(recut, each_thread_count)
     made = []
     for _ in each_thread_count():
         recut({})
-        winograd, *tile = plan.make_winograd_plan(axes, 64, 64, 4)
-        kinds = plan.make_plan(axes, 64, 64, 4), plan.make_separable_plan(axes, 64, 64, 4), winograd
+        winograd, *tile = plans.make_winograd_plan(axes, 64, 64, 4)
+        kinds = plans.make_plan(axes, 64, 64, 4), plans.make_separable_plan(axes, 64, 64, 4), winograd
         made.append((*tile, *((one.axes.tolist(), *one[1:]) for one in kinds)))
     assert made[0] == made[-1]
 
 
 def test_strips_fit_the_cache_where_rows_can_be_cut():
     axes = make_axes((1, 1, 200, 200), [(1, 1, 1, 0), (3, 1, 1, 1), (3, 1, 1, 1)])
-    table = plan.make_plan(axes, 64, 64, 4).axes
-    spans = [strip.extent.py_func(table, axis, 0)[1] for axis in (plan.H, plan.W)]
-    assert spans[0] * spans[1] * 64 * 4 <= plan.STRIP_BYTES
-    blocks = plan.make_winograd_plan(axes, 64, 64, 4)[0].axes[plan.H :, plan.BLOCK]
-    assert blocks.prod() * 36 * 64 * 4 <= plan.SPREAD_BYTES
+    table = plans.make_plan(axes, 64, 64, 4).axes
+    spans = [strip.extent.py_func(table, axis, 0)[1] for axis in (H, W)]
+    assert spans[0] * spans[1] * 64 * 4 <= HOST.strip_bytes
+    blocks = plans.make_winograd_plan(axes, 64, 64, 4)[0].axes[H:, BLOCK]
+    assert blocks.prod() * 36 * 64 * 4 <= HOST.spread_bytes
 
 
 # Image lengths, and (taps, stride, dilation, before) of the three axes.
@@ -172,10 +189,10 @@ def strip_blocks(lengths, window_settings, channel, channels, repeat, block):
     around = 40
     padded = np.pad(np.repeat(x, repeat, axis=4), [(0, 0), *[(around, around)] * 3, (0, channels)])
     for d, h, w in itertools.product(range(2), range(0, 5, block), range(0, 5, block)):
-        spans = [strip.extent.py_func(table, axis, at)[1] for axis, at in ((plan.H, h), (plan.W, w))]
+        spans = [strip.extent.py_func(table, axis, at)[1] for axis, at in ((H, h), (W, w))]
         shape = (window_settings[0][0], *spans)
         starts = [q * a.stride - a.before + around for q, a in zip((d, h, w), axes[1:], strict=True)]
-        index = [s + np.arange(n) * a for s, n, a in zip(starts, shape, table[1:, plan.STEP], strict=True)]
+        index = [s + np.arange(n) * a for s, n, a in zip(starts, shape, table[1:, STEP], strict=True)]
         inside = all(i[0] >= around and i[-1] < around + n for i, n in zip(index, lengths, strict=True))
         wanted = padded[1][np.ix_(*index)][..., channel : channel + channels]
         yield table, x, (1, d, h, w), wanted, inside

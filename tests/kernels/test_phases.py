@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from numbaconv.kernels import pack, plan
+from numbaconv.kernels import pack
 from numbaconv.kernels.phases import convolutions, phases
+from numbaconv.kernels.plan.axes import block_table
 from numbaconv.machine import aligned, vectors
 
 # Length, output length, taps, stride, dilation, crop of one axis.
@@ -112,7 +113,7 @@ def test_phases_that_read_the_same_input_run_together():
 @pytest.mark.parametrize("origins", [(0,), (0, 500, 1000), (700, 3)])
 @pytest.mark.parametrize("filters", [1, 7, 8, 16, 31, 32, 33, 77])
 def test_block_table_covers_the_filters_of_every_origin(filters, origins, itemsize):
-    table = plan.block_table(filters, itemsize, origins)
+    table = block_table(filters, itemsize, origins)
     width = vectors.block_width(itemsize, vectors.conv_tile(itemsize, filters)[1])
     assert table.dtype == np.int64
     assert table.shape == (len(origins) * -(-filters // width), 3)

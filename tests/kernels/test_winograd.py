@@ -7,7 +7,8 @@ from winograd_cases import LARGE_BLOCKS, SMALL_BLOCKS, TOLERANCE, by_dtype, call
 
 from numbaconv import functional, layers
 from numbaconv.calls.winograd import WinogradCall
-from numbaconv.kernels import plan
+from numbaconv.kernels.plan.axes import BLOCK, H
+from numbaconv.kernels.plan.host import HOST
 from numbaconv.kernels.winograd import weights as winograd_weights
 from numbaconv.kernels.winograd.products import conv_winograd
 from numbaconv.kernels.winograd.weights import pack_winograd
@@ -118,9 +119,9 @@ def test_three_axes_with_one_tap_along_depth(depth_stride, taps, dilation_rate):
 def test_blocks_threads_and_tile_heights_do_not_change_a_bit(case, dtype, recut, each_thread_count):
     arrays = operands(case, dtype)
     usual = winograd(case, arrays)
-    heights = plan.WINOGRAD_ROWS
-    for knobs in ({}, SMALL_BLOCKS, LARGE_BLOCKS, *({"WINOGRAD_ROWS": (height,)} for height in heights)):
-        recut({"WINOGRAD_ROWS": heights, **knobs})
+    heights = HOST.winograd_rows
+    for knobs in ({}, SMALL_BLOCKS, LARGE_BLOCKS, *({"winograd_rows": (height,)} for height in heights)):
+        recut({"winograd_rows": heights, **knobs})
         for _ in each_thread_count():
             for _ in range(2):
                 assert winograd(case, arrays).tobytes() == usual.tobytes()
@@ -130,7 +131,7 @@ def test_the_knobs_cut_as_they_say(recut):
     def blocks_of(case):
         # The first phase of a dilation is the longest.
         axes = call_of(case, algorithm="winograd").parts[0].arguments[3]
-        return axes[plan.H :, plan.BLOCK].tolist()
+        return axes[H:, BLOCK].tolist()
 
     recut(SMALL_BLOCKS)
     assert [blocks_of(case) for case in UNEVEN] == [[1, 1]] * len(UNEVEN)
@@ -141,7 +142,7 @@ def test_the_knobs_cut_as_they_say(recut):
 def test_every_tile_height_is_chosen_somewhere():
     calls = (call_of(case, algorithm="winograd") for case in (*UNEVEN, make_case((56, 56), 64, 64, batch=1)))
     chosen = {len(part.arguments[2]) for call in calls for part in call.parts}
-    assert chosen == set(plan.WINOGRAD_ROWS)
+    assert chosen == set(HOST.winograd_rows)
 
 
 @pytest.mark.parametrize("lengths", OUTPUTS)
@@ -216,4 +217,4 @@ def test_weights_are_transformed_alike_on_all_cores(dtype, backwards, monkeypatc
 
 def test_compiled_for_two_dtypes_and_the_tile_heights_only():
     formats = 2
-    assert len(conv_winograd.parallel.signatures) <= 2 * formats * len(plan.WINOGRAD_ROWS)
+    assert len(conv_winograd.parallel.signatures) <= 2 * formats * len(HOST.winograd_rows)

@@ -10,7 +10,8 @@ from fuzzing import limited_memory
 from numbaconv import functional, layers, shapes
 from numbaconv.calls import conv as calls
 from numbaconv.calls import gradients as gradient_calls
-from numbaconv.kernels import plan
+from numbaconv.kernels.plan import plans
+from numbaconv.kernels.plan.axes import OUT_STRIDE, STRIDE, WINDOWS
 
 pytestmark = pytest.mark.situation("more than 2^31 elements")
 
@@ -148,7 +149,7 @@ LARGE = [
 @pytest.mark.parametrize("algorithm", ["direct", "auto"])
 def test_plans_of_large_arrays_fit_64_bits(x_shape, weights_shape, algorithm, monkeypatch):
     """The tables of numbers from which kernels compute where they read and write."""
-    monkeypatch.setattr(plan, "check_memory", lambda *_: None)
+    monkeypatch.setattr(plans, "check_memory", lambda *_: None)
     ones, rank = (1,) * (len(x_shape) - 2), len(x_shape) - 2
     settings = (ones, "same", ones, "channels_last")
     uncached = [f.__wrapped__ for f in (calls.conv_call, gradient_calls.conv_grad, calls.depthwise_call)]
@@ -159,7 +160,7 @@ def test_plans_of_large_arrays_fit_64_bits(x_shape, weights_shape, algorithm, mo
         assert table.dtype == np.int64
         assert table.min() >= 0
         if table.shape == (4, 9):
-            windows, strides, out = (table[:, i].astype(object) for i in (plan.WINDOWS, plan.STRIDE, plan.OUT_STRIDE))
+            windows, strides, out = (table[:, i].astype(object) for i in (WINDOWS, STRIDE, OUT_STRIDE))
             # Every place is inside of the largest array that there is here.
             assert sum((windows - 1) * out) < 2 * prod(x_shape) * prod(weights_shape)
             assert all((windows - 1) * strides <= max(x_shape))

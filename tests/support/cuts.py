@@ -1,6 +1,6 @@
-"""Knobs of `numbaconv.kernels.plan` for the fixture `recut`."""
+"""Changes of the `Host` for the fixture `recut`."""
 
-# Knobs of `numbaconv.kernels.plan`: of the blocks that fit the cache, those of the cheapest task, or as few as can be.
-SMALL_BLOCKS = {"STRIP_BYTES": 400, "TASK_COST": 0, "CORES": (10**6,), "SERIAL_WORK": 0}
-LARGE_BLOCKS = {"STRIP_BYTES": 2**40, "TASK_COST": 10**12, "CORES": (1,), "SERIAL_WORK": 0}
-FITTING_BLOCKS = {**LARGE_BLOCKS, "STRIP_BYTES": 1500}
+# Of the blocks that fit the cache, those of the cheapest task, or as few as can be.
+SMALL_BLOCKS = {"strip_bytes": 400, "task_cost": 0, "cores": (10**6,), "serial_work": 0}
+LARGE_BLOCKS = {"strip_bytes": 2**40, "task_cost": 10**12, "cores": (1,), "serial_work": 0}
+FITTING_BLOCKS = {**LARGE_BLOCKS, "strip_bytes": 1500}

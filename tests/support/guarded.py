@@ -20,8 +20,9 @@ import winograd_cases
 from numbaconv.calls import layouts
 from numbaconv.calls import moving as moving_calls
 from numbaconv.calls import pooling as pool_calls
-from numbaconv.kernels import normalize, plan
+from numbaconv.kernels import normalize
 from numbaconv.kernels import sums as channel_sums
+from numbaconv.kernels.plan import plans
 from numbaconv.machine import compiler
 
 PAGE = mmap.PAGESIZE
@@ -83,7 +84,8 @@ def use(memory):
         if module.__name__.startswith("numbaconv") and hasattr(module, "aligned_empty"):
             module.aligned_empty = memory.empty
     # Several tasks wherever there can be.
-    plan.SERIAL_WORK = moving_calls.SMALL = pool_calls.SMALL = layouts.SMALL = 0
+    plans.HOST = plans.HOST._replace(serial_work=0)
+    moving_calls.SMALL = pool_calls.SMALL = layouts.SMALL = 0
     compiler.ParallelKernel.__call__ = lambda kernel, *args, serial=False: kernel.parallel(*args)
 
 

@@ -9,7 +9,8 @@ from cases import CASES, FORMATS, each, operands, run, to_format
 
 from numbaconv import functional, layers
 from numbaconv.calls import separable as separable_calls
-from numbaconv.kernels import plan
+from numbaconv.kernels.plan import plans
+from numbaconv.kernels.plan.axes import Axis
 from numbaconv.machine import compiler
 
 
@@ -23,7 +24,7 @@ def test_recut_forgets_all_that_was_planned(recut):
     separable()
     layers.BatchNormalization()(np.ones((2, 3), np.float32))
     assert separable_calls.separable_call.cache_info().currsize
-    assert plan.make_separable_plan.cache_info().currsize
+    assert plans.make_separable_plan.cache_info().currsize
     recut({})
     # isinstance would ask stand-ins of modules, which import them.
     caches = [found for found in gc.get_objects() if type(found) is functools._lru_cache_wrapper]
@@ -32,6 +33,13 @@ def test_recut_forgets_all_that_was_planned(recut):
     }
     assert "numbaconv.calls.separable.separable_call" in ours
     assert [name for name, found in ours.items() if found.cache_info().currsize] == []
+
+
+def test_recut_changes_the_host_of_plans(recut):
+    one = Axis(1, 1, 1, 1, 0, 0)
+    assert plans.make_plan((one,) * 4, 1, 1, 4).serial
+    recut({"serial_work": 0})
+    assert not plans.make_plan((one,) * 4, 1, 1, 4).serial
 
 
 @pytest.mark.parametrize("data_format", FORMATS)

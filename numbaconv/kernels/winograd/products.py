@@ -15,7 +15,7 @@ from ...machine.tile import (
     tile_write_part,
 )
 from ...machine.vectors import TILE_VECS
-from ..plan import BLOCK, OUT_STRIDE, D, H, N, W
+from ..plan.axes import BLOCK, OUT_STRIDE, D, H, N, W
 from ..planes import plane_at, write_planes
 from ..strip import aligned, aligned_flat, extent, input_of, locate
 from .trust import CHANNELS, IN, check_buffers, find_doubtful

@@ -10,7 +10,7 @@ import numpy as np
 from ...machine.compiler import compiled
 from ...machine.memory import ramp
 from ...machine.tile import lanes_of, tile_magnitude, tile_rows, tile_smaller, tile_square, tile_totals, tile_write
-from ..plan import WINDOWS, D, H, W
+from ..plan.axes import WINDOWS, D, H, W
 
 # Inputs along each axis of a block.
 IN = 6

@@ -1,0 +1,65 @@
+"""What a plan supposes of the processor: sizes of its caches, numbers of cores, and what its work costs."""
+
+from typing import NamedTuple
+
+from ...machine.vectors import TILE_ROWS
+
+
+class Host(NamedTuple):
+    """A processor as plans see it; costs are counted in multiply-adds of vectors.
+
+    The vectors and the tile are not here: kernels are compiled for those of `machine.vectors`, whatever is planned.
+    """
+
+    # Numbers of cores that a plan should serve well.
+    cores: tuple[int, ...] = (2, 4)
+    # Multiply-adds below which waking the other cores costs more than it saves.
+    serial_work: int = 500_000
+
+    # Of a core's L2 cache, what a strip may take, which shares it with a block of weights.
+    strip_bytes: int = 128 * 1024
+    # What a window takes of it beside the strip: its places in the tables, and the line of outputs being written.
+    place_bytes: int = 64
+    # What Winograd's transformed input may take of it.
+    spread_bytes: int = 256 * 1024
+    # What an L2 cache holds at least: larger weights come from L3.
+    l2_bytes: int = 1280 * 1024
+    # Rows of outputs that take as long to compute as their weights take to come from L3.
+    l3_rows: int = 14
+
+    # Starting a task.
+    task_cost: int = 4000
+    # Copying one element into a strip.
+    copy_cost: float = 0.25
+    # Beginning a copy.
+    call_cost: int = 20
+    # A depthwise multiply-add, which loads its own values.
+    loads_cost: int = 2
+    # Winograd's transform of a 6x6 block of one channel.
+    transform_cost: int = 40
+    # Reading Winograd's weights, in rows of a tile.
+    weights_cost: int = 2
+    # Adding a tile of a gradient to its sum, in windows.
+    add_cost: int = 6
+
+    # A task's sums over windows, which should stay in L2 while the task goes through them.
+    sum_bytes: int = 512 * 1024
+    # All tasks' sums together.
+    sums_bytes: int = 32 * 1024 * 1024
+    # Tasks that keep many cores busy with sums.
+    sum_tasks: int = 8
+
+    # Rows of the tile that Winograd's products may have: the taller loads less, the lower leaves fewer rows unused.
+    winograd_rows: tuple[int, ...] = (14, 8) if TILE_ROWS == 14 else (TILE_ROWS,)
+    # Blocks of outputs that a task of Winograd's may have whatever the cache holds: with fewer, it waits for weights.
+    winograd_windows: int = 28
+
+    # Planes of channels that a task may write for each of its windows: in more it would begin more pages than it fills.
+    window_planes: int = 16
+    # The same for a separable convolution.
+    separable_planes: int = 4
+    # What a task's outputs for planes may take before they are written.
+    plane_bytes: int = 1024 * 1024
+
+
+HOST = Host()

@@ -1,0 +1,242 @@
+"""Plans of the operations: what each way to cut them costs, and whether it fits the cache."""
+
+from functools import lru_cache
+from math import ceil, prod
+from typing import NamedTuple
+
+import numpy as np
+
+from ...machine.vectors import TILE_ROWS, TILE_VECS, VECTOR_BYTES, block_width, conv_tile
+from .axes import BLOCK, WINDOWS, Axis, H, N, W, axis_table, strip_length
+from .host import HOST, Host
+from .search import cheapest
+
+
+class Plan(NamedTuple):
+    """How an operation is cut: the axis table, blocks of output channels per task, tasks, and whether one core does."""
+
+    axes: np.ndarray
+    group: int
+    tasks: int
+    serial: bool
+
+    @property
+    def work(self):
+        """Three arguments of its kernel."""
+        return self.axes, self.group, self.tasks
+
+    def fits_planes(self, channels, filters, width, itemsize, most=HOST.window_planes):
+        """Whether tasks, of blocks ``width`` wide, had better read and write channels first where those are wanted.
+
+        Not from few channels to few filters, nor in rows of few windows: they do not fill the squares that are
+        transposed.
+        """
+        windows, side = self.axes[H, BLOCK] * self.axes[W, BLOCK], VECTOR_BYTES // itemsize
+        fits = self.group * width <= most * windows and windows * width * itemsize <= HOST.plane_bytes
+        return bool(fits and self.axes[W, WINDOWS] >= 4 and (channels >= side or filters >= side))
+
+
+@lru_cache(maxsize=4096)
+def make_plan(
+    axes: tuple[Axis, ...],
+    channels: int,
+    filters: int,
+    itemsize: int,
+    depthwise: bool = False,
+    origins: int = 1,
+    host: Host | None = None,
+) -> Plan:
+    """Choose the cheapest blocks for the four ``axes`` (N, D, H, W) of a convolution.
+
+    Parameters
+    ----------
+    axes : tuple of Axis
+        Batch first, then the three spatial axes.
+    channels : int
+        Input channels that each output channel sums over (1 for a depthwise convolution).
+    filters : int
+        Output channels.
+    itemsize : int
+        Bytes per element.
+    depthwise : bool
+        Whether a task's strip holds only the channels of its own group of outputs.
+    origins : int
+        Number of convolutions, each of that many filters, that are computed together.
+    host : Host, optional
+        The processor; None takes `HOST`.
+
+    Returns
+    -------
+    Plan
+    """
+    host = host or HOST
+    check_memory(axes, origins * filters, itemsize)
+    _, d, h, w = axes
+    tile_rows, tile_vecs = (TILE_ROWS, TILE_VECS) if depthwise else conv_tile(itemsize, filters)
+    width = block_width(itemsize, tile_vecs)
+    filter_blocks = origins * ceil(filters / width)
+    steps = channels * prod(axis.taps for axis in axes)
+    work = steps * filters * origins * prod(axis.windows for axis in axes)
+
+    def strip_size(rows, columns, group):
+        strip_channels = group * width if depthwise else channels
+        return strip_channels * d.taps * strip_length(h, rows) * strip_length(w, columns)
+
+    def cost(rows, columns, group):
+        tiles = ceil(rows * columns / tile_rows) * group
+        elements = strip_size(rows, columns, group)
+        # Whole rows are copied at once, parts of the channels position by position.
+        copies = elements / (group * width) if depthwise and group < filter_blocks else 0
+        copying = host.copy_cost * elements + host.call_cost * copies
+        return host.task_cost + tiles * tile_rows * tile_vecs * steps + copying
+
+    def fits(rows, columns, group):
+        taken = strip_size(rows, columns, group) * itemsize + rows * columns * host.place_bytes
+        # Depthwise weights leave most of the cache to the strip.
+        return taken <= host.strip_bytes * (4 if depthwise else 1)
+
+    serial = work < host.serial_work
+    return Plan(*cheapest(axes, filter_blocks, cost, fits, (1,) if serial else host.cores), serial)
+
+
+@lru_cache(maxsize=4096)
+def make_separable_plan(
+    axes: tuple[Axis, ...], channels: int, filters: int, itemsize: int, host: Host | None = None
+) -> Plan | None:
+    """`make_plan` for `kernels.separable` with ``channels`` between its steps.
+
+    None where two calls are better: if the pointwise weights do not fit the L2 cache, since every task reads them all,
+    or if so few windows fit it with all their channels that tiles would stay empty and strips overlap.
+    """
+    host = host or HOST
+    check_memory(axes, filters, itemsize)
+    if channels * filters * itemsize > host.l2_bytes:
+        return None
+    _, d, h, w = axes
+    tile_rows, tile_vecs = conv_tile(itemsize, filters)
+    between = ceil(channels / block_width(itemsize)) * block_width(itemsize)
+    taps = prod(axis.taps for axis in axes)
+    filter_blocks = ceil(filters / block_width(itemsize, tile_vecs))
+
+    def strip_size(rows, columns):
+        return between * d.taps * strip_length(h, rows) * strip_length(w, columns)
+
+    def cost(rows, columns, group):
+        windows = ceil(rows * columns / tile_rows) * tile_rows
+        sums = channels * tile_vecs * filter_blocks + host.loads_cost * taps * between * itemsize / VECTOR_BYTES
+        return host.task_cost + windows * sums + host.copy_cost * strip_size(rows, columns)
+
+    def fits(rows, columns, group):
+        taken = (strip_size(rows, columns) + rows * columns * channels) * itemsize + rows * columns * host.place_bytes
+        return taken <= 2 * host.strip_bytes
+
+    work = channels * (taps + filters) * prod(axis.windows for axis in axes)
+    serial = work < host.serial_work
+    plan = Plan(*cheapest(axes, 1, cost, fits, (1,) if serial else host.cores), serial)
+    rows, columns = plan.axes[H:, BLOCK].tolist()
+    full = rows * columns >= min(tile_rows, h.windows * w.windows)
+    return plan if full and fits(rows, columns, 1) else None
+
+
+@lru_cache(maxsize=4096)
+def make_winograd_plan(
+    axes: tuple[Axis, ...], channels: int, filters: int, itemsize: int, host: Host | None = None
+) -> tuple[Plan, int, int]:
+    """`make_plan` for `kernels.winograd.products`: the windows of its plan are blocks of the windows of ``axes``.
+
+    Returns
+    -------
+    Plan
+    size : int
+        Windows along each axis of a block.
+    tile : int
+        Rows of the tile.
+    """
+    host = host or HOST
+    check_memory(axes, filters, itemsize)
+    size = 7 - axes[H].taps
+    blocks = (
+        Axis(ceil(a.windows / size), 6, size * a.dilation, a.dilation, a.before, size * a.out_stride) for a in axes[2:]
+    )
+    axes = (*axes[:2], *blocks)
+    filter_blocks = ceil(filters / block_width(itemsize))
+
+    def cost(rows, columns, group):
+        filled = min(ceil(rows * columns / tile) * tile for tile in host.winograd_rows)
+        if 36 * channels * group * block_width(itemsize) * itemsize > host.l2_bytes:
+            filled = max(filled, host.l3_rows)
+        transforms = rows * columns * (channels + group * block_width(itemsize)) * host.transform_cost
+        return host.task_cost + 36 * channels * (filled + host.weights_cost) * group * TILE_VECS + transforms
+
+    def fits(rows, columns, group):
+        return rows * columns <= max(host.winograd_windows, host.spread_bytes // (36 * channels * itemsize))
+
+    plan = Plan(*cheapest(axes, filter_blocks, cost, fits, host.cores, several_images=True), False)
+    windows = int(plan.axes[N, BLOCK] * plan.axes[H, BLOCK] * plan.axes[W, BLOCK])
+    return plan, size, min(host.winograd_rows, key=lambda tile: ceil(windows / tile) * tile)
+
+
+class SumPlan(NamedTuple):
+    """How a gradient that sums over windows is cut.
+
+    The windows in ``splits`` shares of ``places`` blocks each, the output channels in blocks of which a task takes
+    ``group``; the blocks of windows as they slide over the input, and as they lie in the gradient of the output.
+
+    Blocks and shares decide in which order values are added up: they must not depend on the number of threads.
+    """
+
+    axes: np.ndarray
+    grad_axes: np.ndarray
+    places: int
+    group: int
+    splits: int
+    serial: bool
+
+
+@lru_cache(maxsize=4096)
+def make_sum_plan(
+    axes: tuple[Axis, ...],
+    rows: int,
+    channels: int,
+    filters: int,
+    itemsize: int,
+    depthwise: bool = False,
+    host: Host | None = None,
+) -> SumPlan:
+    """Choose the blocks for the gradient of weights of ``rows`` times ``filters`` values, rows in whole tiles.
+
+    ``channels`` are those of the input that one task reads; depthwise, a task reads only those of its outputs.
+    """
+    host = host or HOST
+    check_memory((), rows * filters, itemsize)
+    _, d, h, w = axes
+    width = block_width(itemsize)
+    filter_blocks = ceil(filters / width)
+
+    def strip_size(block_rows, block_columns, group):
+        strip_channels = group * width if depthwise else channels
+        return strip_channels * d.taps * strip_length(h, block_rows) * strip_length(w, block_columns)
+
+    def cost(block_rows, block_columns, group):
+        windows = block_rows * block_columns
+        copied = strip_size(block_rows, block_columns, group) + windows * group * width
+        return host.task_cost + group * rows * TILE_VECS * (windows + host.add_cost) + host.copy_cost * copied
+
+    def fits(block_rows, block_columns, group):
+        taken = strip_size(block_rows, block_columns, group) + block_rows * block_columns * group * width
+        small_sums = group == 1 or group * rows * width * itemsize <= host.sum_bytes
+        return taken * itemsize <= 2 * host.strip_bytes and small_sums
+
+    table, group, tasks = cheapest(axes, filter_blocks, cost, fits, host.cores, several_images=True)
+    parts = filter_blocks // group
+    blocks = tasks // parts
+    most = max(1, host.sums_bytes // (filter_blocks * rows * width * itemsize))
+    places = max(1, ceil(blocks / min(most, ceil(host.sum_tasks / parts))))
+    still = tuple(axis._replace(taps=1, stride=1, dilation=1, before=0) for axis in axes)
+    serial = rows * filters * prod(axis.windows for axis in axes) < host.serial_work
+    return SumPlan(table, axis_table(still, table[:, BLOCK]), places, group, max(1, ceil(blocks / places)), serial)
+
+
+def check_memory(axes, values, itemsize):
+    """Raise MemoryError unless there is room for that many values for each window: planning could take long."""
+    np.empty(prod(axis.windows for axis in axes) * values * itemsize, np.uint8)
