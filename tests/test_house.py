@@ -11,9 +11,9 @@ import numbaconv
 ROOT = Path(numbaconv.__file__).parent
 # From the ground up. CONTRIBUTING.md says what each is for.
 FLOORS = (
-    *("objects", "shapes", "config", "common", "machine", "reference", "kernels", "activations", "calls"),
+    *("objects", "shapes", "config", "common", "files", "machine", "reference", "kernels", "activations", "calls"),
     *("initializers", "regularizers", "constraints", "functional", "layers", "losses", "metrics", "schedules"),
-    *("optimizers", "files", "callbacks", "history", "training", "models", "utils", "selfcheck", "__main__"),
+    *("optimizers", "callbacks", "history", "training", "models", "utils", "selfcheck", "__main__"),
 )
 # Files and folders beside each other at the top; more of them would hide what users import.
 MOST = 15

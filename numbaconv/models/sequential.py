@@ -11,6 +11,8 @@ from ..files import saving
 from ..layers import Layer
 from ..objects.telling import Telling
 from ..training.trainer import Trainer
+from . import parts
+from .configs import check_model_keys, layer_config, layer_from_config
 from .stack import Stack
 
 
@@ -81,6 +83,67 @@ class Sequential(Trainer, Stack, Telling):
                 x = layer(x, training)
             return x
 
+    def forward(self, x: Any, training: bool = True) -> np.ndarray:
+        """Compute all layers on ``x`` and, in training, keep what `backward` needs.
+
+        Parameters
+        ----------
+        x : array_like
+            As for ``model(x)``. In training it must not be changed before `backward` has run.
+        training : bool
+            False computes ``model(x)`` and keeps nothing.
+
+        Returns
+        -------
+        ndarray
+            As from ``model(x)``; in training it may share memory with ``x`` and must not be changed either.
+
+        Raises
+        ------
+        ValueError, TypeError
+            As from ``model(x)``.
+        """
+        with self._named():
+            x = self._ready(x)
+            for layer in self._layers:
+                x = layer.forward(x, training)
+            return x
+
+    def backward(self, grad_out: Any, input_grad: bool = True) -> np.ndarray | None:
+        """Take the gradient of a loss from the result of the last `forward` back to its input and to all weights.
+
+        Parameters
+        ----------
+        grad_out : array_like
+            Gradient of the loss with respect to what `forward` returned, of the same shape; never changed.
+        input_grad : bool
+            Whether the gradient of the input is wanted. Without it, layers before the first one that is trained are
+            left out.
+
+        Returns
+        -------
+        ndarray or None
+            Gradient of the loss, and of the activity penalties, with respect to the input of `forward`.
+
+        Raises
+        ------
+        ValueError
+            If no `forward` in training came before, or ``grad_out`` has another shape than its result.
+
+        Notes
+        -----
+        Sets `gradients`, penalties of regularizers included. What `forward` kept is let go.
+        """
+        with self._named():
+            self._need_layers()
+            rest = list(self._layers)
+            while rest and not (input_grad or rest[0]._trained):
+                layer = rest.pop(0)
+                layer.gradients, layer._kept = [None] * len(layer._weights), None
+            for layer in reversed(rest):
+                grad_out = layer.backward(grad_out, input_grad or layer is not rest[0])
+            return grad_out if input_grad else None
+
     def summary(self, print_fn: Callable[[str], Any] = print) -> None:
         """Hand ``print_fn`` one string: a table of the layers, their output shapes and numbers of parameters."""
         rows = [("Layer (class)", "Output shape", "Parameters")]
@@ -115,7 +178,7 @@ class Sequential(Trainer, Stack, Telling):
                 # Files that need not know of it can be read by versions that do not.
                 **({} if self.trainable else {"trainable": False}),
                 "build_input_shape": None if self._input_shape is None else list(self._input_shape),
-                "layers": [saving.layer_config(layer) for layer in self._layers],
+                "layers": [layer_config(layer) for layer in self._layers],
             }
 
     @classmethod
@@ -127,10 +190,10 @@ class Sequential(Trainer, Stack, Telling):
         ValueError, TypeError
             If a key is missing or unknown, if a layer's class is none of `numbaconv.layers`, or if a setting is wrong.
         """
-        saving.check_model_keys(config)
+        check_model_keys(config)
         if not isinstance(config["layers"], list):
             raise ValueError(f"layers in config must be a list, got {config['layers']!r}")
-        model = cls((saving.layer_from_config(entry) for entry in config["layers"]), config["name"])
+        model = cls((layer_from_config(entry) for entry in config["layers"]), config["name"])
         # Each layer has its own, which may have been set since.
         model._trainable = check_bool(config.get("trainable", True), "trainable in config")
         if config["build_input_shape"] is not None:
@@ -154,7 +217,12 @@ class Sequential(Trainer, Stack, Telling):
             If the model is not built, its configuration is not plain JSON, the suffix is one of Keras's (.h5, .hdf5,
             .keras), or the file cannot be written, is write-protected, or is a pipe or a device.
         """
-        saving.save(self, path, overwrite)
+        with self._named():
+            saving.check_suffix(path, "path")
+            check_bool(overwrite, "overwrite")
+            if not self.built:
+                raise ValueError("save needs a built model: call it, or build(input_shape), first")
+            saving.save(path, *parts.taken_apart(self), overwrite)
 
     @classmethod
     def load(cls, path: str | PathLike[str]) -> "Sequential":
@@ -168,7 +236,9 @@ class Sequential(Trainer, Stack, Telling):
         ValueError
             If the file is damaged, of a newer format or no saved model; the message names it and says what is wrong.
         """
-        return saving.load(path, cls)
+        with saving.opened(path) as (config, archive):
+            model: Sequential = parts.put_together(cls, config, archive)
+        return model
 
     def __repr__(self) -> str:
         count = f"{len(self._layers)} layer{'' if len(self._layers) == 1 else 's'}"

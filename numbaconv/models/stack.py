@@ -1,25 +1,21 @@
-"""The part of `Sequential` that is a stack of layers: adding them, their shapes and their weights."""
+"""The part of `Sequential` that is a stack of layers: adding them, and their shapes."""
 
 from collections.abc import Sequence
-from itertools import islice, pairwise, takewhile
-from typing import Any
+from itertools import pairwise, takewhile
 
 import numpy as np
 
-from ..common.arguments import check_bool
 from ..layers import Layer
-from ..objects.naming import Named
 from ..shapes import Shape, normalize_shape
+from .layered import Layered
 
 
-class Stack(Named):
-    """What `Sequential` has of its layers."""
+class Stack(Layered):
+    """What `Sequential` has of the order of its layers."""
 
     def __init__(self, name: str | None) -> None:
         super().__init__(name)
-        self._layers: list[Layer] = []
         self._input_shape: Shape | None = None
-        self._trainable = True
 
     # -- the stack -------------------------------------------------------------------------------------------------
 
@@ -74,11 +70,6 @@ class Stack(Named):
         if not self._layers:
             self._input_shape = None
         return layer
-
-    @property
-    def layers(self) -> list[Layer]:
-        """The layers in order, as a new list."""
-        return list(self._layers)
 
     # -- shapes ----------------------------------------------------------------------------------------------------
 
@@ -153,77 +144,6 @@ class Stack(Named):
                 shape = layer.compute_output_shape(shape)
             return "\n\n".join(paragraphs)
 
-    # -- weights ---------------------------------------------------------------------------------------------------
-
-    @property
-    def weights(self) -> list[np.ndarray]:
-        """The weight arrays of all layers, read-only, in order."""
-        return [w for layer in self._layers for w in layer.weights]
-
-    @property
-    def trainable(self) -> bool:
-        """Whether layers are trained. Setting it sets all of them; a layer that is set afterwards goes its own way."""
-        return self._trainable
-
-    @trainable.setter
-    def trainable(self, value: bool) -> None:
-        with self._named():
-            self._trainable = check_bool(value, "trainable")
-        for layer in self._layers:
-            layer.trainable = self._trainable
-
-    @property
-    def trainable_weights(self) -> list[np.ndarray]:
-        """The weights of the layers that are trainable."""
-        return [w for layer in self._layers for w in layer.trainable_weights]
-
-    @property
-    def non_trainable_weights(self) -> list[np.ndarray]:
-        """The weights of the layers that are not trainable."""
-        return [w for layer in self._layers for w in layer.non_trainable_weights]
-
-    def get_weights(self) -> list[np.ndarray]:
-        """Copies of the weight arrays of all layers in order, free to be changed."""
-        return [w.copy() for w in self.weights]
-
-    def set_weights(self, weights: Sequence[Any]) -> None:
-        """Replace all weights by arrays of the same shapes, in the order of `get_weights`.
-
-        Raises
-        ------
-        ValueError, TypeError
-            If the model is not built, or the number of arrays, a shape or a dtype is wrong; nothing is changed then.
-        """
-        with self._named():
-            new, old = list(weights), self.weights
-            if not self.built:
-                if not new:
-                    return
-                raise ValueError("set_weights needs a built model: call it, or build(input_shape), first")
-            if len(new) != len(old):
-                raise ValueError(f"weights must be a list of {len(old)} arrays, got {len(new)}")
-            try:
-                self._hand_out(new)
-            except (ValueError, TypeError):
-                self._hand_out(old)
-                raise
-
-    def count_params(self) -> int:
-        """Number of values in the weights of all layers.
-
-        Raises
-        ------
-        ValueError
-            If a layer is not built.
-        """
-        with self._named():
-            return sum(layer.count_params() for layer in self._layers)
-
-    @property
-    def losses(self) -> list[float]:
-        """The penalties of all layers in order."""
-        return [penalty for layer in self._layers for penalty in layer.losses]
-
     # -- for the model itself --------------------------------------------------------------------------------------
 
     def _widen(self) -> None:
@@ -242,11 +162,10 @@ class Stack(Named):
         except ValueError as error:
             raise ValueError(str(error).replace("input_shape must", "x must")) from None
 
+    @property
+    def _result_dtype(self) -> str:
+        return self._layers[-1].dtype
+
     def _need_layers(self) -> None:
         if not self._layers:
             raise ValueError("the model has no layers: add one first")
-
-    def _hand_out(self, weights: list[Any]) -> None:
-        arrays = iter(weights)
-        for layer in self._layers:
-            layer.set_weights(list(islice(arrays, len(layer.weights))))

@@ -3,13 +3,15 @@
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from .. import losses, metrics, optimizers
 from ..callbacks.history import History
-from ..objects.naming import Named
 from ..objects.telling import check_neutral
+from .trainee import TrainedWeights, Trainee
 
 
-class Compiled(Named):
+class Compiled(Trainee):
     """What `Sequential` has for being compiled.
 
     Attributes
@@ -136,6 +138,25 @@ class Compiled(Named):
         if chosen is not self.optimizer:
             self._stepped = None
         self.optimizer, self.loss, self._metrics, self.metrics = chosen, loss, made, []
+
+    def _prepare(self, x: np.ndarray) -> None:
+        """Make the model ready for batches like this one."""
+        self._ready(x)
+        shape = self._shape_for(x)
+        self.metrics = [metrics.get(m, self.loss, shape) if isinstance(m, str) else m for m in self._metrics]
+
+    def _weights_to_train(self) -> TrainedWeights:
+        """Those that are trainable now, if the optimizer can go on with them."""
+        weights = self._trained_weights()
+        if not weights.names:
+            raise ValueError("training needs a layer that is trainable and has weights, got none")
+        if self.optimizer.iterations and self._stepped not in (None, weights.names):
+            raise ValueError(
+                "the optimizer must go on with the weights that it began with, "
+                f"{', '.join(self._stepped or ())}; call compile with a new one to train {', '.join(weights.names)}"
+            )
+        self._stepped = weights.names
+        return weights
 
 
 def _undecided(metric: Any) -> bool:

@@ -3,7 +3,7 @@
 import sys
 import warnings
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -13,11 +13,10 @@ from ..common import random as _random
 from ..common.arguments import check_bool
 from ..shapes import normalize_tuple
 from .batches import Batches
+from .compiling import Compiled
 from .progress import Interruption, Progress, check_verbose
-from .steps import Route, Tally, test_step, train_step
-
-if TYPE_CHECKING:
-    from ..models import Sequential
+from .steps import Tally, test_step, train_step
+from .trainee import TrainedWeights
 
 BATCH_SIZE = 32
 
@@ -63,9 +62,9 @@ def check_steps(value: Any, name: str) -> int | None:
 class Fit:
     """One call of `fit`."""
 
-    _route: Route
+    _weights: TrainedWeights
 
-    def __init__(self, model: "Sequential", course: Course, batches: Batches, validation: Batches | None) -> None:
+    def __init__(self, model: Compiled, course: Course, batches: Batches, validation: Batches | None) -> None:
         self._model, self._course = model, course
         self._batches, self._validation = batches, validation
         self._history, self._progress = History(), Progress()
@@ -123,13 +122,13 @@ class Fit:
         with self._model._named():
             if not self._model.metrics:
                 self._model._prepare(x)
-            self._route = self._model._route()
+            self._weights = self._model._weights_to_train()
 
     def _epoch(self, epoch: int, interruption: Interruption) -> dict[str, Any]:
         tally = Tally(self._model.metrics)
         for i, batch in enumerate(self._batches.epoch(epoch)):
             self._audience.tell("on_train_batch_begin", i, {})
-            train_step(self._model, self._route, batch, tally, f"batch {i + 1} of epoch {epoch + 1}")
+            train_step(self._model, self._weights, batch, tally, f"batch {i + 1} of epoch {epoch + 1}")
             self._audience.tell("on_train_batch_end", i, tally.results())
             if self._model.stop_training or interruption.asked:
                 break
@@ -142,7 +141,7 @@ class Fit:
 
 
 def test(
-    model: "Sequential", batches: Iterable[Any], audience: Audience, asked: Callable[[], bool] = lambda: False
+    model: Compiled, batches: Iterable[Any], audience: Audience, asked: Callable[[], bool] = lambda: False
 ) -> dict[str, float]:
     """The results of an evaluation, which ends when it is asked to; nothing if there are no batches."""
     tally = Tally(model.metrics)

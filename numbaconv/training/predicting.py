@@ -1,23 +1,20 @@
 """Prediction: the part of `Sequential` that computes many examples."""
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from ..callbacks.base import Audience, Callback, check_callbacks
 from ..common.arguments import as_numbers
-from ..objects.naming import Named
 from .batches import Batches, batches_of, unpacked, yields_batches
 from .fitting import check_size, check_steps
 from .progress import check_verbose, examples_bar, watched
-
-if TYPE_CHECKING:
-    from ..models import Sequential
+from .trainee import Trainee
 
 
-class Predictor(Named):
+class Predictor(Trainee):
     """What `Sequential` has for predicting.
 
     Attributes
@@ -65,7 +62,6 @@ class Predictor(Named):
             As from ``model(x)``, and for other arguments out of their range.
         """
         with self._named():
-            model = cast("Sequential", self)
             size, count = check_size(batch_size), check_steps(steps, "steps")
             verbose, listed = check_verbose(verbose), check_callbacks(callbacks)
             if yields_batches(x):
@@ -73,12 +69,12 @@ class Predictor(Named):
                     raise ValueError(f"batch_size must be None where x yields batches, got {batch_size!r}")
                 batches, out = batches_of(x, count, None, self._input, "x"), None
             else:
-                x = model._ready(x)
+                x = self._ready(x)
                 batches = Batches(lambda epoch: _parts(x, size), -(-len(x) // size), count)
-                shape: Any = model._shape_for(x)
+                shape: Any = self._shape_for(x)
                 rows = len(x) if count is None else min(len(x), count * size)
-                out = np.empty((rows, *shape[1:]), model.layers[-1].dtype)
-        audience = Audience(listed, model, {"verbose": verbose, "epochs": 1, "steps": batches.steps})
+                out = np.empty((rows, *shape[1:]), self._result_dtype)
+        audience = Audience(listed, self, {"verbose": verbose, "epochs": 1, "steps": batches.steps})
         with examples_bar(None if out is None else len(out), self.name, verbose) as bar:
             found = self._predicted(watched(batches.epoch(), bar), audience)
             if out is None:
@@ -91,14 +87,14 @@ class Predictor(Named):
 
     def predict_on_batch(self, x: ArrayLike) -> np.ndarray:
         """Compute all layers on ``x`` at once, without progress bar and callbacks: ``model(x)`` by Keras's name."""
-        return cast("Sequential", self)(x)
+        return self(x)
 
     def _predicted(self, batches: Iterator[np.ndarray], audience: Audience) -> Iterator[np.ndarray]:
         self.stop_predicting = False
         audience.tell("on_predict_begin", {})
         for i, batch in enumerate(batches):
             audience.tell("on_predict_batch_begin", i, {})
-            result = cast("Sequential", self)(batch)
+            result = self(batch)
             audience.tell("on_predict_batch_end", i, {"outputs": result})
             yield result
             if self.stop_predicting:

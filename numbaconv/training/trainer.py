@@ -1,12 +1,11 @@
 """Training: the part of `Sequential` that fits weights to examples."""
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .. import metrics
 from ..callbacks.base import Audience, Callback, check_callbacks
 from ..callbacks.history import History
 from ..common.arguments import check_bool
@@ -17,10 +16,7 @@ from .examples import NAMES, Examples, check_examples, check_validation, with_cl
 from .fitting import Course, Fit, check_course, check_size, check_steps, test
 from .predicting import Predictor
 from .progress import check_verbose, examples_bar, watched
-from .steps import Route, Tally, route_through, test_step, train_step
-
-if TYPE_CHECKING:
-    from ..models import Sequential
+from .steps import Tally, test_step, train_step
 
 Results = float | list[float] | dict[str, float]
 
@@ -139,8 +135,8 @@ class Trainer(Compiled, Predictor):
             if class_weight is not None and not yields_batches(x):
                 for part in check_examples(x, y, sample_weight).batches(_CHECKED):
                     self._weighted(part, class_weight)
-            self._route()
-        return Fit(cast("Sequential", self), course, batches, validation).run()
+            self._weights_to_train()
+        return Fit(self, course, batches, validation).run()
 
     def evaluate(
         self,
@@ -187,10 +183,9 @@ class Trainer(Compiled, Predictor):
         first = self._first(batches)
         with self._named():
             self._prepare(first.x)
-        model = cast("Sequential", self)
-        audience = Audience(listed, model, {"verbose": verbose, "epochs": 1, "steps": batches.steps})
+        audience = Audience(listed, self, {"verbose": verbose, "epochs": 1, "steps": batches.steps})
         with examples_bar(batches.examples, self.name, verbose) as bar:
-            results = test(model, watched(batches.epoch(), bar), audience)
+            results = test(self, watched(batches.epoch(), bar), audience)
         return _returned(results, return_dict)
 
     def train_on_batch(
@@ -226,9 +221,9 @@ class Trainer(Compiled, Predictor):
             batch = check_examples(x, y, sample_weight)
             self._prepare(batch.x)
             batch = self._weighted(batch, class_weight)
-            route = self._route()
+            weights = self._weights_to_train()
         tally = Tally(self.metrics)
-        train_step(cast("Sequential", self), route, batch, tally, "train_on_batch")
+        train_step(self, weights, batch, tally, "train_on_batch")
         return _returned(tally.results(), return_dict)
 
     def test_on_batch(
@@ -241,7 +236,7 @@ class Trainer(Compiled, Predictor):
             batch = check_examples(x, y, sample_weight)
             self._prepare(batch.x)
         tally = Tally(self.metrics)
-        test_step(cast("Sequential", self), batch, tally)
+        test_step(self, batch, tally)
         return _returned(tally.results(), return_dict)
 
     # -- for the trainer itself ------------------------------------------------------------------------------------
@@ -290,28 +285,8 @@ class Trainer(Compiled, Predictor):
         if class_weight is None:
             return examples
         with self._named():
-            shape = cast("Sequential", self)._shape_for(examples.x)
+            shape = self._shape_for(examples.x)
             return with_class_weight(examples, class_weight, self.loss, shape)
-
-    def _prepare(self, x: np.ndarray) -> None:
-        """Make the model ready for batches like this one."""
-        model = cast("Sequential", self)
-        model._ready(x)
-        shape = model._shape_for(x)
-        self.metrics = [metrics.get(m, self.loss, shape) if isinstance(m, str) else m for m in self._metrics]
-
-    def _route(self) -> Route:
-        """The way back through the layers that are trainable now."""
-        route = route_through(cast("Sequential", self).layers)
-        if not route.trained:
-            raise ValueError("training needs a layer that is trainable and has weights, got none")
-        if self.optimizer.iterations and self._stepped not in (None, route.names):
-            raise ValueError(
-                "the optimizer must go on with the weights that it began with, "
-                f"{', '.join(self._stepped or ())}; call compile with a new one to train {', '.join(route.names)}"
-            )
-        self._stepped = route.names
-        return route
 
 
 def _split(x: Any, y: Any, sample_weight: Any, share: float) -> tuple[tuple[Any, ...], tuple[Any, ...]]:

@@ -10,13 +10,12 @@ import pytest
 from training_cases import Linear, classes, classifier, one_weight
 
 from numbaconv.callbacks import ModelCheckpoint
-from numbaconv.files import saving
-from numbaconv.models import Sequential
+from numbaconv.models import Sequential, configs
 
 
 @pytest.fixture(autouse=True)
 def saved_like_others(monkeypatch):
-    monkeypatch.setitem(saving._CLASSES, "Linear", Linear)
+    monkeypatch.setitem(configs._CLASSES, "Linear", Linear)
 
 
 def files(folder):

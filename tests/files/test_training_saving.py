@@ -9,9 +9,8 @@ from training_cases import Linear, classes, classifier, same
 
 from numbaconv import losses, metrics
 from numbaconv.callbacks import LambdaCallback, LearningRateScheduler, ModelCheckpoint
-from numbaconv.files import saving
 from numbaconv.layers import BatchNormalization, Conv1D, Conv2D, Dense, Dropout
-from numbaconv.models import Sequential
+from numbaconv.models import Sequential, configs
 from numbaconv.optimizers import SGD, Adam
 
 X, Y = classes(30)
@@ -19,7 +18,7 @@ X, Y = classes(30)
 
 @pytest.fixture(autouse=True)
 def saved_like_others(monkeypatch):
-    monkeypatch.setitem(saving._CLASSES, "Linear", Linear)
+    monkeypatch.setitem(configs._CLASSES, "Linear", Linear)
 
 
 def noisy(optimizer="adam"):

@@ -15,8 +15,7 @@ from numbaconv.callbacks import (
     ModelCheckpoint,
     ReduceLROnPlateau,
 )
-from numbaconv.files import saving
-from numbaconv.models import Sequential
+from numbaconv.models import Sequential, configs
 from numbaconv.optimizers import SGD
 from numbaconv.schedules import ExponentialDecay
 
@@ -35,7 +34,7 @@ def trained(values, *callbacks, model=None, **arguments):
 
 @pytest.fixture(autouse=True)
 def saved_like_others(monkeypatch):
-    monkeypatch.setitem(saving._CLASSES, "Linear", Linear)
+    monkeypatch.setitem(configs._CLASSES, "Linear", Linear)
 
 
 # -- the record -------------------------------------------------------------------------------------------------------

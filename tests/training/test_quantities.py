@@ -12,9 +12,8 @@ from numbaconv.callbacks import (
     ModelCheckpoint,
     ReduceLROnPlateau,
 )
-from numbaconv.files import saving
 from numbaconv.metrics import F1Score
-from numbaconv.models import Sequential
+from numbaconv.models import Sequential, configs
 
 X, Y = classes(6)
 VALIDATED = {"validation_data": (X, Y)}
@@ -22,7 +21,7 @@ VALIDATED = {"validation_data": (X, Y)}
 
 @pytest.fixture(autouse=True)
 def saved_like_others(monkeypatch):
-    monkeypatch.setitem(saving._CLASSES, "Linear", Linear)
+    monkeypatch.setitem(configs._CLASSES, "Linear", Linear)
 
 
 def files(folder):

@@ -1,0 +1,192 @@
+"""The part of a model that does not depend on how its layers are connected: their weights, and the training of them."""
+
+import math
+from collections.abc import Sequence
+from itertools import islice
+from typing import Any
+
+import numpy as np
+
+from ..common.arguments import check_bool
+from ..layers import Layer
+from ..training.trainee import TrainedWeights, Trainee
+
+
+class Layered(Trainee):
+    """What a model has of its layers' weights."""
+
+    def __init__(self, name: str | None) -> None:
+        super().__init__(name)
+        self._layers: list[Layer] = []
+        self._trainable = True
+
+    @property
+    def layers(self) -> list[Layer]:
+        """The layers in order, as a new list."""
+        return list(self._layers)
+
+    @property
+    def built(self) -> bool:
+        """Whether all layers have their weights."""
+        raise NotImplementedError
+
+    @property
+    def weights(self) -> list[np.ndarray]:
+        """The weight arrays of all layers, read-only, in order."""
+        return [w for layer in self._layers for w in layer.weights]
+
+    @property
+    def trainable(self) -> bool:
+        """Whether layers are trained. Setting it sets all of them; a layer that is set afterwards goes its own way."""
+        return self._trainable
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        with self._named():
+            self._trainable = check_bool(value, "trainable")
+        for layer in self._layers:
+            layer.trainable = self._trainable
+
+    @property
+    def trainable_weights(self) -> list[np.ndarray]:
+        """The weights of the layers that are trainable."""
+        return [w for layer in self._layers for w in layer.trainable_weights]
+
+    @property
+    def non_trainable_weights(self) -> list[np.ndarray]:
+        """The weights of the layers that are not trainable."""
+        return [w for layer in self._layers for w in layer.non_trainable_weights]
+
+    def get_weights(self) -> list[np.ndarray]:
+        """Copies of the weight arrays of all layers in order, free to be changed."""
+        return [w.copy() for w in self.weights]
+
+    def set_weights(self, weights: Sequence[Any]) -> None:
+        """Replace all weights by arrays of the same shapes, in the order of `get_weights`.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If the model is not built, or the number of arrays, a shape or a dtype is wrong; nothing is changed then.
+        """
+        with self._named():
+            new, old = list(weights), self.weights
+            if not self.built:
+                if not new:
+                    return
+                raise ValueError("set_weights needs a built model: call it, or build(input_shape), first")
+            if len(new) != len(old):
+                raise ValueError(f"weights must be a list of {len(old)} arrays, got {len(new)}")
+            try:
+                self._hand_out(new)
+            except (ValueError, TypeError):
+                self._hand_out(old)
+                raise
+
+    def count_params(self) -> int:
+        """Number of values in the weights of all layers.
+
+        Raises
+        ------
+        ValueError
+            If a layer is not built.
+        """
+        with self._named():
+            return sum(layer.count_params() for layer in self._layers)
+
+    @property
+    def losses(self) -> list[float]:
+        """The penalties of all layers in order."""
+        return [penalty for layer in self._layers for penalty in layer.losses]
+
+    @property
+    def gradients(self) -> list[np.ndarray | None]:
+        """What the last `backward` has set: one for each of `weights`; None for those that training leaves alone."""
+        return [gradient for layer in self._layers for gradient in layer.gradients]
+
+    # -- for the model itself --------------------------------------------------------------------------------------
+
+    def _trained_weights(self) -> TrainedWeights:
+        return LayerWeights(self._layers)
+
+    def _hand_out(self, weights: list[Any]) -> None:
+        arrays = iter(weights)
+        for layer in self._layers:
+            layer.set_weights(list(islice(arrays, len(layer.weights))))
+
+
+class LayerWeights(TrainedWeights):
+    """Those of layers that are built, of which there may come more."""
+
+    def __init__(self, layers: list[Layer]) -> None:
+        self._layers = layers
+        # With each layer the names of the weights that the optimizer changes.
+        self._trained = [(layer, layer._trained) for layer in layers if layer._trained]
+        self._constrained = [layer for layer, names in self._trained if _has(layer, names, "constraint")]
+        self._penalized = [
+            layer
+            for layer in layers
+            if layer.activity_regularizer is not None or _has(layer, layer._trained, "regularizer")
+        ]
+        self.names = [f"{layer.name}/{name}" for layer, names in self._trained for name in names]
+
+    def values(self) -> list[np.ndarray]:
+        return [layer._weights[name] for layer, names in self._trained for name in names]
+
+    def gradients(self) -> list[np.ndarray]:
+        return [gradient for layer, names in self._trained for gradient in _gradients(layer, names)]
+
+    def assign(self, values: Sequence[np.ndarray]) -> None:
+        assigned = iter(values)
+        for layer, names in self._trained:
+            layer._assign({name: next(assigned) for name in names})
+
+    def constrain(self) -> None:
+        for layer in self._constrained:
+            layer.apply_constraints()
+
+    def penalty(self) -> float:
+        return math.fsum(penalty for layer in self._penalized for penalty in layer.losses)
+
+    def snapshot(self) -> list[dict[str, np.ndarray]]:
+        return [layer._weights for layer in self._layers]
+
+    def restore(self, snapshot: list[dict[str, np.ndarray]]) -> None:
+        for layer, weights in zip(self._layers, snapshot, strict=True):
+            layer._weights = weights
+
+    def spoilt(self, snapshot: list[dict[str, np.ndarray]]) -> list[str]:
+        for layer, before in zip(self._layers, snapshot, strict=True):
+            changed = {name: w for name, w in layer._weights.items() if w is not before.get(name)}
+            found = [f"{layer.name}/{name}" for name, w in changed.items() if not np.isfinite(w).all()]
+            if found:
+                return found
+        return []
+
+    def let_go(self) -> None:
+        for layer in self._layers:
+            layer._kept = None
+
+
+def _gradients(layer: Layer, names: list[str]) -> list[np.ndarray]:
+    """The gradients that ``backward`` has set for the weights of these names."""
+    if len(layer.gradients) != len(layer._weights):
+        raise ValueError(
+            f"{layer._label}: gradients must be a list of {len(layer._weights)} arrays, got {len(layer.gradients)}"
+        )
+    found = []
+    for (name, weight), gradient in zip(layer._weights.items(), layer.gradients, strict=True):
+        if name in names:
+            if gradient is None and not layer.trainable:
+                raise ValueError(f"{layer._label}: trainable must not change within an epoch, only where one begins")
+            if not isinstance(gradient, np.ndarray) or gradient.shape != weight.shape:
+                raise ValueError(
+                    f"{layer._label}: the gradient of {name} must be an array of shape {weight.shape}, got "
+                    f"{getattr(gradient, 'shape', gradient)}"
+                )
+            found.append(gradient)
+    return found
+
+
+def _has(layer: Layer, names: list[str], kind: str) -> bool:
+    return any(layer._component(name, kind) is not None for name in names)

@@ -1,0 +1,123 @@
+"""What training needs of a model, all of it: whatever defines these two classes' methods can be trained and saved.
+
+`numbaconv.models.layered` defines most of them for a model of any layers. What is left to a kind of model is how its
+layers are connected: ``forward``, ``backward`` and the shape of the result.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ..objects.naming import Named
+from ..shapes import Shape
+
+
+class Trainee(Named):
+    """A model as training sees it."""
+
+    # -- computing -------------------------------------------------------------------------------------------------
+
+    def __call__(self, x: Any, training: bool | None = None) -> np.ndarray:
+        """Compute the model on ``x``, building it first if need be."""
+        raise NotImplementedError
+
+    def forward(self, x: Any, training: bool = True) -> np.ndarray:
+        """Compute the model as in training, and keep what `backward` needs."""
+        raise NotImplementedError
+
+    def backward(self, grad_out: Any, input_grad: bool = True) -> np.ndarray | None:
+        """Take the gradient of a loss from the result of the last `forward` back to its input and to the weights.
+
+        Without ``input_grad`` the way back ends where nothing before is trained.
+        """
+        raise NotImplementedError
+
+    @property
+    def weights(self) -> list[np.ndarray]:
+        """All weight arrays, trained or not."""
+        raise NotImplementedError
+
+    @property
+    def losses(self) -> list[float]:
+        """The penalties on the weights and on what the last call gave, to be added to the loss."""
+        raise NotImplementedError
+
+    # -- before the first batch ------------------------------------------------------------------------------------
+
+    def _ready(self, x: Any) -> np.ndarray:
+        """The input as an array that fits the model, which is built for it."""
+        raise NotImplementedError
+
+    def _shape_for(self, x: np.ndarray) -> Shape:
+        """Shape of the result for an array, of which alone an error speaks."""
+        raise NotImplementedError
+
+    @property
+    def _result_dtype(self) -> str:
+        """The dtype of the result."""
+        raise NotImplementedError
+
+    def _trained_weights(self) -> "TrainedWeights":
+        """The weights of a built model for the steps that follow, as ``trainable`` is now."""
+        raise NotImplementedError
+
+
+class TrainedWeights:
+    """The weights of a model in the course of training: found once, and good for the steps of an epoch.
+
+    A step takes a `snapshot`, runs ``forward`` and ``backward`` of the model, hands the `values` and `gradients` to the
+    optimizer and what that returns to `assign`. If anything goes wrong on the way, `restore` takes all of it back.
+
+    Attributes
+    ----------
+    names : list of str
+        Of the weights that the optimizer changes, "layer/weight", in the order of `values` and `gradients`.
+    """
+
+    names: list[str]
+
+    def values(self) -> list[np.ndarray]:
+        """The weights that the optimizer changes, as they are."""
+        raise NotImplementedError
+
+    def gradients(self) -> list[np.ndarray]:
+        """Their gradients, which the last ``backward`` has computed.
+
+        Raises
+        ------
+        ValueError
+            If there is none, or one of another shape than its weight.
+        """
+        raise NotImplementedError
+
+    def assign(self, values: Sequence[np.ndarray]) -> None:
+        """Give these weights other values."""
+        raise NotImplementedError
+
+    def constrain(self) -> None:
+        """Put those through their constraints that have any."""
+        raise NotImplementedError
+
+    def penalty(self) -> float:
+        """The sum of the model's ``losses``."""
+        raise NotImplementedError
+
+    def snapshot(self) -> Any:
+        """All weights of the model, for `restore` and `spoilt`."""
+        raise NotImplementedError
+
+    def restore(self, snapshot: Any) -> None:
+        """Put all weights back to what they were; it never fails."""
+        raise NotImplementedError
+
+    def spoilt(self, snapshot: Any) -> list[str]:
+        """Names of weights that have become infinite or NaN since: moving statistics, or what constraints have made.
+
+        Those of the first layer that has any are enough: what comes after it follows from them.
+        """
+        raise NotImplementedError
+
+    def let_go(self) -> None:
+        """Forget what ``forward`` has kept for a ``backward`` that did not come."""
+        raise NotImplementedError
