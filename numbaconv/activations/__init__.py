@@ -29,36 +29,6 @@ from .rectifiers import (
 celu = elu
 hard_swish, swish = hard_silu, silu
 
-_FUNCTIONS: dict[str, Activation] = {
-    function.__name__: function
-    for function in (
-        linear,
-        relu,
-        relu6,
-        leaky_relu,
-        elu,
-        selu,
-        softplus,
-        squareplus,
-        hard_shrink,
-        soft_shrink,
-        tanh_shrink,
-        softsign,
-        tanh,
-        hard_tanh,
-        sigmoid,
-        hard_sigmoid,
-        log_sigmoid,
-        exponential,
-        softmax,
-        log_softmax,
-        silu,
-        hard_silu,
-        gelu,
-        mish,
-    )
-}
-_NAMES = {**_FUNCTIONS, "celu": elu, "hard_swish": hard_silu, "swish": silu}
 __all__ = [
     "celu",
     "elu",
@@ -93,6 +63,9 @@ __all__ = [
     "tanh_shrink",
 ]
 publish(__name__)
+
+_NAMES: dict[str, Activation] = {name: globals()[name] for name in __all__ if hasattr(globals().get(name), "gradient")}
+_FUNCTIONS = {function.__name__: function for function in _NAMES.values()}
 
 
 def gradient(activation: str | Activation | None) -> Gradient:

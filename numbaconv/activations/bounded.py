@@ -10,10 +10,6 @@ from .function import Array, activation
 def softsign(x: Array) -> Array:
     """Ratio ``x / (1 + |x|)``, which tends to -1 and 1.
 
-    Parameters
-    ----------
-    x : ndarray of float
-
     Returns
     -------
     ndarray
@@ -27,32 +23,13 @@ def softsign(x: Array) -> Array:
 
 @activation(lambda grad_out, y: grad_out * ((1 - y) * (1 + y)))
 def tanh(x: Array) -> Array:
-    """Hyperbolic tangent.
-
-    Parameters
-    ----------
-    x : ndarray of float
-
-    Returns
-    -------
-    ndarray
-        Shape and dtype of `x`.
-    """
+    """Hyperbolic tangent."""
     return np.tanh(x)
 
 
 @activation(lambda grad_out, y: grad_out * (y * (1 - y)))
 def sigmoid(x: Array) -> Array:
     """Logistic function: ``1 / (1 + exp(-x))``.
-
-    Parameters
-    ----------
-    x : ndarray of float
-
-    Returns
-    -------
-    ndarray
-        Shape and dtype of `x`.
 
     Notes
     -----
@@ -67,15 +44,6 @@ def sigmoid(x: Array) -> Array:
 def hard_sigmoid(x: Array) -> Array:
     """Piecewise linear sigmoid: ``x / 6 + 1 / 2``, cut off at 0 and 1.
 
-    Parameters
-    ----------
-    x : ndarray of float
-
-    Returns
-    -------
-    ndarray
-        Shape and dtype of `x`.
-
     Notes
     -----
     The slope is Keras 3's. Keras 2 had 0.2.
@@ -86,10 +54,6 @@ def hard_sigmoid(x: Array) -> Array:
 @activation(lambda grad_out, y: grad_out * y)
 def exponential(x: Array) -> Array:
     """Exponential function.
-
-    Parameters
-    ----------
-    x : ndarray of float
 
     Returns
     -------
@@ -127,32 +91,13 @@ def softmax(x: Array) -> Array:
 
 @activation(lambda grad_out, x: masked(np.abs(x) <= 1, grad_out))
 def hard_tanh(x: Array) -> Array:
-    """Cut off at -1 and 1.
-
-    Parameters
-    ----------
-    x : ndarray of float
-
-    Returns
-    -------
-    ndarray
-        Shape and dtype of `x`.
-    """
+    """Cut off at -1 and 1."""
     return np.clip(x, -1, 1)
 
 
 @activation(lambda grad_out, y: grad_out * -np.expm1(y))
 def log_sigmoid(x: Array) -> Array:
     """Logarithm of `sigmoid`: ``-log(1 + exp(-x))``.
-
-    Parameters
-    ----------
-    x : ndarray of float
-
-    Returns
-    -------
-    ndarray
-        Shape and dtype of `x`.
 
     Notes
     -----

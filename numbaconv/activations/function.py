@@ -2,17 +2,32 @@
 
 from collections.abc import Callable
 from functools import wraps
+from inspect import signature
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..common.arrays import as_floats
+from ..objects.docstrings import completed
 
 Array = NDArray[np.floating[Any]]
 Activation = Callable[..., Array]
 # Takes the gradient with respect to an activation's output, and that output, or the input if it names it x.
 Gradient = Callable[[Array, Array], Array]
+
+
+# What all of them take and return.
+_ARRAY = """
+    Parameters
+    ----------
+    x : ndarray of float
+
+    Returns
+    -------
+    ndarray
+        Shape and dtype of `x`.
+    """
 
 
 def activation(gradient: Gradient) -> Callable[[Activation], Activation]:
@@ -23,6 +38,7 @@ def activation(gradient: Gradient) -> Callable[[Activation], Activation]:
         def checked(x: Array, *settings: Any, **named: Any) -> Array:
             return function(as_floats(x, "x"), *settings, **named)
 
+        checked.__doc__ = completed(function.__doc__ or "", list(signature(function).parameters), _ARRAY)
         checked.gradient = np.errstate(all="ignore")(gradient)  # type: ignore[attr-defined]
         return checked
 

@@ -26,15 +26,6 @@ def _silu_gradient(grad_out: Array, x: Array) -> Array:
 def silu(x: Array) -> Array:
     """Sigmoid linear unit: ``x * sigmoid(x)``. Also called swish.
 
-    Parameters
-    ----------
-    x : ndarray of float
-
-    Returns
-    -------
-    ndarray
-        Shape and dtype of `x`.
-
     Notes
     -----
     Ramachandran et al., "Searching for Activation Functions", 2017.
@@ -45,15 +36,6 @@ def silu(x: Array) -> Array:
 @activation(lambda grad_out, x: grad_out * np.where(np.abs(x) < 3, (2 * x + 3) / 6, x > 0).astype(x.dtype))
 def hard_silu(x: Array) -> Array:
     """Piecewise `silu`: ``x * hard_sigmoid(x)``, which is 0 below -3 and `x` above 3. Also called hard_swish.
-
-    Parameters
-    ----------
-    x : ndarray of float
-
-    Returns
-    -------
-    ndarray
-        Shape and dtype of `x`.
 
     Notes
     -----
@@ -71,15 +53,6 @@ def _gelu_gradient(grad_out: Array, x: Array) -> Array:
 @activation(_gelu_gradient)
 def gelu(x: Array) -> Array:
     """Gaussian error linear unit: `x` times the share of a standard normal distribution that lies below it.
-
-    Parameters
-    ----------
-    x : ndarray of float
-
-    Returns
-    -------
-    ndarray
-        Shape and dtype of `x`.
 
     Notes
     -----
@@ -107,15 +80,6 @@ def _mish_gradient(grad_out: Array, x: Array) -> Array:
 @activation(_mish_gradient)
 def mish(x: Array) -> Array:
     """Smooth rectifier with a dip on the left: ``x * tanh(softplus(x))``.
-
-    Parameters
-    ----------
-    x : ndarray of float
-
-    Returns
-    -------
-    ndarray
-        Shape and dtype of `x`.
 
     Notes
     -----

@@ -37,18 +37,12 @@ def relu(x: Array, negative_slope: float = 0.0, max_value: float | None = None, 
 
     Parameters
     ----------
-    x : ndarray of float
     negative_slope : float
         Not negative. Up to the threshold the result is ``negative_slope * (x - threshold)``.
     max_value : float, optional
         Not negative.
     threshold : float
         Not negative.
-
-    Returns
-    -------
-    ndarray
-        Shape and dtype of `x`.
 
     Raises
     ------
@@ -74,15 +68,6 @@ def relu(x: Array, negative_slope: float = 0.0, max_value: float | None = None, 
 def elu(x: Array) -> Array:
     """Exponential linear unit: ``x`` if ``x > 0``, else ``exp(x) - 1``.
 
-    Parameters
-    ----------
-    x : ndarray of float
-
-    Returns
-    -------
-    ndarray
-        Shape and dtype of `x`.
-
     Notes
     -----
     Clevert et al., "Fast and Accurate Deep Network Learning by Exponential Linear Units", 2015, with alpha = 1.
@@ -93,15 +78,6 @@ def elu(x: Array) -> Array:
 @activation(lambda grad_out, y: grad_out * np.where(y < 0, y + _SELU_SCALE * _SELU_ALPHA, _SELU_SCALE))
 def selu(x: Array) -> Array:
     """Scaled exponential linear unit: ``scale * x`` if ``x > 0``, else ``scale * alpha * (exp(x) - 1)``.
-
-    Parameters
-    ----------
-    x : ndarray of float
-
-    Returns
-    -------
-    ndarray
-        Shape and dtype of `x`.
 
     Notes
     -----
@@ -115,15 +91,6 @@ def selu(x: Array) -> Array:
 def softplus(x: Array) -> Array:
     """Smooth rectifier: ``log(1 + exp(x))``.
 
-    Parameters
-    ----------
-    x : ndarray of float
-
-    Returns
-    -------
-    ndarray
-        Shape and dtype of `x`.
-
     Notes
     -----
     Computed as ``max(x, 0) + log(1 + exp(-|x|))``, in which nothing overflows.
@@ -133,17 +100,7 @@ def softplus(x: Array) -> Array:
 
 @activation(lambda grad_out, y: masked((y > 0) & (y < 6), grad_out))
 def relu6(x: Array) -> Array:
-    """Rectified linear unit with an upper limit: ``min(max(x, 0), 6)``.
-
-    Parameters
-    ----------
-    x : ndarray of float
-
-    Returns
-    -------
-    ndarray
-        Shape and dtype of `x`.
-    """
+    """Rectified linear unit with an upper limit: ``min(max(x, 0), 6)``."""
     return np.clip(x, 0, 6)
 
 
@@ -153,14 +110,8 @@ def leaky_relu(x: Array, negative_slope: float = _LEAK) -> Array:
 
     Parameters
     ----------
-    x : ndarray of float
     negative_slope : float
         From 0 to 1.
-
-    Returns
-    -------
-    ndarray
-        Shape and dtype of `x`.
 
     Notes
     -----
@@ -176,15 +127,6 @@ def leaky_relu(x: Array, negative_slope: float = _LEAK) -> Array:
 def squareplus(x: Array) -> Array:
     """Smooth rectifier without exponentials: ``(x + sqrt(x ** 2 + 4)) / 2``.
 
-    Parameters
-    ----------
-    x : ndarray of float
-
-    Returns
-    -------
-    ndarray
-        Shape and dtype of `x`.
-
     Notes
     -----
     For negative `x` computed as ``2 / (sqrt(x ** 2 + 4) - x)``, so that small values keep their digits.
@@ -196,27 +138,13 @@ def squareplus(x: Array) -> Array:
 
 @activation(lambda grad_out, y: masked(y != 0, grad_out))
 def soft_shrink(x: Array) -> Array:
-    """Bring every value nearer to 0 by 1/2, those within 1/2 to 0.
-
-    Parameters
-    ----------
-    x : ndarray of float
-
-    Returns
-    -------
-    ndarray
-        Shape and dtype of `x`.
-    """
+    """Bring every value nearer to 0 by 1/2, those within 1/2 to 0."""
     return x - np.clip(x, -0.5, 0.5)
 
 
 @activation(lambda grad_out, y: masked(y != 0, grad_out))
 def hard_shrink(x: Array) -> Array:
     """Set values from -1/2 to 1/2 to 0.
-
-    Parameters
-    ----------
-    x : ndarray of float
 
     Returns
     -------
@@ -228,15 +156,5 @@ def hard_shrink(x: Array) -> Array:
 
 @activation(lambda grad_out, x: grad_out * np.square(np.tanh(x)))
 def tanh_shrink(x: Array) -> Array:
-    """What `tanh` takes away: ``x - tanh(x)``.
-
-    Parameters
-    ----------
-    x : ndarray of float
-
-    Returns
-    -------
-    ndarray
-        Shape and dtype of `x`.
-    """
+    """What `tanh` takes away: ``x - tanh(x)``."""
     return x - np.tanh(x)

@@ -9,6 +9,8 @@ from itertools import pairwise
 from types import FunctionType
 from typing import Any, ClassVar
 
+from .docstrings import complete_class
+
 _PACKAGE = __name__.partition(".")[0]
 
 
@@ -24,6 +26,8 @@ class Strict:
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         cls._own = cls.__module__.partition(".")[0] == _PACKAGE
+        if cls._own:
+            complete_class(cls)
 
     def __setattr__(self, name: str, value: Any) -> None:
         cls: Any = type(self)

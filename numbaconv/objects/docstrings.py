@@ -1,0 +1,76 @@
+"""What the docstrings of a family share is written once, with its base, and shown in each of them."""
+
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+from inspect import CO_VARARGS, cleandoc, unwrap
+from itertools import groupby
+from typing import Any
+
+_ORDER = ("", "Parameters", "Attributes", "Returns", "Yields", "Raises", "Notes", "Examples")
+# What a docstring takes over from others: parameters one by one, the other sections where it has none of its own.
+_SHARED = ("Returns", "Raises")
+
+
+def completed(docstring: str, names: Sequence[str], *others: str) -> str:
+    """A numpydoc docstring with what other docstrings say of parameters with these names, of results and of errors.
+
+    What it says itself comes first, then what the first of the others says.
+    """
+    sections = dict(_sections(docstring))
+    described: dict[str, str] = {}
+    for section in (sections, *map(_sections, others)):
+        for parameters, text in _entries(section.get("Parameters", "")):
+            for parameter in parameters:
+                if section is sections or parameter in names:
+                    described.setdefault(parameter, text)
+        for title in _SHARED:
+            if title in section:
+                sections.setdefault(title, section[title])
+    if described:
+        sections["Parameters"] = "\n".join(_grouped(described, names))
+    titles = sorted(sections, key=_ORDER.index)
+    return "\n\n".join(f"{title}\n{'-' * len(title)}\n{sections[title]}".strip() for title in titles)
+
+
+def complete_class(cls: Any) -> None:
+    """Let a class say what its bases say of its constructor's arguments and errors."""
+    others = [base.__doc__ for base in cls.__mro__[1:-1] if base.__doc__]
+    # None with Python's option -OO.
+    if cls.__doc__ and others:
+        cls.__doc__ = completed(cls.__doc__, _arguments(cls), *others)
+
+
+def _arguments(cls: Any) -> list[str]:
+    """Names of a constructor's arguments; behind ``*args`` those of the next constructor."""
+    names: list[str] = []
+    for owner in cls.__mro__[:-1]:
+        if "__init__" in vars(owner):
+            code = unwrap(owner.__init__).__code__
+            names += code.co_varnames[1 : code.co_argcount + code.co_kwonlyargcount]
+            if not code.co_flags & CO_VARARGS:
+                return [*names, "**kwargs"]
+    return names
+
+
+@lru_cache(maxsize=256)
+def _sections(docstring: str) -> dict[str, str]:
+    """The sections by title; what stands before the first one has none."""
+    first, *others = re.split(r"^(\w+)\n-+\n", cleandoc(docstring), flags=re.MULTILINE)
+    sections = {"": first, **dict(zip(others[::2], others[1::2], strict=True))}
+    return {title: text.strip() for title, text in sections.items()}
+
+
+@lru_cache(maxsize=256)
+def _entries(section: str) -> list[tuple[list[str], str]]:
+    """Names of parameters that are described together, and their description with its type."""
+    entries = re.split(r"^(?=\S)", section, flags=re.MULTILINE)[1:]
+    heads = (re.fullmatch(r"([*\w]+(?:, [*\w.]+)*)(.*)", entry.strip(), re.DOTALL) for entry in entries)
+    return [(head[1].split(", "), head[2]) for head in heads if head]
+
+
+def _grouped(described: dict[str, str], names: Sequence[str]) -> list[str]:
+    """Entries of a section in the order of the arguments, neighbours of one description together."""
+    place = {name: i for i, name in enumerate(names)}
+    ordered = sorted(described, key=lambda name: place.get(name, len(place)))
+    return [f"{', '.join(group)}{text}" for text, group in groupby(ordered, described.__getitem__)]
