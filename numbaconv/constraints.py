@@ -162,51 +162,22 @@ def _rescale(w: Array, norms: NDArray[np.float64], wanted: NDArray[np.float64]) 
     return w * (wanted / (norms + config.epsilon())).astype(w.dtype)
 
 
-_REGISTRY = Registry("constraint", (MaxNorm, NonNeg, UnitNorm, MinMaxNorm), {})
+_REGISTRY = Registry("constraint", globals(), Configurable, "any function of one array, returned as it is")
 
 
+@_REGISTRY.documented
 def get(identifier: Any) -> Callable[[Array], Array] | None:
     """Return the constraint that `identifier` means.
-
-    Parameters
-    ----------
-    identifier : str, class, dict, callable or None
-        A name ("max_norm", "non_neg", "unit_norm", "min_max_norm" or a class name); a class, which is called without
-        arguments; a dict with "class_name" and "config"; or any function of one array, returned as it is.
 
     Returns
     -------
     callable or None
         Takes an array of weights and returns the constrained ones. None for None.
-
-    Raises
-    ------
-    ValueError
-        If no constraint has this name.
-    TypeError
-        If `identifier` is none of these, or its config has unknown arguments.
     """
-    if identifier is None:
-        return None
-    constraint: Callable[[Array], Array] = _REGISTRY.get(identifier)
-    return constraint
+    return None if identifier is None else _REGISTRY.get(identifier)
 
 
+@_REGISTRY.documented
 def serialize(constraint: Callable[[Array], Array] | None) -> dict[str, Any] | None:
-    """Return the config from which `get` makes an equal constraint.
-
-    Parameters
-    ----------
-    constraint : MaxNorm, NonNeg, UnitNorm, MinMaxNorm or None
-
-    Returns
-    -------
-    dict or None
-        "class_name" and "config", as plain JSON types. None for None.
-
-    Raises
-    ------
-    TypeError
-        If it is any other callable, which no plain configuration can hold.
-    """
+    """Return the config from which `get` makes an equal constraint, None for None."""
     return None if constraint is None else _REGISTRY.serialize(constraint)

@@ -150,55 +150,26 @@ def _square_sum(x: ArrayLike) -> float:
     return float(np.sum(np.square(as_floats(x, "x"), dtype=np.float64)))
 
 
-_REGISTRY = Registry("regularizer", (L1, L2, L1L2), {})
+_REGISTRY = Registry("regularizer", globals(), Configurable, "any function of one array, returned as it is")
 
 
+@_REGISTRY.documented
 def get(identifier: Any) -> Callable[[Any], float] | None:
-    """Return the regularizer that `identifier` means.
-
-    Parameters
-    ----------
-    identifier : str, class, dict, callable or None
-        A name ("l1", "l2", "l1_l2" or a class name: factors of 0.01); a class, which is called without arguments; a
-        dict with "class_name" and "config"; or any function of one array, returned as it is.
+    """Return the regularizer that `identifier` means; those made of a name have factors of 0.01.
 
     Returns
     -------
     callable or None
         Takes an array and returns its penalty. None for None.
-
-    Raises
-    ------
-    ValueError
-        If no regularizer has this name.
-    TypeError
-        If `identifier` is none of these, or its config has unknown arguments.
     """
-    if identifier is None:
-        return None
     if isinstance(identifier, str) and identifier in ("l1_l2", "L1L2"):
         return l1_l2()
-    regularizer: Callable[[Any], float] = _REGISTRY.get(identifier)
-    return regularizer
+    return None if identifier is None else _REGISTRY.get(identifier)
 
 
+@_REGISTRY.documented
 def serialize(regularizer: Callable[[Any], float] | None) -> dict[str, Any] | None:
-    """Return the config from which `get` makes an equal regularizer.
-
-    Parameters
-    ----------
-    regularizer : L1, L2, L1L2 or None
-
-    Returns
-    -------
-    dict or None
-        "class_name" and "config", as plain JSON types. None for None.
-
-    Raises
-    ------
-    TypeError
-        If it is any other callable, which no plain configuration can hold.
-    """
+    """Return the config from which `get` makes an equal regularizer, None for None."""
     return None if regularizer is None else _REGISTRY.serialize(regularizer)
 
 

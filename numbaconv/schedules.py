@@ -177,9 +177,12 @@ def _finite(rate: float, step: float) -> float:
     return rate
 
 
-_REGISTRY = Registry("learning_rate", (ExponentialDecay, CosineDecay, PiecewiseConstantDecay), {})
+_REGISTRY = Registry(
+    "learning_rate", globals(), LearningRateSchedule, "any function of the number of steps, returned as it is"
+)
 
 
+@_REGISTRY.documented
 def get(identifier: Any) -> Callable[[int], float]:
     """Return the schedule that `identifier` means.
 
@@ -192,33 +195,12 @@ def get(identifier: Any) -> Callable[[int], float]:
     -------
     callable
         Takes the number of steps taken so far and returns a learning rate.
-
-    Raises
-    ------
-    ValueError
-        If no schedule has this name.
-    TypeError
-        If `identifier` is none of these, or its config lacks arguments or has unknown ones.
     """
     schedule: Callable[[int], float] = _REGISTRY.get(identifier)
     return schedule
 
 
+@_REGISTRY.documented
 def serialize(schedule: Callable[[int], float]) -> dict[str, Any]:
-    """Return the config from which `get` makes an equal schedule.
-
-    Parameters
-    ----------
-    schedule : ExponentialDecay, CosineDecay or PiecewiseConstantDecay
-
-    Returns
-    -------
-    dict
-        "class_name" and "config", as plain JSON types.
-
-    Raises
-    ------
-    TypeError
-        If it is any other callable, which no plain configuration can hold.
-    """
+    """Return the config from which `get` makes an equal schedule."""
     return _REGISTRY.serialize(schedule)

@@ -71,60 +71,31 @@ truncated_normal = TruncatedNormal
 variance_scaling = VarianceScaling
 zeros = Zeros
 
-_CONSTANT = (Zeros, Ones, Constant, Identity)
-_RANDOM = (RandomNormal, RandomUniform, TruncatedNormal, VarianceScaling)
-_FIXED_SCALING = (GlorotNormal, GlorotUniform, HeNormal, HeUniform, LecunNormal, LecunUniform)
 _REGISTRY = Registry(
     "initializer",
-    (*_CONSTANT, *_RANDOM, *_FIXED_SCALING, Orthogonal),
-    {"zero": Zeros, "one": Ones, "normal": RandomNormal, "uniform": RandomUniform},
+    globals(),
+    Initializer,
+    "any function of a shape and a dtype, returned as it is. None means `GlorotUniform`, as for a Keras layer",
+    zero=Zeros,
+    one=Ones,
+    normal=RandomNormal,
+    uniform=RandomUniform,
 )
 
 
+@_REGISTRY.documented
 def get(identifier: Any) -> Callable[..., Array]:
     """Return the initializer that `identifier` means.
-
-    Parameters
-    ----------
-    identifier : str, class, dict, callable or None
-        A name in either spelling, "GlorotUniform" or "glorot_uniform"; a class, which is called without arguments; a
-        dict with "class_name" and "config"; or any function of a shape and a dtype, returned as it is. None means
-        `GlorotUniform`, which is what a Keras layer falls back on.
 
     Returns
     -------
     callable
         Takes a shape and a dtype and returns an array.
-
-    Raises
-    ------
-    ValueError
-        If no initializer has this name.
-    TypeError
-        If `identifier` is none of these, or its config has unknown arguments.
     """
-    if identifier is None:
-        return GlorotUniform()
-    initializer: Callable[..., Array] = _REGISTRY.get(identifier)
-    return initializer
+    return GlorotUniform() if identifier is None else _REGISTRY.get(identifier)
 
 
+@_REGISTRY.documented
 def serialize(initializer: Callable[..., Array]) -> dict[str, Any]:
-    """Return the config from which `get` makes an equal initializer.
-
-    Parameters
-    ----------
-    initializer : Initializer
-        An instance of one of this module's classes.
-
-    Returns
-    -------
-    dict
-        "class_name" and "config", as plain JSON types.
-
-    Raises
-    ------
-    TypeError
-        If it is any other callable, which no plain configuration can hold.
-    """
+    """Return the config from which `get` makes an equal initializer."""
     return _REGISTRY.serialize(initializer)

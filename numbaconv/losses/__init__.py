@@ -15,31 +15,6 @@ from .base import FunctionLoss, Loss
 from .errors import Huber, LogCosh, MeanAbsoluteError, MeanSquaredError
 from .shares import BinaryCrossentropy, CategoricalCrossentropy, KLDivergence, SparseCategoricalCrossentropy
 
-_REGISTRY = Registry(
-    "loss",
-    (
-        MeanSquaredError,
-        MeanAbsoluteError,
-        Huber,
-        LogCosh,
-        BinaryCrossentropy,
-        CategoricalCrossentropy,
-        SparseCategoricalCrossentropy,
-        KLDivergence,
-        CosineSimilarity,
-        Hinge,
-        SquaredHinge,
-        CategoricalHinge,
-        Dice,
-    ),
-    {
-        **dict.fromkeys(("mse", "MSE"), MeanSquaredError),
-        **dict.fromkeys(("mae", "MAE"), MeanAbsoluteError),
-        **dict.fromkeys(("bce", "BCE"), BinaryCrossentropy),
-        **dict.fromkeys(("kld", "KLD", "kl_divergence", "kullback_leibler_divergence"), KLDivergence),
-        "logcosh": LogCosh,
-    },
-)
 __all__ = [
     "BinaryCrossentropy",
     "CategoricalCrossentropy",
@@ -60,28 +35,28 @@ __all__ = [
 ]
 publish(__name__)
 
+_REGISTRY = Registry(
+    "loss",
+    globals(),
+    Loss,
+    "an object with a method `value_and_gradient` as `Loss` has it, returned as it is; or a function "
+    "``(y_true, y_pred)``",
+    **dict.fromkeys(("mse", "MSE"), MeanSquaredError),
+    **dict.fromkeys(("mae", "MAE"), MeanAbsoluteError),
+    **dict.fromkeys(("bce", "BCE"), BinaryCrossentropy),
+    **dict.fromkeys(("kld", "KLD", "kl_divergence", "kullback_leibler_divergence"), KLDivergence),
+    logcosh=LogCosh,
+)
 
+
+@_REGISTRY.documented
 def get(identifier: Any) -> Any:
     """Return the loss that `identifier` means, None for None.
-
-    Parameters
-    ----------
-    identifier : str, class, dict, callable or None
-        A name ("mse", "mae", "bce", "huber", "mean_squared_error", ... or a class name); a class, which is called
-        without arguments; a dict with "class_name" and "config"; an object with a method `value_and_gradient` as
-        `Loss` has it, returned as it is; or a function ``(y_true, y_pred)``.
 
     Returns
     -------
     Loss or None
         Made of a function, its reduction is "sum_over_batch_size".
-
-    Raises
-    ------
-    ValueError
-        If no loss has this name.
-    TypeError
-        If `identifier` is none of these, or its config has unknown arguments.
 
     Notes
     -----
@@ -94,12 +69,7 @@ def get(identifier: Any) -> Any:
     return loss if loss is None or hasattr(loss, "value_and_gradient") else FunctionLoss(loss)
 
 
+@_REGISTRY.documented
 def serialize(loss: Loss | None) -> dict[str, Any] | None:
-    """Return the config from which `get` makes an equal loss, None for None.
-
-    Raises
-    ------
-    TypeError
-        If it is no loss of this module, but an object or a function of the user's.
-    """
+    """Return the config from which `get` makes an equal loss, None for None."""
     return None if loss is None else _REGISTRY.serialize(loss)

@@ -66,63 +66,40 @@ publish(__name__)
 
 _REGISTRY = Registry(
     "metric",
-    (
-        Accuracy,
-        BinaryAccuracy,
-        CategoricalAccuracy,
-        SparseCategoricalAccuracy,
-        TopKCategoricalAccuracy,
-        SparseTopKCategoricalAccuracy,
-        MeanSquaredError,
-        MeanAbsoluteError,
-        RootMeanSquaredError,
-        Precision,
-        Recall,
-        AUC,
-        FBetaScore,
-        F1Score,
-        IoU,
-        MeanIoU,
-        BinaryCrossentropy,
-        CategoricalCrossentropy,
-        CategoricalHinge,
-        CosineSimilarity,
-        Hinge,
-        KLDivergence,
-        LogCoshError,
-        SquaredHinge,
-    ),
-    {
-        **dict.fromkeys(("mse", "MSE"), MeanSquaredError),
-        **dict.fromkeys(("mae", "MAE"), MeanAbsoluteError),
-        **dict.fromkeys(("bce", "BCE"), BinaryCrossentropy),
-        "f_beta_score": FBetaScore,
-        "kl_divergence": KLDivergence,
-        "logcosh": LogCoshError,
-    },
+    globals(),
+    Metric,
+    "an object with the methods of `Metric`, returned as it is; or a function ``(y_true, y_pred)``, such as a loss",
+    **dict.fromkeys(("mse", "MSE"), MeanSquaredError),
+    **dict.fromkeys(("mae", "MAE"), MeanAbsoluteError),
+    **dict.fromkeys(("bce", "BCE"), BinaryCrossentropy),
+    f_beta_score=FBetaScore,
+    kl_divergence=KLDivergence,
+    logcosh=LogCoshError,
 )
 
 
+@_REGISTRY.documented
 def get(identifier: Any, loss: Any = None, output_shape: Sequence[int | None] | None = None) -> Any:
     """Return the metric that `identifier` means, None for None.
 
     Parameters
     ----------
-    identifier : str, class, dict, callable or None
-        A name ("accuracy", "mse", "auc", "f1_score", ... or a class name), which becomes the metric's name, as it
-        does in Keras's ``compile``; a class, which is called without arguments; a dict with "class_name" and "config";
-        an object with the methods of `Metric`, returned as it is; or a function ``(y_true, y_pred)``, such as a loss.
     loss : optional
         What `numbaconv.losses.get` takes. With `output_shape` it decides what "accuracy" or "acc" means.
     output_shape : sequence of int or None, optional
         The shape of the predictions, batch included.
 
+    Returns
+    -------
+    Metric or None
+        Made of a name, it bears this name, as in Keras's ``compile``.
+
     Raises
     ------
     ValueError
-        If no metric has this name, or "accuracy" is to be decided without `loss` and `output_shape`.
+        If there is no such name, or "accuracy" is to be decided without `loss` and `output_shape`.
     TypeError
-        If `identifier` is none of these, or its config has unknown arguments.
+        If `identifier` is none of these, or its config lacks arguments or has unknown ones.
 
     Notes
     -----
@@ -159,12 +136,7 @@ def _accuracy(loss: Any, output_shape: Sequence[int | None] | None) -> Metric:
     return CategoricalAccuracy()
 
 
+@_REGISTRY.documented
 def serialize(metric: Metric | None) -> dict[str, Any] | None:
-    """Return the config from which `get` makes an equal metric that has counted nothing; None for None.
-
-    Raises
-    ------
-    TypeError
-        If it is no metric of this module, but an object or a function of the user's.
-    """
+    """Return the config from which `get` makes an equal metric that has counted nothing, None for None."""
     return None if metric is None else _REGISTRY.serialize(metric)

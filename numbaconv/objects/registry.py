@@ -4,13 +4,41 @@ import inspect
 import math
 import numbers
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from textwrap import fill
 from typing import Any, TypeVar
 
+from .docstrings import completed
 from .strict import suggestion
 from .telling import Telling, check_arguments
 
 _T = TypeVar("_T", bound="Configurable")
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+# What the docstrings of all modules that have a family say.
+_GET = """
+Parameters
+----------
+identifier : str, class, dict, callable or None
+{identifier}
+
+Raises
+------
+ValueError
+    If there is no such name.
+TypeError
+    If `identifier` is none of these, or its config lacks arguments or has unknown ones.
+"""
+_SERIALIZE = """
+Returns
+-------
+dict
+    "class_name" and "config", as plain JSON types.
+
+Raises
+------
+TypeError
+    If it is anything else, such as a function of the user's, which no plain configuration can hold.
+"""
 
 
 class Configurable(Telling):
@@ -87,17 +115,42 @@ class Configurable(Telling):
 
 
 class Registry:
-    """One family of classes, found by ``ClassName``, by ``class_name`` and by any further names."""
+    """One family of classes, found by ``ClassName``, by ``class_name`` and by aliases.
+
+    They are those of the ``__all__`` in a module's namespace that come from ``base``. ``accepted`` says what else the
+    module's ``get`` takes.
+    """
 
     def __init__(
-        self, family: str, classes: tuple[type[Configurable], ...], aliases: Mapping[str, type[Configurable]]
+        self,
+        family: str,
+        namespace: Mapping[str, Any],
+        base: type[Configurable],
+        accepted: str,
+        **aliases: type[Configurable],
     ) -> None:
-        self.family = family
+        self.family, self.accepted = family, accepted
+        found = (namespace.get(name) for name in sorted(namespace["__all__"], key=str.lower))
+        classes = (cls for cls in found if isinstance(cls, type) and issubclass(cls, base) and cls is not base)
         self.classes = {cls.__name__: cls for cls in classes}
         # TopKCategorical is top_k_categorical, but RMSprop is rmsprop.
         border = r"(?<=[a-z0-9])(?=[A-Z])|(?<=[a-z][A-Z])(?=[A-Z])"
         snake_case = {re.sub(border, "_", name).lower(): cls for name, cls in self.classes.items()}
         self.names = {**self.classes, **snake_case, **aliases}
+
+    def documented(self, function: _Function) -> _Function:
+        """Complete the docstring of a module's ``get`` or ``serialize``."""
+        text = _SERIALIZE
+        if function.__name__ == "get":
+            known = ", ".join(filter(str.islower, self.names))
+            identifier = (
+                f"One of the names {known}, or that of a class; a class, which is called without arguments; a dict "
+                f'with "class_name" and "config"; or {self.accepted}.'
+            )
+            text = _GET.format(identifier=fill(identifier, 116, initial_indent="    ", subsequent_indent="    "))
+        names = list(inspect.signature(function).parameters)
+        function.__doc__ = completed(function.__doc__ or "", names, text)
+        return function
 
     def get(self, identifier: Any) -> Any:
         """Return the callable that a name, class, config or callable means."""

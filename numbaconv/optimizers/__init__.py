@@ -32,29 +32,17 @@ __all__ = [
 ]
 publish(__name__)
 
-_REGISTRY = Registry("optimizer", (SGD, RMSprop, Adagrad, Adadelta, Adam, AdamW, Nadam, Adamax, Lion), {"adamw": AdamW})
+_REGISTRY = Registry("optimizer", globals(), Optimizer, "an optimizer, returned as it is", adamw=AdamW)
 
 
+@_REGISTRY.documented
 def get(identifier: Any) -> Optimizer | None:
     """Return the optimizer that `identifier` means.
-
-    Parameters
-    ----------
-    identifier : str, class, dict or Optimizer
-        A name ("sgd", "rmsprop", "adam", "nadam", ... or a class name); a class, which is called without arguments; a
-        dict with "class_name" and "config"; or an optimizer, returned as it is.
 
     Returns
     -------
     Optimizer or None
         None for None.
-
-    Raises
-    ------
-    ValueError
-        If no optimizer has this name.
-    TypeError
-        If `identifier` is none of these, or its config has unknown arguments.
     """
     made = identifier() if isinstance(identifier, type) else identifier
     if isinstance(made, (str, Mapping)):
@@ -64,21 +52,13 @@ def get(identifier: Any) -> Optimizer | None:
     return made
 
 
+@_REGISTRY.documented
 def serialize(optimizer: Optimizer) -> dict[str, Any]:
     """Return the config from which `get` makes an optimizer of the same settings, without the state.
-
-    Parameters
-    ----------
-    optimizer : Optimizer
-
-    Returns
-    -------
-    dict
-        "class_name" and "config", as plain JSON types.
 
     Raises
     ------
     TypeError
-        If it is none of this module, or its learning rate is a function of the user's.
+        If it is not of this module, or its learning rate is a function of the user's.
     """
     return _REGISTRY.serialize(optimizer)

@@ -97,7 +97,7 @@ def test_identifiers():
     for wrong in (3, [np.sum]):
         with pytest.raises(TypeError, match="loss must be a name, a class, a config or a callable, got "):
             losses.get(wrong)
-    with pytest.raises(TypeError, match=r"loss must be one of MeanSquaredError, .* to be put in a config, got <"):
+    with pytest.raises(TypeError, match=r"loss must be one of BinaryCrossentropy, .* to be put in a config, got <"):
         losses.serialize(own)
     with pytest.raises(ValueError, match=r"loss must be one of BCE, .*mse.*, got 'hinges'"):
         losses.get("hinges")
