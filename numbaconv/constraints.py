@@ -32,35 +32,62 @@ __all__ = [
 publish(__name__)
 
 Array = NDArray[np.floating[Any]]
+Norms = NDArray[np.float64]
 Axis = int | Sequence[int]
 
 
-class MaxNorm(Configurable):
-    """Shrink norms above a limit to the limit: ``w * min(norm, max_value) / (norm + epsilon)``.
+class _OfNorms(Configurable):
+    """Multiply weights so that their norms become others.
 
     Parameters
     ----------
-    max_value : float
-        Largest norm allowed, not negative.
     axis : int or sequence of int
         Axes along which a norm is taken.
 
     Raises
     ------
     TypeError, ValueError
-        If `max_value` is not a finite number or negative, or `axis` is not made of numbers of axes.
+        If an argument is not as described; when weights are constrained, also if they have no such axis.
     """
 
-    def __init__(self, max_value: float = 2.0, axis: Axis = 0) -> None:
-        self.max_value = number(max_value, "max_value", minimum=0)
-        self.axis = _axis(axis)
+    def __init__(self, axis: Axis = 0) -> None:
+        self.axis = tuple(map(_axis, axis)) if isinstance(axis, (tuple, list)) else _axis(axis)
 
     @np.errstate(all="ignore")
     def __call__(self, w: Array) -> Array:
         """Return the constrained weights: a new array of the shape and dtype of `w`."""
         w = as_floats(w, "w")
-        norms = _norms(w, self.axis)
-        return _rescale(w, norms, np.minimum(norms, self.max_value))
+        # In float64, where the square of any float32 is finite.
+        norms = np.sqrt(np.sum(np.square(w, dtype=np.float64), axis=self.axis, keepdims=True))
+        return w * (self._wanted(norms) / (norms + config.epsilon())).astype(w.dtype)
+
+    def _wanted(self, norms: Norms) -> Norms:
+        """What the norms are to become."""
+        raise NotImplementedError
+
+
+def _axis(axis: Any) -> int:
+    # NumPy's arrays have 64 axes at most.
+    if not -64 <= integer(axis, "axis") < 64:
+        raise ValueError(f"axis must be the number of an axis, got {axis!r}")
+    return int(axis)
+
+
+class MaxNorm(_OfNorms):
+    """Shrink norms above a limit to the limit: ``w * min(norm, max_value) / (norm + epsilon)``.
+
+    Parameters
+    ----------
+    max_value : float
+        Largest norm allowed, not negative.
+    """
+
+    def __init__(self, max_value: float = 2.0, axis: Axis = 0) -> None:
+        self.max_value = number(max_value, "max_value", minimum=0)
+        super().__init__(axis)
+
+    def _wanted(self, norms: Norms) -> Norms:
+        return np.minimum(norms, self.max_value)
 
 
 class NonNeg(Configurable):
@@ -72,32 +99,14 @@ class NonNeg(Configurable):
         return np.maximum(as_floats(w, "w"), 0)
 
 
-class UnitNorm(Configurable):
-    """Bring every norm to one: ``w / (norm + epsilon)``.
+class UnitNorm(_OfNorms):
+    """Bring every norm to one: ``w / (norm + epsilon)``."""
 
-    Parameters
-    ----------
-    axis : int or sequence of int
-        Axes along which a norm is taken.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If `axis` is not made of integers, or there are no such axes.
-    """
-
-    def __init__(self, axis: Axis = 0) -> None:
-        self.axis = _axis(axis)
-
-    @np.errstate(all="ignore")
-    def __call__(self, w: Array) -> Array:
-        """Return the constrained weights: a new array of the shape and dtype of `w`."""
-        w = as_floats(w, "w")
-        norms = _norms(w, self.axis)
-        return _rescale(w, norms, np.ones_like(norms))
+    def _wanted(self, norms: Norms) -> Norms:
+        return np.ones_like(norms)
 
 
-class MinMaxNorm(Configurable):
+class MinMaxNorm(_OfNorms):
     """Move norms into an interval.
 
     The new norm is ``(1 - rate) * norm + rate * clip(norm, min_value, max_value)``, and `w` is multiplied by it and
@@ -109,58 +118,22 @@ class MinMaxNorm(Configurable):
         The interval, ``0 <= min_value <= max_value``.
     rate : float
         How far to move, from 0 (not at all) to 1 (into the interval at once).
-    axis : int or sequence of int
-        Axes along which a norm is taken.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If a number is not finite or out of its bounds, or `axis` is not made of numbers of axes.
     """
 
     def __init__(self, min_value: float = 0.0, max_value: float = 1.0, rate: float = 1.0, axis: Axis = 0) -> None:
         self.min_value = number(min_value, "min_value", minimum=0)
         self.max_value = number(max_value, "max_value", minimum=self.min_value)
         self.rate = number(rate, "rate", minimum=0, maximum=1)
-        self.axis = _axis(axis)
+        super().__init__(axis)
 
-    @np.errstate(all="ignore")
-    def __call__(self, w: Array) -> Array:
-        """Return the constrained weights: a new array of the shape and dtype of `w`."""
-        w = as_floats(w, "w")
-        norms = _norms(w, self.axis)
-        wanted = self.rate * np.clip(norms, self.min_value, self.max_value) + (1 - self.rate) * norms
-        return _rescale(w, norms, wanted)
+    def _wanted(self, norms: Norms) -> Norms:
+        return self.rate * np.clip(norms, self.min_value, self.max_value) + (1 - self.rate) * norms
 
 
 max_norm = MaxNorm
 non_neg = NonNeg
 unit_norm = UnitNorm
 min_max_norm = MinMaxNorm
-
-
-def _axis(axis: Axis) -> int | tuple[int, ...]:
-    if isinstance(axis, (tuple, list)):
-        return tuple(_single_axis(one) for one in axis)
-    return _single_axis(axis)
-
-
-def _single_axis(axis: Any) -> int:
-    # NumPy's arrays have 64 axes at most.
-    if not -64 <= integer(axis, "axis") < 64:
-        raise ValueError(f"axis must be the number of an axis, got {axis!r}")
-    return int(axis)
-
-
-# In float64, where the square of any float32 is finite.
-def _norms(w: Array, axis: int | tuple[int, ...]) -> NDArray[np.float64]:
-    norms: NDArray[np.float64] = np.sqrt(np.sum(np.square(w, dtype=np.float64), axis=axis, keepdims=True))
-    return norms
-
-
-def _rescale(w: Array, norms: NDArray[np.float64], wanted: NDArray[np.float64]) -> Array:
-    return w * (wanted / (norms + config.epsilon())).astype(w.dtype)
-
 
 _REGISTRY = Registry("constraint", globals(), Configurable, "any function of one array, returned as it is")
 

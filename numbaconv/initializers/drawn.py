@@ -13,7 +13,13 @@ TRUNCATED_STDDEV = 0.87962566103423978
 
 
 class RandomInitializer(Initializer):
-    """Base of those that draw."""
+    """Base of those that draw.
+
+    Parameters
+    ----------
+    seed : int, optional
+        Makes the values reproducible.
+    """
 
     def __init__(self, seed: int | None = None) -> None:
         self.seed = None if seed is None else integer(seed, "seed")
@@ -31,8 +37,6 @@ class RandomNormal(RandomInitializer):
         Mean.
     stddev : float
         Standard deviation, not negative.
-    seed : int, optional
-        Makes the values reproducible.
     """
 
     def __init__(self, mean: float = 0.0, stddev: float = 0.05, seed: int | None = None) -> None:
@@ -47,8 +51,7 @@ class RandomNormal(RandomInitializer):
 class TruncatedNormal(RandomNormal):
     """Normal distribution in which values beyond two standard deviations from the mean are drawn again.
 
-    The arguments are those of `RandomNormal`; `stddev` is the deviation before the cut, and that of the values is
-    0.8796 of it.
+    `stddev` is the deviation before the cut; that of the values is 0.8796 of it.
     """
 
     def _values(self, shape: Shape) -> Array:
@@ -62,8 +65,6 @@ class RandomUniform(RandomInitializer):
     ----------
     minval, maxval : float
         Ends of the interval, ``minval <= maxval``.
-    seed : int, optional
-        Makes the values reproducible.
     """
 
     def __init__(self, minval: float = -0.05, maxval: float = 0.05, seed: int | None = None) -> None:
@@ -84,8 +85,6 @@ class Orthogonal(RandomInitializer):
     ----------
     gain : float
         Length of the columns or rows.
-    seed : int, optional
-        Makes the values reproducible.
     """
 
     def __init__(self, gain: float = 1.0, seed: int | None = None) -> None:

@@ -22,8 +22,6 @@ class VarianceScaling(RandomInitializer):
     distribution : {"truncated_normal", "untruncated_normal", "uniform"}
         Normal cut off at two standard deviations and widened to make up for the cut; normal; or uniform within
         ``sqrt(3 * scale / fan)``. "normal" means "truncated_normal".
-    seed : int, optional
-        Makes the values reproducible.
     input_axes, output_axes : sequence of int, optional
         Given together: the axes whose sizes are multiplied to ``fan_in`` and ``fan_out``.
     """

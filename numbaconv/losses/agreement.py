@@ -20,13 +20,6 @@ class CosineSimilarity(Loss):
     ----------
     axis : int
         The axis of the vectors; not the batch axis.
-    reduction, name : str
-        See `Loss`.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If an argument is none of these, or the predictions have no such axis.
 
     Notes
     -----
@@ -56,11 +49,6 @@ def _directions(rows: Array) -> tuple[Array, Array]:
 class Hinge(Loss):
     """Mean over the last axis of ``max(1 - y_true * y_pred, 0)``, with targets of -1 and 1.
 
-    Parameters
-    ----------
-    reduction, name : str
-        See `Loss`.
-
     Notes
     -----
     Where all targets of a batch are 0 or 1, zeros stand for -1. Predictions are any numbers, such as those of a layer
@@ -81,13 +69,7 @@ class Hinge(Loss):
 
 
 class SquaredHinge(Hinge):
-    """Mean over the last axis of ``max(1 - y_true * y_pred, 0) ** 2``, with targets as for `Hinge`.
-
-    Parameters
-    ----------
-    reduction, name : str
-        See `Loss`.
-    """
+    """Mean over the last axis of ``max(1 - y_true * y_pred, 0) ** 2``, with targets as for `Hinge`."""
 
     def __init__(self, reduction: str = MEAN, name: str = "squared_hinge") -> None:
         super().__init__(reduction, name)
@@ -101,11 +83,6 @@ class CategoricalHinge(Loss):
     """How far the largest prediction of another class comes within 1 of that of the right one: ``max(1 + n - p, 0)``.
 
     ``p = sum(y_true * y_pred)`` and ``n = max((1 - y_true) * y_pred)`` over the last axis, with one-hot targets.
-
-    Parameters
-    ----------
-    reduction, name : str
-        See `Loss`.
 
     Notes
     -----
@@ -130,8 +107,6 @@ class Dice(Loss):
 
     Parameters
     ----------
-    reduction, name : str
-        See `Loss`.
     axis : int or tuple of int, optional
         The axes that are summed over: (1, 2, 3) gives every image a loss of its own. None sums over all of them, the
         batch included.

@@ -37,12 +37,13 @@ class Loss(Named, Configurable):
         What the weighted sum is divided by: the number of positions, whatever they weigh (the first two); the sum of
         the weights of all positions; or nothing.
     name : str, optional
-        As in `numbaconv.layers.Layer`.
+        None makes one of the class's name and a number.
 
     Raises
     ------
     TypeError, ValueError
-        If `reduction` is none of these, None and "none" included, or `name` is no string.
+        If an argument is not as described: None and "none" are no reductions. When the loss is computed, also if the
+        predictions have no such `axis`.
     """
 
     axis = -1
@@ -149,13 +150,6 @@ class FunctionLoss(Loss):
     Parameters
     ----------
     function : callable
-    reduction : str
-        See `Loss`.
-
-    Raises
-    ------
-    TypeError, ValueError
-        As from `Loss`.
     """
 
     def __init__(self, function: Any, reduction: str = MEAN) -> None:

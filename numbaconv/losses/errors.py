@@ -7,13 +7,7 @@ from .base import MEAN, Array, Loss, Terms
 
 
 class MeanSquaredError(Loss):
-    """Mean over the last axis of ``(y_pred - y_true) ** 2``.
-
-    Parameters
-    ----------
-    reduction, name : str
-        See `Loss`.
-    """
+    """Mean over the last axis of ``(y_pred - y_true) ** 2``."""
 
     def __init__(self, reduction: str = MEAN, name: str = "mean_squared_error") -> None:
         super().__init__(reduction, name)
@@ -24,13 +18,7 @@ class MeanSquaredError(Loss):
 
 
 class MeanAbsoluteError(Loss):
-    """Mean over the last axis of ``|y_pred - y_true|``; the gradient is 0 where they are equal.
-
-    Parameters
-    ----------
-    reduction, name : str
-        See `Loss`.
-    """
+    """Mean over the last axis of ``|y_pred - y_true|``; the gradient is 0 where they are equal."""
 
     def __init__(self, reduction: str = MEAN, name: str = "mean_absolute_error") -> None:
         super().__init__(reduction, name)
@@ -47,13 +35,6 @@ class Huber(Loss):
     ----------
     delta : float
         Positive: where the parabola goes over into straight lines.
-    reduction, name : str
-        See `Loss`.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If `delta` is no positive number.
 
     Notes
     -----
@@ -74,11 +55,6 @@ class Huber(Loss):
 
 class LogCosh(Loss):
     """Mean over the last axis of ``log(cosh(y_pred - y_true))``.
-
-    Parameters
-    ----------
-    reduction, name : str
-        See `Loss`.
 
     Notes
     -----

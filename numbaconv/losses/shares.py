@@ -22,13 +22,6 @@ class BinaryCrossentropy(Loss):
         From 0 to 1: how far targets, which are between 0 and 1, move towards 1/2.
     axis : int
         Not the batch axis.
-    reduction, name : str
-        See `Loss`.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If an argument is none of these.
 
     Notes
     -----
@@ -76,13 +69,6 @@ class CategoricalCrossentropy(Loss):
         From 0 to 1: how far targets move towards one over the number of classes.
     axis : int
         The axis of the classes, at least two; not the batch axis.
-    reduction, name : str
-        See `Loss`.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If an argument is none of these.
 
     Notes
     -----
@@ -133,17 +119,8 @@ class SparseCategoricalCrossentropy(Loss):
         Whether predictions are any numbers x with ``p = softmax(x)``, rather than p itself.
     ignore_class : int, optional
         Positions with this label, which may be any integer, are left out: gradient 0, and not counted.
-    reduction : str
-        See `Loss`.
     axis : int
         The axis of the classes, at least two; not the batch axis.
-    name : str
-        See `Loss`.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If an argument is none of these.
 
     Notes
     -----
@@ -207,11 +184,6 @@ def _exponentials(rows: Array) -> tuple[Array, Array, Array]:
 
 class KLDivergence(Loss):
     """Sum over the last axis of ``y_true * log(y_true / y_pred)``, with probabilities for both.
-
-    Parameters
-    ----------
-    reduction, name : str
-        See `Loss`.
 
     Notes
     -----

@@ -9,12 +9,7 @@ from .base import Metric
 
 
 class Accuracy(Metric):
-    """Share of predictions that equal their targets, which `y_pred`'s dtype is applied to first.
-
-    Parameters
-    ----------
-    name : str
-    """
+    """Share of predictions that equal their targets, which `y_pred`'s dtype is applied to first."""
 
     direction = "up"
 
@@ -31,13 +26,7 @@ class BinaryAccuracy(Metric):
 
     Parameters
     ----------
-    name : str
     threshold : float
-
-    Raises
-    ------
-    TypeError, ValueError
-        If `threshold` is not a finite number.
     """
 
     direction = "up"
@@ -51,12 +40,7 @@ class BinaryAccuracy(Metric):
 
 
 class CategoricalAccuracy(Metric):
-    """Share of positions whose largest prediction and largest target have the same class; the first of equal ones.
-
-    Parameters
-    ----------
-    name : str
-    """
+    """Share of positions whose largest prediction and largest target have the same class; the first of equal ones."""
 
     direction = "up"
 
@@ -68,12 +52,7 @@ class CategoricalAccuracy(Metric):
 
 
 class SparseCategoricalAccuracy(Metric):
-    """Share of positions whose largest prediction, the first of equal ones, is that of the labelled class.
-
-    Parameters
-    ----------
-    name : str
-    """
+    """Share of positions whose largest prediction, the first of equal ones, is that of the labelled class."""
 
     direction = "up"
 
@@ -91,12 +70,6 @@ class TopKCategoricalAccuracy(Metric):
     ----------
     k : int
         At least 1.
-    name : str
-
-    Raises
-    ------
-    TypeError, ValueError
-        If `k` is no positive integer.
 
     Notes
     -----
@@ -120,12 +93,6 @@ class SparseTopKCategoricalAccuracy(Metric):
     ----------
     k : int
         At least 1.
-    name : str
-
-    Raises
-    ------
-    TypeError, ValueError
-        If `k` is no positive integer.
 
     Notes
     -----

@@ -23,7 +23,7 @@ class Metric(Named, Configurable):
     Parameters
     ----------
     name : str, optional
-        As in `numbaconv.layers.Layer`: precision, precision_1, ...
+        None makes one of the class's name and a number: precision, precision_1, ...
 
     Attributes
     ----------
@@ -32,8 +32,8 @@ class Metric(Named, Configurable):
 
     Raises
     ------
-    TypeError
-        If `name` is no string, or empty.
+    TypeError, ValueError
+        If an argument is not as described.
     """
 
     direction: ClassVar[str | None] = None
@@ -101,11 +101,6 @@ class FunctionMetric(Metric):
     Parameters
     ----------
     function : callable
-
-    Raises
-    ------
-    TypeError
-        As from `Metric`.
     """
 
     def __init__(self, function: Any) -> None:

@@ -51,7 +51,17 @@ class _Decisions(Metric):
 
 
 class _Ratio(_Decisions):
-    """What `Precision` and `Recall` share."""
+    """What `Precision` and `Recall` share.
+
+    Parameters
+    ----------
+    thresholds : float or list of float, optional
+        From 0 to 1. None is 0.5, or no threshold with `top_k`. A list gives an array with a result for each.
+    top_k : int, optional
+        Only this number of largest predictions of the last axis count as above a threshold.
+    class_id : int, optional
+        The one class that counts, by its place on the last axis.
+    """
 
     def __init__(
         self,
@@ -118,23 +128,7 @@ class _Ratio(_Decisions):
 
 
 class Precision(_Ratio):
-    """Share of true targets among the predictions above a threshold: 0 if there are none.
-
-    Parameters
-    ----------
-    thresholds : float or list of float, optional
-        From 0 to 1. None is 0.5, or no threshold with `top_k`. A list gives an array of as many results.
-    top_k : int, optional
-        Only so many largest predictions of the last axis count as above a threshold.
-    class_id : int, optional
-        The one class that counts, by its place on the last axis.
-    name : str, optional
-
-    Raises
-    ------
-    TypeError, ValueError
-        If an argument is none of these.
-    """
+    """Share of true targets among the predictions above a threshold: 0 if there are none."""
 
     def result(self) -> Any:
         """Return the share, or an array with one for each threshold."""
@@ -143,18 +137,7 @@ class Precision(_Ratio):
 
 
 class Recall(_Ratio):
-    """Share of true targets whose prediction is above a threshold: 0 if there are none.
-
-    Parameters
-    ----------
-    thresholds, top_k, class_id, name
-        As for `Precision`.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If an argument is none of these.
-    """
+    """Share of true targets whose prediction is above a threshold: 0 if there are none."""
 
     def result(self) -> Any:
         """Return the share, or an array with one for each threshold."""
@@ -174,7 +157,6 @@ class AUC(_Decisions):
     summation_method : {"interpolation", "minoring", "majoring"}
         Between two thresholds the curve runs on a line (of precision: with counts on a line), or at its lower or its
         higher end.
-    name : str, optional
     thresholds : list of float, optional
         From 0 to 1, in place of evenly spaced ones; two beyond 0 and 1 are added.
     multi_label : bool
@@ -185,11 +167,6 @@ class AUC(_Decisions):
         Not negative: weights of the labels in this average; without `multi_label` of their values in the counts.
     from_logits : bool
         Whether predictions are logits. Otherwise they are probabilities, from 0 to 1.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If an argument is none of these.
 
     Notes
     -----

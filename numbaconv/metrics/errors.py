@@ -10,12 +10,7 @@ from .base import Metric
 
 
 class MeanSquaredError(Metric):
-    """Average of ``(y_pred - y_true) ** 2``.
-
-    Parameters
-    ----------
-    name : str
-    """
+    """Average of ``(y_pred - y_true) ** 2``."""
 
     direction = "down"
 
@@ -27,12 +22,7 @@ class MeanSquaredError(Metric):
 
 
 class MeanAbsoluteError(Metric):
-    """Average of ``|y_pred - y_true|``.
-
-    Parameters
-    ----------
-    name : str
-    """
+    """Average of ``|y_pred - y_true|``."""
 
     direction = "down"
 
@@ -44,12 +34,7 @@ class MeanAbsoluteError(Metric):
 
 
 class RootMeanSquaredError(Metric):
-    """Square root of the average of ``(y_pred - y_true) ** 2`` over all batches.
-
-    Parameters
-    ----------
-    name : str
-    """
+    """Square root of the average of ``(y_pred - y_true) ** 2`` over all batches."""
 
     direction = "down"
 

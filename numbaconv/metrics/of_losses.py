@@ -28,7 +28,6 @@ class BinaryCrossentropy(_MeanLoss):
 
     Parameters
     ----------
-    name : str
     from_logits : bool
         As all others, see the loss.
     label_smoothing : float
@@ -49,7 +48,6 @@ class CategoricalCrossentropy(_MeanLoss):
 
     Parameters
     ----------
-    name : str
     from_logits : bool
         As all others, see the loss.
     label_smoothing : float
@@ -72,12 +70,7 @@ class CategoricalCrossentropy(_MeanLoss):
 
 
 class KLDivergence(_MeanLoss):
-    """Average of `numbaconv.losses.KLDivergence`.
-
-    Parameters
-    ----------
-    name : str
-    """
+    """Average of `numbaconv.losses.KLDivergence`."""
 
     loss = losses.KLDivergence
 
@@ -86,12 +79,7 @@ class KLDivergence(_MeanLoss):
 
 
 class LogCoshError(_MeanLoss):
-    """Average of `numbaconv.losses.LogCosh`.
-
-    Parameters
-    ----------
-    name : str
-    """
+    """Average of `numbaconv.losses.LogCosh`."""
 
     loss = losses.LogCosh
 
@@ -100,12 +88,7 @@ class LogCoshError(_MeanLoss):
 
 
 class Hinge(_MeanLoss):
-    """Average of `numbaconv.losses.Hinge`.
-
-    Parameters
-    ----------
-    name : str
-    """
+    """Average of `numbaconv.losses.Hinge`."""
 
     loss = losses.Hinge
 
@@ -114,12 +97,7 @@ class Hinge(_MeanLoss):
 
 
 class SquaredHinge(_MeanLoss):
-    """Average of `numbaconv.losses.SquaredHinge`.
-
-    Parameters
-    ----------
-    name : str
-    """
+    """Average of `numbaconv.losses.SquaredHinge`."""
 
     loss = losses.SquaredHinge
 
@@ -128,12 +106,7 @@ class SquaredHinge(_MeanLoss):
 
 
 class CategoricalHinge(_MeanLoss):
-    """Average of `numbaconv.losses.CategoricalHinge`.
-
-    Parameters
-    ----------
-    name : str
-    """
+    """Average of `numbaconv.losses.CategoricalHinge`."""
 
     loss = losses.CategoricalHinge
 
@@ -148,7 +121,6 @@ class CosineSimilarity(_MeanLoss):
 
     Parameters
     ----------
-    name : str
     axis : int
         The axis of the vectors; not the batch axis.
     """

@@ -24,12 +24,6 @@ class FBetaScore(Metric):
         Positive: how many times more recall counts than precision.
     threshold : float, optional
         Above 0, at most 1: what predictions must exceed. None takes the largest of each example, unless it is 0.
-    name : str
-
-    Raises
-    ------
-    TypeError, ValueError
-        If an argument is none of these.
 
     Notes
     -----
@@ -103,13 +97,7 @@ class FBetaScore(Metric):
 
 
 class F1Score(FBetaScore):
-    """Harmonic mean of precision and recall: `FBetaScore` with a beta of 1.
-
-    Parameters
-    ----------
-    average, threshold, name
-        As for `FBetaScore`.
-    """
+    """Harmonic mean of precision and recall: `FBetaScore` with a beta of 1."""
 
     def __init__(self, average: str | None = None, threshold: float | None = None, name: str = "f1_score") -> None:
         super().__init__(average, 1.0, threshold, name)
@@ -124,7 +112,6 @@ class IoU(Metric):
         How many classes labels and predictions have.
     target_class_ids : list of int
         The classes that are averaged; those that appear in neither labels nor predictions are left out.
-    name : str, optional
     ignore_class : int, optional
         Positions with this label, which may be any integer, are left out.
     sparse_y_true, sparse_y_pred : bool
@@ -132,11 +119,6 @@ class IoU(Metric):
         largest counts.
     axis : int
         The axis of these values.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If an argument is none of these.
 
     Notes
     -----
@@ -234,13 +216,7 @@ class IoU(Metric):
 
 
 class MeanIoU(IoU):
-    """Intersection of predicted and labelled positions over their union, averaged over all classes; see `IoU`.
-
-    Parameters
-    ----------
-    num_classes, name, ignore_class, sparse_y_true, sparse_y_pred, axis
-        As for `IoU`.
-    """
+    """Intersection of predicted and labelled positions over their union, averaged over all classes; see `IoU`."""
 
     def __init__(
         self,

@@ -4,31 +4,33 @@ import re
 from collections.abc import Sequence
 from functools import lru_cache
 from inspect import CO_VARARGS, cleandoc, unwrap
-from itertools import groupby
 from typing import Any
 
 _ORDER = ("", "Parameters", "Attributes", "Returns", "Yields", "Raises", "Notes", "Examples")
 # What a docstring takes over from others: parameters one by one, the other sections where it has none of its own.
-_SHARED = ("Returns", "Raises")
+_SHARED = {"Returns", "Raises"}
 
 
 def completed(docstring: str, names: Sequence[str], *others: str) -> str:
     """A numpydoc docstring with what other docstrings say of parameters with these names, of results and of errors.
 
-    What it says itself comes first, then what the first of the others says.
+    What it says itself stays; of the others the first one counts. An entry for "..." stands for all that is left.
     """
     sections = dict(_sections(docstring))
-    described: dict[str, str] = {}
-    for section in (sections, *map(_sections, others)):
+    entries = list(_entries(sections.get("Parameters", "")))
+    described = {parameter for parameters, _ in entries for parameter in parameters}
+    for section in map(_sections, others):
         for parameters, text in _entries(section.get("Parameters", "")):
-            for parameter in parameters:
-                if section is sections or parameter in names:
-                    described.setdefault(parameter, text)
-        for title in _SHARED:
-            if title in section:
-                sections.setdefault(title, section[title])
-    if described:
-        sections["Parameters"] = "\n".join(_grouped(described, names))
+            new = [parameter for parameter in parameters if parameter in names and parameter not in described]
+            if new and "..." not in described:
+                entries.append((new, text))
+                described.update(new)
+        for title in _SHARED & section.keys():
+            sections.setdefault(title, section[title])
+    if entries:
+        place = {name: i for i, name in enumerate(names)}
+        entries.sort(key=lambda entry: place.get(entry[0][0], len(place)))
+        sections["Parameters"] = "\n".join(f"{', '.join(parameters)}{text}" for parameters, text in entries)
     titles = sorted(sections, key=_ORDER.index)
     return "\n\n".join(f"{title}\n{'-' * len(title)}\n{sections[title]}".strip() for title in titles)
 
@@ -67,10 +69,3 @@ def _entries(section: str) -> list[tuple[list[str], str]]:
     entries = re.split(r"^(?=\S)", section, flags=re.MULTILINE)[1:]
     heads = (re.fullmatch(r"([*\w]+(?:, [*\w.]+)*)(.*)", entry.strip(), re.DOTALL) for entry in entries)
     return [(head[1].split(", "), head[2]) for head in heads if head]
-
-
-def _grouped(described: dict[str, str], names: Sequence[str]) -> list[str]:
-    """Entries of a section in the order of the arguments, neighbours of one description together."""
-    place = {name: i for i, name in enumerate(names)}
-    ordered = sorted(described, key=lambda name: place.get(name, len(place)))
-    return [f"{', '.join(group)}{text}" for text, group in groupby(ordered, described.__getitem__)]

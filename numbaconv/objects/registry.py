@@ -29,6 +29,11 @@ TypeError
     If `identifier` is none of these, or its config lacks arguments or has unknown ones.
 """
 _SERIALIZE = """
+Parameters
+----------
+{argument} : object
+    An instance of one of this module's classes.
+
 Returns
 -------
 dict
@@ -140,7 +145,8 @@ class Registry:
 
     def documented(self, function: _Function) -> _Function:
         """Complete the docstring of a module's ``get`` or ``serialize``."""
-        text = _SERIALIZE
+        names = list(inspect.signature(function).parameters)
+        text = _SERIALIZE.format(argument=names[0])
         if function.__name__ == "get":
             known = ", ".join(filter(str.islower, self.names))
             identifier = (
@@ -148,7 +154,6 @@ class Registry:
                 f'with "class_name" and "config"; or {self.accepted}.'
             )
             text = _GET.format(identifier=fill(identifier, 116, initial_indent="    ", subsequent_indent="    "))
-        names = list(inspect.signature(function).parameters)
         function.__doc__ = completed(function.__doc__ or "", names, text)
         return function
 

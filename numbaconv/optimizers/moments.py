@@ -9,7 +9,38 @@ from ..objects.registry import number
 from .base import Array, Optimizer, Rate
 
 
-class Adam(Optimizer):
+class _TwoMeans(Optimizer):
+    """What keeps a mean of gradients and one of their size.
+
+    Parameters
+    ----------
+    beta_1, beta_2 : float
+        From 0 to less than 1: how much of the means stays at each step.
+    epsilon : float
+        Not negative.
+    """
+
+    def __init__(
+        self,
+        learning_rate: Rate = 0.001,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-7,
+        weight_decay: float | None = None,
+        clipnorm: float | None = None,
+        clipvalue: float | None = None,
+        global_clipnorm: float | None = None,
+    ) -> None:
+        super().__init__(learning_rate, weight_decay, clipnorm, clipvalue, global_clipnorm)
+        self.beta_1 = number(beta_1, "beta_1", minimum=0, below=1)
+        self.beta_2 = number(beta_2, "beta_2", minimum=0, below=1)
+        self.epsilon = number(epsilon, "epsilon", minimum=0)
+
+    def _slot_names(self) -> tuple[str, ...]:
+        return ("momentum", "velocity")
+
+
+class Adam(_TwoMeans):
     """Mean gradient divided by the root of the mean square, both freed from their beginning at zero.
 
     At step `t`, counted from 1, ``m = beta_1 * m + (1 - beta_1) * g``, ``v = beta_2 * v + (1 - beta_2) * g ** 2`` and
@@ -17,12 +48,6 @@ class Adam(Optimizer):
 
     Parameters
     ----------
-    learning_rate : float, callable or dict
-        As all that is not explained here, see `Optimizer`.
-    beta_1, beta_2 : float
-        From 0 to less than 1: how much of the means stays at each step.
-    epsilon : float
-        Not negative.
     amsgrad : bool
         Whether the largest `v` so far takes the place of `v`.
 
@@ -45,10 +70,7 @@ class Adam(Optimizer):
         clipvalue: float | None = None,
         global_clipnorm: float | None = None,
     ) -> None:
-        super().__init__(learning_rate, weight_decay, clipnorm, clipvalue, global_clipnorm)
-        self.beta_1 = number(beta_1, "beta_1", minimum=0, below=1)
-        self.beta_2 = number(beta_2, "beta_2", minimum=0, below=1)
-        self.epsilon = number(epsilon, "epsilon", minimum=0)
+        super().__init__(learning_rate, beta_1, beta_2, epsilon, weight_decay, clipnorm, clipvalue, global_clipnorm)
         self.amsgrad = check_bool(amsgrad, "amsgrad")
 
     def _slot_names(self) -> tuple[str, ...]:
@@ -94,47 +116,20 @@ class AdamW(Adam):
         super().__init__(learning_rate, beta_1, beta_2, epsilon, amsgrad, decay, clipnorm, clipvalue, global_clipnorm)
 
 
-class Nadam(Optimizer):
+class Nadam(_TwoMeans):
     """`Adam` with Nesterov's momentum: the mean gradient is looked at one step ahead.
 
     At step `t`, counted from 1, ``u[t] = beta_1 * (1 - 0.96 ** t / 2)`` and ``p[t] = u[1] * ... * u[t]``; the means
     `m` and `v` are those of `Adam`, and the new weight is ``w - learning_rate * n / (sqrt(v / (1 - beta_2 ** t)) +
     epsilon)`` with ``n = u[t+1] * m / (1 - p[t+1]) + (1 - u[t]) * g / (1 - p[t])``.
 
-    Parameters
-    ----------
-    learning_rate : float, callable or dict
-        As all that is not explained here, see `Optimizer`.
-    beta_1, beta_2 : float
-        From 0 to less than 1: how much of the means stays at each step.
-    epsilon : float
-        Not negative.
-
     Notes
     -----
     Slots: "momentum", "velocity". Dozat, "Incorporating Nesterov Momentum into Adam", 2016.
     """
 
-    def __init__(
-        self,
-        learning_rate: Rate = 0.001,
-        beta_1: float = 0.9,
-        beta_2: float = 0.999,
-        epsilon: float = 1e-7,
-        weight_decay: float | None = None,
-        clipnorm: float | None = None,
-        clipvalue: float | None = None,
-        global_clipnorm: float | None = None,
-    ) -> None:
-        super().__init__(learning_rate, weight_decay, clipnorm, clipvalue, global_clipnorm)
-        self.beta_1 = number(beta_1, "beta_1", minimum=0, below=1)
-        self.beta_2 = number(beta_2, "beta_2", minimum=0, below=1)
-        self.epsilon = number(epsilon, "epsilon", minimum=0)
-        # A number of steps, and the product of their weights, with beta_1 in front.
-        self._product = self.beta_1, 0, 1.0
-
-    def _slot_names(self) -> tuple[str, ...]:
-        return ("momentum", "velocity")
+    # A number of steps, and the product of their weights, with beta_1 in front.
+    _product = math.nan, 0, 1.0
 
     def _update(self, rate: float, value: Array, gradient: Array, slots: dict[str, Array]) -> None:
         t = self.iterations + 1
@@ -159,7 +154,7 @@ class Nadam(Optimizer):
         return product
 
 
-class Adamax(Optimizer):
+class Adamax(_TwoMeans):
     """Mean gradient divided by the largest gradient so far, which fades.
 
     At step `t`, counted from 1, ``m = beta_1 * m + (1 - beta_1) * g``, ``u = max(beta_2 * u, |g|)`` and
@@ -167,33 +162,13 @@ class Adamax(Optimizer):
 
     Parameters
     ----------
-    learning_rate : float, callable or dict
-        As all that is not explained here, see `Optimizer`.
     beta_1, beta_2 : float
         From 0 to less than 1: how much of the mean, and of the largest gradient, stays at each step.
-    epsilon : float
-        Not negative.
 
     Notes
     -----
     Slots: "momentum", "norm". Kingma and Ba, "Adam: A Method for Stochastic Optimization", 2015, section 7.1.
     """
-
-    def __init__(
-        self,
-        learning_rate: Rate = 0.001,
-        beta_1: float = 0.9,
-        beta_2: float = 0.999,
-        epsilon: float = 1e-7,
-        weight_decay: float | None = None,
-        clipnorm: float | None = None,
-        clipvalue: float | None = None,
-        global_clipnorm: float | None = None,
-    ) -> None:
-        super().__init__(learning_rate, weight_decay, clipnorm, clipvalue, global_clipnorm)
-        self.beta_1 = number(beta_1, "beta_1", minimum=0, below=1)
-        self.beta_2 = number(beta_2, "beta_2", minimum=0, below=1)
-        self.epsilon = number(epsilon, "epsilon", minimum=0)
 
     def _slot_names(self) -> tuple[str, ...]:
         return ("momentum", "norm")
@@ -212,8 +187,6 @@ class Lion(Optimizer):
 
     Parameters
     ----------
-    learning_rate : float, callable or dict
-        As all that is not explained here, see `Optimizer`.
     beta_1 : float
         Above 0, at most 1: the share of the mean in the direction.
     beta_2 : float

@@ -12,8 +12,6 @@ class SGD(Optimizer):
 
     Parameters
     ----------
-    learning_rate : float, callable or dict
-        As all that is not explained here, see `Optimizer`.
     momentum : float
         From 0 to 1.
     nesterov : bool
@@ -60,8 +58,6 @@ class RMSprop(Optimizer):
 
     Parameters
     ----------
-    learning_rate : float, callable or dict
-        As all that is not explained here, see `Optimizer`.
     rho : float
         From 0 to 1: how much of the mean stays at each step.
     momentum : float
@@ -127,8 +123,6 @@ class Adagrad(Optimizer):
 
     Parameters
     ----------
-    learning_rate : float, callable or dict
-        As all that is not explained here, see `Optimizer`.
     initial_accumulator_value : float
         Not negative: what the sum begins with.
     epsilon : float
@@ -175,8 +169,6 @@ class Adadelta(Optimizer):
 
     Parameters
     ----------
-    learning_rate : float, callable or dict
-        As all that is not explained here, see `Optimizer`.
     rho : float
         From 0 to 1: how much of the means stays at each step.
     epsilon : float
