@@ -22,7 +22,7 @@ class Callback(Telling):
         The model that is trained, evaluated or predicts. ``model.stop_training = True`` ends training after the batch
         or epoch, ``stop_evaluating`` and ``stop_predicting`` end the other two after the batch.
     params : dict
-        As `numbaconv.history.History` has it; in `evaluate` and `predict` without "metrics".
+        As `numbaconv.callbacks.History` has it; in `evaluate` and `predict` without "metrics".
     """
 
     # Names that on_epoch_end adds to the results.

@@ -46,7 +46,7 @@ class Layer(Weighted):
     weights : list of array_like, optional
         Initial weights in the order of `get_weights`, in place of what the initializers would draw.
     activity_regularizer : str, class, dict or callable, optional
-        A penalty on the result, reported by `losses`; see `numbaconv.regularizers`.
+        A penalty on the result, reported by `Layer.losses`; see `numbaconv.regularizers`.
 
     Raises
     ------

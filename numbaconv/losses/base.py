@@ -43,7 +43,7 @@ class Loss(Named, Configurable):
     ------
     TypeError, ValueError
         If an argument is not as described: None and "none" are no reductions. When the loss is computed, also if the
-        predictions have no such `axis`.
+        predictions have no such axis.
     """
 
     axis = -1

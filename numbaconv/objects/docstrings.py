@@ -32,7 +32,8 @@ def completed(docstring: str, names: Sequence[str], *others: str) -> str:
         entries.sort(key=lambda entry: place.get(entry[0][0], len(place)))
         sections["Parameters"] = "\n".join(f"{', '.join(parameters)}{text}" for parameters, text in entries)
     titles = sorted(sections, key=_ORDER.index)
-    return "\n\n".join(f"{title}\n{'-' * len(title)}\n{sections[title]}".strip() for title in titles)
+    text = "\n\n".join(f"{title}\n{'-' * len(title)}\n{sections[title]}".strip() for title in titles)
+    return f"{text}\n" if "\n" in text else text
 
 
 def complete_class(cls: Any) -> None:
