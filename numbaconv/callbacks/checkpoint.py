@@ -29,7 +29,7 @@ class ModelCheckpoint(Monitor):
     save_weights_only : bool
         Must be False: a file holds a whole model.
     save_freq : "epoch" or int
-        Save after every epoch, or after so many batches.
+        Save after every epoch, or after this number of batches.
     initial_value_threshold : float, optional
         What the quantity has to be better than at first.
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from .base import Callback, Logs
 
-# From so many epochs on, a curve is drawn without a mark for each of them.
+# From this number of epochs on, a curve is drawn without a mark for each of them.
 _MANY = 30
 
 

@@ -38,7 +38,7 @@ class Weighted(Learner):
     # -- what a kind of layer defines ------------------------------------------------------------------------------
 
     def _weight_shapes(self, channels: int | None) -> dict[str, tuple[int, ...]]:
-        """Names and shapes of the weights for inputs of so many channels."""
+        """Names and shapes of the weights for inputs of this number of channels."""
         return {}
 
     def compute_output_shape(self, input_shape: Sequence[int | None]) -> tuple[int | None, ...]:

@@ -16,8 +16,8 @@ _NONE: Any = object()
 class Batches:
     """Batches for one epoch after the other.
 
-    A pass goes through the data once. An epoch is a pass, or so many steps: it goes on where the last one ended and
-    begins a new pass where that is over.
+    A pass goes through the data once. An epoch is a pass, or a number of steps: it goes on where the last one ended
+    and begins a new pass where that is over.
 
     Parameters
     ----------
@@ -103,6 +103,12 @@ def yields_batches(x: Any, name: str = "x") -> bool:
     if isinstance(x, Sequence | Mapping | Set | type) or any(hasattr(x, one) for one in _ARRAY_LIKE):
         return False
     return hasattr(x, "__iter__") or (hasattr(x, "__getitem__") and hasattr(x, "__len__"))
+
+
+def check_no_size(batch_size: Any) -> None:
+    """Raise ValueError for a number of examples where the batches are made already."""
+    if batch_size is not None:
+        raise ValueError(f"batch_size must be None where x yields batches, got {batch_size!r}")
 
 
 def goes_once(x: Any) -> bool:

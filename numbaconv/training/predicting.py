@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 
 from ..callbacks.base import Audience, Callback, check_callbacks
 from ..common.arguments import as_numbers
-from .batches import Batches, batches_of, unpacked, yields_batches
+from .batches import Batches, batches_of, check_no_size, unpacked, yields_batches
 from .fitting import check_size, check_steps
 from .progress import check_verbose, examples_bar, watched
 from .trainee import Trainee
@@ -65,8 +65,7 @@ class Predictor(Trainee):
             size, count = check_size(batch_size), check_steps(steps, "steps")
             verbose, listed = check_verbose(verbose), check_callbacks(callbacks)
             if yields_batches(x):
-                if batch_size is not None:
-                    raise ValueError(f"batch_size must be None where x yields batches, got {batch_size!r}")
+                check_no_size(batch_size)
                 batches, out = batches_of(x, count, None, self._input, "x"), None
             else:
                 x = self._ready(x)

@@ -1,7 +1,7 @@
-"""What training needs of a model, all of it: whatever defines these two classes' methods can be trained and saved.
+"""All that training needs of a model: what defines the methods of these two classes can be trained.
 
-`numbaconv.models.layered` defines most of them for a model of any layers. What is left to a kind of model is how its
-layers are connected: ``forward``, ``backward`` and the shape of the result.
+`numbaconv.models.layered` defines most of them for a model of any layers. The rest depends on how the layers are
+connected: ``forward``, ``backward`` and the result's shape and dtype.
 """
 
 from collections.abc import Sequence

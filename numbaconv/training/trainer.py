@@ -10,7 +10,7 @@ from ..callbacks.base import Audience, Callback, check_callbacks
 from ..callbacks.history import History
 from ..common.arguments import check_bool
 from ..objects.registry import number
-from .batches import Batches, batches_of, batches_of_arrays, goes_once, unpacked, yields_batches
+from .batches import Batches, batches_of, batches_of_arrays, check_no_size, goes_once, unpacked, yields_batches
 from .compiling import Compiled
 from .examples import NAMES, Examples, check_examples, check_validation, with_class_weight
 from .fitting import Course, Fit, check_course, check_size, check_steps, test
@@ -86,11 +86,11 @@ class Trainer(Compiled, Predictor):
         validation_batch_size : int, optional
             Examples of a batch of the validation; by default `batch_size`.
         validation_freq : int or list of int
-            Evaluate after every so many epochs, or after these, counted from 1.
+            Evaluate after every epoch that it divides, or after these, counted from 1.
         seed : int or Generator, optional
-            For the order of the examples: a number and the epoch determine it, so that a training that goes on takes
-            the same way as one that was never stopped. A Generator is asked for a number; None takes a fresh one. With
-            `steps_per_epoch` a training that goes on begins a new pass through arrays, wherever the last one had ended.
+            A number and the epoch determine the order of the examples: a training that goes on takes the same way as
+            one that never stopped. A Generator is asked for a number; None draws a fresh one. With `steps_per_epoch` a
+            training that goes on begins a new pass through arrays.
 
         Returns
         -------
@@ -108,11 +108,12 @@ class Trainer(Compiled, Predictor):
 
         Notes
         -----
-        Layers are trained if they are ``trainable`` when an epoch begins: a callback that changes that must call
-        `compile`, too, as the weights that are trained may change only with a new optimizer. Ctrl-C ends training after
-        the batch, with ``interrupted`` set in the history, and a second one raises KeyboardInterrupt at once, with the
-        weights as they were before the batch; where a handler other than Python's is in place, or in another thread,
-        that is in charge.
+        Layers are trained if they are ``trainable`` when an epoch begins. A callback that changes that must call
+        `compile`, too, because other weights need a new optimizer.
+
+        Ctrl-C ends training after the batch and sets ``interrupted`` in the history. A second one raises
+        KeyboardInterrupt at once; the weights are those before the batch. In another thread, or under a handler that is
+        not Python's, Ctrl-C does what it does there.
         """
         with self._named():
             self._need_compiled("fit")
@@ -127,8 +128,8 @@ class Trainer(Compiled, Predictor):
                 own = size if validation_batch_size is None else check_size(validation_batch_size)
                 count = check_steps(validation_steps, "validation_steps")
                 validation = self._validation(validation_data, own, count, course)
-            if batch_size is not None and yields_batches(x) and (validation is None or yields_batches(validation_data)):
-                raise ValueError(f"batch_size must be None where x yields batches, got {batch_size!r}")
+            if yields_batches(x) and (validation is None or yields_batches(validation_data)):
+                check_no_size(batch_size)
         first = self._first(batches, course.epochs.start)
         with self._named():
             self._prepare(first.x)
@@ -178,8 +179,8 @@ class Trainer(Compiled, Predictor):
             check_bool(return_dict, "return_dict")
             size = check_size(batch_size)
             batches = self._batches(x, y, sample_weight, size, check_steps(steps, "steps"), None, None)
-            if batch_size is not None and yields_batches(x):
-                raise ValueError(f"batch_size must be None where x yields batches, got {batch_size!r}")
+            if yields_batches(x):
+                check_no_size(batch_size)
         first = self._first(batches)
         with self._named():
             self._prepare(first.x)

@@ -1,0 +1,121 @@
+"""`forward` and `backward` of a whole model, which training consists of, by hand."""
+
+import numpy as np
+import pytest
+from training_cases import Linear, same
+
+from numbaconv.layers import BatchNormalization, Conv1D, Dense, Dropout, Flatten
+from numbaconv.models import Sequential
+
+RNG = np.random.default_rng(0)
+X, TOWARDS = RNG.normal(size=(4, 6, 2)), RNG.normal(size=(4, 3))
+
+
+def network():
+    layers = [
+        Conv1D(4, 3, activation="tanh", kernel_regularizer="l2", dtype="float64", name="conv"),
+        BatchNormalization(name="norm"),
+        Flatten(name="flatten"),
+        Dense(3, activation="softplus", activity_regularizer="l2", name="dense"),
+    ]
+    model = Sequential(layers, name="m")
+    model.build((None, 6, 2))
+    model.set_weights([RNG.uniform(0.2, 1, w.shape) for w in model.weights])
+    return model
+
+
+def value(model, x):
+    return (TOWARDS * model(x, training=True)).sum() + sum(model.losses)
+
+
+def slopes(function, array, step=1e-6):
+    """What ``function`` gains by each value of an array, from differences."""
+    found = np.empty(array.shape)
+    for place in np.ndindex(array.shape):
+        more, less = array.copy(), array.copy()
+        more[place] += step
+        less[place] -= step
+        found[place] = (function(more) - function(less)) / (2 * step)
+    return found
+
+
+def test_gradients_are_those_of_small_changes():
+    model = network()
+    weights = model.get_weights()
+    model.forward(X)
+    grad_x = model.backward(TOWARDS)
+    np.testing.assert_allclose(grad_x, slopes(lambda x: value(model, x), X), rtol=1e-5, atol=1e-7)
+
+    def with_weight(i, w):
+        model.set_weights([*weights[:i], w, *weights[i + 1 :]])
+        return value(model, X)
+
+    found = model.gradients
+    assert len(found) == len(weights)
+    for i, (gradient, weight) in enumerate(zip(found, weights, strict=True)):
+        if i in (4, 5):
+            # Moving mean and variance.
+            assert gradient is None
+        else:
+            wanted = slopes(lambda w, i=i: with_weight(i, w), weight)
+            np.testing.assert_allclose(gradient, wanted, rtol=1e-5, atol=1e-7)
+
+
+def test_forward_is_what_training_computes():
+    model = network()
+    before = model.get_weights()
+    out = model.forward(X)
+    after = model.get_weights()
+    model.set_weights(before)
+    assert same([out], [model(X, training=True)])
+    assert same(after, model.weights)
+    assert not same(before, after)
+    assert same([model.forward(X, training=False)], [model(X)])
+    assert [layer._kept for layer in model.layers] == [None] * 4
+
+
+def test_a_step_by_hand_is_that_of_training():
+    def made():
+        model = Sequential([Dense(3, name="a"), Dropout(0.5, seed=1), Dense(2, name="b")])
+        model.build((None, 2))
+        model.set_weights([np.full(w.shape, 0.5) for w in model.weights])
+        model.compile("sgd", "mse")
+        return model
+
+    x, y = X[:, 0].astype(np.float32), TOWARDS[:, :2].astype(np.float32)
+    trained, by_hand = made(), made()
+    trained.train_on_batch(x, y)
+    _, gradient = by_hand.loss.value_and_gradient(y, by_hand.forward(x))
+    assert by_hand.backward(gradient, input_grad=False) is None
+    by_hand.set_weights(by_hand.optimizer.step(by_hand.weights, by_hand.gradients))
+    assert same(trained.weights, by_hand.weights)
+
+
+def test_the_way_back_ends_at_the_first_layer_that_is_trained():
+    layers = [Linear(2, name=name) for name in "abc"]
+    layers[0].trainable = False
+    model = Sequential(layers)
+    x = np.ones((1, 2), np.float32)
+    for input_grad, asked in ((False, [[], ["without"], ["with"]]), (True, [["with"], ["with"], ["with"]])):
+        for layer in layers:
+            layer.asked.clear()
+        model.forward(x)
+        grad_x = model.backward(x, input_grad)
+        assert [[one.split()[1] for one in layer.asked if "backward" in one] for layer in layers] == asked
+        assert (grad_x is not None) == input_grad
+        assert [gradient is None for gradient in model.gradients] == [True, False, False]
+        assert [layer._kept for layer in layers] == [None] * 3
+
+
+def test_errors_name_model_and_layer():
+    model = network()
+    with pytest.raises(ValueError, match=r"^Sequential 'm': Dense 'dense': backward needs a forward"):
+        model.backward(TOWARDS)
+    model.forward(X)
+    with pytest.raises(ValueError, match=r"^Sequential 'm': Dense 'dense': grad_out must have shape"):
+        model.backward(TOWARDS[:, :2])
+    with pytest.raises(ValueError, match=r"^Sequential 'm': Conv1D 'conv': x must have 3 axes"):
+        model.forward(X[0])
+    for use in (Sequential().forward, Sequential().backward):
+        with pytest.raises(ValueError, match="the model has no layers"):
+            use(X)
