@@ -1,10 +1,10 @@
 """Strips and packed weights: everything the tile reads lies side by side, and close.
 
 This is the library's own kernel, `numbaconv.kernels.conv`. The output is cut into tasks: some rows of it times some
-blocks of filters, as many as keep every core busy and no more than the cache holds (`numbaconv.kernels.plan`). A task
+panels of filters, as many as keep every core busy and no more than the cache holds (`numbaconv.kernels.plan`). A task
 first copies the input that it needs into a strip with zeros around it (`numbaconv.kernels.strip`), so that no tile has
 to care for the edge, and tiles may go from the end of one row to the beginning of the next, which leaves hardly a
-register without use. The copy costs a few per cent of the time. The weights are packed once per layer: a block of
+register without use. The copy costs a few per cent of the time. The weights are packed once per layer: a panel of
 filters is one long stream, in the order in which the tile reads it.
 
 What limits it: arithmetic. Most cycles start as many multiply-adds as the processor can; only fewer of them would take
@@ -28,9 +28,7 @@ def conv(x, packed, out):
     weights, bias = packed
     call = conv_call((1, *x.shape), weights.shape, x.itemsize, *SETTINGS, "direct")
     # What follows the arrays comes from the plan: how the work is cut.
-    call.kernel(
-        x[None, None], weights.blocks, bias, NO_FLOOR, out.reshape(-1), *call.arguments, None, serial=call.serial
-    )
+    call.kernel(x[None, None], weights.blocks, bias, NO_FLOOR, out.reshape(-1), *call.arguments, serial=call.serial)
 
 
 if __name__ == "__main__":

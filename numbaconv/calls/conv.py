@@ -16,12 +16,13 @@ from ..kernels.conv import conv
 from ..kernels.depthwise import depthwise_conv
 from ..kernels.nonfinite import conv_inside, depthwise_inside
 from ..kernels.phases import convolutions
-from ..kernels.plan.axes import Axis, block_table
+from ..kernels.plan.axes import Axis
 from ..kernels.plan.plans import make_plan
+from ..kernels.table import flat_plan, panel_table
 from ..machine.aligned import aligned_empty
-from ..machine.vectors import block_width, conv_tile, tile_shape
+from ..machine.vectors import block_width, conv_vecs, conv_width
 from .epilogue import NO_FLOOR
-from .layouts import canonical, original, planar, planar_result, three
+from .layouts import canonical, flat_planes, original, planar, planar_result, three
 from .packed import Packed
 from .winograd import WinogradCall, use_winograd, winograd_parts
 
@@ -61,15 +62,14 @@ class WindowCall(NamedTuple):
         if self.data_format == "channels_last" or not (self.to_planes and packed.finite):
             return original(self.run(canonical(x, self.data_format), packed, bias, floor), self.rank, self.data_format)
         out = planar_result(self.out_shape, self.rank, packed.dtype)
-        arguments = *self.arguments, self.out_shape[-1]
-        self.kernel(planar(x), packed.blocks, bias, floor, out.reshape(-1), *arguments, serial=self.serial)
+        self.kernel(planar(x), packed.blocks, bias, floor, flat_planes(out), *self.arguments, serial=self.serial)
         return out
 
     def run(self, image: np.ndarray, packed: Packed, bias: np.ndarray, floor: float = NO_FLOOR) -> np.ndarray:
         """From canonical array to canonical array."""
         out = aligned_empty(self.out_shape, image.dtype)
         kernel = kernel_for(packed, self.kernel)
-        kernel(image, packed.blocks, bias, floor, out.reshape(-1), *self.arguments, None, serial=self.serial)
+        kernel(image, packed.blocks, bias, floor, out.reshape(-1), *self.arguments, serial=self.serial)
         return out
 
 
@@ -92,7 +92,7 @@ class TransposedCall(NamedTuple):
             out[...] = np.maximum(bias[: self.out_shape[-1]], floor)
         for firsts, arguments, serial in self.parts:
             kernel, weights = kernel_for(packed, conv), packed.phases(firsts)
-            kernel(image, weights, bias, floor, out.reshape(-1), *arguments, None, serial=serial)
+            kernel(image, weights, bias, floor, out.reshape(-1), *arguments, serial=serial)
         return out
 
 
@@ -135,10 +135,9 @@ def gather_call(
     out_shape = (*(axis.windows for axis in axes), filters)
     if not use_winograd(algorithm, axes, channels, filters, itemsize):
         plan = make_plan(axes, channels, filters, itemsize)
-        arguments = (block_table(filters, itemsize), *tile_shape(filters, itemsize), *plan.work)
-        to_planes = plan.fits_planes(
-            channels, filters, block_width(itemsize, conv_tile(itemsize, filters)[1]), itemsize
-        )
+        width = conv_width(filters, itemsize)
+        arguments = conv_vecs(filters, itemsize), flat_plan(plan, panel_table(filters, width))
+        to_planes = plan.fits_planes(channels, filters, width, itemsize)
         return WindowCall(conv, out_shape, rank, data_format, plan.serial, to_planes, arguments)
     direct: Any = None
     if algorithm == "auto":
@@ -170,7 +169,9 @@ def depthwise_call(
     axes = window_axes(x_shape, filters, tuple(kernel_size), strides, padding, dilation_rate, data_format)
     out_shape = (*(axis.windows for axis in axes), filters)
     plan = make_plan(axes, 1, filters, itemsize, depthwise=True)
-    arguments, to_planes = (filters, *plan.work), plan.fits_planes(channels, filters, block_width(itemsize), itemsize)
+    width = block_width(itemsize)
+    arguments = (flat_plan(plan, panel_table(filters, width)),)
+    to_planes = plan.fits_planes(channels, filters, width, itemsize)
     return WindowCall(depthwise_conv, out_shape, len(kernel_size), data_format, plan.serial, to_planes, arguments)
 
 
@@ -237,9 +238,9 @@ def scatter_call(
     parts = []
     for axes, members in groups.items():
         firsts, origins = zip(*members, strict=True)
-        table = block_table(filters, itemsize, origins)
+        panels = panel_table(filters, conv_width(filters, itemsize), origins)
         plan = make_plan((batch, *axes), channels, filters, itemsize, origins=len(origins))
-        parts.append((firsts, (table, *tile_shape(filters, itemsize), *plan.work), plan.serial))
+        parts.append((firsts, (conv_vecs(filters, itemsize), flat_plan(plan, panels)), plan.serial))
     return TransposedCall(full, rank, data_format, parts, complete)
 
 

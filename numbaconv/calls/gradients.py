@@ -15,6 +15,7 @@ from ..kernels.depthwise import depthwise_conv
 from ..kernels.phases import convolutions
 from ..kernels.plan.axes import Axis
 from ..kernels.plan.plans import make_plan, make_sum_plan
+from ..kernels.table import flat_plan, panel_table
 from ..kernels.weight_grad import conv_weight_grad, depthwise_weight_grad
 from ..machine.aligned import aligned_empty
 from ..machine.vectors import TILE_ROWS, block_width
@@ -77,7 +78,7 @@ class DepthwiseInputCall(NamedTuple):
             out.fill(0)
         for first, origin, arguments, serial in self.parts:
             kernel_for(packed, depthwise_conv)(
-                grad, packed.phases((first,)), bias, NO_FLOOR, out.reshape(-1)[origin:], *arguments, None, serial=serial
+                grad, packed.phases((first,)), bias, NO_FLOOR, out.reshape(-1)[origin:], *arguments, serial=serial
             )
         if self.multiplier == 1:
             return out
@@ -163,10 +164,10 @@ def depthwise_grad(
     steps = tuple(prod(full[i:]) for i in range(1, 5))
     sum_call = _sum_call(depthwise_weight_grad, axes, prod(kernel_size), 1, filters, itemsize)
     groups, complete = convolutions(lengths, full, steps[1:], *_columns(axes))
-    parts = []
+    parts, panels = [], panel_table(filters, block_width(itemsize))
     for phase, members in groups.items():
         plan = make_plan((Axis(x_shape[0], 1, 1, 1, 0, steps[0]), *phase), 1, filters, itemsize, depthwise=True)
-        parts += [(first, origin, (filters, *plan.work), plan.serial) for first, origin in members]
+        parts += [(first, origin, (flat_plan(plan, panels),), plan.serial) for first, origin in members]
     input_call = DepthwiseInputCall(full, multiplier, parts, complete)
     return GradientCall(grad_shape, weights_shape, input_call, sum_call)
 

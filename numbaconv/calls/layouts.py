@@ -1,7 +1,8 @@
 """Between the arrays of a user and the kernels' canonical arrays: the one place that knows data_format and rank.
 
 A canonical array is C-contiguous, channels last, with three spatial axes: (N, D, H, W, C). Fewer spatial axes become
-leading axes of length 1, which costs nothing. A planar array, (N, C, D, H, W), is a view of one with channels first.
+leading axes of length 1, which costs nothing. A planar array, (N, C, D, H, W, 1), is a view of one with channels first:
+by its number of axes, Numba tells it from a canonical one when it compiles.
 """
 
 from math import prod
@@ -33,13 +34,18 @@ def canonical(x: np.ndarray, data_format: str) -> np.ndarray:
 
 
 def planar(x: np.ndarray) -> np.ndarray:
-    """View a channels-first array as (N, C, D, H, W); copy it where it is not contiguous."""
-    return contiguous(x).reshape(x.shape[:2] + _ONES[x.ndim] + x.shape[2:])
+    """View a channels-first array as (N, C, D, H, W, 1); copy it where it is not contiguous."""
+    return contiguous(x).reshape(x.shape[:2] + _ONES[x.ndim] + x.shape[2:] + (1,))
 
 
 def planar_result(shape: tuple[int, ...], rank: int, dtype: Any) -> np.ndarray:
     """An empty channels-first array for the outputs of a canonical shape (N, D, H, W, F)."""
     return aligned_empty((shape[0], shape[4], *shape[4 - rank : 4]), dtype)
+
+
+def flat_planes(out: np.ndarray) -> np.ndarray:
+    """View a channels-first result as (N, F, positions), as kernels of planar arrays take it."""
+    return out.reshape(*out.shape[:2], prod(out.shape[2:]))
 
 
 def original(out: np.ndarray, rank: int, data_format: str) -> np.ndarray:

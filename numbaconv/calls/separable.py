@@ -5,15 +5,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..kernels.plan.axes import block_table
 from ..kernels.plan.host import HOST
 from ..kernels.plan.plans import make_separable_plan
 from ..kernels.separable import separable_conv
+from ..kernels.table import flat_plan, panel_table
 from ..machine.aligned import aligned_empty
-from ..machine.vectors import tile_shape
+from ..machine.vectors import block_width, conv_vecs, conv_width
 from .conv import Ints, WindowCall, conv_call, depthwise_call, window_axes
 from .epilogue import NO_FLOOR
-from .layouts import canonical, original, planar, planar_result
+from .layouts import canonical, flat_planes, original, planar, planar_result
 from .packed import Packed
 
 
@@ -34,15 +34,15 @@ class SeparableCall(NamedTuple):
     ) -> np.ndarray:
         if self.arguments is None or not (depthwise.finite and pointwise.finite):
             return self.steps(x, depthwise, pointwise, bias, floor)[1]
-        weights = depthwise.blocks, _no_bias(depthwise), pointwise.blocks, bias, floor
+        weights = depthwise.blocks, pointwise.blocks, bias, floor
         shape, rank = self.pointwise.out_shape, self.depthwise.rank
         if self.to_planes:
             out = planar_result(shape, rank, depthwise.dtype)
-            separable_conv(planar(x), *weights, out.reshape(-1), *self.arguments, shape[-1], serial=self.serial)
+            separable_conv(planar(x), *weights, flat_planes(out), *self.arguments, serial=self.serial)
             return out
         out = aligned_empty(shape, depthwise.dtype)
         image = canonical(x, self.depthwise.data_format)
-        separable_conv(image, *weights, out.reshape(-1), *self.arguments, None, serial=self.serial)
+        separable_conv(image, *weights, out.reshape(-1), *self.arguments, serial=self.serial)
         return original(out, rank, self.depthwise.data_format)
 
     def steps(
@@ -84,7 +84,9 @@ def separable_call(
     plan = make_separable_plan(axes, right[-2], filters, itemsize)
     if plan is None:
         return SeparableCall(first, last, None, False, False)
-    arguments = (block_table(filters, itemsize), *tile_shape(filters, itemsize), plan.axes, plan.tasks)
+    widths = block_width(itemsize), conv_width(filters, itemsize)
+    panels = (panel_table(count, width) for count, width in zip(right[-2:], widths, strict=True))
+    arguments = conv_vecs(filters, itemsize), flat_plan(plan, *panels)
     to_planes = data_format == "channels_first" and plan.fits_planes(
         channels, filters, filters, itemsize, HOST.separable_planes
     )

@@ -7,12 +7,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..kernels.conv import conv_at
-from ..kernels.plan.axes import PIECE, WINDOWS, Axis, H, block_table, piece_axes
-from ..kernels.plan.plans import make_winograd_plan
+from ..kernels.plan.axes import PIECE, WINDOWS, Axis, H, piece_axes
+from ..kernels.plan.plans import Plan, make_winograd_plan
+from ..kernels.table import flat_plan, panel_table
 from ..kernels.winograd.products import conv_winograd
 from ..machine import threads
 from ..machine.aligned import aligned_empty
-from ..machine.vectors import tile_shape
+from ..machine.vectors import conv_vecs, conv_width
 from .epilogue import NO_FLOOR
 from .layouts import canonical, original, planar, planar_result
 from .packed import Packed
@@ -36,7 +37,7 @@ class WinogradPart(NamedTuple):
 
     def pieces(self, doubtful: np.ndarray) -> np.ndarray:
         """Numbers of the pieces of rows that have outputs in doubtful blocks."""
-        rows = self.repair[3][H, WINDOWS]
+        rows = self.repair[1][H, WINDOWS]
         starts = range(0, self.blocks[3], PIECE // self.size)
         pieces = np.logical_or.reduceat(doubtful.reshape(self.blocks), starts, axis=3)
         return np.flatnonzero(pieces.repeat(self.size, axis=2)[:, :, :rows])
@@ -85,8 +86,9 @@ class WinogradCall(NamedTuple):
             conv_winograd(image, packed.winograd.blocks, bias, floor, begin, doubtful, limits, *ways)
             # any() would take longer than the smallest calls can spare.
             if b"\1" in doubtful.tobytes():
-                ways = (*part.repair, part.pieces(doubtful), planar)
-                conv_at(image, packed.blocks, bias, floor, begin, *ways)
+                if planar is not None:
+                    begin = begin.reshape(image.shape[0], planar, -1)
+                conv_at(image, packed.blocks, bias, floor, begin, *part.repair, part.pieces(doubtful))
 
 
 def use_winograd(algorithm: str, axes: tuple[Axis, ...], channels: int, filters: int, itemsize: int) -> bool:
@@ -131,8 +133,8 @@ def winograd_parts(axes: tuple[Axis, ...], channels: int, filters: int, itemsize
             plan, size, tile = make_winograd_plan(part_axes, channels, filters, itemsize)
             out_shape = (*(axis.windows for axis in part_axes), filters)
             origin = y * height.out_stride + x * width.out_stride
-            table = block_table(filters, itemsize)
-            repair = table, *tile_shape(filters, itemsize), piece_axes(part_axes), len(table)
+            panels = panel_table(filters, conv_width(filters, itemsize))
+            repair = conv_vecs(filters, itemsize), flat_plan(Plan(piece_axes(part_axes), len(panels), 0, False), panels)
             arguments = out_shape, size, (0,) * tile, *plan.work
             parts.append(WinogradPart(origin, arguments, tuple(plan.axes[:, WINDOWS].tolist()), size, repair))
     return parts

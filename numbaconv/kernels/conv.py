@@ -5,18 +5,19 @@ from numba import prange
 
 from ..machine.compiler import compiled
 from ..machine.memory import RAMP, opaque, ramp
-from ..machine.tile import tile_floor, tile_outer, tile_rows, tile_store
-from ..machine.vectors import TILE_ROWS
-from .plan.axes import H, W
+from ..machine.tile import FULL, tile_floor, tile_outer, tile_rows, tile_store
+from ..machine.vectors import TILE_ROWS, TILE_VECS
 from .planes import plane_at, write_planes
-from .strip import aligned_flat, extent, fill_taps, input_of, locate, places, spread
+from .records import Channels, Epilogue, Panels, Places
+from .strip import aligned_flat, fill_taps, input_of, locate, pitch_of, places_of
+from .table import COUNT, FIRST, PLACE, TASKS, WORK, panels_of
 
 # Windows that are summed up before they are transposed: whole tiles and whole squares.
 CHUNK = 8 * TILE_ROWS
 
 
 @compiled(parallel=True)
-def conv(x, weights, bias, floor, out, block_at, high, wide, axes, group, tasks, planar):
+def conv(x, weights, bias, floor, out, vecs, plan):
     """Convolve ``x`` with ``weights`` into ``out``, every task on its own part of the output.
 
     ``out[n, q, f] = bias[f] + sum over k, c of x[n, q*stride + k*dilation - before, c] * weights[k, c, f]`` for each
@@ -24,99 +25,91 @@ def conv(x, weights, bias, floor, out, block_at, high, wide, axes, group, tasks,
 
     Parameters
     ----------
-    x : array (N, D, H, W, C), or (N, C, D, H, W) if ``planar``
-    weights : array (blocks, KD, KH, KW, C, VECS*LANES), 64-byte aligned
-        The filters in blocks as wide as a tile, the last filled up with zeros.
+    x : array (N, D, H, W, C) or, planar, (N, C, D, H, W, 1)
+    weights : array (panels, KD, KH, KW, C, VECS*LANES), 64-byte aligned
+        The filters in panels as wide as a tile, the last filled up with zeros.
     bias : array (at least F,)
-        Filled up to whole blocks.
+        Filled up to whole panels.
     floor : float
         What smaller sums become: 0 is the activation relu, -inf none.
-    out : array (elements,)
+    out : array (elements,) or, if ``x`` is planar, (N, F, D'*H'*W')
         Written at every window; the plan's strides tell where, for channels last. Nothing needs zeroing.
-    block_at : int64 array (blocks, 3)
-        From `block_table`: where each block's filters lie in the output of a window, how many they are, and the first.
-    high, wide : tuple
-        As long as the tile has rows, and vectors in a row.
-    axes, group, tasks
-        Of a `Plan`.
-    planar : None or int
-        F, where ``x`` and ``out`` have their channels first; None for channels last.
+    vecs : tuple
+        As long as a row of the tile has vectors.
+    plan : int64 array
+        From `flat_plan`.
 
     Notes
     -----
     Bound by arithmetic from about 32 channels and filters on: a line of weights comes from L2 once per tile, a value
     of the strip from L1 once per tile and tap.
     """
-    for task in prange(tasks):
-        _conv_task(np.int64(task), x, weights, bias, floor, out, block_at, high, wide, axes, group, planar)
+    for task in prange(plan[WORK, TASKS]):
+        _conv_task(np.int64(task), x, weights, Epilogue(bias, floor), out, vecs, plan)
 
 
 @compiled(parallel=True)
-def conv_at(x, weights, bias, floor, out, block_at, high, wide, axes, group, chosen, planar):
+def conv_at(x, weights, bias, floor, out, vecs, plan, chosen):
     """`conv`, but of all tasks only those whose numbers are listed in ``chosen``."""
     for i in prange(len(chosen)):
-        _conv_task(chosen[i], x, weights, bias, floor, out, block_at, high, wide, axes, group, planar)
+        _conv_task(chosen[i], x, weights, Epilogue(bias, floor), out, vecs, plan)
 
 
 @compiled
-def _conv_task(task, x, weights, bias, floor, out, block_at, high, wide, axes, group, planar):
-    blocks, taps_d, taps_h, taps_w, channels, _ = weights.shape
-    n, d, h, w, part = locate(task, axes)
-    rows, strip_rows = extent(axes, H, h)
-    columns, strip_columns = extent(axes, W, w)
-    source, start, plane, row, column = input_of(
-        x, n, d, h, w, axes, strip_rows, strip_columns, 0, spread(channels, x), 1, planar
-    )
-    windows, x_at, out_at = places(n, d, h, w, axes, rows, columns, row, column, len(high))
-
-    shifts = np.empty(taps_d * taps_h * taps_w * channels + 1, np.int64)
-    fill_taps(shifts, start, plane, row, column, channels, axes)
-    tables = (0, windows), x_at, shifts, out_at
-    filters = part * group, min((part + 1) * group, blocks)
-    if planar is None:
-        sum_windows(source, tables, weights, bias, floor, out, block_at, high, wide, filters)
+def _conv_task(task, x, weights, epilogue, out, vecs, plan):
+    _, taps_d, taps_h, taps_w, channels, _ = weights.shape
+    block = locate(task, plan)
+    source = input_of(x, block, plan, Channels(0, pitch_of(channels, x), 1))
+    places = places_of(block, plan, source, tile_height(vecs))
+    taps = np.empty(taps_d * taps_h * taps_w * channels + 1, np.int64)
+    fill_taps(taps, source, plan, channels)
+    if out.ndim == 1:
+        sum_windows(source.array, places, taps, panels_of(block, plan, weights), vecs, epilogue, out)
     else:
-        images, count = x.shape[0], rows * columns
-        sum_to_planes(source, tables, weights, bias, floor, out, block_at, high, wide, filters, planar, images, count)
+        sum_to_planes(source.array, places, taps, panels_of(block, plan, weights), vecs, epilogue, out)
 
 
 @compiled
-def sum_windows(source, tables, weights, bias, floor, out, block_at, high, wide, filters):
-    """Blocks of filters, from ``filters[0]`` to before ``filters[1]``, for some windows of a task, a tile at a time.
+def tile_height(vecs):
+    """Rows of a tile that fills the registers."""
+    return TILE_ROWS * TILE_VECS // len(vecs)
 
-    ``tables`` has the first window and the one after the last, whole tiles apart; where each reads the source; what
-    each step adds to that, and one entry more; and where each window writes.
+
+@compiled
+def sum_windows(source, places, taps, panels, vecs, epilogue, out):
+    """Some panels for some windows of a block, a tile at a time.
+
+    ``taps`` has what each step adds to the place where a window reads the source, and one entry more.
     """
-    (begin, end), x_at, shifts, out_at = tables
-    steps, width, tile_height = len(shifts) - 1, weights.shape[5], len(high)
-    for block in range(filters[0], filters[1]):
-        for first in range(begin, end, tile_height):
-            tile = tile_rows(high, wide, bias, block_at[block, 2])
-            at, shift = block * steps * width, shifts[0]
+    steps, width = len(taps) - 1, panels.weights.shape[5]
+    for panel in range(panels.first, panels.end):
+        row = panels.table[panel]
+        for first in range(places.first, places.end, tile_height(vecs)):
+            tile = tile_rows(FULL, vecs, epilogue.bias, row[FIRST])
+            at, shift = panel * steps * width, taps[0]
             for step in range(1, steps + 1):
-                tile = tile_outer(tile, source, x_at, first, shift, weights, at)
+                tile = tile_outer(tile, source, places.x_at, first, shift, panels.weights, at)
                 # Read ahead: if all loads of a step waited for its shift, LLVM would do them first, and spill the tile.
-                at, shift = at + width, opaque(shifts[step])
-            tile_store(tile_floor(tile, floor), out, out_at, first, block_at[block, 0], block_at[block, 1])
+                at, shift = at + width, opaque(taps[step])
+            tile_store(tile_floor(tile, epilogue.minimum), out, places.out_at, first, row[PLACE], row[COUNT])
 
 
 @compiled
-def sum_to_planes(source, tables, weights, bias, floor, out, block_at, high, wide, filters, planar, images, count):
-    """`sum_windows` for so many windows, neighbours in the output, which has its channels first.
+def sum_to_planes(source, places, taps, panels, vecs, epilogue, out):
+    """`sum_windows` for windows that are neighbours in an output (N, F, positions).
 
     They go to the planes of channels by way of a buffer, a chunk at a time, which stays in the L1 cache.
     """
-    (_, windows), x_at, shifts, out_at = tables
-    width, positions = weights.shape[5], out.size // (images * planar)
-    to = plane_at(out_at[0], planar, positions)
+    width, (_, filters, positions) = panels.weights.shape[5], out.shape
+    to = plane_at(places.out_at[0], filters, positions)
     buffer, start = aligned_flat(CHUNK * width, source)
-    buffer_at = np.empty(windows + RAMP, np.int64)
-    for block in range(filters[0], filters[1]):
-        first_filter, channels, _ = block_at[block]
-        for begin in range(0, windows, CHUNK):
-            end = min(begin + CHUNK, windows)
-            ramp(buffer_at, begin, start - first_filter, width, end - begin)
-            tables = (begin, end), x_at, shifts, buffer_at
-            sum_windows(source, tables, weights, bias, floor, buffer, block_at, high, wide, (block, block + 1))
-            place = to + first_filter * positions + begin
-            write_planes(buffer, start, width, min(end, count) - begin, channels, out, place, positions)
+    buffer_at = np.empty(places.end + RAMP, np.int64)
+    for panel in range(panels.first, panels.end):
+        place, one = panels.table[panel, PLACE], Panels(panels.weights, panels.table, panel, panel + 1)
+        for begin in range(0, places.end, CHUNK):
+            end = min(begin + CHUNK, places.end)
+            ramp(buffer_at, begin, start - place, width, end - begin)
+            chunk = Places(begin, end, places.count, places.x_at, buffer_at)
+            sum_windows(source, chunk, taps, one, vecs, epilogue, buffer)
+            plane, count = to + place * positions + begin, min(end, places.count) - begin
+            write_planes(buffer, start, width, count, panels.table[panel, COUNT], out, plane, positions)

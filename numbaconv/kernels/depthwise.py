@@ -7,16 +7,18 @@ from ..machine.compiler import compiled
 from ..machine.memory import RAMP, ramp
 from ..machine.tile import tile_floor, tile_multiply, tile_rows, tile_slide, tile_store
 from ..machine.vectors import CACHE_WAY, TILE_ROWS, TILE_VECS
-from .plan.axes import STRIP_DILATION, STRIP_STRIDE, TAPS, D, H, W
+from .plan.axes import STRIP_DILATION, STRIP_STRIDE, TAPS, H, W
 from .planes import plane_at, write_planes
-from .strip import aligned_flat, extent, image_of, image_shape, input_of, locate, places
+from .records import Channels, Epilogue, Panels, Places, Source, Tiles
+from .strip import aligned_flat, image_of, image_shape, input_of, locate, places_of
+from .table import COUNT, FIRST, TASKS, WORK, panels_of
 
 # Taps of a row that a tile of neighbouring windows takes at once.
 SLIDE = 3
 
 
 @compiled(parallel=True)
-def depthwise_conv(x, weights, bias, floor, out, channels, axes, group, tasks, planar):
+def depthwise_conv(x, weights, bias, floor, out, plan):
     """Filter each channel of ``x`` with its own kernels into ``out``, every task on its own part of the output.
 
     ``out[n, q, f] = bias[f] + sum over k of x[n, q*stride + k*dilation - before, f // multiplier] * weights[k, f]`` for
@@ -24,19 +26,11 @@ def depthwise_conv(x, weights, bias, floor, out, channels, axes, group, tasks, p
 
     Parameters
     ----------
-    x : array (N, D, H, W, C), or (N, C, D, H, W) if ``planar``
-    weights : array (blocks, KD, KH, KW, VECS*LANES), 64-byte aligned
-        The output channels in blocks as wide as a tile, the last filled up with zeros.
-    bias : array (blocks * VECS*LANES,)
-    floor : float
-        As in `kernels.conv`.
-    out : array (elements,)
-        Written at every window, as far as ``channels`` channels; the plan's strides tell where. Nothing needs zeroing.
-    channels : int
-        Output channels, C * multiplier.
-    axes, group, tasks
-        Of a `Plan`.
-    planar : None or int
+    x : array (N, D, H, W, C) or, planar, (N, C, D, H, W, 1)
+    weights : array (panels, KD, KH, KW, VECS*LANES), 64-byte aligned
+        The filters, multiplier for each channel, in panels as wide as a tile, the last filled up with zeros.
+    bias : array (panels * VECS*LANES,)
+    floor, out, plan
         As in `kernels.conv`.
 
     Notes
@@ -44,49 +38,39 @@ def depthwise_conv(x, weights, bias, floor, out, channels, axes, group, tasks, p
     Bound by loads where each multiply-add reads its own vector of the strip, by arithmetic and memory alike where
     windows are neighbours and share what they read.
     """
-    for task in prange(tasks):
-        _depthwise_task(np.int64(task), x, weights, bias, floor, out, channels, axes, group, planar)
+    for task in prange(plan[WORK, TASKS]):
+        _depthwise_task(np.int64(task), x, weights, Epilogue(bias, floor), out, plan)
 
 
 @compiled
-def _depthwise_task(task, x, weights, bias, floor, out, channels, axes, group, planar):
-    n, d, h, w, part = locate(task, axes)
-    rows, columns = extent(axes, H, h)[0], extent(axes, W, w)[0]
-    filters = part * group, min((part + 1) * group, len(weights))
-    source, start, steps, inside = input_of_filters(x, n, d, h, w, axes, weights, filters, channels, planar)
-    windows, x_at, out_at = places(n, d, h, w, axes, rows, columns, *steps[1:], TILE_ROWS)
-    tables = windows, x_at, out_at, start, steps, inside
-    images = x.shape[0]
-    filter_windows(source, tables, rows, columns, weights, bias, floor, out, channels, axes, filters, images, planar)
+def _depthwise_task(task, x, weights, epilogue, out, plan):
+    block = locate(task, plan)
+    panels = panels_of(block, plan, weights)
+    source = input_of_panels(x, block, plan, panels)
+    places = places_of(block, plan, source, TILE_ROWS)
+    if out.ndim == 1:
+        filter_windows(source, places, block, panels, epilogue, out, plan)
+    else:
+        filter_to_planes(source, places, block, panels, epilogue, out, plan)
 
 
 @compiled
-def input_of_filters(x, n, d, h, w, axes, weights, filters, channels, planar):
-    """`input_of` for blocks of channels, but that windows which are neighbours read the image even around its edges.
+def input_of_panels(x, block, axes, panels):
+    """`input_of` for panels of channels, but that windows which are neighbours read the image even around its edges.
 
-    Returns
-    -------
-    source : array
-    start : int
-        Flat index of the first value, less the first channel.
-    steps : tuple of int
-        Elements from one strip position to the next along D, H and W.
-    inside : tuple of int
-        For D, H and W, the first strip position that is to be read, and the one after the last.
+    The source begins where channel 0 of the output would read it, though it may hold only those of the panels.
     """
-    strip_rows, strip_columns = extent(axes, H, h)[1], extent(axes, W, w)[1]
-    width, repeat = weights.shape[4], channels // image_shape(x, planar)[3]
-    first, count = filters[0] * width, (filters[1] - filters[0]) * width
-    whole = planar is None and repeat == 1 and channels % (width // TILE_VECS) == 0
-    # Pixels that lie far apart compete for the L1 cache, where many taps would find them again.
-    near = weights.shape[3] <= SLIDE or channels * x.itemsize < CACHE_WAY // 2
-    if whole and near and _neighbours(axes, extent(axes, W, w)[0]):
-        at, plane, row, column, inside = image_of(x, n, d, h, w, axes, strip_rows, strip_columns, first)
-        return x, at - first, (plane, row, column), inside
-    source, at, plane, row, column = input_of(
-        x, n, d, h, w, axes, strip_rows, strip_columns, first, count, repeat, planar
-    )
-    return source, at - first, (plane, row, column), (0, axes[D, TAPS], 0, strip_rows, 0, strip_columns)
+    width, last = panels.weights.shape[4], len(panels.weights) - 1
+    filters = panels.table[last, FIRST] + panels.table[last, COUNT]
+    repeat, first = filters // image_shape(x)[3], panels.first * width
+    if x.ndim == 5:
+        # Pixels that lie far apart compete for the L1 cache, where many taps would find them again.
+        near = panels.weights.shape[3] <= SLIDE or filters * x.itemsize < CACHE_WAY // 2
+        if repeat == 1 and filters % (width // TILE_VECS) == 0 and near and _neighbours(axes, block.columns):
+            return image_of(x, block, axes, 0)
+    source = input_of(x, block, axes, Channels(first, (panels.end - panels.first) * width, repeat))
+    array, start, image, plane, row, column, inside = source
+    return Source(array, start - first, image, plane, row, column, inside)
 
 
 @compiled
@@ -97,99 +81,90 @@ def _neighbours(axes, columns):
 
 
 @compiled
-def filter_windows(source, tables, rows, columns, weights, bias, floor, out, channels, axes, filters, images, planar):
-    """Blocks of channels, from ``filters[0]`` to before ``filters[1]``, for all windows of a task: rows and columns.
-
-    ``tables`` has the number of windows, in whole tiles; where each reads the source, and where it writes; and what
-    `input_of_filters` returns. ``images`` is their number.
-    """
-    if planar is None:
-        for block in range(filters[0], filters[1]):
-            _filter_block(source, tables, rows, columns, weights, bias, floor, out, block, channels, axes)
-        return
-    windows, x_at, out_at, origin, steps, inside = tables
-    width, positions = weights.shape[4], out.size // (images * channels)
-    buffer, start = aligned_flat(windows * width, source)
-    plane, buffer_at = plane_at(out_at[0], channels, positions), np.empty(windows + RAMP, np.int64)
-    tables = windows, x_at, buffer_at, origin, steps, inside
-    for block in range(filters[0], filters[1]):
-        f = block * width
-        ramp(buffer_at, 0, start - f, width, windows)
-        _filter_block(source, tables, rows, columns, weights, bias, floor, buffer, block, channels, axes)
-        write_planes(
-            buffer, start, width, rows * columns, min(width, channels - f), out, plane + f * positions, positions
-        )
+def filter_windows(source, places, block, panels, epilogue, out, axes):
+    """Some panels of channels for all windows of a block."""
+    for panel in range(panels.first, panels.end):
+        one = Panels(panels.weights, panels.table, panel, panel + 1)
+        if _neighbours(axes, block.columns):
+            _slide(source, places, block, one, epilogue, out, axes)
+        else:
+            _gather(source, places, one, epilogue, out, axes)
 
 
 @compiled
-def _filter_block(source, tables, rows, columns, weights, bias, floor, out, block, channels, axes):
-    if _neighbours(axes, columns):
-        _slide(source, tables, rows, columns, weights, bias, floor, out, block, channels, axes)
-    else:
-        _gather(source, tables, weights, bias, floor, out, block, channels, axes)
+def filter_to_planes(source, places, block, panels, epilogue, out, axes):
+    """`filter_windows` to the planes of channels of an output (N, F, positions), by way of a buffer for a panel."""
+    width, (_, filters, positions) = panels.weights.shape[4], out.shape
+    buffer, start = aligned_flat(places.end * width, source.array)
+    plane, buffer_at = plane_at(places.out_at[0], filters, positions), np.empty(places.end + RAMP, np.int64)
+    buffered = Places(places.first, places.end, places.count, places.x_at, buffer_at)
+    for panel in range(panels.first, panels.end):
+        f, count = panels.table[panel, FIRST], panels.table[panel, COUNT]
+        ramp(buffer_at, 0, start - f, width, places.end)
+        one = Panels(panels.weights, panels.table, panel, panel + 1)
+        filter_windows(source, buffered, block, one, epilogue, buffer, axes)
+        write_planes(buffer, start, width, places.count, count, out, plane + f * positions, positions)
 
 
 @compiled
-def _gather(source, tables, weights, bias, floor, out, block, channels, axes):
-    """One block of channels, for windows that lie anywhere."""
-    windows, x_at, out_at, start, (plane, row, column), _ = tables
-    row, column = row * axes[H, STRIP_DILATION], column * axes[W, STRIP_DILATION]
-    _, taps_d, taps_h, taps_w, width = weights.shape
-    f = block * width
-    for first in range(0, windows, TILE_ROWS):
-        tile = tile_rows(TILE_ROWS, TILE_VECS, bias, f)
-        at = block * taps_d * taps_h * taps_w * width
+def _gather(source, places, panels, epilogue, out, axes):
+    """A panel of channels, for windows that lie anywhere."""
+    row, column = source.row * axes[H, STRIP_DILATION], source.column * axes[W, STRIP_DILATION]
+    _, taps_d, taps_h, taps_w, width = panels.weights.shape
+    f, count = panels.table[panels.first, FIRST], panels.table[panels.first, COUNT]
+    for first in range(places.first, places.end, TILE_ROWS):
+        tile = tile_rows(TILE_ROWS, TILE_VECS, epilogue.bias, f)
+        at = panels.first * taps_d * taps_h * taps_w * width
         for kd in range(taps_d):
             for kh in range(taps_h):
                 for kw in range(taps_w):
-                    shift = start + kd * plane + kh * row + kw * column + f
-                    tile = tile_multiply(tile, source, x_at, first, shift, weights, at)
+                    shift = source.start + kd * source.plane + kh * row + kw * column + f
+                    tile = tile_multiply(tile, source.array, places.x_at, first, shift, panels.weights, at)
                     at += width
-        tile_store(tile_floor(tile, floor), out, out_at, first, f, channels - f)
+        tile_store(tile_floor(tile, epilogue.minimum), out, places.out_at, first, f, count)
 
 
 @compiled
-def _slide(source, tables, rows, columns, weights, bias, floor, out, block, channels, axes):
-    """One block of channels, for rows of windows that are neighbours: the windows of a tile overlap."""
-    low, high = tables[5][4:]
-    taps, tiles = weights.shape[3], -(-columns // TILE_ROWS)
+def _slide(source, places, block, panels, epilogue, out, axes):
+    """A panel of channels, for rows of windows that are neighbours: the windows of a tile overlap."""
+    low, high = source.inside.left, source.inside.right
+    taps, tiles = panels.weights.shape[3], -(-block.columns // TILE_ROWS)
     whole = min(tiles, -(-low // TILE_ROWS))
     # The last tile of a row reaches back to be full, perhaps as far as the edge: what two tiles compute is alike.
-    all_inside = low <= columns - TILE_ROWS and high == columns + taps - 1
+    all_inside = low <= block.columns - TILE_ROWS and high == block.columns + taps - 1
     end = tiles if all_inside else max(whole, (high - TILE_ROWS - taps + 1) // TILE_ROWS + 1)
-    _slide_tiles(source, tables, rows, columns, weights, bias, floor, out, block, channels, axes, 0, whole, (low, high))
-    _slide_tiles(source, tables, rows, columns, weights, bias, floor, out, block, channels, axes, whole, end, None)
-    _slide_tiles(
-        source, tables, rows, columns, weights, bias, floor, out, block, channels, axes, end, tiles, (low, high)
-    )
+    _slide_tiles(source, places, block, panels, epilogue, out, axes, Tiles(0, whole, (low, high)))
+    _slide_tiles(source, places, block, panels, epilogue, out, axes, Tiles(whole, end, None))
+    _slide_tiles(source, places, block, panels, epilogue, out, axes, Tiles(end, tiles, (low, high)))
 
 
 @compiled
-def _slide_tiles(source, tables, rows, columns, weights, bias, floor, out, block, channels, axes, first, last, inside):
-    """Tiles ``first`` to before ``last`` of each row; of the columns that they read, only those ``inside``.
-
-    A vector of channels at a time, which leaves registers for the weights.
-    """
-    _, x_at, out_at, start, (plane, row, column), (low_d, high_d, low_h, high_h, _, _) = tables
+def _slide_tiles(source, places, block, panels, epilogue, out, axes, tiles):
+    """Some tiles of each row of a block, a vector of channels at a time, which leaves registers for the weights."""
+    array, x_at, weights, inside = source.array, places.x_at, panels.weights, source.inside
     _, taps_d, taps_h, taps_w, width = weights.shape
-    for t in range(first, last):
-        edge = min(t * TILE_ROWS, columns - TILE_ROWS)
-        for h in range(rows):
-            window, y = h * columns + edge, h * axes[H, STRIP_STRIDE]
-            low, high = max(0, low_h - y), min(taps_h, high_h - y)
-            for f in range(block * width, min((block + 1) * width, channels), width // TILE_VECS):
-                tile = tile_rows(TILE_ROWS, 1, bias, f)
-                lines = f + block * (taps_d * taps_h * taps_w - 1) * width
-                for kd in range(low_d, high_d):
+    first_filter, count = panels.table[panels.first, FIRST], panels.table[panels.first, COUNT]
+    for t in range(tiles.first, tiles.end):
+        edge = min(t * TILE_ROWS, block.columns - TILE_ROWS)
+        for h in range(block.rows):
+            window, y = h * block.columns + edge, h * axes[H, STRIP_STRIDE]
+            low, high = max(0, inside.top - y), min(taps_h, inside.bottom - y)
+            for c in range(0, count, width // TILE_VECS):
+                f = first_filter + c
+                tile = tile_rows(TILE_ROWS, 1, epilogue.bias, f)
+                lines = panels.first * taps_d * taps_h * taps_w * width + c
+                for kd in range(inside.front, inside.back):
                     for kh in range(low, high):
-                        x_first = x_at[window] + start + kd * plane + kh * row + f
+                        x_first = x_at[window] + source.start + kd * source.plane + kh * source.row + f
                         at = lines + (kd * taps_h + kh) * taps_w * width
                         for kw in range(0, taps_w - SLIDE + 1, SLIDE):
-                            x_tap, tap = x_first + kw * column, at + kw * width
+                            x_tap, tap = x_first + kw * source.column, at + kw * width
                             tile = tile_slide(
-                                tile, source, x_tap, column, weights, tap, width, SLIDE, edge + kw, inside
+                                tile, array, x_tap, source.column, weights, tap, width, SLIDE, edge + kw, tiles.columns
                             )
                         for kw in range(taps_w - taps_w % SLIDE, taps_w):
-                            x_tap, tap = x_first + kw * column, at + kw * width
-                            tile = tile_slide(tile, source, x_tap, column, weights, tap, width, 1, edge + kw, inside)
-                tile_store(tile_floor(tile, floor), out, out_at, window, f, channels - f)
+                            x_tap, tap = x_first + kw * source.column, at + kw * width
+                            tile = tile_slide(
+                                tile, array, x_tap, source.column, weights, tap, width, 1, edge + kw, tiles.columns
+                            )
+                tile_store(tile_floor(tile, epilogue.minimum), out, places.out_at, window, f, count - c)

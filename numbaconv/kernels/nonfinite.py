@@ -9,40 +9,45 @@ from numba import prange
 
 from ..machine.compiler import compiled
 from .plan.axes import BEFORE, OUT_STRIDE, STEP, STRIDE, STRIP_DILATION, D, H, N, W
-from .strip import extent, locate
+from .strip import locate
+from .table import COUNT, FIRST, PLACE, TASKS, WORK, panels_of
 
 
 @compiled(parallel=True)
-def conv_inside(x, weights, bias, floor, out, block_at, high, wide, axes, group, tasks, planar):
-    """`kernels.conv.conv` for any weights; ``high`` and ``wide`` do not matter."""
-    for task in prange(tasks):
-        n, d, h, w, part = locate(np.int64(task), axes)
-        for row in range(h, h + extent(axes, H, h)[0]):
-            for column in range(w, w + extent(axes, W, w)[0]):
-                first, at = _place(axes, n, d, row, column)
-                for block in range(part * group, min((part + 1) * group, len(weights))):
-                    for f in range(block_at[block, 1]):
-                        total = bias[block_at[block, 2] + f]
-                        for kd, kh, kw, x_d, x_h, x_w in _taps(x, weights, axes, first):
+def conv_inside(x, weights, bias, floor, out, vecs, plan):
+    """`kernels.conv.conv` for any weights; ``vecs`` does not matter."""
+    for task in prange(plan[WORK, TASKS]):
+        block = locate(np.int64(task), plan)
+        panels = panels_of(block, plan, weights)
+        for row in range(block.h, block.h + block.rows):
+            for column in range(block.w, block.w + block.columns):
+                first, at = _place(plan, block.n, block.d, row, column)
+                for panel in range(panels.first, panels.end):
+                    for f in range(panels.table[panel, COUNT]):
+                        total = bias[panels.table[panel, FIRST] + f]
+                        for kd, kh, kw, x_d, x_h, x_w in _taps(x, weights, plan, first):
                             for c in range(x.shape[4]):
-                                total += x[n, x_d, x_h, x_w, c] * weights[block, kd, kh, kw, c, f]
-                        out[at + block_at[block, 0] + f] = floor if floor > total else total
+                                total += x[block.n, x_d, x_h, x_w, c] * weights[panel, kd, kh, kw, c, f]
+                        out[at + panels.table[panel, PLACE] + f] = floor if floor > total else total
 
 
 @compiled(parallel=True)
-def depthwise_inside(x, weights, bias, floor, out, channels, axes, group, tasks, planar):
-    """`kernels.depthwise_conv.depthwise_conv` for any weights."""
-    width, repeat = weights.shape[4], channels // x.shape[4]
-    for task in prange(tasks):
-        n, d, h, w, part = locate(np.int64(task), axes)
-        for row in range(h, h + extent(axes, H, h)[0]):
-            for column in range(w, w + extent(axes, W, w)[0]):
-                first, at = _place(axes, n, d, row, column)
-                for f in range(part * group * width, min((part + 1) * group * width, channels)):
-                    total = bias[f]
-                    for kd, kh, kw, x_d, x_h, x_w in _taps(x, weights, axes, first):
-                        total += x[n, x_d, x_h, x_w, f // repeat] * weights[f // width, kd, kh, kw, f % width]
-                    out[at + f] = floor if floor > total else total
+def depthwise_inside(x, weights, bias, floor, out, plan):
+    """`kernels.depthwise.depthwise_conv` for any weights."""
+    for task in prange(plan[WORK, TASKS]):
+        block = locate(np.int64(task), plan)
+        panels, last = panels_of(block, plan, weights), len(weights) - 1
+        repeat = (panels.table[last, FIRST] + panels.table[last, COUNT]) // x.shape[4]
+        for row in range(block.h, block.h + block.rows):
+            for column in range(block.w, block.w + block.columns):
+                first, at = _place(plan, block.n, block.d, row, column)
+                for panel in range(panels.first, panels.end):
+                    for i in range(panels.table[panel, COUNT]):
+                        f = panels.table[panel, FIRST] + i
+                        total = bias[f]
+                        for kd, kh, kw, x_d, x_h, x_w in _taps(x, weights, plan, first):
+                            total += x[block.n, x_d, x_h, x_w, f // repeat] * weights[panel, kd, kh, kw, i]
+                        out[at + f] = floor if floor > total else total
 
 
 @compiled

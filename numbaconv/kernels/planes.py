@@ -1,6 +1,7 @@
 """Results with channels first: a task's outputs are transposed on their way from a buffer to the planes of channels."""
 
 from ..machine.compiler import compiled
+from ..machine.memory import copy
 from ..machine.square import transpose_square
 from ..machine.vectors import VECTOR_BYTES
 
@@ -19,7 +20,7 @@ def write_planes(buffer, start, width, count, channels, out, to, positions):
     if count < side or channels < side:
         for c in range(channels):
             for i in range(count):
-                out[to + c * positions + i] = buffer[start + i * width + c]
+                copy(out, to + c * positions + i, buffer, start + i * width + c, 1)
         return
     # The last squares overlap those before them.
     for c in range(0, channels, side):

@@ -5,14 +5,15 @@ from numba import prange
 
 from ..machine.compiler import compiled
 from ..machine.memory import RAMP, ramp
-from .conv import sum_to_planes, sum_windows
-from .depthwise import filter_windows, input_of_filters
-from .plan.axes import H, W
-from .strip import aligned, extent, locate, places, spread
+from .conv import sum_to_planes, sum_windows, tile_height
+from .depthwise import filter_windows, input_of_panels
+from .records import Epilogue, Panels, Places
+from .strip import aligned, locate, pitch_of, places_of
+from .table import PANELS, TASKS, WORK
 
 
 @compiled(parallel=True)
-def separable_conv(x, depthwise, zeros, pointwise, bias, floor, out, block_at, high, wide, axes, tasks, planar):
+def separable_conv(x, depthwise, pointwise, bias, floor, out, vecs, plan):
     """Convolve each channel of ``x`` by itself, and all of the results with one tap, every task on its own windows.
 
     ``out[n, q, f] = bias[f] + sum over c of between[n, q, c] * pointwise[c, f]``, ``between`` being what
@@ -20,51 +21,44 @@ def separable_conv(x, depthwise, zeros, pointwise, bias, floor, out, block_at, h
 
     Parameters
     ----------
-    x : array (N, D, H, W, C), or (N, C, D, H, W) if ``planar``
-    depthwise : array (blocks, KD, KH, KW, VECS*LANES), 64-byte aligned
-        The channels in between, in blocks as wide as a tile, the last filled up with zeros.
-    zeros : array (at least channels in between, in whole blocks)
-        The depthwise step's bias.
-    pointwise : array (blocks, 1, 1, 1, channels in between, VECS*LANES), 64-byte aligned
-        The filters in blocks, likewise.
-    bias, floor, out, block_at, high, wide
+    x : array (N, D, H, W, C) or, planar, (N, C, D, H, W, 1)
+    depthwise : array (panels, KD, KH, KW, VECS*LANES), 64-byte aligned
+        The channels in between, in panels as wide as a tile, the last filled up with zeros.
+    pointwise : array (panels, 1, 1, 1, channels in between, VECS*LANES), 64-byte aligned
+        The filters in panels, likewise.
+    bias, floor, out, vecs
         As `kernels.conv` takes them.
-    axes, tasks
-        Of a `Plan` for the depthwise step, whose output strides are those of ``out``.
-    planar : None or int
-        As in `kernels.conv`.
+    plan : int64 array
+        Of the depthwise step, but that the output strides are those of ``out``: from `flat_plan`, with first the panels
+        of ``depthwise``, then those of ``pointwise``.
     """
-    for task in prange(tasks):
-        _separable_task(
-            np.int64(task), x, depthwise, zeros, pointwise, bias, floor, out, block_at, high, wide, axes, planar
-        )
+    for task in prange(plan[WORK, TASKS]):
+        _separable_task(np.int64(task), x, depthwise, pointwise, Epilogue(bias, floor), out, vecs, plan)
 
 
 @compiled
-def _separable_task(task, x, depthwise, zeros, pointwise, bias, floor, out, block_at, high, wide, axes, planar):
-    blocks, channels = len(depthwise), pointwise.shape[4]
-    n, d, h, w, _ = locate(task, axes)
-    rows, columns = extent(axes, H, h)[0], extent(axes, W, w)[0]
-    source, start, steps, inside = input_of_filters(x, n, d, h, w, axes, depthwise, (0, blocks), channels, planar)
-    windows, x_at, out_at = places(n, d, h, w, axes, rows, columns, *steps[1:], len(high))
+def _separable_task(task, x, depthwise, pointwise, epilogue, out, vecs, plan):
+    block, channels = locate(task, plan), pointwise.shape[4]
+    panels = Panels(depthwise, plan[PANELS:], 0, len(depthwise))
+    source = input_of_panels(x, block, plan, panels)
+    places = places_of(block, plan, source, tile_height(vecs))
 
-    pitch, last = spread(channels, x), rows * columns - 1
-    between, between_start = aligned((last + 1) * pitch, x)
-    between_at, shifts = np.empty(windows + RAMP, np.int64), np.empty(channels + 1 + RAMP, np.int64)
-    ramp(between_at, 0, between_start, pitch, windows)
-    for spare in range(last + 1, windows):
+    # In between: pixels side by side, and spare windows that repeat the last one.
+    pitch, last = pitch_of(channels, x), places.count - 1
+    between, start = aligned((last + 1) * pitch, x)
+    between_at, taps = np.empty(places.end + RAMP, np.int64), np.empty(channels + 1 + RAMP, np.int64)
+    ramp(between_at, 0, start, pitch, places.end)
+    for spare in range(last + 1, places.end):
         between_at[spare] = between_at[last]
-    ramp(shifts, 0, 0, 1, channels + 1)
+    ramp(taps, 0, 0, 1, channels + 1)
 
-    tables = windows, x_at, between_at, start, steps, inside
-    filter_windows(
-        source, tables, rows, columns, depthwise, zeros, -np.inf, between, channels, axes, (0, blocks), 0, None
-    )
-    tables = (0, windows), between_at, shifts[: channels + 1], out_at
-    filters, images, count = (0, len(pointwise)), x.shape[0], rows * columns
-    if planar is None:
-        sum_windows(between, tables, pointwise, bias, floor, out, block_at, high, wide, filters)
+    there = Places(0, places.end, places.count, places.x_at, between_at)
+    none = Epilogue(np.zeros(len(depthwise) * depthwise.shape[4], x.dtype), -np.inf)
+    filter_windows(source, there, block, panels, none, between, plan)
+
+    there = Places(0, places.end, places.count, between_at, places.out_at)
+    panels = Panels(pointwise, plan[PANELS + len(depthwise) :], 0, len(pointwise))
+    if out.ndim == 1:
+        sum_windows(between, there, taps[: channels + 1], panels, vecs, epilogue, out)
     else:
-        sum_to_planes(
-            between, tables, pointwise, bias, floor, out, block_at, high, wide, filters, planar, images, count
-        )
+        sum_to_planes(between, there, taps[: channels + 1], panels, vecs, epilogue, out)

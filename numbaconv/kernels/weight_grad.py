@@ -7,8 +7,9 @@ from ..machine.compiler import compiled
 from ..machine.memory import clear
 from ..machine.tile import tile_add, tile_multiply, tile_outer, tile_rows
 from ..machine.vectors import TILE_ROWS, TILE_VECS
-from .plan.axes import STRIP_STRIDE, H, N, W
-from .strip import count_blocks, extent, fill_taps, input_of_images, locate, spread
+from .plan.axes import STRIP_STRIDE, H, W
+from .records import Channels, Share
+from .strip import count_blocks, fill_taps, input_of, locate, pitch_of
 
 
 @compiled
@@ -25,37 +26,29 @@ def _summing(update):
     """The task of a kernel, in which ``update`` adds a window to a tile of the sums."""
 
     @compiled
-    def sum_windows(strip, split, part, x, grad_out, sums, axes, grad_axes, places, group):
-        """``strip`` says which channels of ``x`` a strip holds, how often, and how many rows of the sums a tap has."""
-        channel, channels, repeat, rows_per_tap = strip
-        _, blocks, sum_rows, width = sums.shape
-        filters = group * width
-        sums_at = (split * blocks + part * group) * sum_rows * width
-        clear(sums, sums_at, group * sum_rows * width)
+    def sum_windows(share, channels, rows_per_tap, x, grad_out, sums, axes, grad_axes):
+        """A share of the windows, and channels of ``x``, each tap of which has some rows of the sums."""
+        _, panels, sum_rows, width = sums.shape
+        filters = share.group * width
+        sums_at = (share.number * panels + share.part * share.group) * sum_rows * width
+        clear(sums, sums_at, share.group * sum_rows * width)
         x_at = np.empty(sum_rows, np.int64)
         zeros = np.zeros(width, x.dtype)
-        for place in range(split * places, min((split + 1) * places, count_blocks(axes))):
-            n, d, h, w, _ = locate(place, axes)
-            images, _ = extent(axes, N, n)
-            rows, strip_rows = extent(axes, H, h)
-            columns, strip_columns = extent(axes, W, w)
-            source, start, plane, row, column, image = input_of_images(
-                x, images, n, d, h, w, axes, strip_rows, strip_columns, channel, channels, repeat
-            )
-            grads, grad_start, _, grad_row, grad_column, grad_image = input_of_images(
-                grad_out, images, n, d, h, w, grad_axes, rows, columns, part * filters, filters, 1
-            )
-            fill_taps(x_at, start, plane, row, column, rows_per_tap, axes)
-            row, column = row * axes[H, STRIP_STRIDE], column * axes[W, STRIP_STRIDE]
+        for task in range(share.first, share.end):
+            block = locate(task, axes)
+            source = input_of(x, block, axes, channels)
+            grads = input_of(grad_out, block, grad_axes, Channels(share.part * filters, filters, 1))
+            fill_taps(x_at, source, axes, rows_per_tap)
+            row, column = source.row * axes[H, STRIP_STRIDE], source.column * axes[W, STRIP_STRIDE]
             for f in range(0, filters, width):
                 for first in range(0, sum_rows, TILE_ROWS):
                     tile = tile_rows(TILE_ROWS, TILE_VECS, zeros, 0)
-                    for i in range(images):
-                        for y in range(rows):
-                            for z in range(columns):
-                                grad_at = grad_start + i * grad_image + y * grad_row + z * grad_column + f
-                                shift = i * image + y * row + z * column
-                                tile = update(tile, source, x_at, first, shift, f, grads, grad_at)
+                    for i in range(block.images):
+                        for y in range(block.rows):
+                            for z in range(block.columns):
+                                at = grads.start + i * grads.image + y * grads.row + z * grads.column + f
+                                shift = i * source.image + y * row + z * column
+                                tile = update(tile, source.array, x_at, first, shift, f, grads.array, at)
                     tile_add(tile, sums, sums_at + f * sum_rows + first * width)
 
     return sum_windows
@@ -64,8 +57,15 @@ def _summing(update):
 _sum_outer, _sum_multiply = _summing(_outer), _summing(_multiply)
 
 
+@compiled
+def _share(task, parts, axes, blocks, group):
+    """The `Share` of a task: ``parts`` tasks, one for each group of panels, have the same ``blocks``."""
+    number = task // parts
+    return Share(number, number * blocks, min((number + 1) * blocks, count_blocks(axes)), task % parts, group)
+
+
 @compiled(parallel=True)
-def conv_weight_grad(x, grad_out, sums, axes, grad_axes, places, group):
+def conv_weight_grad(x, grad_out, sums, axes, grad_axes, blocks, group):
     """Sum what each window gave to its outputs, every task over windows of its own and into its own part of ``sums``.
 
     ``grad[k, c, f] = sum over n, q of x[n, q*stride + k*dilation - before, c] * grad_out[n, q, f]``, x being 0 outside
@@ -75,10 +75,10 @@ def conv_weight_grad(x, grad_out, sums, axes, grad_axes, places, group):
     ----------
     x : array (N, D, H, W, C)
     grad_out : array (N, D', H', W', F)
-    sums : array (splits, blocks, rows, VECS*LANES)
-        Written in full: for each share of the windows a sum of its own, its filters in blocks as wide as a tile. Row
+    sums : array (splits, panels, rows, VECS*LANES)
+        Written in full: for each share of the windows a sum of its own, its filters in panels as wide as a tile. Row
         ``((kd*KH + kh)*KW + kw)*C + c`` holds a tap's channel; rows that fill up the last tile mean nothing.
-    axes, grad_axes, places, group
+    axes, grad_axes, blocks, group
         Of a `SumPlan`.
 
     Notes
@@ -89,13 +89,12 @@ def conv_weight_grad(x, grad_out, sums, axes, grad_axes, places, group):
     parts = sums.shape[1] // group
     channels = x.shape[4]
     for task in prange(sums.shape[0] * parts):
-        split, part = np.int64(task) // parts, np.int64(task) % parts
-        strip = 0, spread(channels, x), 1, channels
-        _sum_outer(strip, split, part, x, grad_out, sums, axes, grad_axes, places, group)
+        share = _share(np.int64(task), parts, axes, blocks, group)
+        _sum_outer(share, Channels(0, pitch_of(channels, x), 1), channels, x, grad_out, sums, axes, grad_axes)
 
 
 @compiled(parallel=True)
-def depthwise_weight_grad(x, grad_out, sums, axes, grad_axes, places, group):
+def depthwise_weight_grad(x, grad_out, sums, axes, grad_axes, blocks, group):
     """`conv_weight_grad` of a depthwise convolution: each channel of ``x`` meets its own outputs only.
 
     ``grad[k, f] = sum over n, q of x[n, q*stride + k*dilation - before, f // multiplier] * grad_out[n, q, f]``
@@ -107,8 +106,7 @@ def depthwise_weight_grad(x, grad_out, sums, axes, grad_axes, places, group):
     Bound by loads: each multiply-add reads its own vector of the strip, which should still lie in L1 or L2.
     """
     parts = sums.shape[1] // group
-    channels = group * sums.shape[3]
+    count, repeat = group * sums.shape[3], grad_out.shape[4] // x.shape[4]
     for task in prange(sums.shape[0] * parts):
-        split, part = np.int64(task) // parts, np.int64(task) % parts
-        strip = part * channels, channels, grad_out.shape[4] // x.shape[4], 1
-        _sum_multiply(strip, split, part, x, grad_out, sums, axes, grad_axes, places, group)
+        share = _share(np.int64(task), parts, axes, blocks, group)
+        _sum_multiply(share, Channels(share.part * count, count, repeat), 1, x, grad_out, sums, axes, grad_axes)

@@ -26,10 +26,12 @@ from numba.core import cgutils, types
 from numba.extending import intrinsic, models, overload, register_model
 
 from .memory import INT, Memory
-from .vectors import VECTOR_BYTES
+from .vectors import TILE_ROWS, TILE_VECS, VECTOR_BYTES
 
 # Updates before a line of weights is used that it is asked for: they come from L2 or L3 in a long stream.
 AHEAD = 16
+# Rows of a tile that fills the registers, however many vectors it is wide.
+FULL = 0
 
 
 class Tile(types.Type):
@@ -57,10 +59,10 @@ def tile_rows(typingctx, rows, vecs, bias, at):
     """Tile whose every row is ``bias[at : at + VECS*LANES]``.
 
     ROWS and VECS are known when compiling: constants of a module, or tuples of that length, since Numba compiles anew
-    for every length.
+    for every length. `FULL` stands for as many rows as the registers hold.
     """
-    counts = (n.count if isinstance(n, types.UniTuple) else n.literal_value for n in (rows, vecs))
-    tile = Tile(*counts, bias.dtype)
+    height, width = (n.count if isinstance(n, types.UniTuple) else n.literal_value for n in (rows, vecs))
+    tile = Tile(height or TILE_ROWS * TILE_VECS // width, width, bias.dtype)
 
     def codegen(context, builder, sig, args):
         bias = Memory(context, builder, sig.args[2], args[2])

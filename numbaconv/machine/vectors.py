@@ -42,11 +42,16 @@ def conv_tile(itemsize, filters):
     return (TILE_ROWS * TILE_VECS, 1) if filters * itemsize <= VECTOR_BYTES else (TILE_ROWS, TILE_VECS)
 
 
-def tile_shape(filters, itemsize):
-    """The tile of a convolution as the kernel takes it: Numba knows lengths of tuples when it compiles."""
-    return tuple((0,) * n for n in conv_tile(itemsize, filters))
-
-
 def block_width(itemsize, vecs=TILE_VECS):
     """Output channels of one tile: its vectors times the elements of ``itemsize`` bytes in each."""
     return vecs * VECTOR_BYTES // itemsize
+
+
+def conv_vecs(filters, itemsize):
+    """Vectors of a convolution's tile, as a tuple of that length: Numba knows lengths of tuples when it compiles."""
+    return (0,) * conv_tile(itemsize, filters)[1]
+
+
+def conv_width(filters, itemsize):
+    """Output channels of a convolution's tile."""
+    return block_width(itemsize, conv_tile(itemsize, filters)[1])

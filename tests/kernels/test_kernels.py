@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from numbaconv.kernels import pack, planes, strip
+from numbaconv.kernels import pack, planes, records, strip
 from numbaconv.kernels.plan import plans
 from numbaconv.kernels.plan.axes import (
     BEFORE,
@@ -65,8 +65,10 @@ def assert_tasks_cover_once(made, windows, blocks):
     seen = np.zeros((*windows, blocks), np.int8)
     images, _, rows, columns = made.axes[:, BLOCK]
     for task in range(made.tasks):
-        n, d, h, w, part = strip.locate.py_func(task, made.axes)
-        seen[n : n + images, d, h : h + rows, w : w + columns, part * made.group : (part + 1) * made.group] += 1
+        n, d, h, w, *lengths, part = strip.locate.py_func(task, made.axes)
+        place = seen[n : n + images, d, h : h + rows, w : w + columns, part * made.group : (part + 1) * made.group]
+        place += 1
+        assert place.shape[:3] == tuple(lengths)
         assert part * made.group < blocks
     assert (seen == 1).all()
 
@@ -120,20 +122,20 @@ def test_winograd_tasks_cover_every_output_once(windows, befores, taps, dilation
         block = row[BLOCK]
         assert (row[STEP], row[STRIP_DILATION]) == (d, 1)
         assert block == 1 or row[STRIP_STRIDE] == size
-        assert strip.extent.py_func(made.axes, axis, 0)[1] == size * (block - 1) + 6
+        assert strip.span.py_func(made.axes, axis, block) == size * (block - 1) + 6
 
 
 @any_plan
 @often
 def test_strip_positions_are_those_of_the_windows(windows, window_settings, channels, filters, itemsize, depthwise):
-    """Tap k of window q lies at strip position q * STRIP_STRIDE + k * STRIP_DILATION, inside the strip's extent."""
+    """Tap k of window q lies at strip position q * STRIP_STRIDE + k * STRIP_DILATION, inside their span."""
     axes = make_axes(windows, window_settings)
     table = plans.make_plan(axes, channels, filters, itemsize, depthwise).axes
     for axis in (D, H, W):
         count, taps, stride, before, _, block, step, strip_stride, strip_dilation = table[axis].tolist()
         for first in range(0, count, block):
-            inside, span = strip.extent.py_func(table, axis, first)
-            assert inside == min(block, count - first)
+            inside = min(block, count - first)
+            span = strip.span.py_func(table, axis, inside)
             for q, k in itertools.product(range(inside), range(taps)):
                 at = q * strip_stride + k * strip_dilation
                 assert 0 <= at < span
@@ -155,7 +157,7 @@ def test_plan_does_not_depend_on_the_number_of_threads(recut, each_thread_count)
 def test_strips_fit_the_cache_where_rows_can_be_cut():
     axes = make_axes((1, 1, 200, 200), [(1, 1, 1, 0), (3, 1, 1, 1), (3, 1, 1, 1)])
     table = plans.make_plan(axes, 64, 64, 4).axes
-    spans = [strip.extent.py_func(table, axis, 0)[1] for axis in (H, W)]
+    spans = [strip.span.py_func(table, axis, table[axis, BLOCK]) for axis in (H, W)]
     assert spans[0] * spans[1] * 64 * 4 <= HOST.strip_bytes
     blocks = plans.make_winograd_plan(axes, 64, 64, 4)[0].axes[H:, BLOCK]
     assert blocks.prod() * 36 * 64 * 4 <= HOST.spread_bytes
@@ -181,7 +183,7 @@ by_strip = pytest.mark.parametrize(("lengths", "window_settings"), STRIPS.values
 
 
 def strip_blocks(lengths, window_settings, channel, channels, repeat, block):
-    """For each block of 5x5 windows: its table, image and place, and the strip that it ought to have."""
+    """For each block of 5x5 windows: its table, images and record, and the strip that it ought to have."""
     axes = make_axes((2, 2, 5, 5), window_settings)
     table = table_of(axes, (1, 1, block, block))
     x = np.random.default_rng(1).standard_normal((2, *lengths, 3))
@@ -189,13 +191,21 @@ def strip_blocks(lengths, window_settings, channel, channels, repeat, block):
     around = 40
     padded = np.pad(np.repeat(x, repeat, axis=4), [(0, 0), *[(around, around)] * 3, (0, channels)])
     for d, h, w in itertools.product(range(2), range(0, 5, block), range(0, 5, block)):
-        spans = [strip.extent.py_func(table, axis, at)[1] for axis, at in ((H, h), (W, w))]
+        rows, columns = min(block, 5 - h), min(block, 5 - w)
+        spans = [strip.span.py_func(table, *axis) for axis in ((H, rows), (W, columns))]
         shape = (window_settings[0][0], *spans)
         starts = [q * a.stride - a.before + around for q, a in zip((d, h, w), axes[1:], strict=True)]
         index = [s + np.arange(n) * a for s, n, a in zip(starts, shape, table[1:, STEP], strict=True)]
         inside = all(i[0] >= around and i[-1] < around + n for i, n in zip(index, lengths, strict=True))
         wanted = padded[1][np.ix_(*index)][..., channel : channel + channels]
-        yield table, x, (1, d, h, w), wanted, inside
+        yield table, x, records.Block(1, d, h, w, 1, rows, columns, 0), wanted, inside
+
+
+def whole_strip(array, start, shape):
+    """The record of a strip of one image in ``array``."""
+    planes, rows, columns, channels = shape
+    inside = records.Inside(0, planes, 0, rows, 0, columns)
+    return records.Source(array, start, 0, rows * columns * channels, columns * channels, channels, inside)
 
 
 @cache
@@ -215,7 +225,8 @@ def test_helpers_refuse_a_call_from_python():
 def test_strip_is_the_padded_image(lengths, window_settings, channel, channels, repeat, block):
     for table, x, place, wanted, _ in strip_blocks(lengths, window_settings, channel, channels, repeat, block):
         out = np.full((1, 1, 1, 1, wanted.size + 5), np.nan)
-        compiled_call(strip.fill_strip)(out, 3, *wanted.shape, x, *place, table, channel, repeat, None)
+        target, read = whole_strip(out, 3, wanted.shape), records.Channels(channel, channels, repeat)
+        compiled_call(strip.fill_strip)(target, x, place, table, read)
         np.testing.assert_array_equal(out[0, 0, 0, 0, 3:-2].reshape(wanted.shape), wanted)
         assert np.isnan(out[..., [0, 1, 2, -2, -1]]).all()
 
@@ -227,8 +238,9 @@ def test_strip_of_planes_is_the_padded_image(lengths, window_settings, channel, 
     for table, x, place, wanted, _ in strip_blocks(lengths, window_settings, channel, channels, repeat, block):
         spare = strip.OVERHANG * wanted.shape[-1]
         out = np.full((1, 1, 1, 1, wanted.size + spare + 5), np.nan)
-        swapped = np.ascontiguousarray(np.moveaxis(x, -1, 1))
-        compiled_call(strip.fill_strip)(out, 3, *wanted.shape, swapped, *place, table, channel, repeat, 1)
+        planar = np.ascontiguousarray(np.moveaxis(x, -1, 1))[..., None]
+        target, read = whole_strip(out, 3, wanted.shape), records.Channels(channel, channels, repeat)
+        compiled_call(strip.fill_strip)(target, planar, place, table, read)
         np.testing.assert_array_equal(out[0, 0, 0, 0, 3 : 3 + wanted.size].reshape(wanted.shape), wanted)
         assert np.isnan(out[..., [0, 1, 2, -2, -1]]).all()
 
@@ -244,8 +256,9 @@ def test_strip_of_planes_made_of_squares(width, channels, dtype):
     for n in range(2):
         wanted = np.pad(x[n, :, 0], [(0, 0), (1, 1), (1, 1)]).transpose(1, 2, 0)
         out = np.full((1, 1, 1, 1, wanted.size + strip.OVERHANG * channels + 5), np.nan, dtype)
-        place = n, 0, 0, 0
-        compiled_call(strip.fill_strip)(out, 0, 1, *wanted.shape, x, *place, table, 0, 1, channels)
+        block, read = records.Block(n, 0, 0, 0, 1, 4, width, 0), records.Channels(0, channels, 1)
+        target = whole_strip(out, 0, (1, *wanted.shape))
+        compiled_call(strip.fill_strip)(target, x[..., None], block, table, read)
         np.testing.assert_array_equal(out.reshape(-1)[: wanted.size].reshape(wanted.shape), wanted)
         assert np.isnan(out[..., -5:]).all()
 
@@ -256,7 +269,8 @@ def test_strip_of_some_planes(channel):
     table = table_of(axes, (1, 1, 1, 20))
     x = np.random.default_rng(3).standard_normal((1, 40, 1, 1, 20))
     out = np.full((1, 1, 1, 1, (20 + strip.OVERHANG) * 19), np.nan)
-    compiled_call(strip.fill_strip)(out, 0, 1, 1, 20, 19, x, 0, 0, 0, 0, table, channel, 1, 40)
+    block, read = records.Block(0, 0, 0, 0, 1, 1, 20, 0), records.Channels(channel, 19, 1)
+    compiled_call(strip.fill_strip)(whole_strip(out, 0, (1, 1, 20, 19)), x[..., None], block, table, read)
     np.testing.assert_array_equal(out.reshape(-1)[: 20 * 19].reshape(20, 19), x[0, channel : channel + 19, 0, 0].T)
 
 
@@ -283,9 +297,8 @@ def test_input_is_read_from_the_image_only_where_all_of_it_lies_there(
     lengths, window_settings, channel, channels, repeat, block
 ):
     for table, x, place, wanted, inside in strip_blocks(lengths, window_settings, channel, channels, repeat, block):
-        _, rows, columns, _ = wanted.shape
-        found = compiled_call(strip.input_of)(x, *place, table, rows, columns, channel, channels, repeat, None)
-        source, at, *steps = found
+        read = records.Channels(channel, channels, repeat)
+        source, at, _, *steps, _ = compiled_call(strip.input_of)(x, place, table, read)
         index = at + sum(np.ix_(*(np.arange(n) * step for n, step in zip(wanted.shape, (*steps, 1), strict=True))))
         assert index.min() >= 0
         assert index.max() < source.size
@@ -299,11 +312,16 @@ def test_both_ways_of_reading_are_tested():
     assert {inside for case in STRIPS.values() for *_, inside in strip_blocks(*case, 0, 3, 1, 2)} == {True, False}
 
 
+# A source of which only the steps from row to row and from column to column matter.
+STEPS = records.Source(np.empty((1, 1, 1, 1, 1)), 0, 0, 0, 1000, 7, records.Inside(0, 0, 0, 0, 0, 0))
+
+
 def test_places_repeat_the_last_window():
     axes = make_axes((2, 3, 4, 5), [(2, 1, 1, 0), (3, 2, 1, 0), (3, 1, 1, 0)])
     table = table_of(axes, (1, 1, 4, 5))
-    windows, x_at, out_at = compiled_call(strip.places)(1, 2, 0, 0, table, 4, 5, 1000, 7, 14)
-    assert windows == 28
+    found = compiled_call(strip.places_of)(records.Block(1, 2, 0, 0, 1, 4, 5, 0), table, STEPS, 14)
+    first, end, count, x_at, out_at = found
+    assert (first, end, count) == (0, 28, 20)
     h, w = np.divmod(np.minimum(np.arange(28), 19), 5)
     np.testing.assert_array_equal(x_at[:28], h * 2 * 1000 + w * 7)
     np.testing.assert_array_equal(out_at[:28], ((1 * 3 + 2) * 4 + h) * 5 + w)
@@ -312,8 +330,9 @@ def test_places_repeat_the_last_window():
 def test_places_of_part_of_a_block():
     axes = make_axes((2, 3, 9, 8), [(2, 1, 1, 0), (3, 1, 1, 0), (3, 3, 1, 0)])
     table = table_of(axes, (1, 1, 4, 5))
-    windows, x_at, out_at = compiled_call(strip.places)(1, 2, 8, 5, table, 1, 3, 1000, 7, 8)
-    assert windows == 8
+    found = compiled_call(strip.places_of)(records.Block(1, 2, 8, 5, 1, 1, 3, 0), table, STEPS, 8)
+    first, end, count, x_at, out_at = found
+    assert (first, end, count) == (0, 8, 3)
     w = np.minimum(np.arange(8), 2)
     np.testing.assert_array_equal(x_at[:8], w * 3 * 7)
     np.testing.assert_array_equal(out_at[:8], ((1 * 3 + 2) * 9 + 8) * 8 + 5 + w)

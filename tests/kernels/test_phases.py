@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from numbaconv.kernels import pack
 from numbaconv.kernels.phases import convolutions, phases
-from numbaconv.kernels.plan.axes import block_table
+from numbaconv.kernels.table import PLACE, panel_table
 from numbaconv.machine import aligned, vectors
 
 # Length, output length, taps, stride, dilation, crop of one axis.
@@ -112,20 +112,20 @@ def test_phases_that_read_the_same_input_run_together():
 @pytest.mark.parametrize("itemsize", [4, 8])
 @pytest.mark.parametrize("origins", [(0,), (0, 500, 1000), (700, 3)])
 @pytest.mark.parametrize("filters", [1, 7, 8, 16, 31, 32, 33, 77])
-def test_block_table_covers_the_filters_of_every_origin(filters, origins, itemsize):
-    table = block_table(filters, itemsize, origins)
-    width = vectors.block_width(itemsize, vectors.conv_tile(itemsize, filters)[1])
+def test_panels_cover_the_filters_of_every_origin(filters, origins, itemsize):
+    width = vectors.conv_width(filters, itemsize)
+    table = panel_table(filters, width, origins)
     assert table.dtype == np.int64
     assert table.shape == (len(origins) * -(-filters // width), 3)
     assert table[:, 1].min() >= 1
     assert table[:, 1].max() <= width
-    covered = [place for at, count, _ in table.tolist() for place in range(at, at + count)]
+    covered = [place for _, count, at in table.tolist() for place in range(at, at + count)]
     assert covered == [origin + f for origin in origins for f in range(filters)]
-    numbers = [n for _, count, first in table.tolist() for n in range(first, first + count)]
+    numbers = [n for first, count, _ in table.tolist() for n in range(first, first + count)]
     assert numbers == [*range(filters)] * len(origins)
-    # As many blocks as the packed weights of one convolution have, in their order.
-    blocks = len(pack.pack_conv(np.zeros(filters, f"f{itemsize}")))
-    np.testing.assert_array_equal(table[::blocks, 0], origins)
+    # As many panels as the packed weights of one convolution have, in their order.
+    panels = len(pack.pack_conv(np.zeros(filters, f"f{itemsize}")))
+    np.testing.assert_array_equal(table[::panels, PLACE], origins)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

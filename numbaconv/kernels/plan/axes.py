@@ -21,8 +21,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ...machine.vectors import block_width, conv_tile
-
 WINDOWS, TAPS, STRIDE, BEFORE, OUT_STRIDE, BLOCK, STEP, STRIP_STRIDE, STRIP_DILATION = range(9)
 N, D, H, W = range(4)
 
@@ -49,17 +47,6 @@ def axis_table(axes, blocks):
 def piece_axes(axes: tuple[Axis, ...]) -> np.ndarray:
     """The axis table of a plan whose blocks are pieces of rows, `PIECE` windows long."""
     return axis_table(axes, (1, 1, 1, PIECE))
-
-
-def block_table(filters, itemsize, origins=(0,)):
-    """For each block of filters, its place in the output of a window, its number of filters, and its first one.
-
-    ``origins`` lists where the outputs of several convolutions begin that are computed together, all with so many
-    filters, their blocks one after the other.
-    """
-    width = block_width(itemsize, conv_tile(itemsize, filters)[1])
-    rows = [(origin + f, min(width, filters - f), f) for origin in origins for f in range(0, filters, width)]
-    return np.array(rows, dtype=np.int64)
 
 
 def strip_length(axis, block):

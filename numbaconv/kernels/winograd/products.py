@@ -17,7 +17,8 @@ from ...machine.tile import (
 from ...machine.vectors import TILE_VECS
 from ..plan.axes import BLOCK, OUT_STRIDE, D, H, N, W
 from ..planes import plane_at, write_planes
-from ..strip import aligned, aligned_flat, extent, input_of, locate
+from ..records import Block, Channels
+from ..strip import aligned, aligned_flat, input_of, locate, span
 from .trust import CHANNELS, IN, check_buffers, find_doubtful
 from .weights import AA, AAA, BB, BBB, PRODUCT, SUM, A, B
 
@@ -128,7 +129,7 @@ def conv_winograd(
 
     Parameters
     ----------
-    x : array (N, D, H, W, C), or (N, C, D, H, W) if ``planar``
+    x : array (N, D, H, W, C) or, planar, (N, C, D, H, W, 1)
     weights : array (blocks, 36, C, VECS*LANES), 64-byte aligned
         From `pack_winograd`.
     bias : array (blocks * VECS*LANES,)
@@ -153,7 +154,7 @@ def conv_winograd(
         The tasks are dealt out in so many runs, one for each thread: those of a run that take the same windows
         transform them once. It changes nothing else.
     planar : None or int
-        As in `kernels.conv`.
+        F, where ``x`` and ``out`` are planar.
 
     Notes
     -----
@@ -184,10 +185,9 @@ def _winograd_tasks(
     transformed, sound = -1, True
     for task in range(run[0], run[1]):
         place, part = task // parts, task % parts
-        n, d, h, w, _ = locate(place, axes)
-        block = n, d, h, w, extent(axes, N, n)[0], extent(axes, H, h)[0], extent(axes, W, w)[0]
+        block = locate(place, axes)
         if transformed != place:
-            sound = _transform_inputs(x, block, axes, size, out_shape, buffers, steps, doubtful, limits, planar)
+            sound = _transform_inputs(x, block, axes, size, out_shape, buffers, steps, doubtful, limits)
             transformed = place
         if sound:
             filters = part * group, min((part + 1) * group, blocks)
@@ -197,20 +197,19 @@ def _winograd_tasks(
 
 
 @compiled(inline=True)
-def _transform_inputs(x, block, axes, size, out_shape, buffers, steps, doubtful, limits, planar):
+def _transform_inputs(x, block, axes, size, out_shape, buffers, steps, doubtful, limits):
     """B^T d B of all windows of a block: for each, 36 planes of channels side by side.
 
     Returns whether any of the windows is worth computing; those that are not are marked in ``doubtful``.
     """
     spread, to, scratch, scratch_at = buffers
     pitch, padded, _ = steps
-    n, d, h, w, images, rows, columns = block
-    strip_rows, strip_columns = extent(axes, H, h)[1], extent(axes, W, w)[1]
+    n, d, h, w, images, rows, columns, _ = block
+    strip_rows, strip_columns = span(axes, H, rows), span(axes, W, columns)
     sound, checks = doubtful.size == 0, check_buffers(strip_rows * strip_columns, strip_columns, x)
     for image in range(n, n + images):
-        source, start, _, row, column = input_of(
-            x, image, d, h, w, axes, strip_rows, strip_columns, 0, padded, 1, planar
-        )
+        found = input_of(x, Block(image, d, h, w, 1, rows, columns, 0), axes, Channels(0, padded, 1))
+        source, start, row, column = found.array, found.start, found.row, found.column
         strip = source, start, row, column, padded
         for y in range(rows):
             if doubtful.size:
@@ -228,7 +227,7 @@ def _sum_products(filters, block, weights, bias, floor, out, out_shape, size, ti
     """Outputs of some blocks of filters for all windows of a block: their products, and A^T m A of these."""
     spread, spread_at, scratch, scratch_at = buffers
     pitch, padded, lanes = steps
-    n, d, h, w, images, rows, columns = block
+    n, d, h, w, images, rows, columns, _ = block
     channels, width = weights.shape[2:]
     windows, tile_height = images * rows * columns, len(tile_shape)
     filled, most = -(-windows // tile_height) * tile_height, CHUNK // tile_height * tile_height

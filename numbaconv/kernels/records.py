@@ -1,0 +1,113 @@
+"""Records: what the parts of a kernel tell each other, by name.
+
+A kernel takes arrays, numbers and flat tuples, and builds these in the body of its loop, where they cost nothing:
+Numba passes their fields in registers. As arguments of a kernel they would cost a microsecond, or not compile.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Block(NamedTuple):
+    """Windows that a task computes: neighbours in one or more images, and the group of panels that it is for."""
+
+    # First window along each axis.
+    n: int
+    d: int
+    h: int
+    w: int
+    # Windows along N, H and W; along D there is one.
+    images: int
+    rows: int
+    columns: int
+    # Number of the group of panels.
+    part: int
+
+
+class Channels(NamedTuple):
+    """Channels that a block reads: number j of them is channel ``(first + j) // repeat`` of the image."""
+
+    first: int
+    # Those past the image's last are zeros.
+    count: int
+    # More than 1 where a depth multiplier has several filters read each channel.
+    repeat: int
+
+
+class Inside(NamedTuple):
+    """Input positions of a block that lie inside the image: from ``front``, ``top``, ``left`` to before the others."""
+
+    front: int
+    back: int
+    top: int
+    bottom: int
+    left: int
+    right: int
+
+
+class Source(NamedTuple):
+    """Where a block reads its input: the image itself, or a strip."""
+
+    array: np.ndarray
+    # Flat index of the first channel at the first position; in an image it may lie outside.
+    start: int
+    # Elements from one image to the next, and from one position to the next along D, H and W.
+    image: int
+    plane: int
+    row: int
+    column: int
+    # Positions that may be read: of a strip, all.
+    inside: Inside
+
+
+class Places(NamedTuple):
+    """Where a block's windows read and write: those from ``first`` to before ``end``, whole tiles of them."""
+
+    first: int
+    end: int
+    # Windows of the block; the others are spare, and repeat the last.
+    count: int
+    # For each window, elements from the start of the source, and flat index of its first output.
+    x_at: np.ndarray
+    out_at: np.ndarray
+
+
+class Epilogue(NamedTuple):
+    """What happens to a sum on its way to the output."""
+
+    # Added to it: an array with the filters in whole panels.
+    bias: np.ndarray
+    # What smaller sums become: 0 is the activation relu, -inf none.
+    minimum: float
+
+
+class Panels(NamedTuple):
+    """Panels of packed weights, each as wide as a tile: those from ``first`` to before ``end``."""
+
+    weights: np.ndarray
+    # A row for each panel, as `kernels.table` explains.
+    table: np.ndarray
+    first: int
+    end: int
+
+
+class Tiles(NamedTuple):
+    """Tiles from ``first`` to before ``end`` of each row of a block."""
+
+    first: int
+    end: int
+    # Columns that they may read, from the first to before the second; None for all.
+    columns: tuple[int, int] | None
+
+
+class Share(NamedTuple):
+    """What a task sums up for a gradient of weights."""
+
+    # Number of the share, and its blocks of windows.
+    number: int
+    first: int
+    end: int
+    # Number of the group of panels, and panels in a group.
+    part: int
+    group: int

@@ -1,0 +1,43 @@
+"""A plan as a kernel takes it: one int64 array, since every argument of a kernel costs each call some time.
+
+================ ===========================================================================================
+row              columns
+================ ===========================================================================================
+N, D, H, W       those of an axis, as `kernels.plan.axes` explains
+WORK             TASKS, how many there are, and GROUP, the panels that each of them takes
+PANELS and on    of each panel, FIRST, its first filter, COUNT, its filters, and PLACE, where they lie in the
+                 output of a window
+================ ===========================================================================================
+"""
+
+import numpy as np
+
+from ..machine.compiler import compiled
+from .records import Panels
+
+WORK, PANELS = 4, 5
+TASKS, GROUP = range(2)
+FIRST, COUNT, PLACE = range(3)
+
+
+def flat_plan(plan, *panels):
+    """A `Plan`, and one or more tables of panels, as one array."""
+    rows = np.vstack([(plan.tasks, plan.group, 0), *panels])
+    return np.vstack([plan.axes, np.pad(rows, [(0, 0), (0, plan.axes.shape[1] - rows.shape[1])])])
+
+
+def panel_table(filters, width, origins=(0,)):
+    """FIRST, COUNT and PLACE of the panels, ``width`` wide, of some filters.
+
+    ``origins`` lists where the outputs of several convolutions begin that are computed together, all with the same
+    number of filters, their panels one after the other.
+    """
+    rows = [(f, min(width, filters - f), origin + f) for origin in origins for f in range(0, filters, width)]
+    return np.array(rows, np.int64).reshape(-1, 3)
+
+
+@compiled
+def panels_of(block, plan, weights):
+    """The `Panels` of a block's group."""
+    first = block.part * plan[WORK, GROUP]
+    return Panels(weights, plan[PANELS:], first, min(first + plan[WORK, GROUP], len(weights)))
