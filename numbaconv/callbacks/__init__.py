@@ -1,8 +1,8 @@
-"""What is done in the course of a training besides training, by Keras's names.
+"""Callbacks: what happens in a training besides the steps, by Keras's names.
 
 `Sequential.fit`, ``evaluate`` and ``predict`` call the methods of every callback that they are given. ``logs`` holds
-the running means by name, or the results of the epoch; what a callback adds to those in ``on_epoch_end`` gets into the
-history. How far a callback has counted is not saved with a model.
+the running means by name, or the results of the epoch. What a callback adds to them in ``on_epoch_end`` gets into the
+history. A callback's own counts are not saved with a model.
 
 A callback that waits for a quantity which can never come is refused before the first step.
 """

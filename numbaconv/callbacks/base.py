@@ -33,11 +33,11 @@ class Callback(Telling):
         self.params: dict[str, Any] = {}
 
     def set_model(self, model: Any) -> None:
-        """Be told the model, before anything else."""
+        """Take the model; called before all other methods."""
         self.model = model
 
     def set_params(self, params: dict[str, Any]) -> None:
-        """Be told the parameters, before anything else."""
+        """Take the parameters; called before all other methods."""
         self.params = params
 
     def on_train_begin(self, logs: Logs = None) -> None:

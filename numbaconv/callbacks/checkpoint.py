@@ -80,7 +80,7 @@ class ModelCheckpoint(Monitor):
             raise self._unknown_field([*places, *known])
 
     def on_train_begin(self, logs: Logs = None) -> None:
-        # What is no plain configuration is told now and not after an epoch.
+        # A model that cannot be saved is refused now and not after an epoch.
         self.model.get_config()
         self.model.get_compile_config()
 

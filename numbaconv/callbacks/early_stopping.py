@@ -16,7 +16,7 @@ class EarlyStopping(Monitor):
     monitor : str
         Name of the quantity.
     min_delta : float
-        What changes by less has not got better.
+        A smaller change does not count as better.
     patience : int
         Epochs without getting better, after which training ends; not before the second epoch.
     verbose : {0, 1}
@@ -24,7 +24,7 @@ class EarlyStopping(Monitor):
     mode : {"auto", "min", "max"}
         Whether less or more is better; "auto" knows the loss and the metrics of `numbaconv.metrics`.
     baseline : float, optional
-        What is no better than this does not count as better.
+        Only a quantity that is better than this counts as better.
     restore_best_weights : bool
         Whether the model gets back the weights of its best epoch when training ends.
     start_from_epoch : int
@@ -34,6 +34,18 @@ class EarlyStopping(Monitor):
     ------
     TypeError, ValueError
         If an argument is none of these; before the first step, if there can be no such quantity.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from numbaconv.layers import Dense
+    >>> from numbaconv.models import Sequential
+    >>> model = Sequential([Dense(1, kernel_initializer="zeros")])
+    >>> model.compile("sgd", "mse")
+    >>> stop = EarlyStopping("loss", min_delta=0.01, patience=2)
+    >>> history = model.fit(np.ones((4, 1)), np.ones((4, 1)), epochs=1000, callbacks=stop, verbose=0)
+    >>> len(history.epoch) < 1000
+    True
     """
 
     def __init__(

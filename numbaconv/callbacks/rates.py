@@ -24,7 +24,7 @@ class ReduceLROnPlateau(Monitor):
     verbose : {0, 1}
         Whether to say so.
     min_delta : float
-        What changes by less has not got better.
+        A smaller change does not count as better.
     cooldown : int
         Epochs that do not count after the rate was lowered.
     min_lr : float

@@ -40,6 +40,20 @@ class Sequential(Trainer, Stack, Telling):
     Layers are built as they are added once the input shape is known: from the first layer's ``input_shape`` or
     ``batch_input_shape``, from `build` or from the first call. Later inputs need the same number of channels; their
     batch and spatial sizes may differ.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from numbaconv.layers import Conv2D, Dense, GlobalAveragePooling2D
+    >>> model = Sequential([Conv2D(4, 3, activation="relu"), GlobalAveragePooling2D(), Dense(2)])
+    >>> model(np.ones((1, 8, 8, 3))).shape
+    (1, 2)
+    >>> model.count_params()
+    122
+    >>> model.compile("adam", "mse")
+    >>> history = model.fit(np.ones((16, 8, 8, 3)), np.ones((16, 2)), epochs=3, verbose=0)
+    >>> history.history["loss"][-1] < history.history["loss"][0]
+    True
     """
 
     def __init__(
@@ -133,6 +147,17 @@ class Sequential(Trainer, Stack, Telling):
         Notes
         -----
         Sets `gradients`, penalties of regularizers included. What `forward` kept is let go.
+
+        Examples
+        --------
+        >>> from numbaconv.layers import Dense
+        >>> model = Sequential([Dense(1, weights=[[[2.0]], [1.0]])])
+        >>> model.forward([[3.0]])
+        array([[7.]], dtype=float32)
+        >>> model.backward([[1.0]])
+        array([[2.]], dtype=float32)
+        >>> model.gradients
+        [array([[3.]], dtype=float32), array([1.], dtype=float32)]
         """
         with self._named():
             self._need_layers()

@@ -16,7 +16,7 @@ NAMES = ("x", "y", "sample_weight")
 
 @dataclass(frozen=True)
 class Examples:
-    """Inputs, targets and, if there are any, weights; as many of each."""
+    """Inputs, targets and, if there are any, weights, of the same length."""
 
     x: np.ndarray
     y: np.ndarray
@@ -29,7 +29,7 @@ class Examples:
         return Examples(self.x[part], self.y[part], None if self.weight is None else self.weight[part])
 
     def batches(self, size: int, order: np.ndarray | None = None) -> Iterator["Examples"]:
-        """So many at a time, in the given order."""
+        """Parts of this size, in the given order."""
         for start in range(0, len(self), size):
             part = slice(start, start + size)
             yield self[part if order is None else order[part]]

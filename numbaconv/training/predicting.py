@@ -35,7 +35,7 @@ class Predictor(Trainee):
         steps: int | None = None,
         callbacks: Sequence[Callback] | Callback | None = None,
     ) -> np.ndarray:
-        """Compute all layers on ``x``, a few examples at a time, which bounds the memory for what lies between layers.
+        """Compute all layers on ``x``, a few examples at a time, which bounds the memory for results between layers.
 
         Parameters
         ----------

@@ -53,7 +53,7 @@ class Trainer(Compiled, Predictor):
         Parameters
         ----------
         x, y : array_like
-            Inputs, batch axis first, and as many targets, in the shape that the loss wants. Never changed. A
+            Inputs, batch axis first, and a target for each, in the shape that the loss wants. Never changed. A
             ``numpy.memmap`` is read batch by batch. Instead of both, `x` may yield batches ``(x, y)`` or ``(x, y,
             sample_weight)``: a generator, another iterable that is no sequence, such as a PyTorch ``DataLoader``, or an
             object with a length and indices, such as Keras's ``PyDataset``, whose ``on_epoch_begin`` and
