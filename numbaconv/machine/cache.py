@@ -32,12 +32,15 @@ from typing import Any
 import llvmlite
 import numba
 import numpy as np
-from numba.core import config as _config
-from numba.core.caching import NullCache
-from numba.core.compiler import CompileResult
-from numba.core.runtime import rtsys
-from numba.core.serialize import dumps
-from numba.misc.appdirs import AppDirs
+from numba import config as _config
+
+from .private import losses, lost_without
+
+_UNKEPT = "compiled code is not kept on disk, so that every process compiles for seconds"
+with lost_without(_UNKEPT):
+    from numba.core.compiler import CompileResult
+    from numba.core.runtime import rtsys
+    from numba.core.serialize import dumps
 
 # Seconds after which a temporary file has been left behind by a process that was killed.
 ABANDONED = 3600
@@ -47,23 +50,31 @@ _warned = False
 config: Any = _config
 
 
-def disk_cache(function: Callable, *settings: Any) -> NullCache:
-    """A cache for `function`, to be put into its Numba dispatcher.
+def keep_on_disk(dispatcher: Any, *settings: Any) -> None:
+    """Let a Numba dispatcher keep its machine code.
 
     Parameters
     ----------
-    function : callable
-        Of a module of this package; functions from elsewhere get a cache that keeps nothing.
+    dispatcher : numba dispatcher
+        Of a function of a module of this package; for functions from elsewhere nothing is kept.
     *settings
         What the machine code depends on besides the sources of the function's package; their ``repr`` must tell.
     """
+    function: Callable = dispatcher.py_func
     library, floor, *_ = *function.__module__.split("."), ""
-    if os.environ.get("NUMBACONV_CACHE") == "0" or library != __name__.partition(".")[0]:
-        return NullCache()
-    return _DiskCache(function, _sources(f"{library}.{floor}"), settings)
+    if os.environ.get("NUMBACONV_CACHE") != "0" and library == __name__.partition(".")[0] and _UNKEPT not in losses:
+        with lost_without(_UNKEPT):
+            # Numba's own keeps nothing.
+            dispatcher._cache.load_overload, dispatcher._cache.save_overload  # noqa: B018
+            dispatcher._cache = _DiskCache(function, _sources(f"{library}.{floor}"), settings)
 
 
-class _DiskCache(NullCache):
+def folders(dispatcher: Any) -> list[Path] | None:
+    """Where a dispatcher looks for machine code; the first that can be written gets it. None if it keeps none."""
+    return getattr(getattr(dispatcher, "_cache", None), "folders", None)
+
+
+class _DiskCache:
     def __init__(self, function: Callable, sources: "_Sources", settings: tuple) -> None:
         module = ".".join(function.__module__.split(".")[2:])
         # Other interpreters have other bytecode, hence other fingerprints, and would delete each other's files.
@@ -80,13 +91,37 @@ class _DiskCache(NullCache):
     def cache_path(self) -> str:
         return str(self.folders[0])
 
+    def flush(self) -> None:
+        """Numba calls it before it compiles anew what is there already."""
+
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         """The compiled function for argument types `sig`, or None."""
-        if not self._sources.unchanged():
-            return None
-        # All that code needs in order to run. Numba would also import whatever could be compiled, down to SciPy.
-        rtsys.initialize(target_context)
-        name, key = self._identity(sig, target_context.codegen())
+        found = None
+        if self._is_usable():
+            with lost_without(_UNKEPT):
+                # All that code needs to run. Numba would also import whatever could be compiled, down to SciPy.
+                rtsys.initialize(target_context)
+                payload = self._read(*self._identity(sig, target_context.codegen()))
+                if payload is not None:
+                    found = CompileResult._rebuild(target_context, *pickle.loads(payload))
+        return found
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        """Keep what was compiled for argument types `sig`."""
+        name, content = "", b""
+        if self._is_usable():
+            with lost_without(_UNKEPT):
+                # Dynamic globals are addresses in this very process.
+                if not data._asdict()["library"].has_dynamic_globals:
+                    name, key = self._identity(sig, data.codegen)
+                    content = _sealed(key, dumps(data._reduce()))
+        if content:
+            self._write(name, content)
+
+    def _is_usable(self) -> bool:
+        return _UNKEPT not in losses and self._sources.unchanged()
+
+    def _read(self, name: str, key: bytes) -> bytes | None:
         for folder in self._sources.folders:
             try:
                 content = (folder / name).read_bytes()
@@ -95,17 +130,10 @@ class _DiskCache(NullCache):
             payload = content[hashlib.sha256().digest_size :]
             # Nothing else is ever unpickled, let alone run.
             if content == _sealed(key, payload):
-                return CompileResult._rebuild(target_context, *pickle.loads(payload))
+                return payload
         return None
 
-    def save_overload(self, sig: Any, data: Any) -> None:
-        """Keep what was compiled for argument types `sig`."""
-        # Dynamic globals are addresses in this very process.
-        code = data._asdict()["library"]
-        if code.has_dynamic_globals or not self._sources.unchanged():
-            return
-        name, key = self._identity(sig, data.codegen)
-        content = _sealed(key, dumps(data._reduce()))
+    def _write(self, name: str, content: bytes) -> None:
         failures = []
         for folder in self._sources.folders:
             try:
@@ -152,8 +180,7 @@ class _Sources:
         name = f"{source.name}_{hashlib.sha256(str(source).encode()).hexdigest()[:20]}"
         if config.CACHE_DIR:
             return [Path(config.CACHE_DIR).absolute() / name]
-        user = Path(AppDirs(appname="numba", appauthor=False).user_cache_dir)
-        # Without a home, "~" stays as it is.
+        user = _folder_of_the_user()
         users = [user] if user.is_absolute() else []
         return [source / "__pycache__", *(folder / name for folder in (*users, *_private_folder()))]
 
@@ -196,6 +223,14 @@ def _tree(package: str) -> Iterator[tuple[str, list[str]]]:
     for name, below in found:
         if below:
             yield from _tree(name)
+
+
+def _folder_of_the_user() -> Path:
+    """Where Numba, too, keeps code for a user; relative for one without a home."""
+    known = {"win32": ("LOCALAPPDATA", "~/AppData/Local"), "darwin": ("", "~/Library/Caches")}
+    variable, usual = known.get(sys.platform, ("XDG_CACHE_HOME", "~/.cache"))
+    # Where pathlib would raise an error, "~" stays as it is here.
+    return Path(os.environ.get(variable) or os.path.expanduser(usual)) / "numba"
 
 
 def _private_folder() -> list[Path]:

@@ -12,10 +12,10 @@ In Python terms, ``count`` being the channels from ``at`` on and W the width of 
 import operator
 
 from llvmlite import ir
-from numba.core import types
+from numba import types
 from numba.extending import intrinsic, overload
 
-from .memory import INT, Memory
+from .memory import INT, Memory, pointers_to
 from .tile import Tile, _call, _masks, _splat, _store_row, _suffix
 
 
@@ -30,13 +30,12 @@ def line_read(typingctx, vecs, array, at, count):
         width = INT(line.vecs * line.lanes)
         whole = builder.icmp_signed(">=", count, width)
         start = memory.pointer(at, builder.select(whole, width, count))
-        start = builder.bitcast(start, line.vector.as_pointer())
-        places = [builder.gep(start, [INT(v)]) for v in range(line.vecs)]
+        places = pointers_to(builder, line.vector, start, line.vecs)
         zeros, align = ir.Constant(line.vector, None), ir.Constant(ir.IntType(32), memory.align)
         name = f"llvm.masked.load.{_suffix(line)}.p0"
         with builder.if_else(whole, likely=True) as (plain, masked):
             with plain:
-                loaded = [builder.load(place, align=memory.align) for place in places]
+                loaded = [builder.load(place, align=memory.align, typ=line.vector) for place in places]
                 plain_end = builder.block
             with masked:
                 pairs = zip(places, _masks(builder, line, count), strict=True)

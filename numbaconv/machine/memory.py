@@ -5,7 +5,8 @@ checks every access here as Numba does in plain loops.
 """
 
 from llvmlite import ir
-from numba.core import cgutils, config, types
+from numba import config, types
+from numba.core import cgutils
 from numba.extending import intrinsic
 
 from .vectors import CACHE_LINE
@@ -15,12 +16,24 @@ INT = ir.IntType(64)
 RAMP = 8
 
 
+def pointer_to(builder, kind, address):
+    """``address`` as a pointer to type ``kind``; llvmlite is giving up telling pointers apart by what they point to."""
+    return builder.bitcast(address, kind.as_pointer()) if hasattr(address.type, "pointee") else address
+
+
+def pointers_to(builder, kind, address, count):
+    """Pointers to ``count`` values of type ``kind`` that lie one after the other from ``address`` on."""
+    start = pointer_to(builder, kind, address)
+    return [builder.gep(start, [INT(i)], source_etype=kind) for i in range(count)]
+
+
 class Memory:
     """A C-contiguous array inside an intrinsic, addressed by flat index."""
 
     def __init__(self, context, builder, array_type, value):
         self.context, self.builder = context, builder
         self.array = context.make_array(array_type)(context, builder, value)
+        self.element = context.get_data_type(array_type.dtype)
         self.align = array_type.dtype.bitwidth // 8
 
     def pointer(self, index, elements, shift=None):
@@ -37,30 +50,31 @@ class Memory:
             outside = builder.or_(builder.and_(outside, some), builder.icmp_signed("<", elements, INT(0)))
             with builder.if_then(outside, likely=False):
                 self.context.call_conv.return_user_exc(builder, IndexError, ("a tile left its array",))
-        start = builder.gep(self.array.data, [index])
+        start = builder.gep(self.array.data, [index], source_etype=self.element)
         # Two steps, so that the compiler keeps the first in a register while the shift runs through a loop.
-        return start if shift is None else builder.gep(start, [shift])
+        return start if shift is None else builder.gep(start, [shift], source_etype=self.element)
 
     def scalar(self, index, shift=None):
-        return self.builder.load(self.pointer(index, INT(1), shift), align=self.align)
+        return self.builder.load(self.pointer(index, INT(1), shift), align=self.align, typ=self.element)
 
     def vectors(self, index, tile, shift=None, there=None):
         """The VECS vectors that start at ``index + shift``; zeros where the condition ``there`` does not hold."""
         width = INT(tile.vecs * tile.lanes)
         pointer = self.pointer(index, width if there is None else self.builder.select(there, width, INT(0)), shift)
-        start = self.builder.bitcast(pointer, tile.vector.as_pointer())
+        start = pointer_to(self.builder, tile.vector, pointer)
         if there is not None:
             kind = ir.ArrayType(tile.vector, tile.vecs)
             zeros = cgutils.global_constant(self.builder, "zeros", ir.Constant(kind, None))
-            start = self.builder.select(there, start, self.builder.bitcast(zeros, start.type))
-        return [self.builder.load(self.builder.gep(start, [INT(v)]), align=self.align) for v in range(tile.vecs)]
+            start = self.builder.select(there, start, pointer_to(self.builder, tile.vector, zeros))
+        lines = pointers_to(self.builder, tile.vector, start, tile.vecs)
+        return [self.builder.load(line, align=self.align, typ=tile.vector) for line in lines]
 
     def prefetch(self, index, count):
         """Ask for the cache lines of ``count`` elements from ``index`` on, which may lie outside the array."""
         builder, flag = self.builder, ir.IntType(32)
         for element in range(0, count, CACHE_LINE // self.align):
-            place = builder.gep(self.array.data, [builder.add(index, INT(element))])
-            place = builder.bitcast(place, ir.IntType(8).as_pointer())
+            place = builder.gep(self.array.data, [builder.add(index, INT(element))], source_etype=self.element)
+            place = pointer_to(builder, ir.IntType(8), place)
             kind = ir.FunctionType(ir.VoidType(), [place.type, flag, flag, flag])
             function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
             builder.call(function, [place, *(flag(n) for n in (0, 3, 1))])
@@ -109,7 +123,7 @@ def ramp(typingctx, target, at, first, step, count):
         vectors = builder.sdiv(builder.add(args[4], INT(RAMP - 1)), INT(RAMP))
         with cgutils.for_range(builder, vectors, intp=INT) as loop:
             i = builder.mul(loop.index, INT(RAMP))
-            place = builder.bitcast(target.pointer(args[1], INT(RAMP), i), vector.as_pointer())
+            place = pointer_to(builder, vector, target.pointer(args[1], INT(RAMP), i))
             builder.store(builder.add(line, splat(builder.mul(i, args[3]))), place, align=target.align)
         return context.get_dummy_value()
 

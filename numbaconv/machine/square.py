@@ -4,7 +4,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from .memory import INT, Memory
+from .memory import INT, Memory, pointer_to
 from .tile import Tile
 from .vectors import VECTOR_BYTES
 
@@ -29,7 +29,7 @@ def transpose_square(typingctx, x, at, row, out, to, column):
             distance //= 2
         for j, line in enumerate(lines):
             place = builder.add(args[4], builder.mul(args[5], INT(j)))
-            pointer = builder.bitcast(out.pointer(place, INT(square.lanes)), square.vector.as_pointer())
+            pointer = pointer_to(builder, square.vector, out.pointer(place, INT(square.lanes)))
             builder.store(line, pointer, align=out.align)
         return context.get_dummy_value()
 

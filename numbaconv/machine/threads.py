@@ -11,12 +11,13 @@ process. So its kernels run in one thread.
 
 import ctypes
 import os
+import threading
 
 import numba
 from llvmlite import binding, ir
-from numba.core.compiler_lock import global_compiler_lock
-from numba.core.types import intp
-from numba.np.ufunc import parallel
+from numba.types import intp
+
+from .private import lose, lost_without
 
 # GNU OpenMP has idle threads spin for milliseconds. Where another process takes a core, spinning threads end up waiting
 # for each other's time slices; where none does, a thread that sleeps takes longer to wake than a small call. So they
@@ -26,11 +27,25 @@ if "OMP_WAIT_POLICY" not in os.environ:
 
 # Whether kernels are to run in the thread that calls them.
 alone = False
+_UNGUARDED = "over Numba's threading layer workqueue, where it is all there is, kernels run in one thread"
+
+# The lock under which Numba compiles.
+compiler_lock = threading.RLock()
+with lost_without("a fork while another thread compiles with Numba can leave the child waiting for ever"):
+    from numba.core.compiler_lock import global_compiler_lock as compiler_lock
 
 
 def count():
     """Threads that a kernel called from here is spread over."""
     return 1 if alone else numba.get_num_threads()
+
+
+def _layer():
+    """Name of Numba's threading layer; None before the first launch."""
+    try:
+        return numba.threading_layer()
+    except ValueError:
+        return None
 
 
 def _parallel_for_one_at_a_time(address):
@@ -76,19 +91,32 @@ def _guard(layer):
 def _guard_launches():
     """See to it that no loop is linked before `_guard` was asked."""
     global alone
+    from numba.np.ufunc import parallel
+
     load = parallel._load_threading_functions
 
     def load_guarded(layer):
+        global alone
         load(layer)
-        _guard(layer)
+        try:
+            _guard(layer)
+        except Exception as error:
+            alone = True
+            lose(_UNGUARDED, error)
 
     with parallel._backend_init_thread_lock:
         parallel._load_threading_functions = load_guarded
         # Where loops may have been linked already, there is no telling when they are launched.
-        alone = parallel._is_initialized and parallel._threading_layer == "workqueue"
+        alone = _layer() == "workqueue"
 
 
-_guard_launches()
+try:
+    _guard_launches()
+except Exception as error:
+    lose(_UNGUARDED, error)
+    # Only the threads themselves tell which layer they belong to.
+    numba.get_num_threads()
+    alone = _layer() == "workqueue"
 
 
 def held_at_fork(lock):
@@ -102,7 +130,7 @@ def held_at_fork(lock):
 
 
 # A child would have to go on with a compiler that its parent's other threads left in the middle of something.
-held_at_fork(global_compiler_lock)
+held_at_fork(compiler_lock)
 
 
 def _gomp_loaded():
@@ -116,7 +144,7 @@ def _gomp_loaded():
 def _stay_alone():
     global alone
     # Somebody else may have run OpenMP before Numba did.
-    alone = alone or parallel._is_initialized or _gomp_loaded()
+    alone = alone or _layer() is not None or _gomp_loaded()
 
 
 if hasattr(os, "register_at_fork"):

@@ -22,10 +22,11 @@ access here as Numba does in plain loops.
 import operator
 
 from llvmlite import ir
-from numba.core import cgutils, types
+from numba import types
+from numba.core import cgutils
 from numba.extending import intrinsic, models, overload, register_model
 
-from .memory import INT, Memory
+from .memory import INT, Memory, pointers_to
 from .vectors import TILE_ROWS, TILE_VECS, VECTOR_BYTES
 
 # Updates before a line of weights is used that it is asked for: they come from L2 or L3 in a long stream.
@@ -236,10 +237,10 @@ def tile_add(typingctx, tile, sums, at):
         width = tile.vecs * tile.lanes
         for r in range(tile.rows):
             place = builder.add(args[2], INT(r * width))
-            start = builder.bitcast(sums.pointer(place, INT(width)), tile.vector.as_pointer())
+            lines = pointers_to(builder, tile.vector, sums.pointer(place, INT(width)), tile.vecs)
             for v, old in enumerate(sums.vectors(place, tile)):
                 total = builder.fadd(old, builder.extract_value(args[0], r * tile.vecs + v))
-                builder.store(total, builder.gep(start, [INT(v)]), align=sums.align)
+                builder.store(total, lines[v], align=sums.align)
         return context.get_dummy_value()
 
     return types.void(tile, sums, at), codegen
@@ -364,9 +365,8 @@ def _store_row(builder, tile, value, row, out, at, part):
     """Store one row, or only that part of it: a number of channels and their masks."""
     width = INT(tile.vecs * tile.lanes)
     written = width if part is None else builder.select(builder.icmp_signed("<", part[0], width), part[0], width)
-    start = builder.bitcast(out.pointer(at, written), tile.vector.as_pointer())
-    for v in range(tile.vecs):
-        vector, place = builder.extract_value(value, row * tile.vecs + v), builder.gep(start, [INT(v)])
+    for v, place in enumerate(pointers_to(builder, tile.vector, out.pointer(at, written), tile.vecs)):
+        vector = builder.extract_value(value, row * tile.vecs + v)
         if part is None:
             builder.store(vector, place, align=out.align)
         else:

@@ -7,7 +7,7 @@ overrides it.
 import os
 import platform
 
-from numba.core import config
+from numba import config
 
 # Bytes of a cache line, and of the stretch after which addresses share a set of the L1 cache.
 CACHE_LINE, CACHE_WAY = 64, 4096

@@ -5,7 +5,7 @@ from typing import Any
 
 import numba
 
-from ..machine.cache import disk_cache
+from ..machine.cache import keep_on_disk
 
 
 def njit(function: Callable) -> Any:
@@ -13,5 +13,5 @@ def njit(function: Callable) -> Any:
     dispatcher: Any = numba.njit(function)
     # The function itself where the compiler is switched off.
     if dispatcher is not function:
-        dispatcher._cache = disk_cache(function)
+        keep_on_disk(dispatcher)
     return dispatcher

@@ -61,8 +61,9 @@ def _describe_config(report: Report) -> None:
 def _folders() -> list[Path] | None:
     """Where kernels may be kept; None where the cache is switched off."""
     from ..kernels import conv
+    from ..machine import cache
 
-    return getattr(conv.conv.parallel._cache, "folders", None)
+    return cache.folders(conv.conv.parallel)
 
 
 def _kept_in() -> Path | None:
@@ -74,7 +75,9 @@ def _describe_kernels(report: Report) -> None:
     from llvmlite import binding
 
     from ..machine import vectors
+    from ..machine.private import losses
 
+    report.remarks += losses
     report.line("LLVM's processor", _numba_config().CPU_NAME or binding.get_host_cpu_name())
     report.line("vectors", f"{vectors.VECTOR_BYTES} bytes, tile of {vectors.TILE_ROWS} x {vectors.TILE_VECS}")
     threads = numba.get_num_threads()

@@ -1,0 +1,113 @@
+"""Private names of Numba's, taken away or changed: results keep their bits, and one warning says what is lost."""
+
+import json
+
+import pytest
+from situations import run
+
+PARTS = "compiling takes longer, and Ctrl-C or a fork may break into it"
+CACHE = "compiled code is not kept on disk, so that every process compiles for seconds"
+LAUNCHES = "over Numba's threading layer workqueue, where it is all there is, kernels run in one thread"
+LOCK = "a fork while another thread compiles with Numba can leave the child waiting for ever"
+WHOLE = "compiling takes twice as long"
+
+# Private name -> what is lost without it. "dispatcher" stands for what `numba.njit` returns.
+LOSSES = {
+    "numba._dynfunc.make_function": PARTS,
+    "numba.core.codegen.JITCodeLibrary": PARTS,
+    "numba.core.compiler.Flags": PARTS,
+    "numba.core.compiler.compile_extra": PARTS,
+    "numba.core.cpu.CPUTargetOptions": PARTS,
+    "numba.core.dispatcher._FunctionCompiler": PARTS,
+    "numba.core.registry.CPUDispatcher": PARTS,
+    "dispatcher._compiler": PARTS,
+    "numba.core.compiler.CompileResult": CACHE,
+    "numba.core.runtime.rtsys": CACHE,
+    "numba.core.serialize.dumps": CACHE,
+    "dispatcher._cache": CACHE,
+    "numba.core.compiler_lock.global_compiler_lock": LOCK,
+    "numba.np.ufunc.parallel._load_threading_functions": LAUNCHES,
+    "numba.np.ufunc.parallel._backend_init_thread_lock": LAUNCHES,
+    "numba.np.ufunc.parallel": LAUNCHES,
+}
+
+EACH = """
+import json, sys
+from hiding import forget, hidden, one_warning
+for name, loss in json.loads(sys.argv[1]).items():
+    with hidden([name]), one_warning(name.rpartition(".")[2], loss):
+        import numbaconv.kernels.pad
+    forget()
+"""
+
+
+def test_the_warning_names_what_is_missing_and_what_is_lost():
+    run(EACH, json.dumps(LOSSES))
+
+
+DIGESTS = """
+import json, sys
+from hiding import hidden, one_warning
+from situations import digests
+expected, names, loss = json.loads(sys.argv[1]), sys.argv[2].split(), sys.argv[3]
+with one_warning(loss):
+    with hidden(names):
+        import numbaconv.machine.compiler
+    assert digests(expected) == expected
+from numbaconv.machine import private, threads
+assert loss in private.losses
+# Where nothing else is lost, or Numba takes launches from any thread, kernels are spread over the cores.
+assert threads.alone == (sys.argv[4] == "alone")
+"""
+
+
+def test_results_are_the_same_without_any_of_them(tmp_path, expected_digests):
+    few = json.dumps({"direct": json.loads(expected_digests)["direct"]})
+    variables = {"NUMBA_CACHE_DIR": tmp_path, "NUMBA_THREADING_LAYER": "workqueue"}
+    run(DIGESTS, few, " ".join(LOSSES), LOCK, "alone", **variables)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("loss", dict.fromkeys(LOSSES.values()))
+@pytest.mark.parametrize("layer", ["default", "workqueue"])
+def test_results_of_all_operations_are_the_same(loss, layer, tmp_path, expected_digests):
+    names = " ".join(name for name in LOSSES if LOSSES[name] == loss)
+    alone = "alone" if layer == "workqueue" and loss == LAUNCHES else ""
+    variables = {"NUMBA_CACHE_DIR": tmp_path, "NUMBA_THREADING_LAYER": layer}
+    run(DIGESTS, expected_digests, names, loss, alone, timeout=600, **variables)
+
+
+CHANGED = """
+import json, sys
+from unittest.mock import patch
+from hiding import changed, hidden, one_warning
+from situations import digests
+from numba.core.compiler import CompileResult
+expected, name, loss = json.loads(sys.argv[1]), sys.argv[2], sys.argv[3]
+owner, _, last = name.rpartition(".")
+with hidden([name] if "." in owner else [], **{last: changed}):
+    import numbaconv.machine.compiler
+    from numbaconv.machine import threads
+with one_warning("it got other arguments than it wants", loss):
+    if owner in ("CompileResult", "threads"):
+        patch.object(globals()[owner], last, changed).start()
+    assert digests(expected) == expected
+assert threads.alone == (owner == "threads")
+"""
+CHANGES = {
+    "numba.core.compiler.compile_extra": WHOLE,
+    "CompileResult._reduce": CACHE,
+    "CompileResult._rebuild": CACHE,
+    "threads._guard": LAUNCHES,
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_change_that_only_a_call_shows(name, tmp_path, expected_digests, request):
+    """Names may stay and mean something else."""
+    slow = request.config.getoption("--slow")
+    expected = {kind: digest for kind, digest in json.loads(expected_digests).items() if slow or kind == "padding"}
+    # Only what was kept before can be read.
+    cache = {} if name == "CompileResult._rebuild" else {"NUMBA_CACHE_DIR": tmp_path}
+    run(CHANGED, json.dumps(expected), name, CHANGES[name], NUMBA_THREADING_LAYER="workqueue", timeout=600, **cache)
