@@ -16,8 +16,9 @@ Any shapes will do, and other kernels, strides, dilations and numbers of axes as
 from numbaconv.calls.conv import conv_call
 from numbaconv.calls.epilogue import NO_FLOOR, pack_bias
 from numbaconv.calls.packed import Packed
+from numbaconv.calls.window import window_of
 
-SETTINGS = (1, 1), "same", (1, 1), "channels_last"
+WINDOW = window_of((3, 3), padding="same")
 
 
 def pack(weights):
@@ -26,7 +27,7 @@ def pack(weights):
 
 def conv(x, packed, out):
     weights, bias = packed
-    call = conv_call((1, *x.shape), weights.shape, x.itemsize, *SETTINGS, "direct")
+    call = conv_call((1, *x.shape), weights.shape, x.itemsize, WINDOW, "direct")
     # What follows the arrays comes from the plan: how the work is cut.
     call.kernel(x[None, None], weights.blocks, bias, NO_FLOOR, out.reshape(-1), *call.arguments, serial=call.serial)
 

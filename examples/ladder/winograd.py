@@ -15,7 +15,7 @@ Any shapes will do; few channels or filters are not worth it.
 """
 
 import numpy as np
-from strips_and_packed_weights import SETTINGS, pack
+from strips_and_packed_weights import WINDOW, pack
 
 from numbaconv.calls.conv import conv_call
 from numbaconv.calls.epilogue import NO_FLOOR
@@ -25,7 +25,7 @@ from numbaconv.machine import threads
 
 def conv(x, packed, out):
     weights, bias = packed
-    call = conv_call((1, *x.shape), weights.shape, x.itemsize, *SETTINGS, "winograd")
+    call = conv_call((1, *x.shape), weights.shape, x.itemsize, WINDOW, "winograd")
     (part,) = call.parts
     # Room for marks at blocks of which the inputs are too uneven: none are asked for.
     doubtful, limits = np.empty(0, np.bool_), (0.0, 0.0, 0.0)

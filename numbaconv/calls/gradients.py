@@ -12,29 +12,17 @@ import numpy as np
 
 from .. import shapes
 from ..kernels.depthwise import depthwise_conv
-from ..kernels.phases import convolutions
 from ..kernels.plan.axes import Axis
 from ..kernels.plan.plans import make_plan, make_sum_plan
-from ..kernels.table import flat_plan, panel_table
 from ..kernels.weight_grad import conv_weight_grad, depthwise_weight_grad
 from ..machine.aligned import aligned_empty
 from ..machine.vectors import TILE_ROWS, block_width
-from .conv import (
-    Ints,
-    TransposedCall,
-    WindowCall,
-    dense_call,
-    gather_call,
-    kernel_for,
-    row_axes,
-    scatter_call,
-    spatial,
-    transposed_crops,
-    window_axes,
-)
+from .conv import WindowCall, dense_call, depthwise_arguments, gather_call, kernel_for, row_axes
 from .epilogue import NO_FLOOR, pack_bias
-from .layouts import three
+from .layouts import Ints, canonical_shape
 from .packed import Packed
+from .transposed import TransposedCall, phase_axes, scatter_call, transposed_shape
+from .window import Window, transposed_axes, window_axes
 from .winograd import WinogradCall
 
 
@@ -112,26 +100,16 @@ class GradientCall(NamedTuple):
 
 @lru_cache(maxsize=512)
 def conv_grad(
-    x_shape: Ints,
-    weights_shape: Ints,
-    itemsize: int,
-    strides: Ints,
-    padding: str,
-    dilation_rate: Ints,
-    data_format: str,
-    algorithm: str = "auto",
+    x_shape: Ints, weights_shape: Ints, itemsize: int, window: Window, algorithm: str = "auto"
 ) -> GradientCall:
     """Prepare the gradients of `functional.conv`."""
-    *kernel_size, channels, filters = weights_shape
-    settings = tuple(kernel_size), strides, padding, dilation_rate, data_format
-    grad_shape: Any = shapes.conv_output_shape(x_shape, filters, *settings)
-    axes = window_axes(x_shape, filters, *settings)
-    lengths = (*(axis.windows for axis in axes), filters)
-    full = (x_shape[0], *three(spatial(x_shape, data_format), 1), channels)
-    form = itemsize, len(kernel_size), data_format, algorithm
+    channels, filters = weights_shape[-2:]
+    grad_shape: Any = shapes.conv_output_shape(x_shape, filters, *window)
+    axes = window_axes(x_shape, filters, window)
+    full = (*canonical_shape(x_shape, window.data_format)[:-1], channels)
     # First, for it asks for memory: the phases of a kernel that does not fit would be many.
-    sum_call = _sum_call(conv_weight_grad, axes, prod(kernel_size) * channels, channels, filters, itemsize)
-    scatter = scatter_call(lengths, full, *_columns(axes), *form)
+    sum_call = _sum_call(conv_weight_grad, axes, prod(window.kernel_size) * channels, channels, filters, itemsize)
+    scatter = scatter_call(axes, full, filters, itemsize, window.rank, window.data_format, algorithm)
     return GradientCall(grad_shape, weights_shape, scatter, sum_call)
 
 
@@ -144,30 +122,20 @@ def dense_grad(rows: int, features: int, units: int, itemsize: int) -> GradientC
 
 
 @lru_cache(maxsize=512)
-def depthwise_grad(
-    x_shape: Ints,
-    weights_shape: Ints,
-    itemsize: int,
-    strides: Ints,
-    padding: str,
-    dilation_rate: Ints,
-    data_format: str,
-) -> GradientCall:
+def depthwise_grad(x_shape: Ints, weights_shape: Ints, itemsize: int, window: Window) -> GradientCall:
     """Prepare the gradients of `functional.depthwise_conv`."""
-    *kernel_size, channels, multiplier = weights_shape
-    settings = tuple(kernel_size), strides, padding, dilation_rate, data_format
+    channels, multiplier = weights_shape[-2:]
     filters = channels * multiplier
-    grad_shape: Any = shapes.conv_output_shape(x_shape, filters, *settings)
-    axes = window_axes(x_shape, filters, *settings)
-    lengths = (*(axis.windows for axis in axes), filters)
-    full = (x_shape[0], *three(spatial(x_shape, data_format), 1), filters)
-    steps = tuple(prod(full[i:]) for i in range(1, 5))
-    sum_call = _sum_call(depthwise_weight_grad, axes, prod(kernel_size), 1, filters, itemsize)
-    groups, complete = convolutions(lengths, full, steps[1:], *_columns(axes))
-    parts, panels = [], panel_table(filters, block_width(itemsize))
-    for phase, members in groups.items():
-        plan = make_plan((Axis(x_shape[0], 1, 1, 1, 0, steps[0]), *phase), 1, filters, itemsize, depthwise=True)
-        parts += [(first, origin, (flat_plan(plan, panels),), plan.serial) for first, origin in members]
+    grad_shape: Any = shapes.conv_output_shape(x_shape, filters, *window)
+    axes = window_axes(x_shape, filters, window)
+    full = (*canonical_shape(x_shape, window.data_format)[:-1], filters)
+    sum_call = _sum_call(depthwise_weight_grad, axes, prod(window.kernel_size), 1, filters, itemsize)
+    batch, groups, complete = phase_axes(axes, full)
+    parts = []
+    for moving, members in groups.items():
+        plan = make_plan((batch, *moving), 1, filters, itemsize, depthwise=True)
+        arguments = depthwise_arguments(plan, filters, itemsize)
+        parts += [(first, origin, arguments, plan.serial) for first, origin in members]
     input_call = DepthwiseInputCall(full, multiplier, parts, complete)
     return GradientCall(grad_shape, weights_shape, input_call, sum_call)
 
@@ -177,31 +145,17 @@ def transposed_grad(
     x_shape: Ints,
     weights_shape: Ints,
     itemsize: int,
-    strides: Ints,
-    padding: str,
-    output_padding: Ints | None,
-    dilation_rate: Ints,
-    data_format: str,
+    window: Window,
+    output_padding: Ints | None = None,
     algorithm: str = "auto",
 ) -> GradientCall:
     """Prepare the gradients of `functional.conv_transpose`."""
-    *kernel_size, filters, channels = weights_shape
-    settings = tuple(kernel_size), strides, padding, output_padding, dilation_rate, data_format
-    grad_shape: Any = shapes.conv_transpose_output_shape(x_shape, filters, *settings)
-    lengths = (x_shape[0], *three(spatial(x_shape, data_format), 1), channels)
-    crops = transposed_crops(x_shape, *settings)
-    window = three(tuple(kernel_size), 1), three(strides, 1), three(dilation_rate, 1), crops
-    windows = zip(lengths[1:4], *window, (prod(lengths[i:]) for i in range(2, 5)), strict=True)
-    axes = (Axis(x_shape[0], 1, 1, 1, 0, prod(lengths[1:])), *(Axis(*window) for window in windows))
-    gather = gather_call(axes, filters, channels, itemsize, len(kernel_size), data_format, algorithm)
-    sum_call = _sum_call(conv_weight_grad, axes, prod(kernel_size) * filters, filters, channels, itemsize)
+    filters, channels = weights_shape[-2:]
+    grad_shape = transposed_shape(x_shape, filters, window, output_padding)
+    axes = transposed_axes(x_shape, channels, window, output_padding)
+    gather = gather_call(axes, filters, channels, itemsize, window.rank, window.data_format, algorithm)
+    sum_call = _sum_call(conv_weight_grad, axes, prod(window.kernel_size) * filters, filters, channels, itemsize)
     return GradientCall(grad_shape, weights_shape, gather, sum_call, transposed=True)
-
-
-def _columns(axes: tuple[Axis, ...]) -> tuple[Ints, Ints, Ints, Ints]:
-    """Taps, strides, dilation and zeros before, each for the three spatial axes."""
-    taps, strides, dilation, before = zip(*((a.taps, a.stride, a.dilation, a.before) for a in axes[1:]), strict=True)
-    return taps, strides, dilation, before
 
 
 def _sum_call(kernel: Any, axes: tuple[Axis, ...], rows: int, channels: int, outputs: int, itemsize: int) -> SumCall:

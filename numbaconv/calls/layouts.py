@@ -13,6 +13,8 @@ import numpy as np
 from ..kernels.transpose import transpose
 from ..machine.aligned import aligned_empty
 
+Ints = tuple[int, ...]
+
 # Elements that one core moves before another has woken up.
 SMALL = 16_384
 
@@ -22,6 +24,17 @@ _ONES: dict[int, tuple[int, ...]] = {3: (1, 1), 4: (1,), 5: ()}
 def three(values: tuple, fill: Any) -> tuple:
     """Settings of 1 to 3 spatial axes as settings of three: ``fill`` in front."""
     return (fill,) * (3 - len(values)) + tuple(values)
+
+
+def spatial(shape: tuple, data_format: str) -> tuple:
+    """The spatial lengths of a shape."""
+    return tuple(shape[2:] if data_format == "channels_first" else shape[1:-1])
+
+
+def canonical_shape(shape: Ints, data_format: str) -> Ints:
+    """Shape (N, D, H, W, C) of the canonical array of an array of this shape."""
+    channels = shape[1 if data_format == "channels_first" else -1]
+    return (shape[0], *three(spatial(shape, data_format), 1), channels)
 
 
 def canonical(x: np.ndarray, data_format: str) -> np.ndarray:

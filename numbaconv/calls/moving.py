@@ -10,8 +10,7 @@ from .. import shapes
 from ..kernels.pad import place
 from ..kernels.upsample import neighbours, takers, upsample_bilinear, upsample_grad, upsample_nearest
 from ..machine.aligned import aligned_empty
-from .conv import Ints, spatial
-from .layouts import SMALL, contiguous, images_shape, three
+from .layouts import SMALL, Ints, contiguous, images_shape, spatial, three
 
 
 class MovingCall(NamedTuple):

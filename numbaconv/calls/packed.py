@@ -9,7 +9,7 @@ import numpy as np
 from ..common.arrays import as_numbers, common_dtype
 from ..kernels.pack import pack_conv, pack_depthwise, pack_depthwise_phases, pack_phases, tap_steps
 from ..kernels.winograd.weights import Transformed, pack_winograd
-from .layouts import canonical_kernel, contiguous, swapped, three
+from .layouts import Ints, canonical_kernel, contiguous, swapped, three
 
 
 class _MadeOnce:
@@ -94,15 +94,21 @@ def operand_dtype(x: np.ndarray, **others: Any) -> np.dtype:
     return common_dtype(x, *arrays)
 
 
-def check_packed(weights: Packed, operation: str, rank: int, name: str = "weights", settings: tuple = ()) -> None:
-    """Raise ValueError unless the weights are for an operation on ``rank`` spatial axes with these settings."""
+def check_packed(weights: Packed, operation: str, rank: int, name: str = "weights") -> None:
+    """Raise ValueError unless the weights are for an operation on ``rank`` spatial axes."""
     if weights.operation != operation:
         raise ValueError(f"{name} must be packed for {operation}, got weights packed for {weights.operation}")
     if len(weights.shape) != rank + 2:
         raise ValueError(
             f"{name} must have {rank} kernel axes and two channel axes to fit x, got shape {weights.shape}"
         )
+
+
+def check_packed_steps(weights: Packed, strides: Ints, dilation_rate: Ints) -> None:
+    """Raise ValueError unless the weights of a transposed convolution are packed for these settings."""
+    settings = strides, dilation_rate
     if weights.settings != settings:
         raise ValueError(
-            f"{name} must be packed for strides and dilation_rate {settings}, got weights packed for {weights.settings}"
+            f"weights must be packed for strides and dilation_rate {settings}, got weights packed for "
+            f"{weights.settings}"
         )

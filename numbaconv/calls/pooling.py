@@ -7,12 +7,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import shapes
+from ..common.arguments import check_data_format
 from ..kernels import pool
 from ..kernels.plan.plans import check_memory
 from ..machine.aligned import aligned_empty
 from ..machine.vectors import VECTOR_BYTES
-from .conv import Ints, spatial
-from .layouts import SMALL, canonical, original, three
+from .layouts import SMALL, Ints, canonical, original, spatial, three
+from .window import Window
 
 # Vectors of channels that the gradient of the maximum looks at together, where there are that many.
 GRAD_VECS = 4
@@ -36,38 +37,42 @@ class PoolCall(NamedTuple):
         return original(out.reshape(self.out_shape), operands[0].ndim - 2, self.data_format)
 
 
+def pool_window(pool_size: Any, strides: Any, padding: Any, data_format: Any, rank: int) -> Window:
+    """Check a user's settings for pooling over ``rank`` axes; strides of None are the windows' lengths."""
+    size = shapes.normalize_tuple(pool_size, rank, "pool_size")
+    steps = size if strides is None else shapes.normalize_tuple(strides, rank, "strides")
+    padding = shapes.normalize_padding(padding, ("valid", "same"))
+    return Window(size, steps, padding, (1,) * rank, check_data_format(data_format))
+
+
 @lru_cache(maxsize=512)
-def pool_call(kind: str, x_shape: Ints, pool_size: Ints, strides: Ints, padding: str, data_format: str) -> PoolCall:
+def pool_call(kind: str, x_shape: Ints, window: Window) -> PoolCall:
     """Prepare `functional.max_pool` or `functional.average_pool`, ``kind`` being "max" or "average"."""
-    out_shape: Any = shapes.pool_output_shape(x_shape, pool_size, strides, padding, data_format)
+    out_shape, data_format = _out_shape(x_shape, window), window.data_format
     image, result = _view(x_shape, data_format), _view(out_shape, data_format)
-    windows = _windows(image, result, pool_size, strides, padding)
+    windows = _windows(image, result, window)
     kernel = pool.max_pool if kind == "max" else pool.average_pool
     return _call(kernel, (image, result), out_shape, data_format, windows, pool.output_bands(*result[:2]))
 
 
 @lru_cache(maxsize=512)
-def pool_grad_call(
-    kind: str,
-    x_shape: Ints,
-    grad_shape: Ints,
-    itemsize: int,
-    pool_size: Ints,
-    strides: Ints,
-    padding: str,
-    data_format: str,
-) -> PoolCall:
+def pool_grad_call(kind: str, x_shape: Ints, grad_shape: Ints, itemsize: int, window: Window) -> PoolCall:
     """Prepare `functional.max_pool_grad` or `functional.average_pool_grad`, ``kind`` being "max" or "average"."""
-    out_shape: Any = shapes.pool_output_shape(x_shape, pool_size, strides, padding, data_format)
+    out_shape, data_format = _out_shape(x_shape, window), window.data_format
     if grad_shape != out_shape:
         raise ValueError(f"grad_out must have the shape of the result, {out_shape}, got {grad_shape}")
     image, result = _view(x_shape, data_format), _view(out_shape, data_format)
-    windows = _windows(image, result, pool_size, strides, padding)
-    bands = pool.input_bands(image, itemsize, windows[0], pool_size[0], strides[0])
+    windows = _windows(image, result, window)
+    bands = pool.input_bands(image, itemsize, windows[0], window.kernel_size[0], window.strides[0])
     if kind == "average":
         return _call(pool.average_pool_grad, (result, image), x_shape, data_format, windows, bands)
     vecs = (0,) * (GRAD_VECS if image[-1] * itemsize >= GRAD_VECS * VECTOR_BYTES else 1)
     return _call(pool.max_pool_grad, (image, result, image), x_shape, data_format, windows, bands, vecs)
+
+
+def _out_shape(x_shape: Ints, window: Window) -> Ints:
+    size, strides, padding, _, data_format = window
+    return shapes.pool_output_shape(x_shape, size, strides, padding, data_format)  # type: ignore[return-value]
 
 
 def _call(
@@ -92,12 +97,12 @@ def _view(shape: Ints, data_format: str) -> Ints:
     return (shape[0], first, *(1,) * (2 - len(rest)), *rest, channels)
 
 
-def _windows(image: Ints, result: Ints, pool_size: Ints, strides: Ints, padding: str) -> tuple:
+def _windows(image: Ints, result: Ints, window: Window) -> tuple:
     """The kernels' arguments ``depth``, ``height``, ``width`` and ``most``."""
     check_memory((), max(prod(image), prod(result)), 4)
-    ones = (1,) * (3 - len(pool_size))
-    sizes, steps = ((first, *ones, *rest) for first, *rest in (pool_size, strides))
+    ones = (1,) * (3 - window.rank)
+    sizes, steps = ((first, *ones, *rest) for first, *rest in (window.kernel_size, window.strides))
     axes = list(zip(result[1:4], image[1:4], sizes, steps, strict=True))
-    befores = [shapes.conv_padding(n, size, padding, step)[0] for _, n, size, step in axes]
+    befores = [shapes.conv_padding(n, size, window.padding, step)[0] for _, n, size, step in axes]
     ends = (pool.window_ends(*axis, before) for axis, before in zip(axes, befores, strict=True))
     return (*ends, prod(min(n, size) for _, n, size, _ in axes))

@@ -11,10 +11,11 @@ from ..kernels.separable import separable_conv
 from ..kernels.table import flat_plan, panel_table
 from ..machine.aligned import aligned_empty
 from ..machine.vectors import block_width, conv_vecs, conv_width
-from .conv import Ints, WindowCall, conv_call, depthwise_call, window_axes
+from .conv import WindowCall, conv_call, depthwise_call
 from .epilogue import NO_FLOOR
-from .layouts import canonical, flat_planes, original, planar, planar_result
+from .layouts import Ints, canonical, flat_planes, original, planar, planar_result
 from .packed import Packed
+from .window import Window, point_window, window_axes
 
 
 class SeparableCall(NamedTuple):
@@ -64,30 +65,26 @@ def separable_call(
     depthwise_shape: Ints,
     pointwise_shape: Ints,
     itemsize: int,
-    strides: Ints,
-    padding: str,
-    dilation_rate: Ints,
-    data_format: str,
+    window: Window,
 ) -> SeparableCall:
     """Prepare `functional.separable_conv`."""
-    *kernel_size, channels, multiplier = depthwise_shape
-    rank, filters = len(kernel_size), pointwise_shape[-1]
+    channels, multiplier = depthwise_shape[-2:]
+    rank, filters = window.rank, pointwise_shape[-1]
     right = (*(1,) * rank, channels * multiplier, filters)
     if pointwise_shape != right:
         raise ValueError(f"pointwise_weights must have shape {right}, got {pointwise_shape}")
-    first = depthwise_call(x_shape, depthwise_shape, itemsize, strides, padding, dilation_rate, data_format)
+    first = depthwise_call(x_shape, depthwise_shape, itemsize, window)
     between = first.out_shape[:1] + first.out_shape[4 - rank :]
-    ones = (1,) * rank
-    last = conv_call(between, right, itemsize, ones, "valid", ones, "channels_last")
+    last = conv_call(between, right, itemsize, point_window(rank))
     assert isinstance(last, WindowCall)
-    axes = window_axes(x_shape, filters, tuple(kernel_size), strides, padding, dilation_rate, data_format)
+    axes = window_axes(x_shape, filters, window)
     plan = make_separable_plan(axes, right[-2], filters, itemsize)
     if plan is None:
         return SeparableCall(first, last, None, False, False)
     widths = block_width(itemsize), conv_width(filters, itemsize)
     panels = (panel_table(count, width) for count, width in zip(right[-2:], widths, strict=True))
     arguments = conv_vecs(filters, itemsize), flat_plan(plan, *panels)
-    to_planes = data_format == "channels_first" and plan.fits_planes(
+    to_planes = window.data_format == "channels_first" and plan.fits_planes(
         channels, filters, filters, itemsize, HOST.separable_planes
     )
     return SeparableCall(first, last, arguments, plan.serial, to_planes)

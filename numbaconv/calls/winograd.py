@@ -15,10 +15,8 @@ from ..machine import threads
 from ..machine.aligned import aligned_empty
 from ..machine.vectors import conv_vecs, conv_width
 from .epilogue import NO_FLOOR
-from .layouts import canonical, original, planar, planar_result
+from .layouts import Ints, canonical, original, planar, planar_result
 from .packed import Packed
-
-Ints = tuple[int, ...]
 
 
 class WinogradPart(NamedTuple):

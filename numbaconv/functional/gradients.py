@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from .. import shapes
-from ..calls.conv import spatial
 from ..calls.gradients import GradientCall, conv_grad, depthwise_grad, transposed_grad
-from ..calls.layouts import canonical, original
+from ..calls.layouts import canonical, original, spatial
 from ..calls.moving import upsample_grad_call
 from ..calls.packed import Packed, operand_dtype
+from ..calls.window import Window, window_of
 from ..common.arguments import (
     as_numbers,
     cast,
@@ -26,7 +26,7 @@ from ..common.arguments import (
     common_dtype,
     spatial_rank,
 )
-from .operations import Ints, crop, depthwise_conv, window_settings, zero_pad
+from .operations import Ints, check_output_padding, crop, depthwise_conv, zero_pad
 
 
 def conv_input_grad(
@@ -57,12 +57,13 @@ def conv_input_grad(
     -------
     ndarray, shape ``x_shape``
     """
-    grad_out, data_format = as_numbers(grad_out, "grad_out"), check_data_format(data_format)
+    grad_out = as_numbers(grad_out, "grad_out")
     weights = check_weights(weights, "weights", operand_dtype(grad_out, weights=weights))
-    window = window_settings(strides, padding, dilation_rate, weights.ndim - 2)
-    algorithm = check_algorithm(algorithm, weights.shape[:-2], window[0])
-    call = conv_grad(_shape(x_shape, weights), weights.shape, weights.itemsize, *window, data_format, algorithm)
-    return _input_grad(call, grad_out, Packed("conv_transpose", weights, (window[0], window[2])), data_format)
+    window = window_of(weights.shape[:-2], strides, padding, dilation_rate, data_format)
+    algorithm = check_algorithm(algorithm, window.kernel_size, window.strides)
+    call = conv_grad(_shape(x_shape, weights), weights.shape, weights.itemsize, window, algorithm)
+    packed = Packed("conv_transpose", weights, (window.strides, window.dilation_rate))
+    return _input_grad(call, grad_out, packed, window.data_format)
 
 
 def conv_weight_grad(
@@ -90,10 +91,10 @@ def conv_weight_grad(
     -------
     ndarray, shape (*kernel_size, C, F)
     """
-    x, grad_out, data_format, rank = _operands(x, grad_out, data_format)
-    weights_shape = (*_size(kernel_size, rank), _channels(x, data_format), _channels(grad_out, data_format))
-    window = window_settings(strides, padding, dilation_rate, rank)
-    return _weight_grad(conv_grad(x.shape, weights_shape, x.itemsize, *window, data_format), x, grad_out, data_format)
+    x, grad_out = _operands(x, grad_out)
+    window = window_of(_size(kernel_size, x), strides, padding, dilation_rate, data_format)
+    weights_shape = (*window.kernel_size, _channels(x, window), _channels(grad_out, window))
+    return _weight_grad(conv_grad(x.shape, weights_shape, x.itemsize, window), x, grad_out, window)
 
 
 def depthwise_conv_input_grad(
@@ -109,11 +110,12 @@ def depthwise_conv_input_grad(
 
     Otherwise as `conv_input_grad`, each channel meeting its own outputs only.
     """
-    grad_out, data_format = as_numbers(grad_out, "grad_out"), check_data_format(data_format)
+    grad_out = as_numbers(grad_out, "grad_out")
     weights = check_weights(weights, "weights", operand_dtype(grad_out, weights=weights))
-    window = window_settings(strides, padding, dilation_rate, weights.ndim - 2)
-    call = depthwise_grad(_shape(x_shape, weights), weights.shape, weights.itemsize, *window, data_format)
-    return _input_grad(call, grad_out, Packed("depthwise_conv", weights, (window[0], window[2])), data_format)
+    window = window_of(weights.shape[:-2], strides, padding, dilation_rate, data_format)
+    call = depthwise_grad(_shape(x_shape, weights), weights.shape, weights.itemsize, window)
+    packed = Packed("depthwise_conv", weights, (window.strides, window.dilation_rate))
+    return _input_grad(call, grad_out, packed, window.data_format)
 
 
 def depthwise_conv_weight_grad(
@@ -129,14 +131,13 @@ def depthwise_conv_weight_grad(
 
     Otherwise as `conv_weight_grad`, each channel meeting its own outputs only.
     """
-    x, grad_out, data_format, rank = _operands(x, grad_out, data_format)
-    channels, filters = _channels(x, data_format), _channels(grad_out, data_format)
+    x, grad_out = _operands(x, grad_out)
+    window = window_of(_size(kernel_size, x), strides, padding, dilation_rate, data_format)
+    channels, filters = _channels(x, window), _channels(grad_out, window)
     if not channels or filters % channels:
         raise ValueError(f"grad_out must have a multiple of the {channels} channels of x, got {filters}")
-    weights_shape = (*_size(kernel_size, rank), channels, filters // channels)
-    window = window_settings(strides, padding, dilation_rate, rank)
-    call = depthwise_grad(x.shape, weights_shape, x.itemsize, *window, data_format)
-    return _weight_grad(call, x, grad_out, data_format)
+    weights_shape = (*window.kernel_size, channels, filters // channels)
+    return _weight_grad(depthwise_grad(x.shape, weights_shape, x.itemsize, window), x, grad_out, window)
 
 
 def separable_conv_grad(
@@ -194,12 +195,14 @@ def conv_transpose_input_grad(
     -------
     ndarray, shape ``x_shape``
     """
-    grad_out, data_format = as_numbers(grad_out, "grad_out"), check_data_format(data_format)
+    grad_out = as_numbers(grad_out, "grad_out")
     weights = check_weights(weights, "weights", operand_dtype(grad_out, weights=weights))
-    window = _transposed_settings(strides, padding, output_padding, dilation_rate, weights.ndim - 2)
-    algorithm = check_algorithm(algorithm, weights.shape[:-2], window[0])
-    call = transposed_grad(_shape(x_shape, weights), weights.shape, weights.itemsize, *window, data_format, algorithm)
-    return _input_grad(call, grad_out, Packed("conv", weights), data_format)
+    window = window_of(weights.shape[:-2], strides, padding, dilation_rate, data_format, ("valid", "same"))
+    output_padding = check_output_padding(output_padding, window.rank)
+    algorithm = check_algorithm(algorithm, window.kernel_size, window.strides)
+    shape = _shape(x_shape, weights)
+    call = transposed_grad(shape, weights.shape, weights.itemsize, window, output_padding, algorithm)
+    return _input_grad(call, grad_out, Packed("conv", weights), window.data_format)
 
 
 def conv_transpose_weight_grad(
@@ -217,11 +220,13 @@ def conv_transpose_weight_grad(
     ``grad[k, f, c] = sum over n, i of grad_out[n, i*stride + k*dilation - crop, f] * x[n, i, c]``: `conv_weight_grad`
     with ``x`` and ``grad_out`` in each other's place. The arguments are those of `conv_transpose_input_grad`.
     """
-    x, grad_out, data_format, rank = _operands(x, grad_out, data_format)
-    weights_shape = (*_size(kernel_size, rank), _channels(grad_out, data_format), _channels(x, data_format))
-    window = _transposed_settings(strides, padding, output_padding, dilation_rate, rank)
-    call = transposed_grad(x.shape, weights_shape, x.itemsize, *window, data_format)
-    return _weight_grad(call, x, grad_out, data_format)
+    x, grad_out = _operands(x, grad_out)
+    window = window_of(_size(kernel_size, x), strides, padding, dilation_rate, data_format, ("valid", "same"))
+    weights_shape = (*window.kernel_size, _channels(grad_out, window), _channels(x, window))
+    call = transposed_grad(
+        x.shape, weights_shape, x.itemsize, window, check_output_padding(output_padding, window.rank)
+    )
+    return _weight_grad(call, x, grad_out, window)
 
 
 def crop_grad(grad_out: Any, cropping: Any, data_format: str | None = None) -> np.ndarray:
@@ -258,8 +263,8 @@ def upsample_grad(
     if any(n % s for n, s in zip(lengths, size, strict=True)):
         raise ValueError(f"grad_out must have lengths that are multiples of size {size}, got {lengths}")
     short = tuple(n // s for n, s in zip(lengths, size, strict=True))
-    batch, channels = grad_out.shape[0], _channels(grad_out, data_format)
-    x_shape = (batch, channels, *short) if data_format == "channels_first" else (batch, *short, channels)
+    shape = grad_out.shape
+    x_shape = (*shape[:2], *short) if data_format == "channels_first" else (shape[0], *short, shape[-1])
     dtype = common_dtype(grad_out)
     return upsample_grad_call(x_shape, size, interpolation, data_format, dtype.itemsize)(cast(grad_out, dtype))
 
@@ -271,13 +276,14 @@ def _moved(grad_out: Any) -> np.ndarray:
     return grad_out
 
 
-def _operands(x: Any, grad_out: Any, data_format: str | None) -> tuple[np.ndarray, np.ndarray, str, int]:
-    """Both arrays in one dtype, the data format and the number of spatial axes."""
+def _operands(x: Any, grad_out: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Both arrays in one dtype."""
     x, grad_out = as_numbers(x, "x"), as_numbers(grad_out, "grad_out")
-    rank, dtype = spatial_rank(x), operand_dtype(x, grad_out=grad_out)
+    spatial_rank(x)
+    dtype = operand_dtype(x, grad_out=grad_out)
     if grad_out.ndim != x.ndim:
         raise ValueError(f"grad_out must have {x.ndim} axes as x has, got shape {grad_out.shape}")
-    return cast(x, dtype), cast(grad_out, dtype), check_data_format(data_format), rank
+    return cast(x, dtype), cast(grad_out, dtype)
 
 
 def _shape(x_shape: Any, weights: np.ndarray) -> tuple[int, ...]:
@@ -288,21 +294,12 @@ def _shape(x_shape: Any, weights: np.ndarray) -> tuple[int, ...]:
     return shape
 
 
-def _size(kernel_size: Any, rank: int) -> tuple[int, ...]:
-    return shapes.normalize_tuple(kernel_size, rank, "kernel_size")
+def _size(kernel_size: Any, x: np.ndarray) -> tuple[int, ...]:
+    return shapes.normalize_tuple(kernel_size, x.ndim - 2, "kernel_size")
 
 
-def _transposed_settings(
-    strides: Any, padding: Any, output_padding: Any, dilation_rate: Any, rank: int
-) -> tuple[tuple[int, ...], str, tuple[int, ...] | None, tuple[int, ...]]:
-    strides, padding, dilation_rate = window_settings(strides, padding, dilation_rate, rank)
-    if output_padding is not None:
-        output_padding = shapes.normalize_tuple(output_padding, rank, "output_padding", allow_zero=True)
-    return strides, shapes.normalize_padding(padding, ("valid", "same")), output_padding, dilation_rate
-
-
-def _channels(array: np.ndarray, data_format: str) -> int:
-    return array.shape[1 if data_format == "channels_first" else -1]
+def _channels(array: np.ndarray, window: Window) -> int:
+    return array.shape[1 if window.data_format == "channels_first" else -1]
 
 
 def _check_grad(grad_out: np.ndarray, call: GradientCall) -> None:
@@ -316,6 +313,6 @@ def _input_grad(call: GradientCall, grad_out: np.ndarray, packed: Packed, data_f
     return original(image, grad_out.ndim - 2, data_format)
 
 
-def _weight_grad(call: GradientCall, x: np.ndarray, grad_out: np.ndarray, data_format: str) -> np.ndarray:
+def _weight_grad(call: GradientCall, x: np.ndarray, grad_out: np.ndarray, window: Window) -> np.ndarray:
     _check_grad(grad_out, call)
-    return call.weights(canonical(x, data_format), canonical(grad_out, data_format))
+    return call.weights(canonical(x, window.data_format), canonical(grad_out, window.data_format))

@@ -5,11 +5,13 @@ from typing import Any
 import numpy as np
 
 from .. import shapes
-from ..calls.conv import conv_call, depthwise_call, transposed_call
+from ..calls.conv import conv_call, depthwise_call
 from ..calls.epilogue import pack_bias
 from ..calls.moving import crop_call, upsample_call, zero_pad_call
-from ..calls.packed import Packed, check_packed, operand_dtype
+from ..calls.packed import Packed, check_packed, check_packed_steps, operand_dtype
 from ..calls.separable import separable_call
+from ..calls.transposed import transposed_call
+from ..calls.window import window_of
 from ..common.arguments import (
     as_numbers,
     cast,
@@ -88,15 +90,15 @@ def conv(
     ndarray, shape (N, *output lengths, F), or (N, F, *output lengths)
         Output lengths as in `shapes.conv_output_shape`.
     """
-    x, data_format = as_numbers(x, "x"), check_data_format(data_format)
+    x = as_numbers(x, "x")
     rank = spatial_rank(x)
     packed = (
         weights if isinstance(weights, Packed) else pack_conv(weights, operand_dtype(x, weights=weights, bias=bias))
     )
     check_packed(packed, "conv", rank)
-    settings = window_settings(strides, padding, dilation_rate, rank)
-    algorithm = check_algorithm(algorithm, packed.shape[:-2], settings[0])
-    call = conv_call(x.shape, packed.shape, packed.dtype.itemsize, *settings, data_format, algorithm)
+    window = window_of(packed.shape[:-2], strides, padding, dilation_rate, data_format)
+    algorithm = check_algorithm(algorithm, window.kernel_size, window.strides)
+    call = conv_call(x.shape, packed.shape, packed.dtype.itemsize, window, algorithm)
     return call(cast(x, packed.dtype), packed, pack_bias(bias, packed.shape[-1], packed.dtype))
 
 
@@ -126,14 +128,14 @@ def depthwise_conv(
     -------
     ndarray, shape (N, *output lengths, C*M), or (N, C*M, *output lengths)
     """
-    x, data_format = as_numbers(x, "x"), check_data_format(data_format)
+    x = as_numbers(x, "x")
     rank = spatial_rank(x)
     packed = weights
     if not isinstance(weights, Packed):
         packed = pack_depthwise_conv(weights, operand_dtype(x, weights=weights, bias=bias))
     check_packed(packed, "depthwise_conv", rank)
-    settings = window_settings(strides, padding, dilation_rate, rank)
-    call = depthwise_call(x.shape, packed.shape, packed.dtype.itemsize, *settings, data_format)
+    window = window_of(packed.shape[:-2], strides, padding, dilation_rate, data_format)
+    call = depthwise_call(x.shape, packed.shape, packed.dtype.itemsize, window)
     channels = packed.shape[-2] * packed.shape[-1]
     return call(cast(x, packed.dtype), packed, pack_bias(bias, channels, packed.dtype))
 
@@ -166,7 +168,7 @@ def separable_conv(
     -------
     ndarray, shape (N, *output lengths, F), or (N, F, *output lengths)
     """
-    x, data_format = as_numbers(x, "x"), check_data_format(data_format)
+    x = as_numbers(x, "x")
     rank = spatial_rank(x)
     dtype = operand_dtype(x, depthwise_weights=depthwise_weights, pointwise_weights=pointwise_weights, bias=bias)
     depthwise, pointwise = depthwise_weights, pointwise_weights
@@ -178,8 +180,8 @@ def separable_conv(
     check_packed(pointwise, "conv", rank, "pointwise_weights")
     if depthwise.dtype != pointwise.dtype:
         raise ValueError(f"the weights must be packed with one dtype, got {depthwise.dtype} and {pointwise.dtype}")
-    settings = window_settings(strides, padding, dilation_rate, rank)
-    call = separable_call(x.shape, depthwise.shape, pointwise.shape, depthwise.dtype.itemsize, *settings, data_format)
+    window = window_of(depthwise.shape[:-2], strides, padding, dilation_rate, data_format)
+    call = separable_call(x.shape, depthwise.shape, pointwise.shape, depthwise.dtype.itemsize, window)
     bias = pack_bias(bias, pointwise.shape[-1], pointwise.dtype)
     return call(cast(x, depthwise.dtype), depthwise, pointwise, bias)
 
@@ -220,20 +222,17 @@ def conv_transpose(
     ndarray, shape (N, *output lengths, F), or (N, F, *output lengths)
         Output lengths as in `shapes.conv_transpose_output_shape`.
     """
-    x, data_format = as_numbers(x, "x"), check_data_format(data_format)
+    x = as_numbers(x, "x")
     rank = spatial_rank(x)
-    strides = shapes.normalize_tuple(strides, rank, "strides")
-    dilation_rate = shapes.normalize_tuple(dilation_rate, rank, "dilation_rate")
-    if output_padding is not None:
-        output_padding = shapes.normalize_tuple(output_padding, rank, "output_padding", allow_zero=True)
     packed = weights
     if not isinstance(weights, Packed):
         packed = pack_conv_transpose(weights, strides, dilation_rate, operand_dtype(x, weights=weights, bias=bias))
-    check_packed(packed, "conv_transpose", rank, settings=(strides, dilation_rate))
-    padding = shapes.normalize_padding(padding, ("valid", "same"))
-    algorithm = check_algorithm(algorithm, packed.shape[:-2], strides)
-    settings = (strides, padding, output_padding, dilation_rate, data_format, algorithm)
-    call = transposed_call(x.shape, packed.shape, packed.dtype.itemsize, *settings)
+    check_packed(packed, "conv_transpose", rank)
+    window = window_of(packed.shape[:-2], strides, padding, dilation_rate, data_format, ("valid", "same"))
+    check_packed_steps(packed, window.strides, window.dilation_rate)
+    output_padding = check_output_padding(output_padding, rank)
+    algorithm = check_algorithm(algorithm, window.kernel_size, window.strides)
+    call = transposed_call(x.shape, packed.shape, packed.dtype.itemsize, window, output_padding, algorithm)
     return call(cast(x, packed.dtype), packed, pack_bias(bias, packed.shape[-2], packed.dtype))
 
 
@@ -310,11 +309,6 @@ def upsample(x: Any, size: Ints, interpolation: str = "nearest", data_format: st
     return upsample_call(x.shape, size, interpolation, data_format, dtype.itemsize)(cast(x, dtype))
 
 
-def window_settings(
-    strides: Ints, padding: str, dilation_rate: Ints, rank: int
-) -> tuple[tuple[int, ...], str, tuple[int, ...]]:
-    return (
-        shapes.normalize_tuple(strides, rank, "strides"),
-        shapes.normalize_padding(padding),
-        shapes.normalize_tuple(dilation_rate, rank, "dilation_rate"),
-    )
+def check_output_padding(value: Any, rank: int) -> tuple[int, ...] | None:
+    """An output_padding for ``rank`` spatial axes; None stays None."""
+    return None if value is None else shapes.normalize_tuple(value, rank, "output_padding", allow_zero=True)

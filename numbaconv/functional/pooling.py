@@ -4,9 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from .. import shapes
-from ..calls.pooling import pool_call, pool_grad_call
-from ..common.arguments import as_numbers, cast, check_data_format, check_shape, common_dtype, spatial_rank
+from ..calls.pooling import pool_call, pool_grad_call, pool_window
+from ..common.arguments import as_numbers, cast, check_shape, common_dtype, spatial_rank
 from .operations import Ints
 
 
@@ -84,10 +83,10 @@ def max_pool_grad(
     -------
     ndarray, of the shape of ``x``
     """
-    x, grad_out, data_format = as_numbers(x, "x"), as_numbers(grad_out, "grad_out"), check_data_format(data_format)
-    settings = _settings(pool_size, strides, padding, spatial_rank(x))
+    x, grad_out = as_numbers(x, "x"), as_numbers(grad_out, "grad_out")
+    window = pool_window(pool_size, strides, padding, data_format, spatial_rank(x))
     dtype = common_dtype(x, grad_out)
-    call = pool_grad_call("max", x.shape, grad_out.shape, dtype.itemsize, *settings, data_format)
+    call = pool_grad_call("max", x.shape, grad_out.shape, dtype.itemsize, window)
     return call(cast(x, dtype), cast(grad_out, dtype))
 
 
@@ -116,25 +115,16 @@ def average_pool_grad(
     -------
     ndarray, of shape ``x_shape``
     """
-    grad_out, data_format = as_numbers(grad_out, "grad_out"), check_data_format(data_format)
-    sizes = check_shape(x_shape, "x_shape")
-    settings = _settings(pool_size, strides, padding, len(sizes) - 2)
+    grad_out, sizes = as_numbers(grad_out, "grad_out"), check_shape(x_shape, "x_shape")
+    window = pool_window(pool_size, strides, padding, data_format, len(sizes) - 2)
     dtype = common_dtype(grad_out)
-    call = pool_grad_call("average", sizes, grad_out.shape, dtype.itemsize, *settings, data_format)
+    call = pool_grad_call("average", sizes, grad_out.shape, dtype.itemsize, window)
     return call(cast(grad_out, dtype))
 
 
 def _pool(
     kind: str, x: Any, pool_size: Ints, strides: Ints | None, padding: str, data_format: str | None
 ) -> np.ndarray:
-    x, data_format = as_numbers(x, "x"), check_data_format(data_format)
-    settings = _settings(pool_size, strides, padding, spatial_rank(x))
-    return pool_call(kind, x.shape, *settings, data_format)(cast(x, common_dtype(x)))
-
-
-def _settings(
-    pool_size: Ints, strides: Ints | None, padding: str, rank: int
-) -> tuple[tuple[int, ...], tuple[int, ...], str]:
-    size = shapes.normalize_tuple(pool_size, rank, "pool_size")
-    steps = size if strides is None else shapes.normalize_tuple(strides, rank, "strides")
-    return size, steps, shapes.normalize_padding(padding, ("valid", "same"))
+    x = as_numbers(x, "x")
+    window = pool_window(pool_size, strides, padding, data_format, spatial_rank(x))
+    return pool_call(kind, x.shape, window)(cast(x, common_dtype(x)))

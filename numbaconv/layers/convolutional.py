@@ -12,7 +12,8 @@ from ..calls.epilogue import pack_bias
 from ..calls.gradients import GradientCall, conv_grad
 from ..calls.layouts import canonical, original
 from ..calls.packed import Packed
-from ..common.arguments import check_algorithm, check_bool, check_data_format
+from ..calls.window import Window, window_of
+from ..common.arguments import check_algorithm, check_bool
 from ..kernels.sums import channel_sums
 from .base import Layer
 from .settings import activated, activation_grad, floor_of, kept_of
@@ -31,17 +32,14 @@ class WindowLayer(Layer):
     }
 
     def _set_window(self, kernel_size: Any, strides: Any, padding: Any, data_format: Any, dilation_rate: Any) -> None:
-        self.kernel_size = shapes.normalize_tuple(kernel_size, self.rank, "kernel_size")
-        self.strides = shapes.normalize_tuple(strides, self.rank, "strides")
-        self.padding = shapes.normalize_padding(padding, self.paddings)
-        self.data_format = check_data_format(data_format)
-        dilation = shapes.normalize_tuple(dilation_rate, self.rank, "dilation_rate")
-        if max(self.strides) > 1 and max(dilation) > 1:
+        size = shapes.normalize_tuple(kernel_size, self.rank, "kernel_size")
+        window = window_of(size, strides, padding, dilation_rate, data_format, self.paddings)
+        if max(window.strides) > 1 and max(window.dilation_rate) > 1:
             raise ValueError(
-                f"strides and dilation_rate must not both differ from 1, got strides={self.strides} and "
-                f"dilation_rate={dilation}; the functions of numbaconv.functional compute both together"
+                f"strides and dilation_rate must not both differ from 1, got strides={window.strides} and "
+                f"dilation_rate={window.dilation_rate}; the functions of numbaconv.functional compute both together"
             )
-        self.dilation_rate = dilation
+        self.kernel_size, self.strides, self.padding, self.dilation_rate, self.data_format = window
         # The weights that the kernels' own copies were made from, and those copies; the same for the backward pass.
         self._operands: tuple[Any, tuple[Any, ...]] = (None, ())
         self._opposites: tuple[Any, tuple[Packed, ...]] = (None, ())
@@ -145,13 +143,8 @@ class WindowLayer(Layer):
         return {**super().__getstate__(), "_operands": (None, ()), "_opposites": (None, ())}
 
     @property
-    def _settings(self) -> tuple[Any, ...]:
-        return self.strides, self.padding, self.dilation_rate, self.data_format
-
-    @property
-    def _window(self) -> dict[str, Any]:
-        names = ("kernel_size", "strides", "padding", "dilation_rate", "data_format")
-        return {name: getattr(self, name) for name in names}
+    def _window(self) -> Window:
+        return Window(self.kernel_size, self.strides, self.padding, self.dilation_rate, self.data_format)
 
 
 class Conv(WindowLayer):
@@ -198,10 +191,10 @@ class Conv(WindowLayer):
             )
 
     def _prepare(self, x_shape: tuple[int, ...]) -> Any:
-        return conv_call(x_shape, self.kernel.shape, self.kernel.itemsize, *self._settings, self.algorithm)
+        return conv_call(x_shape, self.kernel.shape, self.kernel.itemsize, self._window, self.algorithm)
 
     def _output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
-        return shapes.conv_output_shape(input_shape, self.filters, **self._window)
+        return shapes.conv_output_shape(input_shape, self.filters, *self._window)
 
     def _kernel_shapes(self, channels: int) -> dict[str, tuple[int, ...]]:
         return {"kernel": (*self.kernel_size, channels, self.filters)}
@@ -213,7 +206,7 @@ class Conv(WindowLayer):
         return (Packed("conv_transpose", self.kernel, (self.strides, self.dilation_rate)),)
 
     def _gradient_call(self, x_shape: tuple[int, ...]) -> GradientCall:
-        return conv_grad(x_shape, self.kernel.shape, self.kernel.itemsize, *self._settings, self.algorithm)
+        return conv_grad(x_shape, self.kernel.shape, self.kernel.itemsize, self._window, self.algorithm)
 
 
 class Conv1D(Conv):

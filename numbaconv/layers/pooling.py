@@ -5,8 +5,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from .. import shapes
-from ..calls.conv import spatial
-from ..calls.pooling import pool_call, pool_grad_call
+from ..calls.layouts import spatial
+from ..calls.pooling import pool_call, pool_grad_call, pool_window
+from ..calls.window import Window
 from ..common.arguments import check_bool, check_data_format
 from .base import Layer
 
@@ -17,12 +18,12 @@ class PoolingLayer(Layer):
     rank: ClassVar[int]
     kind: ClassVar[str]
 
-    def _window(self, x_shape: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...], str]:
-        """Size, strides and padding of the windows over an input of this shape."""
+    def _window(self, x_shape: tuple[int, ...]) -> Window:
+        """The windows over an input of this shape."""
         raise NotImplementedError
 
     def _prepare(self, x_shape: tuple[int, ...]) -> Any:
-        return pool_call(self.kind, x_shape, *self._window(x_shape), self.data_format)
+        return pool_call(self.kind, x_shape, self._window(x_shape))
 
     def _forward(self, x: np.ndarray) -> tuple[np.ndarray, Any]:
         return self.call(x), x if self.kind == "max" else x.shape
@@ -33,8 +34,8 @@ class PoolingLayer(Layer):
         if not input_grad:
             return None, {}
         x_shape, operands = (kept.shape, (kept, grad_out)) if self.kind == "max" else (kept, (grad_out,))
-        settings = (self._dtype.itemsize, *self._window(x_shape), self.data_format)
-        return pool_grad_call(self.kind, x_shape, grad_out.shape, *settings)(*operands), {}
+        call = pool_grad_call(self.kind, x_shape, grad_out.shape, self._dtype.itemsize, self._window(x_shape))
+        return call(*operands), {}
 
 
 class Pooling(PoolingLayer):
@@ -50,14 +51,11 @@ class Pooling(PoolingLayer):
     ) -> None:
         super().__init__(**kwargs)
         with self._named():
-            self.pool_size = shapes.normalize_tuple(pool_size, self.rank, "pool_size")
-            steps = self.pool_size if strides is None else strides
-            self.strides = shapes.normalize_tuple(steps, self.rank, "strides")
-            self.padding = shapes.normalize_padding(padding, ("valid", "same"))
-            self.data_format = check_data_format(data_format)
+            window = pool_window(pool_size, strides, padding, data_format, self.rank)
+            self.pool_size, self.strides, self.padding, _, self.data_format = window
 
-    def _window(self, x_shape: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...], str]:
-        return self.pool_size, self.strides, self.padding
+    def _window(self, x_shape: tuple[int, ...]) -> Window:
+        return Window(self.pool_size, self.strides, self.padding, (1,) * self.rank, self.data_format)
 
     def _output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         return shapes.pool_output_shape(input_shape, self.pool_size, self.strides, self.padding, self.data_format)
@@ -72,9 +70,9 @@ class GlobalPooling(PoolingLayer):
             self.data_format = check_data_format(data_format)
             self.keepdims = check_bool(keepdims, "keepdims")
 
-    def _window(self, x_shape: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...], str]:
+    def _window(self, x_shape: tuple[int, ...]) -> Window:
         lengths = spatial(x_shape, self.data_format)
-        return lengths, lengths, "valid"
+        return Window(lengths, lengths, "valid", (1,) * self.rank, self.data_format)
 
     def _output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         return shapes.global_pool_output_shape(input_shape, self.keepdims, self.data_format)

@@ -10,6 +10,7 @@ from ..calls.gradients import GradientCall, conv_grad, depthwise_grad
 from ..calls.layouts import canonical
 from ..calls.packed import Packed
 from ..calls.separable import separable_call
+from ..calls.window import point_window
 from .convolutional import WindowLayer
 from .settings import floor_of, kept_of
 from .weights import Weight
@@ -79,10 +80,12 @@ class DepthwiseConv2D(WindowLayer):
             )
 
     def _prepare(self, x_shape: tuple[int, ...]) -> Any:
-        return depthwise_call(x_shape, self.depthwise_kernel.shape, self.depthwise_kernel.itemsize, *self._settings)
+        return depthwise_call(x_shape, self.depthwise_kernel.shape, self.depthwise_kernel.itemsize, self._window)
 
     def _output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
-        return shapes.depthwise_conv_output_shape(input_shape, depth_multiplier=self.depth_multiplier, **self._window)
+        return shapes.depthwise_conv_output_shape(
+            input_shape, depth_multiplier=self.depth_multiplier, **self._window._asdict()
+        )
 
     def _output_channels(self, channels: int) -> int:
         return channels * self.depth_multiplier
@@ -97,7 +100,7 @@ class DepthwiseConv2D(WindowLayer):
         return (Packed("depthwise_conv", self.depthwise_kernel, (self.strides, self.dilation_rate)),)
 
     def _gradient_call(self, x_shape: tuple[int, ...]) -> GradientCall:
-        return depthwise_grad(x_shape, self.depthwise_kernel.shape, self.depthwise_kernel.itemsize, *self._settings)
+        return depthwise_grad(x_shape, self.depthwise_kernel.shape, self.depthwise_kernel.itemsize, self._window)
 
 
 class SeparableConv(WindowLayer):
@@ -151,10 +154,10 @@ class SeparableConv(WindowLayer):
 
     def _prepare(self, x_shape: tuple[int, ...]) -> Any:
         depthwise, pointwise = self.depthwise_kernel, self.pointwise_kernel
-        return separable_call(x_shape, depthwise.shape, pointwise.shape, depthwise.itemsize, *self._settings)
+        return separable_call(x_shape, depthwise.shape, pointwise.shape, depthwise.itemsize, self._window)
 
     def _output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
-        return shapes.separable_conv_output_shape(input_shape, self.filters, **self._window)
+        return shapes.separable_conv_output_shape(input_shape, self.filters, *self._window)
 
     def _kernel_shapes(self, channels: int) -> dict[str, tuple[int, ...]]:
         return {
@@ -183,10 +186,9 @@ class SeparableConv(WindowLayer):
     ) -> tuple[np.ndarray | None, dict[str, np.ndarray]]:
         x, between = kept
         depthwise, pointwise = self._packed_opposite()
-        shapes_, itemsize = (self.depthwise_kernel.shape, self.pointwise_kernel.shape), self._dtype.itemsize
-        ones, between_shape = (1,) * self.rank, (between.shape[0], *between.shape[4 - self.rank :])
-        first = depthwise_grad(x.shape, shapes_[0], itemsize, *self._settings)
-        last = conv_grad(between_shape, shapes_[1], itemsize, ones, "valid", ones, "channels_last")
+        itemsize, between_shape = self._dtype.itemsize, (between.shape[0], *between.shape[4 - self.rank :])
+        first = depthwise_grad(x.shape, self.depthwise_kernel.shape, itemsize, self._window)
+        last = conv_grad(between_shape, self.pointwise_kernel.shape, itemsize, point_window(self.rank))
         grad_between = last.input(grad, pointwise)
         grad_x = first.input(grad_between, depthwise) if input_grad else None
         if not self.trainable:

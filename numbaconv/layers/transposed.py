@@ -3,9 +3,9 @@
 from typing import Any, ClassVar
 
 from .. import shapes
-from ..calls.conv import transposed_call
 from ..calls.gradients import GradientCall, transposed_grad
 from ..calls.packed import Packed
+from ..calls.transposed import transposed_call, transposed_shape
 from ..common.arguments import check_algorithm
 from .convolutional import WindowLayer
 from .weights import Weight
@@ -62,17 +62,13 @@ class ConvTranspose(WindowLayer):
             )
 
     def _prepare(self, x_shape: tuple[int, ...]) -> Any:
-        return transposed_call(x_shape, self.kernel.shape, self.kernel.itemsize, *self._all_settings)
-
-    @property
-    def _all_settings(self) -> tuple[Any, ...]:
-        strides, padding, dilation_rate, data_format = self._settings
-        return strides, padding, self.output_padding, dilation_rate, data_format, self.algorithm
+        kernel = self.kernel
+        return transposed_call(
+            x_shape, kernel.shape, kernel.itemsize, self._window, self.output_padding, self.algorithm
+        )
 
     def _output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
-        return shapes.conv_transpose_output_shape(
-            input_shape, self.filters, output_padding=self.output_padding, **self._window
-        )
+        return transposed_shape(input_shape, self.filters, self._window, self.output_padding)
 
     def _kernel_shapes(self, channels: int) -> dict[str, tuple[int, ...]]:
         return {"kernel": (*self.kernel_size, self.filters, channels)}
@@ -84,7 +80,10 @@ class ConvTranspose(WindowLayer):
         return (Packed("conv", self.kernel),)
 
     def _gradient_call(self, x_shape: tuple[int, ...]) -> GradientCall:
-        return transposed_grad(x_shape, self.kernel.shape, self.kernel.itemsize, *self._all_settings)
+        kernel = self.kernel
+        return transposed_grad(
+            x_shape, kernel.shape, kernel.itemsize, self._window, self.output_padding, self.algorithm
+        )
 
 
 class Conv2DTranspose(ConvTranspose):

@@ -20,6 +20,8 @@ from numbaconv import functional
 from numbaconv.calls import conv as calls
 from numbaconv.calls import separable as separable_calls
 from numbaconv.calls.epilogue import pack_bias
+from numbaconv.calls.transposed import TransposedCall, transposed_call
+from numbaconv.calls.window import window_of
 from numbaconv.calls.winograd import WinogradCall
 
 by_dtype = pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -118,8 +120,8 @@ def test_packed_separable_weights_decide_the_dtype(dtype):
 @by_dtype
 def test_one_pass_of_a_separable_convolution_gives_the_bits_of_two(case, dtype, poisoned):
     x, *kernels, bias = operands(case, dtype)
-    windows = case.setting("strides"), case.settings.get("padding", "valid"), case.setting("dilation_rate")
-    call = separable_calls.separable_call(x.shape, *(k.shape for k in kernels), x.itemsize, *windows, "channels_last")
+    window = window_of(case.kernel_size, **case.settings)
+    call = separable_calls.separable_call(x.shape, *(k.shape for k in kernels), x.itemsize, window)
     assert call.arguments is not None or x.size == 0
     weights = (*pack(case, kernels), pack_bias(bias, case.filters, x.dtype))
     out = call(x, *weights)
@@ -131,7 +133,7 @@ def test_a_separable_convolution_takes_two_passes_where_its_pointwise_weights_ar
     case = make_case("separable_conv", {"padding": "same"}, (1, 4, 5, 300), 600)
     arrays = operands(case, "float32")
     shapes = [a.shape for a in arrays[:3]]
-    assert separable_calls.separable_call(*shapes, 4, (1, 1), "same", (1, 1), "channels_last").arguments is None
+    assert separable_calls.separable_call(*shapes, 4, window_of(case.kernel_size, padding="same")).arguments is None
     assert_close(run(case, arrays), wanted_of(case, operands(case)))
 
 
@@ -142,21 +144,18 @@ def test_a_separable_convolution_takes_two_passes_where_its_pointwise_weights_ar
 def test_a_separable_convolution_takes_two_passes_where_few_windows_fit_the_cache(lengths, channels, taps, dilation):
     taps = taps if isinstance(taps, tuple) else (taps, taps)
     shapes = (1, *lengths, channels), (*taps, channels, 1), (1, 1, channels, 32)
-    call = separable_calls.separable_call(*shapes, 4, (1, 1), "same", (dilation, dilation), "channels_last")
+    call = separable_calls.separable_call(*shapes, 4, window_of(taps, 1, "same", dilation))
     assert call.arguments is None
 
 
 def test_a_transposed_convolution_has_three_kinds_of_call():
     def kind(strides, channels=16):
-        return type(
-            calls.transposed_call(
-                (1, 16, 16, channels), (3, 3, 16, channels), 4, strides, "same", None, (1, 1), "channels_last"
-            )
-        )
+        window = window_of((3, 3), strides, "same")
+        return type(transposed_call((1, 16, 16, channels), (3, 3, 16, channels), 4, window))
 
-    assert kind((1, 1)) is WinogradCall
-    assert kind((1, 1), 15) is calls.WindowCall
-    assert kind((1, 2)) is calls.TransposedCall
+    assert kind(1) is WinogradCall
+    assert kind(1, 15) is calls.WindowCall
+    assert kind((1, 2)) is TransposedCall
 
 
 def test_packed_transposed_weights_serve_any_length():

@@ -21,6 +21,7 @@ from random_cases import random_cases
 
 from numbaconv import functional
 from numbaconv.calls.gradients import conv_grad
+from numbaconv.calls.window import window_of
 from numbaconv.calls.winograd import WinogradCall
 
 by_dtype = pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -78,7 +79,7 @@ def test_random_configurations(case, data_format):
 @pytest.mark.parametrize("taps", [3, 5])
 def test_input_gradients_run_as_winograd_where_the_operation_does(taps):
     x_shape, weights_shape = (2, 16, 16, 20), (taps, taps, 20, 24)
-    call = conv_grad(x_shape, weights_shape, 4, (1, 1), "same", (1, 1), "channels_last", "auto")
+    call = conv_grad(x_shape, weights_shape, 4, window_of((taps, taps), padding="same"), "auto")
     assert isinstance(call.input_call, WinogradCall)
     rng = np.random.default_rng(0)
     weights, grad_out = rng.standard_normal(weights_shape), rng.standard_normal((2, 16, 16, 24))

@@ -10,6 +10,7 @@ from pooling_cases import CASES, KINDS, LARGE, expected, operands, run, run_grad
 
 from numbaconv import functional, layers, shapes
 from numbaconv.calls import pooling as pool_calls
+from numbaconv.calls.window import window_of
 from numbaconv.kernels import pool
 from numbaconv.models import Sequential
 
@@ -246,7 +247,7 @@ def test_each_kernel_is_compiled_for_few_types_only():
 
 def test_small_arrays_and_single_tasks_stay_on_one_core():
     def serial(shape, size):
-        return pool_calls.pool_call("max", shape, size, size, "valid", "channels_last").serial
+        return pool_calls.pool_call("max", shape, window_of(size, size)).serial
 
     assert serial((8, 16, 16, 4), (2, 2))
     assert not serial((8, 64, 64, 4), (2, 2))

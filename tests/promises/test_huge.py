@@ -10,6 +10,7 @@ from fuzzing import limited_memory
 from numbaconv import functional, layers, shapes
 from numbaconv.calls import conv as calls
 from numbaconv.calls import gradients as gradient_calls
+from numbaconv.calls.window import window_of
 from numbaconv.kernels.plan import plans
 from numbaconv.kernels.plan.axes import OUT_STRIDE, STRIDE, WINDOWS
 
@@ -150,11 +151,10 @@ LARGE = [
 def test_plans_of_large_arrays_fit_64_bits(x_shape, weights_shape, algorithm, monkeypatch):
     """The tables of numbers from which kernels compute where they read and write."""
     monkeypatch.setattr(plans, "check_memory", lambda *_: None)
-    ones, rank = (1,) * (len(x_shape) - 2), len(x_shape) - 2
-    settings = (ones, "same", ones, "channels_last")
+    window = window_of(weights_shape[:-2], padding="same")
     uncached = [f.__wrapped__ for f in (calls.conv_call, gradient_calls.conv_grad, calls.depthwise_call)]
-    conv, grad = (f(x_shape, weights_shape, 4, *settings, algorithm) for f in uncached[:2])
-    found = tables((conv, grad, uncached[2](x_shape, (*weights_shape[:-1], 2), 4, *settings)))
+    conv, grad = (f(x_shape, weights_shape, 4, window, algorithm) for f in uncached[:2])
+    found = tables((conv, grad, uncached[2](x_shape, (*weights_shape[:-1], 2), 4, window)))
     assert found
     for table in found:
         assert table.dtype == np.int64
@@ -166,7 +166,7 @@ def test_plans_of_large_arrays_fit_64_bits(x_shape, weights_shape, algorithm, mo
             assert all((windows - 1) * strides <= max(x_shape))
     assert len(conv.out_shape) == 5
     assert conv.out_shape[0] == x_shape[0]
-    assert conv.rank == rank
+    assert conv.rank == len(x_shape) - 2
 
 
 def tables(value):

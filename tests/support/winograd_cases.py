@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from cases import Case, run
 
-from numbaconv.calls import conv as calls
+from numbaconv.calls.conv import conv_call
+from numbaconv.calls.transposed import transposed_call
+from numbaconv.calls.window import window_of
 from numbaconv.calls.winograd import WinogradCall
 
 # Of the largest |output|.
@@ -42,13 +44,12 @@ def _rest(case: Case) -> tuple:
 
 def call_of(case: Case, dtype: str = "float32", algorithm: str = "auto") -> Any:
     """The prepared call of a convolution, or of a transposed one, which has no choice of algorithm."""
-    itemsize, padding, dilation = np.dtype(dtype).itemsize, case.settings["padding"], case.setting("dilation_rate")
-    strides, channels_last = case.setting("strides"), "channels_last"
+    itemsize, window = np.dtype(dtype).itemsize, window_of(case.kernel_size, **case.settings)
     if case.operation == "conv_transpose":
         weights = (*case.kernel_size, case.filters, case.channels)
-        return calls.transposed_call(case.shape, weights, itemsize, strides, padding, None, dilation, channels_last)
+        return transposed_call(case.shape, weights, itemsize, window)
     weights = (*case.kernel_size, case.channels, case.filters)
-    return calls.conv_call(case.shape, weights, itemsize, strides, padding, dilation, channels_last, algorithm)
+    return conv_call(case.shape, weights, itemsize, window, algorithm)
 
 
 def is_winograd(call: Any) -> bool:
