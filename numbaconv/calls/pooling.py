@@ -63,7 +63,7 @@ def pool_grad_call(kind: str, x_shape: Ints, grad_shape: Ints, itemsize: int, wi
         raise ValueError(f"grad_out must have the shape of the result, {out_shape}, got {grad_shape}")
     image, result = _view(x_shape, data_format), _view(out_shape, data_format)
     windows = _windows(image, result, window)
-    bands = pool.input_bands(image, itemsize, windows[0], window.kernel_size[0], window.strides[0])
+    bands = pool.input_bands(image, itemsize, windows[0][: result[1]], window.kernel_size[0], window.strides[0])
     if kind == "average":
         return _call(pool.average_pool_grad, (result, image), x_shape, data_format, windows, bands)
     vecs = (0,) * (GRAD_VECS if image[-1] * itemsize >= GRAD_VECS * VECTOR_BYTES else 1)
@@ -98,11 +98,11 @@ def _view(shape: Ints, data_format: str) -> Ints:
 
 
 def _windows(image: Ints, result: Ints, window: Window) -> tuple:
-    """The kernels' arguments ``depth``, ``height``, ``width`` and ``most``."""
+    """The kernels' arguments ``ends`` and ``most``."""
     check_memory((), max(prod(image), prod(result)), 4)
     ones = (1,) * (3 - window.rank)
     sizes, steps = ((first, *ones, *rest) for first, *rest in (window.kernel_size, window.strides))
     axes = list(zip(result[1:4], image[1:4], sizes, steps, strict=True))
     befores = [shapes.conv_padding(n, size, window.padding, step)[0] for _, n, size, step in axes]
-    ends = (pool.window_ends(*axis, before) for axis, before in zip(axes, befores, strict=True))
-    return (*ends, prod(min(n, size) for _, n, size, _ in axes))
+    ends = [pool.window_ends(*axis, before) for axis, before in zip(axes, befores, strict=True)]
+    return (np.concatenate(ends), prod(min(n, size) for _, n, size, _ in axes))

@@ -31,7 +31,7 @@ LEAST_OVERLAPS = 8
 
 
 @compiled(parallel=True)
-def max_pool(x, out, depth, height, width, most, bands):
+def max_pool(x, out, ends, most, bands):
     """``out[n, q, c] = max over k of x[n, q*stride + k - before, c]``, or NaN where one of them is NaN.
 
     Parameters
@@ -39,8 +39,8 @@ def max_pool(x, out, depth, height, width, most, bands):
     x : array (N, D, H, W, C)
     out : array (N, D', H', W', C)
         Written in full.
-    depth, height, width : int64 array (D', 2), (H', 2), (W', 2)
-        From `window_ends`.
+    ends : int64 array (D' + H' + W', 2)
+        `window_ends` of the three axes, one below the other.
     most : int
         Taps of the largest window.
     bands : int64 array (bands, 2)
@@ -51,18 +51,19 @@ def max_pool(x, out, depth, height, width, most, bands):
     Bound by memory: the largest values so far stay in a register.
     """
     for task in prange(x.shape[0] * len(bands)):
-        _max_band(np.int64(task), x, out, depth, height, width, most, bands)
+        _max_band(np.int64(task), x, out, ends, most, bands)
 
 
 @compiled
-def _max_band(task, x, out, depth, height, width, most, bands):
+def _max_band(task, x, out, ends, most, bands):
+    _, depth, height, width, _ = out.shape
     channels, step = x.shape[4], VECTOR_BYTES // x.itemsize
-    n, band, to = _band(task, bands, len(height) * len(width) * channels, len(depth))
+    n, band, to = _band(task, bands, height * width * channels, depth)
     taps, window = np.empty(most, np.int64), (0, 0, 0)
     for d in range(bands[band, 0], bands[band, 1]):
-        for h in range(len(height)):
-            for w in range(len(width)):
-                at, window = _window(n, d, h, w, x.shape, depth, height, width, taps, window)
+        for h in range(depth, depth + height):
+            for w in range(depth + height, len(ends)):
+                at, window = _window(n, d, h, w, x.shape, ends, taps, window)
                 for c in range(0, channels, step):
                     best = line_read(1, x, at + c, channels - c)
                     for k in range(1, window[0] * window[1] * window[2]):
@@ -72,12 +73,12 @@ def _max_band(task, x, out, depth, height, width, most, bands):
 
 
 @compiled(parallel=True)
-def average_pool(x, out, depth, height, width, most, bands):
+def average_pool(x, out, ends, most, bands):
     """``out[n, q, c]`` is the sum over k of ``x[n, q*stride + k - before, c]``, divided by the number of k inside.
 
     Parameters
     ----------
-    x, out, depth, height, width, most, bands
+    x, out, ends, most, bands
         As for `max_pool`.
 
     Notes
@@ -85,18 +86,19 @@ def average_pool(x, out, depth, height, width, most, bands):
     Bound by memory: sums stay in registers, in float64, since a window may be as long as a recording.
     """
     for task in prange(x.shape[0] * len(bands)):
-        _average_band(np.int64(task), x, out, depth, height, width, most, bands)
+        _average_band(np.int64(task), x, out, ends, most, bands)
 
 
 @compiled
-def _average_band(task, x, out, depth, height, width, most, bands):
+def _average_band(task, x, out, ends, most, bands):
+    _, depth, height, width, _ = out.shape
     channels, step = x.shape[4], VECTOR_BYTES // x.itemsize
-    n, band, to = _band(task, bands, len(height) * len(width) * channels, len(depth))
+    n, band, to = _band(task, bands, height * width * channels, depth)
     taps, window = np.empty(most, np.int64), (0, 0, 0)
     for d in range(bands[band, 0], bands[band, 1]):
-        for h in range(len(height)):
-            for w in range(len(width)):
-                at, window = _window(n, d, h, w, x.shape, depth, height, width, taps, window)
+        for h in range(depth, depth + height):
+            for w in range(depth + height, len(ends)):
+                at, window = _window(n, d, h, w, x.shape, ends, taps, window)
                 inside = window[0] * window[1] * window[2]
                 for c in range(0, channels, step):
                     total = line_widen(line_read(1, x, at + c, channels - c))
@@ -107,7 +109,7 @@ def _average_band(task, x, out, depth, height, width, most, bands):
 
 
 @compiled(parallel=True)
-def max_pool_grad(x, grad_out, out, depth, height, width, most, bands, vecs):
+def max_pool_grad(x, grad_out, out, ends, most, bands, vecs):
     """Gradient of `max_pool`: each window adds its own to the first of its largest values, a NaN being larger than all.
 
     Parameters
@@ -115,7 +117,7 @@ def max_pool_grad(x, grad_out, out, depth, height, width, most, bands, vecs):
     x, out : array (N, D, H, W, C)
         Each task clears and writes its own band of ``out``, and looks at every window that reaches into it.
     grad_out : array (N, D', H', W', C)
-    depth, height, width, most
+    ends, most
         As for `max_pool`.
     bands : int64 array (bands, 4)
         From `input_bands`.
@@ -128,21 +130,22 @@ def max_pool_grad(x, grad_out, out, depth, height, width, most, bands, vecs):
     windows in order, however the bands are cut.
     """
     for task in prange(x.shape[0] * len(bands)):
-        _max_grad_band(np.int64(task), x, grad_out, out, depth, height, width, most, bands, vecs)
+        _max_grad_band(np.int64(task), x, grad_out, out, ends, most, bands, vecs)
 
 
 @compiled
-def _max_grad_band(task, x, grad_out, out, depth, height, width, most, bands, vecs):
+def _max_grad_band(task, x, grad_out, out, ends, most, bands, vecs):
+    _, depth, height, width, _ = grad_out.shape
     channels, step = x.shape[4], len(vecs) * VECTOR_BYTES // x.itemsize
-    n, band, source = _band(task, bands, len(height) * len(width) * channels, len(depth))
+    n, band, source = _band(task, bands, height * width * channels, depth)
     lo, hi = bands[band, 2], bands[band, 3]
     row = x.shape[2] * x.shape[3] * channels
     clear(out, (n * x.shape[1] + lo) * row, (hi - lo) * row)
     taps, window = np.empty(most, np.int64), (0, 0, 0)
     for d in range(bands[band, 0], bands[band, 1]):
-        for h in range(len(height)):
-            for w in range(len(width)):
-                at, window = _window(n, d, h, w, x.shape, depth, height, width, taps, window)
+        for h in range(depth, depth + height):
+            for w in range(depth + height, len(ends)):
+                at, window = _window(n, d, h, w, x.shape, ends, taps, window)
                 plane = window[1] * window[2]
                 for c in range(0, channels, step):
                     best = line_read(vecs, x, at + c, channels - c)
@@ -152,7 +155,7 @@ def _max_grad_band(task, x, grad_out, out, depth, height, width, most, bands, ve
                         places = line_first(places, best, line, k)
                         best = line_maximum(best, line)
                     grad = line_read(vecs, grad_out, source + c, channels - c)
-                    for k in range(max(lo - depth[d, 0], 0) * plane, min(hi - depth[d, 0], window[0]) * plane):
+                    for k in range(max(lo - ends[d, 0], 0) * plane, min(hi - ends[d, 0], window[0]) * plane):
                         to = at + taps[k] + c
                         total = line_read(vecs, out, to, channels - c) + line_where(places, k, grad)
                         line_write(total, out, to, channels - c)
@@ -160,7 +163,7 @@ def _max_grad_band(task, x, grad_out, out, depth, height, width, most, bands, ve
 
 
 @compiled(parallel=True)
-def average_pool_grad(grad_out, out, depth, height, width, most, bands):
+def average_pool_grad(grad_out, out, ends, most, bands):
     """Gradient of `average_pool`: each window shares its own among its taps inside the image.
 
     Parameters
@@ -168,29 +171,30 @@ def average_pool_grad(grad_out, out, depth, height, width, most, bands):
     grad_out : array (N, D', H', W', C)
     out : array (N, D, H, W, C)
         As for `max_pool_grad`.
-    depth, height, width, most, bands
+    ends, most, bands
         As for `max_pool_grad`.
     """
     for task in prange(out.shape[0] * len(bands)):
-        _average_grad_band(np.int64(task), grad_out, out, depth, height, width, most, bands)
+        _average_grad_band(np.int64(task), grad_out, out, ends, most, bands)
 
 
 @compiled
-def _average_grad_band(task, grad_out, out, depth, height, width, most, bands):
+def _average_grad_band(task, grad_out, out, ends, most, bands):
+    _, depth, height, width, _ = grad_out.shape
     channels, step = out.shape[4], VECTOR_BYTES // out.itemsize
-    n, band, source = _band(task, bands, len(height) * len(width) * channels, len(depth))
+    n, band, source = _band(task, bands, height * width * channels, depth)
     lo, hi = bands[band, 2], bands[band, 3]
     row = out.shape[2] * out.shape[3] * channels
     clear(out, (n * out.shape[1] + lo) * row, (hi - lo) * row)
     taps, window = np.empty(most, np.int64), (0, 0, 0)
     for d in range(bands[band, 0], bands[band, 1]):
-        for h in range(len(height)):
-            for w in range(len(width)):
-                at, window = _window(n, d, h, w, out.shape, depth, height, width, taps, window)
+        for h in range(depth, depth + height):
+            for w in range(depth + height, len(ends)):
+                at, window = _window(n, d, h, w, out.shape, ends, taps, window)
                 plane = window[1] * window[2]
                 for c in range(0, channels, step):
                     share = line_read(1, grad_out, source + c, channels - c) / (window[0] * plane)
-                    for k in range(max(lo - depth[d, 0], 0) * plane, min(hi - depth[d, 0], window[0]) * plane):
+                    for k in range(max(lo - ends[d, 0], 0) * plane, min(hi - ends[d, 0], window[0]) * plane):
                         to = at + taps[k] + c
                         line_write(line_read(1, out, to, channels - c) + share, out, to, channels - c)
                 source += channels
@@ -204,14 +208,14 @@ def _band(task, bands, row, rows):
 
 
 @compiled
-def _window(n, d, h, w, shape, depth, height, width, taps, known):
+def _window(n, d, h, w, shape, ends, taps, known):
     """Where the first tap of a window lies, and its extents; ``taps`` tells how far on the others are.
 
-    ``known`` are the extents that ``taps`` was last filled for.
+    ``d``, ``h`` and ``w`` are rows of ``ends``, and ``known`` are the extents that ``taps`` was last filled for.
     """
     _, _, rows, columns, channels = shape
-    first_d, first_h, first_w = depth[d, 0], height[h, 0], width[w, 0]
-    window = depth[d, 1] - first_d, height[h, 1] - first_h, width[w, 1] - first_w
+    first_d, first_h, first_w = ends[d, 0], ends[h, 0], ends[w, 0]
+    window = ends[d, 1] - first_d, ends[h, 1] - first_h, ends[w, 1] - first_w
     if window != known:
         k = 0
         for i in range(window[0]):
