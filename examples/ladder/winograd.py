@@ -1,14 +1,14 @@
 """Winograd: fewer multiplications.
 
 Four by four outputs of a 3x3 convolution read six by six inputs and take 144 multiplications per channel and filter.
-Seen as products of polynomials, they can be had with 36: transform the block of inputs, transform the kernel, multiply
-the two value by value, and transform back (`numbaconv.kernels.winograd` has the formulas). An input is transformed once
-for all filters and an output once for all channels, a kernel once for all images. What remains in between are 36
-products of matrices, for which the register tile is used once more. This is the library's own kernel, and what a layer
-takes for such shapes by itself.
+Seen as products of polynomials, they can be had with 36: transform the patch of inputs, transform the kernel, multiply
+the two value by value, and transform back (`numbaconv.kernels.winograd.points` has the matrices). An input is
+transformed once for all filters and an output once for all channels, a kernel once for all images. What remains in
+between are 36 products of matrices, for which the register tile is used once more. This is the library's own kernel,
+and what a layer takes for such shapes by itself.
 
 What limits it: the transforms, which move much and compute little, and take a third of the time and more. Larger
-blocks would save more multiplications and round worse. Operations are counted as for the other rungs, those of the
+patches would save more multiplications and round worse. Operations are counted as for the other rungs, those of the
 direct sum, so that the speed may be above the machine's peak, which no direct sum could reach.
 
 Any shapes will do; few channels or filters are not worth it.
@@ -20,26 +20,23 @@ from strips_and_packed_weights import WINDOW, pack
 from numbaconv.calls.conv import conv_call
 from numbaconv.calls.epilogue import NO_FLOOR
 from numbaconv.kernels.winograd.products import conv_winograd
-from numbaconv.machine import threads
+from numbaconv.kernels.winograd.trust import NO_LIMITS
 
 
 def conv(x, packed, out):
     weights, bias = packed
     call = conv_call((1, *x.shape), weights.shape, x.itemsize, WINDOW, "winograd")
     (part,) = call.parts
-    # Room for marks at blocks of which the inputs are too uneven: none are asked for.
-    doubtful, limits = np.empty(0, np.bool_), (0.0, 0.0, 0.0)
+    # Room for marks at patches whose inputs are too uneven: none are asked for.
+    doubtful, bounds = np.empty(0, np.bool_), (NO_FLOOR, *NO_LIMITS)
     conv_winograd(
         x[None, None],
-        weights.winograd.blocks,
+        weights.winograd.panels,
         bias,
-        NO_FLOOR,
+        bounds,
         out.reshape(-1)[part.origin :],
         doubtful,
-        limits,
-        *part.arguments,
-        threads.count(),
-        None,
+        *part.arguments(),
     )
 
 

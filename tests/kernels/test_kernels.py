@@ -109,16 +109,17 @@ def test_tasks_of_a_separable_convolution_cover_every_window_once(
 def test_winograd_tasks_cover_every_output_once(windows, befores, taps, dilation, channels, filters, itemsize):
     window_settings = [(1, 1, 1, 0), *((taps, 1, d, before) for d, before in zip(dilation, befores, strict=True))]
     axes = make_axes(windows, window_settings)
-    made, size, tile_height = plans.make_winograd_plan(axes, channels, filters, itemsize)
-    assert size == {3: 4, 5: 2}[taps]
-    blocks = (*windows[:2], *(-(-n // size) for n in windows[2:]))
-    assert_tasks_cover_once(made, blocks, -(-filters // vectors.block_width(itemsize)))
+    made, scheme, tile_height = plans.make_winograd_plan(axes, channels, filters, itemsize)
+    size = {3: 4, 5: 2}[taps]
+    assert scheme == (size, taps)
+    patches = (*windows[:2], *(-(-n // size) for n in windows[2:]))
+    assert_tasks_cover_once(made, patches, -(-filters // vectors.block_width(itemsize)))
     assert tile_height in HOST.winograd_rows
     for axis, d, before in zip((H, W), dilation, befores, strict=True):
         row = made.axes[axis]
         assert (row[TAPS], row[STRIDE], row[BEFORE]) == (6, size * d, before)
         assert row[OUT_STRIDE] == size * axes[axis].out_stride
-        # The 6 inputs of each block of outputs lie side by side in the strip.
+        # The 6 inputs of each patch lie side by side in the strip.
         block = row[BLOCK]
         assert (row[STEP], row[STRIP_DILATION]) == (d, 1)
         assert block == 1 or row[STRIP_STRIDE] == size

@@ -7,14 +7,15 @@ from winograd_cases import LARGE_BLOCKS, SMALL_BLOCKS, TOLERANCE, by_dtype, call
 
 from numbaconv import functional, layers
 from numbaconv.calls.winograd import WinogradCall
-from numbaconv.kernels.plan.axes import BLOCK, H
+from numbaconv.kernels.plan.axes import BLOCK, H, W
 from numbaconv.kernels.plan.host import HOST
 from numbaconv.kernels.winograd import weights as winograd_weights
+from numbaconv.kernels.winograd.points import SCHEMES
 from numbaconv.kernels.winograd.products import conv_winograd
 from numbaconv.kernels.winograd.weights import pack_winograd
 
 OUTPUTS = [(1, 1), (2, 5), (3, 4), (4, 2), (5, 3), (6, 8), (9, 7), (14, 13)]
-# Blocks that fill tasks and chunks of them unevenly, and channels and filters that fill no vector.
+# Patches that fill tasks and chunks of them unevenly, and channels and filters that fill no vector.
 UNEVEN = [
     make_case((9, 10), 16, 33),
     make_case((13, 29), 15, 33),
@@ -130,8 +131,8 @@ def test_blocks_threads_and_tile_heights_do_not_change_a_bit(case, dtype, recut,
 def test_the_knobs_cut_as_they_say(recut):
     def blocks_of(case):
         # The first phase of a dilation is the longest.
-        axes = call_of(case, algorithm="winograd").parts[0].arguments[3]
-        return axes[H:, BLOCK].tolist()
+        plan = call_of(case, algorithm="winograd").parts[0].plan
+        return plan[[H, W], BLOCK].tolist()
 
     recut(SMALL_BLOCKS)
     assert [blocks_of(case) for case in UNEVEN] == [[1, 1]] * len(UNEVEN)
@@ -141,7 +142,7 @@ def test_the_knobs_cut_as_they_say(recut):
 
 def test_every_tile_height_is_chosen_somewhere():
     calls = (call_of(case, algorithm="winograd") for case in (*UNEVEN, make_case((56, 56), 64, 64, batch=1)))
-    chosen = {len(part.arguments[2]) for call in calls for part in call.parts}
+    chosen = {len(part.tile_shape) for call in calls for part in call.parts}
     assert chosen == set(HOST.winograd_rows)
 
 
@@ -162,17 +163,17 @@ def test_every_output_of_a_transposed_convolution_is_written(case, poisoned):
 @pytest.mark.parametrize("padding", ["same", "valid"])
 @pytest.mark.parametrize(("taps", "dilation_rate"), [(3, (1, 1)), (5, (1, 1)), (3, (2, 3)), (5, (4, 1))])
 @by_dtype
-def test_an_infinity_stays_within_its_blocks(value, padding, taps, dilation_rate, dtype):
+def test_an_infinity_stays_within_its_patches(value, padding, taps, dilation_rate, dtype):
     case = make_case((19, 22), 16, 20, padding, taps=taps, dilation_rate=dilation_rate)
     x, weights, bias = operands(case, dtype)
     clean, exact = winograd(case, [x, weights, bias]), run(case, [x, weights, bias], algorithm="direct")
     befores = [(taps - 1) // 2 * d if padding == "same" else 0 for d in dilation_rate]
 
     def reach(length, at, dilation, before):
-        """Outputs whose blocks read this input, and those alone that lie at most five steps of the dilation away."""
+        """Outputs whose patches read this input, and those alone that lie at most five steps of the dilation away."""
         phase, q = np.arange(length) % dilation, np.arange(length) // dilation
-        size = 7 - taps
-        steps, rest = np.divmod(at + before - phase - q // size * size * dilation, dilation)
+        outputs = SCHEMES[taps].outputs
+        steps, rest = np.divmod(at + before - phase - q // outputs * outputs * dilation, dilation)
         near = abs(np.arange(length) + (taps - 1) // 2 * dilation - before - at) <= 5 * dilation
         return (rest == 0) & (steps >= 0) & (steps <= 5), near
 
@@ -211,7 +212,7 @@ def test_weights_are_transformed_alike_on_all_cores(dtype, backwards, monkeypatc
     alone = pack_winograd(weights, backwards)
     monkeypatch.setattr(winograd_weights, "SMALL_WEIGHTS", 0)
     together = pack_winograd(weights, backwards)
-    assert together.blocks.tobytes() == alone.blocks.tobytes()
+    assert together.panels.tobytes() == alone.panels.tobytes()
     assert together.limits == alone.limits
 
 

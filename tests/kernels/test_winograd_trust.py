@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from winograd_cases import LARGE_BLOCKS, SMALL_BLOCKS, call_of, is_winograd, make_case, winograd
 
 from numbaconv import functional
-from numbaconv.kernels.winograd import products as kernel
+from numbaconv.kernels.winograd.points import SCHEMES
+from numbaconv.kernels.winograd.products import conv_winograd
 
 LAST, FIRST = "channels_last", "channels_first"
 # What an output may be wrong by, as a share of the sum of |x| over its own window times the filter's largest weight.
@@ -187,34 +188,31 @@ def test_blocks_threads_and_formats_do_not_change_a_bit_of_uneven_inputs(taps, d
 
 @pytest.mark.parametrize("taps", [3, 5])
 @pytest.mark.parametrize("lengths", [(9, 9), (14, 33), (4, 64)])
-def test_doubtful_blocks_are_those_of_the_rule(lengths, taps):
+def test_doubtful_patches_are_those_of_the_rule(lengths, taps):
     case = make_case(lengths, 17, 16, taps=taps)
     rng = np.random.default_rng(0)
     x = rng.standard_normal(case.shape) * 10.0 ** rng.uniform(0, 3, (*case.shape[:-1], 1))
     x = (x * (rng.random((*case.shape[:-1], 1)) < 0.7)).astype(np.float32)
     (part,) = call_of(case, algorithm="winograd").parts
-    size, before = 7 - taps, taps // 2
-    magnitudes = np.zeros((len(x), *(size * n + 6 for n in part.blocks[2:])))
+    size, before = SCHEMES[taps].outputs, taps // 2
+    magnitudes = np.zeros((len(x), *(size * n + 6 for n in part.patches[2:])))
     magnitudes[:, before : before + lengths[0], before : before + lengths[1]] = np.abs(x).sum(-1, dtype=np.float64)
-    ratios = np.empty(part.blocks)
-    for n, _, row, column in np.ndindex(part.blocks):
+    ratios = np.empty(part.patches)
+    for n, _, row, column in np.ndindex(part.patches):
         y, z = row * size, column * size
         outputs = np.ndindex(min(size, lengths[0] - y), min(size, lengths[1] - z))
         least = min(magnitudes[n, y + i : y + i + taps, z + j : z + j + taps].sum() for i, j in outputs)
         ratios[n, 0, row, column] = (magnitudes[n, y : y + 6, z : z + 6] ** 2).sum() / max(least, 1e-9) ** 2
-    doubtful, limit = np.zeros(part.blocks, bool), np.sort(ratios, axis=None)[ratios.size // 2] * 1.0001
+    doubtful, limit = np.zeros(part.patches, bool), np.sort(ratios, axis=None)[ratios.size // 2] * 1.0001
     out, weights = np.empty((*x.shape[:-1], 16), np.float32), np.ones((taps, taps, 17, 16), np.float32)
-    kernel.conv_winograd(
+    conv_winograd(
         x[:, None],
-        functional.pack_conv(weights).winograd.blocks,
+        functional.pack_conv(weights).winograd.panels,
         np.zeros(32, np.float32),
-        -np.inf,
+        (-np.inf, limit, 1e-30, 1e36),
         out.reshape(-1),
         doubtful.reshape(-1),
-        (limit, 1e-30, 1e36),
-        *part.arguments,
-        2,
-        None,
+        *part.arguments(),
     )
     assert (doubtful == (ratios > limit)).all()
     assert 0.3 < doubtful.mean() < 0.7

@@ -22,7 +22,7 @@ FILLED = [case for case in CASES if case.shape[0] and np.prod(case.shape) < 20_0
 FILLED_WEIGHTED = [case for case in FILLED if case.has_weights]
 MOVING = [case for case in FILLED if not case.has_weights]
 EXACT = [case for case in MOVING if case.settings.get("interpolation") != "bilinear"]
-# Where "auto" takes Winograd's convolution for float32, and sizes in which it fills its blocks badly.
+# Where "auto" takes Winograd's convolution for float32, and sizes in which it fills its patches badly.
 LARGER = [
     make_case((12, 14), 19, 35),
     make_case((13, 15), 16, 33, "valid"),

@@ -16,7 +16,7 @@ STRIP_DILATION  strip positions from one tap to the next
 ============= =========================================================================================
 """
 
-from math import gcd
+from math import ceil, gcd
 from typing import NamedTuple
 
 import numpy as np
@@ -24,7 +24,7 @@ import numpy as np
 WINDOWS, TAPS, STRIDE, BEFORE, OUT_STRIDE, BLOCK, STEP, STRIP_STRIDE, STRIP_DILATION = range(9)
 N, D, H, W = range(4)
 
-# Windows of a row that are computed anew together, where Winograd's sums are doubtful: whole blocks, and nearly a tile.
+# Windows of a row that are computed anew together, where Winograd's sums are doubtful: whole patches, nearly a tile.
 PIECE = 12
 
 
@@ -42,6 +42,13 @@ class Axis(NamedTuple):
 def axis_table(axes, blocks):
     """The table of these axes, cut into blocks of that many windows each."""
     return np.array([_row(axis, int(block)) for axis, block in zip(axes, blocks, strict=True)], dtype=np.int64)
+
+
+def patch_axis(axis, scheme):
+    """An axis whose windows are patches of a scheme of Winograd's."""
+    outputs = scheme.outputs
+    windows, stride = ceil(axis.windows / outputs), outputs * axis.dilation
+    return Axis(windows, scheme.inputs, stride, axis.dilation, axis.before, outputs * axis.out_stride)
 
 
 def piece_axes(axes: tuple[Axis, ...]) -> np.ndarray:

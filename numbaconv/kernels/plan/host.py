@@ -35,7 +35,7 @@ class Host(NamedTuple):
     call_cost: int = 20
     # A depthwise multiply-add, which loads its own values.
     loads_cost: int = 2
-    # Winograd's transform of a 6x6 block of one channel.
+    # Winograd's transform of a 6x6 patch of one channel.
     transform_cost: int = 40
     # Reading Winograd's weights, in rows of a tile.
     weights_cost: int = 2
@@ -51,7 +51,7 @@ class Host(NamedTuple):
 
     # Rows of the tile that Winograd's products may have: the taller loads less, the lower leaves fewer rows unused.
     winograd_rows: tuple[int, ...] = (14, 8) if TILE_ROWS == 14 else (TILE_ROWS,)
-    # Blocks of outputs that a task of Winograd's may have whatever the cache holds: with fewer, it waits for weights.
+    # Patches that a task of Winograd's may have whatever the cache holds: with fewer, it waits for weights.
     winograd_windows: int = 28
 
     # Planes of channels that a task may write for each of its windows: in more it would begin more pages than it fills.

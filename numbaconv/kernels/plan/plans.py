@@ -7,7 +7,8 @@ from typing import NamedTuple
 import numpy as np
 
 from ...machine.vectors import TILE_ROWS, TILE_VECS, VECTOR_BYTES, block_width, conv_tile
-from .axes import BLOCK, WINDOWS, Axis, H, N, W, axis_table, strip_length
+from ..winograd.points import SCHEMES, Scheme
+from .axes import BLOCK, WINDOWS, Axis, H, N, W, axis_table, patch_axis, strip_length
 from .host import HOST, Host
 from .search import cheapest
 
@@ -19,11 +20,6 @@ class Plan(NamedTuple):
     group: int
     tasks: int
     serial: bool
-
-    @property
-    def work(self):
-        """Three arguments of its kernel."""
-        return self.axes, self.group, self.tasks
 
     def fits_planes(self, channels, filters, width, itemsize, most=HOST.window_planes):
         """Whether tasks, of blocks ``width`` wide, had better read and write channels first where those are wanted.
@@ -141,39 +137,36 @@ def make_separable_plan(
 @lru_cache(maxsize=4096)
 def make_winograd_plan(
     axes: tuple[Axis, ...], channels: int, filters: int, itemsize: int, host: Host | None = None
-) -> tuple[Plan, int, int]:
-    """`make_plan` for `kernels.winograd.products`: the windows of its plan are blocks of the windows of ``axes``.
+) -> tuple[Plan, Scheme, int]:
+    """`make_plan` for `kernels.winograd.products`: the windows of its plan are patches of the windows of ``axes``.
 
     Returns
     -------
     Plan
-    size : int
-        Windows along each axis of a block.
+    scheme : Scheme
+        Along H and W.
     tile : int
         Rows of the tile.
     """
     host = host or HOST
     check_memory(axes, filters, itemsize)
-    size = 7 - axes[H].taps
-    blocks = (
-        Axis(ceil(a.windows / size), 6, size * a.dilation, a.dilation, a.before, size * a.out_stride) for a in axes[2:]
-    )
-    axes = (*axes[:2], *blocks)
+    scheme = SCHEMES[axes[H].taps]
+    axes, products = (*axes[:2], *(patch_axis(axis, scheme) for axis in axes[2:])), scheme.inputs**2
     filter_blocks = ceil(filters / block_width(itemsize))
 
     def cost(rows, columns, group):
         filled = min(ceil(rows * columns / tile) * tile for tile in host.winograd_rows)
-        if 36 * channels * group * block_width(itemsize) * itemsize > host.l2_bytes:
+        if products * channels * group * block_width(itemsize) * itemsize > host.l2_bytes:
             filled = max(filled, host.l3_rows)
         transforms = rows * columns * (channels + group * block_width(itemsize)) * host.transform_cost
-        return host.task_cost + 36 * channels * (filled + host.weights_cost) * group * TILE_VECS + transforms
+        return host.task_cost + products * channels * (filled + host.weights_cost) * group * TILE_VECS + transforms
 
     def fits(rows, columns, group):
-        return rows * columns <= max(host.winograd_windows, host.spread_bytes // (36 * channels * itemsize))
+        return rows * columns <= max(host.winograd_windows, host.spread_bytes // (products * channels * itemsize))
 
     plan = Plan(*cheapest(axes, filter_blocks, cost, fits, host.cores, several_images=True), False)
     windows = int(plan.axes[N, BLOCK] * plan.axes[H, BLOCK] * plan.axes[W, BLOCK])
-    return plan, size, min(host.winograd_rows, key=lambda tile: ceil(windows / tile) * tile)
+    return plan, scheme, min(host.winograd_rows, key=lambda tile: ceil(windows / tile) * tile)
 
 
 class SumPlan(NamedTuple):

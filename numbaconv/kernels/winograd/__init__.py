@@ -7,9 +7,12 @@ fixed matrices,
 
 The transforms need additions and a few small factors only, and they are shared: a kernel is transformed once for all
 images, an input once for all filters, and the sum over channels happens in between. What remains are 36 products of
-matrices, (blocks of outputs x channels) times (channels x filters), for the same tile as everywhere.
+matrices, (patches x channels) times (channels x filters), for the same tile as everywhere. A patch is such a Y and
+the d that it is made from.
 
-Source: Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", CVPR 2016. The matrices evaluate
-polynomials at 0, +-3/4, +-3/2 and infinity: the usual 0, +-1, +-2 save a few multiplications, but their rounding errors
-are four times as large, because the powers of these points stay closer to 1.
+Source: Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", CVPR 2016.
+
+`points` has the schemes and their matrices, `transform` what the kernel makes of them, along one axis at a time;
+`weights` transforms the kernels, `products` does everything else. Where rounding errors would be large, `trust` says
+so. `table` is what the plan adds to that of other kernels.
 """

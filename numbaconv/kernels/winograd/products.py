@@ -1,4 +1,9 @@
-"""The kernel: transforms of inputs and outputs, and the sums of products in between."""
+"""The kernel: patches of the input are transformed, multiplied by the weights, summed up, and transformed back.
+
+The products of one pair of points are a product of matrices, (patches x channels) times (channels x filters).
+"""
+
+from typing import NamedTuple
 
 import numpy as np
 from numba import prange
@@ -11,293 +16,268 @@ from ...machine.tile import (
     tile_outer,
     tile_rows,
     tile_store,
-    tile_write,
     tile_write_part,
 )
 from ...machine.vectors import TILE_VECS
 from ..plan.axes import BLOCK, OUT_STRIDE, D, H, N, W
-from ..planes import plane_at, write_planes
-from ..records import Block, Channels
-from ..strip import aligned, aligned_flat, input_of, locate, span
-from .trust import CHANNELS, IN, check_buffers, find_doubtful
-from .weights import AA, AAA, BB, BBB, PRODUCT, SUM, A, B
+from ..planes import write_planes
+from ..records import Block, Channels, Epilogue, Panels, Places
+from ..strip import aligned, aligned_flat, input_of, locate
+from ..table import COUNT, FIRST, GROUP, PANELS, PLACE, TASKS, WORK
+from .points import INPUTS
+from .table import HEIGHT, SHARES, WIDTH, scheme_of
+from .transform import Grid, along_h, along_w, outputs_of, transform_input, transform_output
+from .trust import CHANNELS, Limits, Trust, find_doubtful, room_for_sums
 
-# Blocks of outputs whose 36 products are kept at a time: as much as leaves room for the weights in L2.
+# Patches whose products are kept at a time: as many as leave room for the weights in L2.
 CHUNK = 32
 
 
-@compiled
-def _input_transform(lines):
-    """B^T d for six lines d."""
-    d0, d1, d2, d3, d4, d5 = lines
-    even_a, odd_a = d4 - BB * d2, A * (d3 - BB * d1)
-    even_b, odd_b = d4 - AA * d2, B * (d3 - AA * d1)
-    return (
-        PRODUCT * d0 - SUM * d2 + d4,
-        even_a + odd_a,
-        even_a - odd_a,
-        even_b + odd_b,
-        even_b - odd_b,
-        PRODUCT * d1 - SUM * d3 + d5,
-    )
+class Values(NamedTuple):
+    """Transformed patches: of each its values at all pairs of points, with all channels or filters side by side."""
+
+    array: np.ndarray
+    at: int
+    # Elements from one patch to the next, and from one pair of points to the next.
+    patch: int
+    point: int
 
 
-@compiled
-def _output_transform(lines, size):
-    """A^T m for six lines m; of ``size`` 2, only the first two are outputs."""
-    m0, m1, m2, m3, m4, m5 = lines
-    sum_a, difference_a, sum_b, difference_b = m1 + m2, m1 - m2, m3 + m4, m3 - m4
-    y1 = A * difference_a + B * difference_b
-    return (
-        m0 + sum_a + sum_b,
-        y1 + m5 if size == 2 else y1,
-        AA * sum_a + BB * sum_b,
-        AAA * difference_a + BBB * difference_b + m5,
-    )
+class Outputs(NamedTuple):
+    """Where the outputs of a block go, or those of one patch."""
 
-
-@compiled
-def _read(array, at, step):
-    """Six lines of ``array``, ``step`` elements apart."""
-    return (
-        tile_rows(1, 1, array, at),
-        tile_rows(1, 1, array, at + step),
-        tile_rows(1, 1, array, at + 2 * step),
-        tile_rows(1, 1, array, at + 3 * step),
-        tile_rows(1, 1, array, at + 4 * step),
-        tile_rows(1, 1, array, at + 5 * step),
-    )
-
-
-@compiled(inline=True)
-def _transform_input(source, corner, row, column, scratch, scratch_at, spread, at, channels):
-    """B^T d B for all channels of a block, a line at a time: first along the rows of d, then along its columns."""
-    lanes = lanes_of(scratch)
-    for c in range(0, channels, lanes):
-        for i in range(IN):
-            t0, t1, t2, t3, t4, t5 = _input_transform(_read(source, corner + c + i * row, column))
-            line = scratch_at + i * IN * lanes
-            tile_write(t0, scratch, line)
-            tile_write(t1, scratch, line + lanes)
-            tile_write(t2, scratch, line + 2 * lanes)
-            tile_write(t3, scratch, line + 3 * lanes)
-            tile_write(t4, scratch, line + 4 * lanes)
-            tile_write(t5, scratch, line + 5 * lanes)
-        for j in range(IN):
-            t0, t1, t2, t3, t4, t5 = _input_transform(_read(scratch, scratch_at + j * lanes, IN * lanes))
-            line = at + c + j * channels
-            tile_write(t0, spread, line)
-            tile_write(t1, spread, line + IN * channels)
-            tile_write(t2, spread, line + 2 * IN * channels)
-            tile_write(t3, spread, line + 3 * IN * channels)
-            tile_write(t4, spread, line + 4 * IN * channels)
-            tile_write(t5, spread, line + 5 * IN * channels)
-
-
-@compiled(inline=True)
-def _transform_output(
-    products, at, step, scratch, scratch_at, bias, first_filter, floor, out, place, row, column, size, outputs
-):
-    """A^T m A plus the bias for a block of filters, a line at a time; ``outputs`` are its rows, columns and filters."""
-    lanes, (rows, columns, count) = lanes_of(scratch), outputs
-    for f in range(0, count, lanes):
-        start = tile_rows(1, 1, bias, first_filter + f)
-        for i in range(IN):
-            y0, y1, y2, y3 = _output_transform(_read(products, at + f + i * IN * step, step), size)
-            line = scratch_at + i * IN * lanes
-            tile_write(y0, scratch, line)
-            tile_write(y1, scratch, line + lanes)
-            tile_write(y2, scratch, line + 2 * lanes)
-            tile_write(y3, scratch, line + 3 * lanes)
-        for j in range(columns):
-            y0, y1, y2, y3 = _output_transform(_read(scratch, scratch_at + j * lanes, IN * lanes), size)
-            line = place + f + j * column
-            tile_write_part(tile_floor(start + y0, floor), out, line, count - f)
-            if rows > 1:
-                tile_write_part(tile_floor(start + y1, floor), out, line + row, count - f)
-            if rows > 2:
-                tile_write_part(tile_floor(start + y2, floor), out, line + 2 * row, count - f)
-            if rows > 3:
-                tile_write_part(tile_floor(start + y3, floor), out, line + 3 * row, count - f)
+    array: np.ndarray
+    at: int
+    # Elements from one image, row and column to the next.
+    image: int
+    row: int
+    column: int
+    # Numbers of rows and columns.
+    rows: int
+    columns: int
 
 
 @compiled(parallel=True)
-def conv_winograd(
-    x, weights, bias, floor, out, doubtful, limits, out_shape, size, tile_shape, axes, group, tasks, shares, planar
-):
+def conv_winograd(x, weights, bias, bounds, out, doubtful, tile_shape, plan):
     """Convolve with 3x3 or 5x5 kernels at stride 1, every task on its own part of the output.
 
     Parameters
     ----------
     x : array (N, D, H, W, C) or, planar, (N, C, D, H, W, 1)
-    weights : array (blocks, 36, C, VECS*LANES), 64-byte aligned
+    weights : array (panels, 36, C, VECS*LANES), 64-byte aligned
         From `pack_winograd`.
-    bias : array (blocks * VECS*LANES,)
-    floor : float
+    bias : array (at least F,)
         As in `kernels.conv`.
-    out : array (elements,)
-        Written at every output; the plan's strides tell where. Nothing needs zeroing.
-    doubtful : bool array (N * D * blocks along H * blocks along W,), or empty
-        Becomes True for each block that `find_doubtful` refuses: what ``out`` holds there is of no use. If it is empty,
-        nobody asks, and all blocks are computed.
-    limits : tuple of float
-        From `trust_limits`.
-    out_shape : tuple (N, D, H', W', F)
-        Numbers of outputs.
-    size : int
-        Outputs along each axis of a block: 4 for 3x3 kernels, 2 for 5x5.
+    bounds : tuple of float
+        The ``floor`` of `kernels.conv`, then the `Limits` of the inputs.
+    out : array (elements,) or, if ``x`` is planar, (N, F, D'*H'*W')
+        Written at every output; the plan's strides tell where, for channels last. Nothing needs zeroing.
+    doubtful : bool array (patches,), or empty
+        Becomes True for each patch that `find_doubtful` refuses: what ``out`` holds there is of no use. If it is empty,
+        nobody asks, and all patches are computed.
     tile_shape : tuple
         As long as the tile has rows.
-    axes, group, tasks
-        Of a `Plan` whose windows are blocks of 6x6 inputs, ``size`` apart.
-    shares : int
-        The tasks are dealt out in so many runs, one for each thread: those of a run that take the same windows
+    plan : int64 array
+        From `winograd_table`. Its tasks are dealt out in SHARES runs: those of a run that take the same patches
         transform them once. It changes nothing else.
-    planar : None or int
-        F, where ``x`` and ``out`` are planar.
 
     Notes
     -----
     An infinity or NaN spreads over all outputs whose 6x6 inputs it is among, mostly as NaN, where the direct sum would
     confine it to the kernel's window. So does the rounding error of a large value: ``doubtful`` tells.
     """
-    shares = min(shares, tasks)
-    for share in prange(shares):
-        first, last = np.int64(share) * tasks // shares, (np.int64(share) + 1) * tasks // shares
-        run = first, last
-        _winograd_tasks(
-            run, x, weights, bias, floor, out, doubtful, limits, out_shape, size, tile_shape, axes, group, planar
-        )
+    tasks = plan[WORK, TASKS]
+    shares = min(plan[WORK, SHARES], tasks)
+    for task in prange(shares):
+        share = np.int64(task)
+        run = share * tasks // shares, (share + 1) * tasks // shares
+        trust = Trust(doubtful, Limits(bounds[1], bounds[2], bounds[3]))
+        _run_tasks(run, x, weights, Epilogue(bias, bounds[0]), trust, out, tile_shape, plan)
 
 
 @compiled
-def _winograd_tasks(
-    run, x, weights, bias, floor, out, doubtful, limits, out_shape, size, tile_shape, axes, group, planar
-):
-    blocks, _, channels, _ = weights.shape
-    lanes, parts = lanes_of(x), -(-blocks // group)
-    padded, windows = -(-channels // lanes) * lanes, axes[N, BLOCK] * axes[H, BLOCK] * axes[W, BLOCK]
-    # An odd number of planes, so that the windows of a tile lie in different sets of the L1 cache.
-    pitch = (IN * IN + 1) * padded
-    spread, spread_at = aligned(windows * pitch, x)
-    scratch, scratch_at = aligned(IN * IN * lanes, x)
-    buffers, steps = (spread, spread_at, scratch, scratch_at), (pitch, padded, lanes)
+def _run_tasks(run, x, weights, epilogue, trust, out, tile_shape, plan):
+    panels, _, channels, _ = weights.shape
+    lanes, group = lanes_of(x), plan[WORK, GROUP]
+    padded, parts = -(-channels // lanes) * lanes, -(-panels // group)
+    # An odd number of lines, so that the patches of a tile lie in different sets of the L1 cache.
+    pitch = (INPUTS * INPUTS + 1) * padded
+    array, at = aligned(plan[N, BLOCK] * plan[H, BLOCK] * plan[W, BLOCK] * pitch, x)
+    inputs = Values(array, at, pitch, padded)
+    array, at = aligned(INPUTS * INPUTS * lanes, x)
+    scratch = Grid(array, at, INPUTS * lanes, lanes)
     transformed, sound = -1, True
     for task in range(run[0], run[1]):
         place, part = task // parts, task % parts
-        block = locate(place, axes)
+        block = locate(place, plan)
         if transformed != place:
-            sound = _transform_inputs(x, block, axes, size, out_shape, buffers, steps, doubtful, limits)
+            sound = _transform_inputs(x, block, inputs, scratch, trust, plan)
             transformed = place
         if sound:
-            filters = part * group, min((part + 1) * group, blocks)
-            _sum_products(
-                filters, block, weights, bias, floor, out, out_shape, size, tile_shape, axes, buffers, steps, planar
-            )
+            chosen = Panels(weights, plan[PANELS:], part * group, min((part + 1) * group, panels))
+            _sum_products(chosen, block, inputs, scratch, epilogue, out, tile_shape, plan)
 
 
 @compiled(inline=True)
-def _transform_inputs(x, block, axes, size, out_shape, buffers, steps, doubtful, limits):
-    """B^T d B of all windows of a block: for each, 36 planes of channels side by side.
+def _transform_inputs(x, block, inputs, scratch, trust, plan):
+    """B^T d B of all patches of a block.
 
-    Returns whether any of the windows is worth computing; those that are not are marked in ``doubtful``.
+    Returns whether any of the patches is worth computing; those that are not are marked as doubtful.
     """
-    spread, to, scratch, scratch_at = buffers
-    pitch, padded, _ = steps
-    n, d, h, w, images, rows, columns, _ = block
-    strip_rows, strip_columns = span(axes, H, rows), span(axes, W, columns)
-    sound, checks = doubtful.size == 0, check_buffers(strip_rows * strip_columns, strip_columns, x)
-    for image in range(n, n + images):
-        found = input_of(x, Block(image, d, h, w, 1, rows, columns, 0), axes, Channels(0, padded, 1))
-        source, start, row, column = found.array, found.start, found.row, found.column
-        strip = source, start, row, column, padded
-        for y in range(rows):
-            if doubtful.size:
-                place = image, d, h, w, columns, y
-                sound |= find_doubtful(strip, place, size, axes, out_shape, checks, doubtful, limits)
-            for z in range(columns):
-                corner = start + (y * row + z * column) * size
-                _transform_input(source, corner, row, column, scratch, scratch_at, spread, to, padded)
-                to += pitch
+    scheme, channels = scheme_of(plan), inputs.point
+    sound, sums, patch = trust.doubtful.size == 0, room_for_sums(plan, block, x), 0
+    for n in range(block.n, block.n + block.images):
+        image = Block(n, block.d, block.h, block.w, 1, block.rows, block.columns, 0)
+        source = input_of(x, image, plan, Channels(0, channels, 1))
+        for row in range(block.rows):
+            if trust.doubtful.size:
+                sound |= find_doubtful(source, channels, image, row, scheme, sums, trust, plan)
+            for column in range(block.columns):
+                corner = source.start + (row * source.row + column * source.column) * scheme.outputs
+                patch_source = Grid(source.array, corner, source.row, source.column)
+                _transform_patch(patch_source, channels, scratch, _patch_of(inputs, patch))
+                patch += 1
     return sound
 
 
 @compiled(inline=True)
-def _sum_products(filters, block, weights, bias, floor, out, out_shape, size, tile_shape, axes, buffers, steps, planar):
-    """Outputs of some blocks of filters for all windows of a block: their products, and A^T m A of these."""
-    spread, spread_at, scratch, scratch_at = buffers
-    pitch, padded, lanes = steps
-    n, d, h, w, images, rows, columns, _ = block
-    channels, width = weights.shape[2:]
-    windows, tile_height = images * rows * columns, len(tile_shape)
-    filled, most = -(-windows // tile_height) * tile_height, CHUNK // tile_height * tile_height
+def _patch_of(values, number):
+    """All values of a patch, as a grid."""
+    return Grid(values.array, values.at + number * values.patch, INPUTS * values.point, values.point)
+
+
+@compiled(inline=True)
+def _from_channel(grid, channel):
+    return Grid(grid.array, grid.at + channel, grid.row, grid.column)
+
+
+@compiled(inline=True)
+def _transform_patch(source, channels, scratch, to):
+    """B^T d B for all channels of a patch, a vector of them at a time: along W, then along H."""
+    for c in range(0, channels, lanes_of(scratch.array)):
+        for row in range(INPUTS):
+            transform_input(along_w(_from_channel(source, c), row), along_w(scratch, row))
+        for column in range(INPUTS):
+            transform_input(along_h(scratch, column), along_h(_from_channel(to, c), column))
+
+
+@compiled(inline=True)
+def _sum_products(panels, block, inputs, scratch, epilogue, out, tile_shape, plan):
+    """Outputs of some panels for all patches of a block."""
+    width, tile_height = panels.weights.shape[3], len(tile_shape)
+    most = CHUNK // tile_height * tile_height
+    places = _places(inputs, block, width, most, tile_height)
+    plane = most * width + lanes_of(inputs.array)
+    array, at = aligned(INPUTS * INPUTS * plane, panels.weights)
+    products, outputs = Values(array, at, width, plane), _outputs(out, block, width, plan)
+    for panel in range(panels.first, panels.end):
+        row = panels.table[panel]
+        to = outputs if out.ndim != 1 else _shifted(outputs, row[PLACE])
+        for first in range(0, places.count, most):
+            end = min(first + most, places.count)
+            chunk = Places(first, end, places.count, places.x_at, places.out_at)
+            _multiply(inputs, panels.weights, panel, chunk, products, tile_shape)
+            _transform_outputs(products, chunk, block, scratch, epilogue, row, to, plan)
+        if out.ndim != 1:
+            _write_images(outputs, block, row, out, plan)
+
+
+@compiled(inline=True)
+def _places(inputs, block, width, most, tile_height):
+    """Where each patch of a block finds its values, and its products among those of ``most`` patches."""
+    patches = block.images * block.rows * block.columns
+    filled = -(-patches // tile_height) * tile_height
     x_at, product_at = np.empty(filled, np.int64), np.empty(filled, np.int64)
-    for t in range(filled):
-        x_at[t], product_at[t] = min(t, windows - 1) * pitch, t % most * width
-    plane, zeros = most * width + lanes, np.zeros(width, weights.dtype)
-    products, products_at = aligned(IN * IN * plane, weights)
-    out_row, out_column = axes[H, OUT_STRIDE] // size, axes[W, OUT_STRIDE] // size
-    high, wide = min(rows * size, out_shape[2] - h * size), min(columns * size, out_shape[3] - w * size)
-    origin = n * axes[N, OUT_STRIDE] + d * axes[D, OUT_STRIDE] + size * (h * out_row + w * out_column)
-    if planar is None:
-        result, image_step, row_step, column_step = out, axes[N, OUT_STRIDE], out_row, out_column
-    else:
-        # In place of the output, a buffer for a block of filters, from which it goes to the planes.
-        result, start = aligned_flat(images * high * wide * width, weights)
-        image_step, row_step, column_step = high * wide * width, wide * width, width
-    for filter_block in range(filters[0], filters[1]):
-        first_filter = filter_block * width
-        for chunk in range(0, windows, most):
-            chunk_end = min(chunk + most, windows)
-            for k in range(IN * IN):
-                to = products_at + k * plane
-                for begin in range(0, channels, CHANNELS):
-                    steps, shift = min(CHANNELS, channels - begin), spread_at + k * padded + begin
-                    for first in range(chunk, chunk_end, tile_height):
-                        tile = tile_rows(tile_shape, TILE_VECS, zeros, 0)
-                        at = ((filter_block * IN * IN + k) * channels + begin) * width
-                        for c in range(steps):
-                            tile = tile_outer(tile, spread, x_at, first, shift + c, weights, at)
-                            at += width
-                        if begin == 0:
-                            tile_store(tile, products, product_at, first, to, width)
-                        else:
-                            tile_add(tile, products, to + (first - chunk) * width)
-            for t in range(chunk, chunk_end):
-                image, window = t // (rows * columns), t % (rows * columns)
-                y, z = window // columns * size, window % columns * size
-                place = image * image_step + y * row_step + z * column_step
-                place += origin + first_filter if planar is None else start
-                outputs = min(size, high - y), min(size, wide - z), min(width, out_shape[4] - first_filter)
-                _transform_output(
-                    products,
-                    products_at + (t - chunk) * width,
-                    plane,
-                    scratch,
-                    scratch_at,
-                    bias,
-                    first_filter,
-                    floor,
-                    result,
-                    place,
-                    row_step,
-                    column_step,
-                    size,
-                    outputs,
-                )
-        if planar is not None:
-            _write_images(result, start, width, high, wide, images, origin, first_filter, out, out_shape)
+    for patch in range(filled):
+        x_at[patch], product_at[patch] = min(patch, patches - 1) * inputs.patch, patch % most * width
+    return Places(0, filled, patches, x_at, product_at)
+
+
+@compiled(inline=True)
+def _outputs(out, block, width, plan):
+    """Where the outputs of a block go: to ``out`` or, if it has planes, to a buffer with room for one panel."""
+    size = scheme_of(plan).outputs
+    rows = min(block.rows * size, plan[WORK, HEIGHT] - block.h * size)
+    columns = min(block.columns * size, plan[WORK, WIDTH] - block.w * size)
+    if out.ndim == 1:
+        row, column = plan[H, OUT_STRIDE] // size, plan[W, OUT_STRIDE] // size
+        at = block.n * plan[N, OUT_STRIDE] + block.d * plan[D, OUT_STRIDE] + size * (block.h * row + block.w * column)
+        return Outputs(out, at, plan[N, OUT_STRIDE], row, column, rows, columns)
+    buffer, at = aligned_flat(block.images * rows * columns * width, out)
+    return Outputs(buffer, at, rows * columns * width, columns * width, width, rows, columns)
+
+
+@compiled(inline=True)
+def _shifted(outputs, place):
+    array, at, image, row, column, rows, columns = outputs
+    return Outputs(array, at + place, image, row, column, rows, columns)
+
+
+@compiled(inline=True)
+def _multiply(inputs, weights, panel, chunk, products, tile_shape):
+    """For each pair of points, the values of a chunk of patches times the weights of a panel, summed over channels."""
+    channels, width = weights.shape[2:]
+    zeros = np.zeros(width, weights.dtype)
+    for point in range(INPUTS * INPUTS):
+        to = products.at + point * products.point
+        for begin in range(0, channels, CHANNELS):
+            steps, shift = min(CHANNELS, channels - begin), inputs.at + point * inputs.point + begin
+            for first in range(chunk.first, chunk.end, len(tile_shape)):
+                tile = tile_rows(tile_shape, TILE_VECS, zeros, 0)
+                at = ((panel * INPUTS * INPUTS + point) * channels + begin) * width
+                for c in range(steps):
+                    tile = tile_outer(tile, inputs.array, chunk.x_at, first, shift + c, weights, at)
+                    at += width
+                if begin == 0:
+                    tile_store(tile, products.array, chunk.out_at, first, to, width)
+                else:
+                    tile_add(tile, products.array, to + (first - chunk.first) * width)
+
+
+@compiled(inline=True)
+def _transform_outputs(products, chunk, block, scratch, epilogue, row, outputs, plan):
+    """A^T m A of the products of a chunk of patches, for the panel of this row of the table."""
+    size, columns = scheme_of(plan).outputs, block.columns
+    for patch in range(chunk.first, chunk.end):
+        image, rest = patch // (block.rows * columns), patch % (block.rows * columns)
+        y, z = rest // columns * size, rest % columns * size
+        at = outputs.at + image * outputs.image + y * outputs.row + z * outputs.column
+        height, width = min(size, outputs.rows - y), min(size, outputs.columns - z)
+        to = Outputs(outputs.array, at, 0, outputs.row, outputs.column, height, width)
+        _finish_patch(_patch_of(products, patch - chunk.first), scratch, size, epilogue, row, to)
+
+
+@compiled(inline=True)
+def _finish_patch(products, scratch, size, epilogue, row, to):
+    """A^T m A plus the bias for all filters of a patch, a vector of them at a time: along W, then along H."""
+    lanes, first, count = lanes_of(scratch.array), row[FIRST], row[COUNT]
+    for f in range(0, count, lanes):
+        start, minimum, most = tile_rows(1, 1, epilogue.bias, first + f), epilogue.minimum, count - f
+        for i in range(INPUTS):
+            transform_output(along_w(_from_channel(products, f), i), size, along_w(scratch, i))
+        for column in range(to.columns):
+            y0, y1, y2, y3 = outputs_of(along_h(scratch, column), size)
+            at = to.at + f + column * to.column
+            tile_write_part(tile_floor(start + y0, minimum), to.array, at, most)
+            if to.rows > 1:
+                tile_write_part(tile_floor(start + y1, minimum), to.array, at + to.row, most)
+            if to.rows > 2:
+                tile_write_part(tile_floor(start + y2, minimum), to.array, at + 2 * to.row, most)
+            if to.rows > 3:
+                tile_write_part(tile_floor(start + y3, minimum), to.array, at + 3 * to.row, most)
 
 
 @compiled
-def _write_images(buffer, start, width, high, wide, images, origin, first_filter, out, out_shape):
-    """Outputs of a block of filters, from a buffer (images, high, wide, width) to the planes of channels."""
-    filters, positions = out_shape[4], out_shape[1] * out_shape[2] * out_shape[3]
-    channels, to = min(width, filters - first_filter), plane_at(origin, filters, positions) + first_filter * positions
+def _write_images(outputs, block, row, out, plan):
+    """Outputs of a panel from the buffer, (images, rows, columns, width), to the planes of channels."""
+    _, filters, positions = out.shape
+    size, width = scheme_of(plan).outputs, plan[WORK, WIDTH]
+    first = (block.d * plan[WORK, HEIGHT] + block.h * size) * width + block.w * size
     # Whole rows follow each other without a gap.
-    rows, count = (1, high * wide) if wide == out_shape[3] else (high, wide)
-    for image in range(images):
-        for row in range(rows):
-            place = to + image * filters * positions + row * out_shape[3]
-            write_planes(buffer, start, width, count, channels, out, place, positions)
-            start += count * width
+    whole = outputs.columns == width
+    rows, count = (1, outputs.rows * width) if whole else (outputs.rows, outputs.columns)
+    for image in range(block.images):
+        for y in range(rows):
+            at = outputs.at + image * outputs.image + y * outputs.row
+            to = ((block.n + image) * filters + row[FIRST]) * positions + first + y * width
+            write_planes(outputs.array, at, outputs.column, count, row[COUNT], out, to, positions)
