@@ -39,14 +39,14 @@ class Layer(Weighted):
         Batch axis to go with ``input_shape``.
     dtype : {"float32", "float64"}, optional
         Of weights and results; None takes `config.floatx()`, and in a `Sequential` nothing less than what comes in.
-    name : str, optional
-        As in `Named`.
     trainable : bool
         Whether training changes the weights.
     weights : list of array_like, optional
         Initial weights in the order of `get_weights`, in place of what the initializers would draw.
     activity_regularizer : str, class, dict or callable, optional
         A penalty on the result, reported by `Layer.losses`; see `numbaconv.regularizers`.
+    **kwargs
+        Those of every `Layer`, by keyword: ``input_shape``, ``name``, ``dtype``, ...
 
     Raises
     ------
@@ -103,7 +103,7 @@ class Layer(Weighted):
             self._dtype, self._dtype_given = check_dtype(dtype_of(dtype)), dtype is not None
             self.dtype = self._dtype.name
             self.trainable = check_bool(trainable, "trainable")
-            self._set(activity_regularizer=activity_regularizer)
+            self._set_components(locals())
             self.batch_input_shape = full_batch_shape(input_shape, batch_input_shape, batch_size, self.rank)
         self._initial_weights = weights
 
@@ -324,12 +324,13 @@ class Layer(Weighted):
             raise ValueError(f"call must return shape {wanted}, as compute_output_shape says, got {array.shape}")
         return array
 
-    def _set(self, **arguments: Any) -> None:
-        """Keep constructor arguments as attributes; initializers and their like are looked up."""
+    def _set_components(self, arguments: dict[str, Any]) -> None:
+        """Look up the activation, initializers and their like among a constructor's ``locals()``, and keep them."""
         for argument, value in arguments.items():
             family = family_of(argument)
-            object.__setattr__(self, argument, value if family is None else family.get(value))
-            self._given |= {argument}
+            if family is not None:
+                object.__setattr__(self, argument, family.get(value))
+                self._given |= {argument}
 
     def _channels_of(self, shape: tuple[int | None, ...]) -> int | None:
         return shape[1 if self.data_format == "channels_first" else -1]

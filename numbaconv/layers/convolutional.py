@@ -46,7 +46,7 @@ class WindowLayer(Layer):
 
     def _set_output(self, activation: Any, use_bias: Any, **components: Any) -> None:
         self.use_bias = check_bool(use_bias, "use_bias")
-        self._set(activation=activation, **components)
+        self._set_components({"activation": activation, **components})
 
     def _weight_shapes(self, channels: int | None) -> dict[str, tuple[int, ...]]:
         if not channels:

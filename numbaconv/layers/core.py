@@ -72,13 +72,6 @@ class Dense(AnyRank):
         Penalties reported by `Layer.losses`; see `numbaconv.regularizers`.
     kernel_constraint, bias_constraint : str, class, dict or callable, optional
         Applied by `Layer.apply_constraints`; see `numbaconv.constraints`.
-    **kwargs
-        ``input_shape``, ``name``, ``dtype`` and the other arguments of every layer.
-
-    Raises
-    ------
-    ValueError, TypeError
-        For arguments out of their range or of the wrong kind.
 
     Notes
     -----
@@ -113,16 +106,7 @@ class Dense(AnyRank):
         with self._named():
             (self.units,) = shapes.normalize_tuple(units, 1, "units")
             self.use_bias = check_bool(use_bias, "use_bias")
-            self._set(
-                activation=activation,
-                kernel_initializer=kernel_initializer,
-                bias_initializer=bias_initializer,
-                kernel_regularizer=kernel_regularizer,
-                bias_regularizer=bias_regularizer,
-                activity_regularizer=activity_regularizer,
-                kernel_constraint=kernel_constraint,
-                bias_constraint=bias_constraint,
-            )
+            self._set_components(locals())
 
     def _weight_shapes(self, channels: int | None) -> dict[str, tuple[int, ...]]:
         if not channels:
@@ -199,8 +183,6 @@ class Flatten(AnyRank):
     data_format : {"channels_last", "channels_first"}, optional
         channels_first moves the channels last before, so that both formats give the same. None takes
         `config.image_data_format`.
-    **kwargs
-        ``input_shape``, ``name``, ``dtype`` and the other arguments of every layer.
 
     Notes
     -----
@@ -242,8 +224,6 @@ class Activation(AnyRank):
     ----------
     activation : str or callable
         See `numbaconv.activations`.
-    **kwargs
-        ``input_shape``, ``name``, ``dtype`` and the other arguments of every layer.
 
     Notes
     -----
@@ -253,7 +233,7 @@ class Activation(AnyRank):
     def __init__(self, activation: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         with self._named():
-            self._set(activation=activation)
+            self._set_components(locals())
 
     def _forward(self, x: np.ndarray) -> tuple[np.ndarray, Any]:
         activation = self.activation
@@ -278,8 +258,6 @@ class Dropout(AnyRank):
         channels of (N, steps, C).
     seed : int, optional
         Two layers of the same seed drop the same values; without one, every layer is different.
-    **kwargs
-        ``input_shape``, ``name``, ``dtype`` and the other arguments of every layer.
 
     Raises
     ------

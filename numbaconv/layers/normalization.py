@@ -37,8 +37,6 @@ class BatchNormalization(AnyRank):
         Penalties reported by `Layer.losses`; see `numbaconv.regularizers`.
     beta_constraint, gamma_constraint : str, class, dict or callable, optional
         Applied by `Layer.apply_constraints`; see `numbaconv.constraints`.
-    **kwargs
-        ``input_shape``, ``name``, ``dtype`` and the other arguments of every layer.
 
     Raises
     ------
@@ -84,16 +82,7 @@ class BatchNormalization(AnyRank):
             self.momentum = number(momentum, "momentum", minimum=0, maximum=1)
             self.epsilon = number(epsilon, "epsilon", minimum=0)
             self.center, self.scale = check_bool(center, "center"), check_bool(scale, "scale")
-            self._set(
-                beta_initializer=beta_initializer,
-                gamma_initializer=gamma_initializer,
-                moving_mean_initializer=moving_mean_initializer,
-                moving_variance_initializer=moving_variance_initializer,
-                beta_regularizer=beta_regularizer,
-                gamma_regularizer=gamma_regularizer,
-                beta_constraint=beta_constraint,
-                gamma_constraint=gamma_constraint,
-            )
+            self._set_components(locals())
         # The weights that the factors of inference were made from, and those factors.
         self._factors: tuple[Any, tuple[Any, ...]] = (None, ())
 
