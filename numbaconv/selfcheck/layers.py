@@ -1,20 +1,19 @@
 """Every layer against the textbook's loops on this machine: results, gradients, both precisions, both data formats."""
 
 from collections.abc import Callable, Iterator
-from functools import singledispatch
+from functools import partial, singledispatch
 from math import erfc, pi, prod, sqrt
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from .. import layers, reference, shapes
-from ..calls.layouts import three
-from ..layers.convolutional import Conv
-from ..layers.pooling import GlobalPooling, Pooling, PoolingLayer
+from .. import layers
+from ..layers.convolutional import Conv, WindowLayer
+from ..layers.pooling import GlobalPooling, Pooling
 from ..layers.resizing import Cropping, UpSampling, ZeroPadding
 from ..layers.separable import SeparableConv
 from ..layers.settings import argument_names
-from ..layers.transposed import ConvTranspose
+from . import textbook
 
 # Of the largest value; Winograd's convolutions need that much.
 TOLERANCE = {"float32": 2e-5, "float64": 1e-11}
@@ -191,129 +190,47 @@ def _expected(layer: Any, x: Array, weights: list[Array], training: bool) -> Exp
     raise NotImplementedError(f"no reference for {type(layer).__name__}")
 
 
-def _lift(array: Array, rank: int, axes: int = 1) -> Array:
-    """Three spatial axes instead of ``rank``, after so many others."""
-    return array.reshape(*array.shape[:axes], *(1,) * (3 - rank), *array.shape[axes:])
-
-
-def _operation(
-    layer: Any, x: Array, forward: Callable[[Array], Array], back: Callable[[Array], list[Array]]
-) -> Expected:
-    """An operation on canonical arrays as one on those of the layer."""
-    rank = layer.rank
-    out = forward(_lift(x, rank))
-
-    def backward(grad: Array) -> list[Array]:
-        grad_x, *others = back(grad.reshape(out.shape))
-        # Kernels lose the axes that they were given.
-        return [grad_x.reshape(x.shape), *others]
-
-    return out.reshape(out.shape[0], *out.shape[4 - rank :]), backward
-
-
-def _sides(layer: Any, lengths: tuple[int, ...], size: Any, dilation: Any) -> list[Any]:
-    """Zeros before and after each of three axes."""
-    axes = zip(lengths, size, layer.strides, dilation, strict=True)
-    pairs = [shapes.conv_padding(n, k, layer.padding, s, d) for n, k, s, d in axes]
-    return [three(side, 0) for side in zip(*pairs, strict=True)]
-
-
-def _window(layer: Any, name: str, x: Array, weights: list[Array], before: tuple[int, ...], end: Any) -> Expected:
-    """A convolution, depthwise or transposed convolution, all of whose gradients have the same form."""
-    kernel, bias = _lift(weights[0], layer.rank, 0), weights[1]
-    settings = three(layer.strides, 1), three(layer.dilation_rate, 1), before
-    image = _lift(x, layer.rank)
-
-    def back(grad: Array) -> list[Array]:
-        grad_x = getattr(reference, f"{name}_input_grad")(grad, kernel, image.shape[1:4], *settings)
-        grad_kernel = getattr(reference, f"{name}_weight_grad")(image, grad, kernel.shape[:3], *settings)
-        return [grad_x, grad_kernel.reshape(weights[0].shape), reference.bias_grad(grad)]
-
-    return _operation(layer, x, lambda image: getattr(reference, name)(image, kernel, bias, *settings, end), back)
+def _by_textbook(layer: Any, operation: str, x: Array, weights: list[Array], settings: Any) -> Expected:
+    """What an operation with some settings of the layer's makes."""
+    given = {name: getattr(layer, name) for name in settings}
+    arrays = [x, *weights]
+    return textbook.result(operation, arrays, **given), partial(textbook.gradients, operation, arrays, **given)
 
 
 @_expected.register
-def _(layer: Conv, x: Array, weights: list[Array], training: bool) -> Expected:
-    return _window(layer, "conv", x, weights, *_sides(layer, x.shape[1:-1], layer.kernel_size, layer.dilation_rate))
-
-
-@_expected.register
-def _(layer: layers.DepthwiseConv2D, x: Array, weights: list[Array], training: bool) -> Expected:
-    sides = _sides(layer, x.shape[1:-1], layer.kernel_size, layer.dilation_rate)
-    return _window(layer, "depthwise_conv", x, weights, *sides)
-
-
-@_expected.register
-def _(layer: ConvTranspose, x: Array, weights: list[Array], training: bool) -> Expected:
-    axes = list(zip(x.shape[1:-1], layer.strides, layer.kernel_size, layer.dilation_rate, strict=True))
-    crop, lengths = (
-        tuple(function(n, s, k, layer.padding, None, d) for n, s, k, d in axes)
-        for function in (shapes.deconv_crop, shapes.deconv_length)
-    )
-    return _window(layer, "conv_transpose", x, weights, three(crop, 0), three(lengths, 1))
-
-
-@_expected.register
-def _(layer: SeparableConv, x: Array, weights: list[Array], training: bool) -> Expected:
-    depthwise, pointwise = (_lift(w, layer.rank, 0) for w in weights[:2])
-    bias = weights[2]
-    before, after = _sides(layer, x.shape[1:-1], layer.kernel_size, layer.dilation_rate)
-    settings: tuple[Any, Any, Any] = three(layer.strides, 1), three(layer.dilation_rate, 1), before
-
-    def back(grad: Array) -> list[Array]:
-        grad_x, *kernels = reference.separable_conv_grad(_lift(x, layer.rank), depthwise, pointwise, grad, *settings)
-        shaped = (g.reshape(w.shape) for g, w in zip(kernels, weights[:2], strict=True))
-        return [grad_x, *shaped, reference.bias_grad(grad)]
-
-    def forward(image: Array) -> Array:
-        return reference.separable_conv(image, depthwise, pointwise, bias, *settings, after)
-
-    return _operation(layer, x, forward, back)
+def _(layer: WindowLayer, x: Array, weights: list[Array], training: bool) -> Expected:
+    kinds = {Conv: "conv", layers.DepthwiseConv2D: "depthwise_conv", SeparableConv: "separable_conv"}
+    operation = next((name for cls, name in kinds.items() if isinstance(layer, cls)), "conv_transpose")
+    return _by_textbook(layer, operation, x, weights, ("strides", "padding", "dilation_rate"))
 
 
 @_expected.register
 def _(layer: Cropping, x: Array, weights: list[Array], training: bool) -> Expected:
-    sides = [three(side, 0) for side in zip(*layer.cropping, strict=True)]
-    return _operation(layer, x, lambda a: reference.crop(a, *sides), lambda g: [reference.crop_grad(g, *sides)])
+    return _by_textbook(layer, "crop", x, weights, ["cropping"])
 
 
 @_expected.register
 def _(layer: ZeroPadding, x: Array, weights: list[Array], training: bool) -> Expected:
-    sides = [three(side, 0) for side in zip(*layer.padding, strict=True)]
-    return _operation(layer, x, lambda a: reference.zero_pad(a, *sides), lambda g: [reference.zero_pad_grad(g, *sides)])
+    return _by_textbook(layer, "zero_pad", x, weights, ["padding"])
 
 
 @_expected.register
 def _(layer: UpSampling, x: Array, weights: list[Array], training: bool) -> Expected:
-    size, name = three(layer.size, 1), f"upsample_{layer.interpolation}"
-    forward, back = getattr(reference, name), getattr(reference, f"{name}_grad")
-    return _operation(layer, x, lambda a: forward(a, size), lambda g: [back(g, size)])
+    return _by_textbook(layer, "upsample", x, weights, ["size", "interpolation"])
 
 
 @_expected.register
 def _(layer: Pooling, x: Array, weights: list[Array], training: bool) -> Expected:
-    lengths = x.shape[1:-1]
-    sides = _sides(layer, lengths, layer.pool_size, (1,) * layer.rank)
-    return _pooled(layer, x, three(layer.pool_size, 1), three(layer.strides, 1), *sides)
+    return _by_textbook(layer, f"{layer.kind}_pool", x, weights, ["pool_size", "strides", "padding"])
 
 
 @_expected.register
 def _(layer: GlobalPooling, x: Array, weights: list[Array], training: bool) -> Expected:
-    lengths, none = three(x.shape[1:-1], 1), (0, 0, 0)
-    out, backward = _pooled(layer, x, lengths, lengths, none, none)
-    return out.reshape(len(x), x.shape[-1]), backward
-
-
-def _pooled(layer: PoolingLayer, x: Array, size: Any, strides: Any, before: Any, after: Any) -> Expected:
-    image = _lift(x, layer.rank)
-    forward = reference.max_pool if layer.kind == "max" else reference.average_pool
-
-    def back(grad: Array) -> list[Array]:
-        if layer.kind == "max":
-            return [reference.max_pool_grad(image, grad, size, strides, before)]
-        return [reference.average_pool_grad(grad, image.shape[1:4], size, strides, before)]
-
-    return _operation(layer, x, lambda image: forward(image, size, strides, before, after), back)
+    operation, size = f"{layer.kind}_pool", x.shape[1:-1]
+    out = textbook.result(operation, [x], pool_size=size)
+    return out.reshape(len(x), x.shape[-1]), lambda grad: textbook.gradients(
+        operation, [x], grad.reshape(out.shape), pool_size=size
+    )
 
 
 @_expected.register

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from numbaconv import functional, layers, reference, shapes
-from numbaconv.calls.layouts import three
+from numbaconv import functional, layers, shapes
+from numbaconv.selfcheck import textbook
 
 FORMATS = ("channels_last", "channels_first")
 # Of the largest |output|.
@@ -283,49 +283,14 @@ def expected(case: Case) -> np.ndarray:
     return _expected(case.name)
 
 
-def _canonical(case: Case, arrays: list[np.ndarray]) -> list[np.ndarray]:
-    """Input, kernels and bias of a case with three spatial axes."""
-    return [
-        a if a.ndim == 1 else a.reshape(*a.shape[:k], *(1,) * (3 - case.rank), *a.shape[k:])
-        for a, k in zip(arrays, (1, 0, 0, 0), strict=False)
-    ]
-
-
-def _triple(values: Any, fill: int) -> tuple[int, ...]:
-    return three(tuple(values), fill)
-
-
-def _reference_name(case: Case) -> str:
-    upsample = case.operation == "upsample"
-    return f"upsample_{case.settings.get('interpolation', 'nearest')}" if upsample else case.operation
-
-
 def reference_settings(case: Case) -> tuple[tuple[int, ...], ...]:
     """What the reference's function for a case takes after its arrays."""
-    if case.operation == "upsample":
-        return (_triple(case.setting("size"), 1),)
-    if not case.has_weights:
-        amounts = case.settings["cropping" if case.operation == "crop" else "padding"]
-        pairs = shapes.normalize_pairs(amounts, case.rank, "amounts")
-        return tuple(_triple(side, 0) for side in zip(*pairs, strict=True))
-    strides, dilation = case.setting("strides"), case.setting("dilation_rate")
-    padding = case.settings.get("padding", "valid")
-    windows = _triple(strides, 1), _triple(dilation, 1)
-    axes = zip(case.shape[1:-1], strides, case.kernel_size, dilation, strict=True)
-    if case.operation == "conv_transpose":
-        extra = (None,) * case.rank
-        if case.settings.get("output_padding") is not None:
-            extra = case.setting("output_padding")
-        crops = [shapes.deconv_crop(n, s, k, padding, p, d) for (n, s, k, d), p in zip(axes, extra, strict=True)]
-        return *windows, _triple(crops, 0), _triple(output_shape(case)[1:-1], 1)
-    sides = zip(*(shapes.conv_padding(n, k, padding, s, d) for n, s, k, d in axes), strict=True)
-    return *windows, *(_triple(side, 0) for side in sides)
+    return textbook.settings_of(case.operation, case.shape, case.kernel_size, **case.settings)
 
 
 def reference_result(case: Case, arrays: list[np.ndarray]) -> np.ndarray:
     """The reference's result for a case on float64 arrays, channels last."""
-    out = getattr(reference, _reference_name(case))(*_canonical(case, arrays), *reference_settings(case))
-    return out.reshape(out.shape[0], *out.shape[4 - case.rank :])
+    return textbook.result(case.operation, arrays, **case.settings)
 
 
 def reference_gradients(case: Case, arrays: list[np.ndarray], grad_out: np.ndarray) -> dict[str, np.ndarray]:
@@ -333,26 +298,12 @@ def reference_gradients(case: Case, arrays: list[np.ndarray], grad_out: np.ndarr
 
     The keys are "x" and the weights' names: "kernel" or "depthwise" or both "depthwise" and "pointwise", then "bias".
     """
-    x, *weights = _canonical(case, arrays)
-    (g,) = _canonical(case, [grad_out])
-    name, settings = _reference_name(case), reference_settings(case)
-    if not case.has_weights:
-        names, gradients = ["x"], [getattr(reference, f"{name}_grad")(g, *settings)]
-    else:
-        names = {
-            "depthwise_conv": ["x", "depthwise", "bias"],
-            "separable_conv": ["x", "depthwise", "pointwise", "bias"],
-        }.get(name, ["x", "kernel", "bias"])
-        kernels, windows = weights[:-1], settings[:3]
-        if name == "separable_conv":
-            gradients = list(reference.separable_conv_grad(x, *kernels, g, *windows))
-        else:
-            gradients = [
-                getattr(reference, f"{name}_input_grad")(g, *kernels, x.shape[1:4], *windows),
-                getattr(reference, f"{name}_weight_grad")(x, g, kernels[0].shape[:3], *windows),
-            ]
-        gradients.append(reference.bias_grad(g))
-    return {name: a.reshape(like.shape) for name, a, like in zip(names, gradients, arrays, strict=True)}
+    names = {
+        "depthwise_conv": ["x", "depthwise", "bias"],
+        "separable_conv": ["x", "depthwise", "pointwise", "bias"],
+    }.get(case.operation, ["x", "kernel", "bias"])
+    gradients = textbook.gradients(case.operation, arrays, grad_out, **case.settings)
+    return dict(zip(names, gradients, strict=False))
 
 
 def layer_class(case: Case) -> Any:

@@ -3,8 +3,8 @@
 import numpy as np
 from cases import row
 
-from numbaconv import functional, reference, shapes
-from numbaconv.calls.layouts import three
+from numbaconv import functional, shapes
+from numbaconv.selfcheck import textbook
 
 KINDS = ("max", "average")
 
@@ -45,10 +45,6 @@ LARGE = [
 ]
 
 
-def strides_of(case):
-    return case.setting("pool_size" if case.settings["strides"] is None else "strides")
-
-
 def operands(case, dtype="float64"):
     """Few different values, so that windows have several largest; and a gradient of the result's shape."""
     rng = np.random.default_rng(list(case.name.encode()))
@@ -58,23 +54,10 @@ def operands(case, dtype="float64"):
 
 def expected(kind, case, x, grad_out=None):
     """The reference's result, or its gradient."""
-    size, strides = case.setting("pool_size"), strides_of(case)
-    axes = zip(case.shape[1:-1], size, strides, strict=True)
-    sides = zip(*(shapes.conv_padding(n, k, case.settings["padding"], s) for n, k, s in axes), strict=True)
-    before, after = (three(side, 0) for side in sides)
-    arguments = three(size, 1), three(strides, 1), before
-    image, *grads = (
-        a.reshape(len(a), *three(a.shape[1:-1], 1), a.shape[-1]).astype(np.float64)
-        for a in (x, grad_out)
-        if a is not None
-    )
-    if not grads:
-        out = getattr(reference, f"{kind}_pool")(image, *arguments, after)
-    elif kind == "max":
-        out = reference.max_pool_grad(image, *grads, *arguments)
-    else:
-        out = reference.average_pool_grad(*grads, image.shape[1:4], *arguments)
-    return out.reshape(len(out), *out.shape[4 - case.rank :])
+    arrays = [np.asarray(x, np.float64)]
+    if grad_out is None:
+        return textbook.result(f"{kind}_pool", arrays, **case.settings)
+    return textbook.gradients(f"{kind}_pool", arrays, np.asarray(grad_out, np.float64), **case.settings)[0]
 
 
 def run(kind, case, x, data_format="channels_last"):
