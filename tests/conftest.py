@@ -5,6 +5,8 @@ import json
 import os
 import pkgutil
 import signal
+import subprocess
+import sys
 from functools import cache
 
 import numba
@@ -12,7 +14,7 @@ import numpy as np
 import pytest
 from fuzzing import limited_memory
 from hypothesis import settings
-from situations import digests
+from situations import digests, environment
 
 import numbaconv
 from numbaconv import config
@@ -34,6 +36,25 @@ os.environ["NUMBACONV_NOTICE"] = "0"
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell's job in the background is deaf to Ctrl-C, and so would be the processes that the tests start.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+# Folders whose tests need few kernels or compile their own: they run while another process compiles all the others.
+FIRST = ("components", "files", "machine", "reference", "shapes", "training")
+# From so many tests on, about all kernels are needed.
+MANY = 5000
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config, items):
+    """In a large run, tests that need few kernels come first, while the second core compiles ahead."""
+    if len(items) > MANY:
+        items.sort(key=lambda item: item.path.parent.name not in FIRST)
+        if not config.option.collectonly and (os.cpu_count() or 1) > 1:
+            command = [sys.executable, "-m", "numbaconv", "--compile"]
+            compiling = subprocess.Popen(
+                command, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            )
+            config.add_cleanup(lambda: (compiling.kill(), compiling.wait()))
 
 
 @cache

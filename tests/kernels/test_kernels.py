@@ -188,8 +188,8 @@ def strip_blocks(lengths, window_settings, channel, channels, repeat, block):
     axes = make_axes((2, 2, 5, 5), window_settings)
     table = table_of(axes, (1, 1, block, block))
     x = np.random.default_rng(1).standard_normal((2, *lengths, 3))
-    # What the strip holds past the image and past its channels is 0.
-    around = 40
+    # What the strip holds past the image and past its channels is 0; no window reaches further than this.
+    around = max(5 * stride + taps * dilation + abs(before) for taps, stride, dilation, before in window_settings)
     padded = np.pad(np.repeat(x, repeat, axis=4), [(0, 0), *[(around, around)] * 3, (0, channels)])
     for d, h, w in itertools.product(range(2), range(0, 5, block), range(0, 5, block)):
         rows, columns = min(block, 5 - h), min(block, 5 - w)

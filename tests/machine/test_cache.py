@@ -75,6 +75,7 @@ def test_a_cache_folder_that_cannot_be_written(tmp_path):
 
 
 @pytest.mark.situation("folders unwritable or disk full")
+@pytest.mark.slow
 def test_a_package_that_cannot_be_written(package):
     """A read-only installation without a home works, and so does its reference."""
     for folder in ("kernels", "reference"):
@@ -93,6 +94,7 @@ import atexit; atexit.register(check)
 
 
 @pytest.mark.situation("folders unwritable or disk full")
+@pytest.mark.slow
 def test_a_user_without_a_home_keeps_kernels_among_temporary_files(package):
     (package / "numbaconv" / "kernels" / "__pycache__").touch()
     variables = {**no_home(package), "PYTHONDONTWRITEBYTECODE": 1}
@@ -118,6 +120,7 @@ pwd.getpwuid = unknown
 
 
 @pytest.mark.situation("folders unwritable or disk full")
+@pytest.mark.slow
 def test_a_user_whom_the_machine_does_not_know(package):
     """Nothing is warned of without a home and an entry in the table of users, as in containers."""
     assert padded(None, UNKNOWN, **{**no_home(package), "HOME": None}) == ([4, 0, 2, 0], "")
@@ -132,6 +135,7 @@ def test_a_full_disk(tmp_path):
 
 
 @pytest.mark.situation("folders unwritable or disk full")
+@pytest.mark.slow
 def test_a_prepared_cache_is_read_where_nothing_can_be_written(package):
     """A read-only installation reads what was compiled while it could still be written, and warns of nothing."""
     cache = package / "numbaconv" / "kernels" / "__pycache__"
@@ -181,7 +185,7 @@ def edit(path, old, new):
 
 
 @pytest.mark.situation("sources edited or package changed")
-@pytest.mark.parametrize("bytecode", [False, True])
+@pytest.mark.parametrize("bytecode", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_an_edited_intrinsic_runs_at_once(package, tmp_path, bytecode):
     """An edit in a file that a kernel only calls changes what the kernel does, even if size and time do not tell."""
     variables = {"PYTHONPATH": package, "PYTHONDONTWRITEBYTECODE": None if bytecode else 1}
@@ -207,6 +211,7 @@ print(int(reference.zero_pad_grad(np.arange(12.0).reshape(1, 1, 1, 4, 3), (0, 0,
 
 
 @pytest.mark.situation("sources edited or package changed")
+@pytest.mark.slow
 def test_an_edited_helper_of_the_reference_runs_at_once(package, tmp_path):
     """The reference's functions, too, see changes in functions of other files that they call."""
     variables = {"PYTHONPATH": package, "PYTHONDONTWRITEBYTECODE": 1, "NUMBA_CACHE_DIR": tmp_path / "cache"}
@@ -262,6 +267,7 @@ import numbaconv.layers, pathlib
 
 
 @pytest.mark.situation("sources edited or package changed")
+@pytest.mark.slow
 def test_other_versions_compile_anew(tmp_path):
     """Machine code is never shared between versions of what made it."""
     assert padded(tmp_path)[0] == [4, 0, 2, 0]
@@ -290,7 +296,7 @@ JOBS = [(dtype, upsampling) for dtype in ("float32", "float64") for upsampling i
 
 
 @pytest.mark.situation("8 processes at once, empty cache")
-@pytest.mark.parametrize("rounds", [2, pytest.param(20, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("rounds", [1, pytest.param(20, marks=pytest.mark.nightly)])
 def test_eight_processes_at_once(tmp_path, rounds):
     """Processes that fill the cache at once get right results and leave it whole."""
     for r in range(rounds):
@@ -325,6 +331,7 @@ def test_a_file_that_is_being_read_elsewhere(tmp_path, monkeypatch):
 
 
 @pytest.mark.situation("8 processes at once, empty cache")
+@pytest.mark.slow
 def test_a_process_killed_while_it_saves(tmp_path):
     """A process that is killed while it writes to the cache stands in nobody's way, and its rest is cleared away."""
     kill = "import os, pathlib\npathlib.Path.replace = lambda *_: os.kill(os.getpid(), 9)\n"

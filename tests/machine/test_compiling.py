@@ -56,12 +56,12 @@ def test_without_a_cache_it_is_not_said_to_be_once(tmp_path):
 @pytest.mark.parametrize(
     ("patience", "prelude", "variables"),
     [
-        (1000, "", {}),
+        pytest.param(1000, "", {}, marks=pytest.mark.slow),
         (0, "", {"NUMBACONV_NOTICE": 0}),
-        (0, "sys.stderr = None", {}),
-        (0, "sys.stderr.close()", {}),
+        pytest.param(0, "sys.stderr = None", {}, marks=pytest.mark.slow),
+        pytest.param(0, "sys.stderr.close()", {}, marks=pytest.mark.slow),
         (0, "os.close(2)", {}),
-        (0, "os.dup2(os.open('/dev/full', os.O_WRONLY), 2)", {}),
+        pytest.param(0, "os.dup2(os.open('/dev/full', os.O_WRONLY), 2)", {}, marks=pytest.mark.slow),
         (0, "import threading\ndef refuse(self): raise RuntimeError\nthreading.Thread.start = refuse", {}),
     ],
     ids=["soon done", "switched off", "none", "closed", "closed below Python", "disk full", "no more threads"],
@@ -178,6 +178,7 @@ for name, found in signatures().items():
 """
 
 
+@pytest.mark.slow
 def test_the_self_check_calls_every_kernel_with_all_argument_types():
     out, _ = run_process(SELFCHECK, timeout=600)
     compiled_ahead = set(out.splitlines())
@@ -248,7 +249,7 @@ def test_compiling_ahead_for_nobody_is_refused(variables):
     assert out.splitlines()[-1].startswith("Something is wrong: compiled kernels cannot be kept")
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_all_kernels_are_compiled_ahead(tmp_path):
     code = "from numbaconv.__main__ import main; assert main(['--compile']) == 0"
     run_process(code, NUMBA_CACHE_DIR=tmp_path, timeout=1200)

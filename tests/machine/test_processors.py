@@ -33,8 +33,8 @@ print(vectors.VECTOR_BYTES)
 """
 
 
-# A minute of compiling, which continuous integration asks for by name.
-@pytest.mark.slow
+# A minute of compiling. Continuous integration runs most tests with two of these.
+@pytest.mark.nightly
 @pytest.mark.parametrize(
     ("variables", "width"),
     [

@@ -93,8 +93,11 @@ def test_report_ends_in_a_verdict():
         ([], {}, 0, FINE),
         ([], {"NUMBA_NUM_THREADS": "1"}, 0, f"{FINE} But only one thread is used."),
         ([], {"NUMBA_THREADING_LAYER": "workqueue"}, 0, "threading layer is workqueue"),
-        (["no cache"], {"NUMBA_CACHE_DIR": NOWHERE}, 0, f"{FINE} But every process compiles the kernels anew"),
-        ([], {"NUMBACONV_CACHE": "0"}, 0, FINE),
+        pytest.param(
+            *(["no cache"], {"NUMBA_CACHE_DIR": NOWHERE}, 0, f"{FINE} But every process compiles the kernels anew"),
+            marks=pytest.mark.slow,
+        ),
+        pytest.param([], {"NUMBACONV_CACHE": "0"}, 0, FINE, marks=pytest.mark.slow),
         ([], {"NUMBA_DISABLE_JIT": "1"}, 1, "Something is wrong: NUMBA_DISABLE_JIT is set"),
         ([], {"NUMBACONV_VECTOR_BYTES": "24"}, 1, "Something is wrong: ValueError: NUMBACONV_VECTOR_BYTES must be"),
     ],

@@ -15,6 +15,7 @@ def drawn(figure, path):
     return path.stat().st_size > 10_000
 
 
+@pytest.mark.slow
 def test_digits(tmp_path):
     pytest.importorskip("sklearn")
     import digits
@@ -34,6 +35,7 @@ def test_digits(tmp_path):
     assert drawn(digits.picture(model, history, x_test, y_test), tmp_path / "digits.png")
 
 
+@pytest.mark.slow
 def test_denoise(tmp_path):
     pytest.importorskip("skimage")
     import denoise

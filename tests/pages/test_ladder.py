@@ -20,6 +20,7 @@ SHAPES = [(6, 5, 3, 5), (1, 1, 1, 1), (7, 33, 4, 2 * WIDTH), (2, 6, 12, 7), (3, 
 MULTIPLES = {"unrolled_block": (4, 1), "register_tile": (1, WIDTH)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ladder.RUNGS)
 def test_rung_computes_the_convolution(name):
     rung = importlib.import_module(name)
@@ -105,6 +106,7 @@ def test_pytorch_computes_the_same():
     assert (peer.name, peer.speed > 0, peer.error < 2e-6) == ("PyTorch", True, True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "arguments",
     [["examples/ladder/strips_and_packed_weights.py"], ["-m", "examples.ladder.strips_and_packed_weights"]],

@@ -8,7 +8,7 @@ import pytest
 
 from numbaconv import functional, layers
 
-pytestmark = [pytest.mark.situation("more than 2^31 elements"), pytest.mark.slow]
+pytestmark = [pytest.mark.situation("more than 2^31 elements"), pytest.mark.nightly]
 
 N = 2**31 + 2**10
 

@@ -40,7 +40,7 @@ def test_arrays_beside_guard_pages(side, record_property):
 
 @bounds
 @on_linux
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.parametrize("side", ["end", "start"])
 @pytest.mark.parametrize("width", ["16", "32"])
 def test_arrays_beside_guard_pages_with_other_vectors(side, width, record_property):

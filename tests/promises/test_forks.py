@@ -107,8 +107,9 @@ assert not failures, failures
 }
 
 
+QUICK = ("os.fork", "multiprocessing.Pool", "os.fork while other threads run kernels")
 ALL = [
-    pytest.param(layer, use, marks=[] if layer == "omp" or "while" in use else [pytest.mark.slow])
+    pytest.param(layer, use, marks=[] if layer == "omp" and use in QUICK else [pytest.mark.slow])
     for layer in THREADING_LAYERS
     for use in USES
 ]
@@ -240,6 +241,7 @@ assert run(delayed(digest)(kind) for kind in KINDS) == [expected[kind] for kind 
 """
 
 
+@pytest.mark.slow
 @pytest.mark.situation("spawn, nested, dask, joblib")
 def test_joblib_loky(expected_digests):
     """Layers can be sent to processes of joblib and called there."""

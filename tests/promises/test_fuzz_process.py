@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = [pytest.mark.situation("arbitrary arguments"), pytest.mark.slow]
+pytestmark = [pytest.mark.situation("arbitrary arguments"), pytest.mark.nightly]
 
 ROOT = Path(__file__).parents[2]
 TESTS = ROOT / "tests"

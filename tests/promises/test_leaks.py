@@ -36,7 +36,7 @@ ARGUMENTS = {
     "Cropping": (1,),
     "Separable": (4, 3),
 }
-MANY = [pytest.param(1000, id="fewer"), pytest.param(10_000, id="all", marks=pytest.mark.slow)]
+MANY = [pytest.param(1000, id="fewer"), pytest.param(10_000, id="all", marks=pytest.mark.nightly)]
 # Settings of new layers: none is like another one.
 BUILDS = [
     lambda i: (layers.Conv1D(1 + i % 7, 1 + i % 3), (1, 5 + i, 1 + i % 5)),
@@ -48,6 +48,12 @@ BUILDS = [
     lambda i: (layers.UpSampling2D(1 + i % 3, interpolation="bilinear"), (1, 1 + i % 40, 1 + i // 40, 2)),
     lambda i: (layers.BatchNormalization(), (2, 1 + i % 40, 1 + i // 40, 2)),
     lambda i: (layers.Dense(1 + i % 9), (1 + i, 1 + i % 7)),
+]
+QUICK = ("Conv1D", "MaxPooling2D")
+BUILDS = [
+    pytest.param(build, id=name, marks=[] if name in QUICK else pytest.mark.slow)
+    for build in BUILDS
+    for name in [type(build(0)[0]).__name__]
 ]
 
 
@@ -122,8 +128,10 @@ def test_calls(name, dtype, count, record_property):
 
 
 @leaks
-@pytest.mark.parametrize("build", BUILDS, ids=lambda build: type(build(0)[0]).__name__)
-@pytest.mark.parametrize("count", [pytest.param(300, id="fewer"), pytest.param(1050, id="all", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("build", BUILDS)
+@pytest.mark.parametrize(
+    "count", [pytest.param(300, id="fewer"), pytest.param(1050, id="all", marks=pytest.mark.nightly)]
+)
 def test_builds(build, count, record_property):
     """New layers of ever new shapes, with the caches, which are bounded, emptied now and then."""
 
@@ -143,7 +151,7 @@ def test_builds(build, count, record_property):
 
 
 @leaks
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_full_caches(record_property):
     """Once the caches are full, new shapes take the place of old ones."""
     limit = max(f.cache_parameters()["maxsize"] or 0 for _, f in _caches())
@@ -179,13 +187,14 @@ def trained():
 
 
 @leaks
-@pytest.mark.parametrize("count", MANY)
+@pytest.mark.parametrize("count", [pytest.param(1000, id="fewer", marks=pytest.mark.slow), MANY[1]])
 def test_training_steps(count, record_property):
     model, x, y = trained()
     assert_level(lambda i: model.train_on_batch(x, y), count, record_property, warm_up=1000)
 
 
 @leaks
+@pytest.mark.slow
 def test_fit_evaluate_and_predict(record_property):
     model, x, y = trained()
 
@@ -198,6 +207,7 @@ def test_fit_evaluate_and_predict(record_property):
 
 
 @leaks
+@pytest.mark.slow
 def test_saving_and_loading(tmp_path, record_property):
     model, x, _ = trained()
     model(x)

@@ -116,7 +116,12 @@ print(sum(place.serial.stats.cache_misses.values()))
 
 @pytest.mark.situation("Ctrl-C")
 @pytest.mark.parametrize(
-    ("moment", "presses"), [("start", 1), ("LLVM", 2), ("callback", 1), ("callback", 2), ("saving", 1), ("renaming", 1)]
+    ("moment", "presses"),
+    [("LLVM", 2), ("saving", 1)]
+    + [
+        pytest.param(*at, marks=pytest.mark.slow)
+        for at in (("start", 1), ("callback", 1), ("callback", 2), ("renaming", 1))
+    ],
 )
 def test_ctrl_c_during_compilation(tmp_path, moment, presses):
     """Ctrl-C while a kernel is compiled or saved takes effect once that is done, and leaves all whole."""

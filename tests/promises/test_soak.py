@@ -26,7 +26,7 @@ def run_soak(*arguments):
 @pytest.mark.situation("soak")
 def test_no_wrong_result(pytestconfig, record_property):
     nightly = pytestconfig.getoption("--hypothesis-profile") == "nightly"
-    seconds = 3600 if nightly else 120 if pytestconfig.getoption("--slow") else 6
+    seconds = 3600 if nightly else 120 if pytestconfig.getoption("--slow") else 3
     done = run_soak("--seconds", seconds, "--start", *STARTS)
     assert done.returncode == 0, done.stdout + done.stderr
     record_property("calls", int(re.search(r"(\d+) calls", done.stdout)[1]))

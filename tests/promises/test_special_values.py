@@ -85,7 +85,14 @@ def planted(case):
                 yield arrays
 
 
-@each(FILLED + LARGER)
+# One way through each kernel. Of the other cases values are only strewn, below, unless --slow asks for more.
+@pytest.mark.parametrize(
+    "case",
+    [
+        pytest.param(case, id=case.name, marks=[] if case in LARGER or "smoke" in case.name else pytest.mark.slow)
+        for case in FILLED + LARGER
+    ],
+)
 def test_one_value_anywhere(case, record_property):
     examples = list(planted(case))
     for arrays in examples:

@@ -135,7 +135,13 @@ assert not wrong, wrong
 
 @pytest.mark.situation("spawn, nested, dask, joblib")
 @pytest.mark.parametrize(
-    ("layer", "order"), [*((layer, "numbaconv first") for layer in THREADING_LAYERS), ("workqueue", "program first")]
+    ("layer", "order"),
+    [
+        ("omp", "numbaconv first"),
+        pytest.param("tbb", "numbaconv first", marks=pytest.mark.slow),
+        pytest.param("workqueue", "numbaconv first", marks=pytest.mark.slow),
+        pytest.param("workqueue", "program first", marks=pytest.mark.slow),
+    ],
 )
 def test_beside_and_inside_a_parallel_program(layer, order, expected_digests):
     """Layers work before, after, inside and at the same time as parallel Numba programs of the user's own."""

@@ -126,7 +126,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if not config.getoption("--slow"):
         for item in items:
-            if item.get_closest_marker("slow"):
+            if item.get_closest_marker("slow") or item.get_closest_marker("nightly"):
                 item.add_marker(pytest.mark.skip(reason="takes long; run with --slow"))
 
 
