@@ -1,9 +1,22 @@
 """Keras's seventeen convolutional layers, and those that go with them, with its names, arguments and weights."""
 
 from ..objects.public import publish
+from .activation import Activation
 from .base import Layer
-from .convolutional import Conv1D, Conv2D, Conv3D
-from .core import Activation, Dense, Dropout, Flatten
+from .conv import Conv1D, Conv2D, Conv3D
+from .dense import Dense
+from .dropout import Dropout
+from .moving import (
+    Cropping1D,
+    Cropping2D,
+    Cropping3D,
+    UpSampling1D,
+    UpSampling2D,
+    UpSampling3D,
+    ZeroPadding1D,
+    ZeroPadding2D,
+    ZeroPadding3D,
+)
 from .normalization import BatchNormalization
 from .pooling import (
     AveragePooling1D,
@@ -19,17 +32,7 @@ from .pooling import (
     MaxPooling2D,
     MaxPooling3D,
 )
-from .resizing import (
-    Cropping1D,
-    Cropping2D,
-    Cropping3D,
-    UpSampling1D,
-    UpSampling2D,
-    UpSampling3D,
-    ZeroPadding1D,
-    ZeroPadding2D,
-    ZeroPadding3D,
-)
+from .reshaping import Flatten
 from .separable import DepthwiseConv2D, SeparableConv1D, SeparableConv2D
 from .transposed import Conv2DTranspose, Conv3DTranspose
 

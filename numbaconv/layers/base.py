@@ -8,8 +8,7 @@ import numpy as np
 
 from .. import shapes
 from ..common.arguments import as_numbers, cast, check_bool, check_channels, check_dtype, check_rank
-from .building import Weighted
-from .settings import (
+from .arguments import (
     USED_UP,
     argument_names,
     as_lists,
@@ -20,6 +19,7 @@ from .settings import (
     full_batch_shape,
     settings_of,
 )
+from .building import Weighted
 from .weights import adopted, frozen, give_attribute
 
 # Input shapes that a layer remembers; a stream of ever new ones must not fill the memory.

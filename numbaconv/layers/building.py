@@ -10,8 +10,8 @@ import numpy as np
 from .. import constraints, initializers, regularizers, shapes
 from ..common.arguments import check_bool, check_dtype
 from ..machine.threads import held_at_fork
+from .arguments import dtype_of
 from .learning import Learner
-from .settings import dtype_of
 from .weights import frozen
 
 # Held while a layer is built, so that threads that share an unbuilt layer get the same weights.

@@ -9,7 +9,7 @@ from ..calls.layouts import contiguous
 from ..common.arguments import cast, check_bool
 from ..kernels.normalize import centred_sums, moments, scaled, scaled_sum
 from ..objects.registry import integer, number
-from .core import AnyRank, Shape
+from .any_rank import AnyRank, Shape
 from .weights import Weight
 
 

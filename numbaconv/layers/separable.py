@@ -11,8 +11,8 @@ from ..calls.layouts import canonical
 from ..calls.packed import Packed
 from ..calls.separable import separable_call
 from ..calls.window import point_window
-from .convolutional import WindowLayer
-from .settings import floor_of, kept_of
+from .activation import floor_of, kept_of
+from .conv import WindowLayer
 from .weights import Weight
 
 

@@ -7,7 +7,7 @@ from ..calls.gradients import GradientCall, transposed_grad
 from ..calls.packed import Packed
 from ..calls.transposed import transposed_call, transposed_shape
 from ..common.arguments import check_algorithm
-from .convolutional import WindowLayer
+from .conv import WindowLayer
 from .weights import Weight
 
 

@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import layers
-from ..layers.convolutional import Conv, WindowLayer
+from ..layers.arguments import argument_names
+from ..layers.conv import Conv, WindowLayer
+from ..layers.moving import Cropping, UpSampling, ZeroPadding
 from ..layers.pooling import GlobalPooling, Pooling
-from ..layers.resizing import Cropping, UpSampling, ZeroPadding
 from ..layers.separable import SeparableConv
-from ..layers.settings import argument_names
 from . import textbook
 
 # Of the largest value; Winograd's convolutions need that much.

@@ -8,8 +8,8 @@ import pytest
 from setting_cases import CLASSES, example, make
 
 from numbaconv import activations, layers
-from numbaconv.layers import convolutional, core, separable
-from numbaconv.layers.settings import argument_names
+from numbaconv.layers import conv, dense, separable
+from numbaconv.layers.arguments import argument_names
 from numbaconv.models import Sequential
 
 # Another value for every argument of every layer: a new argument must get one here.
@@ -294,7 +294,7 @@ def test_layers_pickled_before_their_attributes_were_counted():
 )
 def test_a_setting_that_another_thread_changes_acts_from_the_next_call_on(make, monkeypatch):
     x = np.random.default_rng(0).normal(size=(1, 5, 5, 2))
-    layer, floor_of = make(), core.floor_of
+    layer, floor_of = make(), dense.floor_of
 
     def meanwhile(activation):
         layer.activation = "tanh"
@@ -307,6 +307,6 @@ def test_a_setting_that_another_thread_changes_acts_from_the_next_call_on(make, 
             expected.append(use(x))
         layer.activation = "relu"
         with monkeypatch.context() as patch:
-            for module in (convolutional, core, separable):
+            for module in (conv, dense, separable):
                 patch.setattr(module, "floor_of", meanwhile)
             np.testing.assert_array_equal([use(x), use(x)], expected)

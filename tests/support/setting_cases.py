@@ -3,7 +3,7 @@
 import numpy as np
 
 from numbaconv import layers
-from numbaconv.layers.settings import argument_names
+from numbaconv.layers.arguments import argument_names
 
 SIZE = 6
 REQUIRED = {"filters": 4, "kernel_size": 3, "units": 4, "rate": 0.5, "activation": "tanh"}

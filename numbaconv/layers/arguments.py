@@ -1,14 +1,11 @@
 """What a layer's constructor arguments mean, and how they become a configuration."""
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
-import numpy as np
-
 from .. import activations, constraints, initializers, regularizers, shapes
-from ..calls.epilogue import NO_FLOOR
 from ..objects.strict import suggestion
 from ..objects.telling import check_neutral
 
@@ -165,31 +162,3 @@ def full_batch_shape(input_shape: Any, batch_input_shape: Any, batch_size: Any, 
     return tuple(
         None if n is None else shapes.normalize_tuple(n, 1, f"sizes in {name}", i == 0)[0] for i, n in enumerate(full)
     )
-
-
-def floor_of(activation: Callable) -> float:
-    """What a kernel has to raise smaller results to, so that it computes the activation itself if that is relu."""
-    return 0.0 if activation is activations.relu else NO_FLOOR
-
-
-def activated(activation: Callable, before: np.ndarray, dtype: str) -> np.ndarray:
-    """``activation(before)``, in C order and this dtype; ``before`` itself where that is what it is."""
-    out = activation(before)
-    if np.shape(out) != before.shape:
-        raise ValueError(f"activation must keep the shape {before.shape} of what it gets, got {np.shape(out)}")
-    return np.ascontiguousarray(out, dtype)
-
-
-def kept_of(activation: Callable, before: np.ndarray, out: np.ndarray) -> np.ndarray | None:
-    """What the activation's gradient is worked out from: what it got, what it made of that, or nothing."""
-    if activation is activations.linear:
-        return None
-    return before if activations.of_input(activation) else out
-
-
-def activation_grad(activation: Callable, grad_out: np.ndarray, kept: np.ndarray | None, dtype: str) -> np.ndarray:
-    """Take a gradient back through the activation, given what `kept_of` says; `linear` needs nothing."""
-    grad = activations.gradient(activation)(grad_out, kept)  # type: ignore[arg-type]
-    if np.shape(grad) != grad_out.shape:
-        raise ValueError(f"the activation's gradient must have shape {grad_out.shape}, got {np.shape(grad)}")
-    return np.ascontiguousarray(grad, dtype)

@@ -15,8 +15,8 @@ from ..calls.packed import Packed
 from ..calls.window import Window, window_of
 from ..common.arguments import check_algorithm, check_bool
 from ..kernels.sums import channel_sums
+from .activation import activated, activation_grad, floor_of, kept_of
 from .base import Layer
-from .settings import activated, activation_grad, floor_of, kept_of
 from .weights import Weight
 
 

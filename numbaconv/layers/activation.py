@@ -1,0 +1,67 @@
+"""Activation, and how layers apply an activation function and take a gradient back through it."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from .. import activations
+from ..calls.epilogue import NO_FLOOR
+from .any_rank import AnyRank
+
+
+class Activation(AnyRank):
+    """Apply an activation function (Keras's ``Activation``): ``out = activation(x)``.
+
+    Parameters
+    ----------
+    activation : str or callable
+        See `numbaconv.activations`.
+
+    Notes
+    -----
+    Input of any shape, output the same. Keeps for backward: its output or its input.
+    """
+
+    activation: Callable[[np.ndarray], np.ndarray]
+
+    def __init__(self, activation: Any, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        with self._named():
+            self._set_components(locals())
+
+    def _forward(self, x: np.ndarray) -> tuple[np.ndarray, Any]:
+        activation = self.activation
+        out = activated(activation, x, self.dtype)
+        return out, kept_of(activation, x, out)
+
+    def _input_grad(self, kept: Any, grad_out: np.ndarray) -> np.ndarray:
+        return activation_grad(self.activation, grad_out, kept, self.dtype)
+
+
+def floor_of(activation: Callable) -> float:
+    """What a kernel has to raise smaller results to, so that it computes the activation itself if that is relu."""
+    return 0.0 if activation is activations.relu else NO_FLOOR
+
+
+def activated(activation: Callable, before: np.ndarray, dtype: str) -> np.ndarray:
+    """``activation(before)``, in C order and this dtype; ``before`` itself where that is what it is."""
+    out = activation(before)
+    if np.shape(out) != before.shape:
+        raise ValueError(f"activation must keep the shape {before.shape} of what it gets, got {np.shape(out)}")
+    return np.ascontiguousarray(out, dtype)
+
+
+def kept_of(activation: Callable, before: np.ndarray, out: np.ndarray) -> np.ndarray | None:
+    """What the activation's gradient is worked out from: what it got, what it made of that, or nothing."""
+    if activation is activations.linear:
+        return None
+    return before if activations.of_input(activation) else out
+
+
+def activation_grad(activation: Callable, grad_out: np.ndarray, kept: np.ndarray | None, dtype: str) -> np.ndarray:
+    """Take a gradient back through the activation, given what `kept_of` says; `linear` needs nothing."""
+    grad = activations.gradient(activation)(grad_out, kept)  # type: ignore[arg-type]
+    if np.shape(grad) != grad_out.shape:
+        raise ValueError(f"the activation's gradient must have shape {grad_out.shape}, got {np.shape(grad)}")
+    return np.ascontiguousarray(grad, dtype)

@@ -1,0 +1,41 @@
+"""What layers for inputs of any number of axes share."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from .. import shapes
+from .base import Layer
+
+Shape = tuple[int | None, ...]
+
+
+class AnyRank(Layer):
+    """A layer for inputs of two axes or more; unless it says otherwise, of an output shaped like its input."""
+
+    def _output_shape(self, input_shape: Shape) -> Shape:
+        return input_shape
+
+    def _why(self, before: Shape, after: Shape) -> str:
+        """How the second shape comes from the first."""
+        return "every value keeps its place"
+
+    def explain(self, input_shape: Sequence[int | None]) -> str:
+        after = self.compute_output_shape(input_shape)
+        before = shapes.normalize_shape(input_shape, "input_shape")
+        return f"{type(self).__name__} turns {before} into {after}.\n{self._why(before, after)}."
+
+    def call(self, x: np.ndarray) -> np.ndarray:
+        self._must_fit(x)
+        out, _ = self._forward(x)
+        return out.copy() if np.may_share_memory(out, x) else out
+
+    def _backward(
+        self, kept: Any, grad_out: np.ndarray, input_grad: bool
+    ) -> tuple[np.ndarray | None, dict[str, np.ndarray]]:
+        return self._input_grad(kept, grad_out) if input_grad else None, {}
+
+    def _input_grad(self, kept: Any, grad_out: np.ndarray) -> np.ndarray:
+        """All of `_backward` for a layer without weights."""
+        raise NotImplementedError
