@@ -6,10 +6,10 @@ Outputs y of a kernel g, from inputs d::
 
 A kernel is a polynomial whose coefficients are its taps. G takes its values at some points, A those of a polynomial
 whose coefficients are the outputs; the product of both has one coefficient for each input, and B interpolates it from
-its values. Convolution layers do the transpose of such a product, hence A^T and B^T. One of the points is infinity,
-where the value of a polynomial is its highest coefficient. Any other points would do. These are 0, +-3/4 and +-3/2: the
-usual 0, +-1 and +-2 save a few multiplications, but their rounding errors are four times as large, because the powers
-of these points stay closer to 1.
+its values. What a convolution layer computes is the transpose of such a product, hence A^T and B^T. One of the points
+is infinity, where the value of a polynomial is its highest coefficient. Any other points would do. These are 0, +-3/4
+and +-3/2: the usual 0, +-1 and +-2 save a few multiplications, but their rounding errors are four times as large,
+because the powers of these points stay closer to 1.
 
 Four outputs of three taps:
 
@@ -56,7 +56,7 @@ import numpy as np
 
 
 class Scheme(NamedTuple):
-    """One axis of Winograd's algorithm: a patch of ``outputs`` windows of ``taps`` taps each, one input apart."""
+    """Winograd's algorithm along one axis, where a patch has ``outputs`` windows of ``taps`` taps, one input apart."""
 
     outputs: int
     taps: int
@@ -88,7 +88,7 @@ def weights_matrix(scheme):
 
 
 def input_matrix(scheme):
-    """B^T (inputs, inputs): in each row, the polynomial that is 0 at all points but one, and at infinity."""
+    """B^T (inputs, inputs): in each row, the polynomial that is 0 at all points but one, the row's own."""
     points = _points(scheme)
     rows = [_polynomial([q for q in points if q != p]) for p in points]
     return np.array([[*row, Fraction(0)] for row in rows] + [_polynomial(points)])

@@ -1,15 +1,21 @@
-"""What a plan of Winograd's convolution tells beside `kernels.table`: in its row WORK, the columns from SHARES on."""
+"""What a plan of Winograd's convolution has beside `kernels.table`: more columns of its row WORK.
+
+================ ===========================================================================================
+SHARES           runs of tasks, one for each thread
+HEIGHT, WIDTH    outputs along H and W; WINDOWS are patches
+OUTPUTS, TAPS    those of the scheme along H and W
+================ ===========================================================================================
+"""
 
 from ...machine.compiler import compiled
 from ..table import GROUP, WORK, flat_plan
 from .points import Scheme
 
-# Runs of tasks, one for each thread; rows and columns of all outputs; outputs and taps of the scheme.
 SHARES, HEIGHT, WIDTH, OUTPUTS, TAPS = range(GROUP + 1, GROUP + 6)
 
 
 def winograd_table(plan, lengths, scheme, panels):
-    """`flat_plan` for a plan whose windows are patches, of ``lengths`` outputs along H and W. It leaves out SHARES."""
+    """`flat_plan` for a plan whose windows are patches, of ``lengths`` outputs along H and W; each call sets SHARES."""
     table = flat_plan(plan, panels)
     table[WORK, HEIGHT : TAPS + 1] = *lengths, *scheme
     return table

@@ -57,7 +57,7 @@ class Sums(NamedTuple):
     # Sum of |x| over the channels of each position, and these summed over the columns of a window.
     positions: np.ndarray
     rows: np.ndarray
-    # For each column, of the positions or windows below it, the least sum of a window and the sum of all squares.
+    # For each column of a row of patches, the least sum of its windows, and the sum of all squares.
     least: np.ndarray
     squares: np.ndarray
     # Where positions begin in the source.
