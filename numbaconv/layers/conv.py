@@ -21,7 +21,39 @@ from .weights import Weight
 
 
 class WindowLayer(Layer):
-    """A layer that slides a window over its input: the settings, the bias and the activation of all such layers."""
+    """A layer that slides a window over its input: the settings, the bias and the activation of all such layers.
+
+    Parameters
+    ----------
+    filters : int
+        Output channels.
+    kernel_size : int or tuple of int
+        Taps along each axis.
+    strides, dilation_rate : int or tuple of int
+        Steps of the window and distance of its taps; only one of them may differ from 1.
+    padding : {"valid", "same"}
+        "valid" adds no zeros; "same" adds what makes the output ``ceil(length / stride)`` long, an odd zero at the end.
+    depth_multiplier : int
+        Outputs of the depthwise step per input channel.
+    data_format : {"channels_last", "channels_first"}, optional
+        None takes `config.image_data_format`.
+    activation : str or callable, optional
+        See `numbaconv.activations`.
+    use_bias : bool
+        Whether a bias is added to each output channel.
+    kernel_initializer, depthwise_initializer, pointwise_initializer, bias_initializer : str, class, dict or callable
+        See `numbaconv.initializers`.
+    kernel_regularizer, bias_regularizer, activity_regularizer : str, class, dict or callable, optional
+        Penalties reported by `Layer.losses`; see `numbaconv.regularizers`.
+    depthwise_regularizer, pointwise_regularizer : str, class, dict or callable, optional
+        Penalties on the kernel of this step; see `numbaconv.regularizers`.
+    kernel_constraint, bias_constraint : str, class, dict or callable, optional
+        Applied by `Layer.apply_constraints`; see `numbaconv.constraints`.
+    depthwise_constraint, pointwise_constraint : str, class, dict or callable, optional
+        Applied to the kernel of this step; see `numbaconv.constraints`.
+    algorithm : {"auto", "direct", "winograd"}
+        By keyword only: how the sum is computed; see `functional.conv`.
+    """
 
     rank: ClassVar[int]
     bias = Weight()
@@ -44,9 +76,10 @@ class WindowLayer(Layer):
         self._operands: tuple[Any, tuple[Any, ...]] = (None, ())
         self._opposites: tuple[Any, tuple[Packed, ...]] = (None, ())
 
-    def _set_output(self, activation: Any, use_bias: Any, **components: Any) -> None:
-        self.use_bias = check_bool(use_bias, "use_bias")
-        self._set_components({"activation": activation, **components})
+    def _set_output(self, arguments: dict[str, Any]) -> None:
+        """Keep bias, activation and other components among a constructor's ``locals()``."""
+        self.use_bias = check_bool(arguments["use_bias"], "use_bias")
+        self._set_components(arguments)
 
     def _weight_shapes(self, channels: int | None) -> dict[str, tuple[int, ...]]:
         if not channels:
@@ -178,17 +211,7 @@ class Conv(WindowLayer):
             (self.filters,) = shapes.normalize_tuple(filters, 1, "filters")
             self._set_window(kernel_size, strides, padding, data_format, dilation_rate)
             self.algorithm = check_algorithm(algorithm, self.kernel_size, self.strides)
-            self._set_output(
-                activation,
-                use_bias,
-                kernel_initializer=kernel_initializer,
-                bias_initializer=bias_initializer,
-                kernel_regularizer=kernel_regularizer,
-                bias_regularizer=bias_regularizer,
-                activity_regularizer=activity_regularizer,
-                kernel_constraint=kernel_constraint,
-                bias_constraint=bias_constraint,
-            )
+            self._set_output(locals())
 
     def _prepare(self, x_shape: tuple[int, ...]) -> Any:
         return conv_call(x_shape, self.kernel.shape, self.kernel.itemsize, self._window, self.algorithm)
@@ -220,8 +243,6 @@ class Conv1D(Conv):
         "causal" puts all zeros in front: the output at a time depends on no later input.
     data_format : {"channels_last", "channels_first"}
         By default channels_last, whatever the configuration says.
-    filters, kernel_size, strides, dilation_rate, activation, use_bias, ...
-        As in `Conv2D`.
 
     Notes
     -----
@@ -252,37 +273,6 @@ class Conv2D(Conv):
     ``out[n, q, f] = activation(bias[f] + sum over k, c of x[n, q*stride + k*dilation - before, c] * kernel[k, c, f])``
     for positions q and taps k on both axes; outside the image x is 0.
 
-    Parameters
-    ----------
-    filters : int
-        Output channels.
-    kernel_size : int or tuple of int
-        Taps along each axis.
-    strides, dilation_rate : int or tuple of int
-        Steps of the window and distance of its taps; only one of them may differ from 1.
-    padding : {"valid", "same"}
-        "valid" adds no zeros; "same" adds what makes the output ``ceil(length / stride)`` long, an odd zero at the end.
-    data_format : {"channels_last", "channels_first"}, optional
-        None takes `config.image_data_format`.
-    activation : str or callable, optional
-        See `numbaconv.activations`.
-    use_bias : bool
-    kernel_initializer, bias_initializer : str, class, dict or callable
-        See `numbaconv.initializers`.
-    kernel_regularizer, bias_regularizer, activity_regularizer : str, class, dict or callable, optional
-        Penalties reported by `Layer.losses`; see `numbaconv.regularizers`.
-    kernel_constraint, bias_constraint : str, class, dict or callable, optional
-        Applied by `Layer.apply_constraints`; see `numbaconv.constraints`.
-    algorithm : {"auto", "direct", "winograd"}
-        By keyword only: how the sum is computed; see `functional.conv`.
-    **kwargs
-        ``input_shape``, ``name``, ``dtype`` and the other arguments of every layer.
-
-    Raises
-    ------
-    ValueError, TypeError
-        For arguments out of their range or of the wrong kind.
-
     Notes
     -----
     Input (N, H, W, C), output (N, H', W', filters); (N, C, H, W) and (N, filters, H', W') for channels_first. Weights:
@@ -296,9 +286,8 @@ class Conv2D(Conv):
 class Conv3D(Conv):
     """Convolution over three axes, such as a volume or a film (Keras's ``Conv3D``).
 
-    The arguments are those of `Conv2D` with one more axis. Input (N, D, H, W, C), output (N, D', H', W', filters);
-    channels second for channels_first. Weights: kernel (kd, kh, kw, C, filters), bias (filters,). Keeps for backward:
-    as `Conv2D`.
+    Input (N, D, H, W, C), output (N, D', H', W', filters); channels second for channels_first. Weights: kernel
+    (kd, kh, kw, C, filters), bias (filters,). Keeps for backward: as `Conv2D`.
     """
 
     rank = 3

@@ -39,7 +39,19 @@ class PoolingLayer(Layer):
 
 
 class Pooling(PoolingLayer):
-    """Pool windows of ``rank`` spatial axes; see `MaxPooling2D` and `AveragePooling2D`."""
+    """Pool windows of ``rank`` spatial axes; see `MaxPooling2D` and `AveragePooling2D`.
+
+    Parameters
+    ----------
+    pool_size : int or tuple of int
+        Of the windows along each axis.
+    strides : int or tuple of int, optional
+        From one window to the next; None takes ``pool_size``.
+    padding : {"valid", "same"}
+        With "same", windows begin at every stride-th position and may reach beyond the input, where nothing counts.
+    data_format : {"channels_last", "channels_first"}, optional
+        None takes `config.image_data_format`.
+    """
 
     def __init__(
         self,
@@ -62,7 +74,15 @@ class Pooling(PoolingLayer):
 
 
 class GlobalPooling(PoolingLayer):
-    """Pool all positions of ``rank`` spatial axes; see `GlobalMaxPooling2D` and `GlobalAveragePooling2D`."""
+    """Pool all positions of ``rank`` spatial axes; see `GlobalMaxPooling2D` and `GlobalAveragePooling2D`.
+
+    Parameters
+    ----------
+    data_format : {"channels_last", "channels_first"}, optional
+        None takes `config.image_data_format`.
+    keepdims : bool
+        Whether the spatial axes stay, as axes of length 1.
+    """
 
     def __init__(self, data_format: str | None = None, keepdims: bool = False, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -98,17 +118,6 @@ class MaxPooling1D(Pooling):
 class MaxPooling2D(Pooling):
     """Keep the largest value of every window of an image (Keras's ``MaxPooling2D``).
 
-    Parameters
-    ----------
-    pool_size : int or tuple of 2 int
-        Height and width of the windows.
-    strides : int or tuple of 2 int, optional
-        From one window to the next; None takes ``pool_size``.
-    padding : {"valid", "same"}
-        With "same", windows begin at every stride-th position and may reach beyond the image, where nothing counts.
-    data_format : {"channels_last", "channels_first"}, optional
-        None takes `config.image_data_format`.
-
     Notes
     -----
     Input (N, H, W, C), output (N, H', W', C) as in `shapes.pool_output_shape`; channels second for channels_first.
@@ -133,10 +142,7 @@ class AveragePooling1D(Pooling):
 class AveragePooling2D(Pooling):
     """Average every window of an image (Keras's ``AveragePooling2D``).
 
-    Parameters
-    ----------
-    pool_size, strides, padding, data_format
-        As in `MaxPooling2D`. A window that reaches beyond the image averages what it holds of it.
+    A window that reaches beyond the image averages what it holds of it.
 
     Notes
     -----
@@ -162,13 +168,6 @@ class GlobalMaxPooling1D(GlobalPooling):
 class GlobalMaxPooling2D(GlobalPooling):
     """Keep the largest value of an image, channel by channel (Keras's ``GlobalMaxPooling2D``).
 
-    Parameters
-    ----------
-    data_format : {"channels_last", "channels_first"}, optional
-        None takes `config.image_data_format`.
-    keepdims : bool
-        Whether height and width stay, as axes of length 1.
-
     Notes
     -----
     Input (N, H, W, C), output (N, C), or (N, 1, 1, C) with ``keepdims``; channels second for channels_first.
@@ -192,11 +191,6 @@ class GlobalAveragePooling1D(GlobalPooling):
 
 class GlobalAveragePooling2D(GlobalPooling):
     """Average an image, channel by channel (Keras's ``GlobalAveragePooling2D``).
-
-    Parameters
-    ----------
-    data_format, keepdims
-        As in `GlobalMaxPooling2D`.
 
     Notes
     -----

@@ -24,12 +24,8 @@ class DepthwiseConv2D(WindowLayer):
 
     Parameters
     ----------
-    kernel_size, strides : int or tuple of int
-    padding : {"valid", "same"}
     depth_multiplier : int
         Output channels per input channel.
-    data_format, activation, use_bias, ...
-        As in `Conv2D`, with ``depthwise_`` in front of initializer, regularizer and constraint of the kernel.
     dilation_rate : int or tuple of int
         By keyword only; not 1 only where the strides are 1.
 
@@ -67,17 +63,7 @@ class DepthwiseConv2D(WindowLayer):
         with self._named():
             (self.depth_multiplier,) = shapes.normalize_tuple(depth_multiplier, 1, "depth_multiplier")
             self._set_window(kernel_size, strides, padding, data_format, dilation_rate)
-            self._set_output(
-                activation,
-                use_bias,
-                depthwise_initializer=depthwise_initializer,
-                bias_initializer=bias_initializer,
-                depthwise_regularizer=depthwise_regularizer,
-                bias_regularizer=bias_regularizer,
-                activity_regularizer=activity_regularizer,
-                depthwise_constraint=depthwise_constraint,
-                bias_constraint=bias_constraint,
-            )
+            self._set_output(locals())
 
     def _prepare(self, x_shape: tuple[int, ...]) -> Any:
         return depthwise_call(x_shape, self.depthwise_kernel.shape, self.depthwise_kernel.itemsize, self._window)
@@ -137,20 +123,7 @@ class SeparableConv(WindowLayer):
             (self.filters,) = shapes.normalize_tuple(filters, 1, "filters")
             (self.depth_multiplier,) = shapes.normalize_tuple(depth_multiplier, 1, "depth_multiplier")
             self._set_window(kernel_size, strides, padding, data_format, dilation_rate)
-            self._set_output(
-                activation,
-                use_bias,
-                depthwise_initializer=depthwise_initializer,
-                pointwise_initializer=pointwise_initializer,
-                bias_initializer=bias_initializer,
-                depthwise_regularizer=depthwise_regularizer,
-                pointwise_regularizer=pointwise_regularizer,
-                bias_regularizer=bias_regularizer,
-                activity_regularizer=activity_regularizer,
-                depthwise_constraint=depthwise_constraint,
-                pointwise_constraint=pointwise_constraint,
-                bias_constraint=bias_constraint,
-            )
+            self._set_output(locals())
 
     def _prepare(self, x_shape: tuple[int, ...]) -> Any:
         depthwise, pointwise = self.depthwise_kernel, self.pointwise_kernel
@@ -203,10 +176,14 @@ class SeparableConv(WindowLayer):
 class SeparableConv1D(SeparableConv):
     """Separable convolution over one axis, such as time (Keras's ``SeparableConv1D``).
 
-    The arguments are those of `SeparableConv2D` with one axis less; ``data_format`` is channels_last by default,
-    whatever the configuration says. Input (N, steps, C), output (N, new steps, filters); the last two axes swapped for
-    channels_first. Weights: depthwise_kernel (k, C, depth_multiplier), pointwise_kernel (1, C*depth_multiplier,
-    filters), bias (filters,). Keeps for backward: as `SeparableConv2D`.
+    Input (N, steps, C), output (N, new steps, filters); the last two axes swapped for channels_first. Weights:
+    depthwise_kernel (k, C, depth_multiplier), pointwise_kernel (1, C*depth_multiplier, filters), bias (filters,). Keeps
+    for backward: as `SeparableConv2D`.
+
+    Parameters
+    ----------
+    data_format : {"channels_last", "channels_first"}
+        By default channels_last, whatever the configuration says.
     """
 
     rank = 1
@@ -232,16 +209,8 @@ class SeparableConv2D(SeparableConv):
 
     Parameters
     ----------
-    filters : int
-        Output channels.
-    kernel_size, strides, dilation_rate : int or tuple of int
-        Of the depthwise step.
-    padding : {"valid", "same"}
     depth_multiplier : int
         Channels between the steps per input channel.
-    data_format, activation, use_bias, ...
-        As in `Conv2D`, with ``depthwise_`` and ``pointwise_`` in front of initializer, regularizer and constraint of
-        the two kernels.
 
     Notes
     -----

@@ -12,7 +12,18 @@ from .weights import Weight
 
 
 class ConvTranspose(WindowLayer):
-    """Transposed convolution over ``rank`` spatial axes; see `Conv2DTranspose`."""
+    """Transposed convolution over ``rank`` spatial axes; see `Conv2DTranspose`.
+
+    Parameters
+    ----------
+    strides, dilation_rate : int or tuple of int
+        Strides enlarge; only one of them may differ from 1.
+    padding : {"valid", "same"}
+        "same" makes the output ``length * stride`` long; "valid" keeps all that the kernel reaches.
+    output_padding : int or tuple of int, optional
+        Below the strides. Given, the output is ``(length - 1)*stride + ke - 2*p + output_padding`` long, where ke is
+        the dilated kernel size and p is ``ke // 2`` for "same", 0 for "valid".
+    """
 
     kernel = Weight()
     # Conv3DTranspose has no argument for it.
@@ -49,17 +60,7 @@ class ConvTranspose(WindowLayer):
                 if any(p >= s for p, s in zip(output_padding, self.strides, strict=True)):
                     raise ValueError(f"output_padding must be below the strides {self.strides}, got {output_padding}")
             self.output_padding = output_padding
-            self._set_output(
-                activation,
-                use_bias,
-                kernel_initializer=kernel_initializer,
-                bias_initializer=bias_initializer,
-                kernel_regularizer=kernel_regularizer,
-                bias_regularizer=bias_regularizer,
-                activity_regularizer=activity_regularizer,
-                kernel_constraint=kernel_constraint,
-                bias_constraint=bias_constraint,
-            )
+            self._set_output(locals())
 
     def _prepare(self, x_shape: tuple[int, ...]) -> Any:
         kernel = self.kernel
@@ -92,20 +93,6 @@ class Conv2DTranspose(ConvTranspose):
     ``out[n, o, f] = activation(bias[f] + sum of x[n, i, c] * kernel[k, f, c])`` over c and all i, k with
     ``i*stride + k*dilation - crop == o`` on both axes.
 
-    Parameters
-    ----------
-    filters : int
-        Output channels.
-    kernel_size, strides, dilation_rate : int or tuple of int
-        Strides enlarge; only one of strides and dilation_rate may differ from 1.
-    padding : {"valid", "same"}
-        "same" makes the output ``length * stride`` long; "valid" keeps all that the kernel reaches.
-    output_padding : int or tuple of int, optional
-        Below the strides. Given, the output is ``(length - 1)*stride + ke - 2*p + output_padding`` long, where ke is
-        the dilated kernel size and p is ``ke // 2`` for "same", 0 for "valid".
-    data_format, activation, use_bias, ...
-        As in `Conv2D`.
-
     Notes
     -----
     Input (N, H, W, C), output (N, H', W', filters); channels second for channels_first. Weights: kernel
@@ -134,8 +121,7 @@ class Conv2DTranspose(ConvTranspose):
 class Conv3DTranspose(ConvTranspose):
     """Transposed convolution of a volume (Keras's ``Conv3DTranspose``).
 
-    The arguments are those of `Conv2DTranspose` with one more axis, and without ``dilation_rate``. Input
-    (N, D, H, W, C), output (N, D', H', W', filters); channels second for channels_first. Weights: kernel
+    Input (N, D, H, W, C), output (N, D', H', W', filters); channels second for channels_first. Weights: kernel
     (kd, kh, kw, filters, C), bias (filters,). Keeps for backward: as `Conv2DTranspose`.
     """
 
