@@ -230,6 +230,7 @@ for twin in (place.parallel, place.serial):
 """
 
 
+@pytest.mark.slow
 def test_kernels_are_compiled_ahead(tmp_path):
     """Parallel and serial, though the self-check's images are small; the next process compiles nothing."""
     out, err = run_process(AHEAD, NUMBA_CACHE_DIR=tmp_path, NUMBACONV_NOTICE=None)

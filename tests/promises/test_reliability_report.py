@@ -85,6 +85,7 @@ def test_the_table_says_what_was_measured(tmp_path):
     assert str(tmp_path) not in page
 
 
+@pytest.mark.slow
 def test_slow_tests_run_when_asked_for(tmp_path):
     page = run_marked(tmp_path, "--slow")
     assert rows(page)["Ctrl-C"][1:] == ["1", "holds", ""]

@@ -41,6 +41,7 @@ def test_examples_are_of_all_kinds():
     assert {True, False} == {e.by_layer for e in examples} == {e.with_gradients for e in examples}
 
 
+@pytest.mark.slow
 def test_a_seed_is_replayed():
     done = run_soak("--replay", 5)
     assert done.returncode == 0, done.stderr
@@ -76,6 +77,7 @@ def test_other_bits_of_another_process_are_found(monkeypatch):
     assert soak.soak(60, 0, 1, []) == (2, ["seed 7: other bits than in another process"])
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.parametrize(("work", "said"), [("os._exit(3)", "died with 3"), ("time.sleep(60)", "hangs")])
 def test_processes_that_fail_are_found(work, said):

@@ -89,7 +89,7 @@ def planted(case):
 @pytest.mark.parametrize(
     "case",
     [
-        pytest.param(case, id=case.name, marks=[] if case in LARGER or "smoke" in case.name else pytest.mark.slow)
+        pytest.param(case, id=case.name, marks=[] if case in LARGER[:1] or "smoke" in case.name else pytest.mark.slow)
         for case in FILLED + LARGER
     ],
 )
@@ -100,6 +100,7 @@ def test_one_value_anywhere(case, record_property):
     record_property("planted values", len(examples))
 
 
+@pytest.mark.slow
 @each([case for case in FILLED_WEIGHTED + LARGER if case.operation == "conv"])
 def test_one_value_anywhere_with_the_direct_algorithm(case):
     for arrays in planted(case):
