@@ -30,7 +30,7 @@ extensions = [
 exclude_patterns = ["_build", "_drawn", "**/GALLERY_HEADER.rst"]
 nitpicky = True
 # A parameter that is called as a module is, and what has no page here.
-nitpick_ignore_regex = [("py:obj", r"config|numba\.\w+|numbaconv\.(kernels|machine)\.\w+")]
+nitpick_ignore_regex = [("py:obj", r"config|numba\.\w+|numbaconv\.(kernels|machine)\.[\w.]+")]
 default_role = "autolink"
 # The context of autosummary holds functions, which Sphinx does not keep from build to build.
 suppress_warnings = ["config.cache"]

@@ -200,12 +200,12 @@ def _nearest(name: str, names: Iterable[str], cutoff: float) -> list[str]:
 
     plain: dict[str, list[str]] = {}
     for other in names:
-        plain.setdefault(_plain(other), []).append(other)
-    found = [_plain(name)] if _plain(name) in plain else get_close_matches(_plain(name), plain, 3, cutoff)
+        plain.setdefault(bare(other), []).append(other)
+    found = [bare(name)] if bare(name) in plain else get_close_matches(bare(name), plain, 3, cutoff)
     return [other for key in found for other in plain[key]]
 
 
-def _plain(name: str) -> str:
+def bare(name: str) -> str:
     return name.replace("_", "").lower()
 
 

@@ -10,6 +10,7 @@ from types import FunctionType
 from typing import Any, ClassVar
 
 from .docstrings import complete_class
+from .public import bare
 
 _PACKAGE = __name__.partition(".")[0]
 
@@ -39,8 +40,8 @@ class Strict:
 def nearest(name: str, known: Iterable[str]) -> str | None:
     """The known name that looks most like another; capitals and underscores count for nothing, initials will do."""
     names = sorted(known)
-    plain = {_plain(one): one for one in names}
-    near = get_close_matches(_plain(name), plain, 1, 0.7)
+    plain = {bare(one): one for one in names}
+    near = get_close_matches(bare(name), plain, 1, 0.7)
     initials = [one for one in names if name == "".join(word[:1] for word in one.split("_"))]
     return plain[near[0]] if near else next(iter(initials), None)
 
@@ -49,10 +50,6 @@ def suggestion(name: str, known: Iterable[str]) -> str:
     """The nearest name as the end of a sentence, which is empty if there is none."""
     near = nearest(name, known)
     return "" if near is None else f"; did you mean {near!r}?"
-
-
-def _plain(name: str) -> str:
-    return name.replace("_", "").lower()
 
 
 def label_of(instance: Any) -> str:
