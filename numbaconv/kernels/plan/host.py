@@ -16,7 +16,7 @@ class Host(NamedTuple):
     # Multiply-adds below which waking the other cores costs more than it saves.
     serial_work: int = 500_000
 
-    # Of a core's L2 cache, what a strip may take, which shares it with a block of weights.
+    # Of a core's L2 cache, what a strip may take, which shares it with a panel of weights.
     strip_bytes: int = 128 * 1024
     # What a window takes of it beside the strip: its places in the tables, and the line of outputs being written.
     place_bytes: int = 64

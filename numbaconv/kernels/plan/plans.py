@@ -14,7 +14,7 @@ from .search import cheapest
 
 
 class Plan(NamedTuple):
-    """How an operation is cut: the axis table, blocks of output channels per task, tasks, and whether one core does."""
+    """How an operation is cut: the axis table, panels of output channels per task, tasks, and whether one core does."""
 
     axes: np.ndarray
     group: int
@@ -22,7 +22,7 @@ class Plan(NamedTuple):
     serial: bool
 
     def fits_planes(self, channels, filters, width, itemsize, most=HOST.window_planes):
-        """Whether tasks, of blocks ``width`` wide, had better read and write channels first where those are wanted.
+        """Whether tasks, of panels ``width`` wide, had better read and write channels first where those are wanted.
 
         Not from few channels to few filters, nor in rows of few windows: they do not fill the squares that are
         transposed.
@@ -70,7 +70,7 @@ def make_plan(
     _, d, h, w = axes
     tile_rows, tile_vecs = (TILE_ROWS, TILE_VECS) if depthwise else conv_tile(itemsize, filters)
     width = block_width(itemsize, tile_vecs)
-    filter_blocks = origins * ceil(filters / width)
+    panels = origins * ceil(filters / width)
     steps = channels * prod(axis.taps for axis in axes)
     work = steps * filters * origins * prod(axis.windows for axis in axes)
 
@@ -82,7 +82,7 @@ def make_plan(
         tiles = ceil(rows * columns / tile_rows) * group
         elements = strip_size(rows, columns, group)
         # Whole rows are copied at once, parts of the channels position by position.
-        copies = elements / (group * width) if depthwise and group < filter_blocks else 0
+        copies = elements / (group * width) if depthwise and group < panels else 0
         copying = host.copy_cost * elements + host.call_cost * copies
         return host.task_cost + tiles * tile_rows * tile_vecs * steps + copying
 
@@ -92,7 +92,7 @@ def make_plan(
         return taken <= host.strip_bytes * (4 if depthwise else 1)
 
     serial = work < host.serial_work
-    return Plan(*cheapest(axes, filter_blocks, cost, fits, (1,) if serial else host.cores), serial)
+    return Plan(*cheapest(axes, panels, cost, fits, (1,) if serial else host.cores), serial)
 
 
 @lru_cache(maxsize=4096)
@@ -112,14 +112,14 @@ def make_separable_plan(
     tile_rows, tile_vecs = conv_tile(itemsize, filters)
     between = ceil(channels / block_width(itemsize)) * block_width(itemsize)
     taps = prod(axis.taps for axis in axes)
-    filter_blocks = ceil(filters / block_width(itemsize, tile_vecs))
+    panels = ceil(filters / block_width(itemsize, tile_vecs))
 
     def strip_size(rows, columns):
         return between * d.taps * strip_length(h, rows) * strip_length(w, columns)
 
     def cost(rows, columns, group):
         windows = ceil(rows * columns / tile_rows) * tile_rows
-        sums = channels * tile_vecs * filter_blocks + host.loads_cost * taps * between * itemsize / VECTOR_BYTES
+        sums = channels * tile_vecs * panels + host.loads_cost * taps * between * itemsize / VECTOR_BYTES
         return host.task_cost + windows * sums + host.copy_cost * strip_size(rows, columns)
 
     def fits(rows, columns, group):
@@ -152,7 +152,7 @@ def make_winograd_plan(
     check_memory(axes, filters, itemsize)
     scheme = SCHEMES[axes[H].taps]
     axes, products = (*axes[:2], *(patch_axis(axis, scheme) for axis in axes[2:])), scheme.inputs**2
-    filter_blocks = ceil(filters / block_width(itemsize))
+    panels = ceil(filters / block_width(itemsize))
 
     def cost(rows, columns, group):
         filled = min(ceil(rows * columns / tile) * tile for tile in host.winograd_rows)
@@ -164,7 +164,7 @@ def make_winograd_plan(
     def fits(rows, columns, group):
         return rows * columns <= max(host.winograd_windows, host.spread_bytes // (products * channels * itemsize))
 
-    plan = Plan(*cheapest(axes, filter_blocks, cost, fits, host.cores, several_images=True), False)
+    plan = Plan(*cheapest(axes, panels, cost, fits, host.cores, several_images=True), False)
     windows = int(plan.axes[N, BLOCK] * plan.axes[H, BLOCK] * plan.axes[W, BLOCK])
     return plan, scheme, min(host.winograd_rows, key=lambda tile: ceil(windows / tile) * tile)
 
@@ -172,7 +172,7 @@ def make_winograd_plan(
 class SumPlan(NamedTuple):
     """How a gradient that sums over windows is cut.
 
-    The windows in ``splits`` shares of ``places`` blocks each, the output channels in blocks of which a task takes
+    The windows in ``splits`` shares of ``places`` blocks each, the output channels in panels of which a task takes
     ``group``; the blocks of windows as they slide over the input, and as they lie in the gradient of the output.
 
     Blocks and shares decide in which order values are added up: they must not depend on the number of threads.
@@ -204,7 +204,7 @@ def make_sum_plan(
     check_memory((), rows * filters, itemsize)
     _, d, h, w = axes
     width = block_width(itemsize)
-    filter_blocks = ceil(filters / width)
+    panels = ceil(filters / width)
 
     def strip_size(block_rows, block_columns, group):
         strip_channels = group * width if depthwise else channels
@@ -220,10 +220,10 @@ def make_sum_plan(
         small_sums = group == 1 or group * rows * width * itemsize <= host.sum_bytes
         return taken * itemsize <= 2 * host.strip_bytes and small_sums
 
-    table, group, tasks = cheapest(axes, filter_blocks, cost, fits, host.cores, several_images=True)
-    parts = filter_blocks // group
+    table, group, tasks = cheapest(axes, panels, cost, fits, host.cores, several_images=True)
+    parts = panels // group
     blocks = tasks // parts
-    most = max(1, host.sums_bytes // (filter_blocks * rows * width * itemsize))
+    most = max(1, host.sums_bytes // (panels * rows * width * itemsize))
     places = max(1, ceil(blocks / min(most, ceil(host.sum_tasks / parts))))
     still = tuple(axis._replace(taps=1, stride=1, dilation=1, before=0) for axis in axes)
     serial = rows * filters * prod(axis.windows for axis in axes) < host.serial_work

@@ -8,14 +8,14 @@ from .axes import axis_table
 MOST_LENGTHS = 2**16
 
 
-def cheapest(axes, filter_blocks, cost, fits, cores, several_images=False):
+def cheapest(axes, panels, cost, fits, cores, several_images=False):
     """Find the blocks that take least time, among those whose tasks fit the cache.
 
     Parameters
     ----------
     axes : tuple of Axis
-    filter_blocks : int
-        Blocks of output channels; a task takes a group of them.
+    panels : int
+        Panels of output channels; a task takes a group of them.
     cost, fits : callable
         What a task costs, and whether it fits, from its rows and columns of windows and its group.
     cores : tuple of int
@@ -28,17 +28,17 @@ def cheapest(axes, filter_blocks, cost, fits, cores, several_images=False):
     axes : int64 array (4, 9)
         The table for the kernel.
     group : int
-        Blocks of output channels of a task.
+        Panels of a task.
     tasks : int
     """
     best = None
     for block in _blocks(*axes, several_images):
         places = prod(ceil(axis.windows / length) for axis, length in zip(axes, block, strict=True))
         images, _, rows, columns = block
-        for groups in range(1, filter_blocks + 1):
-            if filter_blocks % groups:
+        for groups in range(1, panels + 1):
+            if panels % groups:
                 continue
-            group = filter_blocks // groups
+            group = panels // groups
             tasks = places * groups
             rounds = sum(ceil(tasks / count) * count for count in cores)
             key = not fits(images * rows, columns, group), rounds * cost(images * rows, columns, group)
