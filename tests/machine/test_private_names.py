@@ -68,9 +68,10 @@ def test_results_are_the_same_without_any_of_them(tmp_path, expected_digests):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("loss", dict.fromkeys(LOSSES.values()))
-@pytest.mark.parametrize("layer", ["default", "workqueue"])
+@pytest.mark.parametrize(
+    "layer", [pytest.param("default", marks=pytest.mark.nightly), pytest.param("workqueue", marks=pytest.mark.slow)]
+)
 def test_results_of_all_operations_are_the_same(loss, layer, tmp_path, expected_digests):
     names = " ".join(name for name in LOSSES if LOSSES[name] == loss)
     alone = "alone" if layer == "workqueue" and loss == LAUNCHES else ""
