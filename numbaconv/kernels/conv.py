@@ -8,9 +8,9 @@ from ..machine.memory import RAMP, opaque, ramp
 from ..machine.tile import FULL, tile_floor, tile_outer, tile_rows, tile_store
 from ..machine.vectors import TILE_ROWS, TILE_VECS
 from .planes import plane_at, write_planes
-from .records import Channels, Epilogue, Panels, Places
+from .records import Channels, Epilogue, Places
 from .strip import aligned_flat, fill_taps, input_of, locate, pitch_of, places_of
-from .table import COUNT, FIRST, PLACE, TASKS, WORK, panels_of
+from .table import TASKS, WORK, panel_of, panels_of
 
 # Windows that are summed up before they are transposed: whole tiles and whole squares.
 CHUNK = 8 * TILE_ROWS
@@ -77,21 +77,25 @@ def tile_height(vecs):
 
 @compiled
 def sum_windows(source, places, taps, panels, vecs, epilogue, out):
-    """Some panels for some windows of a block, a tile at a time.
+    """Some panels for all windows of a block.
 
     ``taps`` has what each step adds to the place where a window reads the source, and one entry more.
     """
-    steps, width = len(taps) - 1, panels.weights.shape[5]
-    for panel in range(panels.first, panels.end):
-        row = panels.table[panel]
-        for first in range(places.first, places.end, tile_height(vecs)):
-            tile = tile_rows(FULL, vecs, epilogue.bias, row[FIRST])
-            at, shift = panel * steps * width, taps[0]
-            for step in range(1, steps + 1):
-                tile = tile_outer(tile, source, places.x_at, first, shift, panels.weights, at)
-                # Read ahead: if all loads of a step waited for its shift, LLVM would do them first, and spill the tile.
-                at, shift = at + width, opaque(taps[step])
-            tile_store(tile_floor(tile, epilogue.minimum), out, places.out_at, first, row[PLACE], row[COUNT])
+    for number in range(panels.first, panels.end):
+        _sum_panel(source, places, taps, panel_of(panels, number), vecs, epilogue, out)
+
+
+@compiled
+def _sum_panel(source, places, taps, panel, vecs, epilogue, out):
+    steps, width = len(taps) - 1, panel.weights.shape[5]
+    for first in range(places.first, places.end, tile_height(vecs)):
+        tile = tile_rows(FULL, vecs, epilogue.bias, panel.first)
+        at, shift = panel.number * steps * width, taps[0]
+        for step in range(1, steps + 1):
+            tile = tile_outer(tile, source, places.x_at, first, shift, panel.weights, at)
+            # Read ahead: if all loads of a step waited for its shift, LLVM would do them first, and spill the tile.
+            at, shift = at + width, opaque(taps[step])
+        tile_store(tile_floor(tile, epilogue.minimum), out, places.out_at, first, panel.place, panel.count)
 
 
 @compiled
@@ -104,12 +108,12 @@ def sum_to_planes(source, places, taps, panels, vecs, epilogue, out):
     to = plane_at(places.out_at[0], filters, positions)
     buffer, start = aligned_flat(CHUNK * width, source)
     buffer_at = np.empty(places.end + RAMP, np.int64)
-    for panel in range(panels.first, panels.end):
-        place, one = panels.table[panel, PLACE], Panels(panels.weights, panels.table, panel, panel + 1)
+    for number in range(panels.first, panels.end):
+        panel = panel_of(panels, number)
         for begin in range(0, places.end, CHUNK):
             end = min(begin + CHUNK, places.end)
-            ramp(buffer_at, begin, start - place, width, end - begin)
+            ramp(buffer_at, begin, start - panel.place, width, end - begin)
             chunk = Places(begin, end, places.count, places.x_at, buffer_at)
-            sum_windows(source, chunk, taps, one, vecs, epilogue, buffer)
-            plane, count = to + place * positions + begin, min(end, places.count) - begin
-            write_planes(buffer, start, width, count, panels.table[panel, COUNT], out, plane, positions)
+            _sum_panel(source, chunk, taps, panel, vecs, epilogue, buffer)
+            plane, count = to + panel.place * positions + begin, min(end, places.count) - begin
+            write_planes(buffer, start, width, count, panel.count, out, plane, positions)

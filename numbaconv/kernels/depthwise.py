@@ -9,9 +9,9 @@ from ..machine.tile import tile_floor, tile_multiply, tile_rows, tile_slide, til
 from ..machine.vectors import CACHE_WAY, TILE_ROWS, TILE_VECS
 from .plan.axes import STRIP_DILATION, STRIP_STRIDE, TAPS, H, W
 from .planes import plane_at, write_planes
-from .records import Channels, Epilogue, Panels, Places, Source, Tiles
+from .records import Channels, Epilogue, Places, Source, Tiles
 from .strip import aligned_flat, image_of, image_shape, input_of, locate, places_of
-from .table import COUNT, FIRST, TASKS, WORK, panels_of
+from .table import TASKS, WORK, panel_of, panels_of
 
 # Taps of a row that a tile of neighbouring windows takes at once.
 SLIDE = 3
@@ -60,8 +60,8 @@ def input_of_panels(x, block, axes, panels):
 
     The source begins where channel 0 of the output would read it, though it may hold only those of the panels.
     """
-    width, last = panels.weights.shape[4], len(panels.weights) - 1
-    filters = panels.table[last, FIRST] + panels.table[last, COUNT]
+    width, last = panels.weights.shape[4], panel_of(panels, len(panels.weights) - 1)
+    filters = last.first + last.count
     repeat, first = filters // image_shape(x)[3], panels.first * width
     if x.ndim == 5:
         # Pixels that lie far apart compete for the L1 cache, where many taps would find them again.
@@ -83,76 +83,78 @@ def _neighbours(axes, columns):
 @compiled
 def filter_windows(source, places, block, panels, epilogue, out, axes):
     """Some panels of channels for all windows of a block."""
-    for panel in range(panels.first, panels.end):
-        one = Panels(panels.weights, panels.table, panel, panel + 1)
-        if _neighbours(axes, block.columns):
-            _slide(source, places, block, one, epilogue, out, axes)
-        else:
-            _gather(source, places, one, epilogue, out, axes)
+    for number in range(panels.first, panels.end):
+        _filter_panel(source, places, block, panel_of(panels, number), epilogue, out, axes)
 
 
 @compiled
 def filter_to_planes(source, places, block, panels, epilogue, out, axes):
     """`filter_windows` to the planes of channels of an output (N, F, positions), by way of a buffer for a panel."""
     width, (_, filters, positions) = panels.weights.shape[4], out.shape
+    to = plane_at(places.out_at[0], filters, positions)
     buffer, start = aligned_flat(places.end * width, source.array)
-    plane, buffer_at = plane_at(places.out_at[0], filters, positions), np.empty(places.end + RAMP, np.int64)
-    buffered = Places(places.first, places.end, places.count, places.x_at, buffer_at)
-    for panel in range(panels.first, panels.end):
-        f, count = panels.table[panel, FIRST], panels.table[panel, COUNT]
-        ramp(buffer_at, 0, start - f, width, places.end)
-        one = Panels(panels.weights, panels.table, panel, panel + 1)
-        filter_windows(source, buffered, block, one, epilogue, buffer, axes)
-        write_planes(buffer, start, width, places.count, count, out, plane + f * positions, positions)
+    buffered = Places(places.first, places.end, places.count, places.x_at, np.empty(places.end + RAMP, np.int64))
+    for number in range(panels.first, panels.end):
+        panel = panel_of(panels, number)
+        ramp(buffered.out_at, 0, start - panel.place, width, places.end)
+        _filter_panel(source, buffered, block, panel, epilogue, buffer, axes)
+        plane = to + panel.place * positions
+        write_planes(buffer, start, width, places.count, panel.count, out, plane, positions)
 
 
 @compiled
-def _gather(source, places, panels, epilogue, out, axes):
+def _filter_panel(source, places, block, panel, epilogue, out, axes):
+    if _neighbours(axes, block.columns):
+        _slide(source, places, block, panel, epilogue, out, axes)
+    else:
+        _gather(source, places, panel, epilogue, out, axes)
+
+
+@compiled
+def _gather(source, places, panel, epilogue, out, axes):
     """A panel of channels, for windows that lie anywhere."""
     row, column = source.row * axes[H, STRIP_DILATION], source.column * axes[W, STRIP_DILATION]
-    _, taps_d, taps_h, taps_w, width = panels.weights.shape
-    f, count = panels.table[panels.first, FIRST], panels.table[panels.first, COUNT]
+    _, taps_d, taps_h, taps_w, width = panel.weights.shape
     for first in range(places.first, places.end, TILE_ROWS):
-        tile = tile_rows(TILE_ROWS, TILE_VECS, epilogue.bias, f)
-        at = panels.first * taps_d * taps_h * taps_w * width
+        tile = tile_rows(TILE_ROWS, TILE_VECS, epilogue.bias, panel.first)
+        at = panel.number * taps_d * taps_h * taps_w * width
         for kd in range(taps_d):
             for kh in range(taps_h):
                 for kw in range(taps_w):
-                    shift = source.start + kd * source.plane + kh * row + kw * column + f
-                    tile = tile_multiply(tile, source.array, places.x_at, first, shift, panels.weights, at)
+                    shift = source.start + kd * source.plane + kh * row + kw * column + panel.first
+                    tile = tile_multiply(tile, source.array, places.x_at, first, shift, panel.weights, at)
                     at += width
-        tile_store(tile_floor(tile, epilogue.minimum), out, places.out_at, first, f, count)
+        tile_store(tile_floor(tile, epilogue.minimum), out, places.out_at, first, panel.place, panel.count)
 
 
 @compiled
-def _slide(source, places, block, panels, epilogue, out, axes):
+def _slide(source, places, block, panel, epilogue, out, axes):
     """A panel of channels, for rows of windows that are neighbours: the windows of a tile overlap."""
     low, high = source.inside.left, source.inside.right
-    taps, tiles = panels.weights.shape[3], -(-block.columns // TILE_ROWS)
+    taps, tiles = panel.weights.shape[3], -(-block.columns // TILE_ROWS)
     whole = min(tiles, -(-low // TILE_ROWS))
     # The last tile of a row reaches back to be full, perhaps as far as the edge: what two tiles compute is alike.
     all_inside = low <= block.columns - TILE_ROWS and high == block.columns + taps - 1
     end = tiles if all_inside else max(whole, (high - TILE_ROWS - taps + 1) // TILE_ROWS + 1)
-    _slide_tiles(source, places, block, panels, epilogue, out, axes, Tiles(0, whole, (low, high)))
-    _slide_tiles(source, places, block, panels, epilogue, out, axes, Tiles(whole, end, None))
-    _slide_tiles(source, places, block, panels, epilogue, out, axes, Tiles(end, tiles, (low, high)))
+    _slide_tiles(source, places, block, panel, epilogue, out, axes, Tiles(0, whole, (low, high)))
+    _slide_tiles(source, places, block, panel, epilogue, out, axes, Tiles(whole, end, None))
+    _slide_tiles(source, places, block, panel, epilogue, out, axes, Tiles(end, tiles, (low, high)))
 
 
 @compiled
-def _slide_tiles(source, places, block, panels, epilogue, out, axes, tiles):
+def _slide_tiles(source, places, block, panel, epilogue, out, axes, tiles):
     """Some tiles of each row of a block, a vector of channels at a time, which leaves registers for the weights."""
-    array, x_at, weights, inside = source.array, places.x_at, panels.weights, source.inside
+    array, x_at, weights, inside = source.array, places.x_at, panel.weights, source.inside
     _, taps_d, taps_h, taps_w, width = weights.shape
-    first_filter, count = panels.table[panels.first, FIRST], panels.table[panels.first, COUNT]
     for t in range(tiles.first, tiles.end):
         edge = min(t * TILE_ROWS, block.columns - TILE_ROWS)
         for h in range(block.rows):
             window, y = h * block.columns + edge, h * axes[H, STRIP_STRIDE]
             low, high = max(0, inside.top - y), min(taps_h, inside.bottom - y)
-            for c in range(0, count, width // TILE_VECS):
-                f = first_filter + c
+            for c in range(0, panel.count, width // TILE_VECS):
+                f = panel.first + c
                 tile = tile_rows(TILE_ROWS, 1, epilogue.bias, f)
-                lines = panels.first * taps_d * taps_h * taps_w * width + c
+                lines = panel.number * taps_d * taps_h * taps_w * width + c
                 for kd in range(inside.front, inside.back):
                     for kh in range(low, high):
                         x_first = x_at[window] + source.start + kd * source.plane + kh * source.row + f
@@ -167,4 +169,6 @@ def _slide_tiles(source, places, block, panels, epilogue, out, axes, tiles):
                             tile = tile_slide(
                                 tile, array, x_tap, source.column, weights, tap, width, 1, edge + kw, tiles.columns
                             )
-                tile_store(tile_floor(tile, epilogue.minimum), out, places.out_at, window, f, count - c)
+                tile_store(
+                    tile_floor(tile, epilogue.minimum), out, places.out_at, window, panel.place + c, panel.count - c
+                )

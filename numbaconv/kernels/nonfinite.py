@@ -8,9 +8,9 @@ import numpy as np
 from numba import prange
 
 from ..machine.compiler import compiled
-from .plan.axes import BEFORE, OUT_STRIDE, STEP, STRIDE, STRIP_DILATION, D, H, N, W
-from .strip import locate
-from .table import COUNT, FIRST, PLACE, TASKS, WORK, panels_of
+from .plan.axes import OUT_STRIDE, STEP, STRIP_DILATION, D, H, N, W
+from .strip import first_input, locate
+from .table import TASKS, WORK, panel_of, panels_of
 
 
 @compiled(parallel=True)
@@ -22,13 +22,14 @@ def conv_inside(x, weights, bias, floor, out, vecs, plan):
         for row in range(block.h, block.h + block.rows):
             for column in range(block.w, block.w + block.columns):
                 first, at = _place(plan, block.n, block.d, row, column)
-                for panel in range(panels.first, panels.end):
-                    for f in range(panels.table[panel, COUNT]):
-                        total = bias[panels.table[panel, FIRST] + f]
+                for number in range(panels.first, panels.end):
+                    panel = panel_of(panels, number)
+                    for f in range(panel.count):
+                        total = bias[panel.first + f]
                         for kd, kh, kw, x_d, x_h, x_w in _taps(x, weights, plan, first):
                             for c in range(x.shape[4]):
-                                total += x[block.n, x_d, x_h, x_w, c] * weights[panel, kd, kh, kw, c, f]
-                        out[at + panels.table[panel, PLACE] + f] = floor if floor > total else total
+                                total += x[block.n, x_d, x_h, x_w, c] * weights[number, kd, kh, kw, c, f]
+                        out[at + panel.place + f] = floor if floor > total else total
 
 
 @compiled(parallel=True)
@@ -36,30 +37,26 @@ def depthwise_inside(x, weights, bias, floor, out, plan):
     """`kernels.depthwise.depthwise_conv` for any weights."""
     for task in prange(plan[WORK, TASKS]):
         block = locate(np.int64(task), plan)
-        panels, last = panels_of(block, plan, weights), len(weights) - 1
-        repeat = (panels.table[last, FIRST] + panels.table[last, COUNT]) // x.shape[4]
+        panels = panels_of(block, plan, weights)
+        last = panel_of(panels, len(weights) - 1)
+        repeat = (last.first + last.count) // x.shape[4]
         for row in range(block.h, block.h + block.rows):
             for column in range(block.w, block.w + block.columns):
                 first, at = _place(plan, block.n, block.d, row, column)
-                for panel in range(panels.first, panels.end):
-                    for i in range(panels.table[panel, COUNT]):
-                        f = panels.table[panel, FIRST] + i
-                        total = bias[f]
+                for number in range(panels.first, panels.end):
+                    panel = panel_of(panels, number)
+                    for f in range(panel.count):
+                        total, channel = bias[panel.first + f], (panel.first + f) // repeat
                         for kd, kh, kw, x_d, x_h, x_w in _taps(x, weights, plan, first):
-                            total += x[block.n, x_d, x_h, x_w, f // repeat] * weights[panel, kd, kh, kw, i]
-                        out[at + f] = floor if floor > total else total
+                            total += x[block.n, x_d, x_h, x_w, channel] * weights[number, kd, kh, kw, f]
+                        out[at + panel.place + f] = floor if floor > total else total
 
 
 @compiled
 def _place(axes, n, d, h, w):
-    """Input position (d, h, w) of a window's first tap, and the flat index of its output."""
-    first = (
-        d * axes[D, STRIDE] - axes[D, BEFORE],
-        h * axes[H, STRIDE] - axes[H, BEFORE],
-        w * axes[W, STRIDE] - axes[W, BEFORE],
-    )
+    """Input position of a window's first tap, and the flat index of its output."""
     at = n * axes[N, OUT_STRIDE] + d * axes[D, OUT_STRIDE] + h * axes[H, OUT_STRIDE] + w * axes[W, OUT_STRIDE]
-    return first, at
+    return first_input(d, h, w, axes), at
 
 
 @compiled

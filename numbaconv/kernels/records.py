@@ -86,10 +86,22 @@ class Panels(NamedTuple):
     """Panels of packed weights, each as wide as a tile: those from ``first`` to before ``end``."""
 
     weights: np.ndarray
-    # A row for each panel, as `kernels.table` explains.
-    table: np.ndarray
+    # A plan, and its row for the first of all panels.
+    plan: np.ndarray
+    row: int
     first: int
     end: int
+
+
+class Panel(NamedTuple):
+    """One of `Panels`."""
+
+    weights: np.ndarray
+    number: int
+    # Its first filter and the number of its filters, and where they lie in the output of a window.
+    first: int
+    count: int
+    place: int
 
 
 class Tiles(NamedTuple):

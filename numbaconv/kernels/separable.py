@@ -39,7 +39,7 @@ def separable_conv(x, depthwise, pointwise, bias, floor, out, vecs, plan):
 @compiled
 def _separable_task(task, x, depthwise, pointwise, epilogue, out, vecs, plan):
     block, channels = locate(task, plan), pointwise.shape[4]
-    panels = Panels(depthwise, plan[PANELS:], 0, len(depthwise))
+    panels = Panels(depthwise, plan, PANELS, 0, len(depthwise))
     source = input_of_panels(x, block, plan, panels)
     places = places_of(block, plan, source, tile_height(vecs))
 
@@ -57,7 +57,7 @@ def _separable_task(task, x, depthwise, pointwise, epilogue, out, vecs, plan):
     filter_windows(source, there, block, panels, none, between, plan)
 
     there = Places(0, places.end, places.count, between_at, places.out_at)
-    panels = Panels(pointwise, plan[PANELS + len(depthwise) :], 0, len(pointwise))
+    panels = Panels(pointwise, plan, PANELS + len(depthwise), 0, len(pointwise))
     if out.ndim == 1:
         sum_windows(between, there, taps[: channels + 1], panels, vecs, epilogue, out)
     else:

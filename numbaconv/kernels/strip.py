@@ -92,12 +92,20 @@ def _pixel_at(x, n, d, h, w):
 
 
 @compiled
+def first_input(d, h, w, axes):
+    """Position (d, h, w) that the first tap of a window reads; it may lie outside the image."""
+    return (
+        d * axes[D, STRIDE] - axes[D, BEFORE],
+        h * axes[H, STRIDE] - axes[H, BEFORE],
+        w * axes[W, STRIDE] - axes[W, BEFORE],
+    )
+
+
+@compiled
 def image_of(x, block, axes, channel):
     """The image as the `Source` of a block, from ``channel`` on."""
     _, image_d, image_h, image_w, image_c = x.shape
-    x_d = block.d * axes[D, STRIDE] - axes[D, BEFORE]
-    x_h = block.h * axes[H, STRIDE] - axes[H, BEFORE]
-    x_w = block.w * axes[W, STRIDE] - axes[W, BEFORE]
+    x_d, x_h, x_w = first_input(block.d, block.h, block.w, axes)
     front, back = positions_inside(x_d, axes[D, STEP], axes[D, TAPS], image_d)
     top, bottom = positions_inside(x_h, axes[H, STEP], span(axes, H, block.rows), image_h)
     left, right = positions_inside(x_w, axes[W, STEP], span(axes, W, block.columns), image_w)
@@ -148,19 +156,23 @@ def fill_strip(strip, x, block, axes, channels):
     """
     array, columns = strip.array, strip.inside.right
     image_d, image_h, image_w, _ = image_shape(x)
-    x_w, step = block.w * axes[W, STRIDE] - axes[W, BEFORE], axes[W, STEP]
+    first_d, first_h, x_w = first_input(block.d, block.h, block.w, axes)
+    step = axes[W, STEP]
     left, right = positions_inside(x_w, step, columns, image_w)
     for i in range(block.images):
         for plane in range(strip.inside.back):
-            x_d = block.d * axes[D, STRIDE] - axes[D, BEFORE] + plane * axes[D, STEP]
+            x_d = first_d + plane * axes[D, STEP]
             for row in range(strip.inside.bottom):
-                x_h = block.h * axes[H, STRIDE] - axes[H, BEFORE] + row * axes[H, STEP]
+                x_h = first_h + row * axes[H, STEP]
                 at = strip.start + i * strip.image + plane * strip.plane + row * strip.row
                 if x_d < 0 or x_d >= image_d or x_h < 0 or x_h >= image_h:
                     clear(array, at, strip.row)
                     continue
                 x_at = _pixel_at(x, block.n + i, x_d, x_h, x_w + left * step)
-                _fill_row(array, at + left * channels.count, x, x_at, right - left, step, channels)
+                if x.ndim == 5:
+                    _fill_row(array, at + left * channels.count, x, x_at, right - left, step, channels)
+                else:
+                    _fill_row_planar(array, at + left * channels.count, x, x_at, right - left, step, channels)
                 clear(array, at, left * channels.count)
                 clear(array, at + right * channels.count, (columns - right) * channels.count)
 
@@ -168,14 +180,6 @@ def fill_strip(strip, x, block, axes, channels):
 @compiled
 def _fill_row(strip, to, x, x_at, columns, step, channels):
     """A row of a strip from pixels that lie side by side, or a step apart, from the one at ``x_at`` on."""
-    if x.ndim == 5:
-        _fill_row_last(strip, to, x, x_at, columns, step, channels)
-    else:
-        _fill_row_planar(strip, to, x, x_at, columns, step, channels)
-
-
-@compiled
-def _fill_row_last(strip, to, x, x_at, columns, step, channels):
     channel, count, repeat = channels
     image_c = x.shape[4]
     valid = min(count, image_c * repeat - channel)
@@ -194,6 +198,7 @@ def _fill_row_last(strip, to, x, x_at, columns, step, channels):
 
 @compiled
 def _fill_row_planar(strip, to, x, x_at, columns, step, channels):
+    """`_fill_row` where each channel is an image of its own."""
     channel, count, repeat = channels
     pixels, side = x[0, 0].size, VECTOR_BYTES // x.itemsize
     valid = min(count, x.shape[1] * repeat - channel)

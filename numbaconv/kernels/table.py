@@ -13,7 +13,7 @@ PANELS and on    of each panel, FIRST, its first filter, COUNT, its filters, and
 import numpy as np
 
 from ..machine.compiler import compiled
-from .records import Panels
+from .records import Panel, Panels
 
 WORK, PANELS = 4, 5
 TASKS, GROUP = range(2)
@@ -40,4 +40,11 @@ def panel_table(filters, width, origins=(0,)):
 def panels_of(block, plan, weights):
     """The `Panels` of a block's group."""
     first = block.part * plan[WORK, GROUP]
-    return Panels(weights, plan[PANELS:], first, min(first + plan[WORK, GROUP], len(weights)))
+    return Panels(weights, plan, PANELS, first, min(first + plan[WORK, GROUP], len(weights)))
+
+
+@compiled
+def panel_of(panels, number):
+    """One of the `Panels`."""
+    plan, row = panels.plan, panels.row + number
+    return Panel(panels.weights, number, plan[row, FIRST], plan[row, COUNT], plan[row, PLACE])
