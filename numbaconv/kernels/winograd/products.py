@@ -23,7 +23,7 @@ from ..plan.axes import BLOCK, OUT_STRIDE, D, H, N, W
 from ..planes import write_planes
 from ..records import Block, Channels, Epilogue, Panels, Places
 from ..strip import aligned, aligned_flat, input_of, locate
-from ..table import COUNT, FIRST, GROUP, PANELS, PLACE, TASKS, WORK
+from ..table import GROUP, PANELS, TASKS, WORK, panel_of
 from .points import INPUTS
 from .table import HEIGHT, SHARES, WIDTH, scheme_of
 from .transform import Grid, along_h, along_w, outputs_of, transform_input, transform_output
@@ -114,7 +114,7 @@ def _run_tasks(run, x, weights, epilogue, trust, out, tile_shape, plan):
             sound = _transform_inputs(x, block, inputs, scratch, trust, plan)
             transformed = place
         if sound:
-            chosen = Panels(weights, plan[PANELS:], part * group, min((part + 1) * group, panels))
+            chosen = Panels(weights, plan, PANELS, part * group, min((part + 1) * group, panels))
             _sum_products(chosen, block, inputs, scratch, epilogue, out, tile_shape, plan)
 
 
@@ -170,16 +170,16 @@ def _sum_products(panels, block, inputs, scratch, epilogue, out, tile_shape, pla
     plane = most * width + lanes_of(inputs.array)
     array, at = aligned(INPUTS * INPUTS * plane, panels.weights)
     products, outputs = Values(array, at, width, plane), _outputs(out, block, width, plan)
-    for panel in range(panels.first, panels.end):
-        row = panels.table[panel]
-        to = outputs if out.ndim != 1 else _shifted(outputs, row[PLACE])
+    for number in range(panels.first, panels.end):
+        panel = panel_of(panels, number)
+        to = outputs if out.ndim != 1 else _shifted(outputs, panel.place)
         for first in range(0, places.count, most):
             end = min(first + most, places.count)
             chunk = Places(first, end, places.count, places.x_at, places.out_at)
-            _multiply(inputs, panels.weights, panel, chunk, products, tile_shape)
-            _transform_outputs(products, chunk, block, scratch, epilogue, row, to, plan)
+            _multiply(inputs, panel, chunk, products, tile_shape)
+            _transform_outputs(products, chunk, block, scratch, epilogue, panel, to, plan)
         if out.ndim != 1:
-            _write_images(outputs, block, row, out, plan)
+            _write_images(outputs, block, panel, out, plan)
 
 
 @compiled(inline=True)
@@ -214,8 +214,9 @@ def _shifted(outputs, place):
 
 
 @compiled(inline=True)
-def _multiply(inputs, weights, panel, chunk, products, tile_shape):
+def _multiply(inputs, panel, chunk, products, tile_shape):
     """For each pair of points, the values of a chunk of patches times the weights of a panel, summed over channels."""
+    weights = panel.weights
     channels, width = weights.shape[2:]
     zeros = np.zeros(width, weights.dtype)
     for point in range(INPUTS * INPUTS):
@@ -224,7 +225,7 @@ def _multiply(inputs, weights, panel, chunk, products, tile_shape):
             steps, shift = min(CHANNELS, channels - begin), inputs.at + point * inputs.point + begin
             for first in range(chunk.first, chunk.end, len(tile_shape)):
                 tile = tile_rows(tile_shape, TILE_VECS, zeros, 0)
-                at = ((panel * INPUTS * INPUTS + point) * channels + begin) * width
+                at = ((panel.number * INPUTS * INPUTS + point) * channels + begin) * width
                 for c in range(steps):
                     tile = tile_outer(tile, inputs.array, chunk.x_at, first, shift + c, weights, at)
                     at += width
@@ -235,8 +236,8 @@ def _multiply(inputs, weights, panel, chunk, products, tile_shape):
 
 
 @compiled(inline=True)
-def _transform_outputs(products, chunk, block, scratch, epilogue, row, outputs, plan):
-    """A^T m A of the products of a chunk of patches, for the panel of this row of the table."""
+def _transform_outputs(products, chunk, block, scratch, epilogue, panel, outputs, plan):
+    """A^T m A of the products of a chunk of patches, for one panel."""
     size, columns = scheme_of(plan).outputs, block.columns
     for patch in range(chunk.first, chunk.end):
         image, rest = patch // (block.rows * columns), patch % (block.rows * columns)
@@ -244,13 +245,13 @@ def _transform_outputs(products, chunk, block, scratch, epilogue, row, outputs, 
         at = outputs.at + image * outputs.image + y * outputs.row + z * outputs.column
         height, width = min(size, outputs.rows - y), min(size, outputs.columns - z)
         to = Outputs(outputs.array, at, 0, outputs.row, outputs.column, height, width)
-        _finish_patch(_patch_of(products, patch - chunk.first), scratch, size, epilogue, row, to)
+        _finish_patch(_patch_of(products, patch - chunk.first), scratch, size, epilogue, panel, to)
 
 
 @compiled(inline=True)
-def _finish_patch(products, scratch, size, epilogue, row, to):
+def _finish_patch(products, scratch, size, epilogue, panel, to):
     """A^T m A plus the bias for all filters of a patch, a vector of them at a time: along W, then along H."""
-    lanes, first, count = lanes_of(scratch.array), row[FIRST], row[COUNT]
+    lanes, first, count = lanes_of(scratch.array), panel.first, panel.count
     for f in range(0, count, lanes):
         start, minimum, most = tile_rows(1, 1, epilogue.bias, first + f), epilogue.minimum, count - f
         for i in range(INPUTS):
@@ -268,7 +269,7 @@ def _finish_patch(products, scratch, size, epilogue, row, to):
 
 
 @compiled
-def _write_images(outputs, block, row, out, plan):
+def _write_images(outputs, block, panel, out, plan):
     """Outputs of a panel from the buffer, (images, rows, columns, width), to the planes of channels."""
     _, filters, positions = out.shape
     size, width = scheme_of(plan).outputs, plan[WORK, WIDTH]
@@ -279,5 +280,5 @@ def _write_images(outputs, block, row, out, plan):
     for image in range(block.images):
         for y in range(rows):
             at = outputs.at + image * outputs.image + y * outputs.row
-            to = ((block.n + image) * filters + row[FIRST]) * positions + first + y * width
-            write_planes(outputs.array, at, outputs.column, count, row[COUNT], out, to, positions)
+            to = ((block.n + image) * filters + panel.first) * positions + first + y * width
+            write_planes(outputs.array, at, outputs.column, count, panel.count, out, to, positions)
