@@ -22,6 +22,9 @@ from .compiling import compiling
 from .private import lose
 from .threads import compiler_lock
 
+# LLVM's optimization level. Further ones take longer and gain nothing: the tile's intrinsics are vectorized and
+# unrolled as they are written.
+LEVEL = 1
 _WHOLE = "compiling takes twice as long"
 
 
@@ -109,10 +112,9 @@ class _KernelCompiler(_HelperCompiler):
         def get_executable(library, fndesc, env):
             return (context.get_executable if library is whole else _part_executable)(library, fndesc, env)
 
-        # Numba compiles under one lock, so no other function sees this. Further levels double the time of LLVM and gain
-        # nothing: the tile's intrinsics are vectorized and unrolled as they are written.
+        # Numba compiles under one lock, so no other function sees this.
         level = config.OPT
-        config.OPT = type(level)(1)
+        config.OPT = type(level)(LEVEL)
         try:
             parts = _part_context(context).subtarget(get_executable=get_executable)
             with compiling():
