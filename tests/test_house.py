@@ -78,3 +78,9 @@ def test_the_hall_holds_what_users_import():
     assert len(files) <= MOST
     modules = {Path(name).stem for name in files} - {"__init__", "__main__", "py"}
     assert modules <= set(numbaconv.__all__)
+
+
+def test_contributing_shows_every_floor_in_order():
+    tree = (ROOT.parent / "CONTRIBUTING.md").read_text("utf-8").split("\nnumbaconv/\n")[1].split("```")[0]
+    shown = [line.split()[0].rstrip("/") for line in tree.splitlines() if line.startswith("  ") and line[2] != " "]
+    assert shown == list(reversed(FLOORS))
