@@ -20,9 +20,9 @@ import numpy as np
 from filters_innermost import pixel
 
 from numbaconv.machine.tile import tile_outer, tile_rows, tile_store
-from numbaconv.machine.vectors import TILE_ROWS, TILE_VECS, block_width
+from numbaconv.machine.vectors import TILE_ROWS, TILE_VECS, panel_width
 
-WIDTH = block_width(np.dtype(np.float32).itemsize)
+WIDTH = panel_width(np.dtype(np.float32).itemsize)
 
 
 @numba.njit(parallel=True, fastmath={"contract"}, error_model="numpy")

@@ -17,7 +17,7 @@ from ..kernels.plan.axes import Axis
 from ..kernels.plan.plans import Plan, make_plan
 from ..kernels.table import flat_plan, panel_table
 from ..machine.aligned import aligned_empty
-from ..machine.vectors import block_width, conv_vecs, conv_width
+from ..machine.vectors import conv_vecs, conv_width, panel_width
 from .epilogue import NO_FLOOR
 from .layouts import Ints, canonical, flat_planes, original, planar, planar_result
 from .packed import Packed
@@ -126,11 +126,11 @@ def depthwise_call(x_shape: Ints, weights_shape: Ints, itemsize: int, window: Wi
     axes = window_axes(x_shape, filters, window)
     out_shape = (*(axis.windows for axis in axes), filters)
     plan = make_plan(axes, 1, filters, itemsize, depthwise=True)
-    to_planes = plan.fits_planes(channels, filters, block_width(itemsize), itemsize)
+    to_planes = plan.fits_planes(channels, filters, panel_width(itemsize), itemsize)
     arguments = depthwise_arguments(plan, filters, itemsize)
     return WindowCall(depthwise_conv, out_shape, window.rank, window.data_format, plan.serial, to_planes, arguments)
 
 
 def depthwise_arguments(plan: Plan, filters: int, itemsize: int) -> tuple:
     """Arguments of the kernel `depthwise_conv` that the plan decides."""
-    return (flat_plan(plan, panel_table(filters, block_width(itemsize))),)
+    return (flat_plan(plan, panel_table(filters, panel_width(itemsize))),)

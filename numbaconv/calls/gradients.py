@@ -16,7 +16,7 @@ from ..kernels.plan.axes import Axis
 from ..kernels.plan.plans import make_plan, make_sum_plan
 from ..kernels.weight_grad import conv_weight_grad, depthwise_weight_grad
 from ..machine.aligned import aligned_empty
-from ..machine.vectors import TILE_ROWS, block_width
+from ..machine.vectors import TILE_ROWS, panel_width
 from .conv import WindowCall, dense_call, depthwise_arguments, gather_call, kernel_for, row_axes
 from .epilogue import NO_FLOOR, pack_bias
 from .layouts import Ints, canonical_shape
@@ -162,7 +162,7 @@ def _sum_call(kernel: Any, axes: tuple[Axis, ...], rows: int, channels: int, out
     depthwise = kernel is depthwise_weight_grad
     whole = ceil(rows / TILE_ROWS) * TILE_ROWS
     plan = make_sum_plan(axes, whole, channels, outputs, itemsize, depthwise)
-    width = block_width(itemsize)
+    width = panel_width(itemsize)
     sums_shape = (plan.splits, ceil(outputs / width), whole, width)
-    arguments = (plan.axes, plan.grad_axes, plan.places, plan.group)
+    arguments = (plan.axes, plan.grad_axes, plan.blocks, plan.group)
     return SumCall(kernel, sums_shape, rows, outputs, arguments, plan.serial)

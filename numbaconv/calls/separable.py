@@ -10,7 +10,7 @@ from ..kernels.plan.plans import make_separable_plan
 from ..kernels.separable import separable_conv
 from ..kernels.table import flat_plan, panel_table
 from ..machine.aligned import aligned_empty
-from ..machine.vectors import block_width, conv_vecs, conv_width
+from ..machine.vectors import conv_vecs, conv_width, panel_width
 from .conv import WindowCall, conv_call, depthwise_call
 from .epilogue import NO_FLOOR
 from .layouts import Ints, canonical, flat_planes, original, planar, planar_result
@@ -81,7 +81,7 @@ def separable_call(
     plan = make_separable_plan(axes, right[-2], filters, itemsize)
     if plan is None:
         return SeparableCall(first, last, None, False, False)
-    widths = block_width(itemsize), conv_width(filters, itemsize)
+    widths = panel_width(itemsize), conv_width(filters, itemsize)
     panels = (panel_table(count, width) for count, width in zip(right[-2:], widths, strict=True))
     arguments = conv_vecs(filters, itemsize), flat_plan(plan, *panels)
     to_planes = window.data_format == "channels_first" and plan.fits_planes(

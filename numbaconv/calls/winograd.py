@@ -16,7 +16,7 @@ from ..kernels.winograd.table import HEIGHT, OUTPUTS, SHARES, winograd_table
 from ..kernels.winograd.trust import NO_LIMITS
 from ..machine import threads
 from ..machine.aligned import aligned_empty
-from ..machine.vectors import block_width, conv_vecs, conv_width
+from ..machine.vectors import conv_vecs, conv_width, panel_width
 from .epilogue import NO_FLOOR
 from .layouts import Ints, canonical, flat_planes, original, planar, planar_result
 from .packed import Packed
@@ -140,7 +140,7 @@ def _phase(axis: Axis, first: int) -> Axis:
 
 def _part(origin: int, axes: tuple[Axis, ...], channels: int, filters: int, itemsize: int) -> WinogradPart:
     plan, scheme, tile_height = make_winograd_plan(axes, channels, filters, itemsize)
-    lengths, panels = [axis.windows for axis in axes[2:]], panel_table(filters, block_width(itemsize))
+    lengths, panels = [axis.windows for axis in axes[2:]], panel_table(filters, panel_width(itemsize))
     table, patches = winograd_table(plan, lengths, scheme, panels), tuple(plan.axes[:, WINDOWS].tolist())
     panels = panel_table(filters, conv_width(filters, itemsize))
     repair = conv_vecs(filters, itemsize), flat_plan(Plan(piece_axes(axes), len(panels), 0, False), panels)

@@ -5,7 +5,7 @@ from numba import prange
 
 from ..machine.compiler import compiled
 from ..machine.memory import RAMP, opaque, ramp
-from ..machine.tile import FULL, tile_floor, tile_outer, tile_rows, tile_store
+from ..machine.tile import FULL, tile_clip, tile_outer, tile_rows, tile_store
 from ..machine.vectors import TILE_ROWS, TILE_VECS
 from .planes import plane_at, write_planes
 from .records import Channels, Epilogue, Places
@@ -95,7 +95,7 @@ def _sum_panel(source, places, taps, panel, vecs, epilogue, out):
             tile = tile_outer(tile, source, places.x_at, first, shift, panel.weights, at)
             # Read ahead: if all loads of a step waited for its shift, LLVM would do them first, and spill the tile.
             at, shift = at + width, opaque(taps[step])
-        tile_store(tile_floor(tile, epilogue.minimum), out, places.out_at, first, panel.place, panel.count)
+        tile_store(tile_clip(tile, epilogue.minimum), out, places.out_at, first, panel.place, panel.count)
 
 
 @compiled

@@ -5,7 +5,7 @@ from numba import prange
 
 from ..machine.compiler import compiled
 from ..machine.memory import RAMP, ramp
-from ..machine.tile import tile_floor, tile_multiply, tile_rows, tile_slide, tile_store
+from ..machine.tile import tile_clip, tile_multiply, tile_rows, tile_slide, tile_store
 from ..machine.vectors import CACHE_WAY, TILE_ROWS, TILE_VECS
 from .plan.axes import STRIP_DILATION, STRIP_STRIDE, TAPS, H, W
 from .planes import plane_at, write_planes
@@ -124,7 +124,7 @@ def _gather(source, places, panel, epilogue, out, axes):
                     shift = source.start + kd * source.plane + kh * row + kw * column + panel.first
                     tile = tile_multiply(tile, source.array, places.x_at, first, shift, panel.weights, at)
                     at += width
-        tile_store(tile_floor(tile, epilogue.minimum), out, places.out_at, first, panel.place, panel.count)
+        tile_store(tile_clip(tile, epilogue.minimum), out, places.out_at, first, panel.place, panel.count)
 
 
 @compiled
@@ -170,5 +170,5 @@ def _slide_tiles(source, places, block, panel, epilogue, out, axes, tiles):
                                 tile, array, x_tap, source.column, weights, tap, width, 1, edge + kw, tiles.columns
                             )
                 tile_store(
-                    tile_floor(tile, epilogue.minimum), out, places.out_at, window, panel.place + c, panel.count - c
+                    tile_clip(tile, epilogue.minimum), out, places.out_at, window, panel.place + c, panel.count - c
                 )

@@ -5,19 +5,19 @@ from math import gcd
 import numpy as np
 
 from ..machine.aligned import aligned_empty
-from ..machine.vectors import block_width, conv_tile
+from ..machine.vectors import conv_tile, panel_width
 
 
 def pack_conv(weights):
-    """`pack_blocks` for the weights (..., F) of a convolution: of few filters, its tiles are narrow."""
+    """`pack_panels` for the weights (..., F) of a convolution: of few filters, its tiles are narrow."""
     _, vecs = conv_tile(weights.itemsize, weights.shape[-1])
-    return pack_blocks(weights, block_width(weights.itemsize, vecs))
+    return pack_panels(weights, panel_width(weights.itemsize, vecs))
 
 
-def pack_blocks(array, width=None):
+def pack_panels(array, width=None):
     """Cut the last axis into blocks, as wide as a tile: (..., F) becomes (blocks, ..., width), filled up with zeros."""
     *others, filters = array.shape
-    width = width or block_width(array.itemsize)
+    width = width or panel_width(array.itemsize)
     blocks = -(-filters // width)
     packed = aligned_empty((blocks, *others, width), array.dtype)
     for block in range(blocks):
@@ -29,7 +29,7 @@ def pack_blocks(array, width=None):
 
 def pack_depthwise(weights):
     """Blocks of the output channels of (KD, KH, KW, C, M), channel c * M + m being the m-th of input channel c."""
-    return pack_blocks(weights.reshape(*weights.shape[:3], -1))
+    return pack_panels(weights.reshape(*weights.shape[:3], -1))
 
 
 def pack_phases(weights, firsts, steps):

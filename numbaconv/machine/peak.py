@@ -8,7 +8,7 @@ from numba import prange
 
 from .compiler import compiled
 from .tile import tile_outer, tile_rows, tile_store
-from .vectors import TILE_ROWS, TILE_VECS, block_width
+from .vectors import TILE_ROWS, TILE_VECS, panel_width
 
 STEPS = 16
 
@@ -26,7 +26,7 @@ def update_tiles(x, x_at, weights, out, out_at, zeros, rounds):
 
 def peak_flops(dtype: type = np.float32, seconds: float = 0.5) -> float:
     """Floating-point operations per second that the tile reaches on all cores, the best of several tries."""
-    width = block_width(np.dtype(dtype).itemsize)
+    width = panel_width(np.dtype(dtype).itemsize)
     cores, rounds = numba.get_num_threads(), 20_000
     x, weights, zeros = np.ones(TILE_ROWS * STEPS, dtype), np.ones(STEPS * width, dtype), np.zeros(width, dtype)
     out = np.empty((cores, TILE_ROWS * width), dtype)

@@ -136,19 +136,19 @@ def tile_slide(typingctx, tile, x, at, step, weights, weights_at, weights_step, 
 
 
 @intrinsic
-def tile_floor(typingctx, tile, floor):
-    """Values below ``floor`` become it; NaN stays NaN."""
+def tile_clip(typingctx, tile, minimum):
+    """Values below ``minimum`` become it; NaN stays NaN."""
 
     def codegen(context, builder, sig, args):
         result = args[0]
-        line = _splat(builder, context.cast(builder, args[1], floor, tile.dtype), tile.lanes)
+        line = _splat(builder, context.cast(builder, args[1], minimum, tile.dtype), tile.lanes)
         for i in range(tile.rows * tile.vecs):
             vector = builder.extract_value(args[0], i)
             larger = builder.select(builder.fcmp_ordered(">", line, vector), line, vector)
             result = builder.insert_value(result, larger, i)
         return result
 
-    return tile(tile, floor), codegen
+    return tile(tile, minimum), codegen
 
 
 @intrinsic

@@ -42,7 +42,7 @@ def conv_tile(itemsize, filters):
     return (TILE_ROWS * TILE_VECS, 1) if filters * itemsize <= VECTOR_BYTES else (TILE_ROWS, TILE_VECS)
 
 
-def block_width(itemsize, vecs=TILE_VECS):
+def panel_width(itemsize, vecs=TILE_VECS):
     """Output channels of one tile: its vectors times the elements of ``itemsize`` bytes in each."""
     return vecs * VECTOR_BYTES // itemsize
 
@@ -54,4 +54,4 @@ def conv_vecs(filters, itemsize):
 
 def conv_width(filters, itemsize):
     """Output channels of a convolution's tile."""
-    return block_width(itemsize, conv_tile(itemsize, filters)[1])
+    return panel_width(itemsize, conv_tile(itemsize, filters)[1])

@@ -81,7 +81,7 @@ def test_tasks_cover_every_window_and_filter_block_once(
     axes = make_axes(windows, window_settings)
     made = plans.make_plan(axes, channels, filters, itemsize, depthwise)
     vecs = vectors.TILE_VECS if depthwise else vectors.conv_tile(itemsize, filters)[1]
-    assert_tasks_cover_once(made, windows, -(-filters // vectors.block_width(itemsize, vecs)))
+    assert_tasks_cover_once(made, windows, -(-filters // vectors.panel_width(itemsize, vecs)))
 
 
 @any_plan
@@ -113,7 +113,7 @@ def test_winograd_tasks_cover_every_output_once(windows, befores, taps, dilation
     size = {3: 4, 5: 2}[taps]
     assert scheme == (size, taps)
     patches = (*windows[:2], *(-(-n // size) for n in windows[2:]))
-    assert_tasks_cover_once(made, patches, -(-filters // vectors.block_width(itemsize)))
+    assert_tasks_cover_once(made, patches, -(-filters // vectors.panel_width(itemsize)))
     assert tile_height in HOST.winograd_rows
     for axis, d, before in zip((H, W), dilation, befores, strict=True):
         row = made.axes[axis]
@@ -343,8 +343,8 @@ def test_places_of_part_of_a_block():
 @pytest.mark.parametrize("filters", [1, 31, 32, 33, 77])
 def test_packed_blocks_hold_the_weights_and_zeros(dtype, filters):
     array = np.random.default_rng(2).standard_normal((32, 3, filters)).astype(dtype)
-    packed = pack.pack_blocks(array)
-    width = vectors.block_width(array.itemsize)
+    packed = pack.pack_panels(array)
+    width = vectors.panel_width(array.itemsize)
     assert packed.shape == (-(-filters // width), 32, 3, width)
     assert packed.flags.c_contiguous
     assert packed.ctypes.data % 64 == 0 or packed.size < aligned.SMALL

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ...machine.vectors import TILE_ROWS, TILE_VECS, VECTOR_BYTES, block_width, conv_tile
+from ...machine.vectors import TILE_ROWS, TILE_VECS, VECTOR_BYTES, conv_tile, panel_width
 from ..winograd.points import SCHEMES, Scheme
 from .axes import BLOCK, WINDOWS, Axis, H, N, W, axis_table, patch_axis, strip_length
 from .host import HOST, Host
@@ -69,7 +69,7 @@ def make_plan(
     check_memory(axes, origins * filters, itemsize)
     _, d, h, w = axes
     tile_rows, tile_vecs = (TILE_ROWS, TILE_VECS) if depthwise else conv_tile(itemsize, filters)
-    width = block_width(itemsize, tile_vecs)
+    width = panel_width(itemsize, tile_vecs)
     panels = origins * ceil(filters / width)
     steps = channels * prod(axis.taps for axis in axes)
     work = steps * filters * origins * prod(axis.windows for axis in axes)
@@ -110,9 +110,9 @@ def make_separable_plan(
         return None
     _, d, h, w = axes
     tile_rows, tile_vecs = conv_tile(itemsize, filters)
-    between = ceil(channels / block_width(itemsize)) * block_width(itemsize)
+    between = ceil(channels / panel_width(itemsize)) * panel_width(itemsize)
     taps = prod(axis.taps for axis in axes)
-    panels = ceil(filters / block_width(itemsize, tile_vecs))
+    panels = ceil(filters / panel_width(itemsize, tile_vecs))
 
     def strip_size(rows, columns):
         return between * d.taps * strip_length(h, rows) * strip_length(w, columns)
@@ -152,13 +152,13 @@ def make_winograd_plan(
     check_memory(axes, filters, itemsize)
     scheme = SCHEMES[axes[H].taps]
     axes, products = (*axes[:2], *(patch_axis(axis, scheme) for axis in axes[2:])), scheme.inputs**2
-    panels = ceil(filters / block_width(itemsize))
+    panels = ceil(filters / panel_width(itemsize))
 
     def cost(rows, columns, group):
         filled = min(ceil(rows * columns / tile) * tile for tile in host.winograd_rows)
-        if products * channels * group * block_width(itemsize) * itemsize > host.l2_bytes:
+        if products * channels * group * panel_width(itemsize) * itemsize > host.l2_bytes:
             filled = max(filled, host.l3_rows)
-        transforms = rows * columns * (channels + group * block_width(itemsize)) * host.transform_cost
+        transforms = rows * columns * (channels + group * panel_width(itemsize)) * host.transform_cost
         return host.task_cost + products * channels * (filled + host.weights_cost) * group * TILE_VECS + transforms
 
     def fits(rows, columns, group):
@@ -172,7 +172,7 @@ def make_winograd_plan(
 class SumPlan(NamedTuple):
     """How a gradient that sums over windows is cut.
 
-    The windows in ``splits`` shares of ``places`` blocks each, the output channels in panels of which a task takes
+    The windows in ``splits`` shares of ``blocks`` blocks each, the output channels in panels of which a task takes
     ``group``; the blocks of windows as they slide over the input, and as they lie in the gradient of the output.
 
     Blocks and shares decide in which order values are added up: they must not depend on the number of threads.
@@ -180,7 +180,7 @@ class SumPlan(NamedTuple):
 
     axes: np.ndarray
     grad_axes: np.ndarray
-    places: int
+    blocks: int
     group: int
     splits: int
     serial: bool
@@ -203,7 +203,7 @@ def make_sum_plan(
     host = host or HOST
     check_memory((), rows * filters, itemsize)
     _, d, h, w = axes
-    width = block_width(itemsize)
+    width = panel_width(itemsize)
     panels = ceil(filters / width)
 
     def strip_size(block_rows, block_columns, group):
@@ -224,10 +224,10 @@ def make_sum_plan(
     parts = panels // group
     blocks = tasks // parts
     most = max(1, host.sums_bytes // (panels * rows * width * itemsize))
-    places = max(1, ceil(blocks / min(most, ceil(host.sum_tasks / parts))))
+    share = max(1, ceil(blocks / min(most, ceil(host.sum_tasks / parts))))
     still = tuple(axis._replace(taps=1, stride=1, dilation=1, before=0) for axis in axes)
     serial = rows * filters * prod(axis.windows for axis in axes) < host.serial_work
-    return SumPlan(table, axis_table(still, table[:, BLOCK]), places, group, max(1, ceil(blocks / places)), serial)
+    return SumPlan(table, axis_table(still, table[:, BLOCK]), share, group, max(1, ceil(blocks / share)), serial)
 
 
 def check_memory(axes, values, itemsize):

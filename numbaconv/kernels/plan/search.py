@@ -33,13 +33,13 @@ def cheapest(axes, panels, cost, fits, cores, several_images=False):
     """
     best = None
     for block in _blocks(*axes, several_images):
-        places = prod(ceil(axis.windows / length) for axis, length in zip(axes, block, strict=True))
+        blocks = prod(ceil(axis.windows / length) for axis, length in zip(axes, block, strict=True))
         images, _, rows, columns = block
         for groups in range(1, panels + 1):
             if panels % groups:
                 continue
             group = panels // groups
-            tasks = places * groups
+            tasks = blocks * groups
             rounds = sum(ceil(tasks / count) * count for count in cores)
             key = not fits(images * rows, columns, group), rounds * cost(images * rows, columns, group)
             if best is None or key < best[0]:

@@ -12,7 +12,7 @@ from ...machine.compiler import compiled
 from ...machine.tile import (
     lanes_of,
     tile_add,
-    tile_floor,
+    tile_clip,
     tile_outer,
     tile_rows,
     tile_store,
@@ -259,13 +259,13 @@ def _finish_patch(products, scratch, size, epilogue, panel, to):
         for column in range(to.columns):
             y0, y1, y2, y3 = outputs_of(along_h(scratch, column), size)
             at = to.at + f + column * to.column
-            tile_write_part(tile_floor(start + y0, minimum), to.array, at, most)
+            tile_write_part(tile_clip(start + y0, minimum), to.array, at, most)
             if to.rows > 1:
-                tile_write_part(tile_floor(start + y1, minimum), to.array, at + to.row, most)
+                tile_write_part(tile_clip(start + y1, minimum), to.array, at + to.row, most)
             if to.rows > 2:
-                tile_write_part(tile_floor(start + y2, minimum), to.array, at + 2 * to.row, most)
+                tile_write_part(tile_clip(start + y2, minimum), to.array, at + 2 * to.row, most)
             if to.rows > 3:
-                tile_write_part(tile_floor(start + y3, minimum), to.array, at + 3 * to.row, most)
+                tile_write_part(tile_clip(start + y3, minimum), to.array, at + 3 * to.row, most)
 
 
 @compiled

@@ -10,7 +10,7 @@ from ...machine.aligned import aligned_empty
 from ...machine.compiler import compiled
 from ...machine.tile import tile_larger, tile_rows, tile_write
 from ...machine.vectors import TILE_VECS
-from ..pack import pack_blocks
+from ..pack import pack_panels
 from .points import SCHEMES, weights_matrix
 from .transform import Line, weight_of
 from .trust import CHANNELS, Limits, trust_limits
@@ -40,7 +40,7 @@ def pack_winograd(weights, backwards=False):
     -------
     Transformed
     """
-    blocks = pack_blocks(weights[0])
+    blocks = pack_panels(weights[0])
     count, taps, _, channels, width = blocks.shape
     scheme = SCHEMES[taps]
     packed = aligned_empty((count, scheme.inputs**2, channels, width), weights.dtype)
