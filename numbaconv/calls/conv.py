@@ -19,7 +19,7 @@ from ..kernels.table import flat_plan, panel_table
 from ..machine.aligned import aligned_empty
 from ..machine.vectors import conv_vecs, conv_width, panel_width
 from .epilogue import NO_FLOOR
-from .layouts import Ints, canonical, flat_planes, original, planar, planar_result
+from .layouts import Ints, canonical, empty_planes, original, planar, planar_result
 from .packed import Packed
 from .window import Window, window_axes
 from .winograd import WinogradCall, use_winograd, winograd_parts
@@ -51,9 +51,9 @@ class WindowCall(NamedTuple):
     def __call__(self, x: np.ndarray, packed: Packed, bias: np.ndarray, floor: float = NO_FLOOR) -> np.ndarray:
         if self.data_format == "channels_last" or not (self.to_planes and packed.finite):
             return original(self.run(canonical(x, self.data_format), packed, bias, floor), self.rank, self.data_format)
-        out = planar_result(self.out_shape, self.rank, packed.dtype)
-        self.kernel(planar(x), packed.blocks, bias, floor, flat_planes(out), *self.arguments, serial=self.serial)
-        return out
+        out = empty_planes(self.out_shape, packed.dtype)
+        self.kernel(planar(x), packed.blocks, bias, floor, out, *self.arguments, serial=self.serial)
+        return planar_result(out, self.out_shape, self.rank)
 
     def run(self, image: np.ndarray, packed: Packed, bias: np.ndarray, floor: float = NO_FLOOR) -> np.ndarray:
         """From canonical array to canonical array."""

@@ -51,14 +51,14 @@ def planar(x: np.ndarray) -> np.ndarray:
     return contiguous(x).reshape(x.shape[:2] + _ONES[x.ndim] + x.shape[2:] + (1,))
 
 
-def planar_result(shape: tuple[int, ...], rank: int, dtype: Any) -> np.ndarray:
-    """An empty channels-first array for the outputs of a canonical shape (N, D, H, W, F)."""
-    return aligned_empty((shape[0], shape[4], *shape[4 - rank : 4]), dtype)
+def empty_planes(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+    """An array (N, F, positions) for the outputs of a canonical shape (N, D, H, W, F)."""
+    return aligned_empty((shape[0], shape[4], shape[1] * shape[2] * shape[3]), dtype)
 
 
-def flat_planes(out: np.ndarray) -> np.ndarray:
-    """View a channels-first result as (N, F, positions), as kernels of planar arrays take it."""
-    return out.reshape(*out.shape[:2], prod(out.shape[2:]))
+def planar_result(planes: np.ndarray, shape: tuple[int, ...], rank: int) -> np.ndarray:
+    """View such an array as a channels-first result of ``rank`` spatial axes."""
+    return planes.reshape((shape[0], shape[4], *shape[4 - rank : 4]))
 
 
 def original(out: np.ndarray, rank: int, data_format: str) -> np.ndarray:

@@ -13,7 +13,7 @@ from ..machine.aligned import aligned_empty
 from ..machine.vectors import conv_vecs, conv_width, panel_width
 from .conv import WindowCall, conv_call, depthwise_call
 from .epilogue import NO_FLOOR
-from .layouts import Ints, canonical, flat_planes, original, planar, planar_result
+from .layouts import Ints, canonical, empty_planes, original, planar, planar_result
 from .packed import Packed
 from .window import Window, point_window, window_axes
 
@@ -38,9 +38,9 @@ class SeparableCall(NamedTuple):
         weights = depthwise.blocks, pointwise.blocks, bias, floor
         shape, rank = self.pointwise.out_shape, self.depthwise.rank
         if self.to_planes:
-            out = planar_result(shape, rank, depthwise.dtype)
-            separable_conv(planar(x), *weights, flat_planes(out), *self.arguments, serial=self.serial)
-            return out
+            out = empty_planes(shape, depthwise.dtype)
+            separable_conv(planar(x), *weights, out, *self.arguments, serial=self.serial)
+            return planar_result(out, shape, rank)
         out = aligned_empty(shape, depthwise.dtype)
         image = canonical(x, self.depthwise.data_format)
         separable_conv(image, *weights, out.reshape(-1), *self.arguments, serial=self.serial)

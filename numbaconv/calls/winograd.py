@@ -18,7 +18,7 @@ from ..machine import threads
 from ..machine.aligned import aligned_empty
 from ..machine.vectors import conv_vecs, conv_width, panel_width
 from .epilogue import NO_FLOOR
-from .layouts import Ints, canonical, flat_planes, original, planar, planar_result
+from .layouts import Ints, canonical, empty_planes, original, planar, planar_result
 from .packed import Packed
 
 
@@ -66,9 +66,9 @@ class WinogradCall(NamedTuple):
 
     def __call__(self, x: np.ndarray, packed: Packed, bias: np.ndarray, floor: float = NO_FLOOR) -> np.ndarray:
         if self.data_format == "channels_first" and len(self.parts) == 1 and self._fits(packed):
-            out = planar_result(self.out_shape, self.rank, packed.dtype)
-            self._fill([flat_planes(out)], planar(x), packed, bias, floor)
-            return out
+            out = empty_planes(self.out_shape, packed.dtype)
+            self._fill([out], planar(x), packed, bias, floor)
+            return planar_result(out, self.out_shape, self.rank)
         return original(self.run(canonical(x, self.data_format), packed, bias, floor), self.rank, self.data_format)
 
     def run(self, image: np.ndarray, packed: Packed, bias: np.ndarray, floor: float = NO_FLOOR) -> np.ndarray:
