@@ -102,7 +102,7 @@ def filter_to_planes(source, places, block, panels, epilogue, out, axes):
         write_planes(buffer, start, width, places.count, panel.count, out, plane, positions)
 
 
-@compiled
+@compiled(inline=True)
 def _filter_panel(source, places, block, panel, epilogue, out, axes):
     if _neighbours(axes, block.columns):
         _slide(source, places, block, panel, epilogue, out, axes)
@@ -110,7 +110,7 @@ def _filter_panel(source, places, block, panel, epilogue, out, axes):
         _gather(source, places, panel, epilogue, out, axes)
 
 
-@compiled
+@compiled(inline=True)
 def _gather(source, places, panel, epilogue, out, axes):
     """A panel of channels, for windows that lie anywhere."""
     row, column = source.row * axes[H, STRIP_DILATION], source.column * axes[W, STRIP_DILATION]
@@ -127,7 +127,7 @@ def _gather(source, places, panel, epilogue, out, axes):
         tile_store(tile_clip(tile, epilogue.minimum), out, places.out_at, first, panel.place, panel.count)
 
 
-@compiled
+@compiled(inline=True)
 def _slide(source, places, block, panel, epilogue, out, axes):
     """A panel of channels, for rows of windows that are neighbours: the windows of a tile overlap."""
     low, high = source.inside.left, source.inside.right
