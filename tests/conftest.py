@@ -38,10 +38,37 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+_SEEN = pytest.StashKey()
 # Folders whose tests need few kernels or compile their own: they run while another process compiles all the others.
 FIRST = ("components", "files", "machine", "reference", "shapes", "training")
-# From so many tests on, about all kernels are needed.
+# From this number of tests on, about all kernels are needed.
 MANY = 5000
+# Of tests that cross many arguments, one of this many is quick. The others are slow: they reach the same code again.
+ONE_OF = {
+    **dict.fromkeys(("test_strip_is_the_padded_image", "test_strip_of_planes_is_the_padded_image"), 7),
+    "test_input_is_read_from_the_image_only_where_all_of_it_lies_there": 7,
+    "test_every_error_is_small_beside_the_inputs_of_its_own_window": 4,
+    "test_what_is_too_large_is_refused_before_anything_is_computed": 3,
+    **dict.fromkeys(("test_values_strewn_over_all_operands", "test_infinite_weights_meet_no_padding"), 3),
+    "test_gradients_hide_nothing": 3,
+    "test_same_bits_for_any_number_of_threads": 5,
+    "test_forks": 3,
+    "test_compiling_in_silence": 3,
+    "test_eight_threads_from_the_very_first_call": 3,
+    "test_ctrl_c_during_compilation": 2,
+    "test_plans_of_large_arrays_fit_64_bits": 3,
+}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_itemcollected(item):
+    """Mark as slow all but every n-th of the tests that `ONE_OF` names."""
+    name = getattr(item, "originalname", None)
+    if name in ONE_OF:
+        seen = item.parent.stash.setdefault(_SEEN, {})
+        seen[name] = seen.get(name, -1) + 1
+        if seen[name] % ONE_OF[name]:
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.hookimpl(trylast=True)

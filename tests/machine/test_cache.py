@@ -301,7 +301,9 @@ JOBS = [(dtype, upsampling) for dtype in ("float32", "float64") for upsampling i
 
 
 @pytest.mark.situation("8 processes at once, empty cache")
-@pytest.mark.parametrize("rounds", [1, pytest.param(20, marks=pytest.mark.nightly)])
+@pytest.mark.parametrize(
+    "rounds", [pytest.param(1, marks=pytest.mark.slow), pytest.param(20, marks=pytest.mark.nightly)]
+)
 def test_eight_processes_at_once(tmp_path, rounds):
     """Processes that fill the cache at once get right results and leave it whole."""
     for r in range(rounds):

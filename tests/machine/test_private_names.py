@@ -104,6 +104,7 @@ CHANGES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CHANGES)
 def test_a_change_that_only_a_call_shows(name, tmp_path, expected_digests, request):
     """Names may stay and mean something else."""

@@ -84,6 +84,7 @@ def fused(assembly):
     return bool(re.search(instruction, assembly))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variables", [GENERIC, pytest.param(AVX2, marks=on_x86)], ids=["generic", "AVX2"])
 def test_restricted_processor_gets_no_more_than_it_has(variables):
     assembly = assembly_for(**variables)

@@ -74,6 +74,7 @@ def test_unwritten_outputs_are_refused():
         measure.checked(lambda x, weights, out: None, x, weights, measure.expected(x, weights))
 
 
+@pytest.mark.slow
 def test_all_rungs_are_timed_and_shown(monkeypatch, tmp_path):
     pytest.importorskip("matplotlib")
     monkeypatch.setattr(ladder, "torch", None)

@@ -71,12 +71,14 @@ memory.check()
 """
 
 
+@pytest.mark.slow
 @on_linux
 @pytest.mark.parametrize("arguments", [("end", "0", "6"), ("start", "-1", "2")], ids=["behind", "in front"])
 def test_guard_pages_end_a_process_that_touches_them(arguments):
     assert run_python("-c", LEAVING, *arguments).returncode == -signal.SIGSEGV
 
 
+@pytest.mark.slow
 @on_linux
 @pytest.mark.parametrize("arguments", [("end", "-1", "1"), ("start", "5", "1")], ids=["in front", "behind"])
 def test_margins_tell_of_writes(arguments):
@@ -130,6 +132,7 @@ functional.conv(np.ones((1, 8, 8, 3)), np.ones((3, 3, 3, 4)))
 """
 
 
+@pytest.mark.slow
 def test_checked_kernels_refuse_an_array_that_is_too_small():
     done = run_python("-c", WRONG_CALL, NUMBA_BOUNDSCHECK="1")
     assert "IndexError: a tile left its array" in done.stderr

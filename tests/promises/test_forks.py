@@ -156,6 +156,7 @@ upsample()
 """
 
 
+@pytest.mark.slow
 @forking
 @pytest.mark.situation("fork after a kernel ran")
 def test_fork_while_another_thread_compiles(expected_digests):
@@ -219,6 +220,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 @pytest.mark.situation("spawn, nested, dask, joblib")
 def test_spawned_processes(expected_digests):
     """Spawned processes compute the same bits."""

@@ -23,6 +23,7 @@ def run_soak(*arguments):
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.slow
 @pytest.mark.situation("soak")
 def test_no_wrong_result(pytestconfig, record_property):
     nightly = pytestconfig.getoption("--hypothesis-profile") == "nightly"

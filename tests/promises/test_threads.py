@@ -133,6 +133,7 @@ assert not wrong, wrong
 """
 
 
+@pytest.mark.slow
 @pytest.mark.situation("spawn, nested, dask, joblib")
 @pytest.mark.parametrize(
     ("layer", "order"),
