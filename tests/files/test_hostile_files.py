@@ -287,6 +287,7 @@ def test_a_lie_that_fits_the_header(path, good):
         refused(path)
 
 
+@pytest.mark.slow
 def test_a_text_that_inflates(path, good):
     text = "[" + "0," * 20_000_000 + "0]"
     write(path, {**members(good), "config.npy": npy(np.array(text))}, zipfile.ZIP_DEFLATED)

@@ -209,6 +209,7 @@ def test_killed_at_every_write(path):
     assert holds(path) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
 def test_no_room(path):
     code = """

@@ -73,6 +73,7 @@ def assert_tasks_cover_once(made, windows, blocks):
     assert (seen == 1).all()
 
 
+@pytest.mark.slow
 @any_plan
 @often
 def test_tasks_cover_every_window_and_filter_block_once(

@@ -126,6 +126,7 @@ def test_a_user_whom_the_machine_does_not_know(package):
     assert padded(None, UNKNOWN, **{**no_home(package), "HOME": None}) == ([4, 0, 2, 0], "")
 
 
+@pytest.mark.slow
 @pytest.mark.situation("folders unwritable or disk full")
 def test_a_full_disk(tmp_path):
     """A disk that fills up while a file is written leaves nothing half done."""
@@ -260,6 +261,7 @@ def test_every_source_counts(tmp_path, monkeypatch, every):
     assert len(seen) == 1 + len(sources)
 
 
+@pytest.mark.slow
 @pytest.mark.situation("sources edited or package changed")
 def test_an_edit_while_the_program_runs(package, tmp_path):
     """A process that may run some of the old and some of the new code neither reads nor keeps any."""
@@ -377,6 +379,7 @@ DAMAGE = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.situation("damaged cache files")
 def test_damaged_files_are_compiled_anew(tmp_path, monkeypatch):
     """A file that is not what was once written is replaced, whatever it holds; it is never run."""

@@ -49,6 +49,7 @@ def test_compiling_is_said_once_and_only_where_it_happens(tmp_path):
         padded(tmp_path)
 
 
+@pytest.mark.slow
 def test_without_a_cache_it_is_not_said_to_be_once(tmp_path):
     assert "in every process" in padded(tmp_path, NUMBACONV_CACHE=0)
 

@@ -61,6 +61,7 @@ assert threads.alone == (sys.argv[4] == "alone")
 """
 
 
+@pytest.mark.slow
 def test_results_are_the_same_without_any_of_them(tmp_path, expected_digests):
     few = json.dumps({"direct": json.loads(expected_digests)["direct"]})
     variables = {"NUMBA_CACHE_DIR": tmp_path, "NUMBA_THREADING_LAYER": "workqueue"}

@@ -200,6 +200,7 @@ thread.join()
 """
 
 
+@pytest.mark.slow
 @forking
 @pytest.mark.situation("fork after a kernel ran")
 def test_fork_while_another_thread_builds_a_layer(expected_digests):

@@ -66,6 +66,7 @@ def rows(page):
     return {name: rest for name, *rest in cells[2:]}
 
 
+@pytest.mark.slow
 def test_the_table_says_what_was_measured(tmp_path):
     page = run_marked(tmp_path)
     found = rows(page)
