@@ -2,22 +2,17 @@
 
 ``python tests/support/bits.py > before``, the same with the other version, and ``diff`` of the two files. The table of
 cases runs in both formats and dtypes, forward and backward, and so does one configuration of everything that trains.
-``NUMBACONV_CASES`` names the folder of an older version's ``cases.py``, where it lies elsewhere.
+For an older version, run ``python - < bits.py`` in the folder of its ``cases.py``, whose imports go with it.
 """
 
 import hashlib
 import inspect
-import os
-import sys
 
 import numpy as np
+from cases import CASES, FORMATS, layer_class, make_layer, operands, output_shape, run, to_format
 
-sys.path[:0] = filter(None, [os.environ.get("NUMBACONV_CASES")])
-
-from cases import CASES, FORMATS, layer_class, make_layer, operands, output_shape, run, to_format  # noqa: E402
-
-from numbaconv import activations, functional, initializers, layers, losses, metrics, optimizers, schedules  # noqa: E402
-from numbaconv.models import Sequential  # noqa: E402
+from numbaconv import activations, functional, initializers, layers, losses, metrics, optimizers, schedules
+from numbaconv.models import Sequential
 
 DTYPES = ("float32", "float64")
 # Shapes that Winograd's algorithm takes: (input, taps, filters, settings).
