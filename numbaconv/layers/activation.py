@@ -23,6 +23,7 @@ class Activation(AnyRank):
     Input of any shape, output the same. Keeps for backward: its output or its input.
     """
 
+    supports_masking = True
     activation: Callable[[np.ndarray], np.ndarray]
 
     def __init__(self, activation: Any, **kwargs: Any) -> None:

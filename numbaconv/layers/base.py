@@ -66,6 +66,8 @@ class Layer(Weighted):
     # Spatial axes of the input; None where any number of axes will do.
     rank: ClassVar[int | None] = None
     data_format = "channels_last"
+    # Whether a mask of the input is one of the result.
+    supports_masking = False
     # Attributes that a change of settings leaves alone.
     _states: ClassVar[frozenset[str]] = frozenset()
     # Names of attributes that have a value. To look into __dict__ would make all of them slower to read.
@@ -189,6 +191,23 @@ class Layer(Weighted):
         """
         with self._named():
             return self._output_shape(self._checked_shape(input_shape))
+
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
+        """The mask of the result: which of its steps count.
+
+        Parameters
+        ----------
+        inputs : array_like
+            What the layer gets.
+        mask : ndarray of bool, optional
+            That of ``inputs``, of its first axes: (N, steps).
+
+        Returns
+        -------
+        ndarray of bool or None
+            None where every step counts, as always if ``supports_masking`` is False.
+        """
+        return mask if self.supports_masking else None
 
     def explain(self, input_shape: Sequence[int | None]) -> str:
         """Say in plain sentences how the output shape comes from ``input_shape``, batch axis included."""

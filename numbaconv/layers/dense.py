@@ -45,6 +45,7 @@ class Dense(AnyRank):
     activation is linear, what that gets or gives.
     """
 
+    supports_masking = True
     kernel, bias = Weight(), Weight()
     activation: Callable[[np.ndarray], np.ndarray]
     _neutral = dict.fromkeys(

@@ -36,6 +36,7 @@ class Dropout(AnyRank):
     Input of any shape, output the same. Keeps for backward: which values are left, a bool for each one drawn.
     """
 
+    supports_masking = True
     _states = frozenset({"_generator"})
 
     def __init__(self, rate: float, noise_shape: Any = None, seed: int | None = None, **kwargs: Any) -> None:

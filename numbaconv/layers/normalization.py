@@ -53,6 +53,7 @@ class BatchNormalization(AnyRank):
     2015.
     """
 
+    supports_masking = True
     gamma, beta, moving_mean, moving_variance = Weight(), Weight(), Weight(), Weight()
     statistics = ("moving_mean", "moving_variance")
     _neutral = dict.fromkeys(("renorm", "synchronized"), ((False,), "mean and variance are those of one batch"))
