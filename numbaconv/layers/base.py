@@ -269,8 +269,8 @@ class Layer(Weighted):
         check_rank(x, self.rank, self.data_format)
         if not self.built:
             self.build(x.shape)
-        elif self._channels is not None:
-            check_channels(x.shape, self._channels, self.data_format, "the layer's weights")
+        else:
+            self._check_channels(x.shape)
         return cast(x, self._dtype)
 
     def _must_fit(self, x: Any) -> None:
@@ -280,8 +280,12 @@ class Layer(Weighted):
         if not self.built:
             raise ValueError("call needs a built layer: layer(x) builds it")
         check_rank(x, self.rank, self.data_format)
+        self._check_channels(x.shape)
+
+    def _check_channels(self, x_shape: tuple[int, ...]) -> None:
+        """Raise ValueError unless the weights are for as many channels as an input of this shape has."""
         if self._channels is not None:
-            check_channels(x.shape, self._channels, self.data_format, "the layer's weights")
+            check_channels(x_shape, self._channels, self.data_format, "the layer's weights")
 
     def _prepared(self, x: np.ndarray) -> Any:
         # Another thread that changes a setting puts a new dict here.
@@ -365,7 +369,11 @@ class Layer(Weighted):
                 f"got {input_shape!r}"
             )
         shape = shapes.normalize_shape(shape, "input_shape")
+        self._check_shape(shape)
+        return shape
+
+    def _check_shape(self, shape: tuple[int | None, ...]) -> None:
+        """`_check_channels` for a shape that need not be known."""
         channels = self._channels_of(shape)
         if self._channels is not None and channels is not None and channels != self._channels:
             raise ValueError(f"input_shape must have {self._channels} channels ({self.data_format}), got {shape}")
-        return shape

@@ -6,14 +6,14 @@ from typing import Any
 import numpy as np
 
 from ..calls.layouts import contiguous
-from ..common.arguments import cast, check_bool
+from ..common.arguments import cast
 from ..kernels.normalize import centred_sums, moments, scaled, scaled_sum
-from ..objects.registry import integer, number
-from .any_rank import AnyRank, Shape
+from ..objects.registry import number
+from .along_axes import Affine, one_axis
 from .weights import Weight
 
 
-class BatchNormalization(AnyRank):
+class BatchNormalization(Affine):
     """Bring every channel to mean beta and standard deviation gamma (Keras's ``BatchNormalization``).
 
     ``out = gamma * (x - mean) / sqrt(variance + epsilon) + beta`` with one of each for every channel. In training, mean
@@ -23,8 +23,8 @@ class BatchNormalization(AnyRank):
 
     Parameters
     ----------
-    axis : int
-        Of the channels: -1 for channels last, 1 for channels first, or what means the same for the input.
+    axis : int or list of one int
+        Of the channels: -1 for channels last, 1 for channels first, or any other but that of the batch.
     momentum : float
         Share of the moving mean and variance that a batch leaves, from 0 to 1.
     epsilon : float
@@ -41,11 +41,11 @@ class BatchNormalization(AnyRank):
     Raises
     ------
     ValueError, TypeError
-        For arguments out of their range or of the wrong kind, and for inputs that have their channels elsewhere.
+        For arguments out of their range or of the wrong kind, and for inputs that have no such axis.
 
     Notes
     -----
-    Input (N, ..., C), or (N, C, ...) for an axis of 1, output the same. Weights: gamma, beta, moving_mean,
+    Input (N, ..., C), or with C at ``axis``, output the same. Weights: gamma, beta, moving_mean,
     moving_variance, each (C,). An empty batch leaves the moving ones alone. Keeps for backward: its input, and the mean
     and deviation of each channel.
 
@@ -54,14 +54,20 @@ class BatchNormalization(AnyRank):
     """
 
     supports_masking = True
-    gamma, beta, moving_mean, moving_variance = Weight(), Weight(), Weight(), Weight()
+    moving_mean, moving_variance = Weight(), Weight()
     statistics = ("moving_mean", "moving_variance")
     _neutral = dict.fromkeys(("renorm", "synchronized"), ((False,), "mean and variance are those of one batch"))
     _neutral |= {"renorm_clipping": ((None,), "there is no renorm"), "renorm_momentum": ((0.99,), "there is no renorm")}
+    # Files of Keras 1 and 2.
+    _neutral |= {
+        "fused": ((None, True, False), "it chooses between ways to the same result"),
+        "virtual_batch_size": ((None,), "mean and variance are those of the whole batch"),
+        "adjustment": ((None,), "mean and variance are used as they are"),
+    }
 
     def __init__(
         self,
-        axis: int = -1,
+        axis: Any = -1,
         momentum: float = 0.99,
         epsilon: float = 0.001,
         center: bool = True,
@@ -78,24 +84,12 @@ class BatchNormalization(AnyRank):
     ) -> None:
         super().__init__(**kwargs)
         with self._named():
-            self.axis = integer(axis, "axis")
-            self.data_format = "channels_first" if self.axis == 1 or self.axis < -1 else "channels_last"
+            self.axis = one_axis(axis)
             self.momentum = number(momentum, "momentum", minimum=0, maximum=1)
-            self.epsilon = number(epsilon, "epsilon", minimum=0)
-            self.center, self.scale = check_bool(center, "center"), check_bool(scale, "scale")
+            self._set_affine(epsilon, center, scale)
             self._set_components(locals())
         # The weights that the factors of inference were made from, and those factors.
         self._factors: tuple[Any, tuple[Any, ...]] = (None, ())
-
-    def _weight_shapes(self, channels: int | None) -> dict[str, tuple[int, ...]]:
-        if not channels:
-            raise ValueError(f"the number of channels must be known and positive ({self.data_format}), got {channels}")
-        learned = [name for name, wanted in (("gamma", self.scale), ("beta", self.center)) if wanted]
-        return dict.fromkeys((*learned, *self.statistics), (channels,))
-
-    def _output_shape(self, input_shape: Shape) -> Shape:
-        self._check_axis(len(input_shape))
-        return input_shape
 
     @np.errstate(all="ignore")
     def call(self, x: np.ndarray) -> np.ndarray:
@@ -160,16 +154,7 @@ class BatchNormalization(AnyRank):
         batch = zip(self.statistics, (mean, variance), strict=True)
         self._assign({name: self.momentum * self._weights[name] + (1 - self.momentum) * value for name, value in batch})
 
-    def _check_axis(self, axes: int) -> None:
-        right = (1, 1 - axes) if self.data_format == "channels_first" else (-1, axes - 1)
-        if self.axis not in right:
-            raise ValueError(
-                f"axis must be that of the channels, -1 or {axes - 1} where they are last and 1 or {1 - axes} where "
-                f"they are first, for an input of {axes} axes, got {self.axis}"
-            )
-
     def _planes(self, x: np.ndarray) -> np.ndarray:
         """View an array as (A, C, B), the channels in the middle; copy it where it is not contiguous."""
-        self._check_axis(x.ndim)
-        axis = self.axis % x.ndim
+        (axis,) = self._axes(x.ndim)
         return contiguous(x).reshape(prod(x.shape[:axis]), x.shape[axis], prod(x.shape[axis + 1 :]))

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..common.arguments import as_numbers, check_bool, check_channels, check_rank
+from ..common.arguments import as_numbers, check_bool, check_rank
 from ..files import saving
 from ..layers import Layer
 from ..objects.telling import Telling
@@ -279,8 +279,7 @@ class Sequential(Trainer, Stack, Telling):
         with first._named():
             # Before anything speaks of an input_shape that the user has not given.
             check_rank(x, first.rank, first.data_format)
-            if first._channels is not None:
-                check_channels(x.shape, first._channels, first.data_format, "the layer's weights")
+            first._check_channels(x.shape)
         if not self.built:
             # Checked for all layers before any is built, and any batch will do from now on.
             self.build((None, *x.shape[1:]))

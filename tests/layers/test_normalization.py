@@ -23,6 +23,8 @@ SHAPES = {
     "many channels": ((1, 5, 5, 3000), -1),
     "channels first": ((3, 7, 64, 48), 1),
     "channels first, negative": ((2, 3, 6), -2),
+    "in the middle": ((2, 3, 5, 7), 2),
+    "in the middle, in a list": ((3, 40, 6, 70), [-2]),
     "channels first, 7x7": ((5, 130, 7, 7), 1),
     "channels first, length a prime": ((2, 3, 1031), 1),
     "channels first, one position": ((4, 6, 1, 1), 1),
@@ -39,8 +41,14 @@ def poisoned_results(monkeypatch):
     monkeypatch.setattr(normalize, "aligned_empty", lambda shape, dtype: np.full(shape, np.nan, dtype))
 
 
+def only(axis):
+    """The axis that a list of one means."""
+    return axis[0] if isinstance(axis, list) else axis
+
+
 def example(shape, axis=-1, seed=1):
     """An input whose channels differ in mean and deviation, and weights for it."""
+    axis = only(axis)
     rng = np.random.default_rng(seed)
     channels = shape[axis]
     x = np.moveaxis(rng.standard_normal(shape), axis, -1) * rng.uniform(0.5, 3, channels) + rng.normal(0, 5, channels)
@@ -49,13 +57,13 @@ def example(shape, axis=-1, seed=1):
 
 def normalized(x, axis, mean, variance, gamma, beta, epsilon=0.001):
     """The formula as it stands, in float64."""
-    along = [-1 if i == axis % x.ndim else 1 for i in range(x.ndim)]
+    along = [-1 if i == only(axis) % x.ndim else 1 for i in range(x.ndim)]
     mean, variance, gamma, beta = (np.reshape(a, along).astype(float) for a in (mean, variance, gamma, beta))
     return gamma * (x - mean) / np.sqrt(variance + epsilon) + beta
 
 
 def moments_of(x, axis):
-    others = tuple(i for i in range(x.ndim) if i != axis % x.ndim)
+    others = tuple(i for i in range(x.ndim) if i != only(axis) % x.ndim)
     return x.mean(others, dtype=float), x.var(others, dtype=float)
 
 
@@ -203,6 +211,25 @@ def test_empty_batch(shape, axis):
     np.testing.assert_array_equal(layer.get_weights(), [[1] * 3, [0] * 3, [0] * 3, [1] * 3])
 
 
+@pytest.mark.parametrize("axis", [1, 2, -1])
+def test_any_axis_is_like_the_last(axis):
+    x, weights = example((3, 4, 5, 6), axis)
+    layer, last = (BatchNormalization(a, weights=weights, dtype=float) for a in (axis, -1))
+    moved = np.ascontiguousarray(np.moveaxis(x, axis, -1))
+    np.testing.assert_allclose(np.moveaxis(layer.forward(x), axis, -1), last.forward(moved), rtol=1e-12)
+    grads = np.moveaxis(layer.backward(np.sin(x)), axis, -1), last.backward(np.sin(moved))
+    np.testing.assert_allclose(*grads, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(layer.get_weights(), last.get_weights(), rtol=1e-13)
+
+
+def test_old_arguments_that_ask_for_nothing():
+    config = {"axis": [3], "fused": True, "virtual_batch_size": None, "adjustment": None, "renorm": False}
+    layer = BatchNormalization.from_config(config)
+    assert layer.axis == layer.get_config()["axis"] == 3
+    with pytest.raises(TypeError, match=r"virtual_batch_size must be None, .* got 4"):
+        BatchNormalization(virtual_batch_size=4)
+
+
 def test_infinities_stay_in_their_channel_without_warnings():
     x = np.ones((4, 3), np.float32) * [[1], [2], [3], [4]]
     x[1, 0], x[2, 1] = np.inf, np.nan
@@ -233,7 +260,7 @@ def test_bits_do_not_depend_on_threads(shape, axis, each_thread_count):
 def test_rows_of_several_tasks_are_tested():
     grids = []
     for shape, axis in SHAPES.values():
-        axis %= len(shape)
+        axis = only(axis) % len(shape)
         outer, inner = (int(np.prod(part)) for part in (shape[:axis], shape[axis + 1 :]))
         grid = normalize.make_grid((outer, shape[axis], inner))
         assert grid.rows * grid.width * grid.tasks >= np.prod(shape)
@@ -297,20 +324,25 @@ def test_a_model_with_it_is_saved(tmp_path):
 
 # What is called, the error, and what its message must hold: argument, what came, what would be right.
 REFUSED = {
-    "axis of the batch": (lambda: BatchNormalization(0)(np.ones((2, 3))), ValueError, ("axis", "-1 or 1", "got 0")),
-    "axis of a length": (
-        lambda: BatchNormalization(2).compute_output_shape((None, 4, 5, 3)),
+    "axis of the batch": (
+        lambda: BatchNormalization(0)(np.ones((2, 3))),
         ValueError,
-        ("axis", "-1 or 3", "1 or -3", "4 axes", "got 2"),
+        ("axis", "from 1 to 1", "the batch first", "got 0"),
     ),
-    "axis beyond the input": (lambda: BatchNormalization(3)(np.ones((2, 3, 4))), ValueError, ("-1 or 2", "got 3")),
-    "axis before the input": (lambda: BatchNormalization(-3)(np.ones((2, 3))), ValueError, ("1 or -1", "got -3")),
+    "axis of the batch, negative": (
+        lambda: BatchNormalization(-3).compute_output_shape((None, 4, 5)),
+        ValueError,
+        ("axis", "from -2 to -1", "got -3"),
+    ),
+    "axis beyond the input": (lambda: BatchNormalization(3)(np.ones((2, 3, 4))), ValueError, ("from 1 to 2", "got 3")),
+    "axis before the input": (lambda: BatchNormalization(-3)(np.ones((2, 3))), ValueError, ("2 axes", "got -3")),
     "axis of another number of axes": (
-        lambda: (layer := BatchNormalization(2), layer(np.ones((2, 3, 4))), layer(np.ones((2, 3, 5, 4)))),
+        lambda: (layer := BatchNormalization(3), layer(np.ones((2, 3, 5, 4))), layer(np.ones((2, 3, 4)))),
         ValueError,
-        ("axis", "4 axes", "got 2"),
+        ("axis", "3 axes", "got 3"),
     ),
-    "axes": (lambda: BatchNormalization([1]), TypeError, ("axis", "integer", "[1]")),
+    "axes": (lambda: BatchNormalization([1, 2]), TypeError, ("axis", "integer", "[1, 2]")),
+    "axis no integer": (lambda: BatchNormalization(1.0), TypeError, ("axis", "integer", "1.0")),
     "momentum": (lambda: BatchNormalization(momentum=1.5), ValueError, ("momentum", "<= 1", "1.5")),
     "epsilon": (lambda: BatchNormalization(epsilon=-1), ValueError, ("epsilon", ">= 0", "-1")),
     "center": (lambda: BatchNormalization(center=0), TypeError, ("center", "True or False", "0")),
@@ -318,12 +350,17 @@ REFUSED = {
     "unknown channels": (
         lambda: BatchNormalization(1).build((None, None, 3)),
         ValueError,
-        ("channels", "known", "channels_first", "None"),
+        ("axis 1", "known", "unknown"),
     ),
     "other channels": (
         lambda: (layer := BatchNormalization(1), layer(np.ones((2, 3, 4))), layer(np.ones((2, 4, 4)))),
         ValueError,
-        ("3 channels (channels_first)", "got 4"),
+        ("x must have 3 on axis 1", "got 4", "(2, 4, 4)"),
+    ),
+    "other channels of a shape": (
+        lambda: (layer := BatchNormalization(-2), layer(np.ones((2, 3, 4))), layer.compute_output_shape((2, 4, 4))),
+        ValueError,
+        ("input_shape must have 3 on axis -2", "got 4", "(2, 4, 4)"),
     ),
     "one axis": (lambda: BatchNormalization()(np.ones(3)), ValueError, ("x", "at least 2 axes", "(3,)")),
     "backward first": (lambda: BatchNormalization().backward([[1]]), ValueError, ("backward", "forward")),

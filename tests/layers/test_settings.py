@@ -181,7 +181,7 @@ def test_a_setting_must_fit_what_the_layer_is_built_for():
         layer.data_format = "channels_first"
     layer = layers.BatchNormalization()
     layer(np.ones((1, 8, 8, 3)))
-    with pytest.raises(ValueError, match=r"axis cannot be set to 1, .* must have 3 channels"):
+    with pytest.raises(ValueError, match=r"axis cannot be set to 1, .* must have 3 on axis 1"):
         layer.axis = 1
     layer.axis = 3
     assert layer.data_format == "channels_last"

@@ -33,6 +33,7 @@ CASES: list[tuple[str, dict[str, Any], tuple[int, ...]]] = [
     ("BatchNormalization", {"axis": 3, "center": False}, (4, 5, 6, 3)),
     ("BatchNormalization", {"axis": -2, "scale": False, "gamma_regularizer": "l1"}, (4, 3, 9)),
     ("BatchNormalization", {"beta_regularizer": "l2"}, (2, 3, 4, 5, 6)),
+    ("BatchNormalization", {"axis": 2, "momentum": 0.7}, (3, 2, 4, 5)),
     ("BatchNormalization", {"trainable": False}, (4, 5, 3)),
 ]
 IDS = [f"{name}{arguments or ''}" for name, arguments, _ in CASES]
