@@ -5,13 +5,29 @@ warns: what overflows becomes infinite, what has no value becomes NaN, and NaN s
 """
 
 import inspect
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
 
 from ..objects.public import publish
 from ..objects.strict import suggestion
-from .bounded import exponential, hard_sigmoid, hard_tanh, log_sigmoid, log_softmax, sigmoid, softmax, softsign, tanh
+from .bounded import (
+    exponential,
+    hard_sigmoid,
+    hard_tanh,
+    log_sigmoid,
+    log_softmax,
+    sigmoid,
+    softmax,
+    softsign,
+    sparse_sigmoid,
+    sparsemax,
+    tanh,
+)
 from .function import Activation, Gradient
 from .gated import gelu, hard_silu, mish, silu
 from .rectifiers import (
+    celu,
     elu,
     hard_shrink,
     leaky_relu,
@@ -21,12 +37,12 @@ from .rectifiers import (
     selu,
     soft_shrink,
     softplus,
+    sparse_plus,
     squareplus,
     tanh_shrink,
 )
+from .settings import LAYERS, from_config, to_config, with_settings
 
-# With Keras's alpha of 1.
-celu = elu
 hard_swish, swish = hard_silu, silu
 
 __all__ = [
@@ -57,6 +73,9 @@ __all__ = [
     "softmax",
     "softplus",
     "softsign",
+    "sparse_plus",
+    "sparse_sigmoid",
+    "sparsemax",
     "squareplus",
     "swish",
     "tanh",
@@ -68,12 +87,12 @@ _NAMES: dict[str, Activation] = {name: globals()[name] for name in __all__ if ha
 _FUNCTIONS = {function.__name__: function for function in _NAMES.values()}
 
 
-def gradient(activation: str | Activation | None) -> Gradient:
+def gradient(activation: Any) -> Gradient:
     """Return the function that takes a gradient back through `activation`.
 
     Parameters
     ----------
-    activation : str, callable or None
+    activation : str, callable, dict or None
         What `get` takes. A function of the user's must have an attribute `gradient`, which is returned.
 
     Returns
@@ -138,13 +157,15 @@ def of_input(activation: Activation) -> bool:
         return False
 
 
-def get(identifier: str | Activation | None) -> Activation:
+def get(identifier: Any) -> Activation:
     """Return the activation function that `identifier` means.
 
     Parameters
     ----------
-    identifier : str, callable or None
-        A name such as "relu"; or any function of one array, which is returned as it is; None means `linear`.
+    identifier : str, callable, dict or None
+        A name such as "relu"; any function of one array, which is returned as it is; one of this module's with other
+        settings, ``functools.partial(activations.elu, alpha=0.5)``; one of the layers ELU, LeakyReLU, ReLU and
+        Softmax, or its config, as Keras's files hold it; None means `linear`.
 
     Returns
     -------
@@ -154,12 +175,15 @@ def get(identifier: str | Activation | None) -> Activation:
     Raises
     ------
     ValueError
-        If no activation has this name.
+        If no activation has this name or these settings.
     TypeError
         If `identifier` is none of these.
     """
     if identifier is None:
         return linear
+    if isinstance(identifier, Mapping):
+        found = from_config(identifier)
+        return get(found) if isinstance(found, str) else found
     if isinstance(identifier, str):
         if identifier not in _NAMES:
             known, near = ", ".join(sorted(_NAMES)), suggestion(identifier, _NAMES)
@@ -167,21 +191,26 @@ def get(identifier: str | Activation | None) -> Activation:
         return _NAMES[identifier]
     if isinstance(identifier, type) or not callable(identifier):
         raise TypeError(f"activation must be a name, a function of one array or None, got {identifier!r}")
+    if isinstance(identifier, partial) and identifier.func in _FUNCTIONS.values() and not identifier.args:
+        return with_settings(identifier.func, identifier.keywords)
+    name, config = type(identifier).__name__, getattr(identifier, "get_config", None)
+    if name in LAYERS and callable(config):
+        return get({"class_name": name, "config": config()})
     return identifier
 
 
-def serialize(activation: Activation) -> str:
-    """Return the name from which `get` gives `activation` back.
+def serialize(activation: Activation) -> str | dict[str, Any]:
+    """Return the name or the config from which `get` gives `activation` back.
 
     Parameters
     ----------
     activation : callable
-        One of this module's functions.
+        One of this module's functions; elu, leaky_relu, relu and softmax with any settings.
 
     Returns
     -------
-    str
-        Its name.
+    str or dict
+        Its name; with other settings than its own, the config of the layer that does the same.
 
     Raises
     ------
@@ -191,4 +220,7 @@ def serialize(activation: Activation) -> str:
     for name, function in _FUNCTIONS.items():
         if function is activation:
             return name
+    config = to_config(activation)
+    if config is not None:
+        return config
     raise TypeError(f"only the activations {', '.join(sorted(_FUNCTIONS))} can be put in a config, got {activation!r}")

@@ -1,8 +1,11 @@
 """Activations with two limits, and those whose values are shares or the logarithms of shares."""
 
+from typing import Any
+
 import numpy as np
 
 from ..common.arrays import masked
+from ..objects.registry import integer
 from .function import Array, activation
 
 
@@ -64,14 +67,24 @@ def exponential(x: Array) -> Array:
         return np.exp(x)
 
 
-@activation(lambda grad_out, y: y * (grad_out - (grad_out * y).sum(axis=-1, keepdims=True)))
-def softmax(x: Array) -> Array:
-    """Positive weights that add up to 1 along the last axis: ``exp(x) / sum(exp(x))``.
+def _axes(x: Array, axis: Any) -> tuple[int, ...]:
+    """The axes of an array that an argument names, each once."""
+    axes = tuple(integer(one, "axis") for one in (axis if isinstance(axis, tuple | list) else (axis,)))
+    if not all(-x.ndim <= one < x.ndim for one in axes) or not 0 < len(axes) == len({one % x.ndim for one in axes}):
+        raise ValueError(f"axis must name axes of x, each of them once, for shape {x.shape}, got {axis!r}")
+    return axes
+
+
+@activation(lambda grad_out, y, axis=-1: y * (grad_out - (grad_out * y).sum(axis=_axes(y, axis), keepdims=True)))
+def softmax(x: Array, axis: int | tuple[int, ...] = -1) -> Array:
+    """Positive weights that add up to 1 along an axis, or over several: ``exp(x) / sum(exp(x))``.
 
     Parameters
     ----------
     x : ndarray of float
         At least one axis.
+    axis : int or tuple of int
+        One that `x` has, or several.
 
     Returns
     -------
@@ -79,14 +92,74 @@ def softmax(x: Array) -> Array:
         Shape and dtype of `x`. A row that holds NaN or a positive infinity, or nothing but negative infinities,
         is NaN throughout.
 
+    Raises
+    ------
+    TypeError, ValueError
+        If `x` has no such axes.
+
     Notes
     -----
     The largest value of the row is subtracted first, so that nothing overflows.
     """
+    axes = _axes(x, axis)
     with np.errstate(over="ignore", invalid="ignore"):
-        weights: Array = np.exp(x - x.max(axis=-1, keepdims=True))
-    weights /= weights.sum(axis=-1, keepdims=True)
+        weights: Array = x - x.max(axis=axes, keepdims=True)
+        np.exp(weights, out=weights)
+    weights /= weights.sum(axis=axes, keepdims=True)
     return weights
+
+
+def _sparsemax_gradient(grad_out: Array, y: Array, axis: int = -1) -> Array:
+    left = y > 0
+    grad = masked(left, grad_out)
+    mean = grad.sum(axis=axis, keepdims=True) / np.maximum(left.sum(axis=axis, keepdims=True), 1)
+    return masked(left, (grad - mean).astype(y.dtype))
+
+
+@activation(_sparsemax_gradient)
+def sparsemax(x: Array, axis: int = -1) -> Array:
+    """Weights that add up to 1 along an axis, many of them 0: of all such weights those nearest to `x`.
+
+    Parameters
+    ----------
+    x : ndarray of float
+        At least one axis.
+    axis : int
+        One that `x` has.
+
+    Returns
+    -------
+    ndarray
+        Shape and dtype of `x`. A row that `softmax` makes NaN is NaN here.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `x` has no such axis.
+
+    Notes
+    -----
+    Martins and Astudillo, "From Softmax to Sparsemax", 2016: ``max(x - t, 0)``, and t follows from the largest values.
+    Keras's values do not always add up to 1.
+    """
+    (place,) = _axes(x, (axis,))
+    rows = np.moveaxis(x, place, -1)
+    with np.errstate(over="ignore", invalid="ignore"):
+        rows = rows - rows.max(axis=-1, keepdims=True)
+        ordered = np.sort(rows, axis=-1)[..., ::-1]
+        count = np.arange(1, rows.shape[-1] + 1, dtype=x.dtype)
+        # What is subtracted if the so many largest values stay; it is right for the most that all stay positive.
+        excess = ordered.cumsum(axis=-1) - 1
+        most = np.maximum((ordered * count > excess).sum(axis=-1, keepdims=True), 1)
+        out = np.maximum(rows - np.take_along_axis(excess, most - 1, axis=-1) / most.astype(x.dtype), 0)
+    out[np.isnan(rows).any(axis=-1)] = np.nan
+    return np.ascontiguousarray(np.moveaxis(out, -1, place))
+
+
+@activation(lambda grad_out, y: np.where((y > 0) & (y < 1), grad_out / 2, 0))
+def sparse_sigmoid(x: Array) -> Array:
+    """Piecewise linear sigmoid of slope 1/2: ``(x + 1) / 2``, cut off at 0 and 1."""
+    return np.clip((x + 1) / 2, 0, 1)
 
 
 @activation(lambda grad_out, x: masked(np.abs(x) <= 1, grad_out))
@@ -106,24 +179,33 @@ def log_sigmoid(x: Array) -> Array:
     return np.minimum(x, 0) - np.log1p(np.exp(-np.abs(x)))
 
 
-@activation(lambda grad_out, y: grad_out - np.exp(y) * grad_out.sum(axis=-1, keepdims=True))
-def log_softmax(x: Array) -> Array:
-    """Logarithm of `softmax`: ``x - log(sum(exp(x)))`` along the last axis.
+@activation(lambda grad_out, y, axis=-1: grad_out - np.exp(y) * grad_out.sum(axis=_axes(y, axis), keepdims=True))
+def log_softmax(x: Array, axis: int | tuple[int, ...] = -1) -> Array:
+    """Logarithm of `softmax`: ``x - log(sum(exp(x)))`` along an axis, or over several.
 
     Parameters
     ----------
     x : ndarray of float
         At least one axis.
+    axis : int or tuple of int
+        One that `x` has, or several.
 
     Returns
     -------
     ndarray
         Shape and dtype of `x`. A row that `softmax` makes NaN is NaN here.
 
+    Raises
+    ------
+    TypeError, ValueError
+        If `x` has no such axes.
+
     Notes
     -----
     The largest value of the row is subtracted first, so that nothing overflows.
     """
+    axes = _axes(x, axis)
     with np.errstate(over="ignore", invalid="ignore"):
-        shifted: Array = x - x.max(axis=-1, keepdims=True)
-    return shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
+        shifted: Array = x - x.max(axis=axes, keepdims=True)
+    shifted -= np.log(np.exp(shifted).sum(axis=axes, keepdims=True))
+    return shifted

@@ -30,8 +30,8 @@ _ARRAY = """
     """
 
 
-def activation(gradient: Gradient) -> Callable[[Activation], Activation]:
-    """Make a function an activation whose attribute `gradient` is this one."""
+def activation(gradient: Callable[..., Array]) -> Callable[[Activation], Activation]:
+    """Make a function an activation whose attribute `gradient` is this one, with the same settings."""
 
     def decorate(function: Activation) -> Activation:
         @wraps(function)

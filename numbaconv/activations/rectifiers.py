@@ -30,8 +30,15 @@ def linear(x: Array) -> Array:
 linear.gradient = lambda grad_out, y: grad_out  # type: ignore[attr-defined]
 
 
-# At their kinks the gradients are TensorFlow's.
-@activation(lambda grad_out, y: masked(y > 0, grad_out))
+# At their kinks the gradients are TensorFlow's, but for those at a max_value, where they are 0.
+def _relu_gradient(
+    grad_out: Array, y: Array, negative_slope: float = 0.0, max_value: float | None = None, threshold: float = 0.0
+) -> Array:
+    grad = np.where(y > 0, grad_out, negative_slope * grad_out) if negative_slope else masked(y > 0, grad_out)
+    return grad if max_value is None else masked(y < max_value, grad)
+
+
+@activation(_relu_gradient)
 def relu(x: Array, negative_slope: float = 0.0, max_value: float | None = None, threshold: float = 0.0) -> Array:
     """Rectified linear unit: ``max(x, 0)``, or with the other arguments ``min(x, max_value)`` above the threshold.
 
@@ -48,11 +55,6 @@ def relu(x: Array, negative_slope: float = 0.0, max_value: float | None = None, 
     ------
     TypeError, ValueError
         If an argument is none of these.
-
-    Notes
-    -----
-    A layer trains with ``"relu"``, which has none of these arguments. For others, give it a function of your own with a
-    gradient, see `get`.
     """
     if negative_slope == threshold == 0 and max_value is None:
         return np.maximum(x, 0)
@@ -64,15 +66,58 @@ def relu(x: Array, negative_slope: float = 0.0, max_value: float | None = None, 
     return np.where(x <= threshold, below, np.minimum(x, highest) if highest is not None else x).astype(x.dtype)
 
 
-@activation(lambda grad_out, y: grad_out * np.where(y < 0, y + 1, 1))
-def elu(x: Array) -> Array:
-    """Exponential linear unit: ``x`` if ``x > 0``, else ``exp(x) - 1``.
+@activation(lambda grad_out, y, alpha=1.0: grad_out * np.where(y > 0, 1, y + alpha).astype(y.dtype))
+def elu(x: Array, alpha: float = 1.0) -> Array:
+    """Exponential linear unit: ``x`` if ``x > 0``, else ``alpha * (exp(x) - 1)``.
+
+    Parameters
+    ----------
+    alpha : float
+        Not negative.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it is anything else.
 
     Notes
     -----
-    Clevert et al., "Fast and Accurate Deep Network Learning by Exponential Linear Units", 2015, with alpha = 1.
+    Clevert et al., "Fast and Accurate Deep Network Learning by Exponential Linear Units", 2015.
     """
-    return np.maximum(x, 0) + np.expm1(np.minimum(x, 0))
+    factor = number(alpha, "alpha", minimum=0)
+    out: Array = np.asarray(np.minimum(x, 0))
+    np.expm1(out, out=out)
+    if factor != 1:
+        out *= factor
+    out += np.maximum(x, 0)
+    return out
+
+
+@activation(lambda grad_out, y, alpha=1.0: grad_out * np.where(y > 0, 1, y / alpha + 1).astype(y.dtype))
+def celu(x: Array, alpha: float = 1.0) -> Array:
+    """Exponential linear unit of slope 1 at 0: ``x`` if ``x > 0``, else ``alpha * (exp(x / alpha) - 1)``.
+
+    Parameters
+    ----------
+    alpha : float
+        Positive.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it is anything else.
+
+    Notes
+    -----
+    Barron, "Continuously Differentiable Exponential Linear Units", 2017. With an alpha of 1 it is `elu`.
+    """
+    width = number(alpha, "alpha", above=0)
+    with np.errstate(over="ignore"):
+        out: Array = np.asarray(np.minimum(x, 0) / width)
+    np.expm1(out, out=out)
+    out *= width
+    out += np.maximum(x, 0)
+    return out
 
 
 @activation(lambda grad_out, y: grad_out * np.where(y < 0, y + _SELU_SCALE * _SELU_ALPHA, _SELU_SCALE))
@@ -104,54 +149,100 @@ def relu6(x: Array) -> Array:
     return np.clip(x, 0, 6)
 
 
-@activation(lambda grad_out, y: grad_out * np.where(y > 0, 1, _LEAK).astype(y.dtype))
+@activation(lambda grad_out, y, negative_slope=_LEAK: grad_out * np.where(y > 0, 1, negative_slope).astype(y.dtype))
 def leaky_relu(x: Array, negative_slope: float = _LEAK) -> Array:
-    """Rectified linear unit that lets a share of negative values pass: ``max(x, negative_slope * x)``.
+    """Rectified linear unit that lets a share of negative values pass: ``x`` if ``x > 0``, else ``negative_slope * x``.
 
     Parameters
     ----------
     negative_slope : float
-        From 0 to 1.
+        Not negative.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it is anything else.
 
     Notes
     -----
-    A layer trains with ``"leaky_relu"``, whose slope is a fifth, as in Keras 3. For another one, give it a function of
-    your own with a gradient, see `get`.
+    The name ``"leaky_relu"`` has a slope of a fifth, the layer `LeakyReLU` one of 0.3, as in Keras 3.
     """
-    if negative_slope == 0:
+    slope = number(negative_slope, "negative_slope", minimum=0)
+    # Nothing is multiplied by a slope of 0, which would make NaN of infinity.
+    if slope == 0:
         return np.maximum(x, 0)
-    return np.maximum(x, number(negative_slope, "negative_slope", minimum=0, maximum=1) * x)
+    with np.errstate(over="ignore"):
+        return (np.maximum if slope <= 1 else np.minimum)(x, slope * x)
 
 
-@activation(lambda grad_out, y: grad_out / (1 + 1 / np.square(y)))
-def squareplus(x: Array) -> Array:
-    """Smooth rectifier without exponentials: ``(x + sqrt(x ** 2 + 4)) / 2``.
+@activation(lambda grad_out, y, b=4: grad_out / (1 + b / 4 / np.square(y)))
+def squareplus(x: Array, b: float = 4) -> Array:
+    """Smooth rectifier without exponentials: ``(x + sqrt(x ** 2 + b)) / 2``.
+
+    Parameters
+    ----------
+    b : float
+        Positive.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it is anything else.
 
     Notes
     -----
-    For negative `x` computed as ``2 / (sqrt(x ** 2 + 4) - x)``, so that small values keep their digits.
+    For negative `x` computed as ``b / 2 / (sqrt(x ** 2 + b) - x)``, so that small values keep their digits.
     """
+    width = number(b, "b", above=0)
     with np.errstate(over="ignore", invalid="ignore"):
-        size = np.abs(x) + np.hypot(x, 2)
-        return np.where(x > 0, size / 2, 2 / size)
+        size = np.abs(x) + np.hypot(x, width**0.5)
+        return np.where(x > 0, size / 2, width / 2 / size)
 
 
-@activation(lambda grad_out, y: masked(y != 0, grad_out))
-def soft_shrink(x: Array) -> Array:
-    """Bring every value nearer to 0 by 1/2, those within 1/2 to 0."""
-    return x - np.clip(x, -0.5, 0.5)
+@activation(lambda grad_out, y: grad_out * np.sqrt(np.clip(y, 0, 1)))
+def sparse_plus(x: Array) -> Array:
+    """Smooth rectifier that is 0 below -1 and `x` above 1: ``(x + 1) ** 2 / 4`` in between."""
+    return np.where(x < 1, np.square(np.clip(x, -1, 1) + 1) / 4, x)
 
 
-@activation(lambda grad_out, y: masked(y != 0, grad_out))
-def hard_shrink(x: Array) -> Array:
-    """Set values from -1/2 to 1/2 to 0.
+@activation(lambda grad_out, y, threshold=0.5: masked(y != 0, grad_out))
+def soft_shrink(x: Array, threshold: float = 0.5) -> Array:
+    """Bring every value nearer to 0 by the threshold, those within it to 0.
+
+    Parameters
+    ----------
+    threshold : float
+        Not negative.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it is anything else.
+    """
+    limit = number(threshold, "threshold", minimum=0)
+    return x - np.clip(x, -limit, limit)
+
+
+@activation(lambda grad_out, y, threshold=0.5: masked(y != 0, grad_out))
+def hard_shrink(x: Array, threshold: float = 0.5) -> Array:
+    """Set values within the threshold to 0.
+
+    Parameters
+    ----------
+    threshold : float
+        Not negative.
 
     Returns
     -------
     ndarray
         Shape and dtype of `x`. NaN stays NaN, where Keras gives 0.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If ``threshold`` is anything else.
     """
-    return np.where(np.abs(x) <= 0.5, 0, x)
+    return np.where(np.abs(x) <= number(threshold, "threshold", minimum=0), 0, x)
 
 
 @activation(lambda grad_out, x: grad_out * np.square(np.tanh(x)))

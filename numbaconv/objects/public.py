@@ -51,6 +51,7 @@ _ABSENT = {
     "RandomTranslation RandomZoom RepeatVector Rescaling Reshape Resizing STFTSpectrogram SimpleRNN SimpleRNNCell "
     "SpectralNormalization StackedRNNCells StringLookup Subtract TextVectorization TimeDistributed UnitNormalization "
     "Wrapper add average concatenate dot maximum minimum multiply subtract",
+    "activations": "glu threshold",
     "callbacks": "BackupAndRestore RemoteMonitor SwapEMAWeights TensorBoard",
     "initializers": "STFT stft",
     "losses": "BinaryFocalCrossentropy CTC CategoricalFocalCrossentropy Circle MeanAbsolutePercentageError "

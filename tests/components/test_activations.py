@@ -12,9 +12,13 @@ ACTIVATIONS = [
     "linear",
     "relu",
     "elu",
+    "celu",
     "selu",
     "softplus",
     "softsign",
+    "sparse_plus",
+    "sparse_sigmoid",
+    "sparsemax",
     "tanh",
     "sigmoid",
     "hard_sigmoid",
@@ -45,6 +49,10 @@ INF, NAN = math.inf, math.nan
         ("linear", [-2, 0, 3], [-2, 0, 3]),
         ("relu", [-2, 0, 3], [0, 0, 3]),
         ("elu", [-math.log(2), 0, 3], [-0.5, 0, 3]),
+        ("celu", [-math.log(2), 0, 3], [-0.5, 0, 3]),
+        ("sparse_plus", [-2, -1, 0, 0.5, 1, 3], [0, 0, 0.25, 0.5625, 1, 3]),
+        ("sparse_sigmoid", [-2, -1, 0.5, 1, 2], [0, 0, 0.75, 1, 1]),
+        ("sparsemax", [0.5, 0.25, -3, 0.5], [5 / 12, 1 / 6, 0, 5 / 12]),
         ("selu", [-math.log(2), 0, 2], [-0.5 * 1.0507009873554805 * 1.6732632423543772, 0, 2.101401974710961]),
         ("softplus", [0, math.log(3)], [math.log(2), math.log(4)]),
         ("softsign", [-3, 0, 1], [-0.75, 0, 0.5]),
@@ -84,6 +92,9 @@ def test_activation_by_hand(name, x, expected, dtype):
         ("linear", [INF, -INF, NAN, 1e4, -1e4]),
         ("relu", [INF, 0, NAN, 1e4, 0]),
         ("elu", [INF, -1, NAN, 1e4, -1]),
+        ("celu", [INF, -1, NAN, 1e4, -1]),
+        ("sparse_plus", [INF, 0, NAN, 1e4, 0]),
+        ("sparse_sigmoid", [1, 0, NAN, 1, 0]),
         ("selu", [INF, -1.7580993408473766, NAN, 10507.009873554805, -1.7580993408473766]),
         ("softplus", [INF, 0, NAN, 1e4, 0]),
         ("softsign", [1, -1, NAN, 1e4 / 10001, -1e4 / 10001]),
@@ -132,6 +143,18 @@ def test_softmax_acts_on_the_last_axis_and_does_not_overflow():
     for function in (activations.softmax, activations.log_softmax):
         assert np.isnan(function(np.array([[NAN, 1], [INF, 1], [-INF, -INF]]))).all()
     np.testing.assert_array_equal(activations.log_softmax(x)[1:, 0], [[-1e4, 0], [-INF, 0]])
+
+
+def test_sparsemax_is_the_nearest_of_all_shares():
+    x = np.random.default_rng(5).normal(0, 2, (40, 3))
+    shares = np.array([[i, j, 200 - i - j] for i in range(201) for j in range(201 - i)]) / 200
+    nearest = shares[np.square(x[:, None] - shares).sum(axis=-1).argmin(axis=-1)]
+    np.testing.assert_allclose(activations.sparsemax(x), nearest, atol=0.01)
+    np.testing.assert_array_equal(activations.sparsemax(x.T, axis=0), activations.sparsemax(x).T)
+    np.testing.assert_array_equal(activations.sparsemax(np.array([[-INF, 0], [-INF, -INF]])), [[0, 1], [NAN, NAN]])
+    np.testing.assert_array_equal(activations.sparsemax(np.array([[INF, 0], [NAN, 0]])), np.full((2, 2), NAN))
+    with pytest.raises(TypeError, match="axis must be an integer"):
+        activations.sparsemax(x, (0, 1))
 
 
 def test_relu_with_settings():
@@ -192,6 +215,10 @@ def kept(name, x):
     [
         ("relu", [-2, 0, 3], [0, 0, 1]),
         ("elu", [-math.log(2), 0, 3], [0.5, 1, 1]),
+        ("celu", [-math.log(2), 0, 3], [0.5, 1, 1]),
+        ("sparse_plus", [-2, -1, 0, 0.5, 1, 3], [0, 0, 0.5, 0.75, 1, 1]),
+        ("sparse_sigmoid", [-2, -1, 0.5, 1, 2], [0, 0, 0.5, 0, 0]),
+        ("sparsemax", [0.5, 0.25, -3, 0.5], [0, 0, 0, 0]),
         ("selu", [-math.log(2), 0, 2], [0.5 * 1.7580993408473766, 1.0507009873554805, 1.0507009873554805]),
         ("softplus", [0, math.log(3)], [0.5, 0.75]),
         ("softsign", [-3, 0, 1], [0.0625, 1, 0.25]),
@@ -253,6 +280,7 @@ def test_gradient_beside_finite_differences(name):
     [
         ("relu", "torch.relu(x)"),
         ("elu", "torch.nn.functional.elu(x)"),
+        ("celu", "torch.nn.functional.celu(x)"),
         ("selu", "torch.selu(x)"),
         ("softplus", "torch.logaddexp(x, 0 * x)"),
         ("softsign", "torch.nn.functional.softsign(x)"),
@@ -301,7 +329,7 @@ def test_gradient_warns_of_nothing(name, dtype):
     for value in (0, 1, INF, NAN, largest, -largest):
         grad_x = activations.gradient(name)(np.full_like(y, value), y)
         assert (grad_x.shape, grad_x.dtype) == (y.shape, y.dtype)
-    if name not in ("linear", "exponential", "softmax", "log_softmax", *DIPS):
+    if name not in ("linear", "exponential", "softmax", "log_softmax", "sparsemax", *DIPS):
         finite = activations.gradient(name)(np.ones_like(y), y)[0, [0, 1, 3, 4, 5, 6, 7, 8, 9]]
         assert (finite >= 0).all()
         assert (finite <= 1.7580993408473768).all()
@@ -341,7 +369,7 @@ def test_activation_names_round_trip(name):
     assert activations.serialize(function) == name
 
 
-@pytest.mark.parametrize(("alias", "name"), [("swish", "silu"), ("hard_swish", "hard_silu"), ("celu", "elu")])
+@pytest.mark.parametrize(("alias", "name"), [("swish", "silu"), ("hard_swish", "hard_silu")])
 def test_aliases(alias, name):
     assert activations.get(alias) is getattr(activations, alias) is activations.get(name)
     assert activations.serialize(activations.get(alias)) == name
@@ -355,7 +383,7 @@ def test_activation_identifiers():
     assert activations.get(double) is double
     with pytest.raises(ValueError, match=r"must be one of celu, elu, .*tanh_shrink, got 'relu7'"):
         activations.get("relu7")
-    for wrong in (3, {"class_name": "relu"}, float):
+    for wrong in (3, float):
         with pytest.raises(TypeError, match="activation must be a name"):
             activations.get(wrong)
     with pytest.raises(TypeError, match="double"):

@@ -79,14 +79,37 @@ def test_activation(keras, name, edges, dtype):
         ("relu", (0.25, 1.5, 0.5)),
         ("relu", (0.25, None, 0.5)),
         ("leaky_relu", (0.1,)),
+        ("leaky_relu", (2.0,)),
+        ("elu", (0.5,)),
+        ("celu", (0.5,)),
+        ("softmax", (0,)),
+        ("log_softmax", (0,)),
+        ("gelu", (True,)),
+        ("squareplus", (9,)),
+        ("soft_shrink", (0.75,)),
+        ("hard_shrink", (0.75,)),
     ],
 )
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_activation_with_settings(keras, name, settings, dtype):
-    x = np.array([[-3, -0.5, -0.0, 0, 0.25, 0.5, 1, 1.5, 2, 7]], dtype)
+    x = np.array([-3, -0.5, -0.0, 0, 0.25, 0.5, 1, 1.5, 2, 7], dtype).reshape(2, 5)
     out = getattr(activations, name)(x, *settings)
     assert out.dtype == dtype
-    np.testing.assert_allclose(out, np.asarray(getattr(keras.activations, name)(x, *settings)), rtol=1e-6)
+    np.testing.assert_allclose(out, np.asarray(getattr(keras.activations, name)(x, *settings)), rtol=1e-6, atol=2e-7)
+
+
+@pytest.mark.parametrize("layer", ["LeakyReLU", "ELU", "ReLU", "Softmax"])
+def test_activations_of_layers(keras, layer):
+    settings = {"LeakyReLU": (0.125,), "ELU": (0.5,), "ReLU": (2.0, 0.25, 0.5), "Softmax": (1,)}[layer]
+    theirs = getattr(keras.layers, layer)(*settings)
+    x = np.linspace(-3, 3, 12, dtype="float32").reshape(2, 2, 3)
+    ours = activations.get(keras.saving.serialize_keras_object(theirs))
+    assert ours == activations.get(theirs)
+    np.testing.assert_allclose(ours(x), np.asarray(theirs(x)), rtol=1e-6)
+    again = keras.activations.get(activations.serialize(ours))
+    np.testing.assert_allclose(np.asarray(again(x)), np.asarray(theirs(x)), rtol=1e-6)
+    function = keras.saving.serialize_keras_object(keras.activations.mish)
+    assert activations.get(function) is activations.mish
 
 
 @pytest.mark.parametrize("name", [*activations._FUNCTIONS])
@@ -96,6 +119,9 @@ def test_activation_gradient(keras, name, dtype):
     # Kinks are at 0, -3 and 3, at 1/2, 1 and 6.
     edges = [0, -0.0, 3, -3, 0.5, -0.5, 1, -1, 6, 1e-6, -1e-6, 80, 1e4, -1e4]
     x = np.concatenate([np.linspace(-30, 30, 994), edges]).astype(dtype)[None]
+    if name == "celu":
+        # Keras adds the slopes of both sides there.
+        x[x == 0] = 0.25
     grad_out = np.random.default_rng(0).normal(size=x.shape).astype(dtype)
     inputs = tf.constant(x)
     with tf.GradientTape() as tape:
