@@ -6,6 +6,7 @@ from .base import Layer
 from .conv import Conv1D, Conv2D, Conv3D
 from .dense import Dense
 from .dropout import Dropout
+from .example_normalization import GroupNormalization, LayerNormalization, UnitNormalization
 from .moving import (
     Cropping1D,
     Cropping2D,
@@ -95,7 +96,9 @@ __all__ = [
     "GlobalMaxPooling1D",
     "GlobalMaxPooling2D",
     "GlobalMaxPooling3D",
+    "GroupNormalization",
     "Layer",
+    "LayerNormalization",
     "MaxPool1D",
     "MaxPool2D",
     "MaxPool3D",
@@ -106,6 +109,7 @@ __all__ = [
     "SeparableConv2D",
     "SeparableConvolution1D",
     "SeparableConvolution2D",
+    "UnitNormalization",
     "UpSampling1D",
     "UpSampling2D",
     "UpSampling3D",

@@ -44,12 +44,12 @@ _ABSENT = {
     "AdaptiveMaxPooling1D AdaptiveMaxPooling2D AdaptiveMaxPooling3D Add AdditiveAttention AlphaDropout Attention "
     "AugMix AutoContrast Average Bidirectional CategoryEncoding CenterCrop Concatenate Conv1DTranspose ConvLSTM1D "
     "ConvLSTM2D ConvLSTM3D Convolution1DTranspose CutMix DepthwiseConv1D Discretization Dot EinsumDense Embedding "
-    "Equalization GRU GRUCell GaussianDropout GaussianNoise GroupNormalization GroupQueryAttention HashedCrossing "
-    "Hashing Identity IntegerLookup LSTM LSTMCell Lambda LayerNormalization Masking Maximum MelSpectrogram Minimum "
+    "Equalization GRU GRUCell GaussianDropout GaussianNoise GroupQueryAttention HashedCrossing "
+    "Hashing Identity IntegerLookup LSTM LSTMCell Lambda Masking Maximum MelSpectrogram Minimum "
     "MixUp MultiHeadAttention Multiply Normalization PReLU Permute RMSNormalization RNN RandAugment RandomBrightness "
     "RandomContrast RandomCrop RandomErasing RandomFlip RandomHue RandomRotation RandomSaturation RandomShear "
     "RandomTranslation RandomZoom RepeatVector Rescaling Reshape Resizing STFTSpectrogram SimpleRNN SimpleRNNCell "
-    "SpectralNormalization StackedRNNCells StringLookup Subtract TextVectorization TimeDistributed UnitNormalization "
+    "SpectralNormalization StackedRNNCells StringLookup Subtract TextVectorization TimeDistributed "
     "Wrapper add average concatenate dot maximum minimum multiply subtract",
     "activations": "glu threshold",
     "callbacks": "BackupAndRestore RemoteMonitor SwapEMAWeights TensorBoard",

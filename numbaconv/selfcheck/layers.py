@@ -71,6 +71,9 @@ def _checks() -> Iterator[Check]:
     yield Check("Activation", image, {"activation": "gelu"})
     yield Check("Dropout", image, {"rate": 0.25, "seed": 1})
     yield Check("BatchNormalization", image, {})
+    yield Check("LayerNormalization", image, {"axis": [2, 3]})
+    yield Check("GroupNormalization", (3, 9, 8, 6), {"groups": 2})
+    yield Check("UnitNormalization", image, {})
 
 
 def check_layers() -> Iterator[tuple[str, list[str]]]:
@@ -263,6 +266,45 @@ def _(layer: layers.Dropout, x: Array, weights: list[Array], training: bool) -> 
     left = np.random.default_rng(layer.seed).random(x.shape, np.float32) >= layer.rate
     factor = left / (1 - layer.rate)
     return x * factor if training else x, lambda grad: [grad * factor]
+
+
+@_expected.register
+def _(layer: layers.LayerNormalization, x: Array, weights: list[Array], training: bool) -> Expected:
+    gamma, beta = weights
+    return _standardized(x, gamma, beta, (2, 3), layer.epsilon)
+
+
+@_expected.register
+def _(layer: layers.GroupNormalization, x: Array, weights: list[Array], training: bool) -> Expected:
+    gamma, beta = (w.reshape(layer.groups, -1) for w in weights)
+    out, back = _standardized(x.reshape(*x.shape[:-1], *gamma.shape), gamma, beta, (1, 2, 4), layer.epsilon)
+
+    def back_of_groups(grad: Array) -> list[Array]:
+        grad_x, *grads = back(grad.reshape(out.shape))
+        return [grad_x.reshape(x.shape), *(g.ravel() for g in grads)]
+
+    return out.reshape(x.shape), back_of_groups
+
+
+def _standardized(x: Array, gamma: Array, beta: Array, axes: tuple[int, ...], epsilon: float) -> Expected:
+    """Mean 0 and deviation 1 over some axes, and a gamma and a beta for each place on the last ones."""
+    deviation = np.sqrt(x.var(axes, keepdims=True) + epsilon)
+    normal = (x - x.mean(axes, keepdims=True)) / deviation
+    others = tuple(range(x.ndim - gamma.ndim))
+
+    def back(grad: Array) -> list[Array]:
+        g = grad * gamma
+        grad_x = g - g.mean(axes, keepdims=True) - normal * (g * normal).mean(axes, keepdims=True)
+        return [grad_x / deviation, (grad * normal).sum(others), grad.sum(others)]
+
+    return normal * gamma + beta, back
+
+
+@_expected.register
+def _(layer: layers.UnitNormalization, x: Array, weights: list[Array], training: bool) -> Expected:
+    norm = np.sqrt((x * x).sum(-1, keepdims=True))
+    out = x / norm
+    return out, lambda grad: [(grad - out * (out * grad).sum(-1, keepdims=True)) / norm]
 
 
 @_expected.register

@@ -26,6 +26,7 @@ OTHER = {
     "dtype": ["float64"],
     "epsilon": [0.1],
     "filters": [5],
+    "groups": [3],
     "interpolation": ["bilinear"],
     "keepdims": [True],
     "kernel_size": [2],

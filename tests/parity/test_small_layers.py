@@ -35,7 +35,22 @@ CASES: list[tuple[str, dict[str, Any], tuple[int, ...]]] = [
     ("BatchNormalization", {"beta_regularizer": "l2"}, (2, 3, 4, 5, 6)),
     ("BatchNormalization", {"axis": 2, "momentum": 0.7}, (3, 2, 4, 5)),
     ("BatchNormalization", {"trainable": False}, (4, 5, 3)),
+    ("LayerNormalization", {}, (4, 5, 6)),
+    ("LayerNormalization", {"axis": 1, "epsilon": 0.1, "gamma_regularizer": "l2"}, (3, 4, 5, 2)),
+    ("LayerNormalization", {"axis": [1, 2], "center": False}, (3, 4, 5)),
+    ("LayerNormalization", {"axis": [3, 1], "scale": False}, (2, 3, 4, 5)),
+    # Weights whose sizes are in the order of the numbers, not of the axes.
+    ("LayerNormalization", {"axis": [-1, 1]}, (2, 3, 4, 5)),
+    ("GroupNormalization", {"groups": 2}, (3, 4, 5, 6)),
+    ("GroupNormalization", {"groups": 3, "axis": 1, "beta_regularizer": "l1"}, (2, 6, 3, 4)),
+    ("GroupNormalization", {"groups": -1, "axis": -2, "scale": False, "epsilon": 0.1}, (2, 5, 6, 3)),
+    ("GroupNormalization", {"groups": 1, "center": False}, (3, 4)),
+    ("UnitNormalization", {}, (4, 3)),
+    ("UnitNormalization", {"axis": [1, 2]}, (2, 3, 4, 5)),
+    ("UnitNormalization", {"axis": 1}, (2, 3, 4)),
 ]
+# What needs to know the sizes that its weights lie along.
+WEIGHTED = {"Dense", "BatchNormalization", "LayerNormalization", "GroupNormalization"}
 IDS = [f"{name}{arguments or ''}" for name, arguments, _ in CASES]
 # Arguments of Keras 3's that these layers do not have.
 NOT_OURS = {
@@ -134,10 +149,9 @@ def test_dropout_draws_as_keras_does(noise_shape: Any, rate: float) -> None:
 
 def test_unknown_sizes() -> None:
     for name, arguments, shape in CASES:
-        channels = arguments.get("axis", -1) % len(shape)
-        unknown = tuple(
-            n if i == channels and name in ("Dense", "BatchNormalization") else None for i, n in enumerate(shape)
-        )
+        axis = arguments.get("axis", -1)
+        known = {i % len(shape) for i in (axis if isinstance(axis, list) else [axis])} if name in WEIGHTED else set()
+        unknown = tuple(n if i in known else None for i, n in enumerate(shape))
         for given in (unknown, (None, *shape[1:])):
             ours, theirs = (getattr(module, name)(**arguments) for module in (layers, keras.layers))
             assert ours.compute_output_shape(given) == tuple(theirs.compute_output_shape(given))

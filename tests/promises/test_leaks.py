@@ -32,9 +32,12 @@ ARGUMENTS = {
     "DepthwiseConv2D": (3,),
     "Dropout": (0.5,),
     "Flatten": (),
+    "GroupNormalization": (3,),
+    "LayerNormalization": (),
     "Conv": (4, 3),
     "Cropping": (1,),
     "Separable": (4, 3),
+    "UnitNormalization": (),
 }
 MANY = [pytest.param(1000, id="fewer"), pytest.param(10_000, id="all", marks=pytest.mark.nightly)]
 # Settings of new layers: none is like another one.

@@ -1,0 +1,212 @@
+"""LayerNormalization, GroupNormalization and UnitNormalization: each example is normalized by itself."""
+
+from typing import Any
+
+import numpy as np
+
+from ..calls.standardizing import standardize, standardize_grad, unit, unit_grad, view_of_groups, view_over
+from ..common.arguments import cast
+from ..objects.registry import integer
+from .along_axes import Affine, axes_of, one_axis, some_axes
+from .any_rank import AnyRank, Shape
+
+
+class Standardization(Affine):
+    """A layer that brings parts of each example to mean 0 and deviation 1; see `LayerNormalization`."""
+
+    def _view(self, shape: tuple[int, ...]) -> Any:
+        """How an input of this shape falls into parts."""
+        raise NotImplementedError
+
+    def _forward(self, x: np.ndarray) -> tuple[np.ndarray, Any]:
+        return standardize(x, self._view(x.shape), self.epsilon, *self._learned())
+
+    def _backward(
+        self, kept: Any, grad_out: np.ndarray, input_grad: bool
+    ) -> tuple[np.ndarray | None, dict[str, np.ndarray]]:
+        gamma, _ = self._learned()
+        grad_x, *found = standardize_grad(kept, grad_out, self._view(grad_out.shape), gamma, input_grad)
+        pairs = zip(("gamma", "beta"), found, strict=True)
+        gradients = {name: grad.reshape(self._weights[name].shape) for name, grad in pairs if name in self._weights}
+        with np.errstate(over="ignore"):
+            return grad_x, {name: cast(grad, self._dtype) for name, grad in gradients.items()}
+
+
+class LayerNormalization(Standardization):
+    """Bring every example to mean beta and standard deviation gamma over some axes (Keras's ``LayerNormalization``).
+
+    ``out = gamma * (x - mean) / sqrt(variance + epsilon) + beta`` with mean and variance over ``axis``, one of each for
+    every position of the other axes, and with a gamma and a beta for each position along ``axis``.
+
+    Parameters
+    ----------
+    axis : int or list of int
+        What is normalized over, not the batch: -1 is the last, the features.
+    epsilon : float
+        Added to the variance; not negative.
+    center, scale : bool
+        Whether there is a beta, a gamma; otherwise it is 0, or 1.
+    beta_initializer, gamma_initializer : str, class, dict or callable
+        See `numbaconv.initializers`.
+    beta_regularizer, gamma_regularizer : str, class, dict or callable, optional
+        Penalties reported by `Layer.losses`; see `numbaconv.regularizers`.
+    beta_constraint, gamma_constraint : str, class, dict or callable, optional
+        Applied by `Layer.apply_constraints`; see `numbaconv.constraints`.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For arguments out of their range or of the wrong kind, and for inputs that have no such axes.
+
+    Notes
+    -----
+    Input of any shape, output the same; the sizes along ``axis`` must be known. Weights: gamma and beta, of the sizes
+    along ``axis`` from its smallest number to its largest. Training and prediction are the same. Mean and variance are
+    float64. Keeps for backward: its input, and means and deviations.
+
+    Ba, Kiros and Hinton, "Layer Normalization", 2016.
+    """
+
+    _neutral = {"rms_scaling": ((False,), "the mean is always subtracted")}  # noqa: RUF012
+
+    def __init__(
+        self,
+        axis: Any = -1,
+        epsilon: float = 0.001,
+        center: bool = True,
+        scale: bool = True,
+        beta_initializer: Any = "zeros",
+        gamma_initializer: Any = "ones",
+        beta_regularizer: Any = None,
+        gamma_regularizer: Any = None,
+        beta_constraint: Any = None,
+        gamma_constraint: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        with self._named():
+            self.axis = some_axes(axis)
+            self._set_affine(epsilon, center, scale)
+            self._set_components(locals())
+
+    def _axes(self, rank: int) -> tuple[int, ...]:
+        # Keras sorts the numbers as they are given. Where some are negative and some are not, its weights are of sizes
+        # in that order, and are then read as if it were that of the axes.
+        return axes_of(tuple(sorted(self.axis)) if isinstance(self.axis, tuple) else self.axis, rank)
+
+    def _view(self, shape: tuple[int, ...]) -> Any:
+        return view_over(shape, self._axes(len(shape)))
+
+
+class GroupNormalization(Standardization):
+    """Bring groups of an example's channels to mean beta and deviation gamma (Keras's ``GroupNormalization``).
+
+    ``out = gamma * (x - mean) / sqrt(variance + epsilon) + beta`` with a gamma and a beta for each channel. Mean and
+    variance are those of an example's neighbouring channels, C / groups of them, over all positions.
+
+    Parameters
+    ----------
+    groups : int
+        Into how many groups the channels fall, which must divide their number; -1 makes each a group of its own.
+    axis : int or list of one int
+        Of the channels, not of the batch.
+    epsilon : float
+        Added to the variance; not negative.
+    center, scale : bool
+        Whether there is a beta, a gamma; otherwise it is 0, or 1.
+    beta_initializer, gamma_initializer : str, class, dict or callable
+        See `numbaconv.initializers`.
+    beta_regularizer, gamma_regularizer : str, class, dict or callable, optional
+        Penalties reported by `Layer.losses`; see `numbaconv.regularizers`.
+    beta_constraint, gamma_constraint : str, class, dict or callable, optional
+        Applied by `Layer.apply_constraints`; see `numbaconv.constraints`.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For arguments out of their range or of the wrong kind, and for inputs whose channels do not fall into groups.
+
+    Notes
+    -----
+    Input (N, ..., C), or with C at ``axis``, output the same. Weights: gamma and beta, (C,). Training and prediction
+    are the same. Mean and variance are float64. Keeps for backward: its input, and means and deviations.
+
+    Wu and He, "Group Normalization", 2018.
+    """
+
+    def __init__(
+        self,
+        groups: int = 32,
+        axis: Any = -1,
+        epsilon: float = 0.001,
+        center: bool = True,
+        scale: bool = True,
+        beta_initializer: Any = "zeros",
+        gamma_initializer: Any = "ones",
+        beta_regularizer: Any = None,
+        gamma_regularizer: Any = None,
+        beta_constraint: Any = None,
+        gamma_constraint: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        with self._named():
+            self.groups = integer(groups, "groups")
+            if self.groups < 1 and self.groups != -1:
+                raise ValueError(f"groups must be a positive integer, or -1 for a group of each channel, got {groups}")
+            self.axis = one_axis(axis)
+            self._set_affine(epsilon, center, scale)
+            self._set_components(locals())
+
+    def _output_shape(self, input_shape: Shape) -> Shape:
+        (axis,) = self._axes(len(input_shape))
+        channels = input_shape[axis]
+        if channels is not None and self.groups > 0 and (channels % self.groups or not channels):
+            raise ValueError(f"groups must divide the number of channels, {channels}, got {self.groups}")
+        return input_shape
+
+    def _view(self, shape: tuple[int, ...]) -> Any:
+        (axis,) = self._axes(len(shape))
+        self._output_shape(shape)
+        return view_of_groups(shape, axis, shape[axis] if self.groups == -1 else self.groups)
+
+
+class UnitNormalization(AnyRank):
+    """Bring the Euclidean norm over some axes to 1 (Keras's ``UnitNormalization``).
+
+    ``out = x / max(norm, 1e-12)`` with ``norm = sqrt(sum of x**2 over axis)``
+
+    Parameters
+    ----------
+    axis : int or list of int
+        What the norm is taken over: -1 is the last axis, the features.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For an axis that is no integer, and for inputs that have no such axis.
+
+    Notes
+    -----
+    Input of any shape, output the same. Keeps for backward: its input and the norms.
+    """
+
+    supports_masking = True
+
+    def __init__(self, axis: Any = -1, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        with self._named():
+            self.axis = some_axes(axis)
+
+    def _output_shape(self, input_shape: Shape) -> Shape:
+        axes_of(self.axis, len(input_shape), first=0)
+        return input_shape
+
+    def _view(self, shape: tuple[int, ...]) -> Any:
+        return view_over(shape, axes_of(self.axis, len(shape), first=0))
+
+    def _forward(self, x: np.ndarray) -> tuple[np.ndarray, Any]:
+        return unit(x, self._view(x.shape))
+
+    def _input_grad(self, kept: Any, grad_out: np.ndarray) -> np.ndarray:
+        return unit_grad(kept, grad_out, self._view(grad_out.shape))
