@@ -1,6 +1,6 @@
 """The convolution layers of Keras as Numba loops in pure Python.
 
-Start with `numbaconv.layers` (the seventeen layers), `numbaconv.models` (Sequential) or `numbaconv.functional` (the
+Start with `numbaconv.layers` (the layers), `numbaconv.models` (Sequential) or `numbaconv.functional` (the
 same operations without layers). Submodules load on first use, so that `numbaconv.shapes` needs neither NumPy nor Numba.
 """
 

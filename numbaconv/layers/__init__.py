@@ -1,4 +1,4 @@
-"""Keras's seventeen convolutional layers, and those that go with them, with its names, arguments and weights."""
+"""Keras's nineteen convolutional layers, and those that go with them, with its names, arguments and weights."""
 
 from ..objects.public import publish
 from .activation import Activation
@@ -34,14 +34,15 @@ from .pooling import (
     MaxPooling3D,
 )
 from .reshaping import Flatten
-from .separable import DepthwiseConv2D, SeparableConv1D, SeparableConv2D
-from .transposed import Conv2DTranspose, Conv3DTranspose
+from .separable import DepthwiseConv1D, DepthwiseConv2D, SeparableConv1D, SeparableConv2D
+from .transposed import Conv1DTranspose, Conv2DTranspose, Conv3DTranspose
 
 # Other names that Keras has for them
 AvgPool1D = AveragePooling1D
 AvgPool2D = AveragePooling2D
 AvgPool3D = AveragePooling3D
 Convolution1D = Conv1D
+Convolution1DTranspose = Conv1DTranspose
 Convolution2D = Conv2D
 Convolution2DTranspose = Conv2DTranspose
 Convolution3D = Conv3D
@@ -68,11 +69,13 @@ __all__ = [
     "AvgPool3D",
     "BatchNormalization",
     "Conv1D",
+    "Conv1DTranspose",
     "Conv2D",
     "Conv2DTranspose",
     "Conv3D",
     "Conv3DTranspose",
     "Convolution1D",
+    "Convolution1DTranspose",
     "Convolution2D",
     "Convolution2DTranspose",
     "Convolution3D",
@@ -81,6 +84,7 @@ __all__ = [
     "Cropping2D",
     "Cropping3D",
     "Dense",
+    "DepthwiseConv1D",
     "DepthwiseConv2D",
     "Dropout",
     "Flatten",

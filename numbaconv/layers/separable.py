@@ -1,4 +1,4 @@
-"""DepthwiseConv2D, SeparableConv1D and SeparableConv2D."""
+"""DepthwiseConv1D and 2D, SeparableConv1D and 2D."""
 
 from typing import Any
 
@@ -16,27 +16,15 @@ from .conv import WindowLayer
 from .weights import Weight
 
 
-class DepthwiseConv2D(WindowLayer):
-    """Filter each channel of an image by itself (Keras's ``DepthwiseConv2D``).
-
-    ``out[n, q, c*M + m] = activation(bias[c*M + m] + sum over k of x[n, q*stride + k*dilation - before, c] *
-    depthwise_kernel[k, c, m])``, M being the depth multiplier.
+class DepthwiseConv(WindowLayer):
+    """Depthwise convolution over ``rank`` spatial axes; see `DepthwiseConv2D`.
 
     Parameters
     ----------
     depth_multiplier : int
         Output channels per input channel.
-    dilation_rate : int or tuple of int
-        By keyword only; not 1 only where the strides are 1.
-
-    Notes
-    -----
-    Input (N, H, W, C), output (N, H', W', C*M); channels second for channels_first. Weights: depthwise_kernel
-    (kh, kw, C, M), bias (C*M,). Keeps for backward: its input and, unless the activation is linear, what that gets
-    or gives.
     """
 
-    rank = 2
     depthwise_kernel = Weight()
 
     def __init__(
@@ -87,6 +75,56 @@ class DepthwiseConv2D(WindowLayer):
 
     def _gradient_call(self, x_shape: tuple[int, ...]) -> GradientCall:
         return depthwise_grad(x_shape, self.depthwise_kernel.shape, self.depthwise_kernel.itemsize, self._window)
+
+
+class DepthwiseConv1D(DepthwiseConv):
+    """Filter each channel of a sequence by itself (Keras's ``DepthwiseConv1D``).
+
+    ``out[n, t, c*M + m] = activation(bias[c*M + m] + sum over k of x[n, t*stride + k*dilation - before, c] *
+    depthwise_kernel[k, c, m])``, M being the depth multiplier.
+
+    Notes
+    -----
+    Input (N, steps, C), output (N, new steps, C*M); the last two axes swapped for channels_first. Weights:
+    depthwise_kernel (k, C, M), bias (C*M,). Keeps for backward: as `DepthwiseConv2D`.
+    """
+
+    rank = 1
+
+    def __init__(
+        self,
+        kernel_size: Any,
+        strides: Any = 1,
+        padding: str = "valid",
+        depth_multiplier: int = 1,
+        data_format: str | None = None,
+        dilation_rate: Any = 1,
+        *args: Any,
+        **kwargs: Any,
+    ) -> None:
+        kwargs["dilation_rate"] = dilation_rate
+        super().__init__(kernel_size, strides, padding, depth_multiplier, data_format, *args, **kwargs)
+
+
+class DepthwiseConv2D(DepthwiseConv):
+    """Filter each channel of an image by itself (Keras's ``DepthwiseConv2D``).
+
+    ``out[n, q, c*M + m] = activation(bias[c*M + m] + sum over k of x[n, q*stride + k*dilation - before, c] *
+    depthwise_kernel[k, c, m])``, M being the depth multiplier.
+
+    Parameters
+    ----------
+    dilation_rate : int or tuple of int
+        By keyword only; not 1 only where the strides are 1.
+
+    Notes
+    -----
+    Input (N, H, W, C), output (N, H', W', C*M); channels second for channels_first. Weights: depthwise_kernel
+    (kh, kw, C, M), bias (C*M,). Keeps for backward: its input and, unless the activation is linear, what that gets
+    or gives.
+    """
+
+    rank = 2
 
 
 class SeparableConv(WindowLayer):

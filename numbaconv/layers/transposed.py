@@ -1,4 +1,4 @@
-"""Conv2DTranspose and Conv3DTranspose."""
+"""Conv1DTranspose, Conv2DTranspose and Conv3DTranspose."""
 
 from typing import Any, ClassVar
 
@@ -87,20 +87,8 @@ class ConvTranspose(WindowLayer):
         )
 
 
-class Conv2DTranspose(ConvTranspose):
-    """Transposed convolution of an image: every input value is spread through the kernel (Keras's ``Conv2DTranspose``).
-
-    ``out[n, o, f] = activation(bias[f] + sum of x[n, i, c] * kernel[k, f, c])`` over c and all i, k with
-    ``i*stride + k*dilation - crop == o`` on both axes.
-
-    Notes
-    -----
-    Input (N, H, W, C), output (N, H', W', filters); channels second for channels_first. Weights: kernel
-    (kh, kw, filters, C), bias (filters,). Keeps for backward: its input and, unless the activation is linear, what
-    that gets or gives. Source: Zeiler et al., "Deconvolutional Networks", CVPR 2010.
-    """
-
-    rank = 2
+class DilatedConvTranspose(ConvTranspose):
+    """`ConvTranspose` with Keras's argument for the dilation."""
 
     def __init__(
         self,
@@ -116,6 +104,38 @@ class Conv2DTranspose(ConvTranspose):
     ) -> None:
         self._dilation = dilation_rate
         super().__init__(filters, kernel_size, strides, padding, output_padding, data_format, *args, **kwargs)
+
+
+class Conv1DTranspose(DilatedConvTranspose):
+    """Transposed convolution of a sequence: every input value is spread through the kernel (Keras's
+    ``Conv1DTranspose``).
+
+    ``out[n, o, f] = activation(bias[f] + sum of x[n, i, c] * kernel[k, f, c])`` over c and all i, k with
+    ``i*stride + k*dilation - crop == o``.
+
+    Notes
+    -----
+    Input (N, steps, C), output (N, new steps, filters); the last two axes swapped for channels_first. Weights: kernel
+    (k, filters, C), bias (filters,). Keeps for backward: as `Conv2DTranspose`.
+    """
+
+    rank = 1
+
+
+class Conv2DTranspose(DilatedConvTranspose):
+    """Transposed convolution of an image: every input value is spread through the kernel (Keras's ``Conv2DTranspose``).
+
+    ``out[n, o, f] = activation(bias[f] + sum of x[n, i, c] * kernel[k, f, c])`` over c and all i, k with
+    ``i*stride + k*dilation - crop == o`` on both axes.
+
+    Notes
+    -----
+    Input (N, H, W, C), output (N, H', W', filters); channels second for channels_first. Weights: kernel
+    (kh, kw, filters, C), bias (filters,). Keeps for backward: its input and, unless the activation is linear, what
+    that gets or gives. Source: Zeiler et al., "Deconvolutional Networks", CVPR 2010.
+    """
+
+    rank = 2
 
 
 class Conv3DTranspose(ConvTranspose):

@@ -42,8 +42,8 @@ _ABSENT = {
     "random tree visualization wrappers",
     "layers": "ActivityRegularization AdaptiveAveragePooling1D AdaptiveAveragePooling2D AdaptiveAveragePooling3D "
     "AdaptiveMaxPooling1D AdaptiveMaxPooling2D AdaptiveMaxPooling3D Add AdditiveAttention AlphaDropout Attention "
-    "AugMix AutoContrast Average Bidirectional CategoryEncoding CenterCrop Concatenate Conv1DTranspose ConvLSTM1D "
-    "ConvLSTM2D ConvLSTM3D Convolution1DTranspose CutMix DepthwiseConv1D Discretization Dot EinsumDense Embedding "
+    "AugMix AutoContrast Average Bidirectional CategoryEncoding CenterCrop Concatenate ConvLSTM1D "
+    "ConvLSTM2D ConvLSTM3D CutMix Discretization Dot EinsumDense Embedding "
     "Equalization GRU GRUCell GaussianDropout GaussianNoise GroupQueryAttention HashedCrossing "
     "Hashing Identity IntegerLookup LSTM LSTMCell Lambda Masking Maximum MelSpectrogram Minimum "
     "MixUp MultiHeadAttention Multiply Normalization PReLU Permute RMSNormalization RNN RandAugment RandomBrightness "

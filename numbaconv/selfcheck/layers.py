@@ -12,7 +12,7 @@ from ..layers.arguments import argument_names
 from ..layers.conv import Conv, WindowLayer
 from ..layers.moving import Cropping, UpSampling, ZeroPadding
 from ..layers.pooling import GlobalPooling, Pooling
-from ..layers.separable import SeparableConv
+from ..layers.separable import DepthwiseConv, SeparableConv
 from . import textbook
 
 # Of the largest value; Winograd's convolutions need that much.
@@ -42,15 +42,15 @@ def _checks() -> Iterator[Check]:
         yield Check(f"ZeroPadding{rank}D", shape, {"padding": 2})
         yield Check(f"UpSampling{rank}D", shape, {"size": 2})
         yield Check(f"Conv{rank}D", shape, {"filters": 37, "kernel_size": 3, "strides": 2, "padding": "same"})
-        if rank > 1:
-            arguments = {"filters": 7, "kernel_size": 3, "strides": 2, "padding": "same"}
-            yield Check(f"Conv{rank}DTranspose", shape, arguments)
+        arguments = {"filters": 7, "kernel_size": 3, "strides": 2, "padding": "same"}
+        yield Check(f"Conv{rank}DTranspose", shape, arguments)
         if rank < 3:
             arguments = {"filters": 7, "kernel_size": 3, "depth_multiplier": 2, "padding": "same"}
             yield Check(f"SeparableConv{rank}D", shape, arguments)
     image = (2, 9, 8, 5)
     yield Check("UpSampling2D", image, {"size": (2, 3), "interpolation": "bilinear"})
     yield Check("Conv1D", (2, 11, 5), {"filters": 4, "kernel_size": 3, "padding": "causal", "dilation_rate": 2})
+    yield Check("DepthwiseConv1D", (2, 11, 5), {"kernel_size": 3, "depth_multiplier": 2, "padding": "same"})
     yield Check("DepthwiseConv2D", image, {"kernel_size": (3, 2), "depth_multiplier": 2, "strides": 2})
     yield Check("DepthwiseConv2D", image, {"kernel_size": 3, "dilation_rate": 2})
     # Large enough for several cores.
@@ -202,7 +202,7 @@ def _by_textbook(layer: Any, operation: str, x: Array, weights: list[Array], set
 
 @_expected.register
 def _(layer: WindowLayer, x: Array, weights: list[Array], training: bool) -> Expected:
-    kinds = {Conv: "conv", layers.DepthwiseConv2D: "depthwise_conv", SeparableConv: "separable_conv"}
+    kinds = {Conv: "conv", DepthwiseConv: "depthwise_conv", SeparableConv: "separable_conv"}
     operation = next((name for cls, name in kinds.items() if isinstance(layer, cls)), "conv_transpose")
     return _by_textbook(layer, operation, x, weights, ("strides", "padding", "dilation_rate"))
 

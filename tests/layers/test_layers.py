@@ -46,7 +46,9 @@ NAMES = {
     "Conv2D": "conv2d",
     "SeparableConv1D": "separable_conv1d",
     "SeparableConv2D": "separable_conv2d",
+    "DepthwiseConv1D": "depthwise_conv1d",
     "DepthwiseConv2D": "depthwise_conv2d",
+    "Conv1DTranspose": "conv1d_transpose",
     "Conv2DTranspose": "conv2d_transpose",
     "Conv3D": "conv3d",
     "Conv3DTranspose": "conv3d_transpose",
@@ -91,7 +93,7 @@ def settings_of(layer):
 
 
 def test_all_are_there():
-    assert len(SIGNATURES) == 29
+    assert len(SIGNATURES) == 31
     assert {*SIGNATURES, "Layer"} < set(layers.__all__)
 
 

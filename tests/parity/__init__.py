@@ -1,1 +1,1 @@
-"""The seventeen layers beside Keras 3 on TensorFlow: an oracle that never saw this library."""
+"""The layers beside Keras 3 on TensorFlow: an oracle that never saw this library."""

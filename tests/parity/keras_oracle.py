@@ -120,14 +120,14 @@ def _same_padding(layer: Any, lengths: Lengths) -> list[int]:
 
 
 def _same_ends_one_short(layer: Any, lengths: Lengths) -> bool:
-    if not _is(layer, "Conv2DTranspose", "Conv3DTranspose") or layer.output_padding is None or layer.padding != "same":
+    if not hasattr(layer, "output_padding") or layer.output_padding is None or layer.padding != "same":
         return False
     axes = zip(_extents(layer), layer.output_padding, strict=True)
     return any(extent % 2 == 0 and more == 0 for extent, more in axes)
 
 
 def _dilated_transpose(layer: Any, lengths: Lengths) -> bool:
-    return _is(layer, "Conv2DTranspose") and max(layer.dilation_rate) > 1
+    return _is(layer, "Conv1DTranspose", "Conv2DTranspose") and max(layer.dilation_rate) > 1
 
 
 def _unequal_strides(layer: Any, lengths: Lengths) -> bool:

@@ -25,7 +25,9 @@ RANKS = {
     "Conv3D": 3,
     "SeparableConv1D": 1,
     "SeparableConv2D": 2,
+    "DepthwiseConv1D": 1,
     "DepthwiseConv2D": 2,
+    "Conv1DTranspose": 1,
     "Conv2DTranspose": 2,
     "Conv3DTranspose": 3,
     "Cropping1D": 1,
@@ -121,7 +123,7 @@ def _weighted(rng: np.random.Generator, layer: str) -> Config:
     padding = str(rng.choice(["valid", "same", "causal"] if layer == "Conv1D" else ["valid", "same"]))
 
     kwargs: dict[str, Any] = {}
-    if layer != "DepthwiseConv2D":
+    if not layer.startswith("Depthwise"):
         kwargs["filters"] = _channels(rng)
     kwargs["kernel_size"] = _in_some_form(rng, kernel)
     if max(strides) > 1 or _chance(rng, 0.3):
@@ -148,7 +150,7 @@ def _weighted(rng: np.random.Generator, layer: str) -> Config:
     channels = _channels(rng)
     if rank < 3 and _chance(rng, 0.04):
         channels, kwargs["filters"] = 45, 77
-        if layer == "DepthwiseConv2D":
+        if layer.startswith("Depthwise"):
             del kwargs["filters"]
     _shrink(kwargs, kernel, sizes, extents)
     _input(rng, config, sizes, channels)

@@ -1,4 +1,4 @@
-"""Defaults, weights and declared shapes of the seventeen layers beside Keras's."""
+"""Defaults, weights and declared shapes of the layers beside Keras's."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def make_both(name: str, **arguments: Any) -> tuple[Any, Any]:
     """The same layer, ours and Keras's, with what is required and what is asked for."""
     if name in WEIGHTED:
         arguments = {"kernel_size": 5, **arguments}
-        if name != "DepthwiseConv2D":
+        if not name.startswith("Depthwise"):
             arguments = {"filters": 40, **arguments}
     return getattr(layers, name)(**arguments), getattr(keras.layers, name)(**arguments)
 

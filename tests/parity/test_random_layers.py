@@ -1,4 +1,4 @@
-"""Random configurations of all seventeen layers against Keras.
+"""Random configurations of all layers with a window against Keras.
 
 Either both refuse, or both give the same shapes and the same values. The environment variable NUMBACONV_PARITY_EXAMPLES
 asks for more examples; `compare(random_config(seed))` repeats one.
@@ -106,7 +106,7 @@ def test_random_configurations_agree_with_keras(capsys: pytest.CaptureFixture[st
 def test_other_ways_agree_with_keras_where_keras_can() -> None:
     """The detours around what TensorFlow lacks are right: elsewhere they lead to Keras's own values."""
     detours = {
-        **dict.fromkeys(("Conv2DTranspose", "Conv3DTranspose"), scatter_then_cut),
+        **dict.fromkeys(("Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose"), scatter_then_cut),
         **dict.fromkeys(("DepthwiseConv2D", "SeparableConv2D"), every_stride_apart),
         "Conv3D": padded_beforehand,
     }

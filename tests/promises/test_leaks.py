@@ -29,7 +29,7 @@ ARGUMENTS = {
     "Activation": ("softmax",),
     "BatchNormalization": (),
     "Dense": (4,),
-    "DepthwiseConv2D": (3,),
+    "Depthwise": (3,),
     "Dropout": (0.5,),
     "Flatten": (),
     "GroupNormalization": (3,),
@@ -72,7 +72,7 @@ def frozen():
 def make(name, dtype):
     """A small layer of a class and an input for it."""
     stem, rank = name.rstrip("D123"), int(name[-2]) if name[-1] == "D" else 2
-    rank = 2 if name == "Conv2DTranspose" else 3 if name == "Conv3DTranspose" else rank
+    rank = int(name[4]) if name.endswith("Transpose") else rank
     found = [value for start, value in ARGUMENTS.items() if stem.startswith(start)]
     arguments = found[0] if found else (2,) if "Global" not in stem and "Zero" not in stem else ()
     shape = IMAGES[rank]

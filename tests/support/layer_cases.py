@@ -41,6 +41,14 @@ Conv3DTranspose(filters, kernel_size, strides=(1, 1, 1), padding='valid', output
   activation=None, use_bias=True, kernel_initializer='glorot_uniform', bias_initializer='zeros',
   kernel_regularizer=None, bias_regularizer=None, activity_regularizer=None, kernel_constraint=None,
   bias_constraint=None)
+Conv1DTranspose(filters, kernel_size, strides=1, padding='valid', output_padding=None, data_format=None,
+  dilation_rate=1, activation=None, use_bias=True, kernel_initializer='glorot_uniform', bias_initializer='zeros',
+  kernel_regularizer=None, bias_regularizer=None, activity_regularizer=None, kernel_constraint=None,
+  bias_constraint=None)
+DepthwiseConv1D(kernel_size, strides=1, padding='valid', depth_multiplier=1, data_format=None, dilation_rate=1,
+  activation=None, use_bias=True, depthwise_initializer='glorot_uniform', bias_initializer='zeros',
+  depthwise_regularizer=None, bias_regularizer=None, activity_regularizer=None, depthwise_constraint=None,
+  bias_constraint=None)
 Cropping1D(cropping=(1, 1))
 Cropping2D(cropping=((0, 0), (0, 0)), data_format=None)
 Cropping3D(cropping=((1, 1), (1, 1), (1, 1)), data_format=None)
