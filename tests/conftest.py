@@ -79,12 +79,20 @@ def pytest_itemcollected(item):
             item.add_marker(pytest.mark.slow)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config):
+    """Where tests are spread over processes (``-n``), each takes whole files, in the order in which they are sorted."""
+    if getattr(config.option, "numprocesses", None):
+        config.option.dist, config.option.loadscopereorder = "loadfile", False
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config, items):
-    """In a large run, tests that need few kernels come first, while the second core compiles ahead."""
+    """In a large run, tests that need few kernels come first, while another process compiles ahead."""
     if len(items) > MANY:
         items.sort(key=lambda item: item.path.parent.name not in FIRST)
-        if not config.option.collectonly and (os.cpu_count() or 1) > 1:
+        first_of_all = os.environ.get("PYTEST_XDIST_WORKER", "gw0") == "gw0"
+        if first_of_all and not config.option.collectonly and (os.cpu_count() or 1) > 1:
             command = [sys.executable, "-m", "numbaconv", "--compile"]
             compiling = subprocess.Popen(
                 command, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL

@@ -120,6 +120,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("--reliability-report"):
+        if getattr(config.option, "numprocesses", None):
+            raise pytest.UsageError("--reliability-report counts tests of one process: leave -n out")
         config.pluginmanager.register(Reporter(config), "reliability reporter")
 
 
