@@ -4,6 +4,7 @@ from ..objects.public import publish
 from .activation import Activation
 from .base import Layer
 from .conv import Conv1D, Conv2D, Conv3D
+from .data_normalization import Normalization
 from .dense import Dense
 from .dropout import Dropout
 from .example_normalization import GroupNormalization, LayerNormalization, UnitNormalization
@@ -109,6 +110,7 @@ __all__ = [
     "MaxPooling1D",
     "MaxPooling2D",
     "MaxPooling3D",
+    "Normalization",
     "SeparableConv1D",
     "SeparableConv2D",
     "SeparableConvolution1D",

@@ -46,7 +46,7 @@ _ABSENT = {
     "ConvLSTM2D ConvLSTM3D CutMix Discretization Dot EinsumDense Embedding "
     "Equalization GRU GRUCell GaussianDropout GaussianNoise GroupQueryAttention HashedCrossing "
     "Hashing Identity IntegerLookup LSTM LSTMCell Lambda Masking Maximum MelSpectrogram Minimum "
-    "MixUp MultiHeadAttention Multiply Normalization PReLU Permute RMSNormalization RNN RandAugment RandomBrightness "
+    "MixUp MultiHeadAttention Multiply PReLU Permute RMSNormalization RNN RandAugment RandomBrightness "
     "RandomContrast RandomCrop RandomErasing RandomFlip RandomHue RandomRotation RandomSaturation RandomShear "
     "RandomTranslation RandomZoom RepeatVector Rescaling Reshape Resizing STFTSpectrogram SimpleRNN SimpleRNNCell "
     "SpectralNormalization StackedRNNCells StringLookup Subtract TextVectorization TimeDistributed "

@@ -74,6 +74,7 @@ def _checks() -> Iterator[Check]:
     yield Check("LayerNormalization", image, {"axis": [2, 3]})
     yield Check("GroupNormalization", (3, 9, 8, 6), {"groups": 2})
     yield Check("UnitNormalization", image, {})
+    yield Check("Normalization", image, {"axis": [1, 3]})
 
 
 def check_layers() -> Iterator[tuple[str, list[str]]]:
@@ -305,6 +306,13 @@ def _(layer: layers.UnitNormalization, x: Array, weights: list[Array], training:
     norm = np.sqrt((x * x).sum(-1, keepdims=True))
     out = x / norm
     return out, lambda grad: [(grad - out * (out * grad).sum(-1, keepdims=True)) / norm]
+
+
+@_expected.register
+def _(layer: layers.Normalization, x: Array, weights: list[Array], training: bool) -> Expected:
+    mean, variance = (w.reshape(x.shape[1], 1, -1) for w in weights[:2])
+    deviation = np.sqrt(variance)
+    return (x - mean) / deviation, lambda grad: [grad / deviation]
 
 
 @_expected.register

@@ -28,8 +28,10 @@ OTHER = {
     "filters": [5],
     "groups": [3],
     "interpolation": ["bilinear"],
+    "invert": [True],
     "keepdims": [True],
     "kernel_size": [2],
+    "mean": [0.25],
     "momentum": [0.5],
     "name": ["other"],
     "noise_shape": [(None, *(1,) * 2)],
@@ -44,6 +46,7 @@ OTHER = {
     "trainable": [False],
     "units": [5],
     "use_bias": [False],
+    "variance": [3.0],
 }
 BY_ENDING = {"initializer": ["ones"], "regularizer": ["l1"], "constraint": ["non_neg"]}
 # What the weights come from, once there are any.

@@ -45,12 +45,18 @@ CASES: list[tuple[str, dict[str, Any], tuple[int, ...]]] = [
     ("GroupNormalization", {"groups": 3, "axis": 1, "beta_regularizer": "l1"}, (2, 6, 3, 4)),
     ("GroupNormalization", {"groups": -1, "axis": -2, "scale": False, "epsilon": 0.1}, (2, 5, 6, 3)),
     ("GroupNormalization", {"groups": 1, "center": False}, (3, 4)),
+    ("Normalization", {}, (4, 5, 3)),
+    ("Normalization", {"axis": [1, 3], "invert": True}, (2, 3, 4, 5)),
+    ("Normalization", {"axis": None}, (4, 3)),
+    ("Normalization", {"axis": -2, "mean": [1.0, 2.0, 3.0], "variance": [0.5, 0.0, 2.0]}, (2, 3, 4)),
+    ("Normalization", {"axis": [-1, 1], "mean": [1.0, 2.0], "variance": [0.5, 4.0]}, (2, 3, 4, 2)),
+    ("Normalization", {"mean": 2.0, "variance": 3.0, "invert": True}, (2, 3)),
     ("UnitNormalization", {}, (4, 3)),
     ("UnitNormalization", {"axis": [1, 2]}, (2, 3, 4, 5)),
     ("UnitNormalization", {"axis": 1}, (2, 3, 4)),
 ]
 # What needs to know the sizes that its weights lie along.
-WEIGHTED = {"Dense", "BatchNormalization", "LayerNormalization", "GroupNormalization"}
+WEIGHTED = {"Dense", "BatchNormalization", "LayerNormalization", "GroupNormalization", "Normalization"}
 IDS = [f"{name}{arguments or ''}" for name, arguments, _ in CASES]
 # Arguments of Keras 3's that these layers do not have.
 NOT_OURS = {
@@ -66,8 +72,12 @@ def make_both(name: str, arguments: dict[str, Any], shape: tuple[int, ...], dtyp
     ours.build((None, *shape[1:]))
     rng = np.random.default_rng(3)
     weights = [rng.uniform(0.5, 2, w.shape).astype(dtype) for w in theirs.get_weights()]
+    if name == "Normalization" and weights:
+        weights[2] = np.zeros((), int)
     theirs.set_weights(weights)
     ours.set_weights(weights)
+    if name == "Normalization":
+        theirs.finalize_state()
     return ours, theirs
 
 
@@ -77,6 +87,8 @@ def simplified(value: Any) -> Any:
         if value.get("class_name") == "DTypePolicy":
             return value["config"]["name"]
         return {key: simplified(v) for key, v in value.items() if key not in ("module", "registered_name")}
+    if isinstance(value, list | tuple):
+        return [simplified(v) for v in value]
     return round(value, 6) if isinstance(value, float) else value
 
 
@@ -133,6 +145,22 @@ def test_values_gradients_and_statistics(
                 np.testing.assert_allclose(weight, wanted, **tolerance)
 
 
+@pytest.mark.parametrize("axis", [-1, 1, None, (1, 2)])
+def test_normalization_adapts_as_keras_does(axis: Any) -> None:
+    data = np.random.default_rng(1).normal(3, 2, (20, 4, 3)).astype(np.float32)
+    found = []
+    for module in (layers, keras.layers):
+        layer = module.Normalization(axis)
+        for given in (data, [data[:5], data[5:]]):
+            with quiet():
+                layer.adapt(given)
+            found.append([np.asarray(w) for w in layer.get_weights()])
+    for others in found[1:]:
+        for ours, theirs in zip(found[0], others, strict=True):
+            assert ours.shape == theirs.shape
+            np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-5)
+
+
 @pytest.mark.parametrize("noise_shape", [None, (None, 1, None), (50, 1, 30), (1, 1, 30), (30,), (20, 30)])
 @pytest.mark.parametrize("rate", [0.3, 1.0])
 def test_dropout_draws_as_keras_does(noise_shape: Any, rate: float) -> None:
@@ -149,8 +177,9 @@ def test_dropout_draws_as_keras_does(noise_shape: Any, rate: float) -> None:
 
 def test_unknown_sizes() -> None:
     for name, arguments, shape in CASES:
-        axis = arguments.get("axis", -1)
-        known = {i % len(shape) for i in (axis if isinstance(axis, list) else [axis])} if name in WEIGHTED else set()
+        axis = arguments.get("axis", -1) if name in WEIGHTED else None
+        axes = axis if isinstance(axis, list) else [] if axis is None else [axis]
+        known = {i % len(shape) for i in axes}
         unknown = tuple(n if i in known else None for i, n in enumerate(shape))
         for given in (unknown, (None, *shape[1:])):
             ours, theirs = (getattr(module, name)(**arguments) for module in (layers, keras.layers))

@@ -50,6 +50,8 @@ NEEDED = {
     "rate": 0.5,
     "activation": "softplus",
 }
+# What makes a layer fit the example; a weight that is a single number has no kinds of arrays.
+FITTING = {"GroupNormalization": {"groups": 3}, "Normalization": {"mean": 0.5, "variance": 4}}
 
 
 def naturals(shape):
@@ -126,7 +128,7 @@ def layer_of(name):
     cls = getattr(layers, name)
     needed = inspect.signature(cls).parameters
     required = {k: v for k, v in NEEDED.items() if k in needed and needed[k].default is inspect.Parameter.empty}
-    layer = cls(**required, **({"groups": 3} if name == "GroupNormalization" else {}))
+    layer = cls(**required, **FITTING.get(name, {}))
     shape = (2, *(4, 5, 6)[: 1 if layer.rank is None else layer.rank], 3)
     layer.build(shape)
     layer.set_weights([0.25 + naturals(w.shape) for w in layer.weights])

@@ -34,6 +34,7 @@ ARGUMENTS = {
     "Flatten": (),
     "GroupNormalization": (3,),
     "LayerNormalization": (),
+    "Normalization": (),
     "Conv": (4, 3),
     "Cropping": (1,),
     "Separable": (4, 3),

@@ -11,6 +11,7 @@ REQUIRED = {"filters": 4, "kernel_size": 3, "units": 4, "rate": 0.5, "activation
 FIXED = {
     "Dropout": {"seed": 1},
     "GroupNormalization": {"groups": 2},
+    "Normalization": {"mean": 0.5, "variance": 2.0},
     **{f"{kind}Pooling{n}D": {"strides": 1} for kind in ("Max", "Average") for n in (1, 2, 3)},
 }
 # Without the other names of the same classes.
