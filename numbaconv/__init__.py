@@ -1,7 +1,7 @@
 """The convolution layers of Keras as Numba loops in pure Python.
 
-Start with `numbaconv.layers` (the layers), `numbaconv.models` (Sequential) or `numbaconv.functional` (the
-same operations without layers). Submodules load on first use, so that `numbaconv.shapes` needs neither NumPy nor Numba.
+Start with `numbaconv.layers`, `numbaconv.models` (Sequential and Model) or `numbaconv.functional` (the same operations
+without layers). Submodules load on first use, so that `numbaconv.shapes` needs neither NumPy nor Numba.
 """
 
 from typing import TYPE_CHECKING
@@ -29,9 +29,12 @@ if TYPE_CHECKING:
         shapes,
         utils,
     )
-    from .models import Sequential
+    from .layers import Input
+    from .models import Model, Sequential
 
 __all__ = [
+    "Input",
+    "Model",
     "Sequential",
     "__version__",
     "activations",
@@ -54,4 +57,5 @@ __all__ = [
 ]
 
 _lazy = {name: f"{__name__}.{name}" for name in __all__ if name[0].islower()}
-publish(__name__, {**_lazy, "Sequential": f"{__name__}.models:Sequential"})
+_classes = {"Input": "layers", "Model": "models", "Sequential": "models"}
+publish(__name__, {**_lazy, **{name: f"{__name__}.{module}:{name}" for name, module in _classes.items()}})

@@ -12,7 +12,7 @@ ROOT = Path(numbaconv.__file__).parent
 # From the ground up. CONTRIBUTING.md says what each is for.
 FLOORS = (
     *("objects", "shapes", "config", "common", "files", "machine", "reference", "kernels", "activations", "calls"),
-    *("initializers", "regularizers", "constraints", "functional", "layers", "losses", "metrics", "schedules"),
+    *("initializers", "regularizers", "constraints", "functional", "graph", "layers", "losses", "metrics", "schedules"),
     *("optimizers", "callbacks", "history", "training", "models", "utils", "selfcheck", "__main__"),
 )
 # Files and folders beside each other at the top; more of them would hide what users import.

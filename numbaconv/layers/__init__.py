@@ -8,6 +8,9 @@ from .data_normalization import Normalization
 from .dense import Dense
 from .dropout import Dropout
 from .example_normalization import GroupNormalization, LayerNormalization, UnitNormalization
+from .inputs import Input, InputLayer
+from .joining import Concatenate, Dot
+from .merging import Add, Average, Maximum, Minimum, Multiply, Subtract
 from .moving import (
     Cropping1D,
     Cropping2D,
@@ -62,6 +65,8 @@ SeparableConvolution2D = SeparableConv2D
 
 __all__ = [
     "Activation",
+    "Add",
+    "Average",
     "AveragePooling1D",
     "AveragePooling2D",
     "AveragePooling3D",
@@ -69,6 +74,7 @@ __all__ = [
     "AvgPool2D",
     "AvgPool3D",
     "BatchNormalization",
+    "Concatenate",
     "Conv1D",
     "Conv1DTranspose",
     "Conv2D",
@@ -87,6 +93,7 @@ __all__ = [
     "Dense",
     "DepthwiseConv1D",
     "DepthwiseConv2D",
+    "Dot",
     "Dropout",
     "Flatten",
     "GlobalAveragePooling1D",
@@ -102,6 +109,8 @@ __all__ = [
     "GlobalMaxPooling2D",
     "GlobalMaxPooling3D",
     "GroupNormalization",
+    "Input",
+    "InputLayer",
     "Layer",
     "LayerNormalization",
     "MaxPool1D",
@@ -111,10 +120,14 @@ __all__ = [
     "MaxPooling2D",
     "MaxPooling3D",
     "Normalization",
+    "Maximum",
+    "Minimum",
+    "Multiply",
     "SeparableConv1D",
     "SeparableConv2D",
     "SeparableConvolution1D",
     "SeparableConvolution2D",
+    "Subtract",
     "UnitNormalization",
     "UpSampling1D",
     "UpSampling2D",

@@ -8,6 +8,8 @@ import numpy as np
 
 from .. import shapes
 from ..common.arguments import as_numbers, cast, check_bool, check_channels, check_dtype, check_rank
+from ..graph.operation import is_shape
+from ..graph.tensor import tensors_in
 from .arguments import (
     USED_UP,
     argument_names,
@@ -20,6 +22,7 @@ from .arguments import (
     settings_of,
 )
 from .building import Weighted
+from .learning import shapes_of
 from .weights import adopted, frozen, give_attribute
 
 # Input shapes that a layer remembers; a stream of ever new ones must not fill the memory.
@@ -70,6 +73,10 @@ class Layer(Weighted):
     supports_masking = False
     # Attributes that a change of settings leaves alone.
     _states: ClassVar[frozenset[str]] = frozenset()
+    # Whether masks of the input are passed on to the result.
+    supports_masking = False
+    # Whether ``call`` takes one.
+    _takes_mask: ClassVar[bool] = False
     # Names of attributes that have a value. To look into __dict__ would make all of them slower to read.
     _given: frozenset[str] = frozenset()
     # Whether the user has chosen the dtype; layers that were pickled before it was noted keep theirs.
@@ -122,6 +129,10 @@ class Layer(Weighted):
             super().__setattr__(name, value)
             self._given |= {name}
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls._takes_mask = "mask" in inspect.signature(cls.call).parameters
+
     # -- what a kind of layer defines ------------------------------------------------------------------------------
 
     def _output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
@@ -131,10 +142,19 @@ class Layer(Weighted):
         """The call of `numbaconv.calls.conv` for inputs of this shape."""
         raise NotImplementedError(f"{self._label} must define call(x)")
 
-    def _forward(self, x: np.ndarray) -> tuple[np.ndarray, Any]:
-        """That of a layer of the user's, whose `call` keeps what its `backward` needs."""
-        takes_training = "training" in inspect.signature(self.call).parameters
-        return self._checked(self.call(x, training=True) if takes_training else self.call(x), x), None  # type: ignore[call-arg]
+    def _forward(self, x: Any) -> tuple[np.ndarray, Any]:
+        return self._called(x, True), None
+
+    def _called(self, x: Any, training: bool, **keywords: Any) -> np.ndarray:
+        """What the ``call`` of a user's layer makes of ``x``; it keeps what its ``backward`` needs."""
+        if "training" in inspect.signature(self.call).parameters:
+            keywords["training"] = training
+        return self._checked(self.call(x, **keywords), x)
+
+    def _forward_with(self, x: Any, training: bool, **keywords: Any) -> tuple[np.ndarray, Any]:
+        if type(self)._forward is Layer._forward:
+            return self._called(x, training, **keywords), None
+        return (self._forward if training else self._forward_still)(x, **keywords)
 
     def call(self, x: np.ndarray) -> np.ndarray:
         """Compute a built layer on an array of its dtype, without the conversions and the bookkeeping of ``layer(x)``.
@@ -150,20 +170,33 @@ class Layer(Weighted):
 
     # -- use -------------------------------------------------------------------------------------------------------
 
-    def __call__(self, x: Any, training: bool | None = None) -> np.ndarray:
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
+        """Which steps of the result count, given which of the inputs do: a bool for each, or None for all of them.
+
+        Parameters
+        ----------
+        inputs : array_like or list of array_like
+        mask : ndarray of bool, shape (N, steps), or list of such or None, optional
+        """
+        return mask if self.supports_masking else None
+
+    def __call__(self, x: Any, training: bool | None = None, mask: Any = None) -> Any:
         """Compute the layer on ``x``, building it first if need be.
 
         Parameters
         ----------
-        x : array_like
-            Real numbers in the layer's data format, batch axis first; never changed.
+        x : array_like, KerasTensor, or list of these
+            Real numbers in the layer's data format, batch axis first; never changed. Several arrays come in a list.
+            Tensors of `Input` make the layer a part of a network, `numbaconv.models.Model`.
         training : bool, optional
             True computes it as in training: `Dropout` drops, `BatchNormalization` takes the batch's mean and variance
             and lets its moving ones follow. Nothing is kept for `backward`; `forward` does that.
+        mask : ndarray of bool, optional
+            Which steps count, for a layer that asks for it.
 
         Returns
         -------
-        ndarray
+        ndarray or KerasTensor
             New, C-contiguous and of the layer's dtype.
 
         Raises
@@ -171,9 +204,16 @@ class Layer(Weighted):
         ValueError, TypeError
             Where ``x`` does not fit the layer; the message names the layer and what would fit.
         """
+        if type(x) is not np.ndarray and tensors_in(x):
+            keywords = {"training": training, "mask": mask}
+            return self._connect((x,), {name: value for name, value in keywords.items() if value is not None})
+        masked = {"mask": mask} if mask is not None and self._takes_mask else {}
         try:
             x = self._ready(x)
-            out = self._in_training(x) if training and check_bool(training, "training") else self.call(x)
+            if training and check_bool(training, "training"):
+                out = self._in_training(x, **masked)
+            else:
+                out = self.call(x, **masked)
             if not self._own:
                 out = self._checked(out, x)
         except (ValueError, TypeError) as error:
@@ -249,11 +289,18 @@ class Layer(Weighted):
 
     def __getstate__(self) -> dict[str, Any]:
         # Compiled kernels cannot be pickled, and copies make their own calls.
-        return {**self.__dict__, "_calls": {}, "_kept": None, "gradients": [], "_attributes": {**self._attributes}}
+        own: dict[str, Any] = {
+            "_calls": {},
+            "_kept": None,
+            "gradients": [],
+            "_nodes": [],
+            "_attributes": {**self._attributes},
+        }
+        return {**self.__dict__, **own}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         # NumPy makes copied and unpickled arrays writable.
-        self.__dict__.update({"_attributes": {}, "_given": frozenset(state), **state})
+        self.__dict__.update({"_attributes": {}, "_nodes": [], "_given": frozenset(state), **state})
         for name in self._attributes:
             give_attribute(type(self), name)
         self._weights = {name: frozen(w, w.shape, self.dtype, name) for name, w in self._weights.items()}
@@ -263,8 +310,13 @@ class Layer(Weighted):
 
     # -- for the layers themselves ---------------------------------------------------------------------------------
 
-    def _ready(self, x: Any) -> np.ndarray:
+    def _ready(self, x: Any) -> Any:
         """The input as an array of the layer's dtype, checked, and the layer built for it."""
+        if not self._own and isinstance(x, list | tuple) and x and all(isinstance(one, np.ndarray) for one in x):
+            # A layer of the library that has several inputs says so by a method of its own.
+            x = [cast(as_numbers(one, f"x[{i}]"), self._dtype) for i, one in enumerate(x)]
+            self.build(shapes_of(x))
+            return x
         x = as_numbers(x, "x")
         check_rank(x, self.rank, self.data_format)
         if not self.built:
@@ -297,6 +349,20 @@ class Layer(Weighted):
                 calls.clear()
             run = calls[x.shape] = self._prepare(x.shape)
         return run
+
+    def _leaves(self) -> list[Any]:
+        return [self]
+
+    def _visited(self, arguments: tuple[Any, ...], keywords: dict[str, Any], traced: bool) -> tuple[Any, Any, Any]:
+        mask, kept = keywords.get("mask"), None
+        if not self._takes_mask:
+            keywords = {name: value for name, value in keywords.items() if name != "mask"}
+        out, kept = self._trace(*arguments, **keywords) if traced else (self(*arguments, **keywords), None)
+        return out, self.compute_mask(arguments[0], mask), kept
+
+    @property
+    def _result_dtype(self) -> str:
+        return self.dtype
 
     def _is_setting(self, name: str) -> bool:
         """Whether an attribute is one of the library's settings; raise if it is one that only the library sets."""
@@ -335,14 +401,15 @@ class Layer(Weighted):
                 )
             vars(self).update(dtype=dtype.name, _dtype=dtype, _calls={}, _kept=None)
 
-    def _in_training(self, x: np.ndarray) -> np.ndarray:
-        out, _ = self._forward(x)
-        return np.array(out, order="C") if np.may_share_memory(out, x) else np.ascontiguousarray(out)
+    def _in_training(self, x: Any, **keywords: Any) -> np.ndarray:
+        out, _ = self._forward_with(x, True, **keywords)
+        shared = any(np.may_share_memory(out, one) for one in (x if isinstance(x, list) else [x]))
+        return np.array(out, order="C") if shared else np.ascontiguousarray(out)
 
-    def _checked(self, out: Any, x: np.ndarray) -> np.ndarray:
+    def _checked(self, out: Any, x: Any) -> np.ndarray:
         """What the user's ``call`` has returned, as a new array of the layer's dtype."""
         array = np.array(cast(as_numbers(out, "what call returns"), self._dtype), order="C")
-        wanted = tuple(self.compute_output_shape(x.shape))
+        wanted = tuple(self.compute_output_shape(shapes_of(x)))
         if array.shape != wanted:
             raise ValueError(f"call must return shape {wanted}, as compute_output_shape says, got {array.shape}")
         return array
@@ -358,7 +425,9 @@ class Layer(Weighted):
     def _channels_of(self, shape: tuple[int | None, ...]) -> int | None:
         return shape[1 if self.data_format == "channels_first" else -1]
 
-    def _checked_shape(self, input_shape: Any) -> tuple[int | None, ...]:
+    def _checked_shape(self, input_shape: Any) -> Any:
+        if not self._own and not is_shape(input_shape) and isinstance(input_shape, list | tuple):
+            return [shapes.normalize_shape(one, f"input_shape[{i}]") for i, one in enumerate(input_shape)]
         shape: tuple[int | None, ...] = tuple(input_shape) if isinstance(input_shape, tuple | list) else ()
         if self.rank is None:
             if len(shape) < 2:

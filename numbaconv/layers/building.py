@@ -1,7 +1,9 @@
 """How a layer gets its weights: drawn when it is built, or added one by one in a layer of the user's."""
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import wraps
 from typing import Any
 
@@ -9,10 +11,26 @@ import numpy as np
 
 from .. import constraints, initializers, regularizers, shapes
 from ..common.arguments import check_bool, check_dtype
+from ..common.structures import mapped
+from ..graph.operation import is_shape
 from ..machine.threads import held_at_fork
 from .arguments import dtype_of
 from .learning import Learner
 from .weights import frozen
+
+# Whether this thread builds layers whose weights a file will give.
+_unfilled: ContextVar[bool] = ContextVar("unfilled", default=False)
+
+
+@contextmanager
+def unfilled() -> Iterator[None]:
+    """Context in which weights take no memory and have no values, only shapes; `set_weights` gives them values."""
+    token = _unfilled.set(True)
+    try:
+        yield
+    finally:
+        _unfilled.reset(token)
+
 
 # Held while a layer is built, so that threads that share an unbuilt layer get the same weights.
 _building = held_at_fork(threading.RLock())
@@ -41,11 +59,7 @@ class Weighted(Learner):
         """Names and shapes of the weights for inputs of this number of channels."""
         return {}
 
-    def compute_output_shape(self, input_shape: Sequence[int | None]) -> tuple[int | None, ...]:
-        """See `Layer`."""
-        raise NotImplementedError
-
-    def _checked_shape(self, input_shape: Any) -> tuple[int | None, ...]:
+    def _checked_shape(self, input_shape: Any) -> Any:
         raise NotImplementedError
 
     def _channels_of(self, shape: tuple[int | None, ...]) -> int | None:
@@ -196,7 +210,8 @@ class Weighted(Learner):
             self._builder = None
         self._initial_weights = None
         # Any batch will do from now on.
-        object.__setattr__(self, "input_shape", (None, *shape[1:]))
+        any_batch = mapped(lambda one: (None, *one[1:]), shape, is_shape)
+        object.__setattr__(self, "input_shape", any_batch)
         object.__setattr__(self, "built", True)
 
     def _make_weights(self, shape: Any) -> None:
@@ -207,7 +222,7 @@ class Weighted(Learner):
         self._weights = self._weights | {name: self._drawn_weight(name, size) for name, size in wanted.items()}
 
     def _drawn_weight(self, name: str, size: tuple[int, ...]) -> np.ndarray:
-        if self._initial_weights is not None:
+        if self._initial_weights is not None or _unfilled.get():
             # Takes no memory, and only its shape matters.
             return np.broadcast_to(np.zeros((), self._dtype), size)
         return frozen(self._component(name, "initializer")(size, self.dtype), size, self.dtype, f"initial {name}")

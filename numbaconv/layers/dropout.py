@@ -82,6 +82,9 @@ class Dropout(AnyRank):
         left = self._generator.random(self._drawn(x.shape), np.float32) >= self.rate
         return self._masked(x, left), left
 
+    def _forward_still(self, x: np.ndarray) -> tuple[np.ndarray, Any]:
+        return np.ascontiguousarray(x), None
+
     def _input_grad(self, kept: Any, grad_out: np.ndarray) -> np.ndarray:
         return grad_out if kept is None else self._masked(grad_out, kept)
 

@@ -9,11 +9,15 @@ import numpy as np
 
 from .. import regularizers
 from ..common.arguments import as_numbers, cast
-from ..objects.naming import Named
+from ..graph.operation import Gradients, Operation
 from .weights import frozen
 
+_NO_FORWARD = "backward needs a forward(x, training=True) before it, one for each backward"
+# What a call may replace that is none of what a user's layer remembers of it.
+_NOT_REMEMBERED = frozenset({"_weights", "_calls", "_activity_loss", "gradients"})
 
-class Learner(Named):
+
+class Learner(Operation):
     """The part of `Layer` that only training needs."""
 
     # Names of weights that training sets by other means than an optimizer.
@@ -30,28 +34,42 @@ class Learner(Named):
     # The same, while the ``backward`` of a user's class is at work.
     _returning: tuple[Any] | None = None
     _attributes: dict[str, str]
+    _calls: dict[tuple[int, ...], Any]
+    # Whether a user's class has a ``forward`` or a whole ``backward`` of its own.
+    _replaced: ClassVar[bool] = False
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         # One that takes input_grad too replaces the whole method.
         if "backward" in vars(cls) and "input_grad" not in inspect.signature(cls.backward).parameters:
             cls.backward = _as_hook(cls.backward)  # type: ignore[method-assign]
+        whole = cls.backward is not Learner.backward and not hasattr(cls.backward, "is_hook")
+        cls._replaced = whole or cls.forward is not Learner.forward
 
     def __init__(self, name: str | None) -> None:
         super().__init__(name)
+        self._nodes = []
         self.gradients: list[np.ndarray | None] = []
 
-    def __call__(self, x: Any, training: bool | None = None) -> np.ndarray:
+    def __call__(self, x: Any, training: bool | None = None) -> Any:
         """See `Layer`."""
         raise NotImplementedError
 
-    def _ready(self, x: Any) -> np.ndarray:
+    def _ready(self, x: Any) -> Any:
         """See `Layer`."""
         raise NotImplementedError
 
-    def _forward(self, x: np.ndarray) -> tuple[np.ndarray, Any]:
+    def _forward(self, x: Any) -> tuple[np.ndarray, Any]:
         """Compute the layer as in training; return the result and what `_backward` needs besides its gradient."""
         raise NotImplementedError(f"{self._label} must define call(x)")
+
+    def _forward_still(self, x: Any) -> tuple[np.ndarray, Any]:
+        """What `_forward` does, but with the values of a call outside training, for a layer with a difference."""
+        return self._forward(x)
+
+    def _forward_with(self, x: Any, training: bool, **keywords: Any) -> tuple[np.ndarray, Any]:
+        """One of these two; with a mask, if there is one for a layer that takes one."""
+        raise NotImplementedError
 
     def _backward(
         self, kept: Any, grad_out: np.ndarray, input_grad: bool
@@ -82,14 +100,28 @@ class Learner(Named):
         if not training:
             self._kept = None
             return self(x)
+        out, self._kept = self._trace(x)
+        return out
+
+    def _trace(self, *inputs: Any, training: bool | None = True, **keywords: Any) -> tuple[Any, Any]:
+        if self._replaced:
+            return self.forward(*inputs), None
+        (x,) = inputs
         try:
             x = self._ready(x)
-            out, kept = self._forward(x)
+            before = None if self._own else dict(vars(self))
+            out, kept = self._forward_with(x, training is not False, **keywords)
         except (ValueError, TypeError) as error:
             raise self._labelled(error) from None
         self._after_call(out)
-        self._kept = out.shape, kept, None if self.activity_regularizer is None else out, x.shape
-        return out
+        activity = None if self.activity_regularizer is None else out
+        # A setting that is changed replaces the calls.
+        return out, (out.shape, kept, activity, shapes_of(x), self._calls, before and self._remembered(before))
+
+    def _remembered(self, before: dict[str, Any]) -> dict[str, Any]:
+        """What a user's layer has noted of a call, which may be not its last one before the way back."""
+        now = vars(self).items()
+        return {n: v for n, v in now if n not in _NOT_REMEMBERED and (n not in before or before[n] is not v)}
 
     def backward(self, grad_out: Any, input_grad: bool = True) -> np.ndarray | None:
         """Take the gradient of a loss from the output of the last `forward` back to its input and to the weights.
@@ -124,31 +156,49 @@ class Learner(Named):
             return self._backward(*self._returning, grad_out, True)  # type: ignore[return-value]
         with self._named():
             if self._kept is None:
-                raise ValueError("backward needs a forward(x, training=True) before it, one for each backward")
-            shape, kept, activity, x_shape = self._kept
+                raise ValueError(_NO_FORWARD)
+            gradients = Gradients()
+            grad_x = self._take_back(self._kept, grad_out, input_grad, gradients)
+            self._settle(gradients)
+            return grad_x
+
+    def _take_back(self, kept: Any, grad_out: Any, input_grad: bool, gradients: Gradients) -> Any:
+        if self._replaced:
+            return self.backward(grad_out, input_grad)
+        shape, kept, activity, x_shape, calls, remembered = kept
+        with self._named():
+            if calls is not self._calls:
+                raise ValueError(_NO_FORWARD)
+            vars(self).update(remembered or {})
             grad_out = cast(as_numbers(grad_out, "grad_out"), self._dtype)
             if grad_out.shape != shape:
                 raise ValueError(f"grad_out must have shape {shape}, that of forward's result, got {grad_out.shape}")
             if activity is not None:
                 grad_out = grad_out + regularizers.gradient(self.activity_regularizer)(activity) / max(len(activity), 1)
             if hasattr(type(self).backward, "is_hook"):
-                grad_x, gradients = self._asked(kept, grad_out, x_shape)
+                grad_x, found = self._asked(kept, grad_out, x_shape)
             else:
-                grad_x, gradients = self._backward(kept, grad_out, input_grad)
+                grad_x, found = self._backward(kept, grad_out, input_grad)
             trained = self._trained
-            if not set(trained) <= set(gradients):
-                raise ValueError(f"backward must return gradients of {trained}, got those of {list(gradients)}")
-            for name in trained:
-                penalty = self._component(name, "regularizer")
-                if penalty is not None:
-                    gradients[name] = gradients[name] + regularizers.gradient(penalty)(self._weights[name])
-            self.gradients = [gradients[name] if name in trained else None for name in self._weights]
-            self._kept = None
+            if not set(trained) <= set(found):
+                raise ValueError(f"backward must return gradients of {trained}, got those of {list(found)}")
+            gradients.add(self, {name: found[name] for name in trained})
             return grad_x
 
-    def _asked(
-        self, kept: Any, grad_out: np.ndarray, x_shape: tuple[int, ...]
-    ) -> tuple[np.ndarray | None, dict[str, np.ndarray]]:
+    def _settle(self, gradients: Gradients) -> None:
+        """Set ``gradients`` to what the calls gave, and the penalties; 0 for weights that no call has led to."""
+        self._kept = None
+        if self._replaced:
+            return
+        found, trained = gradients.of(self), self._trained
+        for name in trained:
+            penalty = self._component(name, "regularizer")
+            found.setdefault(name, np.zeros_like(self._weights[name]))
+            if penalty is not None:
+                found[name] = found[name] + regularizers.gradient(penalty)(self._weights[name])
+        self.gradients = [found[name] if name in trained else None for name in self._weights]
+
+    def _asked(self, kept: Any, grad_out: np.ndarray, x_shape: Any) -> tuple[Any, dict[str, np.ndarray]]:
         """What the ``backward`` of a user's class returns, in the form that `_backward` has."""
         self._returning = (kept,)
         try:
@@ -165,7 +215,14 @@ class Learner(Named):
         wanted = {
             name: (gradient, self._weights[name].shape) for name, gradient in gradients.items() if name in self._weights
         }
-        if grad_x is not None:
+        if isinstance(x_shape, list):
+            if not isinstance(grad_x, list | tuple) or len(grad_x) != len(x_shape):
+                raise ValueError(
+                    f"backward must return a list of {len(x_shape)} gradients of the inputs, got {grad_x!r}"
+                )
+            pairs = zip(grad_x, x_shape, strict=True)
+            grad_x = [self._gradient(f"input {i}", one, shape) for i, (one, shape) in enumerate(pairs)]
+        elif grad_x is not None:
             grad_x = self._gradient("the input", grad_x, x_shape)
         return grad_x, {name: self._gradient(name, *one) for name, one in wanted.items()}
 
@@ -229,3 +286,8 @@ def _as_hook(method: Callable[..., Any]) -> Callable[..., Any]:
 
     backward.is_hook = True  # type: ignore[attr-defined]
     return backward
+
+
+def shapes_of(x: Any) -> Any:
+    """The shape of an array, or the list of those of several."""
+    return [one.shape for one in x] if isinstance(x, list) else x.shape

@@ -100,10 +100,15 @@ class BatchNormalization(Affine):
             self._factors = self._weights, factors
         return scaled(self._planes(x), *factors).reshape(x.shape)
 
-    @np.errstate(all="ignore")
     def _forward(self, x: np.ndarray) -> tuple[np.ndarray, Any]:
+        return self._normalized(x, self.trainable and x.size > 0)
+
+    def _forward_still(self, x: np.ndarray) -> tuple[np.ndarray, Any]:
+        return self._normalized(x, False)
+
+    @np.errstate(all="ignore")
+    def _normalized(self, x: np.ndarray, by_batch: bool) -> tuple[np.ndarray, Any]:
         planes = self._planes(x)
-        by_batch = self.trainable and x.size > 0
         if by_batch:
             mean, variance = moments(planes)
             self._follow(mean, variance)

@@ -1,7 +1,11 @@
-"""Sequential, Keras's linear stack of layers."""
+"""Networks of layers: Sequential, where each feeds the next, and Model, where they are connected in any way."""
 
 from ..objects.public import publish
+from .configs import MODELS
+from .model import Model
 from .sequential import Sequential
 
-__all__ = ["Sequential"]
+MODELS.update(Functional=Model, Sequential=Sequential)
+
+__all__ = ["Model", "Sequential"]
 publish(__name__)

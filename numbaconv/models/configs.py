@@ -9,21 +9,32 @@ _CLASSES: dict[str, type[layers.Layer]] = {
     cls.__name__: cls for cls in (getattr(layers, name) for name in layers.__all__) if cls is not layers.Layer
 }
 
+# Models by the names that Keras's configurations have for them; `numbaconv.models` adds them.
+MODELS: dict[str, Any] = {}
 
-def layer_config(layer: layers.Layer) -> dict[str, Any]:
-    """The class and the settings of a layer as plain JSON types."""
+
+def layer_config(layer: Any) -> dict[str, Any]:
+    """The class and the settings of a layer or a model as plain JSON types."""
+    for kind, cls in MODELS.items():
+        if type(layer) is cls:
+            return {"class_name": kind, "config": layer.get_config()}
     name = type(layer).__name__
     if _CLASSES.get(name) is not type(layer):
         raise TypeError(f"only layers of numbaconv.layers can be put in a config, got {layer!r}")
     return {"class_name": name, "config": layer.get_config()}
 
 
-def layer_from_config(entry: Any) -> layers.Layer:
-    """The layer that `layer_config` described, with fresh weights."""
+def layer_from_config(entry: Any, custom_objects: Any = None) -> Any:
+    """The layer or model that `layer_config` described, with fresh weights."""
     check_keys(entry, "a layer in config", "class_name", "config")
     name, config = entry["class_name"], entry["config"]
+    own = (custom_objects or {}).get(name) if isinstance(name, str) else None
+    if own is not None:
+        return own.from_config(config)
+    if isinstance(name, str) and name in MODELS:
+        return MODELS[name].from_config(config, custom_objects)
     if not isinstance(name, str) or name not in _CLASSES:
-        raise ValueError(f"class_name must be one of {', '.join(_CLASSES)}, got {name!r}")
+        raise ValueError(f"class_name must be one of {', '.join((*_CLASSES, *MODELS))}, got {name!r}")
     if not isinstance(config, dict):
         raise TypeError(f"config of a {name} must be a dict, got {config!r}")
     return _CLASSES[name].from_config(config)

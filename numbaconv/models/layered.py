@@ -1,4 +1,8 @@
-"""The part of a model that does not depend on how its layers are connected: their weights, and the training of them."""
+"""The part of a model that does not depend on how its layers are connected: their weights, and the training of them.
+
+What stands among a model's layers may be a model again, or hold layers of its own. Weights belong to the layers at the
+end of all that, the leaves.
+"""
 
 import math
 from collections.abc import Sequence
@@ -8,20 +12,22 @@ from typing import Any
 import numpy as np
 
 from ..common.arguments import check_bool
+from ..graph.operation import Operation
 from ..layers import Layer
 from ..training.trainee import TrainedWeights, Trainee
 
 
-class Layered(Trainee):
+class Layered(Trainee, Operation):
     """What a model has of its layers' weights."""
 
     def __init__(self, name: str | None) -> None:
         super().__init__(name)
-        self._layers: list[Layer] = []
+        self._nodes = []
+        self._layers: list[Any] = []
         self._trainable = True
 
     @property
-    def layers(self) -> list[Layer]:
+    def layers(self) -> list[Any]:
         """The layers in order, as a new list."""
         return list(self._layers)
 
@@ -33,7 +39,7 @@ class Layered(Trainee):
     @property
     def weights(self) -> list[np.ndarray]:
         """The weight arrays of all layers, read-only, in order."""
-        return [w for layer in self._layers for w in layer.weights]
+        return [w for layer in self._leaves() for w in layer.weights]
 
     @property
     def trainable(self) -> bool:
@@ -50,12 +56,12 @@ class Layered(Trainee):
     @property
     def trainable_weights(self) -> list[np.ndarray]:
         """The weights of the layers that are trainable."""
-        return [w for layer in self._layers for w in layer.trainable_weights]
+        return [w for layer in self._leaves() for w in layer.trainable_weights]
 
     @property
     def non_trainable_weights(self) -> list[np.ndarray]:
         """The weights of the layers that are not trainable."""
-        return [w for layer in self._layers for w in layer.non_trainable_weights]
+        return [w for layer in self._leaves() for w in layer.non_trainable_weights]
 
     def get_weights(self) -> list[np.ndarray]:
         """Copies of the weight arrays of all layers in order, free to be changed."""
@@ -92,26 +98,33 @@ class Layered(Trainee):
             If a layer is not built.
         """
         with self._named():
-            return sum(layer.count_params() for layer in self._layers)
+            return sum(layer.count_params() for layer in self._leaves())
 
     @property
     def losses(self) -> list[float]:
         """The penalties of all layers in order."""
-        return [penalty for layer in self._layers for penalty in layer.losses]
+        return [penalty for layer in self._leaves() for penalty in layer.losses]
 
     @property
     def gradients(self) -> list[np.ndarray | None]:
         """What the last `backward` has set: one for each of `weights`; None for those that training leaves alone."""
-        return [gradient for layer in self._layers for gradient in layer.gradients]
+        return [gradient for layer in self._leaves() for gradient in layer.gradients]
 
     # -- for the model itself --------------------------------------------------------------------------------------
 
+    def _leaves(self) -> list[Any]:
+        # Each once, though it may stand in several places.
+        return list({id(leaf): leaf for layer in self._layers for leaf in layer._leaves()}.values())
+
     def _trained_weights(self) -> TrainedWeights:
-        return LayerWeights(self._layers)
+        return LayerWeights(self._leaves())
+
+    def _need_layers(self) -> None:
+        """Raise ValueError if there is nothing to compute."""
 
     def _hand_out(self, weights: list[Any]) -> None:
         arrays = iter(weights)
-        for layer in self._layers:
+        for layer in self._leaves():
             layer.set_weights(list(islice(arrays, len(layer.weights))))
 
 

@@ -1,7 +1,8 @@
 """What a file holds of a model: its configuration, its weights, and what training goes on from.
 
-The arrays ``0/kernel``, ``0/bias``, ``2/kernel``, ... are the weights, named after the layer's position and the weight.
-From format 2 on ``optimizer/iterations``, ... are the state of the optimizer of a compiled model.
+The arrays ``0/kernel``, ``0/bias``, ``2/kernel``, ... are the weights, named after the layer's position and the weight;
+layers of layers count through. From format 2 on ``optimizer/iterations``, ... are the state of the optimizer of a
+compiled model. Format 3 has models of all kinds, also within each other.
 """
 
 from math import prod
@@ -11,20 +12,25 @@ import numpy as np
 
 from ..files.npz import Archive, Entry
 from ..files.saving import CONFIG
+from ..layers.building import unfilled
 from ..objects.version import __version__
-from .configs import check_keys, check_model_keys, layer_from_config
+from .configs import MODELS, check_keys
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 _OPTIMIZER = "optimizer/"
 
 
 def taken_apart(model: Any) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """What a file holds of a model, as plain JSON types and as arrays by name."""
+    kind = next(name for name, cls in MODELS.items() if isinstance(model, cls))
+    # What older versions have can be read by them.
+    old = kind == "Sequential" and all(layer._leaves() == [layer] for layer in model.layers)
     config = {
-        "format_version": FORMAT_VERSION,
+        "format_version": 2 if old else FORMAT_VERSION,
         "library_version": __version__,
         "model": model.get_config(),
         "training": _training(model),
+        **({} if old else {"kind": kind}),
     }
     return config, {**_named_weights(model), **_optimizer_state(model)}
 
@@ -32,14 +38,19 @@ def taken_apart(model: Any) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
 def put_together(model_class: Any, config: Any, archive: Archive) -> Any:
     """The model that was taken apart, of this class; arrays are read once their sizes are known to be right."""
     _check_version(config)
+    kind = config.get("kind", "Sequential")
+    if kind not in MODELS or not issubclass(MODELS[kind], model_class):
+        raise ValueError(f"its model must be a {model_class.__name__}, got a {kind}: load it with models.load_model")
     trained = config["format_version"] > 1
     names = [name for name in archive.entries if name != CONFIG]
     states = [name for name in names if trained and name.startswith(_OPTIMIZER)]
-    # Sizes come before arrays: nothing is read or built that the file cannot hold.
-    wanted = _wanted(config["model"])
+    # Sizes come before arrays: nothing is read that the model has no place for, and weights without values take none.
+    with unfilled():
+        model = _made(MODELS[kind], config["model"])
+    wanted = {name: (w.shape, w.dtype) for name, w in _named_weights(model).items()}
     _check_weights({name: archive.entries[name] for name in names if name not in states}, wanted)
     _check_state({name: archive.entries[name] for name in states}, wanted)
-    model = model_class.from_config(_with_weights(config["model"], {n: archive.read(n) for n in wanted}))
+    model.set_weights([archive.read(name) for name in wanted])
     if trained:
         _set_training(model, config.get("training"), {name: archive.read(name) for name in states})
     return model
@@ -47,12 +58,12 @@ def put_together(model_class: Any, config: Any, archive: Archive) -> Any:
 
 def _named_weights(model: Any) -> dict[str, np.ndarray]:
     # Positions, because a layer's name may hold characters that an archive's entry cannot.
-    return {f"{i}/{name}": w for i, layer in enumerate(model.layers) for name, w in layer.named_weights.items()}
+    return {f"{i}/{name}": w for i, layer in enumerate(model._leaves()) for name, w in layer.named_weights.items()}
 
 
 def _training(model: Any) -> dict[str, Any]:
     """What training goes on from besides weights and the optimizer's state, as plain JSON types."""
-    states = {str(i): layer.get_state() for i, layer in enumerate(model.layers) if hasattr(layer, "get_state")}
+    states = {str(i): layer.get_state() for i, layer in enumerate(model._leaves()) if hasattr(layer, "get_state")}
     return {"compile": model.get_compile_config(), "stepped": model._stepped, "layers": states}
 
 
@@ -79,7 +90,7 @@ def _set_training(model: Any, training: Any, state: dict[str, np.ndarray]) -> No
     if stepped is not None and not (isinstance(stepped, list) and all(isinstance(name, str) for name in stepped)):
         raise ValueError(f"stepped must be a list of names of weights, got {stepped!r}")
     model._stepped = stepped
-    stateful: dict[str, Any] = {str(i): layer for i, layer in enumerate(model.layers) if hasattr(layer, "get_state")}
+    stateful: dict[str, Any] = {str(i): layer for i, layer in enumerate(model._leaves()) if hasattr(layer, "get_state")}
     check_keys(training["layers"], "states of layers", *stateful)
     for i, layer in stateful.items():
         layer.set_state(training["layers"][i])
@@ -98,37 +109,14 @@ def _check_version(config: Any) -> None:
         )
 
 
-def _entries_of_layers(config: Any) -> list[dict[str, Any]]:
-    entries = config.get("layers") if isinstance(config, dict) else None
-    if not isinstance(entries, list) or not all(
-        isinstance(e, dict) and isinstance(e.get("config"), dict) for e in entries
-    ):
-        raise ValueError("its model must have a list of layers, each with a config")
-    return entries
-
-
-def _wanted(config: Any) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
-    """Shapes and dtypes of the weights that a configuration asks for, by entry; nothing is built."""
-    entries = _entries_of_layers(config)
-    check_model_keys(config)
-    shape = config["build_input_shape"]
-    if shape is None:
+def _made(cls: Any, config: Any) -> Any:
+    """The model of a configuration, built; its weights have no values yet."""
+    if not isinstance(config, dict):
+        raise ValueError("its model must be a JSON object")
+    model = cls.from_config(config)
+    if not model.built:
         raise ValueError("its model must be that of a built model, with a build_input_shape")
-    wanted = {}
-    for i, entry in enumerate(entries):
-        layer = layer_from_config({**entry, "config": {**entry["config"], "weights": None}})
-        out_shape = layer.compute_output_shape(shape)
-        sizes = layer._weight_shapes(layer._channels_of(tuple(shape)))
-        wanted.update({f"{i}/{name}": (size, np.dtype(layer.dtype)) for name, size in sizes.items()})
-        shape = out_shape
-    return wanted
-
-
-def _with_weights(config: dict[str, Any], arrays: dict[str, np.ndarray]) -> dict[str, Any]:
-    """The configuration with each layer's arrays as its ``weights`` argument."""
-    for i, entry in enumerate(config["layers"]):
-        entry["config"]["weights"] = [array for name, array in arrays.items() if name.startswith(f"{i}/")]
-    return config
+    return model
 
 
 def _check_weights(entries: dict[str, Entry], wanted: dict[str, tuple[tuple[int, ...], np.dtype]]) -> None:

@@ -2,12 +2,15 @@
 
 from collections.abc import Sequence
 from itertools import pairwise, takewhile
+from typing import Any
 
 import numpy as np
 
-from ..layers import Layer
+from ..graph.tensor import KerasTensor
+from ..layers import Input, InputLayer, Layer
 from ..shapes import Shape, normalize_shape
 from .layered import Layered
+from .program import line
 
 
 class Stack(Layered):
@@ -16,32 +19,36 @@ class Stack(Layered):
     def __init__(self, name: str | None) -> None:
         super().__init__(name)
         self._input_shape: Shape | None = None
+        self._line = line(())
+        # The place of the input, and those of what each layer gives, once the model is built.
+        self._tensors: list[KerasTensor] = []
 
     # -- the stack -------------------------------------------------------------------------------------------------
 
-    def add(self, layer: Layer) -> None:
+    def add(self, layer: Any) -> None:
         """Put a layer at the end, and build it if its input shape is known; where ``trainable`` is False, freeze it.
 
         Parameters
         ----------
-        layer : Layer
-            From `numbaconv.layers`, with a name that no other layer of the model has.
+        layer : Layer or model
+            With a name that no other layer of the model has. Before the first one it may be an `Input`, which says what
+            that is fed with.
 
         Raises
         ------
         TypeError
-            If it is anything else, such as another model.
+            If it is anything else.
         ValueError
             If the name is taken, or the layer cannot take the output of the one before; the model stays as it was.
         """
+        if isinstance(layer, KerasTensor):
+            layer = layer._node.operation
         with self._named():
-            if not isinstance(layer, Layer):
-                raise TypeError(f"layer must be a layer of numbaconv.layers, got {layer!r}")
-            if any(layer is other for other in self._layers):
-                raise ValueError(f"layer must be added once only, got {layer!r} again")
-            if any(layer.name == other.name for other in self._layers):
-                raise ValueError(f"layer must have a name of its own, got a second {layer.name!r}; pass another name=")
-            shape = self.output_shape if self._layers else layer.batch_input_shape
+            if isinstance(layer, InputLayer):
+                self._begin(layer)
+                return
+            self._check_new(layer)
+            shape = self.output_shape if self._layers or self.built else _shape_given(layer)
             if shape is not None:
                 # build trusts the spatial sizes of a layer that is built already.
                 layer.compute_output_shape(shape)
@@ -49,14 +56,15 @@ class Stack(Layered):
                 layer._widen(self._layers[-1]._dtype)
             if shape is not None:
                 layer.build(shape)
-        if not self._layers:
+        if not (self._layers or self.built):
             self._input_shape = shape
         if not self._trainable:
             layer.trainable = False
         self._layers.append(layer)
-        self._widen()
+        self._agree()
+        self._connect_layers()
 
-    def pop(self) -> Layer:
+    def pop(self) -> Any:
         """Take off the last layer and return it; with the only layer, the input shape is forgotten too.
 
         Raises
@@ -69,7 +77,36 @@ class Stack(Layered):
         layer = self._layers.pop()
         if not self._layers:
             self._input_shape = None
+        for tensor in self._tensors[len(self._layers) + 1 :]:
+            layer._nodes.remove(tensor._node)
+        del self._tensors[len(self._layers) + 1 if self._layers else 0 :]
+        self._line = line(self._layers)
         return layer
+
+    def _begin(self, layer: InputLayer) -> None:
+        """Take the shape of an `Input` as that of what the first layer is fed with."""
+        if self._layers or self.built:
+            raise ValueError(f"an Input must come before all layers, got {layer!r} after them")
+        self._input_shape = layer.batch_shape
+        self._tensors = [layer.output]
+
+    def _check_new(self, layer: Any) -> None:
+        if not isinstance(layer, Layer | Layered):
+            raise TypeError(f"layer must be a layer of numbaconv.layers or a model, got {layer!r}")
+        if layer is self or any(layer is other for other in self._layers):
+            raise ValueError(f"layer must be added once only, got {layer!r} again")
+        if any(layer.name == other.name for other in self._layers):
+            raise ValueError(f"layer must have a name of its own, got a second {layer.name!r}; pass another name=")
+
+    def _connect_layers(self) -> None:
+        """Let the layers know their tensors, which other networks may begin or end at."""
+        self._line = line(self._layers)
+        if self._input_shape is None:
+            return
+        if not self._tensors:
+            self._tensors = [Input(batch_shape=self._input_shape)]
+        for layer in self._layers[len(self._tensors) - 1 :]:
+            self._tensors.append(layer(self._tensors[-1]))
 
     # -- shapes ----------------------------------------------------------------------------------------------------
 
@@ -90,12 +127,13 @@ class Stack(Layered):
             self.compute_output_shape(input_shape)
             if self.built:
                 return
-            self._widen()
+            self._agree()
             shape = first = normalize_shape(input_shape, "input_shape")
             for layer in self._layers:
                 layer.build(shape)
                 shape = layer.compute_output_shape(shape)
             self._input_shape = first
+            self._connect_layers()
 
     @property
     def input_shape(self) -> Shape | None:
@@ -146,7 +184,7 @@ class Stack(Layered):
 
     # -- for the model itself --------------------------------------------------------------------------------------
 
-    def _widen(self) -> None:
+    def _agree(self) -> None:
         """See that no layer whose dtype was left open rounds what a layer around it has in float64."""
         first = list(takewhile(lambda layer: layer._only_moves, self._layers))
         if len(first) < len(self._layers):
@@ -163,9 +201,18 @@ class Stack(Layered):
             raise ValueError(str(error).replace("input_shape must", "x must")) from None
 
     @property
-    def _result_dtype(self) -> str:
-        return self._layers[-1].dtype
+    def _result_dtype(self) -> Any:
+        return self._layers[-1]._result_dtype
+
+    @property
+    def _dtype(self) -> np.dtype:
+        return self._layers[-1]._dtype
 
     def _need_layers(self) -> None:
         if not self._layers:
             raise ValueError("the model has no layers: add one first")
+
+
+def _shape_given(layer: Any) -> Shape | None:
+    """The input shape that a layer was made with, or that of a model."""
+    return layer.batch_input_shape if isinstance(layer, Layer) else layer.input_shape

@@ -29,7 +29,7 @@ class Named(Strict):
         kind = type(self).__name__
         if name is not None and not (isinstance(name, str) and name):
             raise TypeError(f"{kind}: name must be a non-empty string, got {name!r}")
-        self.name = _default_name(kind) if name is None else name
+        self.name = default_name(kind) if name is None else name
 
     @property
     def _label(self) -> str:
@@ -49,7 +49,8 @@ class Named(Strict):
             raise self._labelled(error) from None
 
 
-def _default_name(class_name: str) -> str:
+def default_name(class_name: str) -> str:
+    """The class's name in snake case, and a number from the second on."""
     words = re.sub(r"([a-z])([A-Z])|(\d[A-Z])([A-Z])", r"\1\3_\2\4", class_name).lower()
     number = next(_counters[words])
     return f"{words}_{number}" if number else words

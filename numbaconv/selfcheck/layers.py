@@ -10,10 +10,11 @@ import numpy as np
 from .. import layers
 from ..layers.arguments import argument_names
 from ..layers.conv import Conv, WindowLayer
+from ..layers.merging import Merge
 from ..layers.moving import Cropping, UpSampling, ZeroPadding
 from ..layers.pooling import GlobalPooling, Pooling
 from ..layers.separable import DepthwiseConv, SeparableConv
-from . import textbook
+from . import pairs, textbook
 
 # Of the largest value; Winograd's convolutions need that much.
 TOLERANCE = {"float32": 2e-5, "float64": 1e-11}
@@ -53,6 +54,9 @@ def _checks() -> Iterator[Check]:
     yield Check("DepthwiseConv1D", (2, 11, 5), {"kernel_size": 3, "depth_multiplier": 2, "padding": "same"})
     yield Check("DepthwiseConv2D", image, {"kernel_size": (3, 2), "depth_multiplier": 2, "strides": 2})
     yield Check("DepthwiseConv2D", image, {"kernel_size": 3, "dilation_rate": 2})
+    for name in ("Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum", "Concatenate"):
+        yield Check(name, image, {})
+    yield Check("Dot", (2, 9, 5), {"axes": 2})
     # Large enough for several cores.
     large = (1, 20, 18, 16)
     for algorithm in ("direct", "winograd"):
@@ -139,7 +143,8 @@ def _make(check: Check, dtype: str, data_format: str) -> Any:
         arguments["axis"] = 1 if data_format == "channels_first" else -1
     elif "data_format" in argument_names(cls):
         arguments["data_format"] = data_format
-    return cls(**arguments)
+    layer = cls(**arguments)
+    return pairs.Pair(layer) if isinstance(layer, Merge) else layer
 
 
 def _compare(check: Check, dtype: str, data_format: str) -> list[str]:
@@ -235,6 +240,11 @@ def _(layer: GlobalPooling, x: Array, weights: list[Array], training: bool) -> E
     return out.reshape(len(x), x.shape[-1]), lambda grad: textbook.gradients(
         operation, [x], grad.reshape(out.shape), pool_size=size
     )
+
+
+@_expected.register
+def _(layer: pairs.Pair, x: Array, weights: list[Array], training: bool) -> Expected:
+    return pairs.expected(type(layer.layer).__name__, x)
 
 
 @_expected.register

@@ -73,7 +73,7 @@ def with_setting(**changes):
 
 # With each configuration what the error must say.
 SPOILED_CONFIGS = {
-    "not a dict": ([], "config must be a dict|must have a list of layers"),
+    "not a dict": ([], "config must be a dict|must be a JSON object"),
     "no layers": ({"name": "m"}, "must have the keys|must have a list of layers"),
     "layers not a list": (spoiled(layers={}), "layers in config must be a list|must have a list of layers"),
     "unknown key": (spoiled(code="x"), "must have the keys build_input_shape, layers, name, got .*code"),
@@ -87,9 +87,12 @@ SPOILED_CONFIGS = {
     "no layer config": (spoiled(layers=[{"class_name": "Conv2D"}]), "keys class_name, config|each with a config"),
     "layer config not a dict": (with_layer(config=[]), "config of a Conv2D must be a dict|each with a config"),
     "two of a name": (with_setting(name="b"), "second 'b'"),
-    "unknown class": (with_layer(class_name="Lambda"), "class_name must be one of Activation, .*, got 'Lambda'"),
+    "unknown class": (with_layer(class_name="LambdaX"), "class_name must be one of Activation, .*, got .LambdaX."),
     "the base class": (with_layer(class_name="Layer"), "got 'Layer'"),
-    "a model": (with_layer(class_name="Sequential"), "got 'Sequential'"),
+    "a layer as a model": (
+        with_layer(class_name="Sequential"),
+        "keys build_input_shape, layers",
+    ),
     "a module": (with_layer(class_name="base"), "got 'base'"),
     "class not a name": (with_layer(class_name=["Conv2D"]), "class_name must be one of"),
     "unknown setting": (with_setting(code="x"), "Conv2D: unknown argument code"),
@@ -235,8 +238,8 @@ SPOILED_ENTRIES = {
     "no version": (lambda e: header_with(e, format_version=None), "format_version"),
     "boolean version": (lambda e: header_with(e, format_version=True), "format_version"),
     "newer version": (
-        lambda e: header_with(e, format_version=3, library_version="9.9"),
-        f"at most 2 for numbaconv {__version__}, got 3, written by numbaconv 9.9",
+        lambda e: header_with(e, format_version=4, library_version="9.9"),
+        f"at most 3 for numbaconv {__version__}, got 4, written by numbaconv 9.9",
     ),
     "missing array": (lambda e: without(e, "2/bias"), "its weights must be .*2/bias.*got .*2/kernel'\\]"),
     "missing layer": (lambda e: {k: v for k, v in e.items() if k[0] != "2"}, "its weights must be .*got .*0/bias'\\]"),

@@ -109,7 +109,7 @@ def test_the_way_back_ends_at_the_first_layer_that_is_trained():
 
 def test_errors_name_model_and_layer():
     model = network()
-    with pytest.raises(ValueError, match=r"^Sequential 'm': Dense 'dense': backward needs a forward"):
+    with pytest.raises(ValueError, match=r"^Sequential 'm': backward needs a forward"):
         model.backward(TOWARDS)
     model.forward(X)
     with pytest.raises(ValueError, match=r"^Sequential 'm': Dense 'dense': grad_out must have shape"):

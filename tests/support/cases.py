@@ -18,7 +18,7 @@ FORMATS = ("channels_last", "channels_first")
 # Of the largest |output|.
 TOLERANCE = {"float32": 1e-5, "float64": 1e-12}
 # Every layer once: aliases are the same classes.
-LAYERS = sorted({getattr(layers, name).__name__ for name in layers.__all__} - {"Layer"})
+LAYERS = sorted({getattr(layers, name).__name__ for name in layers.__all__} - {"Input", "InputLayer", "Layer"})
 
 
 @dataclass(frozen=True)

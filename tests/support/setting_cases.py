@@ -1,12 +1,14 @@
 """Every class of layers, made with what it requires, and an input for it."""
 
 import numpy as np
+from cases import LAYERS
 
 from numbaconv import layers
 from numbaconv.layers.arguments import argument_names
+from numbaconv.layers.merging import Merge
 
 SIZE = 6
-REQUIRED = {"filters": 4, "kernel_size": 3, "units": 4, "rate": 0.5, "activation": "tanh"}
+REQUIRED = {"filters": 4, "kernel_size": 3, "units": 4, "rate": 0.5, "activation": "tanh", "axes": 2}
 # Without a seed, Dropout differs from its twin; strides of their own do not follow the pool_size.
 FIXED = {
     "Dropout": {"seed": 1},
@@ -15,7 +17,7 @@ FIXED = {
     **{f"{kind}Pooling{n}D": {"strides": 1} for kind in ("Max", "Average") for n in (1, 2, 3)},
 }
 # Without the other names of the same classes.
-CLASSES = [name for name in layers.__all__ if name != "Layer" and getattr(layers, name).__name__ == name]
+CLASSES = [name for name in LAYERS if name in layers.__all__]
 
 
 def make(cls, **arguments):
@@ -27,4 +29,5 @@ def make(cls, **arguments):
 def example(layer):
     """As many channels as positions, so that both data formats fit."""
     rank = layer.rank or 1
-    return np.random.default_rng(rank).standard_normal((2, *(SIZE,) * (rank + 1)), np.float32)
+    x = np.random.default_rng(rank).standard_normal((2, *(SIZE,) * (rank + 1)), np.float32)
+    return [x, x[::-1].copy()] if isinstance(layer, Merge) else x

@@ -1,0 +1,133 @@
+"""What can be called on tensors without numbers: layers and models."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ..common.structures import leaves, mapped
+from ..objects.naming import Named
+from .tensor import KerasTensor, Node
+
+
+class Operation(Named):
+    """A layer or a model as a network sees it."""
+
+    # Calls on tensors, in order.
+    _nodes: list[Node]
+    # Whether results have masks where inputs have none.
+    _makes_masks: Any = False
+
+    # -- what a layer or a model defines ---------------------------------------------------------------------------
+
+    def build(self, input_shape: Any) -> None:
+        """Create the weights for inputs of this shape, batch axis included."""
+        raise NotImplementedError
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """Shape of the result, both with the batch axis; lists of shapes where there are several arrays."""
+        raise NotImplementedError
+
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
+        """Which steps of the result count, a bool for each or None for all."""
+        raise NotImplementedError
+
+    def _leaves(self) -> list[Any]:
+        """The layers that weights belong to, each once."""
+        raise NotImplementedError
+
+    def _trace(self, *inputs: Any, training: bool | None = True, **keywords: Any) -> tuple[Any, Any]:
+        """Compute the result, as in training or not, and what `_take_back` needs of the call."""
+        raise NotImplementedError
+
+    def _visited(self, arguments: tuple[Any, ...], keywords: dict[str, Any], traced: bool) -> tuple[Any, Any, Any]:
+        """A call in a network: the result, its masks and, if traced, what `_take_back` needs."""
+        raise NotImplementedError
+
+    def _take_back(self, kept: Any, grad_out: Any, input_grad: bool, gradients: "Gradients") -> Any:
+        """The gradient of the inputs (or None, if not wanted); those of weights go to ``gradients``."""
+        raise NotImplementedError
+
+    @property
+    def _result_dtype(self) -> Any:
+        """The dtype of the result, or a structure of them."""
+        raise NotImplementedError
+
+    def _widen(self, dtype: np.dtype) -> None:
+        """Take a dtype that is wider than the own one, unless the user has chosen that."""
+
+    # -- tensors ---------------------------------------------------------------------------------------------------
+
+    @property
+    def input(self) -> Any:
+        """The tensor, or the list of tensors, of the first call on tensors.
+
+        Raises
+        ------
+        AttributeError
+            If there was none.
+        """
+        return _one_or_list(self._first_node("input").inputs)
+
+    @property
+    def output(self) -> Any:
+        """The tensor, or the structure of tensors, that the first call on tensors gave."""
+        return self._first_node("output").structure
+
+    def _first_node(self, name: str) -> Node:
+        if not self._nodes:
+            raise AttributeError(
+                f"{self._label} has no {name} yet: call it on a tensor of layers.Input, or in a Sequential build that"
+            )
+        return self._nodes[0]
+
+    def _connect(self, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
+        """Call the operation on tensors: build it, and return the tensors of its result."""
+        given = [one for one in leaves((arguments, keywords)) if isinstance(one, KerasTensor)]
+        with self._named():
+            # What an Input says is a wish of whoever calls the model; layers cast it.
+            before = [np.dtype(t.dtype) for t in given if t._node.inputs and t.dtype in ("float32", "float64")]
+            if before:
+                self._widen(max(before, key=lambda dtype: dtype.itemsize))
+            shapes = mapped(shape_of, arguments)
+            self.build(*shapes)
+            found = self.compute_output_shape(*shapes)
+        count = len(self._nodes)
+        name = self.name if not count else f"{self.name}_{count}"
+        dtypes = leaves(self._result_dtype)
+        tensors = mapped(lambda shape: KerasTensor(tuple(shape), next(dtypes), name), found, is_shape)
+        node = Node(self, (arguments, keywords), tensors)
+        self._nodes.append(node)
+        return node.structure
+
+
+class Gradients:
+    """Gradients of weights, summed over the calls of a layer."""
+
+    def __init__(self) -> None:
+        self._found: dict[int, dict[str, np.ndarray]] = {}
+
+    def add(self, layer: Any, gradients: dict[str, np.ndarray]) -> None:
+        """Add those of one call."""
+        before = self._found.get(id(layer))
+        self._found[id(layer)] = (
+            gradients if before is None else {name: before[name] + one for name, one in gradients.items()}
+        )
+
+    def of(self, layer: Any) -> dict[str, np.ndarray]:
+        """The sums of a layer, by the names of its weights; none if there was no call."""
+        return self._found.get(id(layer), {})
+
+
+def is_shape(value: Any) -> bool:
+    """Whether something is one shape, and no structure of several."""
+    return isinstance(value, list | tuple) and all(n is None or isinstance(n, int | np.integer) for n in value)
+
+
+def shape_of(value: Any) -> Any:
+    """The shape of a tensor or an array; anything else as it is."""
+    return tuple(value.shape) if hasattr(value, "shape") else value
+
+
+def _one_or_list(values: Sequence[Any]) -> Any:
+    return values[0] if len(values) == 1 else list(values)

@@ -1,0 +1,157 @@
+"""The configuration of a network: its layers, and which tensor of which call feeds which, in the form of Keras 3."""
+
+from collections.abc import Callable
+from typing import Any
+
+from ..common.structures import leaves, mapped
+from ..graph.tensor import KerasTensor, Node
+from .configs import check_keys, layer_config, layer_from_config
+
+_TENSOR = "__keras_tensor__"
+
+
+def config_of(model: Any) -> dict[str, Any]:
+    """The configuration of a model of connected layers."""
+    within: dict[int, list[Node]] = {}
+    for node in (*(tensor._node for tensor in model.inputs), *model._nodes_within):
+        nodes = within.setdefault(id(node.operation), [])
+        if node not in nodes:
+            nodes.append(node)
+    # Calls are counted in the order of the layer's own list, those outside the model left out.
+    for listed in within.values():
+        listed.sort(key=listed[0].operation._nodes.index)
+
+    def place(tensor: KerasTensor) -> list[Any]:
+        node = tensor._node
+        return [node.operation.name, within[id(node.operation)].index(node), node.outputs.index(tensor)]
+
+    def told(value: Any) -> Any:
+        if not isinstance(value, KerasTensor):
+            return value
+        place_of = {"shape": list(value.shape), "dtype": value.dtype, "keras_history": place(value)}
+        return {"class_name": _TENSOR, "config": place_of}
+
+    begins = {id(tensor._node) for tensor in model.inputs}
+    entries = []
+    for layer in model.layers:
+        calls = [node for node in within[id(layer)] if id(node) not in begins]
+        inbound = [
+            {"args": mapped(told, list(node.arguments[0])), "kwargs": mapped(told, node.arguments[1])} for node in calls
+        ]
+        entries.append({**layer_config(layer), "name": layer.name, "inbound_nodes": inbound})
+    return {
+        "name": model.name,
+        "trainable": model.trainable,
+        "layers": entries,
+        "input_layers": mapped(place, model.input),
+        "output_layers": mapped(place, model.output),
+    }
+
+
+def from_config(cls: Any, config: Any, custom_objects: Any = None) -> Any:
+    """The model that `config_of` described."""
+    check_keys(config, "config", "name", "trainable", "layers", "input_layers", "output_layers")
+    if not isinstance(config["layers"], list):
+        raise ValueError(f"layers in config must be a list, got {config['layers']!r}")
+    calls = []
+    layers = {}
+    for entry in config["layers"]:
+        check_keys(entry, "a layer in config", "class_name", "config", "name", "inbound_nodes")
+        layer = layer_from_config({key: entry[key] for key in ("class_name", "config")}, custom_objects)
+        if layer.name in layers or layer.name != entry["name"]:
+            raise ValueError(f"layers in config must have names of their own, got {entry['name']!r} again")
+        layers[layer.name] = layer
+        calls.append([(one["args"], one["kwargs"]) for one in entry["inbound_nodes"]])
+    found = connected(list(layers.values()), calls, _history)
+    inputs, outputs = (mapped(found, config[key], _is_place) for key in ("input_layers", "output_layers"))
+    model = cls(inputs, outputs, config["name"])
+    # Each layer has its own, which may have been set since.
+    model._trainable = bool(config["trainable"])
+    return model
+
+
+def connected(
+    layers: list[Any],
+    calls: list[list[tuple[Any, dict[str, Any]]]],
+    place_of: Callable[[Any], list[Any] | None],
+) -> Callable[[Any], KerasTensor]:
+    """Call layers on each other's tensors, each as soon as what feeds it is there.
+
+    Parameters
+    ----------
+    layers : list of layers and models
+    calls : list of lists of tuples
+        For each layer its calls, with the positional and the keyword arguments of each.
+    place_of : callable
+        Takes an argument, and returns the layer's name, the number of its call and that of the tensor if it stands for
+        a tensor, otherwise None.
+
+    Returns
+    -------
+    callable
+        It returns the tensor at a place: the name of a layer, the number of a call and that of a tensor.
+
+    Raises
+    ------
+    ValueError
+        If a place does not exist, or calls wait for each other in a circle.
+    """
+    by_name = {layer.name: layer for layer in layers}
+    # What a layer or a nested model was connected to before belongs to it alone.
+    before = {layer.name: len(layer._nodes) if listed else 0 for layer, listed in zip(layers, calls, strict=True)}
+    waiting = [(layer, list(listed)) for layer, listed in zip(layers, calls, strict=True) if listed]
+
+    def tensor_at(place: Any) -> Any:
+        name, call, number = _checked_place(place, by_name)
+        nodes = by_name[name]._nodes[before[name] :]
+        return nodes[call].outputs[number] if call < len(nodes) and number < len(nodes[call].outputs) else None
+
+    def ready(arguments: Any) -> bool:
+        places = (place_of(one) for one in leaves(arguments, lambda one: place_of(one) is not None))
+        return all(place is None or tensor_at(place) is not None for place in places)
+
+    def filled(arguments: Any) -> Any:
+        def one(value: Any) -> Any:
+            place = place_of(value)
+            return value if place is None else tensor_at(place)
+
+        return mapped(one, arguments, lambda value: place_of(value) is not None)
+
+    while waiting:
+        left = []
+        for layer, listed in waiting:
+            while listed and ready(listed[0]):
+                positional, keywords = filled(listed.pop(0))
+                layer(*positional, **keywords)
+            if listed:
+                left.append((layer, listed))
+        if len(left) == len(waiting) and all(len(a[1]) == len(b[1]) for a, b in zip(left, waiting, strict=True)):
+            names = ", ".join(layer.name for layer, _ in left[:5])
+            raise ValueError(f"layers must not wait for each other or for what is not there, but these do: {names}")
+        waiting = left
+
+    def found(place: Any) -> KerasTensor:
+        tensor: KerasTensor | None = tensor_at(place)
+        if tensor is None:
+            raise ValueError(f"there is no tensor {place!r} in config")
+        return tensor
+
+    return found
+
+
+def _history(value: Any) -> list[Any] | None:
+    if isinstance(value, dict) and value.get("class_name") == _TENSOR:
+        history: list[Any] = value["config"]["keras_history"]
+        return history
+    return None
+
+
+def _is_place(value: Any) -> bool:
+    return isinstance(value, list | tuple) and len(value) == 3 and isinstance(value[0], str)
+
+
+def _checked_place(place: Any, names: dict[str, Any]) -> tuple[str, int, int]:
+    if not _is_place(place) or place[0] not in names or any(type(n) is not int or n < 0 for n in place[1:]):
+        raise ValueError(f"a tensor in config must be a layer's name and two numbers, got {place!r}")
+    name, call, number = place
+    return name, call, number

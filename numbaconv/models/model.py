@@ -1,0 +1,287 @@
+"""Model, a network of layers that are connected in any way without a circle."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ..common.arguments import as_numbers, check_bool
+from ..common.structures import leaves, mapped
+from ..graph.operation import is_shape
+from ..graph.order import ordered
+from ..graph.tensor import KerasTensor, Node
+from ..objects.naming import default_name
+from ..objects.telling import Telling
+from ..shapes import normalize_shape
+from .connections import config_of, from_config
+from .network import Network
+from .program import Program, Slot, Step
+
+
+class Model(Network, Telling):
+    """A network from some tensors to others (Keras's ``Model`` of the functional API).
+
+    Parameters
+    ----------
+    inputs : KerasTensor, or list or dict of KerasTensor
+        Where arrays come in: results of `numbaconv.layers.Input`, or any other tensors of a network.
+    outputs : KerasTensor, or list or dict of KerasTensor
+        What is computed from them.
+    name : str, optional
+        By default functional, functional_1, ...
+    trainable : bool
+        By keyword only: False freezes all layers.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If something else than tensors is given, an output does not come from the inputs, or two layers have the same
+        name.
+
+    Notes
+    -----
+    Layers are built when they are called on tensors. A layer that is called several times has one set of weights; its
+    gradients add up. Models can be called on tensors too.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from numbaconv.layers import Add, Conv2D, Dense, GlobalAveragePooling2D, Input
+    >>> x = Input((8, 8, 3))
+    >>> y = Conv2D(3, 3, padding="same", activation="relu")(x)
+    >>> model = Model(x, Dense(2)(GlobalAveragePooling2D()(Add()([x, y]))))
+    >>> model(np.ones((1, 8, 8, 3))).shape
+    (1, 2)
+    >>> model.count_params()
+    92
+    >>> features = Model(model.input, model.layers[1].output)
+    >>> features(np.ones((1, 8, 8, 3))).shape
+    (1, 8, 8, 3)
+    """
+
+    def __init__(self, inputs: Any, outputs: Any, name: str | None = None, *, trainable: bool = True) -> None:
+        super().__init__(default_name("Functional") if name is None else name)
+        with self._named():
+            for argument, given in (("inputs", inputs), ("outputs", outputs)):
+                found = list(leaves(given))
+                if not found or not all(isinstance(one, KerasTensor) for one in found):
+                    raise TypeError(f"{argument} must be tensors that layers.Input or a layer gave, got {given!r}")
+            self._connected(inputs, outputs)
+            if not check_bool(trainable, "trainable"):
+                self.trainable = False
+
+    # -- tensors ---------------------------------------------------------------------------------------------------
+
+    @property
+    def built(self) -> bool:
+        """True: layers are built when they are called on tensors."""
+        return True
+
+    @property
+    def input(self) -> Any:
+        """The tensor of the input, or those of several in the form that the model was made with."""
+        return self._inputs
+
+    @property
+    def output(self) -> Any:
+        """The tensor of the output, or those of several in the form that the model was made with."""
+        return self._outputs
+
+    @property
+    def inputs(self) -> list[KerasTensor]:
+        """The tensors of the inputs."""
+        return list(leaves(self._inputs))
+
+    @property
+    def outputs(self) -> list[KerasTensor]:
+        """The tensors of the outputs."""
+        return list(leaves(self._outputs))
+
+    @property
+    def input_shape(self) -> Any:
+        """The shape of the input with the batch axis, or those of several."""
+        return mapped(lambda tensor: tensor.shape, self._inputs)
+
+    @property
+    def output_shape(self) -> Any:
+        """The shape of the output with the batch axis, or those of several."""
+        return mapped(lambda tensor: tensor.shape, self._outputs)
+
+    @property
+    def input_names(self) -> list[str]:
+        """The names of the inputs, by which a dict of arrays gives them."""
+        return [tensor._node.operation.name for tensor in self.inputs]
+
+    @property
+    def output_names(self) -> list[str]:
+        """The names of the outputs: keys of a dict of outputs, otherwise of the layers that give them."""
+        if isinstance(self._outputs, dict):
+            return sorted(self._outputs)
+        return _distinct([tensor._node.operation.name for tensor in self.outputs])
+
+    def build(self, input_shape: Any) -> None:
+        """Check that inputs of this shape can be computed; the weights are there already.
+
+        Raises
+        ------
+        ValueError
+            If a layer cannot take what it would get.
+        """
+        self.compute_output_shape(input_shape)
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """Shape of the result for inputs of this shape, both with the batch axis; None stands for unknown.
+
+        Raises
+        ------
+        ValueError
+            If a layer cannot take what it would get.
+        """
+        with self._named():
+            given = [normalize_shape(one, "input_shape") for one in self._in_order(input_shape, is_shape)]
+            found = self._steps.shapes(given)
+            return self._formed([found[slot] for slot in self._steps.outputs])
+
+    def explain(self, input_shape: Any = None) -> str:
+        """Say in plain sentences, one paragraph for each call of a layer, how its output shape comes about.
+
+        Parameters
+        ----------
+        input_shape : tuple of int or None, or list or dict of these, optional
+            Of the inputs, batch axis included; None takes the model's own.
+        """
+        with self._named():
+            shape = self.input_shape if input_shape is None else input_shape
+            known = self._steps.shapes(self._in_order(shape, is_shape))
+            paragraphs = []
+            for step in self._steps.steps:
+                fed = [known[slot] for slot in step.inputs]
+                alone = isinstance(step.arguments[0], Slot)
+                paragraphs.append(f"{step.operation.name}: {step.operation.explain(fed[0] if alone else fed)}")
+            return "\n\n".join(paragraphs)
+
+    # -- configuration ---------------------------------------------------------------------------------------------
+
+    def get_config(self) -> dict[str, Any]:
+        """The name, the layers' settings and their connections as plain JSON types, without the weights.
+
+        Raises
+        ------
+        TypeError
+            If a layer's class is none of `numbaconv.layers`, or one of its settings is a function of the user's.
+        """
+        with self._named():
+            return config_of(self)
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> "Model":
+        """Make a model from what `get_config` returned, with fresh weights.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If a key is missing or unknown, if a layer's class is unknown, or if a setting is wrong.
+        """
+        model: Model = from_config(cls, config, custom_objects)
+        return model
+
+    def __repr__(self) -> str:
+        return f"<Model {self.name!r}, {len(self._layers)} layers>"
+
+    # -- for the model itself --------------------------------------------------------------------------------------
+
+    def _connected(self, inputs: Any, outputs: Any) -> None:
+        self._inputs, self._outputs = inputs, outputs
+        nodes, self._layers = ordered(self.inputs, self.outputs)
+        names = [layer.name for layer in self._layers]
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            raise ValueError(f"layers must have names of their own, got several {twice!r}; pass another name= to one")
+        self._nodes_within = nodes
+        slots: dict[int, int] = {}
+        for tensor in (*self.inputs, *(one for node in nodes for one in node.outputs)):
+            slots.setdefault(id(tensor), len(slots))
+        steps = [_step(node, slots) for node in nodes]
+        self._steps = Program(steps, [slots[id(t)] for t in self.inputs], [slots[id(t)] for t in self.outputs])
+
+    def _program(self) -> Program:
+        return self._steps
+
+    @property
+    def _form(self) -> Any:
+        return mapped(lambda _: 0, self._outputs)
+
+    @property
+    def _result_dtype(self) -> Any:
+        return mapped(lambda tensor: tensor.dtype, self._outputs)
+
+    def _in_order(self, structure: Any, is_leaf: Callable[[Any], bool]) -> list[Any]:
+        """The parts of a structure that belong to the inputs, one for each in order."""
+        names = sorted(self._inputs) if isinstance(self._inputs, dict) else self.input_names
+        count = len(names)
+        if isinstance(structure, dict):
+            if not isinstance(self._inputs, dict) and set(structure) != set(names):
+                got = ", ".join(map(str, structure))
+                raise ValueError(f"inputs must be a dict with the keys {', '.join(names)}, got {got}")
+            missing = [name for name in names if name not in structure]
+            if missing:
+                raise ValueError(f"inputs must have the keys {', '.join(names)}, {', '.join(missing)} is missing")
+            return [structure[name] for name in names]
+        if count == 1 and not (isinstance(self._inputs, list | tuple) and _holds_one(structure, is_leaf)):
+            return [structure]
+        parts = structure if isinstance(structure, list | tuple) and not is_leaf(structure) else [structure]
+        if len(parts) != count:
+            raise ValueError(f"inputs must be {count} arrays, for {', '.join(names)}, got {len(parts)}")
+        return list(parts)
+
+    def _given(self, x: Any) -> list[Any]:
+        found = self._in_order(x, lambda one: isinstance(one, np.ndarray))
+        named = zip(found, self.inputs, self.input_names, strict=True)
+        return [_fitting(as_numbers(one, name), tensor, name) for one, tensor, name in named]
+
+    def _rows(self) -> list[tuple[Any, Any, list[str]]]:
+        """For the summary: each layer, the shape of its first output and what feeds it."""
+        rows = []
+        within = {id(node) for node in self._nodes_within}
+        for layer in self._layers:
+            nodes = [node for node in layer._nodes if id(node) in within] or layer._nodes[:1]
+            shapes = [tensor.shape for tensor in nodes[0].outputs]
+            sources = [tensor._node.operation.name for node in nodes for tensor in node.inputs if id(node) in within]
+            rows.append((layer, shapes[0] if len(shapes) == 1 else shapes, sources))
+        return rows
+
+
+def _step(node: Node, slots: dict[int, int]) -> Step:
+    def placed(value: Any) -> Any:
+        return Slot(slots[id(value)]) if isinstance(value, KerasTensor) else value
+
+    positional, keywords = mapped(placed, node.arguments)
+    return Step(
+        node.operation,
+        positional,
+        keywords,
+        tuple(slots[id(tensor)] for tensor in node.inputs),
+        tuple(slots[id(tensor)] for tensor in node.outputs),
+        mapped(placed, node.structure),
+    )
+
+
+def _fitting(x: np.ndarray, tensor: KerasTensor, name: str) -> np.ndarray:
+    """An array of the shape that an input has; a last axis of 1 is added or taken away, as Keras does."""
+    wanted = tensor.shape
+    if x.ndim == len(wanted) - 1 and wanted[-1] == 1:
+        x = x[..., None]
+    elif x.ndim == len(wanted) + 1 and x.shape[-1] == 1:
+        x = x[..., 0]
+    if x.ndim != len(wanted) or any(n not in (None, size) for n, size in zip(wanted, x.shape, strict=True)):
+        raise ValueError(f"{name} must have shape {wanted}, got {x.shape}")
+    return x
+
+
+def _holds_one(structure: Any, is_leaf: Callable[[Any], bool]) -> bool:
+    return isinstance(structure, list | tuple) and not is_leaf(structure) and len(structure) == 1
+
+
+def _distinct(names: list[str]) -> list[str]:
+    """The names, with numbers where some are the same."""
+    return [name if names.index(name) == i else f"{name}_{names[:i].count(name)}" for i, name in enumerate(names)]

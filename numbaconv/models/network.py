@@ -1,0 +1,229 @@
+"""What all networks have: the way of arrays through their program, and of gradients back."""
+
+from collections.abc import Callable
+from os import PathLike
+from typing import Any
+
+import numpy as np
+
+from ..common.arguments import check_bool
+from ..common.structures import leaves, mapped
+from ..files import saving
+from ..graph.operation import Gradients
+from ..graph.tensor import tensors_in
+from ..training.trainer import Trainer
+from . import parts
+from .layered import Layered
+from .program import Program
+from .summary import summary_of
+
+_NO_FORWARD = "backward needs a forward(x, training=True) before it, one for each backward"
+
+
+class Network(Trainer, Layered):
+    """A model whose program says how its layers are connected."""
+
+    # Of the last forward in training.
+    _tape: list[Any] | None = None
+
+    # -- what a kind of network defines ----------------------------------------------------------------------------
+
+    def _program(self) -> Program:
+        """The steps from the inputs to the outputs of a built model."""
+        raise NotImplementedError
+
+    def _given(self, x: Any) -> list[Any]:
+        """The inputs in order, as arrays, and the model built for them."""
+        raise NotImplementedError
+
+    @property
+    def _form(self) -> Any:
+        """Zeros in the form in which the model returns its outputs; a single 0 for one output."""
+        return 0
+
+    # -- use -------------------------------------------------------------------------------------------------------
+
+    def __call__(self, x: Any, training: bool | None = None, mask: Any = None) -> Any:
+        """Compute all layers on ``x``, building them first if need be.
+
+        Parameters
+        ----------
+        x : array_like, KerasTensor, or list or dict of these
+            Real numbers, batch axis first, in the first layer's data format; never changed. Several inputs come in a
+            list, or in a dict by their names. Tensors of `Input` make the model a part of another one.
+        training : bool, optional
+            True computes every layer as in training: `Dropout` drops, `BatchNormalization` takes the batch's mean and
+            variance and lets its moving ones follow.
+        mask : ndarray of bool, or list of these, optional
+            Which steps of the inputs count, for layers that ask for it.
+
+        Returns
+        -------
+        ndarray, or list or dict of ndarray
+            New, C-contiguous and of the last layer's dtype; several outputs in the form that the model was made with.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If there are no layers, or one of them cannot take what it gets; the message names it.
+        """
+        if type(x) is not np.ndarray and tensors_in(x):
+            keywords = {"training": training, "mask": mask}
+            return self._connect((x,), {name: value for name, value in keywords.items() if value is not None})
+        out, _, _ = self._visited((x,), {"training": training, "mask": mask}, False)
+        return out
+
+    def forward(self, x: Any, training: bool = True) -> Any:
+        """Compute all layers on ``x`` and, in training, keep what `backward` needs.
+
+        Parameters
+        ----------
+        x : array_like, or list or dict of these
+            As for ``model(x)``. In training it must not be changed before `backward` has run.
+        training : bool
+            False computes ``model(x)`` and keeps nothing.
+
+        Returns
+        -------
+        ndarray, or list or dict of ndarray
+            As from ``model(x)``; in training it may share memory with ``x`` and must not be changed either.
+
+        Raises
+        ------
+        ValueError, TypeError
+            As from ``model(x)``.
+        """
+        self._tape = None
+        out, _, self._tape = self._visited((x,), {"training": training}, training)
+        return out
+
+    def backward(self, grad_out: Any, input_grad: bool = True) -> Any:
+        """Take the gradient of a loss from the result of the last `forward` back to its input and to all weights.
+
+        Parameters
+        ----------
+        grad_out : array_like, or list or dict of these
+            Gradient of the loss with respect to what `forward` returned, of the same shape; never changed. None in
+            place of one of several outputs is a gradient of 0.
+        input_grad : bool
+            Whether the gradient of the input is wanted. Without it, layers before the first one that is trained are
+            left out.
+
+        Returns
+        -------
+        ndarray, list of ndarray or None
+            Gradient of the loss, and of the activity penalties, with respect to the input of `forward`; a list for
+            several inputs, with None for one that no output depends on.
+
+        Raises
+        ------
+        ValueError
+            If no `forward` in training came before, or ``grad_out`` has another shape than its result.
+
+        Notes
+        -----
+        Sets `gradients`, penalties of regularizers included; those of a layer that is called several times add up. What
+        `forward` kept is let go.
+
+        Examples
+        --------
+        >>> from numbaconv.layers import Dense
+        >>> from numbaconv.models import Sequential
+        >>> model = Sequential([Dense(1, weights=[[[2.0]], [1.0]])])
+        >>> model.forward([[3.0]])
+        array([[7.]], dtype=float32)
+        >>> model.backward([[1.0]])
+        array([[2.]], dtype=float32)
+        >>> model.gradients
+        [array([[3.]], dtype=float32), array([1.], dtype=float32)]
+        """
+        with self._named():
+            self._need_layers()
+            if self._tape is None:
+                raise ValueError(_NO_FORWARD)
+            gradients = Gradients()
+            found = self._take_back(self._tape, grad_out, input_grad, gradients)
+            self._tape = None
+            for layer in self._leaves():
+                layer._settle(gradients)
+            return found if input_grad else None
+
+    def summary(self, print_fn: Callable[[str], Any] = print) -> None:
+        """Hand ``print_fn`` one string: a table of the layers, their output shapes and numbers of parameters."""
+        print_fn(summary_of(self))
+
+    def save(self, path: str | PathLike[str], overwrite: bool = True) -> None:
+        """Write the configuration and the weights to one file, in NumPy's npz format.
+
+        Parameters
+        ----------
+        path : path-like
+            Used as it is: no suffix is added. A file of this name is replaced once the new one is complete, whatever
+            happens until then, and passes its permissions on.
+        overwrite : bool
+            False refuses to replace a file.
+
+        Raises
+        ------
+        ValueError, TypeError, OSError
+            If the model is not built, its configuration is not plain JSON, the suffix is one of Keras's (.h5, .hdf5,
+            .keras), or the file cannot be written, is write-protected, or is a pipe or a device.
+        """
+        with self._named():
+            saving.check_suffix(path, "path")
+            check_bool(overwrite, "overwrite")
+            if not self.built:
+                raise ValueError("save needs a built model: call it, or build(input_shape), first")
+            saving.save(path, *parts.taken_apart(self), overwrite)
+
+    @classmethod
+    def load(cls, path: str | PathLike[str]) -> Any:
+        """Read a model that `save` wrote; its outputs are the same to the last bit.
+
+        Nothing in the file is executed, whoever made it, and no more memory is taken than the model that it describes
+        and the file's own size account for.
+
+        Raises
+        ------
+        ValueError
+            If the file is damaged, of a newer format or no saved model; the message names it and says what is wrong.
+        """
+        with saving.opened(path) as (config, archive):
+            return parts.put_together(cls, config, archive)
+
+    # -- a part of another network ---------------------------------------------------------------------------------
+
+    def _visited(self, arguments: tuple[Any, ...], keywords: dict[str, Any], traced: bool) -> tuple[Any, Any, Any]:
+        (x,) = arguments
+        tape: list[Any] | None = [] if traced else None
+        mask = keywords.get("mask")
+        with self._named():
+            values = self._given(x)
+            masks = [] if mask is None else mask if isinstance(mask, list) else [mask]
+            outputs, found = self._program().run(values, keywords.get("training"), masks, tape)
+        return self._formed(outputs), found if any(one is not None for one in found) else None, tape
+
+    def _trace(self, *inputs: Any, training: bool | None = True, **keywords: Any) -> tuple[Any, Any]:
+        out, _, kept = self._visited(inputs, {"training": training, **keywords}, True)
+        return out, kept
+
+    def _take_back(self, kept: Any, grad_out: Any, input_grad: bool, gradients: Gradients) -> Any:
+        grads = [grad_out] if self._form == 0 else list(leaves(grad_out))
+        if len(grads) != len(self._program().outputs):
+            raise ValueError(f"grad_out must have {len(self._program().outputs)} parts, one for each output")
+        found = self._program().take_back(kept, grads, input_grad, gradients)
+        return (found[0] if len(found) == 1 else found) if input_grad else None
+
+    def _formed(self, outputs: list[Any]) -> Any:
+        """The outputs in the form that the model was made with."""
+        found = iter(outputs)
+        return mapped(lambda _: next(found), self._form)
+
+    @property
+    def _makes_masks(self) -> bool:
+        return any(layer._makes_masks for layer in self._layers)
+
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
+        """Which steps of the result count; see `Layer.compute_mask`."""
+        _, found, _ = self._visited((inputs,), {"mask": mask}, False)
+        return None if found is None else found[0] if len(found) == 1 else found

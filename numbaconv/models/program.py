@@ -1,0 +1,181 @@
+"""A network as a list of steps: which operation reads which values and gives which, in which order.
+
+A value is an array that a step gives and others read. Its number is its slot.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+from ..common.structures import leaves, mapped
+from ..graph.operation import Gradients, is_shape
+
+
+class Slot(NamedTuple):
+    """The place of a value among the arguments of a step."""
+
+    number: int
+
+
+class Step(NamedTuple):
+    """One call of an operation."""
+
+    operation: Any
+    # Positional and keyword arguments, with slots in place of values.
+    arguments: tuple[Any, ...]
+    keywords: dict[str, Any]
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    # Slots in the form in which the operation returns its values.
+    structure: Any
+
+
+class Program:
+    """Steps from inputs to outputs.
+
+    Parameters
+    ----------
+    steps : iterable of Step
+        Each after those whose values it reads.
+    inputs, outputs : sequence of int
+        Slots.
+    """
+
+    def __init__(self, steps: Iterable[Step], inputs: Sequence[int], outputs: Sequence[int]) -> None:
+        self.steps, self.inputs, self.outputs = list(steps), tuple(inputs), tuple(outputs)
+        self._done = _last_read(self.steps, self.outputs)
+        # One value in and one out, as nearly all are.
+        self._plain = [step.arguments == (Slot(step.inputs[0]),) and _is_plain(step) for step in self.steps]
+        counts = Counter(id(step.operation) for step in self.steps)
+        self._repeated = {one for one, count in counts.items() if count > 1}
+
+    def run(
+        self,
+        values: Sequence[Any],
+        training: bool | None = None,
+        masks: Sequence[Any] = (),
+        tape: list[Any] | None = None,
+    ) -> tuple[list[Any], list[Any]]:
+        """The outputs for these inputs, and their masks.
+
+        A tape gets what each step keeps for `take_back`.
+        """
+        found = dict(zip(self.inputs, values, strict=True))
+        known = {slot: mask for slot, mask in zip(self.inputs, masks, strict=False) if mask is not None}
+        penalties: dict[int, float] = {}
+        for step, plain, done in zip(self.steps, self._plain, self._done, strict=True):
+            operation = step.operation
+            if not plain or known or operation._makes_masks:
+                _visit(step, found, known, training, tape)
+            elif tape is None:
+                found[step.outputs[0]] = operation(found[step.inputs[0]], training)
+            else:
+                found[step.outputs[0]], kept = operation._trace(found[step.inputs[0]], training=training)
+                tape.append(kept)
+            if id(operation) in self._repeated and getattr(operation, "_activity_loss", None) is not None:
+                # What a layer has is the penalty of its last call.
+                penalties[id(operation)] = operation._activity_loss = (
+                    penalties.get(id(operation), 0.0) + operation._activity_loss
+                )
+            for slot in done:
+                del found[slot]
+        return [found[slot] for slot in self.outputs], [known.get(slot) for slot in self.outputs]
+
+    def take_back(
+        self, tape: Sequence[Any], grads_out: Sequence[Any], input_grad: bool, gradients: Gradients
+    ) -> list[Any]:
+        """Take the gradients of the outputs back to the inputs and to the weights.
+
+        None stands for the gradient of what nothing depends on.
+        """
+        trained = [any(layer._trained for layer in step.operation._leaves()) for step in self.steps]
+        wanted = self._wanted(trained, input_grad)
+        grads: dict[int, Any] = {}
+        for slot, grad in zip(self.outputs, grads_out, strict=True):
+            _add(grads, slot, grad)
+        for step, learns, kept in zip(reversed(self.steps), reversed(trained), reversed(tape), strict=True):
+            given = {slot: grads.pop(slot, None) for slot in step.outputs}
+            needs = any(slot in wanted for slot in step.inputs)
+            unread = all(grad is None for grad in given.values())
+            if not (needs or learns) or (unread and not _penalized(step.operation)):
+                continue
+            grad_out = mapped(lambda slot: given[slot.number], step.structure, _is_slot)  # noqa: B023
+            found = step.operation._take_back(kept, grad_out, needs, gradients)
+            if needs:
+                for slot, grad in zip(step.inputs, leaves(found), strict=True):
+                    _add(grads, slot, grad)
+        return [grads.get(slot) for slot in self.inputs]
+
+    def shapes(self, given: Sequence[Any]) -> dict[int, Any]:
+        """The shapes of all values, by slot, for inputs of these shapes."""
+        found = dict(zip(self.inputs, given, strict=True))
+        for step in self.steps:
+            shape = step.operation.compute_output_shape(*_filled(step.arguments, found))
+            found.update(zip(step.outputs, leaves(shape, is_shape), strict=True))
+        return found
+
+    def _wanted(self, trained: Sequence[bool], input_grad: bool) -> set[int]:
+        """Values whose gradients lead to a weight that is trained, or to an input."""
+        wanted = set(self.inputs) if input_grad else set()
+        for step, learns in zip(self.steps, trained, strict=True):
+            if learns or any(slot in wanted for slot in step.inputs):
+                wanted.update(step.outputs)
+        return wanted
+
+
+def line(operations: Iterable[Any]) -> Program:
+    """Operations one after the other."""
+    listed = list(operations)
+    steps = [Step(one, (Slot(i),), {}, (i,), (i + 1,), Slot(i + 1)) for i, one in enumerate(listed)]
+    return Program(steps, (0,), (len(listed),))
+
+
+def _visit(
+    step: Step, found: dict[int, Any], known: dict[int, Any], training: bool | None, tape: list[Any] | None
+) -> None:
+    """Compute a step of any form, and the masks of its values."""
+    arguments, keywords = _filled(step.arguments, found), {"training": training, **_filled(step.keywords, found)}
+    masks = [known.get(slot) for slot in step.inputs]
+    if any(one is not None for one in masks):
+        keywords.setdefault("mask", masks[0] if len(masks) == 1 else masks)
+    out, out_mask, kept = step.operation._visited(arguments, keywords, tape is not None)
+    if tape is not None:
+        tape.append(kept)
+    found.update(zip(step.outputs, leaves(out), strict=True))
+    if out_mask is not None:
+        given = [out_mask] if len(step.outputs) == 1 and not isinstance(out_mask, list) else out_mask
+        known.update({slot: one for slot, one in zip(step.outputs, given, strict=False) if one is not None})
+
+
+def _is_slot(value: Any) -> bool:
+    return isinstance(value, Slot)
+
+
+def _filled(structure: Any, values: dict[int, Any]) -> Any:
+    """Arguments with the values in place of the slots."""
+    return mapped(lambda one: values[one.number] if _is_slot(one) else one, structure, _is_slot)
+
+
+def _is_plain(step: Step) -> bool:
+    return not step.keywords and len(step.inputs) == 1 and _is_slot(step.structure)
+
+
+def _last_read(steps: Sequence[Step], outputs: Sequence[int]) -> list[list[int]]:
+    """For each step the values that nothing reads after it."""
+    done: list[list[int]] = []
+    read = set(outputs)
+    for step in reversed(steps):
+        over = {*step.inputs, *step.outputs} - read
+        done.append(sorted(over))
+        read |= over
+    return done[::-1]
+
+
+def _penalized(operation: Any) -> bool:
+    return any(layer.activity_regularizer is not None for layer in operation._leaves())
+
+
+def _add(grads: dict[int, Any], slot: int, grad: Any) -> None:
+    if grad is not None:
+        before = grads.get(slot)
+        grads[slot] = grad if before is None else before + grad
