@@ -73,8 +73,6 @@ class Layer(Weighted):
     supports_masking = False
     # Attributes that a change of settings leaves alone.
     _states: ClassVar[frozenset[str]] = frozenset()
-    # Whether masks of the input are passed on to the result.
-    supports_masking = False
     # Whether ``call`` takes one.
     _takes_mask: ClassVar[bool] = False
     # Names of attributes that have a value. To look into __dict__ would make all of them slower to read.
@@ -169,16 +167,6 @@ class Layer(Weighted):
         return self._prepared(x)(x)
 
     # -- use -------------------------------------------------------------------------------------------------------
-
-    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
-        """Which steps of the result count, given which of the inputs do: a bool for each, or None for all of them.
-
-        Parameters
-        ----------
-        inputs : array_like or list of array_like
-        mask : ndarray of bool, shape (N, steps), or list of such or None, optional
-        """
-        return mask if self.supports_masking else None
 
     def __call__(self, x: Any, training: bool | None = None, mask: Any = None) -> Any:
         """Compute the layer on ``x``, building it first if need be.

@@ -12,13 +12,17 @@ import numpy as np
 import pytest
 
 from numbaconv import functional, layers, shapes
+from numbaconv.layers.merging import Merge
 from numbaconv.selfcheck import textbook
 
 FORMATS = ("channels_last", "channels_first")
 # Of the largest |output|.
 TOLERANCE = {"float32": 1e-5, "float64": 1e-12}
 # Every layer once: aliases are the same classes.
-LAYERS = sorted({getattr(layers, name).__name__ for name in layers.__all__} - {"Input", "InputLayer", "Layer"})
+ALL_LAYERS = sorted({getattr(layers, name).__name__ for name in layers.__all__} - {"Input", "InputLayer", "Layer"})
+# Those of several inputs, and those of one.
+MERGES = [name for name in ALL_LAYERS if issubclass(getattr(layers, name), Merge)]
+LAYERS = [name for name in ALL_LAYERS if name not in MERGES]
 
 
 @dataclass(frozen=True)
