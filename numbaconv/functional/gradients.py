@@ -26,9 +26,21 @@ from ..common.arguments import (
     common_dtype,
     spatial_rank,
 )
-from .operations import Ints, check_output_padding, crop, depthwise_conv, zero_pad
+from ..objects.docstrings import as_in
+from .operations import (
+    Ints,
+    check_output_padding,
+    conv,
+    conv_transpose,
+    crop,
+    depthwise_conv,
+    separable_conv,
+    upsample,
+    zero_pad,
+)
 
 
+@as_in(conv)
 def conv_input_grad(
     grad_out: Any,
     weights: Any,
@@ -46,12 +58,10 @@ def conv_input_grad(
 
     Parameters
     ----------
-    grad_out : array_like, shape of the result of `conv`
-    weights : array_like, shape (*kernel_size, C, F)
+    grad_out : array_like, of the shape of the operation's result
+    weights : array_like, as the operation takes them
     x_shape : tuple of int
-        Shape of the input of `conv`: with strides, several lengths give the same output length.
-    strides, padding, dilation_rate, data_format, algorithm
-        As in `conv`.
+        Shape of the operation's input: with strides, several lengths give the same output length.
 
     Returns
     -------
@@ -66,6 +76,7 @@ def conv_input_grad(
     return _input_grad(call, grad_out, packed, window.data_format)
 
 
+@as_in(conv)
 def conv_weight_grad(
     x: Any,
     grad_out: Any,
@@ -81,15 +92,13 @@ def conv_weight_grad(
 
     Parameters
     ----------
-    x : array_like, the input of `conv`
-    grad_out : array_like, shape of the result of `conv`
+    x : array_like, the operation's input
+    grad_out : array_like, of the shape of the operation's result
     kernel_size : int or tuple of int
-    strides, padding, dilation_rate, data_format
-        As in `conv`.
 
     Returns
     -------
-    ndarray, shape (*kernel_size, C, F)
+    ndarray, of the shape of the operation's weights
     """
     x, grad_out = _operands(x, grad_out)
     window = window_of(_size(kernel_size, x), strides, padding, dilation_rate, data_format)
@@ -97,6 +106,7 @@ def conv_weight_grad(
     return _weight_grad(conv_grad(x.shape, weights_shape, x.itemsize, window), x, grad_out, window)
 
 
+@as_in(conv_input_grad)
 def depthwise_conv_input_grad(
     grad_out: Any,
     weights: Any,
@@ -118,6 +128,7 @@ def depthwise_conv_input_grad(
     return _input_grad(call, grad_out, packed, window.data_format)
 
 
+@as_in(conv_weight_grad)
 def depthwise_conv_weight_grad(
     x: Any,
     grad_out: Any,
@@ -140,6 +151,7 @@ def depthwise_conv_weight_grad(
     return _weight_grad(depthwise_grad(x.shape, weights_shape, x.itemsize, window), x, grad_out, window)
 
 
+@as_in(conv_weight_grad, separable_conv)
 def separable_conv_grad(
     x: Any,
     depthwise_weights: Any,
@@ -153,6 +165,11 @@ def separable_conv_grad(
     """Gradients of `separable_conv` with respect to its input, depthwise weights and pointwise weights.
 
     They are those of its two steps, of which the first is computed again.
+
+    Returns
+    -------
+    tuple of ndarray
+        Of the shapes of ``x``, ``depthwise_weights`` and ``pointwise_weights``.
     """
     x, grad_out = as_numbers(x, "x"), as_numbers(grad_out, "grad_out")
     depthwise = check_weights(depthwise_weights, "depthwise_weights")
@@ -166,6 +183,7 @@ def separable_conv_grad(
     return grad_x, depthwise_conv_weight_grad(x, grad_between, depthwise.shape[:-2], *window), grad_pointwise
 
 
+@as_in(conv_input_grad, conv_transpose)
 def conv_transpose_input_grad(
     grad_out: Any,
     weights: Any,
@@ -181,19 +199,6 @@ def conv_transpose_input_grad(
 
     ``grad_x[n, i, c] = sum over k, f of grad_out[n, i*stride + k*dilation - crop, f] * weights[k, f, c]``, grad_out
     being 0 outside.
-
-    Parameters
-    ----------
-    grad_out : array_like, shape of the result of `conv_transpose`
-    weights : array_like, shape (*kernel_size, F, C)
-    x_shape : tuple of int
-        Shape of the input of `conv_transpose`.
-    strides, padding, output_padding, dilation_rate, data_format, algorithm
-        As in `conv_transpose`.
-
-    Returns
-    -------
-    ndarray, shape ``x_shape``
     """
     grad_out = as_numbers(grad_out, "grad_out")
     weights = check_weights(weights, "weights", operand_dtype(grad_out, weights=weights))
@@ -205,6 +210,7 @@ def conv_transpose_input_grad(
     return _input_grad(call, grad_out, Packed("conv", weights), window.data_format)
 
 
+@as_in(conv_weight_grad, conv_transpose)
 def conv_transpose_weight_grad(
     x: Any,
     grad_out: Any,
@@ -218,7 +224,11 @@ def conv_transpose_weight_grad(
     """Gradient of `conv_transpose` with respect to its weights, shape (*kernel_size, F, C).
 
     ``grad[k, f, c] = sum over n, i of grad_out[n, i*stride + k*dilation - crop, f] * x[n, i, c]``: `conv_weight_grad`
-    with ``x`` and ``grad_out`` in each other's place. The arguments are those of `conv_transpose_input_grad`.
+    with ``x`` and ``grad_out`` in each other's place.
+
+    Parameters
+    ----------
+    padding : {"valid", "same"}
     """
     x, grad_out = _operands(x, grad_out)
     window = window_of(_size(kernel_size, x), strides, padding, dilation_rate, data_format, ("valid", "same"))
@@ -239,16 +249,11 @@ def zero_pad_grad(grad_out: Any, padding: Any, data_format: str | None = None) -
     return crop(_moved(grad_out), padding, data_format)
 
 
+@as_in(conv_input_grad, upsample)
 def upsample_grad(
     grad_out: Any, size: Ints, interpolation: str = "nearest", data_format: str | None = None
 ) -> np.ndarray:
     """Gradient of `upsample`: every position gathers from the outputs that it had a share in.
-
-    Parameters
-    ----------
-    grad_out : array_like, shape of the result of `upsample`
-    size, interpolation, data_format
-        As in `upsample`.
 
     Returns
     -------

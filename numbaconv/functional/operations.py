@@ -22,6 +22,7 @@ from ..common.arguments import (
     common_dtype,
     spatial_rank,
 )
+from ..objects.docstrings import as_in
 
 Ints = int | tuple[int, ...] | list[int]
 
@@ -102,6 +103,7 @@ def conv(
     return call(cast(x, packed.dtype), packed, pack_bias(bias, packed.shape[-1], packed.dtype))
 
 
+@as_in(conv)
 def depthwise_conv(
     x: Any,
     weights: Any,
@@ -117,12 +119,9 @@ def depthwise_conv(
 
     Parameters
     ----------
-    x : array_like, shape (N, *lengths, C), or (N, C, *lengths) for channels_first
     weights : array_like, shape (*kernel_size, C, M), or Packed
         M is the depth multiplier; `pack_depthwise_conv` prepares them once for many calls.
     bias : array_like, shape (C*M,), optional
-    strides, padding, dilation_rate, data_format
-        As in `conv`; "causal" for one spatial axis only.
 
     Returns
     -------
@@ -140,6 +139,7 @@ def depthwise_conv(
     return call(cast(x, packed.dtype), packed, pack_bias(bias, channels, packed.dtype))
 
 
+@as_in(conv)
 def separable_conv(
     x: Any,
     depthwise_weights: Any,
@@ -157,12 +157,9 @@ def separable_conv(
 
     Parameters
     ----------
-    x : array_like, shape (N, *lengths, C), or (N, C, *lengths) for channels_first
     depthwise_weights : array_like, shape (*kernel_size, C, M), or Packed
     pointwise_weights : array_like, shape (1, ..., C*M, F), or Packed
     bias : array_like, shape (F,), optional
-    strides, padding, dilation_rate, data_format
-        As in `conv`; "causal" for one spatial axis only.
 
     Returns
     -------
@@ -186,6 +183,7 @@ def separable_conv(
     return call(cast(x, depthwise.dtype), depthwise, pointwise, bias)
 
 
+@as_in(conv)
 def conv_transpose(
     x: Any,
     weights: Any,
@@ -204,18 +202,12 @@ def conv_transpose(
 
     Parameters
     ----------
-    x : array_like, shape (N, *lengths, C), or (N, C, *lengths) for channels_first
     weights : array_like, shape (*kernel_size, F, C), or Packed
         `pack_conv_transpose` prepares them once for many calls with the same strides and dilation.
     bias : array_like, shape (F,), optional
-    strides, dilation_rate : int or tuple of int
     padding : {"valid", "same"}
     output_padding : int or tuple of int, optional
         Below the strides; None lets the output length follow from the input's.
-    data_format : {"channels_last", "channels_first"}, optional
-        None takes `config.image_data_format`.
-    algorithm : {"auto", "direct", "winograd"}
-        As in `conv`, of which this is the gradient.
 
     Returns
     -------
@@ -236,16 +228,14 @@ def conv_transpose(
     return call(cast(x, packed.dtype), packed, pack_bias(bias, packed.shape[-2], packed.dtype))
 
 
+@as_in(conv)
 def crop(x: Any, cropping: Any, data_format: str | None = None) -> np.ndarray:
     """Cut positions off the ends of the spatial axes (Keras's ``Cropping1D`` to ``Cropping3D``).
 
     Parameters
     ----------
-    x : array_like, shape (N, *lengths, C), or (N, C, *lengths) for channels_first
     cropping : int, tuple of int or tuple of (before, after)
         One amount for all axes, one per axis, or one pair per axis; for one spatial axis a pair is enough.
-    data_format : {"channels_last", "channels_first"}, optional
-        None takes `config.image_data_format`.
 
     Returns
     -------
@@ -262,16 +252,14 @@ def crop(x: Any, cropping: Any, data_format: str | None = None) -> np.ndarray:
     return crop_call(x.shape, pairs, data_format)(cast(x, common_dtype(x)))
 
 
+@as_in(conv)
 def zero_pad(x: Any, padding: Any, data_format: str | None = None) -> np.ndarray:
     """Add zeros at the ends of the spatial axes (Keras's ``ZeroPadding1D`` to ``ZeroPadding3D``).
 
     Parameters
     ----------
-    x : array_like, shape (N, *lengths, C), or (N, C, *lengths) for channels_first
     padding : int, tuple of int or tuple of (before, after)
         One amount for all axes, one per axis, or one pair per axis; for one spatial axis a pair is enough.
-    data_format : {"channels_last", "channels_first"}, optional
-        None takes `config.image_data_format`.
 
     Returns
     -------
@@ -283,18 +271,16 @@ def zero_pad(x: Any, padding: Any, data_format: str | None = None) -> np.ndarray
     return zero_pad_call(x.shape, pairs, data_format)(cast(x, common_dtype(x)))
 
 
+@as_in(conv)
 def upsample(x: Any, size: Ints, interpolation: str = "nearest", data_format: str | None = None) -> np.ndarray:
     """Enlarge the spatial axes by whole factors (Keras's ``UpSampling1D`` to ``UpSampling3D``).
 
     Parameters
     ----------
-    x : array_like, shape (N, *lengths, C), or (N, C, *lengths) for channels_first
     size : int or tuple of int
     interpolation : {"nearest", "bilinear"}
         "nearest" repeats: ``out[o] = x[o // size]``. "bilinear", for two spatial axes, reads x at
         ``(o + 0.5) / size - 0.5`` (half-pixel centres), between the two nearest positions, the ends being held.
-    data_format : {"channels_last", "channels_first"}, optional
-        None takes `config.image_data_format`.
 
     Returns
     -------

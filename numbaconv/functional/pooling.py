@@ -6,9 +6,11 @@ import numpy as np
 
 from ..calls.pooling import pool_call, pool_grad_call, pool_window
 from ..common.arguments import as_numbers, cast, check_shape, common_dtype, spatial_rank
-from .operations import Ints
+from ..objects.docstrings import as_in
+from .operations import Ints, conv
 
 
+@as_in(conv)
 def max_pool(
     x: Any, pool_size: Ints, strides: Ints | None = None, padding: str = "valid", data_format: str | None = None
 ) -> np.ndarray:
@@ -19,14 +21,11 @@ def max_pool(
 
     Parameters
     ----------
-    x : array_like, shape (N, *lengths, C), or (N, C, *lengths) for channels_first
     pool_size : int or tuple of int
         Lengths of the window.
     strides : int or tuple of int, optional
         Steps of the window; None takes ``pool_size``.
     padding : {"valid", "same"}
-    data_format : {"channels_last", "channels_first"}, optional
-        None takes `config.image_data_format`.
 
     Returns
     -------
@@ -36,6 +35,7 @@ def max_pool(
     return _pool("max", x, pool_size, strides, padding, data_format)
 
 
+@as_in(max_pool)
 def average_pool(
     x: Any, pool_size: Ints, strides: Ints | None = None, padding: str = "valid", data_format: str | None = None
 ) -> np.ndarray:
@@ -43,20 +43,11 @@ def average_pool(
 
     ``out[n, q, c]`` is the sum over k of ``x[n, q*stride + k - before, c]`` divided by the number of positions that the
     window has inside the input; those in the padding do not count.
-
-    Parameters
-    ----------
-    x, pool_size, strides, padding, data_format
-        As in `max_pool`.
-
-    Returns
-    -------
-    ndarray, shape (N, *output lengths, C), or (N, C, *output lengths)
-        Output lengths as in `shapes.pool_output_shape`.
     """
     return _pool("average", x, pool_size, strides, padding, data_format)
 
 
+@as_in(max_pool)
 def max_pool_grad(
     x: Any,
     grad_out: Any,
@@ -76,8 +67,6 @@ def max_pool_grad(
         What was pooled.
     grad_out : array_like
         Gradient with respect to the result of `max_pool`, of that shape.
-    pool_size, strides, padding, data_format
-        As in `max_pool`.
 
     Returns
     -------
@@ -90,6 +79,7 @@ def max_pool_grad(
     return call(cast(x, dtype), cast(grad_out, dtype))
 
 
+@as_in(max_pool)
 def average_pool_grad(
     grad_out: Any,
     x_shape: tuple[int, ...],
@@ -108,8 +98,6 @@ def average_pool_grad(
         Gradient with respect to the result of `average_pool`, of that shape.
     x_shape : tuple of int
         Shape of what was pooled.
-    pool_size, strides, padding, data_format
-        As in `max_pool`.
 
     Returns
     -------

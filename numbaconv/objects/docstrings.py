@@ -1,10 +1,12 @@
 """What the docstrings of a family share is written once, with its base, and shown in each of them."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
-from inspect import CO_VARARGS, cleandoc, unwrap
-from typing import Any
+from inspect import CO_VARARGS, cleandoc, signature, unwrap
+from typing import Any, TypeVar
+
+Function = TypeVar("Function", bound=Callable)
 
 _ORDER = ("", "Parameters", "Attributes", "Returns", "Yields", "Raises", "Notes", "Examples")
 # What a docstring takes over from others: parameters one by one, the other sections where it has none of its own.
@@ -42,6 +44,19 @@ def complete_class(cls: Any) -> None:
     # None with Python's option -OO.
     if cls.__doc__ and others:
         cls.__doc__ = completed(cls.__doc__, _arguments(cls), *others)
+
+
+def as_in(*others: Callable) -> Callable[[Function], Function]:
+    """Decorator: a function says what these others say of parameters of the same names, of results and of errors."""
+
+    def complete(function: Function) -> Function:
+        # None with Python's option -OO.
+        if function.__doc__:
+            texts = [other.__doc__ or "" for other in others]
+            function.__doc__ = completed(function.__doc__, list(signature(function).parameters), *texts)
+        return function
+
+    return complete
 
 
 def _arguments(cls: Any) -> list[str]:

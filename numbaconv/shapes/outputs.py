@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from ..objects.docstrings import as_in
 from .checks import (
     MOST,
     as_integers,
@@ -119,6 +120,7 @@ def conv_output_shape(
     return _join(batch, output, positive_integer(filters, "filters"), data_format)
 
 
+@as_in(conv_output_shape)
 def depthwise_conv_output_shape(
     input_shape: Sequence[int | None],
     kernel_size: int | Sequence[int],
@@ -130,7 +132,11 @@ def depthwise_conv_output_shape(
 ) -> Shape:
     """Output shape of a depthwise convolution: channels C become C*depth_multiplier, None stays None.
 
-    The other arguments and the errors are those of `conv_output_shape`, without "causal".
+    Parameters
+    ----------
+    padding : {"valid", "same"}
+    depth_multiplier : int
+        Outputs of each channel.
     """
     batch, lengths, channels = _split(input_shape, data_format)
     output = _conv_lengths(lengths, kernel_size, strides, padding, dilation_rate, ("valid", "same"))
@@ -138,6 +144,7 @@ def depthwise_conv_output_shape(
     return _join(batch, output, None if channels is None else channels * multiplier, data_format)
 
 
+@as_in(conv_output_shape)
 def separable_conv_output_shape(
     input_shape: Sequence[int | None],
     filters: int,
@@ -149,13 +156,16 @@ def separable_conv_output_shape(
 ) -> Shape:
     """Output shape of a separable convolution: lengths of its depthwise step, channels of its pointwise step.
 
-    The arguments and the errors are those of `conv_output_shape`, without "causal".
+    Parameters
+    ----------
+    padding : {"valid", "same"}
     """
     batch, lengths, _ = _split(input_shape, data_format)
     output = _conv_lengths(lengths, kernel_size, strides, padding, dilation_rate, ("valid", "same"))
     return _join(batch, output, positive_integer(filters, "filters"), data_format)
 
 
+@as_in(conv_output_shape)
 def conv_transpose_output_shape(
     input_shape: Sequence[int | None],
     filters: int,
@@ -170,22 +180,9 @@ def conv_transpose_output_shape(
 
     Parameters
     ----------
-    input_shape, filters, kernel_size, strides, dilation_rate, data_format
-        As in `conv_output_shape`.
     padding : {"valid", "same"}
-        Padding name.
     output_padding : int, tuple of int, or None
         Positions added to the end of each axis, at least 0 and below the stride; None lets the padding decide.
-
-    Returns
-    -------
-    tuple of int or None
-        The full output shape.
-
-    Raises
-    ------
-    ValueError
-        If an argument is invalid or an output length is not positive.
 
     Examples
     --------
@@ -218,17 +215,14 @@ def conv_transpose_output_shape(
     return _join(batch, output, positive_integer(filters, "filters"), data_format)
 
 
+@as_in(conv_output_shape)
 def crop_output_shape(input_shape: Sequence[int | None], cropping: Any, data_format: str = "channels_last") -> Shape:
     """Output shape of cropping: n - before - after along each axis.
 
     Parameters
     ----------
-    input_shape : tuple of int or None
-        Batch, spatial lengths and channels in the order of `data_format`.
     cropping : int or tuple
         Positions to cut, in a form `normalize_pairs` takes.
-    data_format : {"channels_last", "channels_first"}
-        Where the channels stand.
 
     Raises
     ------
@@ -246,10 +240,14 @@ def crop_output_shape(input_shape: Sequence[int | None], cropping: Any, data_for
     return _join(batch, _not_empty(output, lengths, cropping=pairs), channels, data_format)
 
 
+@as_in(conv_output_shape)
 def zero_pad_output_shape(input_shape: Sequence[int | None], padding: Any, data_format: str = "channels_last") -> Shape:
     """Output shape of zero padding: n + before + after along each axis.
 
-    The arguments and the errors are those of `crop_output_shape`, with `padding` the zeros to add.
+    Parameters
+    ----------
+    padding : int or tuple
+        Zeros to add, in a form `normalize_pairs` takes.
     """
     batch, lengths, channels = _split(input_shape, data_format)
     pairs = normalize_pairs(padding, len(lengths), "padding")
@@ -257,12 +255,16 @@ def zero_pad_output_shape(input_shape: Sequence[int | None], padding: Any, data_
     return _join(batch, _not_empty(output, lengths, padding=pairs), channels, data_format)
 
 
+@as_in(conv_output_shape)
 def upsample_output_shape(
     input_shape: Sequence[int | None], size: int | Sequence[int], data_format: str = "channels_last"
 ) -> Shape:
     """Output shape of upsampling: n*size along each axis.
 
-    The arguments and the errors are those of `crop_output_shape`, with `size` one positive factor for each axis.
+    Parameters
+    ----------
+    size : int or tuple of int
+        One positive factor for each axis.
     """
     batch, lengths, channels = _split(input_shape, data_format)
     factors = normalize_tuple(size, len(lengths), "size")
@@ -270,6 +272,7 @@ def upsample_output_shape(
     return _join(batch, _not_empty(output, lengths, size=factors), channels, data_format)
 
 
+@as_in(conv_output_shape)
 def pool_output_shape(
     input_shape: Sequence[int | None],
     pool_size: int | Sequence[int] = 2,
@@ -281,21 +284,11 @@ def pool_output_shape(
 
     Parameters
     ----------
-    input_shape : tuple of int or None
-        Batch, spatial lengths and channels in the order of `data_format`.
     pool_size : int or tuple of int
         One for each spatial axis.
     strides : int or tuple of int, optional
         None takes `pool_size`.
     padding : {"valid", "same"}
-        Padding name.
-    data_format : {"channels_last", "channels_first"}
-        Where the channels stand.
-
-    Raises
-    ------
-    ValueError
-        If an argument is invalid or an output length is not positive.
 
     Examples
     --------
@@ -311,6 +304,7 @@ def pool_output_shape(
     return _join(batch, _not_empty(output, lengths, pool_size=size, strides=steps, padding=name), channels, data_format)
 
 
+@as_in(conv_output_shape)
 def global_pool_output_shape(
     input_shape: Sequence[int | None], keepdims: bool = False, data_format: str = "channels_last"
 ) -> Shape:
