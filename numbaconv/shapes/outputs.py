@@ -308,7 +308,12 @@ def pool_output_shape(
 def global_pool_output_shape(
     input_shape: Sequence[int | None], keepdims: bool = False, data_format: str = "channels_last"
 ) -> Shape:
-    """Output shape of pooling over all positions: (batch, channels), or with `keepdims` every length 1.
+    """Output shape of pooling over all positions.
+
+    Parameters
+    ----------
+    keepdims : bool
+        Whether (batch, channels) has a length of 1 for each spatial axis, too.
 
     Raises
     ------
