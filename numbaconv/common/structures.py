@@ -17,6 +17,26 @@ def leaves(structure: Any, is_leaf: Callable[[Any], bool] = _never) -> Iterator[
         yield from leaves(one, is_leaf)
 
 
+def matched(structure: Any, form: Any) -> list[Any]:
+    """What stands in a structure where another one of the same form has its values, in the order of `leaves`.
+
+    Raises
+    ------
+    ValueError
+        If the structure has another form.
+    """
+    if isinstance(form, dict):
+        if not isinstance(structure, dict) or set(structure) != set(form):
+            got = ", ".join(map(str, structure)) if isinstance(structure, dict) else repr(structure)
+            raise ValueError(f"a dict with the keys {', '.join(sorted(form))} is needed, got {got}")
+        return [one for key in sorted(form) for one in matched(structure[key], form[key])]
+    if isinstance(form, list | tuple):
+        if not isinstance(structure, list | tuple) or len(structure) != len(form):
+            raise ValueError(f"a list of {len(form)} is needed, got {structure!r}")
+        return [one for part, like in zip(structure, form, strict=True) for one in matched(part, like)]
+    return [structure]
+
+
 def mapped(function: Callable[[Any], Any], structure: Any, is_leaf: Callable[[Any], bool] = _never) -> Any:
     """The same structure with a function's results in place of its values, taken in the order of `leaves`."""
     if is_leaf(structure) or not isinstance(structure, list | tuple | dict):

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from .. import config, shapes
+from ..common.arguments import check_bool
 from ..graph.tensor import KerasTensor, Node
 from .base import Layer
 
@@ -60,6 +61,13 @@ class InputLayer(Layer):
 
     def _checked_shape(self, input_shape: Any) -> Any:
         return shapes.normalize_shape(input_shape, "input_shape")
+
+    def _change(self, name: str, value: Any) -> None:
+        if name != "trainable":
+            raise ValueError(
+                f"{name} cannot be set, because what follows depends on it: make a new Input"
+            )
+        vars(self)[name] = check_bool(value, name)
 
     def get_config(self) -> dict[str, Any]:
         return {"batch_shape": list(self.batch_shape), "dtype": self.dtype, "name": self.name}

@@ -1,11 +1,12 @@
 """Networks of layers: Sequential, where each feeds the next, and Model, where they are connected in any way."""
 
 from ..objects.public import publish
+from .cloning import clone_model, model_from_json
 from .configs import MODELS
 from .model import Model
 from .sequential import Sequential
 
 MODELS.update(Functional=Model, Sequential=Sequential)
 
-__all__ = ["Model", "Sequential"]
+__all__ = ["Model", "Sequential", "clone_model", "model_from_json"]
 publish(__name__)

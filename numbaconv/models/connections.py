@@ -13,7 +13,7 @@ _TENSOR = "__keras_tensor__"
 def config_of(model: Any) -> dict[str, Any]:
     """The configuration of a model of connected layers."""
     within: dict[int, list[Node]] = {}
-    for node in (*(tensor._node for tensor in model.inputs), *model._nodes_within):
+    for node in (*(tensor._node for tensor in model.inputs), *model._own_nodes):
         nodes = within.setdefault(id(node.operation), [])
         if node not in nodes:
             nodes.append(node)

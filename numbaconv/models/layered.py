@@ -110,6 +110,12 @@ class Layered(Trainee, Operation):
         """What the last `backward` has set: one for each of `weights`; None for those that training leaves alone."""
         return [gradient for layer in self._leaves() for gradient in layer.gradients]
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_nodes": [], "_tape": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update({"_nodes": [], **state})
+
     # -- for the model itself --------------------------------------------------------------------------------------
 
     def _leaves(self) -> list[Any]:

@@ -14,8 +14,9 @@ from ..objects.naming import default_name
 from ..objects.telling import Telling
 from ..shapes import normalize_shape
 from .connections import config_of, from_config
+from .copies import begun, connected_anew, placed
 from .network import Network
-from .program import Program, Slot, Step
+from .program import Program, Slot
 
 
 class Model(Network, Telling):
@@ -191,18 +192,47 @@ class Model(Network, Telling):
     # -- for the model itself --------------------------------------------------------------------------------------
 
     def _connected(self, inputs: Any, outputs: Any) -> None:
-        self._inputs, self._outputs = inputs, outputs
-        nodes, self._layers = ordered(self.inputs, self.outputs)
+        given = list(leaves(inputs))
+        if len({id(one) for one in given}) < len(given):
+            raise ValueError(f"inputs must be different tensors, got {inputs!r}")
+        nodes, _ = ordered(given, list(leaves(outputs)))
+        self._inputs, self._outputs, self._own_nodes = inputs, outputs, nodes
+        self._steps, self._tensors = placed(given, list(leaves(outputs)), nodes)
+        begins = [begun(one) for one in given]
+        if begins != given:
+            # Arrays come in between layers: from there on the network is a copy, of the same layers.
+            ends = [self._places(one) for one in (inputs, outputs)]
+            self._tensors[: len(given)] = begins
+            self._own_nodes = connected_anew(self._steps, self._tensors)
+            self._inputs, self._outputs = (mapped(lambda slot: self._tensors[slot], one) for one in ends)
+        _, self._layers = ordered(self.inputs, self.outputs)
         names = [layer.name for layer in self._layers]
         twice = next((name for name in names if names.count(name) > 1), None)
         if twice is not None:
             raise ValueError(f"layers must have names of their own, got several {twice!r}; pass another name= to one")
-        self._nodes_within = nodes
-        slots: dict[int, int] = {}
-        for tensor in (*self.inputs, *(one for node in nodes for one in node.outputs)):
-            slots.setdefault(id(tensor), len(slots))
-        steps = [_step(node, slots) for node in nodes]
-        self._steps = Program(steps, [slots[id(t)] for t in self.inputs], [slots[id(t)] for t in self.outputs])
+
+    def _places(self, structure: Any) -> Any:
+        """Slots in place of tensors."""
+        numbers = {id(tensor): slot for slot, tensor in enumerate(self._tensors)}
+        return mapped(lambda tensor: numbers[id(tensor)], structure)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Without the tensors, which would lead through the whole network one by one; layers forget theirs too.
+        begins = [tensor._node.operation for tensor in self.inputs]
+        flat = [(tensor.shape, tensor.dtype, tensor.name) for tensor in self._tensors]
+        ends = self._places(self._inputs), self._places(self._outputs)
+        left_out = ("_inputs", "_outputs", "_own_nodes", "_tensors")
+        kept = {name: value for name, value in super().__getstate__().items() if name not in left_out}
+        return {**kept, "_flat": (begins, flat, ends)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        begins, flat, ends = state.pop("_flat")
+        super().__setstate__(state)
+        self._tensors = [KerasTensor(*one) for one in flat]
+        for layer, slot in zip(begins, self._steps.inputs, strict=True):
+            layer._nodes.append(Node(layer, ((), {}), self._tensors[slot]))
+        self._own_nodes = connected_anew(self._steps, self._tensors)
+        self._inputs, self._outputs = (mapped(lambda slot: self._tensors[slot], one) for one in ends)
 
     def _program(self) -> Program:
         return self._steps
@@ -242,28 +272,13 @@ class Model(Network, Telling):
     def _rows(self) -> list[tuple[Any, Any, list[str]]]:
         """For the summary: each layer, the shape of its first output and what feeds it."""
         rows = []
-        within = {id(node) for node in self._nodes_within}
+        within = {id(node) for node in self._own_nodes}
         for layer in self._layers:
             nodes = [node for node in layer._nodes if id(node) in within] or layer._nodes[:1]
             shapes = [tensor.shape for tensor in nodes[0].outputs]
             sources = [tensor._node.operation.name for node in nodes for tensor in node.inputs if id(node) in within]
             rows.append((layer, shapes[0] if len(shapes) == 1 else shapes, sources))
         return rows
-
-
-def _step(node: Node, slots: dict[int, int]) -> Step:
-    def placed(value: Any) -> Any:
-        return Slot(slots[id(value)]) if isinstance(value, KerasTensor) else value
-
-    positional, keywords = mapped(placed, node.arguments)
-    return Step(
-        node.operation,
-        positional,
-        keywords,
-        tuple(slots[id(tensor)] for tensor in node.inputs),
-        tuple(slots[id(tensor)] for tensor in node.outputs),
-        mapped(placed, node.structure),
-    )
 
 
 def _fitting(x: np.ndarray, tensor: KerasTensor, name: str) -> np.ndarray:

@@ -1,5 +1,6 @@
 """What all networks have: the way of arrays through their program, and of gradients back."""
 
+import json
 from collections.abc import Callable
 from os import PathLike
 from typing import Any
@@ -7,12 +8,15 @@ from typing import Any
 import numpy as np
 
 from ..common.arguments import check_bool
-from ..common.structures import leaves, mapped
+from ..common.structures import mapped, matched
 from ..files import saving
 from ..graph.operation import Gradients
 from ..graph.tensor import tensors_in
+from ..objects.strict import suggestion
+from ..shapes import normalize_tuple
 from ..training.trainer import Trainer
 from . import parts
+from .configs import layer_config
 from .layered import Layered
 from .program import Program
 from .summary import summary_of
@@ -148,6 +152,36 @@ class Network(Trainer, Layered):
                 layer._settle(gradients)
             return found if input_grad else None
 
+    def get_layer(self, name: str | None = None, index: int | None = None) -> Any:
+        """The layer or model of this name, or at this place of `layers`.
+
+        Raises
+        ------
+        ValueError
+            If there is none, or not one of the two is given.
+        """
+        with self._named():
+            if (name is None) == (index is None):
+                raise ValueError(f"get_layer takes a name or an index, got name={name!r} and index={index!r}")
+            if name is None:
+                (place,) = normalize_tuple(index, 1, "index", allow_zero=True) if index is not None else (0,)
+                if place >= len(self._layers):
+                    raise ValueError(f"index must be below {len(self._layers)}, the number of layers, got {index}")
+                return self._layers[place]
+            found = next((layer for layer in self._layers if layer.name == name), None)
+            if found is None:
+                names = [layer.name for layer in self._layers]
+                near = suggestion(str(name), names) or f"; there are {', '.join(names)}"
+                raise ValueError(f"name must be that of a layer, got {name!r}{near}")
+            return found
+
+    def to_json(self, **kwargs: Any) -> str:
+        """The class and the configuration of the model as JSON, without the weights; ``json.dumps`` takes ``kwargs``.
+
+        `numbaconv.models.model_from_json` makes the model anew.
+        """
+        return json.dumps(layer_config(self), **kwargs)
+
     def summary(self, print_fn: Callable[[str], Any] = print) -> None:
         """Hand ``print_fn`` one string: a table of the layers, their output shapes and numbers of parameters."""
         print_fn(summary_of(self))
@@ -208,9 +242,10 @@ class Network(Trainer, Layered):
         return out, kept
 
     def _take_back(self, kept: Any, grad_out: Any, input_grad: bool, gradients: Gradients) -> Any:
-        grads = [grad_out] if self._form == 0 else list(leaves(grad_out))
-        if len(grads) != len(self._program().outputs):
-            raise ValueError(f"grad_out must have {len(self._program().outputs)} parts, one for each output")
+        try:
+            grads = matched(grad_out, self._form)
+        except ValueError as error:
+            raise ValueError(f"grad_out must have the form of the outputs: {error}") from None
         found = self._program().take_back(kept, grads, input_grad, gradients)
         return (found[0] if len(found) == 1 else found) if input_grad else None
 

@@ -48,7 +48,8 @@ class Stack(Layered):
                 self._begin(layer)
                 return
             self._check_new(layer)
-            shape = self.output_shape if self._layers or self.built else _shape_given(layer)
+            before = self.output_shape if self._layers else self._input_shape
+            shape = before if self._layers or self.built else _shape_given(layer)
             if shape is not None:
                 # build trusts the spatial sizes of a layer that is built already.
                 layer.compute_output_shape(shape)
@@ -107,6 +108,13 @@ class Stack(Layered):
             self._tensors = [Input(batch_shape=self._input_shape)]
         for layer in self._layers[len(self._tensors) - 1 :]:
             self._tensors.append(layer(self._tensors[-1]))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**super().__getstate__(), "_tensors": []}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        self._connect_layers()
 
     # -- shapes ----------------------------------------------------------------------------------------------------
 

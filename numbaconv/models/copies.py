@@ -1,0 +1,68 @@
+"""Connections without the tensors between them, which copies and other networks make anew."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ..common.structures import mapped
+from ..graph.tensor import KerasTensor, Node
+from ..layers import InputLayer
+from .program import Program, Slot, Step
+
+
+def placed(
+    inputs: Sequence[KerasTensor], outputs: Sequence[KerasTensor], nodes: Sequence[Node]
+) -> tuple[Program, list]:
+    """The program of nodes, and their tensors by slot."""
+    tensors = {id(one): one for one in (*inputs, *(one for node in nodes for one in node.outputs))}
+    slots = {one: i for i, one in enumerate(tensors)}
+
+    def place(value: Any) -> Any:
+        return Slot(slots[id(value)]) if isinstance(value, KerasTensor) else value
+
+    steps = []
+    for node in nodes:
+        positional, keywords = mapped(place, node.arguments)
+        reads, gives = (tuple(slots[id(one)] for one in listed) for listed in (node.inputs, node.outputs))
+        steps.append(Step(node.operation, positional, keywords, reads, gives, mapped(place, node.structure)))
+    ends = ([slots[id(one)] for one in listed] for listed in (inputs, outputs))
+    return Program(steps, *ends), list(tensors.values())
+
+
+def begun(tensor: KerasTensor) -> KerasTensor:
+    """The tensor itself if arrays come in there, otherwise an input of its shape and name."""
+    if isinstance(tensor._node.operation, InputLayer):
+        return tensor
+    begin: KerasTensor = InputLayer(batch_shape=tensor.shape, dtype=tensor.dtype, name=tensor.name).output
+    return begin
+
+
+def connected_anew(
+    program: Program, tensors: list[Any], of: Callable[[Any], Any] = lambda operation: operation
+) -> list[Node]:
+    """Nodes for the steps of a program, in whose order their operations get to know them.
+
+    Parameters
+    ----------
+    program : Program
+    tensors : list of KerasTensor
+        By slot; those that are no inputs are replaced by new ones.
+    of : callable
+        The operation to connect in place of one.
+    """
+    nodes = []
+    for step in program.steps:
+
+        def tensor(value: Any) -> Any:
+            return tensors[value.number] if isinstance(value, Slot) else value
+
+        for slot in step.outputs:
+            tensors[slot] = KerasTensor(tensors[slot].shape, tensors[slot].dtype, tensors[slot].name)
+        arguments = mapped(tensor, (step.arguments, step.keywords), is_slot)
+        node = Node(of(step.operation), arguments, mapped(tensor, step.structure, is_slot))
+        node.operation._nodes.append(node)
+        nodes.append(node)
+    return nodes
+
+
+def is_slot(value: Any) -> bool:
+    return isinstance(value, Slot)
