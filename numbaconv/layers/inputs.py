@@ -64,9 +64,7 @@ class InputLayer(Layer):
 
     def _change(self, name: str, value: Any) -> None:
         if name != "trainable":
-            raise ValueError(
-                f"{name} cannot be set, because what follows depends on it: make a new Input"
-            )
+            raise ValueError(f"{name} cannot be set, because what follows depends on it: make a new Input")
         vars(self)[name] = check_bool(value, name)
 
     def get_config(self) -> dict[str, Any]:

@@ -144,6 +144,26 @@ class Stack(Layered):
             self._connect_layers()
 
     @property
+    def input(self) -> KerasTensor:
+        """The tensor of the input; AttributeError before its shape is known."""
+        return self._tensor(0)
+
+    @property
+    def output(self) -> KerasTensor:
+        """The tensor of the output; AttributeError before the model is built."""
+        return self._tensor(-1)
+
+    @property
+    def inputs(self) -> list[KerasTensor]:
+        """The tensor of the input, in a list."""
+        return [self.input]
+
+    @property
+    def outputs(self) -> list[KerasTensor]:
+        """The tensor of the output, in a list."""
+        return [self.output]
+
+    @property
     def input_shape(self) -> Shape | None:
         """Shape of the inputs with the batch axis; None before it is known."""
         return self._input_shape
@@ -215,6 +235,11 @@ class Stack(Layered):
     @property
     def _dtype(self) -> np.dtype:
         return self._layers[-1]._dtype
+
+    def _tensor(self, place: int) -> KerasTensor:
+        if not self._tensors:
+            raise AttributeError(f"{self._label} has no tensors before it is built: call it, or build(input_shape)")
+        return self._tensors[place]
 
     def _need_layers(self) -> None:
         if not self._layers:
