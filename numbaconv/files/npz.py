@@ -1,6 +1,5 @@
 """Reading npz files of unknown origin: nothing in them is executed, and no more is read than was asked for."""
 
-import os
 import re
 import zipfile
 from math import prod
@@ -8,15 +7,14 @@ from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
+from .zipped import Zipped
+
 # What `numpy.save` writes before the data, and nothing else: no expression is ever evaluated.
 _HEADER = re.compile(
     r"\{'descr': '([<>|][a-zA-Z][0-9]{1,9})', 'fortran_order': (True|False), "
     r"'shape': \(((?:[0-9]{1,18}(?:, [0-9]{1,18}){0,8},?)?)\), \} *\n"
 )
 _LONGEST_HEADER = 10_000
-# Deflate makes at most 1032 bytes of one.
-_MOST_INFLATED = 1032
-_PART = 2**20
 
 
 class Entry(NamedTuple):
@@ -47,39 +45,22 @@ class Archive:
     """
 
     def __init__(self, file: BinaryIO) -> None:
-        if not zipfile.is_zipfile(file):
-            raise ValueError("it is no zip archive, or is cut short")
-        self._archive = zipfile.ZipFile(file)
-        infos = self._archive.infolist()
-        self._infos = {info.filename.removesuffix(".npy"): info for info in infos}
-        if len(self._infos) < len(infos):
+        self._zipped = Zipped(file)
+        infos = self._zipped.infos
+        self._names = {name.removesuffix(".npy"): name for name in infos}
+        if len(self._names) < len(infos):
             raise ValueError("several of its entries have the same name")
-        # Entries that share their bytes could be many times as large as the file.
-        if sum(info.compress_size for info in infos) > file.seek(0, os.SEEK_END):
-            raise ValueError("its entries are larger than the file")
-        for info in infos:
-            if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-                raise ValueError(f"its entry {info.filename!r} must be stored or deflated")
-            if info.file_size > _MOST_INFLATED * info.compress_size:
-                raise ValueError(f"its entry {info.filename!r} says that it is larger than it can be")
-        self.entries = {name: self._entry(info) for name, info in self._infos.items()}
+        self.entries = {name: self._entry(infos[full]) for name, full in self._names.items()}
 
     def read(self, name: str) -> np.ndarray:
         """The array of this name, as large as its entry says; check that first."""
         entry = self.entries[name]
         array = np.empty(prod(entry.shape), entry.dtype)
-        target = array.view(np.uint8)
-        with self._archive.open(self._infos[name]) as stream:
-            stream.read(entry.start)
-            # In parts: what is being inflated takes memory of its own.
-            for start in range(0, target.size, _PART):
-                part = target[start : start + _PART]
-                if stream.readinto(part) != part.size:  # type: ignore[attr-defined]
-                    raise ValueError(f"its entry {name!r} is cut short")
+        self._zipped.fill(array.view(np.uint8).data, self._names[name], entry.start)
         return array.reshape(entry.shape, order="F" if entry.fortran_order else "C")
 
     def _entry(self, info: zipfile.ZipInfo) -> Entry:
-        with self._archive.open(info) as stream:
+        with self._zipped.open(info.filename) as stream:
             magic = stream.read(8)
             size = {b"\x93NUMPY\x01\x00": 2, b"\x93NUMPY\x02\x00": 4}.get(magic, 0)
             length = int.from_bytes(stream.read(size), "little")

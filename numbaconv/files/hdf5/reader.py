@@ -1,0 +1,131 @@
+"""An HDF5 file as attributes and arrays by path; arrays are read only when they are asked for."""
+
+import math
+from typing import Any, BinaryIO, NamedTuple
+
+import numpy as np
+
+from .arrays import Layout, contiguous, layout_of
+from .blocks import Blocks
+from .values import Dataspace, Datatype, attribute, texts
+
+_DATASPACE, _DATATYPE, _EXTERNAL, _LAYOUT, _FILTERS, _ATTRIBUTE, _MORE_ATTRIBUTES = (1, 3, 7, 8, 11, 12, 21)
+# Bytes of an attribute: an object header has no room for more, but texts lie elsewhere.
+_MOST_TEXT = 2**24
+
+
+class Entry(NamedTuple):
+    """An array as its header describes it."""
+
+    dtype: np.dtype
+    shape: tuple[int, ...]
+
+
+class Hdf5File:
+    """The groups and the arrays of an HDF5 file.
+
+    Only what Keras and h5py write by default is read: numbers and texts, contiguous or in chunks, plain or compressed
+    with gzip. Links to other places or files are not followed, and nothing outside the file is ever opened.
+
+    Parameters
+    ----------
+    file : binary file
+        Seekable; it stays open.
+
+    Raises
+    ------
+    ValueError
+        If it is no HDF5 file, or cut short. Methods raise it for paths that do not exist, for what is damaged, and for
+        what would take more memory than the file accounts for.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._blocks = Blocks(file)
+        self._links: dict[int, dict[str, int]] = {}
+        # Arrays that share their bytes could be many times as large as the file.
+        self._left = self._blocks.size
+
+    def names(self, path: str = "") -> list[str]:
+        """The names in the group at a path, in the order of the file; those of an array are none."""
+        address = self._address(path)
+        return list(self._members(address)) if self._blocks.is_group(address) else []
+
+    def __contains__(self, path: str) -> bool:
+        return self._find(path) is not None
+
+    def is_array(self, path: str) -> bool:
+        """Whether there is an array at a path."""
+        address = self._find(path)
+        return address is not None and any(m.kind == _LAYOUT for m in self._blocks.messages(address))
+
+    def attribute(self, path: str, name: str) -> Any:
+        """The attribute of a group or an array: a text, a list of texts, or an array of numbers; None without it."""
+        for message in self._blocks.messages(self._address(path)):
+            if message.kind == _MORE_ATTRIBUTES and message.data[-16:-8].strip(b"\xff"):
+                raise ValueError("it has many attributes in the newer of HDF5's forms, which is not read here")
+            if message.kind != _ATTRIBUTE:
+                continue
+            found = attribute(message.data)
+            if found.name != name:
+                continue
+            if found.datatype.is_text:
+                values = texts(found, self._blocks, _MOST_TEXT)
+                return values if found.space.shape else values[0]
+            return contiguous(found.data, found.datatype.dtype, found.space.shape)
+        return None
+
+    def entry(self, path: str) -> Entry:
+        """The dtype and the shape of the array at a path."""
+        dtype, space, _ = self._described(path)
+        # What is stored as two bytes without a meaning is a bfloat16.
+        return Entry(np.dtype(np.float32) if dtype.kind == "V" else dtype, space.shape)
+
+    def read(self, path: str) -> np.ndarray:
+        """The array at a path, as large as its entry says; check that first."""
+        dtype, space, layout = self._described(path)
+        stored = layout.stored(math.prod(space.shape) * dtype.itemsize)
+        if stored > self._left:
+            raise ValueError("its arrays are larger than the file")
+        self._left -= stored
+        array = layout.read(dtype, space.shape)
+        if dtype.kind == "V":
+            array = (array.view("<u2").astype(np.uint32) << 16).view(np.float32)
+        return array
+
+    def _described(self, path: str) -> tuple[np.dtype, Dataspace, Layout]:
+        messages = {m.kind: m for m in self._blocks.messages(self._address(path)) if m.kind != _ATTRIBUTE}
+        if _EXTERNAL in messages:
+            raise ValueError(f"its array {path!r} lies in another file, which is not opened")
+        missing = {_DATASPACE, _DATATYPE, _LAYOUT} - set(messages)
+        if missing:
+            raise ValueError(f"there must be an array at {path!r}")
+        for kind in (_DATATYPE, _FILTERS):
+            if kind in messages and messages[kind].flags & 2:
+                raise ValueError(f"its array {path!r} must have a dtype of its own")
+        dtype = Datatype.parsed(messages[_DATATYPE].data).dtype
+        if dtype.kind not in "fiuV":
+            raise ValueError(f"its array {path!r} must hold numbers")
+        space = Dataspace.parsed(messages[_DATASPACE].data)
+        filters = messages[_FILTERS].data if _FILTERS in messages else b""
+        return dtype, space, layout_of(self._blocks, messages[_LAYOUT].data, filters)
+
+    def _members(self, address: int) -> dict[str, int]:
+        if address not in self._links:
+            self._links[address] = self._blocks.links(address)
+        return self._links[address]
+
+    def _find(self, path: str) -> int | None:
+        address = self._blocks.root
+        for name in path.split("/"):
+            if name and name != ".":
+                found = self._members(address).get(name)
+                if found is None:
+                    return None
+                address = found
+        return address
+
+    def _address(self, path: str) -> int:
+        address = self._find(path)
+        if address is None:
+            raise ValueError(f"it must have {path!r}, which is missing or a link to elsewhere")
+        return address

@@ -1,0 +1,146 @@
+"""What a file of Keras's holds, whatever its name: texts and arrays, of which nothing is read before it is asked for."""
+
+import io
+import json
+import os
+import stat
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from .hdf5 import Hdf5File
+from .hdf5.blocks import SIGNATURE
+from .saving import MOST_TEXT
+from .zipped import Zipped
+
+_WEIGHTS = "model.weights.h5"
+# Besides weights and the state of training, which are two to four times as large, an HDF5 file has headers.
+_HEADERS = 2**24
+_STATES = 5
+
+
+class KerasFile:
+    """What is in a file of Keras's.
+
+    Attributes
+    ----------
+    config : dict or None
+        The architecture: ``class_name`` and ``config``; None in a file of weights alone.
+    training : dict or None
+        What the model was compiled with.
+    version : str
+        Of Keras, as far as the file says it: "1" is what the oldest wrote.
+    backend : str or None
+        What Keras computed with.
+    own : bool
+        Whether it is an npz file of this library's, of which nothing else is read here.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.config: Any = None
+        self.training: Any = None
+        self.version, self.own = "1", False
+        self.backend: str | None = None
+        self._zipped: Zipped | None = None
+        self._hdf5: Hdf5File | None = None
+        start = file.read(8)
+        file.seek(0)
+        if start == SIGNATURE:
+            self._read_hdf5(file)
+        elif start[:2] == b"PK":
+            self._read_zip(file)
+        elif start.lstrip()[:1] == b"{":
+            self.config = parsed(file.read(MOST_TEXT + 1), "it")
+        else:
+            raise ValueError(
+                "it must be a .keras or HDF5 file of Keras's, an architecture in JSON or an .npz file of numbaconv's"
+            )
+
+    def weights(self, size: int) -> Hdf5File | None:
+        """The file's arrays, if it has any; ``size`` is the number of bytes of those that are wanted."""
+        if self._zipped is not None and self._hdf5 is None and _WEIGHTS in self._zipped.infos:
+            content = self._zipped.content(_WEIGHTS, max(_STATES * size + _HEADERS, self._stored))
+            self._hdf5 = Hdf5File(io.BytesIO(content))
+        return self._hdf5
+
+    def _read_hdf5(self, file: BinaryIO) -> None:
+        self._hdf5 = Hdf5File(file)
+        config = self._hdf5.attribute("", "model_config")
+        training = self._hdf5.attribute("", "training_config")
+        self.config = None if config is None else parsed(config, "its attribute model_config")
+        self.training = None if training is None else parsed(training, "its attribute training_config")
+        roots = ["", *(name for name in ("model_weights",) if name in self._hdf5)]
+        for root in roots:
+            self.version = str(self._hdf5.attribute(root, "keras_version") or self.version)
+            self.backend = self._hdf5.attribute(root, "backend") or self.backend
+
+    def _read_zip(self, file: BinaryIO) -> None:
+        self._zipped = Zipped(file)
+        infos = self._zipped.infos
+        if "config.json" not in infos:
+            self.own = "config.npy" in infos
+            if not self.own:
+                raise ValueError("it must have an entry 'config.json', as .keras files have")
+            return
+        for name in infos:
+            # Nothing is unpacked; but whoever makes such a name means no good.
+            if name.startswith(("/", "\\")) or ".." in name.replace("\\", "/").split("/") or ":" in name:
+                raise ValueError(f"its entry {name!r} must not lead out of the folder")
+        # What is stored as it is cannot be larger than the file.
+        weights = infos.get(_WEIGHTS)
+        stored = weights is not None and weights.compress_type == zipfile.ZIP_STORED
+        self._stored = weights.file_size if weights is not None and stored else 0
+        config = parsed(self._zipped.content("config.json", MOST_TEXT), "its entry 'config.json'")
+        self.training = config.pop("compile_config", None) if isinstance(config, dict) else None
+        self.config = config
+        if "metadata.json" in infos:
+            metadata = parsed(self._zipped.content("metadata.json", MOST_TEXT), "its entry 'metadata.json'")
+            self.version = str(metadata.get("keras_version", "3")) if isinstance(metadata, dict) else "3"
+
+
+@contextmanager
+def opened(path: str | os.PathLike[str], use: str = "loaded as a model") -> Iterator[KerasFile]:
+    """Context with what is in a file.
+
+    Raises
+    ------
+    ValueError
+        If the file is damaged or no such file; and for whatever goes wrong while it is open, with its name in front.
+    """
+    with suppress(OSError):
+        mode = Path(path).stat().st_mode
+        if stat.S_ISDIR(mode):
+            raise ValueError(
+                f"{os.fspath(path)!r} cannot be {use}: it is a folder, such as TensorFlow's SavedModel, and no file of "
+                "Keras's; model.save('x.keras') makes one"
+            )
+        if not stat.S_ISREG(mode):
+            raise ValueError(f"{os.fspath(path)!r} cannot be {use}: it is no regular file")
+    with open(Path(path), "rb") as file:
+        try:
+            yield KerasFile(file)
+        except (MemoryError, NotImplementedError):
+            raise
+        # A damaged or hostile file makes zipfile, zlib, struct and json raise errors of a dozen kinds.
+        except Exception as error:
+            text = str(error) or type(error).__name__
+            raise ValueError(f"{os.fspath(path)!r} cannot be {use}: {text}") from error
+
+
+def parsed(text: Any, what: str) -> Any:
+    """What a text in JSON says.
+
+    Raises
+    ------
+    ValueError
+        If it is too long or no JSON.
+    """
+    if len(text) > MOST_TEXT:
+        raise ValueError(f"{what} must have at most {MOST_TEXT} characters, got {len(text)}")
+    try:
+        return json.loads(text)
+    # RecursionError: brackets nested too deeply. TypeError: an attribute that is no text.
+    except (ValueError, RecursionError, TypeError) as error:
+        raise ValueError(f"{what} is not valid JSON: {error}") from error

@@ -1,0 +1,72 @@
+"""Zip archives of unknown origin: checked before anything is taken out, and taken out within bounds."""
+
+import os
+import zipfile
+from typing import BinaryIO
+
+# Deflate makes at most 1032 bytes of one.
+_MOST_INFLATED = 1032
+_PART = 2**20
+
+
+class Zipped:
+    """The entries of a zip archive by name, none of them read yet.
+
+    Parameters
+    ----------
+    file : binary file
+        Seekable; it stays open.
+
+    Raises
+    ------
+    ValueError
+        If it is no zip archive, or its directory is not one that NumPy or Keras would write.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        if not zipfile.is_zipfile(file):
+            raise ValueError("it is no zip archive, or is cut short")
+        self._archive = zipfile.ZipFile(file)
+        infos = self._archive.infolist()
+        self.infos = {info.filename: info for info in infos}
+        if len(self.infos) < len(infos):
+            raise ValueError("several of its entries have the same name")
+        # Entries that share their bytes could be many times as large as the file.
+        if sum(info.compress_size for info in infos) > file.seek(0, os.SEEK_END):
+            raise ValueError("its entries are larger than the file")
+        for info in infos:
+            if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                raise ValueError(f"its entry {info.filename!r} must be stored or deflated")
+            if info.file_size > _MOST_INFLATED * info.compress_size:
+                raise ValueError(f"its entry {info.filename!r} says that it is larger than it can be")
+
+    def open(self, name: str) -> zipfile.ZipExtFile:
+        """A stream of what an entry holds."""
+        return self._archive.open(self.infos[name])  # type: ignore[return-value]
+
+    def fill(self, target: memoryview, name: str, skipped: int = 0) -> None:
+        """Fill bytes with those of an entry, but for some at its start."""
+        with self.open(name) as stream:
+            stream.read(skipped)
+            # In parts: what is being inflated takes memory of its own.
+            for start in range(0, len(target), _PART):
+                part = target[start : start + _PART]
+                if stream.readinto(part) != len(part):
+                    raise ValueError(f"its entry {name!r} is cut short")
+
+    def content(self, name: str, most: int) -> bytearray:
+        """The bytes of an entry.
+
+        Raises
+        ------
+        ValueError
+            If there are more than ``most`` of them, or no such entry.
+        """
+        if name not in self.infos:
+            raise ValueError(f"it has no entry {name!r}")
+        size = self.infos[name].file_size
+        if size > most:
+            raise ValueError(f"its entry {name!r} must have at most {most} bytes, got {size}")
+        found = bytearray(size)
+        self.fill(memoryview(found), name)
+        return found
