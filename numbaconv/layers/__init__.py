@@ -6,8 +6,9 @@ from .base import Layer
 from .conv import Conv1D, Conv2D, Conv3D
 from .data_normalization import Normalization
 from .dense import Dense
-from .dropout import Dropout
+from .dropout import Dropout, SpatialDropout1D, SpatialDropout2D, SpatialDropout3D
 from .example_normalization import GroupNormalization, LayerNormalization, UnitNormalization
+from .function import Lambda
 from .inputs import Input, InputLayer
 from .joining import Concatenate, Dot
 from .merging import Add, Average, Maximum, Minimum, Multiply, Subtract
@@ -22,7 +23,9 @@ from .moving import (
     ZeroPadding2D,
     ZeroPadding3D,
 )
+from .noise import GaussianDropout, GaussianNoise
 from .normalization import BatchNormalization
+from .pointwise import ActivityRegularization, Identity, Rescaling
 from .pooling import (
     AveragePooling1D,
     AveragePooling2D,
@@ -37,7 +40,8 @@ from .pooling import (
     MaxPooling2D,
     MaxPooling3D,
 )
-from .reshaping import Flatten
+from .rectifiers import ELU, LeakyReLU, PReLU, ReLU, Softmax
+from .reshaping import Flatten, Permute, RepeatVector, Reshape
 from .separable import DepthwiseConv1D, DepthwiseConv2D, SeparableConv1D, SeparableConv2D
 from .transposed import Conv1DTranspose, Conv2DTranspose, Conv3DTranspose
 
@@ -64,7 +68,9 @@ SeparableConvolution1D = SeparableConv1D
 SeparableConvolution2D = SeparableConv2D
 
 __all__ = [
+    "ELU",
     "Activation",
+    "ActivityRegularization",
     "Add",
     "Average",
     "AveragePooling1D",
@@ -96,6 +102,8 @@ __all__ = [
     "Dot",
     "Dropout",
     "Flatten",
+    "GaussianDropout",
+    "GaussianNoise",
     "GlobalAveragePooling1D",
     "GlobalAveragePooling2D",
     "GlobalAveragePooling3D",
@@ -109,10 +117,13 @@ __all__ = [
     "GlobalMaxPooling2D",
     "GlobalMaxPooling3D",
     "GroupNormalization",
+    "Identity",
     "Input",
     "InputLayer",
+    "Lambda",
     "Layer",
     "LayerNormalization",
+    "LeakyReLU",
     "MaxPool1D",
     "MaxPool2D",
     "MaxPool3D",
@@ -123,10 +134,20 @@ __all__ = [
     "Minimum",
     "Multiply",
     "Normalization",
+    "PReLU",
+    "Permute",
+    "ReLU",
+    "RepeatVector",
+    "Rescaling",
+    "Reshape",
     "SeparableConv1D",
     "SeparableConv2D",
     "SeparableConvolution1D",
     "SeparableConvolution2D",
+    "Softmax",
+    "SpatialDropout1D",
+    "SpatialDropout2D",
+    "SpatialDropout3D",
     "Subtract",
     "UnitNormalization",
     "UpSampling1D",

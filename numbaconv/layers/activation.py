@@ -10,12 +10,27 @@ from ..calls.epilogue import NO_FLOOR
 from .any_rank import AnyRank
 
 
-class Activation(AnyRank):
+class Activating(AnyRank):
+    """What layers share that apply a function to their input."""
+
+    supports_masking = True
+    # From `numbaconv.activations`, or the user's.
+    _function: Callable[[np.ndarray], np.ndarray]
+
+    def _forward(self, x: np.ndarray) -> tuple[np.ndarray, Any]:
+        out = activated(self._function, x, self.dtype)
+        return out, kept_of(self._function, x, out)
+
+    def _input_grad(self, kept: Any, grad_out: np.ndarray) -> np.ndarray:
+        return activation_grad(self._function, grad_out, kept, self.dtype)
+
+
+class Activation(Activating):
     """Apply an activation function (Keras's ``Activation``): ``out = activation(x)``.
 
     Parameters
     ----------
-    activation : str or callable
+    activation : str, callable or dict
         See `numbaconv.activations`.
 
     Notes
@@ -23,7 +38,6 @@ class Activation(AnyRank):
     Input of any shape, output the same. Keeps for backward: its output or its input.
     """
 
-    supports_masking = True
     activation: Callable[[np.ndarray], np.ndarray]
 
     def __init__(self, activation: Any, **kwargs: Any) -> None:
@@ -31,13 +45,9 @@ class Activation(AnyRank):
         with self._named():
             self._set_components(locals())
 
-    def _forward(self, x: np.ndarray) -> tuple[np.ndarray, Any]:
-        activation = self.activation
-        out = activated(activation, x, self.dtype)
-        return out, kept_of(activation, x, out)
-
-    def _input_grad(self, kept: Any, grad_out: np.ndarray) -> np.ndarray:
-        return activation_grad(self.activation, grad_out, kept, self.dtype)
+    @property
+    def _function(self) -> Callable[[np.ndarray], np.ndarray]:  # type: ignore[override]
+        return self.activation
 
 
 def floor_of(activation: Callable) -> float:

@@ -35,7 +35,7 @@ def argument_names(cls: type, base: type = object) -> list[str]:
 
 
 # Arguments that are used up when a layer is made or built, and are not attributes.
-USED_UP = frozenset({"input_shape", "batch_input_shape", "batch_size", "weights"})
+USED_UP = frozenset({"input_shape", "batch_input_shape", "batch_size", "weights", "output_shape"})
 # What a layer has become by being built and used, as opposed to what it was made of.
 _STATE = frozenset(
     {

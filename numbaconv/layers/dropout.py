@@ -1,30 +1,61 @@
-"""Dropout."""
+"""Dropout, of single values and of whole channels."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from .. import shapes
-from ..common import random as _random
+from ..common.arguments import check_data_format
 from ..common.arrays import masked
-from ..objects.registry import integer, number
-from .any_rank import AnyRank
+from ..objects.registry import number
+from .any_rank import Shape
+from .drawing import Drawing
 
 
-class Dropout(AnyRank):
+class Dropping(Drawing):
+    """A layer that drops values.
+
+    Parameters
+    ----------
+    rate : float
+        Share of the values to be dropped, from 0 to 1.
+    seed : int, optional
+        Two layers of the same seed drop the same values; without one, every layer is different.
+    """
+
+    rate: float
+
+    def _drawn(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Shape of the draw for an input of this shape."""
+        raise NotImplementedError
+
+    def _forward(self, x: np.ndarray) -> tuple[np.ndarray, Any]:
+        x = np.ascontiguousarray(x)
+        if self.rate == 0:
+            return x, None
+        left = self._generator.random(self._drawn(x.shape), np.float32) >= self.rate
+        return self._masked(x, left), left
+
+    def _input_grad(self, kept: Any, grad_out: np.ndarray) -> np.ndarray:
+        return grad_out if kept is None else self._masked(grad_out, kept)
+
+    @np.errstate(over="ignore", invalid="ignore")
+    def _masked(self, values: np.ndarray, left: np.ndarray) -> np.ndarray:
+        # A rate of 1 leaves nothing that could be enlarged.
+        scale = 1 / (1 - self.rate or 1)
+        return masked(left, values * scale)
+
+
+class Dropout(Dropping):
     """Set values to 0 at random in training, and enlarge the others to make up for it (Keras's ``Dropout``).
 
     ``out = x / (1 - rate)`` with probability ``1 - rate``, otherwise 0. Outside training the layer does nothing.
 
     Parameters
     ----------
-    rate : float
-        Share of the values to be dropped, from 0 to 1.
     noise_shape : tuple of int or None, optional
         Shape of the draw, which is broadcast over the input, None being the input's own size: (None, 1, C) drops whole
         channels of (N, steps, C).
-    seed : int, optional
-        Two layers of the same seed drop the same values; without one, every layer is different.
 
     Raises
     ------
@@ -36,57 +67,12 @@ class Dropout(AnyRank):
     Input of any shape, output the same. Keeps for backward: which values are left, a bool for each one drawn.
     """
 
-    supports_masking = True
-    _states = frozenset({"_generator"})
-
     def __init__(self, rate: float, noise_shape: Any = None, seed: int | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         with self._named():
             self.rate = number(rate, "rate", minimum=0, maximum=1)
             self.noise_shape = None if noise_shape is None else _checked_sizes(noise_shape)
-            self.seed = None if seed is None else integer(seed, "seed")
-        self._generator = _random.generator(self.seed)
-
-    def _change(self, name: str, value: Any) -> None:
-        super()._change(name, value)
-        if name == "seed":
-            self._generator = _random.generator(self.seed)
-
-    def get_state(self) -> dict[str, Any]:
-        """Where the random numbers have got to, as plain JSON types."""
-        return dict(self._generator.bit_generator.state)
-
-    def set_state(self, state: dict[str, Any]) -> None:
-        """Go on with the random numbers from where `get_state` was called.
-
-        Raises
-        ------
-        ValueError
-            If ``state`` is nothing that `get_state` returned; nothing is changed then.
-        """
-        generator = np.random.default_rng(0)
-        try:
-            generator.bit_generator.state = state
-        except (ValueError, TypeError, KeyError, OverflowError) as error:
-            raise ValueError(f"{self._label}: state must be what get_state returned, got {state!r}") from error
-        self._generator = generator
-
-    def call(self, x: np.ndarray) -> np.ndarray:
-        self._must_fit(x)
-        return np.array(x, order="C")
-
-    def _forward(self, x: np.ndarray) -> tuple[np.ndarray, Any]:
-        x = np.ascontiguousarray(x)
-        if self.rate == 0:
-            return x, None
-        left = self._generator.random(self._drawn(x.shape), np.float32) >= self.rate
-        return self._masked(x, left), left
-
-    def _forward_still(self, x: np.ndarray) -> tuple[np.ndarray, Any]:
-        return np.ascontiguousarray(x), None
-
-    def _input_grad(self, kept: Any, grad_out: np.ndarray) -> np.ndarray:
-        return grad_out if kept is None else self._masked(grad_out, kept)
+            self._begin(seed)
 
     def _drawn(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         """Shape of the draw for an input of this shape."""
@@ -98,11 +84,106 @@ class Dropout(AnyRank):
             raise ValueError(f"x must have a shape that noise_shape {self.noise_shape} broadcasts to, got {shape}")
         return drawn
 
-    @np.errstate(over="ignore", invalid="ignore")
-    def _masked(self, values: np.ndarray, left: np.ndarray) -> np.ndarray:
-        # A rate of 1 leaves nothing that could be enlarged.
-        scale = 1 / (1 - self.rate or 1)
-        return masked(left, values * scale)
+
+class SpatialDropping(Dropping):
+    """Dropout of whole channels."""
+
+    _neutral: ClassVar = {"noise_shape": ((None,), "whole channels are dropped")}
+
+    def _drawn(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        positions = (1,) * (len(shape) - 2)
+        if self.data_format == "channels_first":
+            return *shape[:2], *positions
+        return shape[0], *positions, shape[-1]
+
+    def _why(self, before: Shape, after: Shape) -> str:
+        return "every value keeps its place; in training, a channel is dropped as a whole"
+
+    def get_config(self) -> dict[str, Any]:
+        # Keras's have no argument trainable, on which nothing depends.
+        return {key: value for key, value in super().get_config().items() if key != "trainable"}
+
+
+class SpatialDropout1D(SpatialDropping):
+    """Set whole channels to 0 at random in training, and enlarge the others (Keras's ``SpatialDropout1D``).
+
+    ``out = x / (1 - rate)`` with probability ``1 - rate``, otherwise 0: one draw for each channel of each sequence.
+    Outside training the layer does nothing.
+
+    Notes
+    -----
+    Input (N, steps, C), output the same. Keeps for backward: which channels are left, a bool for each.
+
+    Tompson et al., "Efficient Object Localization Using Convolutional Networks", 2015.
+    """
+
+    rank = 1
+
+    def __init__(
+        self, rate: float, seed: int | None = None, name: str | None = None, dtype: Any = None, **kwargs: Any
+    ) -> None:
+        super().__init__(name=name, dtype=dtype, **kwargs)
+        with self._named():
+            self.rate = number(rate, "rate", minimum=0, maximum=1)
+            self._begin(seed)
+
+
+class _OfImages(SpatialDropping):
+    """Dropout of whole channels in either data format.
+
+    Parameters
+    ----------
+    data_format : {"channels_last", "channels_first"}, optional
+        None takes `config.image_data_format`.
+    """
+
+    def __init__(
+        self,
+        rate: float,
+        data_format: str | None = None,
+        seed: int | None = None,
+        name: str | None = None,
+        dtype: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(name=name, dtype=dtype, **kwargs)
+        with self._named():
+            self.rate = number(rate, "rate", minimum=0, maximum=1)
+            self.data_format = check_data_format(data_format)
+            self._begin(seed)
+
+
+class SpatialDropout2D(_OfImages):
+    """Set whole channels to 0 at random in training, and enlarge the others (Keras's ``SpatialDropout2D``).
+
+    ``out = x / (1 - rate)`` with probability ``1 - rate``, otherwise 0: one draw for each channel of each image.
+    Outside training the layer does nothing.
+
+    Notes
+    -----
+    Input (N, H, W, C) or (N, C, H, W), output the same. Keeps for backward: which channels are left, a bool for each.
+
+    Tompson et al., "Efficient Object Localization Using Convolutional Networks", 2015.
+    """
+
+    rank = 2
+
+
+class SpatialDropout3D(_OfImages):
+    """Set whole channels to 0 at random in training, and enlarge the others (Keras's ``SpatialDropout3D``).
+
+    ``out = x / (1 - rate)`` with probability ``1 - rate``, otherwise 0: one draw for each channel of each volume.
+    Outside training the layer does nothing.
+
+    Notes
+    -----
+    Input (N, D, H, W, C) or (N, C, D, H, W), output the same. Keeps for backward: which channels are left, a bool for
+    each.
+
+    Tompson et al., "Efficient Object Localization Using Convolutional Networks", 2015.
+    """
+
+    rank = 3
 
 
 def _checked_sizes(noise_shape: Any) -> tuple[int | None, ...]:

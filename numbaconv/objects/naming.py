@@ -51,6 +51,6 @@ class Named(Strict):
 
 def default_name(class_name: str) -> str:
     """The class's name in snake case, and a number from the second on."""
-    words = re.sub(r"([a-z])([A-Z])|(\d[A-Z])([A-Z])", r"\1\3_\2\4", class_name).lower()
+    words = re.sub("(?<=.)(?=[A-Z][a-z])|(?<=[a-z])(?=[A-Z])", "_", class_name).lower()
     number = next(_counters[words])
     return f"{words}_{number}" if number else words

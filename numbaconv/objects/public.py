@@ -18,13 +18,6 @@ _INSTEAD = {
     "clone_model": f"{_PACKAGE}.models.Sequential.from_config(model.get_config()) makes a model like another",
     "model_from_json": f"{_PACKAGE}.models.Sequential.from_config(json.loads(text)) makes a model of a configuration",
     "deserialize": "get(config) makes an object of its configuration",
-    **{
-        name: f'{_PACKAGE}.layers.Activation("{function}") does the same'
-        for name, function in {"ELU": "elu", "LeakyReLU": "leaky_relu", "ReLU": "relu", "Softmax": "softmax"}.items()
-    },
-    "SpatialDropout1D": "Dropout(rate, noise_shape=(None, 1, None)) does the same",
-    "SpatialDropout2D": "Dropout(rate, noise_shape=(None, 1, 1, None)) does the same",
-    "SpatialDropout3D": "Dropout(rate, noise_shape=(None, 1, 1, 1, None)) does the same",
     **dict.fromkeys(("Deconv2D", "Deconvolution2D"), "Keras 2 and later call it Conv2DTranspose"),
     **dict.fromkeys(("Deconv3D", "Deconvolution3D"), "Keras 2 and later call it Conv3DTranspose"),
     **dict.fromkeys(("mse", "MSE"), 'it is MeanSquaredError, or "mse" in compile'),
@@ -40,15 +33,15 @@ _ABSENT = {
     _PACKAGE: "DTypePolicy Function KerasTensor Operation Quantizer StatelessScope Variable applications datasets "
     "device distillation distribution dtype_policies export mixed_precision name_scope preprocessing quantizers "
     "random tree visualization wrappers",
-    "layers": "ActivityRegularization AdaptiveAveragePooling1D AdaptiveAveragePooling2D AdaptiveAveragePooling3D "
+    "layers": "AdaptiveAveragePooling1D AdaptiveAveragePooling2D AdaptiveAveragePooling3D "
     "AdaptiveMaxPooling1D AdaptiveMaxPooling2D AdaptiveMaxPooling3D Add AdditiveAttention AlphaDropout Attention "
     "AugMix AutoContrast Average Bidirectional CategoryEncoding CenterCrop Concatenate ConvLSTM1D "
     "ConvLSTM2D ConvLSTM3D CutMix Discretization Dot EinsumDense Embedding "
-    "Equalization GRU GRUCell GaussianDropout GaussianNoise GroupQueryAttention HashedCrossing "
-    "Hashing Identity IntegerLookup LSTM LSTMCell Lambda Masking Maximum MelSpectrogram Minimum "
-    "MixUp MultiHeadAttention Multiply PReLU Permute RMSNormalization RNN RandAugment RandomBrightness "
+    "Equalization GRU GRUCell GroupQueryAttention HashedCrossing "
+    "Hashing IntegerLookup LSTM LSTMCell Masking Maximum MelSpectrogram Minimum "
+    "MixUp MultiHeadAttention Multiply RMSNormalization RNN RandAugment RandomBrightness "
     "RandomContrast RandomCrop RandomErasing RandomFlip RandomHue RandomRotation RandomSaturation RandomShear "
-    "RandomTranslation RandomZoom RepeatVector Rescaling Reshape Resizing STFTSpectrogram SimpleRNN SimpleRNNCell "
+    "RandomTranslation RandomZoom Resizing STFTSpectrogram SimpleRNN SimpleRNNCell "
     "SpectralNormalization StackedRNNCells StringLookup Subtract TextVectorization TimeDistributed "
     "Wrapper add average concatenate dot maximum minimum multiply subtract",
     "activations": "glu threshold",

@@ -1,6 +1,6 @@
 """Every layer against the textbook's loops on this machine: results, gradients, both precisions, both data formats."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial, singledispatch
 from math import erfc, pi, prod, sqrt
 from typing import Any, NamedTuple
@@ -14,14 +14,11 @@ from ..layers.merging import Merge
 from ..layers.moving import Cropping, UpSampling, ZeroPadding
 from ..layers.pooling import GlobalPooling, Pooling
 from ..layers.separable import DepthwiseConv, SeparableConv
-from . import pairs, textbook
+from . import pairs, small_layers, textbook
+from .small_layers import Array, Expected
 
 # Of the largest value; Winograd's convolutions need that much.
 TOLERANCE = {"float32": 2e-5, "float64": 1e-11}
-
-Array = np.ndarray
-# What a layer should compute: its result, and a function from the result's gradient to those of input and weights.
-Expected = tuple[Array, Callable[[Array], list[Array]]]
 
 
 class Check(NamedTuple):
@@ -75,6 +72,7 @@ def _checks() -> Iterator[Check]:
     yield Check("Activation", image, {"activation": "gelu"})
     yield Check("Dropout", image, {"rate": 0.25, "seed": 1})
     yield Check("BatchNormalization", image, {})
+    yield from (Check(*one) for one in small_layers.CHECKS)
     yield Check("LayerNormalization", image, {"axis": [2, 3]})
     yield Check("GroupNormalization", (3, 9, 8, 6), {"groups": 2})
     yield Check("UnitNormalization", image, {})
@@ -197,6 +195,10 @@ def _fault(name: str, found: Array, wanted: Array, dtype: str) -> str | None:
 def _expected(layer: Any, x: Array, weights: list[Array], training: bool) -> Expected:
     """What a layer makes of an array, float64 and channels last."""
     raise NotImplementedError(f"no reference for {type(layer).__name__}")
+
+
+for _cls, _function in small_layers.EXPECTED.items():
+    _expected.register(_cls)(_function)
 
 
 def _by_textbook(layer: Any, operation: str, x: Array, weights: list[Array], settings: Any) -> Expected:

@@ -10,13 +10,15 @@ from numbaconv import layers
 from numbaconv.models import Sequential
 
 every_class = pytest.mark.parametrize("cls", CLASSES)
+# One makes its penalty itself.
+PENALIZED = [cls for cls in CLASSES if cls != "ActivityRegularization"]
 
 
 def bits(layer):
     return [w.tobytes() for w in layer.weights]
 
 
-@every_class
+@pytest.mark.parametrize("cls", PENALIZED)
 def test_a_layer_in_training(cls):
     layer = make(cls, activity_regularizer="l2")
     x = example(layer)
@@ -123,7 +125,7 @@ def test_keras_policies_of_dtypes(cls):
             make(cls, dtype=policy(wrong))
 
 
-@every_class
+@pytest.mark.parametrize("cls", PENALIZED)
 def test_every_layer_takes_a_penalty_on_its_result(cls):
     layer = make(cls, activity_regularizer="l2")
     x = example(layer)

@@ -1,4 +1,4 @@
-"""Dense, Flatten, Activation, Dropout and BatchNormalization beside Keras's, forwards and backwards."""
+"""Layers without windows beside Keras's, forwards and backwards."""
 
 from __future__ import annotations
 
@@ -54,6 +54,42 @@ CASES: list[tuple[str, dict[str, Any], tuple[int, ...]]] = [
     ("UnitNormalization", {}, (4, 3)),
     ("UnitNormalization", {"axis": [1, 2]}, (2, 3, 4, 5)),
     ("UnitNormalization", {"axis": 1}, (2, 3, 4)),
+    ("Reshape", {"target_shape": [4, 3]}, (2, 6, 2)),
+    ("Reshape", {"target_shape": [2, -1, 3]}, (2, 6, 2)),
+    ("Reshape", {"target_shape": [-1]}, (2, 6, 2)),
+    ("Permute", {"dims": [2, 1]}, (2, 3, 4)),
+    ("Permute", {"dims": [3, 1, 2]}, (2, 3, 4, 5)),
+    ("RepeatVector", {"n": 3}, (2, 4)),
+    ("ReLU", {}, (2, 3, 4)),
+    ("ReLU", {"max_value": 0.75}, (2, 3, 4)),
+    ("ReLU", {"max_value": 6.0}, (2, 3, 4)),
+    ("ReLU", {"negative_slope": 0.25}, (2, 3, 4)),
+    ("ReLU", {"max_value": 0.75, "negative_slope": 0.25, "threshold": 0.5}, (2, 3, 4)),
+    ("ReLU", {"threshold": 0.5}, (2, 3, 4)),
+    ("ReLU", {"max_value": 0.25, "threshold": 0.5}, (2, 3, 4)),
+    ("LeakyReLU", {}, (2, 3, 4)),
+    ("LeakyReLU", {"negative_slope": 1.5}, (2, 3)),
+    ("LeakyReLU", {"negative_slope": 0.0}, (2, 3)),
+    ("PReLU", {}, (4, 3)),
+    ("PReLU", {"alpha_regularizer": "l2", "shared_axes": [1, 2]}, (2, 3, 4, 5)),
+    ("PReLU", {"alpha_initializer": "he_normal", "alpha_constraint": "non_neg", "shared_axes": [3]}, (2, 3, 4, 5)),
+    ("PReLU", {"trainable": False}, (4, 3)),
+    ("ELU", {}, (2, 3, 4)),
+    ("ELU", {"alpha": 0.5}, (2, 3, 4)),
+    ("ELU", {"alpha": 0.0}, (2, 3, 4)),
+    ("Softmax", {}, (2, 3, 4)),
+    ("Softmax", {"axis": 1}, (2, 3, 4)),
+    ("Softmax", {"axis": [1, -1]}, (2, 3, 4, 5)),
+    ("SpatialDropout1D", {"rate": 0.0}, (2, 3, 4)),
+    ("SpatialDropout2D", {"rate": 0.0, "seed": 3, "data_format": "channels_first"}, (2, 3, 4, 5)),
+    ("SpatialDropout3D", {"rate": 0.0}, (2, 3, 4, 5, 6)),
+    ("GaussianNoise", {"stddev": 0.0, "seed": 3}, (2, 3)),
+    ("GaussianDropout", {"rate": 0.0}, (2, 3)),
+    ("Rescaling", {"scale": 1 / 127.5, "offset": -1}, (2, 3, 4)),
+    ("Rescaling", {"scale": [1.0, 2.0, 4.0], "offset": [[0.5], [3.0]]}, (2, 2, 3)),
+    ("ActivityRegularization", {"l1": 0.25, "l2": 0.5}, (2, 3, 4)),
+    ("ActivityRegularization", {}, (2, 3)),
+    ("Identity", {}, (2, 3, 4)),
 ]
 # What needs to know the sizes that its weights lie along.
 WEIGHTED = {"Dense", "BatchNormalization", "LayerNormalization", "GroupNormalization", "Normalization"}
@@ -114,8 +150,9 @@ def test_keras_reads_our_configuration(name: str, arguments: dict[str, Any], sha
 def test_values_gradients_and_statistics(
     name: str, arguments: dict[str, Any], shape: tuple[int, ...], dtype: str
 ) -> None:
-    # Keras computes penalties in float32.
+    # Keras computes penalties in float32, and rounds some settings to it.
     single = dtype == "float32" or any("regularizer" in argument for argument in arguments)
+    single = single or name in ("LeakyReLU", "Rescaling", "ActivityRegularization")
     tolerance = {"rtol": 1e-5, "atol": 1e-5} if single else {"rtol": 1e-10, "atol": 1e-10}
     rng = np.random.default_rng(4)
     with quiet():
@@ -159,6 +196,48 @@ def test_normalization_adapts_as_keras_does(axis: Any) -> None:
         for ours, theirs in zip(found[0], others, strict=True):
             assert ours.shape == theirs.shape
             np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("rank", [1, 2, 3])
+@pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
+def test_whole_channels_are_dropped_as_in_keras(rank: int, data_format: str) -> None:
+    settings = {"data_format": data_format} if rank > 1 else {}
+    ours, theirs = (getattr(m, f"SpatialDropout{rank}D")(0.5, seed=1, **settings) for m in (layers, keras.layers))
+    x = np.ones((40, *(8, 4, 3)[:rank], 6), np.float32)
+    with quiet():
+        outs = [ours.forward(x), np.asarray(theirs(x, training=True))]
+    for out in outs:
+        assert set(np.unique(out).tolist()) == {0, 2}
+    for axis in range(x.ndim):
+        alike = [bool((out == out.take([0], axis)).all()) for out in outs]
+        assert alike[0] == alike[1]
+
+
+def test_noise_is_distributed_as_in_keras() -> None:
+    x = np.full((200, 500), 3, np.float32)
+    for name, amount in (("GaussianNoise", 0.5), ("GaussianDropout", 0.25)):
+        ours, theirs = (getattr(module, name)(amount, seed=1) for module in (layers, keras.layers))
+        with quiet():
+            wanted = np.asarray(theirs(x, training=True))
+        found = ours.forward(x)
+        # Five standard deviations of what 100,000 draws give.
+        scale = wanted.std() / np.sqrt(x.size)
+        assert abs(found.mean() - wanted.mean()) < 5 * np.sqrt(2) * scale
+        assert abs(found.std() - wanted.std()) < 5 * scale
+
+
+@pytest.mark.parametrize("axis", [-1, 1, [1, 2]])
+@pytest.mark.parametrize("mask_shape", [(2, 3, 4), (1, 4), (3, 1)])
+def test_softmax_of_masked_values(axis: Any, mask_shape: Any) -> None:
+    rng = np.random.default_rng(0)
+    x, mask = rng.standard_normal((2, 3, 4)).astype(np.float32), rng.random(mask_shape) > 0.4
+    mask[..., 0, :] = False
+    ours, theirs = (module.Softmax(axis) for module in (layers, keras.layers))
+    ours.build(x.shape)
+    for given in (mask, mask.astype(np.float32)):
+        with quiet():
+            wanted = np.asarray(theirs(x, mask=given))
+        np.testing.assert_allclose(ours.call(x, mask=given), wanted, rtol=1e-6, atol=1e-7)
 
 
 @pytest.mark.parametrize("noise_shape", [None, (None, 1, None), (50, 1, 30), (1, 1, 30), (30,), (20, 30)])

@@ -49,9 +49,21 @@ NEEDED = {
     "units": 3,
     "rate": 0.5,
     "activation": "softplus",
+    "stddev": 0.5,
+    "scale": 0.5,
+    "target_shape": (-1, 6),
+    "dims": (2, 1),
+    "n": 2,
+    "function": np.abs,
 }
-# What makes a layer fit the example; a weight that is a single number has no kinds of arrays.
-FITTING = {"GroupNormalization": {"groups": 3}, "Normalization": {"mean": 0.5, "variance": 4}}
+# What makes a layer fit the example, and repeatable; a weight that is a single number has no kinds of arrays.
+FITTING = {
+    "GroupNormalization": {"groups": 3},
+    "Lambda": {"gradient": lambda grad_out, x: grad_out * (x > 0)},
+    "Normalization": {"mean": 0.5, "variance": 4},
+    **{name: {"rate": 0.0} for name in ("GaussianDropout", *(f"SpatialDropout{n}D" for n in (1, 2, 3)))},
+    "GaussianNoise": {"stddev": 0},
+}
 
 
 def naturals(shape):
@@ -128,8 +140,9 @@ def layer_of(name):
     cls = getattr(layers, name)
     needed = inspect.signature(cls).parameters
     required = {k: v for k, v in NEEDED.items() if k in needed and needed[k].default is inspect.Parameter.empty}
-    layer = cls(**required, **FITTING.get(name, {}))
-    shape = (2, *(4, 5, 6)[: 1 if layer.rank is None else layer.rank], 3)
+    layer = cls(**{**required, **FITTING.get(name, {})})
+    rank = 0 if name == "RepeatVector" else 1 if layer.rank is None else layer.rank
+    shape = (2, *(4, 5, 6)[:rank], 3)
     layer.build(shape)
     layer.set_weights([0.25 + naturals(w.shape) for w in layer.weights])
     return layer, shape

@@ -31,8 +31,15 @@ ARGUMENTS = {
     "Dense": (4,),
     "Depthwise": (3,),
     "Dropout": (0.5,),
+    **dict.fromkeys(("ActivityRegularization", "ELU", "Identity", "LeakyReLU", "PReLU", "ReLU", "Softmax"), ()),
     "Flatten": (),
+    "Gaussian": (0.5,),
     "GroupNormalization": (3,),
+    "Lambda": (np.square,),
+    "Permute": ((3, 1, 2),),
+    "Rescaling": (0.5,),
+    "Reshape": ((-1, 4),),
+    "Spatial": (0.5,),
     "LayerNormalization": (),
     "Normalization": (),
     "Conv": (4, 3),
@@ -76,7 +83,7 @@ def make(name, dtype):
     rank = int(name[4]) if name.endswith("Transpose") else rank
     found = [value for start, value in ARGUMENTS.items() if stem.startswith(start)]
     arguments = found[0] if found else (2,) if "Global" not in stem and "Zero" not in stem else ()
-    shape = IMAGES[rank]
+    shape = (2, 3) if name == "RepeatVector" else IMAGES[rank]
     return getattr(layers, name)(*arguments, dtype=dtype), np.ones(shape, dtype)
 
 

@@ -143,7 +143,7 @@ ABSENT = [
     ("import numbaconv.layers as L; L.BatchNorm", "did you mean numbaconv.layers.BatchNormalization?"),
     ("import numbaconv.layers as L; getattr(L, 'LSTM')", "Keras has it, this library has not"),
     ("from numbaconv.layers import LSTM", "Keras has it, this library has not"),
-    ("from numbaconv.layers import Identity", "Keras has it, this library has not"),
+    ("from numbaconv.layers import RandomFlip", "Keras has it, this library has not"),
     ("import numbaconv; numbaconv.GRU", "Keras has it, this library has not"),
     ("from numbaconv.layers import Deconvolution2D", "Keras 2 and later call it Conv2DTranspose"),
     ("import numbaconv; numbaconv.load_model", "numbaconv.models.Sequential.load(path) reads a saved model"),
