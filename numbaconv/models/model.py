@@ -152,8 +152,7 @@ class Model(Network, Telling):
             Of the inputs, batch axis included; None takes the model's own.
         """
         with self._named():
-            shape = self.input_shape if input_shape is None else input_shape
-            known = self._steps.shapes(self._in_order(shape, is_shape))
+            known = self._known_shapes(input_shape)
             paragraphs = []
             for step in self._steps.steps:
                 fed = [known[slot] for slot in step.inputs]
@@ -244,6 +243,10 @@ class Model(Network, Telling):
     @property
     def _result_dtype(self) -> Any:
         return mapped(lambda tensor: tensor.dtype, self._outputs)
+
+    def _known_shapes(self, input_shape: Any) -> dict[int, Any]:
+        shape = self.input_shape if input_shape is None else input_shape
+        return self._steps.shapes([normalize_shape(one, "input_shape") for one in self._in_order(shape, is_shape)])
 
     def _in_order(self, structure: Any, is_leaf: Callable[[Any], bool]) -> list[Any]:
         """The parts of a structure that belong to the inputs, one for each in order."""

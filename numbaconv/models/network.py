@@ -17,6 +17,7 @@ from ..shapes import normalize_tuple
 from ..training.trainer import Trainer
 from . import parts
 from .configs import layer_config
+from .fields import field_of
 from .layered import Layered
 from .program import Program
 from .summary import summary_of
@@ -38,6 +39,10 @@ class Network(Trainer, Layered):
 
     def _given(self, x: Any) -> list[Any]:
         """The inputs in order, as arrays, and the model built for them."""
+        raise NotImplementedError
+
+    def _known_shapes(self, input_shape: Any) -> dict[int, Any]:
+        """The shapes of all values, by slot; None takes the model's own input."""
         raise NotImplementedError
 
     @property
@@ -181,6 +186,29 @@ class Network(Trainer, Layered):
         `numbaconv.models.model_from_json` makes the model anew.
         """
         return json.dumps(layer_config(self), **kwargs)
+
+    def receptive_field(self, input_shape: Any = None) -> Any:
+        """What of the input one output position reads along each spatial axis, by all ways that lead there.
+
+        Parameters
+        ----------
+        input_shape : tuple of int or None, or list of these, optional
+            Of the inputs, batch axis included; None takes the model's own.
+
+        Returns
+        -------
+        tuple of ReceptiveField
+            As from `numbaconv.shapes.receptive_field`; for several inputs a list, with None for one that is not read.
+
+        Raises
+        ------
+        ValueError
+            If the model has several outputs, or a length is unknown that a layer pools globally.
+        TypeError
+            If a layer works neither at each position by itself nor with windows.
+        """
+        with self._named():
+            return field_of(self, input_shape)
 
     def summary(self, print_fn: Callable[[str], Any] = print) -> None:
         """Hand ``print_fn`` one string: a table of the layers, their output shapes and numbers of parameters."""

@@ -8,6 +8,7 @@ import numpy as np
 from ..common.arguments import as_numbers, check_bool, check_rank
 from ..layers import Layer
 from ..objects.telling import Telling
+from ..shapes import normalize_shape
 from .configs import check_model_keys, layer_config, layer_from_config
 from .network import Network
 from .program import Program
@@ -120,6 +121,12 @@ class Sequential(Network, Stack, Telling):
             shape = None if shape is None else layer.compute_output_shape(shape)
             rows.append((layer, shape, []))
         return rows
+
+    def _known_shapes(self, input_shape: Any) -> dict[int, Any]:
+        shape = self._input_shape if input_shape is None else normalize_shape(input_shape, "input_shape")
+        if shape is None:
+            raise ValueError("input_shape must be given, because the model is not built")
+        return self._line.shapes([shape])
 
     def _given(self, x: Any) -> list[Any]:
         return [self._ready(x)]

@@ -60,7 +60,7 @@ def _window(layer: Any, axis: int) -> tuple[int, int, int]:
     return size[axis], layer.strides[axis], dilation_rate[axis]
 
 
-def _spatial(shape: Shape, data_format: str) -> Shape:
+def spatial(shape: Shape, data_format: str) -> Shape:
     return shape[2:] if data_format == "channels_first" else shape[1:-1]
 
 
@@ -136,31 +136,31 @@ def receptive_field(
     if input_shape is not None:
         shape = normalize_shape(input_shape, "input_shape")
         for i, layer in enumerate(layers):
-            lengths[i] = _spatial(shape, layer.data_format)
+            lengths[i] = spatial(shape, layer.data_format)
             shape = layer.compute_output_shape(shape)
     return tuple(_axis_field(layers, axis, [n[axis] for n in lengths]) for axis in range(ranks[0]))
 
 
 def _axis_field(layers: Sequence[Any], axis: int, lengths: Sequence[int | None]) -> ReceptiveField:
-    steps = [_step(layer, axis) for layer in layers]
+    steps = [step_of(layer, axis) for layer in layers]
     period = prod(step.denominator for step in steps)
-    _check_count(period)
+    check_count(period)
     reads = []
     for position in range(period):
         positions = {position}
         for layer, length in zip(reversed(layers), reversed(lengths), strict=True):
-            positions = _positions_read(layer, axis, length, positions)
+            positions = positions_read(layer, axis, length, positions)
         reads.append(positions)
     size = max(max(positions) - min(positions) + 1 if positions else 0 for positions in reads)
     return ReceptiveField(size, prod(steps, start=Fraction(1)), min(reads[0], default=None))
 
 
-def _check_count(positions: int) -> None:
+def check_count(positions: int) -> None:
     if positions > MOST_POSITIONS:
         raise ValueError(f"layers must have receptive fields of at most {MOST_POSITIONS} positions, got {positions}")
 
 
-def _step(layer: Any, axis: int) -> Fraction:
+def step_of(layer: Any, axis: int) -> Fraction:
     """Input positions from one output position of a layer to the next."""
     kind = layer_kind(layer)
     if kind in ("crop", "pad", "global"):
@@ -171,13 +171,13 @@ def _step(layer: Any, axis: int) -> Fraction:
     return Fraction(1, stride) if kind == "transpose" else Fraction(stride)
 
 
-def _positions_read(layer: Any, axis: int, length: int | None, positions: set[int]) -> set[int]:
+def positions_read(layer: Any, axis: int, length: int | None, positions: set[int]) -> set[int]:
     """Input positions that the given output positions of one layer read along one axis."""
     kind = layer_kind(layer)
     if kind == "global":
         if length is None:
             raise ValueError(f"input_shape must tell the lengths that {type(layer).__name__} pools over")
-        _check_count(length)
+        check_count(length)
         return set(range(length))
     if kind == "crop":
         return {p + layer.cropping[axis][0] for p in positions}
@@ -193,7 +193,7 @@ def _positions_read(layer: Any, axis: int, length: int | None, positions: set[in
         return below | above
     kernel, stride, dilation = _window(layer, axis)
     n = stride if length is None else length
-    _check_count(kernel * len(positions))
+    check_count(kernel * len(positions))
     taps = range(0, dilated_kernel_size(kernel, dilation), dilation)
     if kind == "transpose":
         added = None if layer.output_padding is None else layer.output_padding[axis]
@@ -223,8 +223,8 @@ def explain(layer: Any, input_shape: Sequence[int | None]) -> str:
         raise ValueError(f"input_shape must have {layer.rank + 2} entries for {type(layer).__name__}, got {before}")
     after = layer.compute_output_shape(before)
     lines = [f"{type(layer).__name__} turns {before} into {after}."]
-    lengths = (1,) * layer.rank if kind == "global" else _spatial(after, layer.data_format)
-    pairs = zip(_spatial(before, layer.data_format), lengths, strict=True)
+    lengths = (1,) * layer.rank if kind == "global" else spatial(after, layer.data_format)
+    pairs = zip(spatial(before, layer.data_format), lengths, strict=True)
     for axis, (n, out) in enumerate(pairs):
         lines.append(f"{AXIS_NAMES[layer.rank][axis]}: {SENTENCES[kind](layer, axis, n, out)}.")
     channels = -1 if layer.data_format == "channels_last" else 1
