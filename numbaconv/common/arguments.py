@@ -107,3 +107,14 @@ def check_interpolation(value: Any, rank: int) -> str:
     if not isinstance(value, str) or value.lower() not in allowed:
         raise ValueError(f"interpolation must be one of {allowed} for {rank} spatial axes, got {value!r}")
     return value.lower()
+
+
+def check_mask(mask: Any, shape: tuple[int, ...]) -> np.ndarray:
+    """A mask of the first axes of an array of this shape, as bools."""
+    array = np.asarray(mask)
+    if array.dtype.kind not in "biuf" or array.shape != shape[: array.ndim] or array.ndim < 2:
+        raise ValueError(
+            f"mask must be an array of bools of shape {shape[:2]}, one for each step, got {array.dtype} of shape "
+            f"{array.shape}"
+        )
+    return array != 0

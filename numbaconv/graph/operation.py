@@ -1,6 +1,7 @@
 """What can be called on tensors without numbers: layers and models."""
 
 from collections.abc import Sequence
+from itertools import cycle
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,10 @@ class Operation(Named):
     def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         """Which steps of the result count, a bool for each or None for all."""
         raise NotImplementedError
+
+    def _called_shape(self, shapes: Sequence[Any], keywords: dict[str, Any]) -> Any:
+        """Shape of what a call with these keywords returns for inputs of these shapes."""
+        return self.compute_output_shape(*shapes)
 
     def _leaves(self) -> list[Any]:
         """The layers that weights belong to, each once."""
@@ -91,10 +96,11 @@ class Operation(Named):
                 self._widen(max(before, key=lambda dtype: dtype.itemsize))
             shapes = mapped(shape_of, arguments)
             self.build(*shapes)
-            found = self.compute_output_shape(*shapes)
+            found = self._called_shape(shapes, keywords)
         count = len(self._nodes)
         name = self.name if not count else f"{self.name}_{count}"
-        dtypes = leaves(self._result_dtype)
+        # Of a layer with several results all have its dtype.
+        dtypes = cycle(leaves(self._result_dtype))
         tensors = mapped(lambda shape: KerasTensor(tuple(shape), next(dtypes), name), found, is_shape)
         node = Node(self, (arguments, keywords), tensors)
         self._nodes.append(node)

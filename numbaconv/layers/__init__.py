@@ -2,15 +2,20 @@
 
 from ..objects.public import publish
 from .activation import Activation
+from .attention import MultiHeadAttention
 from .base import Layer
+from .bidirectional import Bidirectional
 from .conv import Conv1D, Conv2D, Conv3D
 from .data_normalization import Normalization
 from .dense import Dense
 from .dropout import Dropout, SpatialDropout1D, SpatialDropout2D, SpatialDropout3D
+from .embedding import Embedding, Masking
 from .example_normalization import GroupNormalization, LayerNormalization, UnitNormalization
 from .function import Lambda
+from .gru import GRU
 from .inputs import Input, InputLayer
 from .joining import Concatenate, Dot
+from .lstm import LSTM
 from .merging import Add, Average, Maximum, Minimum, Multiply, Subtract
 from .moving import (
     Cropping1D,
@@ -43,7 +48,9 @@ from .pooling import (
 from .rectifiers import ELU, LeakyReLU, PReLU, ReLU, Softmax
 from .reshaping import Flatten, Permute, RepeatVector, Reshape
 from .separable import DepthwiseConv1D, DepthwiseConv2D, SeparableConv1D, SeparableConv2D
+from .simple_rnn import SimpleRNN
 from .transposed import Conv1DTranspose, Conv2DTranspose, Conv3DTranspose
+from .wrapping import KINDS, TimeDistributed
 
 # Other names that Keras has for them
 AvgPool1D = AveragePooling1D
@@ -69,6 +76,8 @@ SeparableConvolution2D = SeparableConv2D
 
 __all__ = [
     "ELU",
+    "GRU",
+    "LSTM",
     "Activation",
     "ActivityRegularization",
     "Add",
@@ -80,6 +89,7 @@ __all__ = [
     "AvgPool2D",
     "AvgPool3D",
     "BatchNormalization",
+    "Bidirectional",
     "Concatenate",
     "Conv1D",
     "Conv1DTranspose",
@@ -101,6 +111,7 @@ __all__ = [
     "DepthwiseConv2D",
     "Dot",
     "Dropout",
+    "Embedding",
     "Flatten",
     "GaussianDropout",
     "GaussianNoise",
@@ -124,6 +135,7 @@ __all__ = [
     "Layer",
     "LayerNormalization",
     "LeakyReLU",
+    "Masking",
     "MaxPool1D",
     "MaxPool2D",
     "MaxPool3D",
@@ -132,6 +144,7 @@ __all__ = [
     "MaxPooling3D",
     "Maximum",
     "Minimum",
+    "MultiHeadAttention",
     "Multiply",
     "Normalization",
     "PReLU",
@@ -144,11 +157,13 @@ __all__ = [
     "SeparableConv2D",
     "SeparableConvolution1D",
     "SeparableConvolution2D",
+    "SimpleRNN",
     "Softmax",
     "SpatialDropout1D",
     "SpatialDropout2D",
     "SpatialDropout3D",
     "Subtract",
+    "TimeDistributed",
     "UnitNormalization",
     "UpSampling1D",
     "UpSampling2D",
@@ -158,3 +173,4 @@ __all__ = [
     "ZeroPadding3D",
 ]
 publish(__name__)
+KINDS.update({name: globals()[name] for name in __all__ if globals()[name].__name__ == name})

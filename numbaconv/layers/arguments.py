@@ -73,7 +73,7 @@ def changed(layer: Any, name: str, value: Any) -> dict[str, Any]:
     """
     cls: Any = type(layer)
     made = cls.__new__(cls)
-    arguments = {argument: getattr(layer, argument) for argument in settings_of(cls)}
+    arguments = {argument: layer._argument(argument) for argument in settings_of(cls)}
     _made_by(cls).__init__(made, **{**arguments, name: value})  # type: ignore[misc]
     new = {attribute: v for attribute, v in vars(made).items() if attribute not in _STATE | layer._states}
     new |= {"_kept": None, "_activity_loss": None}

@@ -266,7 +266,7 @@ class Layer(Weighted):
             arguments.append("activity_regularizer")
         for argument in arguments:
             if argument not in told:
-                value, family = getattr(self, argument), family_of(argument)
+                value, family = self._argument(argument), family_of(argument)
                 config[argument] = as_lists(value) if family is None else family.serialize(value)
         return config
 
@@ -351,6 +351,10 @@ class Layer(Weighted):
     @property
     def _result_dtype(self) -> str:
         return self.dtype
+
+    def _argument(self, name: str) -> Any:
+        """The value of an argument of the constructor, which is the attribute of that name."""
+        return getattr(self, name)
 
     def _is_setting(self, name: str) -> bool:
         """Whether an attribute is one of the library's settings; raise if it is one that only the library sets."""

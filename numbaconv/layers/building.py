@@ -50,7 +50,7 @@ class Weighted(Learner):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        if "build" in vars(cls):
+        if "build" in vars(cls) and not cls._own:
             cls.build = _as_hook(cls.build)  # type: ignore[method-assign]
 
     # -- what a kind of layer defines ------------------------------------------------------------------------------

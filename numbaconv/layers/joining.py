@@ -46,6 +46,13 @@ class Concatenate(Merge):
     def _merged(self, xs: list[np.ndarray]) -> np.ndarray:
         return np.concatenate(xs, self.axis)
 
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
+        """Where a value of the last axis comes from a step that counts."""
+        if mask is None or all(one is None for one in mask):
+            return None
+        full = [_spread(one, np.shape(x)) for x, one in zip(inputs, mask, strict=True)]
+        return np.concatenate(full, self.axis).any(axis=-1)
+
     def _forward(self, x: list[np.ndarray]) -> tuple[np.ndarray, Any]:
         return self._merged(x), [one.shape[self.axis] for one in x]
 
@@ -76,6 +83,9 @@ class Dot(Merge):
     """
 
     _least, _most = 2, 2
+
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
+        """None: what is summed over are no steps."""
 
     def __init__(self, axes: int | Sequence[int], normalize: bool = False, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -148,6 +158,12 @@ class Dot(Merge):
 
     def _why(self) -> str:
         return f"sums of products along axes {self.axes}"
+
+
+def _spread(mask: Any, shape: tuple[int, ...]) -> np.ndarray:
+    """A mask of the first axes, for every value of an array of this shape."""
+    whole = np.ones((), bool) if mask is None else np.asarray(mask, bool)
+    return np.broadcast_to(whole.reshape(*whole.shape, *(1,) * (len(shape) - whole.ndim)), shape)
 
 
 def _axis(value: Any, name: str) -> int:

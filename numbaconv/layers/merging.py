@@ -91,6 +91,12 @@ class Merge(Layer):
         parts = self._parts(_same_rank(kept), grad_out)
         return [_summed(part, x.shape) for part, x in zip(parts, kept, strict=True)], {}
 
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
+        """Where one of the masks says that a step counts; None, which is everywhere, where one of them is None."""
+        if mask is None or any(one is None for one in mask):
+            return None
+        return reduce(np.logical_or, mask)
+
     def explain(self, input_shape: Any) -> str:
         after = self.compute_output_shape(input_shape)
         before = " and ".join(str(tuple(shape)) for shape in input_shape)

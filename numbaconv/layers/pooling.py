@@ -8,7 +8,7 @@ from .. import shapes
 from ..calls.layouts import spatial
 from ..calls.pooling import pool_call, pool_grad_call, pool_window
 from ..calls.window import Window
-from ..common.arguments import check_bool, check_data_format
+from ..common.arguments import check_bool, check_data_format, check_mask
 from .base import Layer
 
 
@@ -184,9 +184,42 @@ class GlobalMaxPooling3D(GlobalPooling):
 
 
 class GlobalAveragePooling1D(GlobalPooling):
-    """Average all steps (Keras's ``GlobalAveragePooling1D``): one-dimensional `GlobalAveragePooling2D`."""
+    """Average all steps (Keras's ``GlobalAveragePooling1D``): one-dimensional `GlobalAveragePooling2D`.
+
+    With a mask, those that count; their average is NaN where there are none.
+    """
 
     rank, kind = 1, "average"
+    supports_masking = True
+
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
+        """None: no steps are left."""
+
+    def call(self, x: np.ndarray, mask: Any = None) -> np.ndarray:
+        if mask is None:
+            return super().call(x)
+        self._must_fit(x)
+        return self._forward(x, mask)[0]
+
+    def _forward(self, x: np.ndarray, mask: Any = None) -> tuple[np.ndarray, Any]:
+        if mask is None:
+            return super()._forward(x)
+        steps = 2 if self.data_format == "channels_first" else 1
+        counts = np.expand_dims(check_mask(mask, (len(x), x.shape[steps])), 3 - steps)
+        count = counts.sum(axis=steps, keepdims=True).astype(x.dtype)
+        with np.errstate(all="ignore"):
+            share = counts / count
+            out = np.where(counts, x, 0).sum(axis=steps, keepdims=True) / count
+        return out if self.keepdims else out.squeeze(steps), (x.shape, share, steps)
+
+    def _backward(
+        self, kept: Any, grad_out: np.ndarray, input_grad: bool = True
+    ) -> tuple[np.ndarray | None, dict[str, np.ndarray]]:
+        if not isinstance(kept[0], tuple):
+            return super()._backward(kept, grad_out, input_grad)
+        shape, share, steps = kept
+        grad = grad_out if self.keepdims else np.expand_dims(grad_out, steps)
+        return np.ascontiguousarray(np.broadcast_to(grad * share, shape)) if input_grad else None, {}
 
 
 class GlobalAveragePooling2D(GlobalPooling):

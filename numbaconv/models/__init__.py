@@ -1,5 +1,6 @@
 """Networks of layers: Sequential, where each feeds the next, and Model, where they are connected in any way."""
 
+from ..layers.wrapping import KINDS
 from ..objects.public import publish
 from .cloning import clone_model, model_from_json
 from .configs import MODELS
@@ -7,6 +8,7 @@ from .model import Model
 from .sequential import Sequential
 
 MODELS.update(Functional=Model, Sequential=Sequential)
+KINDS.update(MODELS)
 
 __all__ = ["Model", "Sequential", "clone_model", "model_from_json"]
 publish(__name__)

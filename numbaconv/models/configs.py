@@ -3,6 +3,7 @@
 from typing import Any
 
 from .. import layers
+from ..layers.wrapping import Wrapper
 
 # By the names of the classes; `numbaconv.layers` has aliases besides.
 _CLASSES: dict[str, type[layers.Layer]] = {
@@ -37,7 +38,16 @@ def layer_from_config(entry: Any, custom_objects: Any = None) -> Any:
         raise ValueError(f"class_name must be one of {', '.join((*_CLASSES, *MODELS))}, got {name!r}")
     if not isinstance(config, dict):
         raise TypeError(f"config of a {name} must be a dict, got {config!r}")
-    return _CLASSES[name].from_config(config)
+    cls: Any = _CLASSES[name]
+    if issubclass(cls, Wrapper):
+        config = {**config, **{one: _held(config[one], custom_objects) for one in cls._inner if config.get(one)}}
+    return cls.from_config(config)
+
+
+def _held(entry: Any, custom_objects: Any) -> Any:
+    """The layer that another one holds; its entry says more of it, for Keras's sake."""
+    known = {name: entry[name] for name in ("class_name", "config") if name in entry} if isinstance(entry, dict) else 0
+    return layer_from_config(known, custom_objects)
 
 
 def check_keys(config: Any, name: str, *keys: str) -> None:

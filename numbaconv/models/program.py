@@ -110,7 +110,7 @@ class Program:
         """The shapes of all values, by slot, for inputs of these shapes."""
         found = dict(zip(self.inputs, given, strict=True))
         for step in self.steps:
-            shape = step.operation.compute_output_shape(*_filled(step.arguments, found))
+            shape = step.operation._called_shape(_filled(step.arguments, found), step.keywords)
             found.update(zip(step.outputs, leaves(shape, is_shape), strict=True))
         return found
 

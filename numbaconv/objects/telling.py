@@ -10,6 +10,8 @@ from .strict import Strict, described, label_of, suggestion
 
 # By name the values that ask for nothing, and why others are refused.
 Neutral = Mapping[str, tuple[tuple[Any, ...], str]]
+# What stands for any value of a kind.
+_KINDS = {str: "a string", int: "an integer"}
 
 
 class Telling(Strict):
@@ -46,8 +48,8 @@ class Telling(Strict):
 
 def check_neutral(name: str, value: Any, neutral: tuple[Any, ...], reason: str) -> None:
     """Raise ValueError unless an argument of Keras's has a value that asks for nothing; `str` is any string."""
-    if not any((type(value) is type(one) and value == one) or one is str is type(value) for one in neutral):
-        wanted = " or ".join("a string" if one is str else repr(one) for one in neutral)
+    if not any((type(value) is type(one) and value == one) or one is type(value) for one in neutral):
+        wanted = " or ".join(_KINDS.get(one, repr(one)) if isinstance(one, type) else repr(one) for one in neutral)
         raise ValueError(f"{name} must be {wanted}, because {reason}, got {value!r}")
 
 

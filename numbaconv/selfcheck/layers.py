@@ -13,8 +13,9 @@ from ..layers.conv import Conv, WindowLayer
 from ..layers.merging import Merge
 from ..layers.moving import Cropping, UpSampling, ZeroPadding
 from ..layers.pooling import GlobalPooling, Pooling
+from ..layers.predict_only import PredictOnly
 from ..layers.separable import DepthwiseConv, SeparableConv
-from . import pairs, small_layers, textbook
+from . import pairs, sequences, small_layers, textbook
 from .small_layers import Array, Expected
 
 # Of the largest value; Winograd's convolutions need that much.
@@ -77,6 +78,14 @@ def _checks() -> Iterator[Check]:
     yield Check("GroupNormalization", (3, 9, 8, 6), {"groups": 2})
     yield Check("UnitNormalization", image, {})
     yield Check("Normalization", image, {"axis": [1, 3]})
+    sequence = (2, 6, 5)
+    for name in ("SimpleRNN", "LSTM", "GRU"):
+        yield Check(name, sequence, {"units": 4, "return_sequences": True})
+    yield Check("Bidirectional", sequence, {"layer": ("GRU", {"units": 3, "return_sequences": True})})
+    yield Check("MultiHeadAttention", sequence, {"num_heads": 3, "key_dim": 4})
+    yield Check("Embedding", (3, 4), {"input_dim": 7, "output_dim": 5})
+    yield Check("Masking", sequence, {"mask_value": 0.5})
+    yield Check("TimeDistributed", (2, 3, 4, 5), {"layer": ("Dense", {"units": 7})})
 
 
 def check_layers() -> Iterator[tuple[str, list[str]]]:
@@ -141,6 +150,9 @@ def _make(check: Check, dtype: str, data_format: str) -> Any:
         arguments["axis"] = 1 if data_format == "channels_first" else -1
     elif "data_format" in argument_names(cls):
         arguments["data_format"] = data_format
+    if "layer" in arguments:
+        name, inner = arguments["layer"]
+        arguments["layer"] = getattr(layers, name)(**inner, dtype=dtype)
     layer = cls(**arguments)
     return pairs.Pair(layer) if isinstance(layer, Merge) else layer
 
@@ -150,6 +162,9 @@ def _compare(check: Check, dtype: str, data_format: str) -> list[str]:
     rng = np.random.default_rng(list(check.name.encode()))
     layer, x = _make(check, dtype, data_format), rng.standard_normal(check.shape, np.float32)
     first = data_format == "channels_first"
+    if isinstance(layer, PredictOnly):
+        found = (_fault(*one, dtype) for one in sequences.compared(layer, check.shape, rng))
+        return [fault for fault in found if fault]
 
     def theirs(array: Array) -> Array:
         """In the layer's format and precision, and as contiguous as users' arrays are."""
@@ -259,6 +274,17 @@ def _(layer: layers.Dense, x: Array, weights: list[Array], training: bool) -> Ex
         return [(flat @ kernel.T).reshape(x.shape), rows.T @ flat, flat.sum(axis=0)]
 
     return (rows @ kernel + bias).reshape(*x.shape[:-1], layer.units), back
+
+
+@_expected.register
+def _(layer: layers.TimeDistributed, x: Array, weights: list[Array], training: bool) -> Expected:
+    out, back = _expected(layer.layer, x.reshape(x.shape[0] * x.shape[1], *x.shape[2:]), weights, training)
+
+    def folded_back(grad: Array) -> list[Array]:
+        grad_x, *others = back(grad.reshape(out.shape))
+        return [grad_x.reshape(x.shape), *others]
+
+    return out.reshape(*x.shape[:2], *out.shape[1:]), folded_back
 
 
 @_expected.register

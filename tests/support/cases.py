@@ -13,6 +13,8 @@ import pytest
 
 from numbaconv import functional, layers, shapes
 from numbaconv.layers.merging import Merge
+from numbaconv.layers.predict_only import PredictOnly
+from numbaconv.layers.wrapping import Wrapper
 from numbaconv.selfcheck import textbook
 
 FORMATS = ("channels_last", "channels_first")
@@ -20,9 +22,10 @@ FORMATS = ("channels_last", "channels_first")
 TOLERANCE = {"float32": 1e-5, "float64": 1e-12}
 # Every layer once: aliases are the same classes.
 ALL_LAYERS = sorted({getattr(layers, name).__name__ for name in layers.__all__} - {"Input", "InputLayer", "Layer"})
-# Those of several inputs, and those of one.
+# Those of several inputs, those that are not trained or hold others, and all others.
 MERGES = [name for name in ALL_LAYERS if issubclass(getattr(layers, name), Merge)]
-LAYERS = [name for name in ALL_LAYERS if name not in MERGES]
+SEQUENCES = [name for name in ALL_LAYERS if issubclass(getattr(layers, name), PredictOnly | Wrapper)]
+LAYERS = [name for name in ALL_LAYERS if name not in MERGES + SEQUENCES]
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,152 @@
+"""Embedding, which turns numbers of words into vectors, and Masking, which says what steps count."""
+
+from typing import Any
+
+import numpy as np
+
+from .. import shapes
+from ..common.arguments import as_numbers, check_bool
+from ..objects.registry import number
+from .any_rank import Shape
+from .predict_only import PredictOnly
+from .weights import Weight
+
+
+class Embedding(PredictOnly):
+    """Give every number a vector (Keras's ``Embedding``): ``out = embeddings[x]``.
+
+    Parameters
+    ----------
+    input_dim : int
+        How many numbers there are: x goes from 0 to ``input_dim - 1``.
+    output_dim : int
+        Length of a vector.
+    embeddings_initializer : str, class, dict or callable
+        See `numbaconv.initializers`.
+    embeddings_regularizer : str, class, dict or callable, optional
+        Penalty reported by `Layer.losses`; see `numbaconv.regularizers`.
+    embeddings_constraint : str, class, dict or callable, optional
+        Applied by `Layer.apply_constraints`; see `numbaconv.constraints`.
+    mask_zero : bool
+        Whether a 0 stands for a step that does not count; `compute_mask` then says so to the layers that follow.
+    weights : list of array_like, optional
+        The embeddings, in place of what the initializer would draw.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For arguments out of their range or of the wrong kind, and for x that holds anything but whole numbers from 0
+        to ``input_dim - 1``.
+
+    Notes
+    -----
+    Input of any shape and any real dtype, output one axis more, of length ``output_dim``. Weights: embeddings
+    (input_dim, output_dim). For prediction only: it is not trained.
+    """
+
+    embeddings = Weight()
+    _neutral = dict.fromkeys(
+        ("lora_rank", "lora_alpha", "quantization_config"), ((None,), "weights are neither factorized nor quantized")
+    )
+    _neutral |= {"input_length": ((None, int), "inputs of any length will do")}
+
+    def __init__(
+        self,
+        input_dim: int,
+        output_dim: int,
+        embeddings_initializer: Any = "uniform",
+        embeddings_regularizer: Any = None,
+        embeddings_constraint: Any = None,
+        mask_zero: bool = False,
+        weights: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(weights=weights, **kwargs)
+        with self._named():
+            (self.input_dim,) = shapes.normalize_tuple(input_dim, 1, "input_dim")
+            (self.output_dim,) = shapes.normalize_tuple(output_dim, 1, "output_dim")
+            self.mask_zero = check_bool(mask_zero, "mask_zero")
+            self._set_components(locals())
+
+    @property
+    def _makes_masks(self) -> bool:
+        return self.mask_zero
+
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
+        """Where ``inputs`` is not 0, with ``mask_zero``; otherwise None."""
+        return as_numbers(inputs, "inputs") != 0 if self.mask_zero else None
+
+    def call(self, x: np.ndarray) -> np.ndarray:
+        if not self.built:
+            raise ValueError("call needs a built layer: layer(x) builds it")
+        right = (x >= 0) & (x < self.input_dim) & (x == np.floor(x))
+        if not right.all():
+            place = tuple(map(int, np.argwhere(~right)[0]))
+            raise ValueError(
+                f"x must hold whole numbers from 0 to {self.input_dim - 1}, got {x[place].item()!r} at {place}"
+            )
+        return np.asarray(self._weights["embeddings"][x.astype(np.intp)])
+
+    def _ready(self, x: Any) -> np.ndarray:
+        # No cast: float32 does not hold every number.
+        x = as_numbers(x, "x")
+        if x.ndim < 1:
+            raise ValueError(f"x must have at least 1 axis, the batch, got shape {x.shape}")
+        if not self.built:
+            self.build(x.shape)
+        return x
+
+    def _checked_shape(self, input_shape: Any) -> Shape:
+        if not isinstance(input_shape, tuple | list) or not input_shape:
+            raise ValueError(f"input_shape must be a tuple of at least 1 size, batch first, got {input_shape!r}")
+        return shapes.normalize_shape(input_shape, "input_shape")
+
+    def _channels_of(self, shape: Shape) -> int | None:
+        return None
+
+    def _weight_shapes(self, channels: int | None) -> dict[str, tuple[int, ...]]:
+        return {"embeddings": (self.input_dim, self.output_dim)}
+
+    def _output_shape(self, input_shape: Shape) -> Shape:
+        return (*input_shape, self.output_dim)
+
+    def _why(self, before: Shape, after: Shape) -> str:
+        return f"every value becomes a vector of {self.output_dim}"
+
+
+class Masking(PredictOnly):
+    """Mask the steps all of whose values are ``mask_value`` (Keras's ``Masking``), and set them to 0.
+
+    Parameters
+    ----------
+    mask_value : float
+
+    Raises
+    ------
+    TypeError, ValueError
+        If ``mask_value`` is no finite number.
+
+    Notes
+    -----
+    Input (N, ..., C), output the same; `compute_mask` gives (N, ...), False where all C values are ``mask_value``.
+    For prediction only: no gradient passes it.
+    """
+
+    supports_masking = True
+    _makes_masks = True
+
+    def __init__(self, mask_value: float = 0.0, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        with self._named():
+            self.mask_value = number(mask_value, "mask_value")
+
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
+        """Where a value of the last axis is not ``mask_value``."""
+        return (as_numbers(inputs, "inputs") != self.mask_value).any(axis=-1)
+
+    def call(self, x: np.ndarray) -> np.ndarray:
+        self._must_fit(x)
+        return np.where(self.compute_mask(x)[..., None], x, 0)
+
+    def _why(self, before: Shape, after: Shape) -> str:
+        return f"steps in which every value is {self.mask_value:g} become 0"

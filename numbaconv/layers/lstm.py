@@ -1,0 +1,116 @@
+"""LSTM."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ..common.arguments import check_bool
+from .activation import activated
+from .recurrent import Recurrent, check_use_cudnn
+from .weights import frozen
+
+
+class LSTM(Recurrent):
+    """Long short-term memory (Keras's ``LSTM``).
+
+    For each step in turn ``i, f, g, o = split(x[:, step] @ kernel + h @ recurrent_kernel + bias, 4)``, then
+    ``c = rec(f) * c + rec(i) * activation(g)`` and ``h = rec(o) * activation(c)`` with ``rec`` for
+    ``recurrent_activation``.
+
+    Parameters
+    ----------
+    units : int
+        Length of the states ``h`` and ``c``, and of the result ``h``.
+    activation, recurrent_activation : str or callable, optional
+        See `numbaconv.activations`.
+    use_bias : bool
+    kernel_initializer, recurrent_initializer, bias_initializer : str, class, dict or callable
+        See `numbaconv.initializers`.
+    unit_forget_bias : bool
+        Whether the bias of ``f`` begins as 1.
+    kernel_regularizer, ..., activity_regularizer : str, class, dict or callable, optional
+        Penalties reported by `Layer.losses`; see `numbaconv.regularizers`.
+    kernel_constraint, recurrent_constraint, bias_constraint : str, class, dict or callable, optional
+        Applied by `Layer.apply_constraints`; see `numbaconv.constraints`.
+    dropout, recurrent_dropout : float
+        From 0 to 1. They act in training alone, so in prediction they change nothing.
+    seed : int, optional
+        Of the dropout.
+    return_sequences : bool
+        Whether the result is that of every step, or of the last one.
+    return_state : bool
+        Whether the call returns a list of the result, ``h`` and ``c``.
+    go_backwards : bool
+        Whether the last step comes first, in the result too.
+    stateful : bool
+        Must be False; the argument ``initial_state`` of a call takes a state.
+    unroll, use_cudnn : bool
+        They change nothing; ``use_cudnn`` may be "auto" too.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For arguments out of their range or of the wrong kind.
+
+    Notes
+    -----
+    Input (N, steps, C), output (N, units), or (N, steps, units) with ``return_sequences``. Weights: kernel
+    (C, 4 * units), recurrent_kernel (units, 4 * units), bias (4 * units,), in the order i, f, g, o. Steps that a mask
+    says do not count leave the state alone and give what the step before gave. For prediction only: it is not trained.
+    Products run in NumPy's BLAS.
+
+    Hochreiter and Schmidhuber, "Long Short-Term Memory", 1997.
+    """
+
+    gates, states = 4, 2
+    recurrent_activation: Callable[[np.ndarray], np.ndarray]
+
+    def __init__(
+        self,
+        units: int,
+        activation: Any = "tanh",
+        recurrent_activation: Any = "sigmoid",
+        use_bias: bool = True,
+        kernel_initializer: Any = "glorot_uniform",
+        recurrent_initializer: Any = "orthogonal",
+        bias_initializer: Any = "zeros",
+        unit_forget_bias: bool = True,
+        kernel_regularizer: Any = None,
+        recurrent_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        activity_regularizer: Any = None,
+        kernel_constraint: Any = None,
+        recurrent_constraint: Any = None,
+        bias_constraint: Any = None,
+        dropout: float = 0.0,
+        recurrent_dropout: float = 0.0,
+        seed: int | None = None,
+        return_sequences: bool = False,
+        return_state: bool = False,
+        go_backwards: bool = False,
+        stateful: bool = False,
+        unroll: bool = False,
+        use_cudnn: Any = "auto",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self._set(locals())
+        with self._named():
+            self.unit_forget_bias = check_bool(unit_forget_bias, "unit_forget_bias")
+            self.use_cudnn = check_use_cudnn(use_cudnn)
+
+    def _drawn_weight(self, name: str, size: tuple[int, ...]) -> np.ndarray:
+        drawn = super()._drawn_weight(name, size)
+        # Weights that are to come from elsewhere take no memory, and have no strides.
+        if name != "bias" or not self.unit_forget_bias or not any(drawn.strides):
+            return drawn
+        forget = np.repeat([False, True, False, False], self.units)
+        return frozen(np.where(forget, 1, drawn), size, self.dtype, "initial bias")
+
+    def _step(self, given: np.ndarray, state: list[np.ndarray], weights: dict[str, np.ndarray]) -> list[np.ndarray]:
+        h, c = state
+        gates = np.split(given + h @ weights["recurrent_kernel"], 4, axis=1)
+        i, f, o = (activated(self.recurrent_activation, gates[place], self.dtype) for place in (0, 1, 3))
+        c = f * c + i * activated(self.activation, gates[2], self.dtype)
+        return [o * activated(self.activation, c, self.dtype), c]
