@@ -2,6 +2,8 @@
 
 import numbers
 import random
+from os import PathLike
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +16,7 @@ from .objects.public import publish
 from .objects.registry import integer
 from .shapes.checks import check_size
 
-__all__ = ["normalize", "set_random_seed", "to_categorical"]
+__all__ = ["normalize", "plot_model", "set_random_seed", "to_categorical"]
 publish(__name__)
 
 # Of np.random.seed
@@ -52,6 +54,41 @@ def set_random_seed(seed: int) -> None:
     _random.restart(value)
     random.seed(value)
     np.random.seed(value)
+
+
+def plot_model(model: Any, to_file: str | PathLike[str] = "model.svg", show_shapes: bool = True) -> None:
+    """Draw the layers of a model and what feeds them (Keras's ``utils.plot_model``).
+
+    Parameters
+    ----------
+    model : Model or Sequential
+    to_file : path-like
+        An .svg file needs nothing else; .png, .pdf and what else Matplotlib writes need that.
+    show_shapes : bool
+        Whether the boxes show the output shapes.
+
+    Raises
+    ------
+    TypeError
+        If the model is none of this library.
+    ValueError
+        If it has no layers.
+    ModuleNotFoundError
+        If a format needs Matplotlib, and it is not installed.
+    """
+    # Models load Numba, which nothing else here needs.
+    from .models import drawing
+    from .models.network import Network
+
+    if not isinstance(model, Network):
+        raise TypeError(f"model must be a Model or a Sequential, got {model!r}")
+    if not model.layers:
+        raise ValueError(f"{model!r} has no layers to draw")
+    picture = drawing.picture_of(model, show_shapes)
+    if Path(to_file).suffix.lower() == ".svg":
+        Path(to_file).write_text(drawing.svg(picture), "utf-8")
+    else:
+        drawing.draw(picture, to_file)
 
 
 def to_categorical(x: ArrayLike, num_classes: int | None = None) -> NDArray[np.float64]:
