@@ -1,4 +1,4 @@
-"""What a file of Keras's holds, whatever its name: texts and arrays, of which nothing is read before it is asked for."""
+"""What a file of Keras's holds, whatever its name; nothing is read before it is asked for."""
 
 import io
 import json

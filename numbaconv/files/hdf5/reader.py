@@ -102,8 +102,9 @@ class Hdf5File:
         for kind in (_DATATYPE, _FILTERS):
             if kind in messages and messages[kind].flags & 2:
                 raise ValueError(f"its array {path!r} must have a dtype of its own")
-        dtype = Datatype.parsed(messages[_DATATYPE].data).dtype
-        if dtype.kind not in "fiuV":
+        datatype = Datatype.parsed(messages[_DATATYPE].data)
+        dtype = datatype.dtype
+        if datatype.is_text:
             raise ValueError(f"its array {path!r} must hold numbers")
         space = Dataspace.parsed(messages[_DATASPACE].data)
         filters = messages[_FILTERS].data if _FILTERS in messages else b""
