@@ -30,10 +30,12 @@ class KerasFile:
         The architecture: ``class_name`` and ``config``; None in a file of weights alone.
     training : dict or None
         What the model was compiled with.
-    version : str
-        Of Keras, as far as the file says it: "1" is what the oldest wrote.
+    version : str or None
+        Of Keras, if the file says it.
     backend : str or None
         What Keras computed with.
+    is_json : bool
+        Whether it is an architecture alone, as text.
     own : bool
         Whether it is an npz file of this library's, of which nothing else is read here.
     """
@@ -41,7 +43,8 @@ class KerasFile:
     def __init__(self, file: BinaryIO) -> None:
         self.config: Any = None
         self.training: Any = None
-        self.version, self.own = "1", False
+        self.version: str | None = None
+        self.is_json = self.own = False
         self.backend: str | None = None
         self._zipped: Zipped | None = None
         self._hdf5: Hdf5File | None = None
@@ -52,7 +55,7 @@ class KerasFile:
         elif start[:2] == b"PK":
             self._read_zip(file)
         elif start.lstrip()[:1] == b"{":
-            self.config = parsed(file.read(MOST_TEXT + 1), "it")
+            self.config, self.is_json = parsed(file.read(MOST_TEXT + 1), "it"), True
         else:
             raise ValueError(
                 "it must be a .keras or HDF5 file of Keras's, an architecture in JSON or an .npz file of numbaconv's"
@@ -73,7 +76,7 @@ class KerasFile:
         self.training = None if training is None else parsed(training, "its attribute training_config")
         roots = ["", *(name for name in ("model_weights",) if name in self._hdf5)]
         for root in roots:
-            self.version = str(self._hdf5.attribute(root, "keras_version") or self.version)
+            self.version = self._hdf5.attribute(root, "keras_version") or self.version
             self.backend = self._hdf5.attribute(root, "backend") or self.backend
 
     def _read_zip(self, file: BinaryIO) -> None:

@@ -1,12 +1,10 @@
 """Models made from models, or from their configurations."""
 
-import json
 from collections.abc import Callable
 from typing import Any
 
 from ..common.structures import mapped
 from ..layers import Input, InputLayer, Layer
-from .configs import MODELS, layer_from_config
 from .copies import connected_anew, is_slot
 from .model import Model
 from .network import Network
@@ -51,29 +49,6 @@ def clone_model(model: Network, clone_function: Callable[[Any], Any] | None = No
         return made
     clones = {id(layer): clone(layer) for layer in model.layers if not isinstance(layer, InputLayer)}
     return _connected(model, clones)
-
-
-def model_from_json(json_string: str, custom_objects: dict[str, Any] | None = None) -> Any:
-    """Make a model from what ``to_json`` returned, with fresh weights (Keras's ``models.model_from_json``).
-
-    Parameters
-    ----------
-    json_string : str
-    custom_objects : dict, optional
-        Classes of layers that are none of this library, by name.
-
-    Raises
-    ------
-    ValueError, TypeError
-        If it is no JSON, or not that of a model.
-    """
-    try:
-        entry = json.loads(json_string)
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"json_string must be JSON: {error}") from None
-    if not isinstance(entry, dict) or entry.get("class_name") not in MODELS:
-        raise ValueError(f"json_string must describe a model, one of {', '.join(MODELS)}")
-    return layer_from_config({"class_name": entry["class_name"], "config": entry.get("config")}, custom_objects)
 
 
 def _clone(layer: Any) -> Any:

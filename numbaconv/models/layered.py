@@ -118,6 +118,11 @@ class Layered(Trainee, Operation):
 
     # -- for the model itself --------------------------------------------------------------------------------------
 
+    @property
+    def _only_moves(self) -> bool:
+        """Whether no layer has weights or a dtype of its own."""
+        return all(layer._only_moves for layer in self._layers)
+
     def _leaves(self) -> list[Any]:
         # Each once, though it may stand in several places.
         return list({id(leaf): leaf for layer in self._layers for leaf in layer._leaves()}.values())

@@ -18,6 +18,7 @@ from ..training.trainer import Trainer
 from . import parts
 from .configs import layer_config
 from .fields import field_of
+from .keras.weight_files import load_weights
 from .layered import Layered
 from .program import Program
 from .summary import summary_of
@@ -237,6 +238,33 @@ class Network(Trainer, Layered):
             if not self.built:
                 raise ValueError("save needs a built model: call it, or build(input_shape), first")
             saving.save(path, *parts.taken_apart(self), overwrite)
+
+    def load_weights(self, path: str | PathLike[str], by_name: bool = False, skip_mismatch: bool = False) -> None:
+        """Read all weights from a file: a ``.weights.h5``, ``.keras`` or older HDF5 file of Keras's, or one of `save`.
+
+        Parameters
+        ----------
+        path : path-like
+        by_name : bool
+            Take from an older HDF5 file only layers that have the same name here, in whatever order.
+        skip_mismatch : bool
+            With ``by_name``, leave out layers whose weights do not fit; a warning names them.
+
+        Raises
+        ------
+        ValueError
+            If the model is not built, the file is damaged, or weights are missing, surplus or of another shape; nothing
+            is changed then.
+        """
+        with self._named():
+            check_bool(by_name, "by_name")
+            if check_bool(skip_mismatch, "skip_mismatch") and not by_name:
+                raise ValueError("skip_mismatch must come with by_name=True: otherwise all weights must fit")
+            if not self.built:
+                raise ValueError("load_weights needs a built model: call it, or build(input_shape), first")
+        if not load_weights(self, path, by_name, skip_mismatch):
+            with saving.opened(path) as (_, archive):
+                parts.read_weights(self, archive)
 
     @classmethod
     def load(cls, path: str | PathLike[str]) -> Any:

@@ -56,6 +56,14 @@ def put_together(model_class: Any, config: Any, archive: Archive) -> Any:
     return model
 
 
+def read_weights(model: Any, archive: Archive) -> None:
+    """Give a built model the weights of one that was taken apart, and nothing else of it."""
+    names = [name for name in archive.entries if name != CONFIG and not name.startswith(_OPTIMIZER)]
+    wanted = {name: (w.shape, w.dtype) for name, w in _named_weights(model).items()}
+    _check_weights({name: archive.entries[name] for name in names}, wanted)
+    model.set_weights([archive.read(name) for name in wanted])
+
+
 def _named_weights(model: Any) -> dict[str, np.ndarray]:
     # Positions, because a layer's name may hold characters that an archive's entry cannot.
     return {f"{i}/{name}": w for i, layer in enumerate(model._leaves()) for name, w in layer.named_weights.items()}

@@ -1,0 +1,1 @@
+"""Keras's files and models: what they say of a network, in this library's words."""

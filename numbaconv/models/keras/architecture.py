@@ -1,0 +1,220 @@
+"""What a Keras configuration says of a network, the same for every version of Keras: layers, and who feeds whom."""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+MODELS = ("Functional", "Model", "Sequential")
+_TENSOR = "__keras_tensor__"
+
+
+class Place(NamedTuple):
+    """Where a tensor comes from: a layer, one of its calls, and one of the results of that."""
+
+    layer: str
+    call: int
+    number: int
+
+
+class Call(NamedTuple):
+    """One call of a layer; a `Place` stands wherever a tensor goes."""
+
+    arguments: tuple[Any, ...]
+    keywords: dict[str, Any]
+
+
+class Part(NamedTuple):
+    """A layer, a model or an operation of a network, as its file describes it.
+
+    ``config`` is Keras's own, in the words of the version that wrote it. A model has its parts in ``inner``.
+    """
+
+    class_name: str
+    name: str
+    config: dict[str, Any]
+    calls: tuple[Call, ...] = ()
+    inner: "Architecture | None" = None
+    registered_name: str | None = None
+
+
+class Architecture(NamedTuple):
+    """A network: a line of layers if it is sequential, otherwise the structures of places where it begins and ends."""
+
+    name: str | None
+    sequential: bool
+    parts: tuple[Part, ...]
+    inputs: Any = None
+    outputs: Any = None
+    # Of a sequential network, with the batch axis.
+    input_shape: Any = None
+
+
+def architecture_of(entry: Any) -> Architecture:
+    """The network that a model's ``class_name`` and ``config`` describe.
+
+    Raises
+    ------
+    ValueError
+        If they are not those of a model, or lack what belongs to one.
+    """
+    class_name, config = checked(entry, "the model")
+    if class_name == "Sequential" or isinstance(config, list):
+        return _sequential(config)
+    if not isinstance(config, dict) or "layers" not in config or "input_layers" not in config:
+        known = ", ".join(MODELS)
+        raise ValueError(
+            f"its model must be one of {known}, got {class_name!r}, whose code is not in the file: make the model in "
+            "Python, and load its weights"
+        )
+    entries = _listed(config["layers"], "layers")
+    names = [entry.get("name") or _config_of(entry).get("name") for entry in entries if isinstance(entry, dict)]
+    if len(set(map(str, names))) < len(entries):
+        raise ValueError("its layers must have names of their own")
+    parts = tuple(part_of(entry, set(names)) for entry in entries)
+    ends = [_ends(config.get(key), set(names), key) for key in ("input_layers", "output_layers")]
+    return Architecture(config.get("name"), False, parts, *ends)
+
+
+def part_of(entry: Any, names: Any = frozenset()) -> Part:
+    """The layer or model that an entry describes, among others of these names."""
+    class_name, config = checked(entry, "a layer")
+    name = entry.get("name") or (config.get("name") if isinstance(config, dict) else None) or class_name.lower()
+    if not isinstance(name, str):
+        raise ValueError(f"the name of a layer must be a text, got {name!r}")
+    calls = tuple(_call(node, class_name, names) for node in _listed(entry.get("inbound_nodes") or [], "inbound_nodes"))
+    inner = None
+    if class_name in MODELS or (isinstance(config, dict) and "input_layers" in config):
+        inner = architecture_of(entry)
+        config = config if isinstance(config, dict) else {}
+    if not isinstance(config, dict):
+        raise ValueError(f"layer {name!r} ({class_name}): config must be a dict, got {config!r}")
+    registered = entry.get("registered_name")
+    return Part(class_name, name, config, calls, inner, registered if isinstance(registered, str) else None)
+
+
+def checked(entry: Any, what: str) -> tuple[str, Any]:
+    """The class and the configuration of an entry."""
+    if not isinstance(entry, dict) or not isinstance(entry.get("class_name"), str) or "config" not in entry:
+        raise ValueError(f"{what} must have a class_name and a config, got {str(entry)[:80]}")
+    return entry["class_name"], entry["config"]
+
+
+def places(value: Any) -> Iterator[Place]:
+    """The places in a structure."""
+    if isinstance(value, Place):
+        yield value
+    elif isinstance(value, dict | list | tuple):
+        for one in value.values() if isinstance(value, dict) else value:
+            yield from places(one)
+
+
+def _sequential(config: Any) -> Architecture:
+    settings = config if isinstance(config, dict) else {"layers": config}
+    parts = [part_of(entry) for entry in _listed(settings.get("layers"), "layers")]
+    shape = settings.get("build_input_shape")
+    first = parts[0].config if parts else {}
+    for key in ("batch_shape", "batch_input_shape"):
+        shape = first.get(key) or shape
+    if shape is None and parts and parts[0].inner is not None:
+        shape = parts[0].inner.input_shape
+    if parts and parts[0].class_name == "InputLayer":
+        parts = parts[1:]
+    return Architecture(settings.get("name"), True, tuple(parts), input_shape=shape)
+
+
+def _config_of(entry: dict[str, Any]) -> dict[str, Any]:
+    config = entry.get("config")
+    return config if isinstance(config, dict) else {}
+
+
+def _listed(value: Any, name: str) -> list[Any]:
+    if not isinstance(value, list):
+        raise ValueError(f"{name} must be a list, got {str(value)[:80]}")
+    return value
+
+
+# -- connections ---------------------------------------------------------------------------------------------------
+
+
+def _call(node: Any, class_name: str, names: Any) -> Call:
+    if isinstance(node, dict) and "args" in node:
+        arguments, keywords = (_filled(node.get(key)) for key in ("args", "kwargs"))
+        return Call(tuple(_listed(arguments, "args")), keywords or {})
+    return _old_call(node, names)
+
+
+def _filled(value: Any) -> Any:
+    """A structure of Keras 3 with a place wherever it has a tensor, and with slices."""
+    if isinstance(value, list):
+        return [_filled(one) for one in value]
+    if not isinstance(value, dict):
+        return value
+    kind, config = value.get("class_name"), value.get("config")
+    if kind == _TENSOR:
+        history: Any = config.get("keras_history") if isinstance(config, dict) else None
+        if not _is_place(history):
+            raise ValueError(f"keras_history must be a layer's name and two numbers, got {history!r}")
+        name, call, number = history
+        return Place(name, call, number)
+    if kind == "__slice__" and isinstance(config, dict):
+        return slice(config.get("start"), config.get("stop"), config.get("step"))
+    if kind == "__ellipsis__":
+        return Ellipsis
+    if kind in ("__tensor__", "__numpy__") and isinstance(config, dict):
+        return config.get("value")
+    return {key: _filled(one) for key, one in value.items()}
+
+
+def _old_call(node: Any, names: Any) -> Call:
+    """A call of Keras 1 or 2: lists of a layer's name, two numbers and keywords, which may name tensors, too."""
+    keywords: dict[str, Any] = {}
+
+    def filled(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: filled(one) for key, one in value.items()}
+        if not isinstance(value, list):
+            return value
+        if value[:1] == ["_CONSTANT_VALUE"] and len(value) >= 3:
+            taken(value[3:])
+            return value[2]
+        if _is_place(value[:3]) and value[0] in names and len(value) in (3, 4):
+            taken(value[3:])
+            return Place(*value[:3])
+        return [filled(one) for one in value]
+
+    def taken(more: list[Any]) -> None:
+        for one in more:
+            if not isinstance(one, dict):
+                raise ValueError(f"what a layer is called with must be a dict, got {one!r}")
+            keywords.update({key: filled(value) for key, value in one.items()})
+
+    found = filled(node)
+    if isinstance(found, list) and len(found) == 1:
+        found = found[0]
+    if not any(True for _ in places([found, keywords])):
+        raise ValueError(f"inbound_nodes must name layers of the model, got {str(node)[:80]}")
+    return Call((found,), keywords)
+
+
+def _ends(value: Any, names: Any, key: str) -> Any:
+    """Where a model begins or ends, as a place or a structure of places; for one alone in a list, that one."""
+
+    def filled(one: Any) -> Any:
+        if _is_place(one) and one[0] in names:
+            return Place(*one)
+        if isinstance(one, dict):
+            return {name: filled(part) for name, part in one.items()}
+        if not isinstance(one, list) or not one:
+            raise ValueError(f"{key} must name layers of the model, got {one!r}")
+        return [filled(part) for part in one]
+
+    found = filled(value)
+    return found[0] if isinstance(found, list) and len(found) == 1 else found
+
+
+def _is_place(value: Any) -> bool:
+    return (
+        isinstance(value, list)
+        and len(value) == 3
+        and isinstance(value[0], str)
+        and all(type(n) is int and n >= 0 for n in value[1:])
+    )

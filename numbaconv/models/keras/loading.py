@@ -1,0 +1,43 @@
+"""The model in a file of Keras's."""
+
+from collections.abc import Mapping
+from math import prod
+from typing import Any
+
+from ...files.keras_file import KerasFile
+from ...layers.building import unfilled
+from .architecture import architecture_of
+from .arguments import Reading
+from .layouts import layers_of, leaves_of
+from .making import Maker
+from .weight_files import give, has_weights, how, version_of
+from .weights import assigned, found_in
+
+# Numbers that the weights of an architecture without any are drawn for at most: those of 16 GiB.
+_MOST_DRAWN = 2**32
+
+
+def loaded(file: KerasFile, custom_objects: Mapping[str, Any] | None) -> tuple[Any, Maker]:
+    """The model in a file of Keras's, with its weights if the file has any, and how its layers were listed."""
+    if file.config is None:
+        raise ValueError("it holds weights alone: make the model, and call model.load_weights with this file")
+    architecture = architecture_of(file.config)
+    maker = Maker(Reading(version_of(file), custom_objects))
+    # Sizes come before arrays: nothing is read or drawn that the file cannot hold.
+    with unfilled():
+        model = maker.model(architecture)
+    size = sum(prod(w.shape) for leaf in leaves_of(model) for w in leaf._weights.values())
+    hdf5 = file.weights(8 * size)
+    if hdf5 is None or not has_weights(hdf5):
+        if size > _MOST_DRAWN:
+            raise ValueError(f"its architecture must have at most {_MOST_DRAWN} weights to be drawn, got {size}")
+        return maker.model(architecture), maker
+    if not model.built:
+        raise ValueError("it has weights, but does not say of what shape the model's inputs are")
+    give(assigned(hdf5, found_in(hdf5, model, listed_by(maker), how(file, hdf5, model))))
+    return model, maker
+
+
+def listed_by(maker: Maker) -> Any:
+    """The layers of a model in the order of the file that a maker has read."""
+    return lambda model: maker.listed.get(id(model)) or layers_of(model)

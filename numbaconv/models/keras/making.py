@@ -1,0 +1,161 @@
+"""From an architecture to a model of this library's layers."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from ... import layers
+from ...common.structures import mapped
+from ...layers.base import Layer
+from ...layers.merging import Merge
+from ..configs import _CLASSES
+from ..connections import connected
+from ..model import Model
+from ..sequential import Sequential
+from .applications import APPLICATIONS
+from .architecture import Architecture, Call, Part, Place, part_of
+from .arguments import Reading
+from .masks import used
+from .old_names import renamed
+from .operations import is_operation, operation
+
+_WRAPPED = ("layer", "backward_layer")
+
+
+class Maker:
+    """Makes models and layers, and remembers the order in which the file lists the layers of each model.
+
+    Parameters
+    ----------
+    reading : Reading
+    """
+
+    def __init__(self, reading: Reading) -> None:
+        self._reading = reading
+        # By the identity of a model.
+        self.listed: dict[int, list[Any]] = {}
+
+    def model(self, architecture: Architecture) -> Any:
+        """The model that an architecture describes, built where it says of what shape its inputs are."""
+        return self._sequential(architecture) if architecture.sequential else self._functional(architecture)
+
+    def layer(self, part: Part) -> Any:
+        """The layer or the model that a part describes."""
+        with _named(part):
+            if part.inner is not None:
+                model = self.model(part.inner._replace(name=part.name))
+                if part.config.get("trainable") is False:
+                    model._trainable = False
+                return model
+            own = self._custom_class(part)
+            if own is not None:
+                return self._custom_layer(own, part)
+            class_name, config = renamed(part.class_name, part.config)
+            if class_name == "InputLayer":
+                return _input(config, part.name)
+            if class_name == "Lambda":
+                return self._lambda(part)
+            cls: Any = _CLASSES.get(class_name) or APPLICATIONS.get(class_name)
+            if cls is None:
+                raise ValueError(
+                    f"{part.class_name} is no layer of numbaconv.layers: custom_objects={{{part.class_name!r}: "
+                    "YourLayer} gives its class, derived from numbaconv.layers.Layer"
+                )
+            wrapped = {key: config[key] for key in _WRAPPED if isinstance(config.get(key), dict)}
+            arguments = self._reading.arguments(cls, {**config, "name": part.name})
+            arguments.update({key: self.layer(part_of(entry)) for key, entry in wrapped.items()})
+            return cls(**arguments)
+
+    def _sequential(self, architecture: Architecture) -> Any:
+        made = [self.layer(part) for part in architecture.parts]
+        model = Sequential(made, name=architecture.name)
+        if architecture.input_shape is not None and not model.built:
+            model.build(_shape(architecture.input_shape))
+        self.listed[id(model)] = made
+        return model
+
+    def _functional(self, architecture: Architecture) -> Any:
+        made, calls = [], []
+        for part in used(architecture):
+            with _named(part):
+                if is_operation(part):
+                    layer, called = operation(part)
+                else:
+                    layer, called = self.layer(part), part.calls
+                made.append(layer)
+                calls.append([_arguments(layer, call) for call in called])
+        place_of: Callable[[Any], Any] = lambda value: list(value) if isinstance(value, Place) else None  # noqa: E731
+        found = connected(made, calls, place_of)
+        inputs, outputs = (
+            mapped(lambda place: found(list(place)), one, lambda value: isinstance(value, Place))
+            for one in (architecture.inputs, architecture.outputs)
+        )
+        model = Model(inputs, outputs, name=architecture.name)
+        self.listed[id(model)] = made
+        return model
+
+    def _custom_class(self, part: Part) -> Any:
+        registered = part.registered_name or ""
+        for name in (part.class_name, registered, part.class_name.rpartition(">")[2], registered.rpartition(">")[2]):
+            if name and isinstance(self._reading.custom.get(name), type):
+                return self._reading.custom[name]
+        return None
+
+    def _custom_layer(self, cls: Any, part: Part) -> Any:
+        if not issubclass(cls, Layer):
+            raise ValueError(f"custom_objects must have a class derived from numbaconv.layers.Layer, got {cls!r}")
+        config = {**part.config, "name": part.name}
+        if "dtype" in config:
+            config["dtype"] = self._reading.dtype(config["dtype"])
+        return cls.from_config({key: value for key, value in config.items() if key != "build_config"})
+
+    def _lambda(self, part: Part) -> Any:
+        function = self._reading.custom.get(part.name)
+        if not callable(function):
+            raise ValueError(
+                f"a Lambda is code, which is not run out of a file: custom_objects={{{part.name!r}: function}} gives "
+                "the function"
+            )
+        lambda_layer: Any = _CLASSES["Lambda"]
+        trainable = part.config.get("trainable", True)
+        return lambda_layer(function, name=part.name, trainable=trainable)
+
+
+@contextmanager
+def _named(part: Part) -> Iterator[None]:
+    """Put the name of the layer in front of what is wrong with it, once."""
+    try:
+        yield
+    except (ValueError, TypeError) as error:
+        label = f"layer {part.name!r} ({part.class_name})"
+        text = str(error)
+        raise ValueError(text if text.startswith("layer ") else f"{label}: {text}") from error
+
+
+def _input(config: dict[str, Any], name: str) -> Any:
+    shape = config.get("batch_shape") or config.get("batch_input_shape")
+    if shape is None:
+        raise ValueError("an input must have a batch_shape")
+    dtype = config.get("dtype") or config.get("input_dtype")
+    if isinstance(dtype, dict):
+        dtype = (dtype.get("config") or {}).get("name")
+    # What a policy of 16 bits takes in is cast anyway.
+    known = isinstance(dtype, str) and "float" not in dtype
+    return layers.InputLayer(batch_shape=_shape(shape), dtype=dtype if known else None, name=name)
+
+
+def _shape(value: Any) -> tuple[Any, ...]:
+    if not isinstance(value, list | tuple) or not all(n is None or type(n) is int for n in value):
+        raise ValueError(f"the shape of an input must be a list of sizes (None where unknown), got {value!r}")
+    return tuple(value)
+
+
+def _arguments(layer: Any, call: Call) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """What a layer is called with here."""
+    positional = list(call.arguments)
+    keywords = {key: value for key, value in call.keywords.items() if value is not None and key != "training"}
+    if call.keywords.get("training"):
+        raise ValueError("training must not be True in the call of a layer, because a prediction is no training")
+    if positional and isinstance(positional[0], Place) and isinstance(layer, Merge):
+        positional[0] = [positional[0]]
+    return tuple(positional), keywords

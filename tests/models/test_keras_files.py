@@ -1,0 +1,338 @@
+"""Files of old versions of Keras, made by hand: all kinds that stop Keras 3, or that it misunderstands."""
+
+import numpy as np
+import pytest
+
+pytest.importorskip("h5py")
+
+from keras_files import functional, input_layer, layer, legacy
+
+from numbaconv import layers
+from numbaconv.models import Sequential, load_model
+
+RNG = np.random.default_rng(0)
+
+
+def random(*shape):
+    return RNG.uniform(-1, 1, shape).astype("f4")
+
+
+KERNEL, BIAS = random(3, 3, 2, 4), random(4)
+X = random(2, 6, 5, 2)
+CONV = {"filters": 4, "kernel_size": [3, 3], "padding": "valid"}
+
+
+def conv(x=X, kernel=KERNEL, bias=BIAS, **settings):
+    return layers.Conv2D(kernel.shape[-1], kernel.shape[:2], weights=[kernel, bias], **settings)(x)
+
+
+def entry(class_name, **config):
+    return {"class_name": class_name, "config": config}
+
+
+WEIGHTS = {"c": {"kernel": KERNEL, "bias": BIAS}}
+
+
+# -- Sequential --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("as_list", [True, False])
+def test_sequential_configurations_are_lists_up_to_keras_2_2(tmp_path, as_list):
+    entries = [
+        entry("Conv2D", name="c", batch_input_shape=[None, 6, 5, 2], activation="relu", dtype="float32", **CONV),
+        entry("Flatten", name="f"),
+        entry("Dense", name="d", units=3),
+    ]
+    config = {"class_name": "Sequential", "config": entries if as_list else {"name": "s", "layers": entries}}
+    dense = {"kernel": random(48, 3), "bias": random(3)}
+    model = load_model(legacy(tmp_path / "m", config, {**WEIGHTS, "f": {}, "d": dense}))
+    assert model.input_shape == (None, 6, 5, 2)
+    wanted = np.maximum(conv(), 0).reshape(2, 48) @ dense["kernel"] + dense["bias"]
+    np.testing.assert_allclose(model(X), wanted, rtol=1e-5, atol=1e-5)
+
+
+def test_batch_input_shape_has_the_batch_axis_already(tmp_path):
+    entries = [entry("Dense", name="d", units=2, batch_input_shape=[None, 4, 3])]
+    weights = {"d": {"kernel": random(3, 2), "bias": random(2)}}
+    model = load_model(legacy(tmp_path / "m", {"class_name": "Sequential", "config": entries}, weights))
+    assert model.input_shape == (None, 4, 3) and model.output_shape == (None, 4, 2)
+
+
+def test_models_in_models(tmp_path):
+    inner = {"name": "inner", "layers": [entry("Conv2D", name="c", batch_input_shape=[None, 6, 5, 2], **CONV)]}
+    entries = [{"class_name": "Sequential", "config": inner}, entry("Activation", name="a", activation="tanh")]
+    arrays = {"inner": {"c/kernel": KERNEL, "c/bias": BIAS}, "a": {}}
+    model = load_model(legacy(tmp_path / "m", {"class_name": "Sequential", "config": {"layers": entries}}, arrays))
+    np.testing.assert_allclose(model(X), np.tanh(conv()), rtol=1e-5)
+
+
+def test_trained_weights_of_a_model_within_come_first(tmp_path):
+    parts = [
+        input_layer("i", 6, 5, 2),
+        layer("BatchNormalization", "b", "i", axis=[3]),
+        layer("Conv2D", "c", "b", **CONV),
+        layer("BatchNormalization", "n", "c", axis=3, trainable=False),
+    ]
+    inner = functional(parts, ["i"], ["n"], name="inner")
+    outer = [input_layer("x", 6, 5, 2), {**inner, "name": "inner", "inbound_nodes": [[["x", 0, 0, {}]]]}]
+    first = {name: random(2) + 2 for name in ("gamma", "beta", "moving_mean", "moving_variance")}
+    last = {name: random(4) + 2 for name in first}
+    arrays = {
+        **{f"b/{name}": first[name] for name in ("gamma", "beta")},
+        **{f"c/{name}": array for name, array in WEIGHTS["c"].items()},
+        **{f"b/{name}": first[name] for name in ("moving_mean", "moving_variance")},
+        **{f"n/{name}": array for name, array in last.items()},
+    }
+    model = load_model(legacy(tmp_path / "m", functional(outer, ["x"], ["inner"]), {"inner": arrays}))
+    within = model.get_layer("inner")
+    for name, weights in (("b", first), ("n", last)):
+        for wanted, found in zip(weights.values(), within.get_layer(name).weights, strict=True):
+            np.testing.assert_array_equal(found, wanted)
+    assert not within.get_layer("n").trainable
+
+
+# -- Keras 1 -----------------------------------------------------------------------------------------------------------
+
+
+def keras_1(tmp_path, entries, weights, version="1.2.2", backend="tensorflow"):
+    return load_model(
+        legacy(tmp_path / "m", {"class_name": "Sequential", "config": entries}, weights, version, backend)
+    )
+
+
+OLD_2D = {"nb_filter": 4, "nb_row": 3, "nb_col": 3, "border_mode": "same", "subsample": [2, 1], "bias": True}
+
+
+def test_words_of_keras_1(tmp_path):
+    entries = [
+        entry(
+            "Convolution2D", name="c", batch_input_shape=[None, 6, 5, 2], dim_ordering="tf", init="uniform", **OLD_2D
+        ),
+        entry("MaxPooling2D", name="p", pool_size=[2, 2], strides=[2, 2], border_mode="valid", dim_ordering="tf"),
+        entry("Dropout", name="o", p=0.5),
+        entry("BatchNormalization", name="b", axis=-1, epsilon=0.01, mode=0, momentum=0.9),
+        entry("Flatten", name="f"),
+        entry(
+            "Dense", name="d", output_dim=3, init="glorot_uniform", W_regularizer={"name": "L2", "l2": 0.1}, bias=True
+        ),
+    ]
+    weights = {
+        **WEIGHTS,
+        "b": {name: random(4) + 2 for name in ("gamma", "beta", "running_mean", "running_std")},
+        "d": {"W": random(8, 3), "b": random(3)},
+    }
+    model = keras_1(tmp_path, entries, weights)
+    made = Sequential(
+        [
+            layers.Conv2D(4, 3, (2, 1), "same", input_shape=(6, 5, 2)),
+            layers.MaxPooling2D(),
+            layers.BatchNormalization(epsilon=0.01),
+            layers.Flatten(),
+            layers.Dense(3),
+        ]
+    )
+    made.set_weights([array for arrays in weights.values() for array in arrays.values()])
+    np.testing.assert_array_equal(model(X), made(X))
+    assert model.layers[2].rate == 0.5
+
+
+def test_kernels_of_one_axis_had_two(tmp_path):
+    entries = [
+        entry(
+            "Convolution1D",
+            **{"name": "c", "batch_input_shape": [None, None, 2], "nb_filter": 4, "filter_length": 3},
+            **{
+                "border_mode": "valid",
+                "subsample_length": 2,
+                "input_dim": 2,
+                "input_length": None,
+                "activation": "relu",
+            },
+        ),
+        entry("MaxPooling1D", name="p", pool_length=2, stride=2, border_mode="valid"),
+    ]
+    kernel, x = random(3, 2, 4), random(2, 9, 2)
+    model = keras_1(tmp_path, entries, {"c": {"W": kernel[:, None], "b": BIAS}, "p": {}})
+    plain = layers.Conv1D(4, 3, 2, activation="relu", weights=[kernel, BIAS])(x)
+    np.testing.assert_array_equal(model(x), layers.MaxPooling1D()(plain))
+
+
+@pytest.mark.parametrize("backend", ["tensorflow", "theano"])
+def test_kernels_of_theano(tmp_path, backend):
+    x = np.ascontiguousarray(X.transpose(0, 3, 1, 2))
+    settings = {**OLD_2D, "dim_ordering": "th", "subsample": [1, 1]}
+    entries = [entry("Convolution2D", name="c", batch_input_shape=[None, 2, 6, 5], **settings)]
+    stored = KERNEL[::-1, ::-1] if backend == "theano" else KERNEL
+    model = keras_1(tmp_path, entries, {"c": {"W": stored.transpose(3, 2, 0, 1), "b": BIAS}}, backend=backend)
+    np.testing.assert_array_equal(model(x), conv(x, padding="same", data_format="channels_first"))
+
+
+def test_a_file_that_does_not_say_its_backend_is_warned_of(tmp_path):
+    entries = [entry("Convolution2D", name="c", batch_input_shape=[None, 6, 5, 2], dim_ordering="tf", **OLD_2D)]
+    with pytest.warns(UserWarning, match="Theano or TensorFlow"):
+        keras_1(tmp_path, entries, {"c": {"W": KERNEL, "b": BIAS}}, version=None, backend=None)
+
+
+def test_merges_of_keras_1(tmp_path):
+    parts = [
+        input_layer("x", 6, 5, 2),
+        layer("Convolution2D", "c", "x", dim_ordering="tf", **OLD_2D),
+        layer("Merge", "m", "c", "c", mode="concat", concat_axis=-1, mode_type="raw", output_shape=None),
+        layer("Merge", "s", "m", "m", mode="sum", mode_type="raw"),
+    ]
+    path = legacy(tmp_path / "m", functional(parts, ["x"], ["s"]), WEIGHTS, "1.1.0")
+    once = conv(padding="same", strides=(2, 1))
+    np.testing.assert_array_equal(load_model(path)(X), 2 * np.concatenate([once, once], -1))
+    parts[3]["config"]["mode"] = "code"
+    with pytest.raises(ValueError, match=r"layer 's' \(Merge\): mode must be one of"):
+        load_model(legacy(tmp_path / "m", functional(parts, ["x"], ["s"]), WEIGHTS, "1.1.0"))
+
+
+# -- Keras 2 -----------------------------------------------------------------------------------------------------------
+
+
+def one_layer(tmp_path, class_name, weights, shape=(6, 5, 2), version="2.4.0", **config):
+    parts = [input_layer("x", *shape), layer(class_name, "c", "x", **config)]
+    return load_model(legacy(tmp_path / "m", functional(parts, ["x"], ["c"]), {"x": {}, "c": weights}, version))
+
+
+def test_initializers_regularizers_and_constraints_never_stop_a_prediction(tmp_path):
+    model = one_layer(
+        tmp_path,
+        "Conv2D",
+        WEIGHTS["c"],
+        **CONV,
+        kernel_initializer=entry("GlorotUniform", seed=None, dtype="float32"),
+        bias_initializer=entry("MyInitializer", scale=3),
+        kernel_regularizer=entry("L1L2", l1=0.0, l2=0.01),
+        bias_regularizer={"class_name": "Nobody", "config": {}},
+        kernel_constraint=entry("Custom>Unknown"),
+    )
+    np.testing.assert_array_equal(model(X), conv())
+    assert model.layers[1].kernel_regularizer.l2 == 0.01
+    assert model.layers[1].bias_regularizer is None
+
+
+def test_a_depthwise_convolution_with_one_group(tmp_path):
+    kernel = random(3, 3, 2, 2)
+    arguments = {"kernel_size": [3, 3], "depth_multiplier": 2, "groups": 1, "filters": None, "padding": "valid"}
+    model = one_layer(tmp_path, "DepthwiseConv2D", {"depthwise_kernel": kernel, "bias": BIAS}, **arguments)
+    wanted = layers.DepthwiseConv2D(3, depth_multiplier=2, weights=[kernel, BIAS])(X)
+    np.testing.assert_array_equal(model(X), wanted)
+
+
+def test_a_dropout_of_channels_with_arguments_of_its_base(tmp_path):
+    arguments = {"rate": 0.2, "trainable": True, "noise_shape": None, "seed": 7}
+    model = one_layer(tmp_path, "SpatialDropout1D", {}, (4, 3), **arguments)
+    x = random(2, 4, 3)
+    np.testing.assert_array_equal(model(x), x)
+
+
+def test_what_would_change_the_result_is_refused_by_name(tmp_path):
+    with pytest.raises(ValueError, match=r"m' cannot be loaded as a model: layer 'c' \(Dense\): mystery must not be 3"):
+        one_layer(tmp_path, "Dense", {}, units=2, mystery=3, quiet=None, off=False)
+
+
+@pytest.mark.parametrize(("version", "slope"), [("2.3.1", 0.2), ("3.1.0", 1 / 6)])
+def test_hard_sigmoid_became_another_function(tmp_path, version, slope):
+    model = one_layer(tmp_path, "Activation", {}, (3,), version, activation="hard_sigmoid")
+    x = np.array([[-4, -1, 0.5]], "f4")
+    np.testing.assert_allclose(model(x), np.clip(slope * x + 0.5, 0, 1), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("activation", "wanted"),
+    [
+        ("tanh", np.tanh),
+        (
+            entry("LeakyReLU", name="l", trainable=True, dtype="float32", alpha=0.25),
+            lambda x: np.where(x > 0, x, x / 4),
+        ),
+        ({"module": "builtins", "class_name": "function", "config": "relu"}, lambda x: np.maximum(x, 0)),
+        ("Custom>gauss", lambda x: np.exp(-x * x)),
+    ],
+)
+def test_activations_by_name_and_by_configuration(tmp_path, activation, wanted):
+    parts = [input_layer("x", 3), layer("Activation", "a", "x", activation=activation)]
+    path = legacy(tmp_path / "m", functional(parts, ["x"], ["a"]), {})
+    x = random(2, 3)
+    model = load_model(path, {"gauss": lambda x: np.exp(-x * x)})
+    np.testing.assert_allclose(model(x), wanted(x), rtol=1e-6)
+    if activation == "Custom>gauss":
+        with pytest.raises(ValueError, match=r"layer 'a' \(Activation\).*gauss.*custom_objects"):
+            load_model(path)
+
+
+def test_numbers_of_16_bits_are_computed_with_32_and_it_is_said_once(tmp_path):
+    policy = entry("Policy", name="mixed_float16")
+    parts = [
+        input_layer("x", 6, 5, 2),
+        layer("Conv2D", "c", "x", dtype=policy, **CONV),
+        layer("Activation", "a", "c", activation="relu", dtype=policy),
+    ]
+    path = legacy(tmp_path / "m", functional(parts, ["x"], ["a"]), WEIGHTS)
+    with pytest.warns(UserWarning, match="mixed_float16 is computed in float32") as said:
+        model = load_model(path)
+    assert len(said) == 1
+    np.testing.assert_array_equal(model(X), np.maximum(conv(), 0))
+
+
+def test_a_layer_called_twice(tmp_path):
+    parts = [
+        input_layer("x", 6, 5, 4),
+        input_layer("y", 6, 5, 4),
+        layer("Conv2D", "c", filters=4, kernel_size=3, padding="same"),
+        layer("Concatenate", "j", ["c", 1, 0], ["c", 0, 0], axis=-1),
+    ]
+    parts[2]["inbound_nodes"] = [[["x", 0, 0, {}]], [["y", 0, 0, {}]]]
+    kernel, x, y = random(3, 3, 4, 4), random(1, 6, 5, 4), random(1, 6, 5, 4)
+    weights = {"c": {"kernel": kernel, "bias": BIAS}}
+    model = load_model(legacy(tmp_path / "m", functional(parts, ["x", "y"], ["j"]), weights))
+    both = [conv(one, kernel, padding="same") for one in (y, x)]
+    np.testing.assert_array_equal(model([x, y]), np.concatenate(both, -1))
+
+
+# -- what the file does not hold ---------------------------------------------------------------------------------------
+
+
+class Scale(layers.Layer):
+    """Multiplies with a weight."""
+
+    def __init__(self, by=1.0, **kwargs):
+        super().__init__(**kwargs)
+        self.by = by
+
+    def build(self, input_shape):
+        self.factor = self.add_weight((input_shape[-1],))
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def call(self, x):
+        return x * self.factor * self.by
+
+
+def test_layers_of_the_users(tmp_path):
+    parts = [input_layer("x", 3), layer("Custom>Scale", "s", "x", by=2.0, dtype="float32", trainable=True)]
+    path = legacy(tmp_path / "m", functional(parts, ["x"], ["s"]), {"s": {"factor": [1, 2, 3]}})
+    model = load_model(path, {"Scale": Scale})
+    np.testing.assert_array_equal(model(np.ones((1, 3))), [[2, 4, 6]])
+    with pytest.raises(ValueError, match=r"m' cannot .*layer 's' \(Custom>Scale\).*custom_objects=\{'Custom>Scale'"):
+        load_model(path)
+    with pytest.raises(ValueError, match=r"derived from numbaconv.layers.Layer"):
+        load_model(path, {"Scale": dict})
+
+
+def test_the_code_of_a_lambda_is_never_run(tmp_path):
+    code = ["4wEAAAAAAAAAAAAAAAEAAAACAAAAQwAAAHMIAAAAfABkARQAUwApAk7pAgAAAKkAKQE=", None, None]
+    parts = [input_layer("x", 3), layer("Lambda", "double", "x", function=code, function_type="lambda")]
+    path = legacy(tmp_path / "m", functional(parts, ["x"], ["double"]), {})
+    with pytest.raises(ValueError, match=r"layer 'double' \(Lambda\).*custom_objects=\{'double': function\}"):
+        load_model(path)
+    model = load_model(path, {"double": lambda x: 2 * x})
+    np.testing.assert_array_equal(model(np.ones((1, 3))), [[2, 2, 2]])
+
+
+def test_a_model_of_a_class_of_the_users_is_no_architecture(tmp_path):
+    with pytest.raises(ValueError, match="got 'MyModel', whose code is not in the file"):
+        load_model(legacy(tmp_path / "m", {"class_name": "MyModel", "config": {"name": "m"}}, {}))

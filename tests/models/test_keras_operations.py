@@ -1,0 +1,85 @@
+"""Operations that stand in a file of Keras's without a layer, as TensorFlow 2 wrote them: each beside NumPy."""
+
+import json
+
+import numpy as np
+import pytest
+
+pytest.importorskip("h5py")
+
+from keras_files import functional, input_layer, layer, legacy
+
+from numbaconv.models import load_model
+
+X = np.random.default_rng(0).uniform(-1, 1, (2, 6, 5, 2)).astype("f4")
+
+
+def tensorflow_op(name, op, *before, constants=None, **attributes):
+    node = {"name": name, "op": op, "input": list(before), "attr": attributes}
+    return layer("TensorFlowOpLayer", name, *before, node_def=json.dumps(node), constants=constants or {})
+
+
+OPERATIONS = {
+    "Squeeze": (lambda x: x[:, :, :1], {"squeeze_dims": {"list": {"i": ["2"]}}}, {}, lambda x: x[:, :, 0]),
+    "Pad": (None, {}, {"1": [[0, 0], [1, 2], [0, 0], [0, 1]]}, lambda x: np.pad(x, [(0, 0), (1, 2), (0, 0), (0, 1)])),
+    "Transpose": (None, {}, {"1": [0, 3, 1, 2]}, lambda x: x.transpose(0, 3, 1, 2)),
+    "ExpandDims": (None, {}, {"1": -1}, lambda x: x[..., None]),
+    "Mean": (None, {"keep_dims": {"b": True}}, {"1": [1, 2]}, lambda x: x.mean((1, 2), keepdims=True)),
+    "Max": (None, {"keep_dims": {"b": False}}, {"1": 3}, lambda x: x.max(3)),
+    "AddV2": (None, {"T": {"type": "DT_FLOAT"}}, {"1": 1.5}, lambda x: x + np.float32(1.5)),
+    "Sub": (None, {}, {"0": 1.0}, lambda x: 1 - x),
+    "Mul": (None, {}, {"1": [2.0, 3.0]}, lambda x: x * np.array([2, 3], "f4")),
+    "RealDiv": (None, {}, {"1": 4.0}, lambda x: x / 4),
+    "Relu6": (None, {}, {}, lambda x: np.clip(x, 0, 6)),
+    "Maximum": (None, {}, {"1": 0.25}, lambda x: np.maximum(x, np.float32(0.25))),
+    "Reshape": (None, {}, {"1": [-1, 30, 2]}, lambda x: x.reshape(-1, 30, 2)),
+    "Rsqrt": (np.abs, {}, {}, lambda x: 1 / np.sqrt(x)),
+}
+
+
+@pytest.mark.parametrize("op", OPERATIONS)
+def test_operations_of_tensorflow(tmp_path, op):
+    prepare, attributes, constants, wanted = OPERATIONS[op]
+    x = X if prepare is None else prepare(X)
+    parts = [input_layer("x", *x.shape[1:]), tensorflow_op("o", op, "x", constants=constants, **attributes)]
+    model = load_model(legacy(tmp_path / "m", functional(parts, ["x"], ["o"]), {}, "2.3.0-tf"))
+    found = model(x)
+    np.testing.assert_allclose(found, wanted(x), rtol=1e-6, atol=1e-7)
+    assert found.shape[1:] == model.output_shape[1:]
+
+
+def test_operations_of_two_tensors(tmp_path):
+    parts = [
+        input_layer("x", 6, 5, 2),
+        tensorflow_op("t", "Tanh", "x"),
+        tensorflow_op("j", "ConcatV2", "x", "t", constants={"2": -1}),
+        tensorflow_op("s", "Add", "x", "t"),
+    ]
+    model = load_model(legacy(tmp_path / "m", functional(parts, ["x"], ["j", "s"]), {}))
+    joined, added = model(X)
+    np.testing.assert_allclose(joined, np.concatenate([X, np.tanh(X)], -1), rtol=1e-6)
+    np.testing.assert_allclose(added, X + np.tanh(X), rtol=1e-6)
+
+
+def test_operations_as_keras_2_4_writes_them(tmp_path):
+    def op(name, function, node):
+        entry = {"class_name": "TFOpLambda", "config": {"name": name, "trainable": True, "function": function}}
+        return {**entry, "name": name, "inbound_nodes": [node]}
+
+    span = [{"start": None, "stop": None, "step": None}, {"start": 1, "stop": None, "step": 2}]
+    parts = [
+        input_layer("x", 6, 5, 2),
+        op("a", "math.multiply", ["x", 0, 0, {"y": 2.0, "name": None}]),
+        op("b", "__operators__.add", ["a", 0, 0, {"y": ["x", 0, 0], "name": None}]),
+        op("c", "__operators__.getitem", ["b", 0, 0, {"slice_spec": span}]),
+        op("d", "math.reduce_mean", ["c", 0, 0, {"axis": [1], "keepdims": False}]),
+        op("e", "math.subtract", ["_CONSTANT_VALUE", -1, 1.0, {"y": ["d", 0, 0]}]),
+    ]
+    model = load_model(legacy(tmp_path / "m", functional(parts, ["x"], ["e"], "Functional"), {}, "2.6.0"))
+    np.testing.assert_allclose(model(X), 1 - (3 * X)[:, 1::2].mean(1), rtol=1e-5, atol=1e-6)
+
+
+def test_other_operations_are_refused_by_name(tmp_path):
+    parts = [input_layer("x", 3), tensorflow_op("o", "MatrixInverse", "x")]
+    with pytest.raises(ValueError, match=r"layer 'o' \(TensorFlowOpLayer\): the operation MatrixInverse is not done"):
+        load_model(legacy(tmp_path / "m", functional(parts, ["x"], ["o"]), {}))
