@@ -82,8 +82,8 @@ class PackConv:
 
     def time_pack_conv(self) -> None:
         packed = functional.pack_conv(self.weights)
-        # Made at first need.
-        _ = packed.blocks, packed.winograd
+        # Made at first need; older versions say blocks.
+        _ = packed.panels if hasattr(packed, "panels") else packed.blocks, packed.winograd
 
 
 @cache

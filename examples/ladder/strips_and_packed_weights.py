@@ -14,7 +14,7 @@ Any shapes will do, and other kernels, strides, dilations and numbers of axes as
 """
 
 from numbaconv.calls.conv import conv_call
-from numbaconv.calls.epilogue import NO_FLOOR, pack_bias
+from numbaconv.calls.epilogue import plain_epilogue
 from numbaconv.calls.packed import Packed
 from numbaconv.calls.window import window_of
 
@@ -22,14 +22,14 @@ WINDOW = window_of((3, 3), padding="same")
 
 
 def pack(weights):
-    return Packed("conv", weights), pack_bias(None, weights.shape[-1], weights.dtype)
+    return Packed("conv", weights), plain_epilogue(None, weights.shape[-1], weights.dtype)
 
 
 def conv(x, packed, out):
-    weights, bias = packed
+    weights, epilogue = packed
     call = conv_call((1, *x.shape), weights.shape, x.itemsize, WINDOW, "direct")
     # What follows the arrays comes from the plan: how the work is cut.
-    call.kernel(x[None, None], weights.blocks, bias, NO_FLOOR, out.reshape(-1), *call.arguments, serial=call.serial)
+    call.kernel(x[None, None], weights.panels, epilogue, out.reshape(-1), *call.arguments, serial=call.serial)
 
 
 if __name__ == "__main__":

@@ -18,22 +18,21 @@ import numpy as np
 from strips_and_packed_weights import WINDOW, pack
 
 from numbaconv.calls.conv import conv_call
-from numbaconv.calls.epilogue import NO_FLOOR
 from numbaconv.kernels.winograd.products import conv_winograd
 from numbaconv.kernels.winograd.trust import NO_LIMITS
 
 
 def conv(x, packed, out):
-    weights, bias = packed
+    weights, epilogue = packed
     call = conv_call((1, *x.shape), weights.shape, x.itemsize, WINDOW, "winograd")
     (part,) = call.parts
     # Room for marks at patches whose inputs are too uneven: none are asked for.
-    doubtful, bounds = np.empty(0, np.bool_), (NO_FLOOR, *NO_LIMITS)
+    doubtful = np.empty(0, np.bool_)
     conv_winograd(
         x[None, None],
         weights.winograd.panels,
-        bias,
-        bounds,
+        epilogue,
+        tuple(NO_LIMITS),
         out.reshape(-1)[part.origin :],
         doubtful,
         *part.arguments(),

@@ -1,7 +1,7 @@
 """Prepared calls: all that the shapes and settings of a call decide, worked out once, so that the call itself is short.
 
 The functions here are made for settings that are checked and normalised; they are cached by shape. Each returns an
-object that takes the arrays: the input and what `Packed` and `pack_bias` made of weights and bias.
+object that takes the arrays: the input and what `Packed` and `plain_epilogue` made of weights and bias.
 """
 
 from functools import lru_cache, partial
@@ -18,7 +18,7 @@ from ..kernels.plan.plans import Plan, make_plan
 from ..kernels.table import flat_plan, panel_table
 from ..machine.aligned import aligned_empty
 from ..machine.vectors import conv_vecs, conv_width, panel_width
-from .epilogue import NO_FLOOR
+from .epilogue import Epilogue
 from .layouts import Ints, canonical, empty_planes, original, planar, planar_result
 from .packed import Packed
 from .window import Window, window_axes
@@ -48,18 +48,18 @@ class WindowCall(NamedTuple):
     to_planes: bool
     arguments: tuple
 
-    def __call__(self, x: np.ndarray, packed: Packed, bias: np.ndarray, floor: float = NO_FLOOR) -> np.ndarray:
+    def __call__(self, x: np.ndarray, packed: Packed, epilogue: Epilogue) -> np.ndarray:
         if self.data_format == "channels_last" or not (self.to_planes and packed.finite):
-            return original(self.run(canonical(x, self.data_format), packed, bias, floor), self.rank, self.data_format)
+            return original(self.run(canonical(x, self.data_format), packed, epilogue), self.rank, self.data_format)
         out = empty_planes(self.out_shape, packed.dtype)
-        self.kernel(planar(x), packed.blocks, bias, floor, out, *self.arguments, serial=self.serial)
+        self.kernel(planar(x), packed.panels, epilogue, out, *self.arguments, serial=self.serial)
         return planar_result(out, self.out_shape, self.rank)
 
-    def run(self, image: np.ndarray, packed: Packed, bias: np.ndarray, floor: float = NO_FLOOR) -> np.ndarray:
+    def run(self, image: np.ndarray, packed: Packed, epilogue: Epilogue) -> np.ndarray:
         """From canonical array to canonical array."""
         out = aligned_empty(self.out_shape, image.dtype)
         kernel = kernel_for(packed, self.kernel)
-        kernel(image, packed.blocks, bias, floor, out.reshape(-1), *self.arguments, serial=self.serial)
+        kernel(image, packed.panels, epilogue, out.reshape(-1), *self.arguments, serial=self.serial)
         return out
 
 

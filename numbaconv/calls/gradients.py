@@ -18,7 +18,7 @@ from ..kernels.weight_grad import conv_weight_grad, depthwise_weight_grad
 from ..machine.aligned import aligned_empty
 from ..machine.vectors import TILE_ROWS, panel_width
 from .conv import WindowCall, dense_call, depthwise_arguments, gather_call, kernel_for, row_axes
-from .epilogue import NO_FLOOR, pack_bias
+from .epilogue import Epilogue, plain_epilogue
 from .layouts import Ints, canonical_shape
 from .packed import Packed
 from .transposed import TransposedCall, phase_axes, scatter_call, transposed_shape
@@ -59,14 +59,14 @@ class DepthwiseInputCall(NamedTuple):
     parts: list[tuple[Ints, int, tuple, bool]]
     complete: bool
 
-    def run(self, grad: np.ndarray, packed: Packed, bias: np.ndarray) -> np.ndarray:
+    def run(self, grad: np.ndarray, packed: Packed, epilogue: Epilogue) -> np.ndarray:
         """From canonical array to canonical array."""
         out = aligned_empty(self.out_shape, grad.dtype)
         if not self.complete:
             out.fill(0)
         for first, origin, arguments, serial in self.parts:
             kernel_for(packed, depthwise_conv)(
-                grad, packed.phases((first,)), bias, NO_FLOOR, out.reshape(-1)[origin:], *arguments, serial=serial
+                grad, packed.phases((first,)), epilogue, out.reshape(-1)[origin:], *arguments, serial=serial
             )
         if self.multiplier == 1:
             return out
@@ -90,7 +90,7 @@ class GradientCall(NamedTuple):
     def input(self, grad: np.ndarray, packed: Packed) -> np.ndarray:
         """Gradient of the input from that of the output; ``packed`` is of the opposite operation."""
         call = self.input_call
-        return call.run(grad, packed, pack_bias(None, call.out_shape[-1], grad.dtype))
+        return call.run(grad, packed, plain_epilogue(None, call.out_shape[-1], grad.dtype))
 
     def weights(self, x: np.ndarray, grad: np.ndarray) -> np.ndarray:
         """Gradient of the weights, of their shape."""

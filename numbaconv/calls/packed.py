@@ -44,7 +44,7 @@ class Packed:
 
     def __getstate__(self) -> dict[str, Any]:
         # Copies would not begin with a cache line; they are made again.
-        made = ("blocks", "winograd", "_gathering")
+        made = ("panels", "winograd", "_gathering")
         return {**{k: v for k, v in self.__dict__.items() if k not in made}, "_phases": {}}
 
     def __repr__(self) -> str:
@@ -57,7 +57,7 @@ class Packed:
             return bool(np.isfinite(self._weights.sum()))
 
     @_MadeOnce
-    def blocks(self) -> np.ndarray:
+    def panels(self) -> np.ndarray:
         """What the direct kernel of the operation reads; of a transposed convolution with strides 1."""
         if self.operation == "conv_transpose":
             return self.phases(((0, 0, 0),))

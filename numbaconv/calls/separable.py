@@ -12,7 +12,7 @@ from ..kernels.table import flat_plan, panel_table
 from ..machine.aligned import aligned_empty
 from ..machine.vectors import conv_vecs, conv_width, panel_width
 from .conv import WindowCall, conv_call, depthwise_call
-from .epilogue import NO_FLOOR
+from .epilogue import NO_MINIMUM, Epilogue
 from .layouts import Ints, canonical, empty_planes, original, planar, planar_result
 from .packed import Packed
 from .window import Window, point_window, window_axes
@@ -30,12 +30,10 @@ class SeparableCall(NamedTuple):
     serial: bool
     to_planes: bool
 
-    def __call__(
-        self, x: np.ndarray, depthwise: Packed, pointwise: Packed, bias: np.ndarray, floor: float = NO_FLOOR
-    ) -> np.ndarray:
+    def __call__(self, x: np.ndarray, depthwise: Packed, pointwise: Packed, epilogue: Epilogue) -> np.ndarray:
         if self.arguments is None or not (depthwise.finite and pointwise.finite):
-            return self.steps(x, depthwise, pointwise, bias, floor)[1]
-        weights = depthwise.blocks, pointwise.blocks, bias, floor
+            return self.steps(x, depthwise, pointwise, epilogue)[1]
+        weights = depthwise.panels, pointwise.panels, epilogue
         shape, rank = self.pointwise.out_shape, self.depthwise.rank
         if self.to_planes:
             out = empty_planes(shape, depthwise.dtype)
@@ -46,17 +44,15 @@ class SeparableCall(NamedTuple):
         separable_conv(image, *weights, out.reshape(-1), *self.arguments, serial=self.serial)
         return original(out, rank, self.depthwise.data_format)
 
-    def steps(
-        self, x: np.ndarray, depthwise: Packed, pointwise: Packed, bias: np.ndarray, floor: float = NO_FLOOR
-    ) -> tuple[np.ndarray, ...]:
+    def steps(self, x: np.ndarray, depthwise: Packed, pointwise: Packed, epilogue: Epilogue) -> tuple[np.ndarray, ...]:
         """The canonical array between the two steps, and the result."""
         step, last = self.depthwise, self.pointwise
-        between = step.run(canonical(x, step.data_format), depthwise, _no_bias(depthwise))
-        return between, original(last.run(between, pointwise, bias, floor), step.rank, step.data_format)
+        between = step.run(canonical(x, step.data_format), depthwise, _no_epilogue(depthwise))
+        return between, original(last.run(between, pointwise, epilogue), step.rank, step.data_format)
 
 
-def _no_bias(packed: Packed) -> np.ndarray:
-    return np.zeros(packed.blocks.shape[0] * packed.blocks.shape[-1], packed.dtype)
+def _no_epilogue(packed: Packed) -> Epilogue:
+    return np.zeros(packed.panels.shape[0] * packed.panels.shape[-1], packed.dtype), NO_MINIMUM
 
 
 @lru_cache(maxsize=512)

@@ -14,7 +14,7 @@ from ..kernels.plan.axes import Axis
 from ..kernels.plan.plans import make_plan
 from ..machine.aligned import aligned_empty
 from .conv import WindowCall, conv_arguments, gather_call, kernel_for
-from .epilogue import NO_FLOOR
+from .epilogue import Epilogue
 from .layouts import Ints, canonical, canonical_shape, original
 from .packed import Packed
 from .window import Window, transposed_axes
@@ -30,17 +30,18 @@ class TransposedCall(NamedTuple):
     parts: list[tuple[tuple, tuple, bool]]
     complete: bool
 
-    def __call__(self, x: np.ndarray, packed: Packed, bias: np.ndarray, floor: float = NO_FLOOR) -> np.ndarray:
-        return original(self.run(canonical(x, self.data_format), packed, bias, floor), self.rank, self.data_format)
+    def __call__(self, x: np.ndarray, packed: Packed, epilogue: Epilogue) -> np.ndarray:
+        return original(self.run(canonical(x, self.data_format), packed, epilogue), self.rank, self.data_format)
 
-    def run(self, image: np.ndarray, packed: Packed, bias: np.ndarray, floor: float = NO_FLOOR) -> np.ndarray:
+    def run(self, image: np.ndarray, packed: Packed, epilogue: Epilogue) -> np.ndarray:
         """From canonical array to canonical array."""
         out = aligned_empty(self.out_shape, packed.dtype)
         if not self.complete:
-            out[...] = np.maximum(bias[: self.out_shape[-1]], floor)
+            bias, minimum = epilogue
+            out[...] = np.maximum(bias[: self.out_shape[-1]], minimum)
         for firsts, arguments, serial in self.parts:
             kernel, weights = kernel_for(packed, conv), packed.phases(firsts)
-            kernel(image, weights, bias, floor, out.reshape(-1), *arguments, serial=serial)
+            kernel(image, weights, epilogue, out.reshape(-1), *arguments, serial=serial)
         return out
 
 

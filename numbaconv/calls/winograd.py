@@ -17,7 +17,7 @@ from ..kernels.winograd.trust import NO_LIMITS
 from ..machine import threads
 from ..machine.aligned import aligned_empty
 from ..machine.vectors import conv_vecs, conv_width, panel_width
-from .epilogue import NO_FLOOR
+from .epilogue import Epilogue
 from .layouts import Ints, canonical, empty_planes, original, planar, planar_result
 from .packed import Packed
 
@@ -64,33 +64,33 @@ class WinogradCall(NamedTuple):
     parts: list[WinogradPart]
     direct: Callable[[], Any] | None
 
-    def __call__(self, x: np.ndarray, packed: Packed, bias: np.ndarray, floor: float = NO_FLOOR) -> np.ndarray:
+    def __call__(self, x: np.ndarray, packed: Packed, epilogue: Epilogue) -> np.ndarray:
         if self.data_format == "channels_first" and len(self.parts) == 1 and self._fits(packed):
             out = empty_planes(self.out_shape, packed.dtype)
-            self._fill([out], planar(x), packed, bias, floor)
+            self._fill([out], planar(x), packed, epilogue)
             return planar_result(out, self.out_shape, self.rank)
-        return original(self.run(canonical(x, self.data_format), packed, bias, floor), self.rank, self.data_format)
+        return original(self.run(canonical(x, self.data_format), packed, epilogue), self.rank, self.data_format)
 
-    def run(self, image: np.ndarray, packed: Packed, bias: np.ndarray, floor: float = NO_FLOOR) -> np.ndarray:
+    def run(self, image: np.ndarray, packed: Packed, epilogue: Epilogue) -> np.ndarray:
         """From canonical array to canonical array."""
         if self.direct and not self._fits(packed):
-            return self.direct().run(image, packed, bias, floor)
+            return self.direct().run(image, packed, epilogue)
         out = aligned_empty(self.out_shape, packed.dtype)
-        self._fill([out.reshape(-1)[part.origin :] for part in self.parts], image, packed, bias, floor)
+        self._fill([out.reshape(-1)[part.origin :] for part in self.parts], image, packed, epilogue)
         return out
 
     def _fits(self, packed: Packed) -> bool:
         return self.direct is None or packed.winograd.limits is not None
 
-    def _fill(self, outs: list[np.ndarray], image: np.ndarray, packed: Packed, bias: np.ndarray, floor: float) -> None:
+    def _fill(self, outs: list[np.ndarray], image: np.ndarray, packed: Packed, epilogue: Epilogue) -> None:
         """Compute each part into its array."""
-        bounds = floor, *(packed.winograd.limits if self.direct else NO_LIMITS)
+        limits = tuple(packed.winograd.limits if self.direct else NO_LIMITS)
         for part, out in zip(self.parts, outs, strict=True):
             doubtful = np.zeros(prod(part.patches) if self.direct else 0, np.bool_)
-            conv_winograd(image, packed.winograd.panels, bias, bounds, out, doubtful, *part.arguments())
+            conv_winograd(image, packed.winograd.panels, epilogue, limits, out, doubtful, *part.arguments())
             # any() would take longer than the smallest calls can spare.
             if b"\1" in doubtful.tobytes():
-                conv_at(image, packed.blocks, bias, floor, out, *part.repair, part.pieces(doubtful))
+                conv_at(image, packed.panels, epilogue, out, *part.repair, part.pieces(doubtful))
 
 
 def use_winograd(algorithm: str, axes: tuple[Axis, ...], channels: int, filters: int, itemsize: int) -> bool:

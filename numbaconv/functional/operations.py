@@ -6,7 +6,7 @@ import numpy as np
 
 from .. import shapes
 from ..calls.conv import conv_call, depthwise_call
-from ..calls.epilogue import pack_bias
+from ..calls.epilogue import plain_epilogue
 from ..calls.moving import crop_call, upsample_call, zero_pad_call
 from ..calls.packed import Packed, check_packed, check_packed_steps, operand_dtype
 from ..calls.separable import separable_call
@@ -100,7 +100,7 @@ def conv(
     window = window_of(packed.shape[:-2], strides, padding, dilation_rate, data_format)
     algorithm = check_algorithm(algorithm, window.kernel_size, window.strides)
     call = conv_call(x.shape, packed.shape, packed.dtype.itemsize, window, algorithm)
-    return call(cast(x, packed.dtype), packed, pack_bias(bias, packed.shape[-1], packed.dtype))
+    return call(cast(x, packed.dtype), packed, plain_epilogue(bias, packed.shape[-1], packed.dtype))
 
 
 @as_in(conv)
@@ -136,7 +136,7 @@ def depthwise_conv(
     window = window_of(packed.shape[:-2], strides, padding, dilation_rate, data_format)
     call = depthwise_call(x.shape, packed.shape, packed.dtype.itemsize, window)
     channels = packed.shape[-2] * packed.shape[-1]
-    return call(cast(x, packed.dtype), packed, pack_bias(bias, channels, packed.dtype))
+    return call(cast(x, packed.dtype), packed, plain_epilogue(bias, channels, packed.dtype))
 
 
 @as_in(conv)
@@ -179,8 +179,8 @@ def separable_conv(
         raise ValueError(f"the weights must be packed with one dtype, got {depthwise.dtype} and {pointwise.dtype}")
     window = window_of(depthwise.shape[:-2], strides, padding, dilation_rate, data_format)
     call = separable_call(x.shape, depthwise.shape, pointwise.shape, depthwise.dtype.itemsize, window)
-    bias = pack_bias(bias, pointwise.shape[-1], pointwise.dtype)
-    return call(cast(x, depthwise.dtype), depthwise, pointwise, bias)
+    epilogue = plain_epilogue(bias, pointwise.shape[-1], pointwise.dtype)
+    return call(cast(x, depthwise.dtype), depthwise, pointwise, epilogue)
 
 
 @as_in(conv)
@@ -225,7 +225,7 @@ def conv_transpose(
     output_padding = check_output_padding(output_padding, rank)
     algorithm = check_algorithm(algorithm, window.kernel_size, window.strides)
     call = transposed_call(x.shape, packed.shape, packed.dtype.itemsize, window, output_padding, algorithm)
-    return call(cast(x, packed.dtype), packed, pack_bias(bias, packed.shape[-2], packed.dtype))
+    return call(cast(x, packed.dtype), packed, plain_epilogue(bias, packed.shape[-2], packed.dtype))
 
 
 @as_in(conv)

@@ -17,7 +17,7 @@ CHUNK = 8 * TILE_ROWS
 
 
 @compiled(parallel=True)
-def conv(x, weights, bias, floor, out, vecs, plan):
+def conv(x, weights, epilogue, out, vecs, plan):
     """Convolve ``x`` with ``weights`` into ``out``, every task on its own part of the output.
 
     ``out[n, q, f] = bias[f] + sum over k, c of x[n, q*stride + k*dilation - before, c] * weights[k, c, f]`` for each
@@ -28,10 +28,8 @@ def conv(x, weights, bias, floor, out, vecs, plan):
     x : array (N, D, H, W, C) or, planar, (N, C, D, H, W, 1)
     weights : array (panels, KD, KH, KW, C, VECS*LANES), 64-byte aligned
         The filters in panels as wide as a tile, the last filled up with zeros.
-    bias : array (at least F,)
-        Filled up to whole panels.
-    floor : float
-        What smaller sums become: 0 is the activation relu, -inf none.
+    epilogue : tuple
+        The fields of an `Epilogue`.
     out : array (elements,) or, if ``x`` is planar, (N, F, D'*H'*W')
         Written at every window; the plan's strides tell where, for channels last. Nothing needs zeroing.
     vecs : tuple
@@ -45,14 +43,14 @@ def conv(x, weights, bias, floor, out, vecs, plan):
     of the strip from L1 once per tile and tap.
     """
     for task in prange(plan[WORK, TASKS]):
-        _conv_task(np.int64(task), x, weights, Epilogue(bias, floor), out, vecs, plan)
+        _conv_task(np.int64(task), x, weights, Epilogue(*epilogue), out, vecs, plan)
 
 
 @compiled(parallel=True)
-def conv_at(x, weights, bias, floor, out, vecs, plan, chosen):
+def conv_at(x, weights, epilogue, out, vecs, plan, chosen):
     """`conv`, but of all tasks only those whose numbers are listed in ``chosen``."""
     for i in prange(len(chosen)):
-        _conv_task(chosen[i], x, weights, Epilogue(bias, floor), out, vecs, plan)
+        _conv_task(chosen[i], x, weights, Epilogue(*epilogue), out, vecs, plan)
 
 
 @compiled

@@ -18,7 +18,7 @@ SLIDE = 3
 
 
 @compiled(parallel=True)
-def depthwise_conv(x, weights, bias, floor, out, plan):
+def depthwise_conv(x, weights, epilogue, out, plan):
     """Filter each channel of ``x`` with its own kernels into ``out``, every task on its own part of the output.
 
     ``out[n, q, f] = bias[f] + sum over k of x[n, q*stride + k*dilation - before, f // multiplier] * weights[k, f]`` for
@@ -29,8 +29,7 @@ def depthwise_conv(x, weights, bias, floor, out, plan):
     x : array (N, D, H, W, C) or, planar, (N, C, D, H, W, 1)
     weights : array (panels, KD, KH, KW, VECS*LANES), 64-byte aligned
         The filters, multiplier for each channel, in panels as wide as a tile, the last filled up with zeros.
-    bias : array (panels * VECS*LANES,)
-    floor, out, plan
+    epilogue, out, plan
         As in `kernels.conv`.
 
     Notes
@@ -39,7 +38,7 @@ def depthwise_conv(x, weights, bias, floor, out, plan):
     windows are neighbours and share what they read.
     """
     for task in prange(plan[WORK, TASKS]):
-        _depthwise_task(np.int64(task), x, weights, Epilogue(bias, floor), out, plan)
+        _depthwise_task(np.int64(task), x, weights, Epilogue(*epilogue), out, plan)
 
 
 @compiled
@@ -160,15 +159,11 @@ def _slide_tiles(source, places, block, panel, epilogue, out, axes, tiles):
                         x_first = x_at[window] + source.start + kd * source.plane + kh * source.row + f
                         at = lines + (kd * taps_h + kh) * taps_w * width
                         for kw in range(0, taps_w - SLIDE + 1, SLIDE):
-                            x_tap, tap = x_first + kw * source.column, at + kw * width
-                            tile = tile_slide(
-                                tile, array, x_tap, source.column, weights, tap, width, SLIDE, edge + kw, tiles.columns
-                            )
+                            x_lines, taps = (x_first + kw * source.column, source.column), (at + kw * width, width)
+                            tile = tile_slide(tile, array, x_lines, weights, taps, SLIDE, edge + kw, tiles.columns)
                         for kw in range(taps_w - taps_w % SLIDE, taps_w):
-                            x_tap, tap = x_first + kw * source.column, at + kw * width
-                            tile = tile_slide(
-                                tile, array, x_tap, source.column, weights, tap, width, 1, edge + kw, tiles.columns
-                            )
+                            x_lines, taps = (x_first + kw * source.column, source.column), (at + kw * width, width)
+                            tile = tile_slide(tile, array, x_lines, weights, taps, 1, edge + kw, tiles.columns)
                 tile_store(
                     tile_clip(tile, epilogue.minimum), out, places.out_at, window, panel.place + c, panel.count - c
                 )

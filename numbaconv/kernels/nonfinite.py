@@ -14,8 +14,9 @@ from .table import TASKS, WORK, panel_of, panels_of
 
 
 @compiled(parallel=True)
-def conv_inside(x, weights, bias, floor, out, vecs, plan):
+def conv_inside(x, weights, epilogue, out, vecs, plan):
     """`kernels.conv.conv` for any weights; ``vecs`` does not matter."""
+    bias, minimum = epilogue
     for task in prange(plan[WORK, TASKS]):
         block = locate(np.int64(task), plan)
         panels = panels_of(block, plan, weights)
@@ -29,12 +30,13 @@ def conv_inside(x, weights, bias, floor, out, vecs, plan):
                         for kd, kh, kw, x_d, x_h, x_w in _taps(x, weights, plan, first):
                             for c in range(x.shape[4]):
                                 total += x[block.n, x_d, x_h, x_w, c] * weights[number, kd, kh, kw, c, f]
-                        out[at + panel.place + f] = floor if floor > total else total
+                        out[at + panel.place + f] = minimum if minimum > total else total
 
 
 @compiled(parallel=True)
-def depthwise_inside(x, weights, bias, floor, out, plan):
+def depthwise_inside(x, weights, epilogue, out, plan):
     """`kernels.depthwise.depthwise_conv` for any weights."""
+    bias, minimum = epilogue
     for task in prange(plan[WORK, TASKS]):
         block = locate(np.int64(task), plan)
         panels = panels_of(block, plan, weights)
@@ -49,7 +51,7 @@ def depthwise_inside(x, weights, bias, floor, out, plan):
                         total, channel = bias[panel.first + f], (panel.first + f) // repeat
                         for kd, kh, kw, x_d, x_h, x_w in _taps(x, weights, plan, first):
                             total += x[block.n, x_d, x_h, x_w, channel] * weights[number, kd, kh, kw, f]
-                        out[at + panel.place + f] = floor if floor > total else total
+                        out[at + panel.place + f] = minimum if minimum > total else total
 
 
 @compiled

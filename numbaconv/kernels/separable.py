@@ -13,7 +13,7 @@ from .table import PANELS, TASKS, WORK
 
 
 @compiled(parallel=True)
-def separable_conv(x, depthwise, pointwise, bias, floor, out, vecs, plan):
+def separable_conv(x, depthwise, pointwise, epilogue, out, vecs, plan):
     """Convolve each channel of ``x`` by itself, and all of the results with one tap, every task on its own windows.
 
     ``out[n, q, f] = bias[f] + sum over c of between[n, q, c] * pointwise[c, f]``, ``between`` being what
@@ -26,14 +26,14 @@ def separable_conv(x, depthwise, pointwise, bias, floor, out, vecs, plan):
         The channels in between, in panels as wide as a tile, the last filled up with zeros.
     pointwise : array (panels, 1, 1, 1, channels in between, VECS*LANES), 64-byte aligned
         The filters in panels, likewise.
-    bias, floor, out, vecs
+    epilogue, out, vecs
         As `kernels.conv` takes them.
     plan : int64 array
         Of the depthwise step, but that the output strides are those of ``out``: from `flat_plan`, with first the panels
         of ``depthwise``, then those of ``pointwise``.
     """
     for task in prange(plan[WORK, TASKS]):
-        _separable_task(np.int64(task), x, depthwise, pointwise, Epilogue(bias, floor), out, vecs, plan)
+        _separable_task(np.int64(task), x, depthwise, pointwise, Epilogue(*epilogue), out, vecs, plan)
 
 
 @compiled

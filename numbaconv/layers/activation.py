@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from .. import activations
-from ..calls.epilogue import NO_FLOOR
+from ..calls.epilogue import NO_MINIMUM
 from .any_rank import AnyRank
 
 
@@ -50,9 +50,9 @@ class Activation(Activating):
         return self.activation
 
 
-def floor_of(activation: Callable) -> float:
+def minimum_of(activation: Callable) -> float:
     """What a kernel has to raise smaller results to, so that it computes the activation itself if that is relu."""
-    return 0.0 if activation is activations.relu else NO_FLOOR
+    return 0.0 if activation is activations.relu else NO_MINIMUM
 
 
 def activated(activation: Callable, before: np.ndarray, dtype: str) -> np.ndarray:

@@ -15,7 +15,7 @@ from ..calls.packed import Packed
 from ..calls.window import Window, window_of
 from ..common.arguments import check_algorithm, check_bool
 from ..kernels.sums import channel_sums
-from .activation import activated, activation_grad, floor_of, kept_of
+from .activation import activated, activation_grad, kept_of, minimum_of
 from .base import Layer
 from .weights import Weight
 
@@ -129,7 +129,8 @@ class WindowLayer(Layer):
 
     def _before_activation(self, activation: Callable, x: np.ndarray) -> np.ndarray:
         # Of relu the kernel computes all.
-        out: np.ndarray = self._prepared(x)(x, *self._packed(), floor_of(activation))
+        *packed, bias = self._packed()
+        out: np.ndarray = self._prepared(x)(x, *packed, (bias, minimum_of(activation)))
         return out
 
     def _activated(self, activation: Callable, out: np.ndarray) -> np.ndarray:

@@ -15,7 +15,7 @@ from ..calls.layouts import contiguous
 from ..calls.packed import Packed
 from ..common.arguments import check_bool
 from ..kernels.sums import channel_sums
-from .activation import activated, activation_grad, floor_of, kept_of
+from .activation import activated, activation_grad, kept_of, minimum_of
 from .any_rank import AnyRank, Shape
 from .weights import Weight
 
@@ -101,7 +101,7 @@ class Dense(AnyRank):
             self._operands = weights, packed, bias
         call = dense_call(*rows.shape[3:], self.units, self._dtype.itemsize)
         # Of relu the kernel computes all.
-        out = call.run(rows, packed, bias, floor_of(activation))
+        out = call.run(rows, packed, (bias, minimum_of(activation)))
         return out.reshape(*x.shape[:-1], self.units)
 
     def _finished(self, activation: Callable, out: np.ndarray) -> np.ndarray:

@@ -11,7 +11,7 @@ from ..calls.layouts import canonical
 from ..calls.packed import Packed
 from ..calls.separable import separable_call
 from ..calls.window import point_window
-from .activation import floor_of, kept_of
+from .activation import kept_of, minimum_of
 from .conv import WindowLayer
 from .weights import Weight
 
@@ -188,7 +188,8 @@ class SeparableConv(WindowLayer):
 
     def _forward(self, x: np.ndarray) -> tuple[np.ndarray, Any]:
         activation = self.activation
-        between, before = self._prepared(x).steps(x, *self._packed(), floor_of(activation))
+        *packed, bias = self._packed()
+        between, before = self._prepared(x).steps(x, *packed, (bias, minimum_of(activation)))
         out = self._activated(activation, before)
         return out, (x, between, kept_of(activation, before, out))
 

@@ -19,7 +19,7 @@ from cases import (
 from numbaconv import functional
 from numbaconv.calls import conv as calls
 from numbaconv.calls import separable as separable_calls
-from numbaconv.calls.epilogue import pack_bias
+from numbaconv.calls.epilogue import plain_epilogue
 from numbaconv.calls.transposed import TransposedCall, transposed_call
 from numbaconv.calls.window import window_of
 from numbaconv.calls.winograd import WinogradCall
@@ -123,7 +123,7 @@ def test_one_pass_of_a_separable_convolution_gives_the_bits_of_two(case, dtype, 
     window = window_of(case.kernel_size, **case.settings)
     call = separable_calls.separable_call(x.shape, *(k.shape for k in kernels), x.itemsize, window)
     assert call.arguments is not None or x.size == 0
-    weights = (*pack(case, kernels), pack_bias(bias, case.filters, x.dtype))
+    weights = (*pack(case, kernels), plain_epilogue(bias, case.filters, x.dtype))
     out = call(x, *weights)
     assert_close(out, expected(case))
     assert out.tobytes() == call.steps(x, *weights)[1].tobytes()

@@ -208,8 +208,8 @@ def test_doubtful_patches_are_those_of_the_rule(lengths, taps):
     conv_winograd(
         x[:, None],
         functional.pack_conv(weights).winograd.panels,
-        np.zeros(32, np.float32),
-        (-np.inf, limit, 1e-30, 1e36),
+        (np.zeros(32, np.float32), -np.inf),
+        (limit, 1e-30, 1e36),
         out.reshape(-1),
         doubtful.reshape(-1),
         *part.arguments(),

@@ -320,11 +320,11 @@ def test_layers_pickled_before_their_attributes_were_counted():
 )
 def test_a_setting_that_another_thread_changes_acts_from_the_next_call_on(make, monkeypatch):
     x = np.random.default_rng(0).normal(size=(1, 5, 5, 2))
-    layer, floor_of = make(), dense.floor_of
+    layer, minimum_of = make(), dense.minimum_of
 
     def meanwhile(activation):
         layer.activation = "tanh"
-        return floor_of(activation)
+        return minimum_of(activation)
 
     for use in (layer, layer.forward):
         expected = []
@@ -334,5 +334,5 @@ def test_a_setting_that_another_thread_changes_acts_from_the_next_call_on(make, 
         layer.activation = "relu"
         with monkeypatch.context() as patch:
             for module in (conv, dense, separable):
-                patch.setattr(module, "floor_of", meanwhile)
+                patch.setattr(module, "minimum_of", meanwhile)
             np.testing.assert_array_equal([use(x), use(x)], expected)

@@ -58,7 +58,7 @@ class Outputs(NamedTuple):
 
 
 @compiled(parallel=True)
-def conv_winograd(x, weights, bias, bounds, out, doubtful, tile_shape, plan):
+def conv_winograd(x, weights, epilogue, limits, out, doubtful, tile_shape, plan):
     """Convolve with 3x3 or 5x5 kernels at stride 1, every task on its own part of the output.
 
     Parameters
@@ -66,10 +66,10 @@ def conv_winograd(x, weights, bias, bounds, out, doubtful, tile_shape, plan):
     x : array (N, D, H, W, C) or, planar, (N, C, D, H, W, 1)
     weights : array (panels, 36, C, VECS*LANES), 64-byte aligned
         From `pack_winograd`.
-    bias : array (at least F,)
+    epilogue : tuple
         As in `kernels.conv`.
-    bounds : tuple of float
-        The ``floor`` of `kernels.conv`, then the `Limits` of the inputs.
+    limits : tuple of float
+        The fields of the `Limits` of the inputs.
     out : array (elements,) or, if ``x`` is planar, (N, F, D'*H'*W')
         Written at every output; the plan's strides tell where, for channels last. Nothing needs zeroing.
     doubtful : bool array (patches,), or empty
@@ -91,8 +91,8 @@ def conv_winograd(x, weights, bias, bounds, out, doubtful, tile_shape, plan):
     for task in prange(shares):
         share = np.int64(task)
         run = share * tasks // shares, (share + 1) * tasks // shares
-        trust = Trust(doubtful, Limits(bounds[1], bounds[2], bounds[3]))
-        _run_tasks(run, x, weights, Epilogue(bias, bounds[0]), trust, out, tile_shape, plan)
+        trust = Trust(doubtful, Limits(*limits))
+        _run_tasks(run, x, weights, Epilogue(*epilogue), trust, out, tile_shape, plan)
 
 
 @compiled
