@@ -141,7 +141,7 @@ class Wrapper(AnyRank):
 
     @property
     def _only_moves(self) -> bool:
-        return all(getattr(one, "_only_moves", False) for one in self._held())
+        return all(one._only_moves for one in self._held())
 
     # -- calls -----------------------------------------------------------------------------------------------------
 
