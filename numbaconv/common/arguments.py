@@ -101,9 +101,9 @@ def check_algorithm(value: Any, kernel_size: tuple[int, ...], strides: tuple[int
     return value
 
 
-def check_interpolation(value: Any, rank: int) -> str:
-    """The name of an interpolation that ``rank`` spatial axes allow."""
-    allowed = ("nearest", "bilinear") if rank == 2 else ("nearest",)
+def check_interpolation(value: Any, rank: int, *more: str) -> str:
+    """The name of an interpolation that ``rank`` spatial axes allow, or of one of some others."""
+    allowed = ("nearest", *(("bilinear", "bicubic", "lanczos3", "lanczos5") if rank == 2 else ()), *more)
     if not isinstance(value, str) or value.lower() not in allowed:
         raise ValueError(f"interpolation must be one of {allowed} for {rank} spatial axes, got {value!r}")
     return value.lower()

@@ -278,9 +278,11 @@ def upsample(x: Any, size: Ints, interpolation: str = "nearest", data_format: st
     Parameters
     ----------
     size : int or tuple of int
-    interpolation : {"nearest", "bilinear"}
-        "nearest" repeats: ``out[o] = x[o // size]``. "bilinear", for two spatial axes, reads x at
-        ``(o + 0.5) / size - 0.5`` (half-pixel centres), between the two nearest positions, the ends being held.
+    interpolation : {"nearest", "bilinear", "bicubic", "lanczos3", "lanczos5"}
+        "nearest" repeats: ``out[o] = x[o // size]``. The others are for two spatial axes and read x at
+        ``(o + 0.5) / size - 0.5`` (half-pixel centres): "bilinear" between the two nearest positions, the ends being
+        held; "bicubic" with Keys's cubic (a = -0.5) from four, at a place rounded to 1/1024, as TensorFlow does;
+        "lanczos3" and "lanczos5" with Lanczos's kernel from six and ten. Shares of what lies outside fall to the rest.
 
     Returns
     -------

@@ -75,24 +75,24 @@ def upsample_bilinear(x, out, row_at, row_share, column_at, column_share):
 
 
 @compiled(parallel=True)
-def upsample_grad(grad_out, out, plane_ends, plane_share, row_ends, row_share, column_ends, column_share):
-    """Gradient of upsampling: every position gathers from all outputs that it had a share in.
+def resample(x, out, plane_ends, plane_share, row_ends, row_share, column_ends, column_share):
+    """Make every position from a run of positions, each with its share: resizing, and the gradient of upsampling.
 
-    ``out[n, i, c] = sum over o from ends[i, 0] to ends[i, 1] - 1 of share[i, o - ends[i, 0]] * grad_out[n, o, c]``, on
-    each axis.
+    ``out[n, i, c] = sum over o from ends[i, 0] to ends[i, 1] - 1 of share[i, o - ends[i, 0]] * x[n, o, c]``, on each
+    axis; what has no share is not read.
 
     Parameters
     ----------
-    grad_out : array (N, D', H', W', C)
+    x : array (N, D', H', W', C)
     out : array (N, D, H, W, C)
         Written in full.
     plane_ends, row_ends, column_ends : int64 array (D, 2), (H, 2), (W, 2)
     plane_share, row_share, column_share : array (D, most), (H, most), (W, most)
-        From `takers`.
+        From `takers`, or from `kernels.resize`.
 
     Notes
     -----
-    Bound by memory: each value of ``grad_out`` is read once or, bilinear, four times, from cache.
+    Bound by memory: each value of ``x`` is read once or, bilinear, four times, from cache.
     """
     batch, depth, height, width, channels = out.shape
     for task in prange(batch * depth * height):
@@ -106,8 +106,9 @@ def upsample_grad(grad_out, out, plane_ends, plane_share, row_ends, row_share, c
                     share = plane_share[d, a - plane_ends[d, 0]] * row_share[h, b - row_ends[h, 0]]
                     for e in range(column_ends[w, 0], column_ends[w, 1]):
                         part = share * column_share[w, e - column_ends[w, 0]]
-                        for c in range(channels):
-                            out[n, d, h, w, c] += part * grad_out[n, a, b, e, c]
+                        if part != 0:
+                            for c in range(channels):
+                                out[n, d, h, w, c] += part * x[n, a, b, e, c]
 
 
 def takers(length, size, interpolation, dtype):

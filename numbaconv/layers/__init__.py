@@ -47,6 +47,7 @@ from .pooling import (
 )
 from .rectifiers import ELU, LeakyReLU, PReLU, ReLU, Softmax
 from .reshaping import Flatten, Permute, RepeatVector, Reshape
+from .resizing import CenterCrop, Resizing
 from .separable import DepthwiseConv1D, DepthwiseConv2D, SeparableConv1D, SeparableConv2D
 from .simple_rnn import SimpleRNN
 from .transposed import Conv1DTranspose, Conv2DTranspose, Conv3DTranspose
@@ -90,6 +91,7 @@ __all__ = [
     "AvgPool3D",
     "BatchNormalization",
     "Bidirectional",
+    "CenterCrop",
     "Concatenate",
     "Conv1D",
     "Conv1DTranspose",
@@ -153,6 +155,7 @@ __all__ = [
     "RepeatVector",
     "Rescaling",
     "Reshape",
+    "Resizing",
     "SeparableConv1D",
     "SeparableConv2D",
     "SeparableConvolution1D",

@@ -225,9 +225,10 @@ class UpSampling2D(UpSampling):
         Factors for height and width.
     data_format : {"channels_last", "channels_first"}, optional
         None takes `config.image_data_format`.
-    interpolation : {"nearest", "bilinear"}
-        "nearest" repeats rows and columns. "bilinear" reads the input at ``(o + 0.5) / size - 0.5`` (half-pixel
-        centres), the borders being held.
+    interpolation : {"nearest", "bilinear", "bicubic", "lanczos3", "lanczos5"}
+        "nearest" repeats rows and columns. The others read the input at ``(o + 0.5) / size - 0.5`` (half-pixel
+        centres): "bilinear" with the borders held, "bicubic" with Keys's cubic (a = -0.5), at places rounded to 1/1024
+        as TensorFlow does, "lanczos3" and "lanczos5" with Lanczos's kernel; shares outside the image fall to the rest.
 
     Notes
     -----

@@ -35,13 +35,13 @@ _ABSENT = {
     "random tree visualization wrappers",
     "layers": "AdaptiveAveragePooling1D AdaptiveAveragePooling2D AdaptiveAveragePooling3D "
     "AdaptiveMaxPooling1D AdaptiveMaxPooling2D AdaptiveMaxPooling3D Add AdditiveAttention AlphaDropout Attention "
-    "AugMix AutoContrast Average CategoryEncoding CenterCrop Concatenate ConvLSTM1D "
+    "AugMix AutoContrast Average CategoryEncoding Concatenate ConvLSTM1D "
     "ConvLSTM2D ConvLSTM3D CutMix Discretization Dot EinsumDense "
     "Equalization GRUCell GroupQueryAttention HashedCrossing "
     "Hashing IntegerLookup LSTMCell Maximum MelSpectrogram Minimum "
     "MixUp Multiply RMSNormalization RNN RandAugment RandomBrightness "
     "RandomContrast RandomCrop RandomErasing RandomFlip RandomHue RandomRotation RandomSaturation RandomShear "
-    "RandomTranslation RandomZoom Resizing STFTSpectrogram SimpleRNNCell "
+    "RandomTranslation RandomZoom STFTSpectrogram SimpleRNNCell "
     "SpectralNormalization StackedRNNCells StringLookup Subtract TextVectorization "
     "Wrapper add average concatenate dot maximum minimum multiply subtract",
     "activations": "glu threshold",

@@ -1,8 +1,8 @@
 """Every operation of the library, and its gradients, as textbook loops: read this package first.
 
 The fast kernels compute the same numbers in an order that suits the machine; here the order suits the reader.
-Each function is its formula written down, and the kernels are tested against it. ``operations.py`` and ``pooling.py``
-have the operations; ``gradients.py`` says how to go back through them.
+Each function is its formula written down, and the kernels are tested against it. ``operations.py``, ``pooling.py``
+and ``resizing.py`` have the operations; ``gradients.py`` says how to go back through them.
 
 How to read it. All arrays are float64, C-contiguous, channels last, with three spatial axes::
 
@@ -47,8 +47,10 @@ from .operations import (
     zero_pad,
 )
 from .pooling import average_pool, average_pool_grad, max_pool, max_pool_grad
+from .resizing import area_shares, kernel_shares, nearest_shares, resize, resize_grad
 
 __all__ = [
+    "area_shares",
     "average_pool",
     "average_pool_grad",
     "bias_grad",
@@ -63,8 +65,12 @@ __all__ = [
     "depthwise_conv",
     "depthwise_conv_input_grad",
     "depthwise_conv_weight_grad",
+    "kernel_shares",
     "max_pool",
     "max_pool_grad",
+    "nearest_shares",
+    "resize",
+    "resize_grad",
     "separable_conv",
     "separable_conv_grad",
     "upsample_bilinear",

@@ -14,8 +14,9 @@ from ..layers.merging import Merge
 from ..layers.moving import Cropping, UpSampling, ZeroPadding
 from ..layers.pooling import GlobalPooling, Pooling
 from ..layers.predict_only import PredictOnly
+from ..layers.resizing import OneSize
 from ..layers.separable import DepthwiseConv, SeparableConv
-from . import pairs, sequences, small_layers, textbook
+from . import normalization, pairs, sequences, small_layers, textbook
 from .small_layers import Array, Expected
 
 # Of the largest value; Winograd's convolutions need that much.
@@ -47,7 +48,13 @@ def _checks() -> Iterator[Check]:
             arguments = {"filters": 7, "kernel_size": 3, "depth_multiplier": 2, "padding": "same"}
             yield Check(f"SeparableConv{rank}D", shape, arguments)
     image = (2, 9, 8, 5)
-    yield Check("UpSampling2D", image, {"size": (2, 3), "interpolation": "bilinear"})
+    for kind in ("bilinear", "bicubic", "lanczos3"):
+        yield Check("UpSampling2D", image, {"size": (2, 3), "interpolation": kind})
+    size = {"height": 5, "width": 11}
+    yield Check("Resizing", image, {**size, "interpolation": "lanczos5", "antialias": True})
+    yield Check("Resizing", image, {**size, "interpolation": "area", "pad_to_aspect_ratio": True, "fill_value": 2})
+    yield Check("CenterCrop", image, {**size, "width": 5})
+    yield Check("CenterCrop", image, size)
     yield Check("Conv1D", (2, 11, 5), {"filters": 4, "kernel_size": 3, "padding": "causal", "dilation_rate": 2})
     yield Check("DepthwiseConv1D", (2, 11, 5), {"kernel_size": 3, "depth_multiplier": 2, "padding": "same"})
     yield Check("DepthwiseConv2D", image, {"kernel_size": (3, 2), "depth_multiplier": 2, "strides": 2})
@@ -73,11 +80,7 @@ def _checks() -> Iterator[Check]:
     yield Check("Activation", image, {"activation": "gelu"})
     yield Check("Dropout", image, {"rate": 0.25, "seed": 1})
     yield Check("BatchNormalization", image, {})
-    yield from (Check(*one) for one in small_layers.CHECKS)
-    yield Check("LayerNormalization", image, {"axis": [2, 3]})
-    yield Check("GroupNormalization", (3, 9, 8, 6), {"groups": 2})
-    yield Check("UnitNormalization", image, {})
-    yield Check("Normalization", image, {"axis": [1, 3]})
+    yield from (Check(*one) for one in (*small_layers.CHECKS, *normalization.CHECKS))
     sequence = (2, 6, 5)
     for name in ("SimpleRNN", "LSTM", "GRU"):
         yield Check(name, sequence, {"units": 4, "return_sequences": True})
@@ -212,7 +215,7 @@ def _expected(layer: Any, x: Array, weights: list[Array], training: bool) -> Exp
     raise NotImplementedError(f"no reference for {type(layer).__name__}")
 
 
-for _cls, _function in small_layers.EXPECTED.items():
+for _cls, _function in (small_layers.EXPECTED | normalization.EXPECTED).items():
     _expected.register(_cls)(_function)
 
 
@@ -243,6 +246,11 @@ def _(layer: ZeroPadding, x: Array, weights: list[Array], training: bool) -> Exp
 @_expected.register
 def _(layer: UpSampling, x: Array, weights: list[Array], training: bool) -> Expected:
     return _by_textbook(layer, "upsample", x, weights, ["size", "interpolation"])
+
+
+@_expected.register
+def _(layer: OneSize, x: Array, weights: list[Array], training: bool) -> Expected:
+    return textbook.resized(layer, x)
 
 
 @_expected.register
@@ -305,52 +313,6 @@ def _(layer: layers.Dropout, x: Array, weights: list[Array], training: bool) -> 
     left = np.random.default_rng(layer.seed).random(x.shape, np.float32) >= layer.rate
     factor = left / (1 - layer.rate)
     return x * factor if training else x, lambda grad: [grad * factor]
-
-
-@_expected.register
-def _(layer: layers.LayerNormalization, x: Array, weights: list[Array], training: bool) -> Expected:
-    gamma, beta = weights
-    return _standardized(x, gamma, beta, (2, 3), layer.epsilon)
-
-
-@_expected.register
-def _(layer: layers.GroupNormalization, x: Array, weights: list[Array], training: bool) -> Expected:
-    gamma, beta = (w.reshape(layer.groups, -1) for w in weights)
-    out, back = _standardized(x.reshape(*x.shape[:-1], *gamma.shape), gamma, beta, (1, 2, 4), layer.epsilon)
-
-    def back_of_groups(grad: Array) -> list[Array]:
-        grad_x, *grads = back(grad.reshape(out.shape))
-        return [grad_x.reshape(x.shape), *(g.ravel() for g in grads)]
-
-    return out.reshape(x.shape), back_of_groups
-
-
-def _standardized(x: Array, gamma: Array, beta: Array, axes: tuple[int, ...], epsilon: float) -> Expected:
-    """Mean 0 and deviation 1 over some axes, and a gamma and a beta for each place on the last ones."""
-    deviation = np.sqrt(x.var(axes, keepdims=True) + epsilon)
-    normal = (x - x.mean(axes, keepdims=True)) / deviation
-    others = tuple(range(x.ndim - gamma.ndim))
-
-    def back(grad: Array) -> list[Array]:
-        g = grad * gamma
-        grad_x = g - g.mean(axes, keepdims=True) - normal * (g * normal).mean(axes, keepdims=True)
-        return [grad_x / deviation, (grad * normal).sum(others), grad.sum(others)]
-
-    return normal * gamma + beta, back
-
-
-@_expected.register
-def _(layer: layers.UnitNormalization, x: Array, weights: list[Array], training: bool) -> Expected:
-    norm = np.sqrt((x * x).sum(-1, keepdims=True))
-    out = x / norm
-    return out, lambda grad: [(grad - out * (out * grad).sum(-1, keepdims=True)) / norm]
-
-
-@_expected.register
-def _(layer: layers.Normalization, x: Array, weights: list[Array], training: bool) -> Expected:
-    mean, variance = (w.reshape(x.shape[1], 1, -1) for w in weights[:2])
-    deviation = np.sqrt(variance)
-    return (x - mean) / deviation, lambda grad: [grad / deviation]
 
 
 @_expected.register

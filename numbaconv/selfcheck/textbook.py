@@ -3,14 +3,17 @@
 Arrays are float64 and channels last: input, kernels, bias. Settings have the names that the functions give them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from .. import reference, shapes
 from ..calls.layouts import three
+from ..layers import CenterCrop
 
+# What `reference.kernel_shares` tells interpolations apart by.
+RADIUS = {"bilinear": 1, "bicubic": 2, "lanczos3": 3, "lanczos5": 5}
 Array = np.ndarray
 
 
@@ -23,7 +26,10 @@ def settings_of(operation: str, shape: Sequence[int], kernel_size: Sequence[int]
         return shapes.normalize_tuple(default if value is None else value, len(lengths), name, allow_zero=True)
 
     if operation == "upsample":
-        return (three(each("size"), 1),)
+        size, kind = each("size"), given.get("interpolation", "nearest")
+        if kind in ("nearest", "bilinear"):
+            return (three(size, 1),)
+        return shares_of(lengths, [n * s for n, s in zip(lengths, size, strict=True)], kind)
     if operation in ("crop", "zero_pad"):
         amounts = given["cropping" if operation == "crop" else "padding"]
         return _sides(shapes.normalize_pairs(amounts, len(lengths), "amounts"))
@@ -41,6 +47,48 @@ def settings_of(operation: str, shape: Sequence[int], kernel_size: Sequence[int]
     ]
     steps = (size, strides) if pooled else (strides, dilation)
     return three(steps[0], 1), three(steps[1], 1), *_sides(pairs)
+
+
+def shares_of(
+    lengths: Sequence[int], size: Sequence[int], interpolation: str, antialias: bool = False
+) -> tuple[Array, ...]:
+    """The matrices that resize images of these lengths, one for each of three axes."""
+
+    def along(n: int, m: int) -> Array:
+        if interpolation == "nearest":
+            return reference.nearest_shares(n, m)
+        if interpolation == "area":
+            return reference.area_shares(n, m)
+        return reference.kernel_shares(n, m, RADIUS[interpolation], antialias)
+
+    shares: tuple[Array, ...] = three(tuple(along(n, m) for n, m in zip(lengths, size, strict=True)), np.ones((1, 1)))
+    return shares
+
+
+def resized(layer: Any, x: Array) -> tuple[Array, Callable[[Array], list[Array]]]:
+    """What Resizing and CenterCrop make of images, and their way back: by matrices, the part that is read in place."""
+    lengths, size = (x.shape[1], x.shape[2]), (layer.height, layer.width)
+    settings = layer.get_config()
+    if settings.get("pad_to_aspect_ratio"):
+        padding = shapes.pad_to_aspect(lengths, size)
+        inside = slice(None), *(slice(a, a + n) for n, (a, _) in zip(lengths, padding, strict=True))
+        x = np.pad(x, ((0, 0), *padding, (0, 0)), constant_values=layer.fill_value)
+        lengths = (x.shape[1], x.shape[2])
+    else:
+        inside = (slice(None),)
+    box = tuple((0, n) for n in lengths)
+    kind, antialias = settings.get("interpolation", "bilinear"), settings.get("antialias", False)
+    if isinstance(layer, CenterCrop) and min(n - m for n, m in zip(lengths, size, strict=True)) >= 0:
+        box = tuple(((n - m) // 2, m) for n, m in zip(lengths, size, strict=True))
+    elif isinstance(layer, CenterCrop) or settings["crop_to_aspect_ratio"]:
+        box = shapes.crop_to_aspect(lengths, size)
+    one, *axes = shares_of([n for _, n in box], size, kind, antialias)
+    rows, columns = (
+        np.pad(shares, ((0, 0), (start, whole - start - n)))
+        for shares, (start, n), whole in zip(axes, box, lengths, strict=True)
+    )
+    out = reference.resize(x[:, None], one, rows, columns)[:, 0]
+    return out, lambda grad: [reference.resize_grad(grad[:, None], one, rows, columns)[:, 0][inside]]
 
 
 def result(operation: str, arrays: Sequence[Array], **given: Any) -> Array:
@@ -72,7 +120,10 @@ def gradients(operation: str, arrays: Sequence[Array], grad_out: Array, **given:
 
 def _call(operation: str, arrays: Sequence[Array], given: Any) -> tuple[str, list[Array], tuple[Any, ...]]:
     """The reference's function, its arrays, and what it takes after them."""
-    name = f"upsample_{given.get('interpolation', 'nearest')}" if operation == "upsample" else operation
+    name = operation
+    if operation == "upsample":
+        kind = given.get("interpolation", "nearest")
+        name = f"upsample_{kind}" if kind in ("nearest", "bilinear") else "resize"
     kernel_size = arrays[1].shape[:-2] if arrays[1:] else ()
     return name, _lifted(arrays), settings_of(operation, arrays[0].shape, kernel_size, **given)
 

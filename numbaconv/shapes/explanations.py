@@ -16,6 +16,8 @@ from .outputs import Shape
 # What a receptive field may be worked out from, position by position.
 MOST_POSITIONS = 2**20
 _UNKNOWN = "layer must be a convolutional, pooling, cropping, padding or upsampling layer, got {!r}"
+# How far interpolations reach.
+_RADIUS = {"nearest": 0, "bilinear": 1, "bicubic": 2, "lanczos3": 3, "lanczos5": 5}
 AXIS_NAMES = {1: ("steps",), 2: ("height", "width"), 3: ("depth", "height", "width")}
 
 
@@ -25,7 +27,7 @@ def layer_kind(layer: Any) -> str:
     Returns
     -------
     str
-        "conv", "depthwise", "separable", "transpose", "pool", "global", "crop", "pad" or "upsample".
+        "conv", "depthwise", "separable", "transpose", "pool", "global", "crop", "pad", "upsample" or "resize".
 
     Raises
     ------
@@ -42,6 +44,8 @@ def layer_kind(layer: Any) -> str:
         return "crop"
     if hasattr(layer, "size"):
         return "upsample"
+    if hasattr(layer, "height"):
+        return "resize"
     if not hasattr(layer, "kernel_size"):
         if hasattr(layer, "padding"):
             return "pad"
@@ -167,6 +171,9 @@ def step_of(layer: Any, axis: int) -> Fraction:
         return Fraction(1)
     if kind == "upsample":
         return Fraction(1, layer.size[axis])
+    if kind == "resize":
+        # Its steps depend on the length, and need not be equal.
+        raise TypeError(_UNKNOWN.format(layer))
     stride = layer.strides[axis]
     return Fraction(1, stride) if kind == "transpose" else Fraction(stride)
 
@@ -184,13 +191,16 @@ def positions_read(layer: Any, axis: int, length: int | None, positions: set[int
     if kind == "pad":
         return {p - layer.padding[axis][0] for p in positions}
     if kind == "upsample":
-        factor = layer.size[axis]
-        if getattr(layer, "interpolation", "nearest") == "nearest":
+        factor, radius = layer.size[axis], _RADIUS[getattr(layer, "interpolation", "nearest")]
+        if not radius:
             return {p // factor for p in positions}
-        # Half-pixel centres: p lies at (p + 1/2)/factor - 1/2 and reads the whole positions on either side.
-        below = {(2 * p + 1 - factor) // (2 * factor) for p in positions}
-        above = {-((factor - 1 - 2 * p) // (2 * factor)) for p in positions}
-        return below | above
+        # Half-pixel centres: p lies at (p + 1/2)/factor - 1/2 and reads what is less than a radius away, or, where that
+        # is a position itself, only this one.
+        read = set()
+        for p in positions:
+            below, rest = divmod(2 * p + 1 - factor, 2 * factor)
+            read |= set(range(below - radius + 1, below + radius + 1)) if rest else {below}
+        return read
     kernel, stride, dilation = _window(layer, axis)
     n = stride if length is None else length
     check_count(kernel * len(positions))
@@ -296,6 +306,10 @@ def _upsample(layer: Any, axis: int, n: int | None, out: int | None) -> str:
     return f"{_known(n)} * size {layer.size[axis]} ({interpolation} interpolation) = {_known(out)}"
 
 
+def _resize(layer: Any, axis: int, n: int | None, out: int | None) -> str:
+    return f"{_known(n)}, {layer.what_it_does()}, so {out}"
+
+
 SENTENCES = {
     "conv": _conv,
     "depthwise": _conv,
@@ -306,11 +320,12 @@ SENTENCES = {
     "crop": _crop,
     "pad": _pad,
     "upsample": _upsample,
+    "resize": _resize,
 }
 
 
 def _channels(kind: str, layer: Any, channels: int | None, out: int | None, batch: int | None) -> str:
-    if kind in ("pool", "global", "crop", "pad", "upsample"):
+    if kind in ("pool", "global", "crop", "pad", "upsample", "resize"):
         how = f"{_known(channels)}, unchanged"
     elif kind == "depthwise":
         how = f"{_known(channels)} * depth_multiplier {layer.depth_multiplier} = {_known(out)}"

@@ -228,3 +228,45 @@ def deconv_crop(
         return 0
     covered = (dim_size - 1) * stride_size + dilated_kernel_size(kernel_size, dilation)
     return max(covered - output_length, 0) // 2
+
+
+def crop_to_aspect(lengths: tuple[int, int], size: tuple[int, int]) -> tuple[tuple[int, int], tuple[int, int]]:
+    """The part in the middle of an image of these lengths that has the height and width of `size` in proportion.
+
+    The longer side is cut to ``this * other side of size // that``, at least 1; half of the rest, rounded down, is in
+    front.
+
+    Returns
+    -------
+    tuple of 2 pairs of int
+        On each axis, where the part begins, and its length.
+
+    Examples
+    --------
+    >>> crop_to_aspect((340, 500), (200, 200))
+    ((0, 340), (80, 340))
+    """
+    (height, width), (to_height, to_width) = lengths, size
+    cut = max(1, min(height, width * to_height // to_width)), max(1, min(width, height * to_width // to_height))
+    return ((height - cut[0]) // 2, cut[0]), ((width - cut[1]) // 2, cut[1])
+
+
+def pad_to_aspect(lengths: tuple[int, int], size: tuple[int, int]) -> tuple[tuple[int, int], tuple[int, int]]:
+    """What is to be added around an image of these lengths to give it the height and width of `size` in proportion.
+
+    As many on both sides: half of what is missing, rounded down.
+
+    Returns
+    -------
+    tuple of 2 pairs of int
+        On each axis, how many positions before and after.
+
+    Examples
+    --------
+    >>> pad_to_aspect((3, 8), (10, 10))
+    ((2, 2), (0, 0))
+    """
+    (height, width), (to_height, to_width) = lengths, size
+    whole = max(height, width * to_height // to_width), max(width, height * to_width // to_height)
+    each = (whole[0] - height) // 2, (whole[1] - width) // 2
+    return (each[0], each[0]), (each[1], each[1])

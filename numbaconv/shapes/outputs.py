@@ -273,6 +273,29 @@ def upsample_output_shape(
 
 
 @as_in(conv_output_shape)
+def resize_output_shape(
+    input_shape: Sequence[int | None], size: int | Sequence[int], data_format: str = "channels_last"
+) -> Shape:
+    """Output shape of resizing: the lengths are those of `size`, whatever they were but for 0.
+
+    Parameters
+    ----------
+    size : int or tuple of int
+        One positive length for each axis.
+
+    Examples
+    --------
+    >>> resize_output_shape((None, None, 28, 3), (14, 7))
+    (None, 14, 7, 3)
+    """
+    batch, lengths, channels = _split(input_shape, data_format)
+    if 0 in lengths:
+        raise ValueError(f"input lengths must be positive, got {lengths}")
+    output = normalize_tuple(size, len(lengths), "size")
+    return _join(batch, _not_empty(output, lengths, size=output), channels, data_format)
+
+
+@as_in(conv_output_shape)
 def pool_output_shape(
     input_shape: Sequence[int | None],
     pool_size: int | Sequence[int] = 2,

@@ -16,10 +16,12 @@ from numbaconv.models import Sequential
 OTHER = {
     "activation": ["relu", "elu"],
     "activity_regularizer": ["l2"],
-    "alpha": [0.5],
     "algorithm": ["direct", "winograd"],
+    "alpha": [0.5],
+    "antialias": [True],
     "axis": [1],
     "center": [False],
+    "crop_to_aspect_ratio": [True],
     "cropping": [2],
     "data_format": ["channels_first"],
     "depth_multiplier": [2],
@@ -27,8 +29,11 @@ OTHER = {
     "dims": [(1, 2)],
     "dtype": ["float64"],
     "epsilon": [0.1],
+    "fill_mode": ["constant"],
+    "fill_value": [1.5],
     "filters": [5],
     "groups": [3],
+    "height": [3],
     "interpolation": ["bilinear"],
     "invert": [True],
     "keepdims": [True],
@@ -44,6 +49,7 @@ OTHER = {
     "noise_shape": [(None, *(1,) * 2)],
     "offset": [[2, 3, 4, 5, 6, 7]],
     "output_padding": [0],
+    "pad_to_aspect_ratio": [True],
     "padding": ["same", "SAME"],
     "pool_size": [3],
     "rate": [0.25],
@@ -59,6 +65,7 @@ OTHER = {
     "units": [5],
     "use_bias": [False],
     "variance": [3.0],
+    "width": [3],
 }
 BY_ENDING = {"initializer": ["ones"], "regularizer": ["l1"], "constraint": ["non_neg"]}
 # What the weights come from, once there are any.

@@ -54,6 +54,8 @@ NEEDED = {
     "target_shape": (-1, 6),
     "dims": (2, 1),
     "n": 2,
+    "height": 3,
+    "width": 4,
     "function": np.abs,
 }
 # What makes a layer fit the example, and repeatable; a weight that is a single number has no kinds of arrays.

@@ -28,6 +28,7 @@ IMAGES = {1: (2, 9, 3), 2: (2, 9, 8, 3), 3: (1, 5, 6, 4, 3)}
 ARGUMENTS = {
     "Activation": ("softmax",),
     "BatchNormalization": (),
+    "CenterCrop": (4, 5),
     "Dense": (4,),
     "Depthwise": (3,),
     "Dropout": (0.5,),
@@ -38,6 +39,7 @@ ARGUMENTS = {
     "Lambda": (np.square,),
     "Permute": ((3, 1, 2),),
     "Rescaling": (0.5,),
+    "Resizing": (4, 5),
     "Reshape": ((-1, 4),),
     "Spatial": (0.5,),
     "LayerNormalization": (),
@@ -57,6 +59,7 @@ BUILDS = [
     lambda i: (layers.SeparableConv2D(1 + i % 4, 3), (1, 3 + i % 40, 3 + i // 40, 1 + i % 5)),
     lambda i: (layers.MaxPooling2D(1 + i % 3), (1, 3 + i % 40, 3 + i // 40, 1 + i % 5)),
     lambda i: (layers.UpSampling2D(1 + i % 3, interpolation="bilinear"), (1, 1 + i % 40, 1 + i // 40, 2)),
+    lambda i: (layers.Resizing(1 + i % 40, 7, "lanczos3"), (1, 5, 3, 2)),
     lambda i: (layers.BatchNormalization(), (2, 1 + i % 40, 1 + i // 40, 2)),
     lambda i: (layers.Dense(1 + i % 9), (1 + i, 1 + i % 7)),
 ]

@@ -6,7 +6,18 @@ Padding is 0 times nothing: a tap outside the image is left out, so an infinite 
 import numpy as np
 import pytest
 from backward import gradients
-from cases import CASES, FORMATS, each, operands, output_shape, pack, reference_gradients, reference_result, run
+from cases import (
+    CASES,
+    FORMATS,
+    each,
+    interpolates,
+    operands,
+    output_shape,
+    pack,
+    reference_gradients,
+    reference_result,
+    run,
+)
 from cases import to_format as to
 from pooling_cases import CASES as POOLING
 from pooling_cases import KINDS
@@ -21,7 +32,7 @@ VALUES = (np.inf, -np.inf, np.nan)
 FILLED = [case for case in CASES if case.shape[0] and np.prod(case.shape) < 20_000]
 FILLED_WEIGHTED = [case for case in FILLED if case.has_weights]
 MOVING = [case for case in FILLED if not case.has_weights]
-EXACT = [case for case in MOVING if case.settings.get("interpolation") != "bilinear"]
+EXACT = [case for case in MOVING if not interpolates(case)]
 # Where "auto" takes Winograd's convolution for float32, and sizes in which it fills its patches badly.
 LARGER = [
     make_case((12, 14), 19, 35),
@@ -172,9 +183,11 @@ def test_denormals_are_not_flushed(case, dtype):
     if case.has_weights:
         arrays[-1] *= unit
     difference = np.abs(run(case, arrays) / unit - wanted).max()
-    if case.settings.get("interpolation") == "bilinear":
-        # Each of the four neighbours' shares may round by half a unit.
-        assert difference <= 2
+    if interpolates(case):
+        # Each share may round by half a unit: of four neighbours, or of so many along one axis and then the other.
+        assert (
+            difference <= {"bilinear": 2, "bicubic": 6, "lanczos3": 9, "lanczos5": 15}[case.settings["interpolation"]]
+        )
     else:
         assert difference <= (1e-3 * np.abs(wanted).max() if case in LARGER else 0)
 

@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
-from cases import CASES, assert_close, each, operands, reference_gradients, reference_result
+from cases import CASES, assert_close, each, interpolates, operands, reference_gradients, reference_result
 from reference_cases import INF, ONES, ZEROS, every_case, line, taps, whole_numbers
 
 from numbaconv import reference
@@ -305,7 +305,7 @@ def test_gradients_of_the_shared_table_are_adjoint(case):
 
     g = whole_numbers(operation(*arrays).shape, seed=50)
     # Only interpolation has weights that are not whole numbers.
-    tolerance = 1e-13 if case.settings.get("interpolation") == "bilinear" else 0.0
+    tolerance = 1e-13 if interpolates(case) else 0.0
     assert_adjoint(operation, arrays, g, reference_gradients(case, arrays, g).values(), tolerance)
 
 

@@ -22,6 +22,7 @@ def every_operation():
     windows, lengths, kernel_size = (strides, dilation, before), x.shape[1:4], weights.shape[:3]
     grad_out = reference.depthwise_conv(x, weights, bias, *windows, after)
     g = np.ascontiguousarray(grad_out[..., :3])
+    shares = [rng.standard_normal(shape) for shape in ((2, 3), (5, 4), (3, 5))]
     separable = reference.separable_conv_grad(x, weights, pointwise, np.ascontiguousarray(grad_out[..., :4]), *windows)
     return {
         "conv": reference.conv(x, weights, bias[:3], strides, dilation, before, after),
@@ -36,6 +37,12 @@ def every_operation():
         "zero_pad": reference.zero_pad(x, before, after),
         "upsample_nearest": reference.upsample_nearest(x, (2, 1, 3)),
         "upsample_bilinear": reference.upsample_bilinear(x, (2, 1, 3)),
+        "nearest_shares": reference.nearest_shares(9, 5),
+        "area_shares": reference.area_shares(5, 9),
+        "kernel_shares": np.stack([reference.kernel_shares(7, 4, radius, True) for radius in (1, 2, 3, 5)]),
+        "kernel_shares, bicubic": reference.kernel_shares(3, 7, 2, False),
+        "resize": reference.resize(x, *shares),
+        "resize_grad": reference.resize_grad(x, *(s.T.copy() for s in shares)),
         "bias_grad": reference.bias_grad(grad_out),
         "conv_input_grad": reference.conv_input_grad(g, weights, lengths, *windows),
         "conv_weight_grad": reference.conv_weight_grad(x, g, kernel_size, *windows),

@@ -91,6 +91,13 @@ def upsample(factor, interpolation="nearest"):
 # Receptive fields
 
 
+def reaches(distance, interpolation):
+    """Whether a kernel has a share that far away; Lanczos's and the cubic one have none at whole distances but 0."""
+    radius = {"bilinear": 1, "bicubic": 2, "lanczos3": 3, "lanczos5": 5}[interpolation]
+    whole = abs(distance - round(distance)) < 1e-9
+    return round(distance) == 0 if whole else abs(distance) < radius
+
+
 def forward(layer, inputs):
     """Index sets of the stack's input, carried through one layer from each of its inputs to each of its outputs."""
     n = len(inputs)
@@ -106,7 +113,7 @@ def forward(layer, inputs):
             return [indices for indices in inputs for _ in range(factor)]
         centres = [(j + 0.5) / factor - 0.5 for j in range(n * factor)]
         return [
-            set().union(*(indices for i, indices in enumerate(inputs) if abs(i - centre) < 1 - 1e-9))
+            set().union(*(indices for i, indices in enumerate(inputs) if reaches(i - centre, layer.interpolation)))
             for centre in centres
         ]
     if isinstance(layer, Pool):
@@ -137,6 +144,9 @@ STACKS = [
     [upsample(2, "bilinear"), conv(3)],
     [upsample(3, "bilinear")],
     [upsample(4, "bilinear"), upsample(2, "bilinear")],
+    [upsample(2, "bicubic"), conv(3)],
+    [upsample(3, "lanczos3"), upsample(2)],
+    [upsample(1, "lanczos5"), upsample(2, "lanczos5")],
     [transpose(3, 2)],
     [transpose(2, 2), conv(2)],
     [transpose(1, 3), conv(2)],

@@ -216,6 +216,11 @@ CASES = [
     upsample("bilinear by four and one", (2, 5, 3, 2), size=(4, 1), interpolation="bilinear"),
     upsample("bilinear, one row", (2, 1, 4, 3), size=(3, 2), interpolation="bilinear"),
     upsample("bilinear, one position", (2, 1, 1, 3), size=5, interpolation="bilinear"),
+    upsample("bicubic smoke", (2, 3, 4, 3), size=(2, 3), interpolation="bicubic"),
+    upsample("bicubic by seven and one", (2, 9, 5, 2), size=(7, 1), interpolation="bicubic"),
+    upsample("bicubic, one position", (2, 1, 1, 3), size=5, interpolation="bicubic"),
+    upsample("lanczos3", (2, 7, 5, 3), size=(3, 2), interpolation="lanczos3"),
+    upsample("lanczos5", (1, 6, 13, 2), size=(2, 3), interpolation="lanczos5"),
     upsample("empty batch", (0, 3, 4, 3), size=2),
     upsample("nearest", (2, 2, 3, 4, 3), size=(3, 1, 2)),
 ]
@@ -225,6 +230,11 @@ WEIGHTED = [case for case in CASES if case.has_weights]
 def each(cases: list[Case]) -> Any:
     """Run a test once per case, the case's name being its id."""
     return pytest.mark.parametrize("case", cases, ids=[case.name.replace(" ", "_") for case in cases])
+
+
+def interpolates(case: Case) -> bool:
+    """Whether a case multiplies with shares that are no whole numbers."""
+    return case.settings.get("interpolation", "nearest") != "nearest"
 
 
 def kernel_shapes(case: Case) -> list[tuple[int, ...]]:

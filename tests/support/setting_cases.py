@@ -9,7 +9,7 @@ from numbaconv import layers
 
 SIZE = 6
 REQUIRED = {"filters": 4, "kernel_size": 3, "units": 4, "rate": 0.5, "activation": "tanh", "stddev": 0.5, "scale": 0.5}
-REQUIRED |= {"target_shape": (-1, 4), "dims": (2, 1), "n": 2}
+REQUIRED |= {"target_shape": (-1, 4), "dims": (2, 1), "n": 2, "height": 4, "width": 5}
 # Without a seed, Dropout differs from its twin; strides of their own do not follow the pool_size.
 FIXED = {
     **{name: {"seed": 1} for name in layers.__all__ if "Dropout" in name or "Noise" in name},
