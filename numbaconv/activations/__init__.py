@@ -149,12 +149,24 @@ def of_input(activation: Activation) -> bool:
     bool
         True if it has a gradient whose second parameter is called ``x``.
     """
+    try:
+        return _OF_INPUT[activation]
+    # Not this library's, or not to be found in any dict.
+    except (KeyError, TypeError):
+        return _takes_input(activation)
+
+
+def _takes_input(activation: Activation) -> bool:
     own = getattr(activation, "gradient", None)
     try:
         return callable(own) and list(inspect.signature(own).parameters)[1:2] == ["x"]
     except ValueError:
         # Some functions written in C do not say what they take.
         return False
+
+
+# Of every call in training it is asked.
+_OF_INPUT = {function: _takes_input(function) for function in _FUNCTIONS.values()}
 
 
 def get(identifier: Any) -> Activation:

@@ -49,6 +49,11 @@ class Operation(Named):
         """A call in a network: the result, its masks and, if traced, what `_take_back` needs."""
         raise NotImplementedError
 
+    @property
+    def _learns(self) -> bool:
+        """Whether any weight of it is trained."""
+        return any(layer._trained for layer in self._leaves())
+
     def _take_back(self, kept: Any, grad_out: Any, input_grad: bool, gradients: "Gradients") -> Any:
         """The gradient of the inputs (or None, if not wanted); those of weights go to ``gradients``."""
         raise NotImplementedError

@@ -195,13 +195,14 @@ class Layer(Weighted):
         if type(x) is not np.ndarray and tensors_in(x):
             keywords = {"training": training, "mask": mask}
             return self._connect((x,), {name: value for name, value in keywords.items() if value is not None})
-        masked = {"mask": mask} if mask is not None and self._takes_mask else {}
         try:
             x = self._ready(x)
-            if training and check_bool(training, "training"):
-                out = self._in_training(x, **masked)
+            if mask is not None and self._takes_mask:
+                out = self._in_training(x, mask=mask) if training else self.call(x, mask=mask)  # type: ignore[call-arg]
+            elif training and check_bool(training, "training"):
+                out = self._in_training(x)
             else:
-                out = self.call(x, **masked)
+                out = self.call(x)
             if not self._own:
                 out = self._checked(out, x)
         except (ValueError, TypeError) as error:
@@ -340,6 +341,10 @@ class Layer(Weighted):
 
     def _leaves(self) -> list[Any]:
         return [self]
+
+    @property
+    def _learns(self) -> bool:
+        return bool(self._weights) and bool(self._trained)
 
     def _visited(self, arguments: tuple[Any, ...], keywords: dict[str, Any], traced: bool) -> tuple[Any, Any, Any]:
         mask, kept = keywords.get("mask"), None

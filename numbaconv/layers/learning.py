@@ -187,16 +187,20 @@ class Learner(Operation):
 
     def _settle(self, gradients: Gradients) -> None:
         """Set ``gradients`` to what the calls gave, and the penalties; 0 for weights that no call has led to."""
-        self._kept = None
+        vars(self)["_kept"] = None
         if self._replaced:
+            return
+        if not self._weights:
+            vars(self)["gradients"] = []
             return
         found, trained = gradients.of(self), self._trained
         for name in trained:
             penalty = self._component(name, "regularizer")
-            found.setdefault(name, np.zeros_like(self._weights[name]))
+            if name not in found:
+                found[name] = np.zeros_like(self._weights[name])
             if penalty is not None:
                 found[name] = found[name] + regularizers.gradient(penalty)(self._weights[name])
-        self.gradients = [found[name] if name in trained else None for name in self._weights]
+        vars(self)["gradients"] = [found[name] if name in trained else None for name in self._weights]
 
     def _asked(self, kept: Any, grad_out: np.ndarray, x_shape: Any) -> tuple[Any, dict[str, np.ndarray]]:
         """What the ``backward`` of a user's class returns, in the form that `_backward` has."""

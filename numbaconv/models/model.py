@@ -204,6 +204,7 @@ class Model(Network, Telling):
             self._tensors[: len(given)] = begins
             self._own_nodes = connected_anew(self._steps, self._tensors)
             self._inputs, self._outputs = (mapped(lambda slot: self._tensors[slot], one) for one in ends)
+        self._form_made = mapped(lambda _: 0, self._outputs)
         _, self._layers = ordered(self.inputs, self.outputs)
         names = [layer.name for layer in self._layers]
         twice = next((name for name in names if names.count(name) > 1), None)
@@ -238,7 +239,7 @@ class Model(Network, Telling):
 
     @property
     def _form(self) -> Any:
-        return mapped(lambda _: 0, self._outputs)
+        return self._form_made
 
     @property
     def _result_dtype(self) -> Any:

@@ -289,7 +289,7 @@ class Network(Trainer, Layered):
         mask = keywords.get("mask")
         with self._named():
             values = self._given(x)
-            masks = [] if mask is None else mask if isinstance(mask, list) else [mask]
+            masks: Any = () if mask is None else mask if isinstance(mask, list) else [mask]
             outputs, found = self._program().run(values, keywords.get("training"), masks, tape)
         return self._formed(outputs), found if any(one is not None for one in found) else None, tape
 
@@ -298,8 +298,9 @@ class Network(Trainer, Layered):
         return out, kept
 
     def _take_back(self, kept: Any, grad_out: Any, input_grad: bool, gradients: Gradients) -> Any:
+        form = self._form
         try:
-            grads = matched(grad_out, self._form)
+            grads = [grad_out] if form == 0 else matched(grad_out, form)
         except ValueError as error:
             raise ValueError(f"grad_out must have the form of the outputs: {error}") from None
         found = self._program().take_back(kept, grads, input_grad, gradients)
@@ -307,6 +308,8 @@ class Network(Trainer, Layered):
 
     def _formed(self, outputs: list[Any]) -> Any:
         """The outputs in the form that the model was made with."""
+        if self._form == 0:
+            return outputs[0]
         found = iter(outputs)
         return mapped(lambda _: next(found), self._form)
 

@@ -48,6 +48,13 @@ class Program:
         self._plain = [step.arguments == (Slot(step.inputs[0]),) and _is_plain(step) for step in self.steps]
         counts = Counter(id(step.operation) for step in self.steps)
         self._repeated = {one for one, count in counts.items() if count > 1}
+        # The loop of nearly all calls: no masks, no layer twice, no tape.
+        self._calls = [
+            (step.operation, step.inputs[0], step.outputs[0], done)
+            for step, plain, done in zip(self.steps, self._plain, self._done, strict=True)
+            if plain
+        ]
+        self._simple = all(self._plain) and not self._repeated
 
     def run(
         self,
@@ -61,6 +68,12 @@ class Program:
         A tape gets what each step keeps for `take_back`.
         """
         found = dict(zip(self.inputs, values, strict=True))
+        if self._simple and tape is None and not masks and not any(step.operation._makes_masks for step in self.steps):
+            for operation, start, end, done in self._calls:
+                found[end] = operation(found[start], training)
+                for slot in done:
+                    del found[slot]
+            return [found[slot] for slot in self.outputs], [None] * len(self.outputs)
         known = {slot: mask for slot, mask in zip(self.inputs, masks, strict=False) if mask is not None}
         penalties: dict[int, float] = {}
         for step, plain, done in zip(self.steps, self._plain, self._done, strict=True):
@@ -88,12 +101,20 @@ class Program:
 
         None stands for the gradient of what nothing depends on.
         """
-        trained = [any(layer._trained for layer in step.operation._leaves()) for step in self.steps]
+        trained = [step.operation._learns for step in self.steps]
         wanted = self._wanted(trained, input_grad)
         grads: dict[int, Any] = {}
         for slot, grad in zip(self.outputs, grads_out, strict=True):
             _add(grads, slot, grad)
-        for step, learns, kept in zip(reversed(self.steps), reversed(trained), reversed(tape), strict=True):
+        backwards = zip(reversed(self.steps), reversed(self._plain), reversed(trained), reversed(tape), strict=True)
+        for step, plain, learns, kept in backwards:
+            if plain and (grad := grads.pop(step.outputs[0], None)) is not None:
+                needs = step.inputs[0] in wanted
+                if needs or learns:
+                    grad = step.operation._take_back(kept, grad, needs, gradients)
+                    if needs:
+                        _add(grads, step.inputs[0], grad)
+                continue
             given = {slot: grads.pop(slot, None) for slot in step.outputs}
             needs = any(slot in wanted for slot in step.inputs)
             unread = all(grad is None for grad in given.values())
