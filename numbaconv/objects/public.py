@@ -11,12 +11,8 @@ _PACKAGE = __name__.partition(".")[0]
 NOT_HERE = "Keras has it, this library has not"
 # What Keras has, and what does the same here.
 _INSTEAD = {
-    **dict.fromkeys(("Input", "InputLayer", "InputSpec"), "give the first layer input_shape=(...), without the batch"),
-    **dict.fromkeys(("Model", "Functional"), f"{_PACKAGE}.models.Sequential is the one kind of model here"),
-    "load_model": f"{_PACKAGE}.models.Sequential.load(path) reads a saved model",
+    **dict.fromkeys(("InputSpec",), "give the first layer input_shape=(...), without the batch"),
     "save_model": "model.save(path) writes a model",
-    "clone_model": f"{_PACKAGE}.models.Sequential.from_config(model.get_config()) makes a model like another",
-    "model_from_json": f"{_PACKAGE}.models.Sequential.from_config(json.loads(text)) makes a model of a configuration",
     "deserialize": "get(config) makes an object of its configuration",
     **dict.fromkeys(("Deconv2D", "Deconvolution2D"), "Keras 2 and later call it Conv2DTranspose"),
     **dict.fromkeys(("Deconv3D", "Deconvolution3D"), "Keras 2 and later call it Conv3DTranspose"),
@@ -63,12 +59,9 @@ _ATTRIBUTES = {
     "Sequential": {
         "evaluate_generator": "evaluate takes generators",
         "fit_generator": "fit takes generators",
-        "get_layer": "layers is the list of them",
-        "load_weights": f"{_PACKAGE}.models.Sequential.load(path) reads a saved model, set_weights takes arrays",
         "predict_classes": "predict(x).argmax(axis=-1) gives classes",
         "predict_generator": "predict takes generators",
         "save_weights": "save(path) writes the model with its weights, get_weights returns them",
-        "to_json": "json.dumps(model.get_config()) gives the text",
         **dict.fromkeys(("input", "inputs"), "input_shape says what it takes"),
         **dict.fromkeys(("output", "outputs"), "output_shape says what it returns"),
     },
@@ -80,7 +73,7 @@ _ATTRIBUTES = {
     "Metric": dict.fromkeys(("add_variable", "add_weight"), "what is counted is kept in attributes of any name"),
 }
 _ABSENT_ATTRIBUTES = {
-    "Sequential": "activity_regularizer add_loss add_metric call compute_loss compute_mask compute_metrics "
+    "Sequential": "activity_regularizer add_loss add_metric call compute_loss compute_metrics "
     "distribute_strategy dtype dtype_policy export jit_compile make_predict_function make_test_function "
     "make_train_function metrics_variables non_trainable_variables predict_step quantize reset_metrics run_eagerly "
     "stateless_call steps_per_execution test_step train_step trainable_variables variables",
