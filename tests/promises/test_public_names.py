@@ -146,8 +146,6 @@ ABSENT = [
     ("from numbaconv.layers import RandomFlip", "Keras has it, this library has not"),
     ("import numbaconv; numbaconv.GRUCell", "Keras has it, this library has not"),
     ("from numbaconv.layers import Deconvolution2D", "Keras 2 and later call it Conv2DTranspose"),
-    ("import numbaconv; numbaconv.load_model", "numbaconv.models.Sequential.load(path) reads a saved model"),
-    ("from numbaconv.models import load_model", "numbaconv.models.Sequential.load(path) reads a saved model"),
     ("from numbaconv import Conv2D", "it is numbaconv.layers.Conv2D"),
     ("from numbaconv.layers import Sequential", "it is numbaconv.models.Sequential"),
     ("import numbaconv; numbaconv.Conv2d", "did you mean numbaconv.layers.Conv2D?"),
