@@ -8,7 +8,7 @@ from ..files.keras_file import opened, parsed
 from .keras.architecture import architecture_of
 from .keras.arguments import Reading
 from .keras.compiled import compiled
-from .keras.loading import loaded
+from .keras.loading import listed_by, loaded
 from .keras.making import Maker
 from .network import Network
 
@@ -53,7 +53,7 @@ def load_model(
         if not file.own:
             model, maker = loaded(file, custom_objects)
             if compile:
-                compiled(model, file, maker)
+                compiled(model, file, listed_by(maker))
             return model
     model = Network.load(path)
     if not compile:

@@ -44,7 +44,9 @@ def test_aliases(keras, name):
 
 
 def test_top_level(keras):
-    assert {"Input", "Model", "Sequential"} == {name for name in dir(keras) if name[0].isupper()} & set(numbaconv.__all__)
+    assert {"Input", "Model", "Sequential"} == {name for name in dir(keras) if name[0].isupper()} & set(
+        numbaconv.__all__
+    )
 
 
 def test_what_is_said_to_be_keras_is(keras):
