@@ -76,8 +76,9 @@ def test_results_are_the_same_without_any_of_them(tmp_path, expected_digests):
 def test_results_of_all_operations_are_the_same(loss, layer, tmp_path, expected_digests):
     names = " ".join(name for name in LOSSES if LOSSES[name] == loss)
     alone = "alone" if layer == "workqueue" and loss == LAUNCHES else ""
-    variables = {"NUMBA_CACHE_DIR": tmp_path, "NUMBA_THREADING_LAYER": layer}
-    run(DIGESTS, expected_digests, names, loss, alone, timeout=600, **variables)
+    # How kernels are launched and locked changes no machine code: it may come from the cache.
+    cache = {} if loss in (LAUNCHES, LOCK) else {"NUMBA_CACHE_DIR": tmp_path}
+    run(DIGESTS, expected_digests, names, loss, alone, NUMBA_THREADING_LAYER=layer, timeout=600, **cache)
 
 
 CHANGED = """
@@ -107,10 +108,9 @@ CHANGES = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", CHANGES)
-def test_a_change_that_only_a_call_shows(name, tmp_path, expected_digests, request):
-    """Names may stay and mean something else."""
-    slow = request.config.getoption("--slow")
-    expected = {kind: digest for kind, digest in json.loads(expected_digests).items() if slow or kind == "padding"}
+def test_a_change_that_only_a_call_shows(name, tmp_path, expected_digests):
+    """Names may stay and mean something else. What is done then is done as without them: a few results tell."""
+    expected = json.dumps({kind: json.loads(expected_digests)[kind] for kind in ("direct", "padding")})
     # Only what was kept before can be read.
-    cache = {} if name == "CompileResult._rebuild" else {"NUMBA_CACHE_DIR": tmp_path}
-    run(CHANGED, json.dumps(expected), name, CHANGES[name], NUMBA_THREADING_LAYER="workqueue", timeout=600, **cache)
+    cache = {} if name in ("CompileResult._rebuild", "threads._guard") else {"NUMBA_CACHE_DIR": tmp_path}
+    run(CHANGED, expected, name, CHANGES[name], NUMBA_THREADING_LAYER="workqueue", timeout=600, **cache)

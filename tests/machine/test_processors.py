@@ -95,7 +95,7 @@ def test_restricted_processor_gets_no_more_than_it_has(variables):
 
 
 def test_continuous_integration_restricts_like_that():
-    lines = re.findall(r"^(NUMBA\S+ .*)python -m pytest", (ROOT / ".ci" / "run").read_text(), re.M)
+    lines = re.findall(r"^ *(NUMBA\S+ .*)python -m pytest", (ROOT / ".ci" / "run").read_text(), re.M)
     asked = [dict(word.split("=") for word in shlex.split(line)) for line in lines]
     named = [{name: words.get(name) for name in GENERIC} for words in asked]
     assert named == [GENERIC, AVX2]
