@@ -75,6 +75,8 @@ class Layer(Weighted):
     _states: ClassVar[frozenset[str]] = frozenset()
     # Whether ``call`` takes one.
     _takes_mask: ClassVar[bool] = False
+    # Whether a list of arrays may be several inputs. A layer of the library that always has several has its own checks.
+    _takes_lists: ClassVar[bool] = False
     # Names of attributes that have a value. To look into __dict__ would make all of them slower to read.
     _given: frozenset[str] = frozenset()
     # Whether the user has chosen the dtype; layers that were pickled before it was noted keep theirs.
@@ -130,6 +132,7 @@ class Layer(Weighted):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         cls._takes_mask = "mask" in inspect.signature(cls.call).parameters
+        cls._takes_lists = cls._takes_lists or not cls._own
 
     # -- what a kind of layer defines ------------------------------------------------------------------------------
 
@@ -301,10 +304,10 @@ class Layer(Weighted):
 
     def _ready(self, x: Any) -> Any:
         """The input as an array of the layer's dtype, checked, and the layer built for it."""
-        if not self._own and isinstance(x, list | tuple) and x and all(isinstance(one, np.ndarray) for one in x):
-            # A layer of the library that has several inputs says so by a method of its own.
+        if self._takes_lists and isinstance(x, list | tuple) and x and all(isinstance(one, np.ndarray) for one in x):
             x = [cast(as_numbers(one, f"x[{i}]"), self._dtype) for i, one in enumerate(x)]
-            self.build(shapes_of(x))
+            if not (self.built and self._own):
+                self.build(shapes_of(x))
             return x
         x = as_numbers(x, "x")
         check_rank(x, self.rank, self.data_format)
@@ -423,7 +426,7 @@ class Layer(Weighted):
         return shape[1 if self.data_format == "channels_first" else -1]
 
     def _checked_shape(self, input_shape: Any) -> Any:
-        if not self._own and not is_shape(input_shape) and isinstance(input_shape, list | tuple):
+        if self._takes_lists and not is_shape(input_shape) and isinstance(input_shape, list | tuple):
             return [shapes.normalize_shape(one, f"input_shape[{i}]") for i, one in enumerate(input_shape)]
         shape: tuple[int | None, ...] = tuple(input_shape) if isinstance(input_shape, tuple | list) else ()
         if self.rank is None:

@@ -9,7 +9,9 @@ import numpy as np
 from .. import shapes
 from ..common.arguments import cast
 from ..common.arrays import as_numbers
+from ..graph.operation import is_shape
 from .any_rank import AnyRank, Shape
+from .learning import shapes_of
 
 
 class Lambda(AnyRank):
@@ -18,8 +20,8 @@ class Lambda(AnyRank):
     Parameters
     ----------
     function : callable
-        Takes an array, which it must not change, and returns one. Where it has a parameter ``training`` or ``mask``, it
-        gets that too.
+        Takes an array, or a list of arrays where the layer is called on one, which it must not change; returns an
+        array. Where it has a parameter ``training`` or ``mask``, it gets that too.
     output_shape : tuple of int or None, or callable, optional
         Shape of one result without the batch axis; or a function of the input's shape that returns the result's, both
         with the batch axis. Otherwise the function is tried on zeros.
@@ -29,7 +31,7 @@ class Lambda(AnyRank):
         Keyword arguments for ``function``.
     gradient : callable, optional
         For training through the layer: ``gradient(grad_out, x, **arguments)`` returns the gradient of a loss with
-        respect to ``x``, given that with respect to the result. Keras has no such argument.
+        respect to ``x``, given that with respect to the result; a list of them for a list. Keras has no such argument.
 
     Raises
     ------
@@ -38,8 +40,8 @@ class Lambda(AnyRank):
 
     Notes
     -----
-    Input of any shape. What the function returns is brought to the layer's dtype. A configuration, and so a file, holds
-    no functions: `get_config` raises. Keeps for backward: its input.
+    Input of any shape, or several of them. What the function returns is brought to the layer's dtype. A configuration,
+    and so a file, holds no functions: `get_config` raises. Keeps for backward: its input.
 
     Examples
     --------
@@ -51,6 +53,7 @@ class Lambda(AnyRank):
     array([[-1.,  1.]], dtype=float32)
     """
 
+    _takes_lists = True
     _states = frozenset({"_shape"})
 
     def __init__(
@@ -89,71 +92,88 @@ class Lambda(AnyRank):
             "read; make the layer anew in your program, or write a layer class of your own"
         )
 
-    def call(self, x: np.ndarray, mask: Any = None) -> np.ndarray:
-        self._must_fit(x)
+    def explain(self, input_shape: Any) -> str:
+        after = self.compute_output_shape(input_shape)
+        name = getattr(self.function, "__name__", "the function")
+        return f"{type(self).__name__} turns {input_shape} into {after}.\nit is what {name} returns."
+
+    def call(self, x: Any, mask: Any = None) -> np.ndarray:
+        for one in x if isinstance(x, list) else [x]:
+            self._must_fit(one)
         return self._result(x, mask=mask, training=False)
 
-    def _forward(self, x: np.ndarray, mask: Any = None) -> tuple[np.ndarray, Any]:
+    def _forward(self, x: Any, mask: Any = None) -> tuple[np.ndarray, Any]:
         return self._result(x, mask=mask, training=True), x
 
-    def _forward_still(self, x: np.ndarray, mask: Any = None) -> tuple[np.ndarray, Any]:
+    def _forward_still(self, x: Any, mask: Any = None) -> tuple[np.ndarray, Any]:
         return self._result(x, mask=mask, training=False), x
 
-    def _input_grad(self, kept: Any, grad_out: np.ndarray) -> np.ndarray:
+    def _input_grad(self, kept: Any, grad_out: np.ndarray) -> Any:
         if self.gradient is None:
             raise ValueError(
                 "gradient must be given to train through a Lambda whose input has a gradient: a function (grad_out, x) "
                 f"that returns the gradient with respect to x, got none for {self.function!r}"
             )
-        grad = as_numbers(self.gradient(grad_out, _read_only(kept), **self.arguments), "what gradient returns")
-        if grad.shape != kept.shape:
-            raise ValueError(f"gradient must return the shape of the input, {kept.shape}, got {grad.shape}")
+        found = self.gradient(grad_out, _read_only(kept), **self.arguments)
+        several = isinstance(kept, list)
+        if several and not (isinstance(found, list | tuple) and len(found) == len(kept)):
+            raise ValueError(f"gradient must return a list of {len(kept)} arrays, as many as inputs, got {found!r}")
+        pairs = zip(found, kept, strict=True) if several else [(found, kept)]
+        grads = [self._checked_gradient(grad, x.shape) for grad, x in pairs]
+        return grads if several else grads[0]
+
+    def _checked_gradient(self, grad: Any, shape: Shape) -> np.ndarray:
+        grad = as_numbers(grad, "what gradient returns")
+        if grad.shape != shape:
+            raise ValueError(f"gradient must return the shape of the input, {shape}, got {grad.shape}")
         return np.ascontiguousarray(cast(grad, self._dtype))
 
-    def _result(self, x: np.ndarray, **situation: Any) -> np.ndarray:
-        """What the function makes of an array."""
+    def _result(self, x: Any, **situation: Any) -> np.ndarray:
+        """What the function makes of an array, or of several."""
         told = {name: value for name, value in situation.items() if name in self._takes and name not in self.arguments}
         out = as_numbers(self.function(_read_only(x), **told, **self.arguments), "what function returns")
-        if out.ndim == 0 or (self._shape is not None and not _agree(out.shape, self._declared(x.shape))):
-            wanted = "with a batch axis" if self._shape is None else f"{self._declared(x.shape)}, as output_shape says"
+        declared = None if self._shape is None else self._declared(shapes_of(x))
+        if out.ndim == 0 or (declared is not None and not _agree(out.shape, declared)):
+            wanted = "with a batch axis" if declared is None else f"{declared}, as output_shape says"
             raise ValueError(f"function must return an array of shape {wanted}, got {out.shape}")
         out = cast(out, self._dtype)
         # A view of the input could not be written to.
-        return np.array(out, order="C") if np.may_share_memory(out, x) else np.ascontiguousarray(out)
+        shared = any(np.may_share_memory(out, one) for one in (x if isinstance(x, list) else [x]))
+        return np.array(out, order="C") if shared else np.ascontiguousarray(out)
 
-    def _declared(self, input_shape: Shape) -> Shape:
+    def _declared(self, input_shape: Any) -> Shape:
         if callable(self._shape):
             return shapes.normalize_shape(tuple(self._shape(input_shape)), "what output_shape returns")
-        return input_shape[0], *self._shape
+        return (input_shape if is_shape(input_shape) else input_shape[0])[0], *self._shape
 
-    def _output_shape(self, input_shape: Shape) -> Shape:
+    def _output_shape(self, input_shape: Any) -> Shape:
         if self._shape is not None:
             return self._declared(input_shape)
         # Sizes of the result that follow from unknown ones differ when those do.
-        first, second = (
-            self._tried(tuple(n if n is not None else size if i else size // 16 for i, n in enumerate(input_shape)))
-            for size in (32, 64)
-        )
+        first, second = self._tried(input_shape, 32), self._tried(input_shape, 64)
         if len(first) != len(second):
             raise ValueError(
                 f"output_shape must be given, as the function's axes depend on unknown sizes of {input_shape}"
             )
         return tuple(n if n == m else None for n, m in zip(first, second, strict=True))
 
-    def _tried(self, shape: tuple[int, ...]) -> tuple[int, ...]:
-        """Shape of what the function makes of zeros."""
+    def _tried(self, input_shape: Any, unknown: int) -> tuple[int, ...]:
+        """Shape of what the function makes of zeros, with this size in the place of unknown ones but the batch's."""
+        several = not is_shape(input_shape)
+        sizes = [
+            tuple(n if n is not None else unknown if i else unknown // 16 for i, n in enumerate(shape))
+            for shape in (input_shape if several else [input_shape])
+        ]
+        zeros = [np.zeros(shape, self._dtype) for shape in sizes]
         try:
             with np.errstate(all="ignore"):
-                return self._result(np.zeros(shape, self._dtype), mask=None, training=False).shape
+                return self._result(zeros if several else zeros[0], mask=None, training=False).shape
         # It is the user's, and may raise anything.
         except Exception as error:
             raise ValueError(
-                f"output_shape must be given, as the function fails on zeros of shape {shape}: "
-                f"{type(error).__name__}: {error}"
+                f"output_shape must be given, as the function fails on zeros of shape "
+                f"{sizes if several else sizes[0]}: {type(error).__name__}: {error}"
             ) from error
-
-    def _why(self, before: Shape, after: Shape) -> str:
-        return f"it is what {getattr(self.function, '__name__', 'the function')} returns"
 
 
 def _parameters(function: Callable[..., Any]) -> frozenset[str]:
@@ -164,8 +184,10 @@ def _parameters(function: Callable[..., Any]) -> frozenset[str]:
         return frozenset()
 
 
-def _read_only(x: np.ndarray) -> np.ndarray:
-    """A view of an array that belongs to somebody else."""
+def _read_only(x: Any) -> Any:
+    """A view of an array that belongs to somebody else; a list of them for a list."""
+    if isinstance(x, list):
+        return [_read_only(one) for one in x]
     view = x.view()
     view.flags.writeable = False
     return view
