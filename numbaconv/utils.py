@@ -26,10 +26,10 @@ _MOST = 2**32 - 1
 def set_random_seed(seed: int) -> None:
     """Make everything random repeatable (Keras's ``utils.set_random_seed``).
 
-    From now on initializers, `numbaconv.layers.Dropout` and the order of examples in ``fit`` follow from this number
-    where they are given no seed of their own, in the order in which they are made or called: the same program gives
-    the same bits in every process, with any number of threads. They still differ from each other. Python's ``random``
-    and NumPy's global state are seeded, too.
+    From now on initializers, layers that draw, such as `numbaconv.layers.Dropout`, and the order of examples in ``fit``
+    follow from this number where they are given no seed of their own, in the order in which they are made or called:
+    the same program gives the same bits in every process, with any number of threads. They still differ from each
+    other. Python's ``random`` and NumPy's global state are seeded, too.
 
     Parameters
     ----------

@@ -63,8 +63,7 @@ def exponential(x: Array) -> Array:
     ndarray
         Shape and dtype of `x`; infinite where the value is beyond the dtype.
     """
-    with np.errstate(over="ignore"):
-        return np.exp(x)
+    return np.exp(x)
 
 
 def _axes(x: Array, axis: Any) -> tuple[int, ...]:
@@ -102,9 +101,8 @@ def softmax(x: Array, axis: int | tuple[int, ...] = -1) -> Array:
     The largest value of the row is subtracted first, so that nothing overflows.
     """
     axes = _axes(x, axis)
-    with np.errstate(over="ignore", invalid="ignore"):
-        weights: Array = x - x.max(axis=axes, keepdims=True)
-        np.exp(weights, out=weights)
+    weights: Array = x - x.max(axis=axes, keepdims=True)
+    np.exp(weights, out=weights)
     weights /= weights.sum(axis=axes, keepdims=True)
     return weights
 
@@ -144,14 +142,13 @@ def sparsemax(x: Array, axis: int = -1) -> Array:
     """
     (place,) = _axes(x, (axis,))
     rows = np.moveaxis(x, place, -1)
-    with np.errstate(over="ignore", invalid="ignore"):
-        rows = rows - rows.max(axis=-1, keepdims=True)
-        ordered = np.sort(rows, axis=-1)[..., ::-1]
-        count = np.arange(1, rows.shape[-1] + 1, dtype=x.dtype)
-        # What is subtracted if the so many largest values stay; it is right for the most that all stay positive.
-        excess = ordered.cumsum(axis=-1) - 1
-        most = np.maximum((ordered * count > excess).sum(axis=-1, keepdims=True), 1)
-        out = np.maximum(rows - np.take_along_axis(excess, most - 1, axis=-1) / most.astype(x.dtype), 0)
+    rows = rows - rows.max(axis=-1, keepdims=True)
+    ordered = np.sort(rows, axis=-1)[..., ::-1]
+    count = np.arange(1, rows.shape[-1] + 1, dtype=x.dtype)
+    # What is subtracted if the so many largest values stay; it is right for the most that all stay positive.
+    excess = ordered.cumsum(axis=-1) - 1
+    most = np.maximum((ordered * count > excess).sum(axis=-1, keepdims=True), 1)
+    out = np.maximum(rows - np.take_along_axis(excess, most - 1, axis=-1) / most.astype(x.dtype), 0)
     out[np.isnan(rows).any(axis=-1)] = np.nan
     return np.ascontiguousarray(np.moveaxis(out, -1, place))
 
@@ -205,7 +202,6 @@ def log_softmax(x: Array, axis: int | tuple[int, ...] = -1) -> Array:
     The largest value of the row is subtracted first, so that nothing overflows.
     """
     axes = _axes(x, axis)
-    with np.errstate(over="ignore", invalid="ignore"):
-        shifted: Array = x - x.max(axis=axes, keepdims=True)
+    shifted: Array = x - x.max(axis=axes, keepdims=True)
     shifted -= np.log(np.exp(shifted).sum(axis=axes, keepdims=True))
     return shifted

@@ -36,7 +36,8 @@ def activation(gradient: Callable[..., Array]) -> Callable[[Activation], Activat
     def decorate(function: Activation) -> Activation:
         @wraps(function)
         def checked(x: Array, *settings: Any, **named: Any) -> Array:
-            return function(as_floats(x, "x"), *settings, **named)
+            with np.errstate(all="ignore"):
+                return function(as_floats(x, "x"), *settings, **named)
 
         checked.__doc__ = completed(function.__doc__ or "", list(signature(function).parameters), _ARRAY)
         checked.gradient = np.errstate(all="ignore")(gradient)  # type: ignore[attr-defined]

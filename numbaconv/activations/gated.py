@@ -77,8 +77,7 @@ _SLOPE, _CUBE = math.sqrt(2 / math.pi), 0.044715
 
 def _nearly_normal(x: Array) -> Array:
     """`_normal`, approximated: ``(1 + tanh(u)) / 2 = sigmoid(2 * u)``."""
-    with np.errstate(over="ignore"):
-        return sigmoid(2 * _SLOPE * x * (1 + _CUBE * np.square(x)))
+    return sigmoid(2 * _SLOPE * x * (1 + _CUBE * np.square(x)))
 
 
 def _normal(x: Array) -> Array:

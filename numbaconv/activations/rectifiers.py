@@ -112,8 +112,7 @@ def celu(x: Array, alpha: float = 1.0) -> Array:
     Barron, "Continuously Differentiable Exponential Linear Units", 2017. With an alpha of 1 it is `elu`.
     """
     width = number(alpha, "alpha", above=0)
-    with np.errstate(over="ignore"):
-        out: Array = np.asarray(np.minimum(x, 0) / width)
+    out: Array = np.asarray(np.minimum(x, 0) / width)
     np.expm1(out, out=out)
     out *= width
     out += np.maximum(x, 0)
@@ -128,8 +127,7 @@ def selu(x: Array) -> Array:
     -----
     Klambauer et al., "Self-Normalizing Neural Networks", 2017: alpha = 1.67326324, scale = 1.05070098.
     """
-    with np.errstate(over="ignore"):
-        return _SELU_SCALE * np.maximum(x, 0) + (_SELU_SCALE * _SELU_ALPHA) * np.expm1(np.minimum(x, 0))
+    return _SELU_SCALE * np.maximum(x, 0) + (_SELU_SCALE * _SELU_ALPHA) * np.expm1(np.minimum(x, 0))
 
 
 @activation(lambda grad_out, y: grad_out * -np.expm1(-y))
@@ -171,8 +169,7 @@ def leaky_relu(x: Array, negative_slope: float = _LEAK) -> Array:
     # Nothing is multiplied by a slope of 0, which would make NaN of infinity.
     if slope == 0:
         return np.maximum(x, 0)
-    with np.errstate(over="ignore"):
-        return (np.maximum if slope <= 1 else np.minimum)(x, slope * x)
+    return (np.maximum if slope <= 1 else np.minimum)(x, slope * x)
 
 
 @activation(lambda grad_out, y, b=4: grad_out / (1 + b / 4 / np.square(y)))
@@ -194,9 +191,8 @@ def squareplus(x: Array, b: float = 4) -> Array:
     For negative `x` computed as ``b / 2 / (sqrt(x ** 2 + b) - x)``, so that small values keep their digits.
     """
     width = number(b, "b", above=0)
-    with np.errstate(over="ignore", invalid="ignore"):
-        size = np.abs(x) + np.hypot(x, width**0.5)
-        return np.where(x > 0, size / 2, width / 2 / size)
+    size = np.abs(x) + np.hypot(x, width**0.5)
+    return np.where(x > 0, size / 2, width / 2 / size)
 
 
 @activation(lambda grad_out, y: grad_out * np.sqrt(np.clip(y, 0, 1)))

@@ -87,10 +87,10 @@ class Rescaling(AnyRank):
         super().__init__(**kwargs)
         with self._named():
             self.scale, self.offset = _as_tuples(scale, "scale"), _as_tuples(offset, "offset")
-        factor = np.asarray(self.scale, self._dtype)
+        factor = cast(np.array(self.scale), self._dtype)
         if factor.ndim and config.image_data_format() == "channels_first":
             factor = factor.reshape(factor.shape + (1,) * (3 - factor.ndim))
-        self._factor, self._shift = factor, np.asarray(self.offset, self._dtype)
+        self._factor, self._shift = factor, cast(np.array(self.offset), self._dtype)
 
     @np.errstate(over="ignore", invalid="ignore")
     def _forward(self, x: np.ndarray) -> tuple[np.ndarray, Any]:

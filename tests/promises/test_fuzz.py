@@ -177,7 +177,18 @@ def layer_arguments(draw, cls):
         "epsilon": 0.001,
         "cropping": per_axis(draw, rank, 0, 1),
         "activation": draw(st.sampled_from(NAMES_OF["activation"][1:])),
+        "target_shape": draw(st.sampled_from([(-1,), (2, -1), (3, 2)])),
+        "dims": draw(st.permutations(range(1, rank + 2))),
+        "n": draw(st.integers(1, 3)),
+        "stddev": draw(st.sampled_from([0.0, 0.5, 2])),
+        "alpha": 0.5,
+        "negative_slope": 0.25,
+        "max_value": draw(st.sampled_from([None, 1.5])),
+        "shared_axes": draw(st.sampled_from([None, 1, [1]])),
+        "function": np.abs,
     }
+    if cls is layers.Rescaling:
+        a |= {"scale": draw(st.sampled_from([0.5, [1, 2]])), "offset": 1}
     if "ZeroPadding" in cls.__name__:
         a["padding"] = per_axis(draw, rank, 0, 2)
     for name in ("kernel_size", "pool_size", "size", "strides"):

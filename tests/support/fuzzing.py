@@ -236,7 +236,7 @@ def spoiled_shape(draw, shape):
     return draw(st.sampled_from([tuple, list]))(sizes[i] for i in range(len(shape)))
 
 
-def attempt(function, *arguments, also=(), **settings):
+def attempt(function, /, *arguments, also=(), **settings):
     """What a call returns, or None if it raised what it may."""
     with suppress(*ALLOWED, *also):
         return function(*arguments, **settings)
