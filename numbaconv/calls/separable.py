@@ -5,7 +5,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..kernels.plan.host import HOST
 from ..kernels.plan.plans import make_separable_plan
 from ..kernels.separable import separable_conv
 from ..kernels.table import flat_plan, panel_table
@@ -81,6 +80,6 @@ def separable_call(
     panels = (panel_table(count, width) for count, width in zip(right[-2:], widths, strict=True))
     arguments = conv_vecs(filters, itemsize), flat_plan(plan, *panels)
     to_planes = window.data_format == "channels_first" and plan.fits_planes(
-        channels, filters, filters, itemsize, HOST.separable_planes
+        channels, filters, filters, itemsize, separable=True
     )
     return SeparableCall(first, last, arguments, plan.serial, to_planes)

@@ -165,6 +165,16 @@ def test_strips_fit_the_cache_where_rows_can_be_cut():
     assert blocks.prod() * 36 * 64 * 4 <= HOST.spread_bytes
 
 
+def test_what_weights_from_l3_cost_decides_whether_those_of_a_task_fit_l2():
+    axes = make_axes((1, 1, 100, 100), [(1, 1, 1, 0), (3, 1, 1, 1), (3, 1, 1, 1)])
+    fits = []
+    for rows in (1, 10**6):
+        host = HOST._replace(l3_rows=rows, l2_bytes=512 * 1024)
+        group = plans.make_winograd_plan(axes, 64, 2000, 4, host=host)[0].group
+        fits.append(36 * 64 * group * vectors.panel_width(4) * 4 <= host.l2_bytes)
+    assert fits == [False, True]
+
+
 # Image lengths, and (taps, stride, dilation, before) of the three axes.
 STRIPS = {
     "plain": ((1, 6, 7), [(1, 1, 1, 0), (3, 1, 1, 1), (3, 1, 1, 1)]),

@@ -9,6 +9,7 @@ from cases import CASES, FORMATS, each, operands, run, to_format
 
 from numbaconv import functional, layers
 from numbaconv.calls import separable as separable_calls
+from numbaconv.calls.window import window_of
 from numbaconv.kernels.plan import plans
 from numbaconv.kernels.plan.axes import Axis
 from numbaconv.machine import compiler
@@ -40,6 +41,16 @@ def test_recut_changes_the_host_of_plans(recut):
     assert plans.make_plan((one,) * 4, 1, 1, 4).serial
     recut({"serial_work": 0})
     assert not plans.make_plan((one,) * 4, 1, 1, 4).serial
+
+
+@pytest.mark.parametrize("knob", ["window_planes", "separable_planes"])
+def test_recut_changes_the_host_of_calls(knob, recut):
+    arguments = (1, 32, 16, 16), (3, 3, 32, 1), (1, 1, 32, 32), 4, window_of((3, 3), data_format="channels_first")
+    call = separable_calls.separable_call(*arguments)
+    assert (call.depthwise.to_planes, call.to_planes) == (True, True)
+    recut({knob: 0})
+    call = separable_calls.separable_call(*arguments)
+    assert (call.depthwise.to_planes, call.to_planes) == (knob != "window_planes", knob != "separable_planes")
 
 
 @pytest.mark.parametrize("data_format", FORMATS)

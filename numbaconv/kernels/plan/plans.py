@@ -21,12 +21,13 @@ class Plan(NamedTuple):
     tasks: int
     serial: bool
 
-    def fits_planes(self, channels, filters, width, itemsize, most=HOST.window_planes):
+    def fits_planes(self, channels, filters, width, itemsize, separable=False):
         """Whether tasks, of panels ``width`` wide, had better read and write channels first where those are wanted.
 
         Not from few channels to few filters, nor in rows of few windows: they do not fill the squares that are
         transposed.
         """
+        most = HOST.separable_planes if separable else HOST.window_planes
         windows, side = self.axes[H, BLOCK] * self.axes[W, BLOCK], VECTOR_BYTES // itemsize
         fits = self.group * width <= most * windows and windows * width * itemsize <= HOST.plane_bytes
         return bool(fits and self.axes[W, WINDOWS] >= 4 and (channels >= side or filters >= side))
