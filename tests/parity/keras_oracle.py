@@ -232,7 +232,7 @@ def random_arrays(config: Config, shapes: list[tuple[int, ...]]) -> tuple[np.nda
 
 def tolerance(config: Config) -> float:
     """The largest error allowed, relative to the largest output; zero where the layer only moves values."""
-    if str(config["kwargs"].get("interpolation", "")).lower() == "bilinear":
+    if str(config["kwargs"].get("interpolation", "nearest")).lower() != "nearest":
         return 1e-5  # TensorFlow interpolates in float32 whatever it is given.
     if config["layer"] not in WEIGHTED:
         return 0.0

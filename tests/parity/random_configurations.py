@@ -184,7 +184,9 @@ def _reshaping(rng: np.random.Generator, layer: str) -> Config:
         size = _per_axis(rng, rank, 1, 4)
         kwargs["size"] = size[0] if rank == 1 else _in_some_form(rng, size)
         if layer == "UpSampling2D" and _chance(rng, 0.7):
-            kwargs["interpolation"] = _in_some_case(rng, str(rng.choice(["nearest", "bilinear"])))
+            kwargs["interpolation"] = _in_some_case(
+                rng, str(rng.choice(["nearest", "bilinear", "bicubic", "lanczos3", "lanczos5"]))
+            )
     else:
         name = "cropping" if layer.startswith("Cropping") else "padding"
         amounts, kwargs[name] = _amounts(rng, rank)

@@ -26,7 +26,18 @@ ALLOWED = (ValueError, TypeError, MemoryError)
 HUGE = [2**31 - 1, 2**31, 2**32, 2**40, 2**53, 2**62, 2**63 - 1, 2**63, 2**64, 10**30, 10**400]
 INTEGERS = st.sampled_from([-(2**63) - 1, -(2**31), -2, -1, 0, 1, 2, 3, 5, *HUGE])
 FLOATS = st.sampled_from([np.nan, np.inf, -np.inf, -0.0, 0.5, 1.0, -1.5, 1e-320, 1e39, 1e308])
-_MEANT = ["same", "VALID", "causal", "full", "channels_first", "Channels_Last", "nearest", "bilinear", "float64"]
+_MEANT = [
+    "same",
+    "VALID",
+    "causal",
+    "full",
+    "channels_first",
+    "Channels_Last",
+    "nearest",
+    "bilinear",
+    "bicubic",
+    "float64",
+]
 _MEANT += ["relu", "softmax", "zeros", "l2", "max_norm", "adam", "mse", "accuracy", "auto", "loss", "min"]
 NAMES = st.sampled_from([*_MEANT, "", "a", ">f4", "f4,f4", "\0", "\ud800", "é"])
 
@@ -176,7 +187,9 @@ def operands(draw, operation):
         "algorithm": draw(st.sampled_from(["auto", "auto", "direct", "winograd"])),
         "output_padding": None,
         "dtype": draw(st.sampled_from([None, "float32", np.float64])),
-        "interpolation": draw(st.sampled_from(["nearest", "bilinear"] if rank == 2 else ["nearest"])),
+        "interpolation": draw(
+            st.sampled_from(["nearest", *(("bilinear", "bicubic", "lanczos3", "lanczos5") if rank == 2 else ())])
+        ),
         "size": per_axis(draw, rank, 1, 3),
         "cropping": per_axis(draw, rank, 0, 1),
     }

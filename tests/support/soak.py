@@ -87,7 +87,7 @@ def _draw_case(rng: np.random.Generator, name: str) -> cases.Case:
     elif operation == "upsample":
         settings["size"] = sizes(1, 3)
         if rank == 2:
-            settings["interpolation"] = str(rng.choice(["nearest", "bilinear"]))
+            settings["interpolation"] = str(rng.choice(["nearest", "bilinear", "bicubic", "lanczos3"]))
     elif operation == "pool":
         settings = {"pool_size": sizes(1, 4), "strides": sizes(1, 3), "padding": str(rng.choice(["valid", "same"]))}
     else:
