@@ -104,5 +104,10 @@ def axes_of(axis: Any, rank: int, first: int = 1) -> tuple[int, ...]:
     return axes
 
 
+def is_of_channels(axis: Any) -> bool:
+    """Whether an argument ``axis`` can mean the channels alone, last or first."""
+    return axis in (-1, 1, (-1,), (1,))
+
+
 def _told(axis: Any) -> str:
     return str(list(axis) if isinstance(axis, tuple) else axis)

@@ -21,6 +21,11 @@ class AnyRank(Layer):
         """How the second shape comes from the first."""
         return "every value keeps its place"
 
+    @property
+    def _mixes_positions(self) -> bool:
+        """Whether values of several positions meet, in which case there is no receptive field."""
+        return False
+
     def explain(self, input_shape: Sequence[int | None]) -> str:
         after = self.compute_output_shape(input_shape)
         before = shapes.normalize_shape(input_shape, "input_shape")

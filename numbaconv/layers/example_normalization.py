@@ -7,12 +7,16 @@ import numpy as np
 from ..calls.standardizing import standardize, standardize_grad, unit, unit_grad, view_of_groups, view_over
 from ..common.arguments import cast
 from ..objects.registry import integer
-from .along_axes import Affine, axes_of, one_axis, some_axes
+from .along_axes import Affine, axes_of, is_of_channels, one_axis, some_axes
 from .any_rank import AnyRank, Shape
 
 
 class Standardization(Affine):
     """A layer that brings parts of each example to mean 0 and deviation 1; see `LayerNormalization`."""
+
+    @property
+    def _mixes_positions(self) -> bool:
+        return not is_of_channels(self.axis)
 
     def _view(self, shape: tuple[int, ...]) -> Any:
         """How an input of this shape falls into parts."""
@@ -158,6 +162,10 @@ class GroupNormalization(Standardization):
             self._set_affine(epsilon, center, scale)
             self._set_components(locals())
 
+    @property
+    def _mixes_positions(self) -> bool:
+        return True
+
     def _output_shape(self, input_shape: Shape) -> Shape:
         (axis,) = self._axes(len(input_shape))
         channels = input_shape[axis]
@@ -197,6 +205,10 @@ class UnitNormalization(AnyRank):
         super().__init__(**kwargs)
         with self._named():
             self.axis = some_axes(axis)
+
+    @property
+    def _mixes_positions(self) -> bool:
+        return not is_of_channels(self.axis)
 
     def _output_shape(self, input_shape: Shape) -> Shape:
         axes_of(self.axis, len(input_shape), first=0)

@@ -96,7 +96,8 @@ def _keeps_positions(operation: Any) -> bool:
     joins = isinstance(operation, Dot) or (isinstance(operation, Concatenate) and operation.axis not in (-1, 3))
     if isinstance(operation, Merge | Dense) and not joins:
         return True
-    if getattr(operation, "rank", None) is None and isinstance(operation, AnyRank) and _keeps_shape(operation):
+    any_rank = getattr(operation, "rank", None) is None and isinstance(operation, AnyRank)
+    if any_rank and _keeps_shape(operation) and not operation._mixes_positions:
         return True
     layer_kind(operation)
     return False

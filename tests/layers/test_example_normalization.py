@@ -7,7 +7,8 @@ import pytest
 from differences import assert_gradients
 
 from numbaconv.calls import standardizing
-from numbaconv.layers import BatchNormalization, GroupNormalization, LayerNormalization, UnitNormalization
+from numbaconv.layers import BatchNormalization, Conv1D, GroupNormalization, LayerNormalization, UnitNormalization
+from numbaconv.models import Sequential
 
 by_dtype = pytest.mark.parametrize("dtype", ["float32", "float64"])
 TOLERANCE = {"float32": {"rtol": 2e-6, "atol": 2e-6}, "float64": {"rtol": 1e-12, "atol": 1e-12}}
@@ -323,3 +324,22 @@ def test_mistakes_are_named(call, error, said):
     message = str(raised.value)
     assert message.split()[0].strip(":") in ("LayerNormalization", "GroupNormalization", "UnitNormalization")
     assert all(part in message for part in said), message
+
+
+@pytest.mark.parametrize(
+    ("layer", "mixes"),
+    [
+        (LayerNormalization(), False),
+        (LayerNormalization([1]), False),
+        (LayerNormalization([-1, -2]), True),
+        (UnitNormalization(2), True),
+        (GroupNormalization(1), True),
+    ],
+)
+def test_where_positions_meet_there_is_no_receptive_field(layer, mixes):
+    model = Sequential([Conv1D(4, 3, input_shape=(9, 2)), layer])
+    if mixes:
+        with pytest.raises(TypeError, match=type(layer).__name__):
+            model.receptive_field()
+    else:
+        assert model.receptive_field()[0].size == 3
