@@ -121,8 +121,8 @@ class Monitor(Watcher):
             raise self._unknown(known)
         self._rises()
         # Whether those of the user's have a result before the first batch is not known.
-        for metric in self.model.metrics:
-            if metric.name == self.monitor.removeprefix("val_") and getattr(metric, "_own", False):
+        for name, metric, *_ in self.model._measures:
+            if name == self.monitor.removeprefix("val_") and getattr(metric, "_own", False):
                 self._check_single(metric.result(), f"of which {metric!r} gives several")
 
     def _unknown(self, known: Collection[str]) -> ValueError:
@@ -158,11 +158,11 @@ class Monitor(Watcher):
         name = self.monitor.removeprefix("val_")
         if self.mode != "auto":
             return self.mode == "max"
-        if name == "loss":
+        if name in ("loss", *self.model._objective.names):
             return False
-        for metric in self.model.metrics:
+        for measured, metric, *_ in self.model._measures:
             direction = getattr(metric, "direction", None)
-            if metric.name == name and direction is not None:
+            if measured == name and direction is not None:
                 return bool(direction == "up")
         raise ValueError(
             f"mode of {type(self).__name__} must be 'min' or 'max' for a quantity of the user's, "

@@ -110,7 +110,9 @@ class Model(Network, Telling):
 
     @property
     def input_names(self) -> list[str]:
-        """The names of the inputs, by which a dict of arrays gives them."""
+        """The names of the inputs, by which a dict of arrays gives them: those that a dict of inputs has for them."""
+        if isinstance(self._inputs, dict):
+            return sorted(self._inputs)
         return [tensor._node.operation.name for tensor in self.inputs]
 
     @property
@@ -141,7 +143,7 @@ class Model(Network, Telling):
         with self._named():
             given = [normalize_shape(one, "input_shape") for one in self._in_order(input_shape, is_shape)]
             found = self._steps.shapes(given)
-            return self._formed([found[slot] for slot in self._steps.outputs])
+            return self._joint([found[slot] for slot in self._steps.outputs])
 
     def explain(self, input_shape: Any = None) -> str:
         """Say in plain sentences, one paragraph for each call of a layer, how its output shape comes about.
@@ -251,7 +253,7 @@ class Model(Network, Telling):
 
     def _in_order(self, structure: Any, is_leaf: Callable[[Any], bool]) -> list[Any]:
         """The parts of a structure that belong to the inputs, one for each in order."""
-        names = sorted(self._inputs) if isinstance(self._inputs, dict) else self.input_names
+        names = self.input_names
         count = len(names)
         if isinstance(structure, dict):
             if not isinstance(self._inputs, dict) and set(structure) != set(names):
@@ -269,9 +271,22 @@ class Model(Network, Telling):
         return list(parts)
 
     def _given(self, x: Any) -> list[Any]:
-        found = self._in_order(x, lambda one: isinstance(one, np.ndarray))
-        named = zip(found, self.inputs, self.input_names, strict=True)
+        named = zip(self._inputs_of(x), self.inputs, self.input_names, strict=True)
         return [_fitting(as_numbers(one, name), tensor, name) for one, tensor, name in named]
+
+    def _inputs_of(self, x: Any) -> list[Any]:
+        return self._in_order(x, lambda one: isinstance(one, np.ndarray))
+
+    def _ready(self, x: Any) -> Any:
+        given = self._given(x)
+        return given[0] if len(given) == 1 else given
+
+    def _shape_for(self, x: Any) -> Any:
+        shapes = [one.shape for one in self._given(x)]
+        try:
+            return self.compute_output_shape(shapes[0] if len(shapes) == 1 else shapes)
+        except ValueError as error:
+            raise ValueError(str(error).replace("input_shape must", "x must")) from None
 
     def _rows(self) -> list[tuple[Any, Any, list[str]]]:
         """For the summary: each layer, the shape of its first output and what feeds it."""

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..common.arguments import check_bool
-from ..common.structures import mapped, matched
+from ..common.structures import matched
 from ..files import saving
 from ..graph.operation import Gradients
 from ..graph.tensor import tensors_in
@@ -291,7 +291,7 @@ class Network(Trainer, Layered):
             values = self._given(x)
             masks: Any = () if mask is None else mask if isinstance(mask, list) else [mask]
             outputs, found = self._program().run(values, keywords.get("training"), masks, tape)
-        return self._formed(outputs), found if any(one is not None for one in found) else None, tape
+        return self._joint(outputs), found if any(one is not None for one in found) else None, tape
 
     def _trace(self, *inputs: Any, training: bool | None = True, **keywords: Any) -> tuple[Any, Any]:
         out, _, kept = self._visited(inputs, {"training": training, **keywords}, True)
@@ -305,13 +305,6 @@ class Network(Trainer, Layered):
             raise ValueError(f"grad_out must have the form of the outputs: {error}") from None
         found = self._program().take_back(kept, grads, input_grad, gradients)
         return (found[0] if len(found) == 1 else found) if input_grad else None
-
-    def _formed(self, outputs: list[Any]) -> Any:
-        """The outputs in the form that the model was made with."""
-        if self._form == 0:
-            return outputs[0]
-        found = iter(outputs)
-        return mapped(lambda _: next(found), self._form)
 
     @property
     def _makes_masks(self) -> bool:

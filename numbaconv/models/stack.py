@@ -210,6 +210,11 @@ class Stack(Layered):
                 shape = layer.compute_output_shape(shape)
             return "\n\n".join(paragraphs)
 
+    @property
+    def output_names(self) -> list[str]:
+        """The name of the output, which is that of the last layer."""
+        return [layer.name for layer in self._layers[-1:]] or super().output_names
+
     # -- for the model itself --------------------------------------------------------------------------------------
 
     def _agree(self) -> None:

@@ -1,13 +1,12 @@
 """What a model is trained with: the part of `Sequential` that compiles."""
 
-from collections.abc import Mapping
 from typing import Any
-
-import numpy as np
 
 from .. import losses, metrics, optimizers
 from ..callbacks.history import History
 from ..objects.telling import check_neutral
+from .examples import Examples, check_examples, labels, targets_by_output, weights_by_output
+from .objective import Measure, Objective, measures_of, objective_of
 from .trainee import TrainedWeights, Trainee
 
 
@@ -17,9 +16,9 @@ class Compiled(Trainee):
     Attributes
     ----------
     optimizer, loss
-        As `compile` was given them; None before.
+        As `compile` was given them; None before. Losses of several outputs stand in a list or a dict.
     metrics : list of Metric
-        What is measured; "accuracy" is decided when examples are first seen.
+        What is measured, of all outputs; "accuracy" is decided when examples are first seen.
     history : History or None
         Of the last `fit`.
     stop_training : bool
@@ -35,8 +34,10 @@ class Compiled(Trainee):
         self.metrics: list[Any] = []
         self.history: History | None = None
         self.stop_training = self.stop_evaluating = False
-        # As they were given, where a name means different metrics for different models.
-        self._metrics: list[Any] = []
+        self._objective = Objective([None], None, ["output"])
+        # As they were given, where a name means different metrics for different models; and once that is decided.
+        self._asked: list[Measure] = []
+        self._measures: list[Measure] = []
         # Names of the weights that the optimizer's state belongs to.
         self._stepped: list[str] | None = None
 
@@ -46,8 +47,8 @@ class Compiled(Trainee):
         loss: Any = None,
         metrics: Any = None,
         *,
-        loss_weights: None = None,
-        weighted_metrics: None = None,
+        loss_weights: Any = None,
+        weighted_metrics: Any = None,
         run_eagerly: bool = False,
         steps_per_execution: int = 1,
         jit_compile: bool | str | None = "auto",
@@ -60,11 +61,15 @@ class Compiled(Trainee):
         optimizer : str, dict, class or Optimizer
             See `numbaconv.optimizers.get`. One that has taken steps goes on from there.
         loss : str, dict, class or Loss
-            See `numbaconv.losses.get`.
+            See `numbaconv.losses.get`. A model of several outputs takes a loss for all of them, a list with one for
+            each, or a dict by the outputs' names. An output whose loss is None, or left out of the dict, has none.
         metrics : list, optional
-            Of what `numbaconv.metrics.get` takes, or a single one. They know no sample weights, as in Keras.
-        loss_weights, weighted_metrics : None
-            Taken so that Keras's calls work: there is one loss, and metrics know no weights.
+            Of what `numbaconv.metrics.get` takes, or a single one. They know no sample weights, as in Keras. For
+            several outputs a list with a metric, a list of metrics or None for each, or a dict of these by name.
+        loss_weights : list or dict of float, optional
+            What the losses of several outputs are multiplied by before they are added up; by default 1.
+        weighted_metrics : list or dict, optional
+            As `metrics`, but these know the sample weights. One that stands in both is called ``weighted_`` here.
         run_eagerly, jit_compile, auto_scale_loss
             Taken as Keras takes them, and without effect: kernels are compiled, and all else is plain Python.
         steps_per_execution : 1
@@ -74,16 +79,19 @@ class Compiled(Trainee):
         ------
         ValueError, TypeError
             If a name is unknown, an argument is of another kind, or two metrics have the same name.
+
+        Notes
+        -----
+        The loss is the sum of all losses times their weights, and of the penalties. Where several outputs have losses,
+        results have each without its weight, ``<output>_loss``. The metrics of several outputs are called
+        ``<output>_<metric>``. All names are Keras's.
         """
         with self._named():
-            check_neutral("loss_weights", loss_weights, (None,), "there is one loss")
-            check_neutral("weighted_metrics", weighted_metrics, (None, [], ()), "metrics know no sample weights")
             check_neutral("steps_per_execution", steps_per_execution, (1, "auto", None), "steps are taken one by one")
             check_neutral("jit_compile", jit_compile, ("auto", True, False, None), "kernels are always compiled")
             check_neutral("run_eagerly", run_eagerly, (False, True, None), "it has no effect")
             check_neutral("auto_scale_loss", auto_scale_loss, (True, False), "it has no effect")
-            single = isinstance(metrics, str | type | Mapping) or callable(metrics)
-            self._compile(optimizer, loss, [] if metrics is None else [metrics] if single else metrics)
+            self._compile(optimizer, loss, loss_weights, metrics, weighted_metrics)
 
     # -- configuration ---------------------------------------------------------------------------------------------
 
@@ -98,11 +106,18 @@ class Compiled(Trainee):
         if self.optimizer is None:
             return None
         with self._named():
-            return {
+            asked = self._asked
+            config = {
                 "optimizer": optimizers.serialize(self.optimizer),
-                "loss": losses.serialize(self.loss),
-                "metrics": [m if isinstance(m, str) else metrics.serialize(m) for m in self._metrics],
+                "loss": self._listed([losses.serialize(loss) for loss in self._objective.losses]),
+                "metrics": self._serialized([measure for measure in asked if not measure.weighted]),
             }
+            # Versions that know one loss can read what has no more.
+            if self._objective.weights is not None:
+                config["loss_weights"] = list(self._objective.weights)
+            if any(measure.weighted for measure in asked):
+                config["weighted_metrics"] = self._serialized([measure for measure in asked if measure.weighted])
+            return config
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
         """Compile the model with what `get_compile_config` returned, and an optimizer that begins anew.
@@ -113,7 +128,8 @@ class Compiled(Trainee):
             As from `compile`, and if a key is missing or unknown.
         """
         with self._named():
-            if not isinstance(config, dict) or set(config) != {"optimizer", "loss", "metrics"}:
+            optional = {"loss_weights", "weighted_metrics"}
+            if not isinstance(config, dict) or set(config) - optional != {"optimizer", "loss", "metrics"}:
                 raise ValueError(f"config must be a dict with the keys optimizer, loss and metrics, got {config!r}")
             self.compile(**config)
 
@@ -125,25 +141,52 @@ class Compiled(Trainee):
         if self.loss is None:
             raise ValueError(f"{use} needs a loss: call compile(optimizer, loss) with one")
 
-    def _compile(self, optimizer: Any, loss: Any, given: Any) -> None:
-        if not isinstance(given, list | tuple):
-            raise TypeError(f"metrics must be a list of metrics, got {given!r}")
-        made = [metric if _undecided(metric) else metrics.get(metric) for metric in given]
-        names = ["loss", *(metric if isinstance(metric, str) else getattr(metric, "name", None) for metric in made)]
-        if None in names or len(set(names)) < len(names):
-            raise ValueError(f"metrics must have names of their own, none of them 'loss', got {given!r}")
-        chosen, loss = optimizers.get(optimizer), losses.get(loss)
+    def _compile(self, optimizer: Any, loss: Any, loss_weights: Any, metrics: Any, weighted_metrics: Any) -> None:
+        outputs = self.output_names
+        if len(outputs) == 1:
+            check_neutral("loss_weights", loss_weights, (None,), "there is one loss")
+        chosen, (loss, objective) = optimizers.get(optimizer), objective_of(loss, loss_weights, outputs)
+        asked = measures_of(metrics, weighted_metrics, outputs, ["loss", *objective.names])
         if chosen is None:
             raise TypeError("optimizer must be a name, a class, a config or an optimizer, got None")
         if chosen is not self.optimizer:
             self._stepped = None
-        self.optimizer, self.loss, self._metrics, self.metrics = chosen, loss, made, []
+        self.optimizer, self.loss, self._objective, self._asked = chosen, loss, objective, asked
+        self.metrics, self._measures = [], []
 
-    def _prepare(self, x: np.ndarray) -> None:
-        """Make the model ready for batches like this one."""
+    def _listed(self, parts: list[Any]) -> Any:
+        """What there is for each output; without the list for a single one."""
+        return parts[0] if len(parts) == 1 else parts
+
+    def _serialized(self, measures: list[Measure]) -> Any:
+        found: list[list[Any]] = [[] for _ in self._objective.outputs]
+        for _, metric, output, _ in measures:
+            found[output].append(metric if isinstance(metric, str) else metrics.serialize(metric))
+        return self._listed(found)
+
+    def _examples(self, x: Any, y: Any, sample_weight: Any, of: str = "") -> Examples:
+        """Inputs, targets and weights, as arrays or structures of them; ``of`` tells messages where they belong."""
+        outputs, needed = self._objective.outputs, self._needed
+        xs = zip(labels("x", self.input_names, of), self._inputs_of(x), strict=True)
+        ys = zip(labels("y", outputs, of), targets_by_output(y, outputs, needed, f"y{of}"), strict=True)
+        weights, names = weights_by_output(sample_weight, outputs, needed, f"sample_weight{of}")
+        return check_examples([list(xs), list(ys), list(zip(names, weights, strict=True))], needed)
+
+    @property
+    def _needed(self) -> list[int]:
+        """The outputs that have a loss or metrics, which need targets."""
+        measured = {measure.output for measure in self._asked}
+        return [i for i, loss in enumerate(self._objective.losses) if loss is not None or i in measured]
+
+    def _prepare(self, examples: Examples) -> None:
+        """Make the model ready for batches like these."""
+        x = examples.x
         self._ready(x)
-        shape = self._shape_for(x)
-        self.metrics = [metrics.get(m, self.loss, shape) if isinstance(m, str) else m for m in self._metrics]
+        shapes = self._shapes_for(x)
+        decided = [measure.decided(self._objective, examples, shapes) for measure in self._asked]
+        self.metrics = [measure.metric for measure in decided]
+        # In the order in which Keras's evaluate has those of several outputs.
+        self._measures = decided if len(shapes) == 1 else sorted(decided, key=lambda measure: measure.name)
 
     def _weights_to_train(self) -> TrainedWeights:
         """Those that are trainable now, if the optimizer can go on with them."""
@@ -157,7 +200,3 @@ class Compiled(Trainee):
             )
         self._stepped = weights.names
         return weights
-
-
-def _undecided(metric: Any) -> bool:
-    return isinstance(metric, str) and metric.lower() in ("accuracy", "acc")

@@ -14,6 +14,7 @@ from ..common.arguments import check_bool
 from ..shapes import normalize_tuple
 from .batches import Batches
 from .compiling import Compiled
+from .examples import Examples
 from .progress import Interruption, Progress, check_verbose
 from .steps import Tally, test_step, train_step
 from .trainee import TrainedWeights
@@ -68,7 +69,7 @@ class Fit:
         self._model, self._course = model, course
         self._batches, self._validation = batches, validation
         self._history, self._progress = History(), Progress()
-        names = ["loss", *(metric.name for metric in model.metrics)]
+        names = ["loss", *model._objective.names, *(measure.name for measure in model._measures)]
         self._params: dict[str, Any] = {
             "verbose": course.verbose,
             "epochs": course.epochs.stop,
@@ -106,7 +107,7 @@ class Fit:
                 warnings.warn(f"{self._model._label}: x ran out after {done} epochs; fit ends", stacklevel=4)
                 break
             tell("on_epoch_begin", epoch, {})
-            self._follow(first.x)
+            self._follow(first)
             results = self._epoch(epoch, interruption)
             if interruption.asked:
                 # They are of a part of the epoch, or lack the validation.
@@ -117,15 +118,15 @@ class Fit:
                 break
         tell("on_train_end", logs)
 
-    def _follow(self, x: np.ndarray) -> None:
+    def _follow(self, first: Examples) -> None:
         """Go on with what callbacks have made of the model: other layers trainable, or compiled anew."""
         with self._model._named():
             if not self._model.metrics:
-                self._model._prepare(x)
+                self._model._prepare(first)
             self._weights = self._model._weights_to_train()
 
     def _epoch(self, epoch: int, interruption: Interruption) -> dict[str, Any]:
-        tally = Tally(self._model.metrics)
+        tally = Tally(self._model)
         for i, batch in enumerate(self._batches.epoch(epoch)):
             self._audience.tell("on_train_batch_begin", i, {})
             train_step(self._model, self._weights, batch, tally, f"batch {i + 1} of epoch {epoch + 1}")
@@ -144,7 +145,7 @@ def test(
     model: Compiled, batches: Iterable[Any], audience: Audience, asked: Callable[[], bool] = lambda: False
 ) -> dict[str, float]:
     """The results of an evaluation, which ends when it is asked to; nothing if there are no batches."""
-    tally = Tally(model.metrics)
+    tally = Tally(model)
     logs: dict[str, float] = {}
     model.stop_evaluating = False
     audience.tell("on_test_begin", {})

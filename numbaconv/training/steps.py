@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from .compiling import Compiled
-from .examples import Examples
+from .examples import Examples, labels
 from .trainee import TrainedWeights
 
 
@@ -22,21 +22,21 @@ def train_step(model: Compiled, weights: TrainedWeights, batch: Examples, tally:
     before, state = weights.snapshot(), model.optimizer._state
     with model._named():
         try:
-            out = model.forward(batch.x)
-            loss, gradient = model.loss.value_and_gradient(batch.y, out, batch.weight)
-            loss = float(loss) + weights.penalty()
+            outs = model._separate(model.forward(batch.x))
+            loss, parts, gradients = model._objective.value_and_gradient(batch, outs)
+            loss += weights.penalty()
             if not math.isfinite(loss):
                 raise _NotFiniteError(f"the loss is {loss} in {place}")
             if spoilt := weights.spoilt(before):
                 raise _not_finite(spoilt, place)
-            tally.add(loss, batch.y, out)
-            model.backward(gradient, input_grad=False)
+            tally.add(loss, parts, batch, outs)
+            model.backward(model._joint(gradients), input_grad=False)
             _update(model, weights, place)
         except BaseException as error:
             weights.restore(before)
             model.optimizer._state = state
             if isinstance(error, _NotFiniteError):
-                raise FloatingPointError(f"{model._label}: {error}; {_reason(batch, model.weights)}") from None
+                raise FloatingPointError(f"{model._label}: {error}; {_reason(model, batch)}") from None
             raise
         finally:
             weights.let_go()
@@ -45,9 +45,9 @@ def train_step(model: Compiled, weights: TrainedWeights, batch: Examples, tally:
 def test_step(model: Compiled, batch: Examples, tally: "Tally") -> None:
     """Count the loss, penalties included, and the predictions."""
     with model._named():
-        out = model(batch.x)
-        loss = float(model.loss(batch.y, out, batch.weight)) + math.fsum(model.losses)
-        tally.add(loss, batch.y, out)
+        outs = model._separate(model(batch.x))
+        loss, parts = model._objective.value(batch, outs)
+        tally.add(loss + math.fsum(model.losses), parts, batch, outs)
 
 
 class _NotFiniteError(Exception):
@@ -55,25 +55,28 @@ class _NotFiniteError(Exception):
 
 
 class Tally:
-    """Means over the examples since it was made: of the loss and of the metrics."""
+    """Means over the examples since it was made: of the loss, of its parts where there are several, and of metrics."""
 
-    def __init__(self, metrics: Sequence[Any]) -> None:
-        self._metrics = metrics
-        self._total, self._count = 0.0, 0
-        for metric in metrics:
-            metric.reset_state()
+    def __init__(self, model: Compiled) -> None:
+        self._objective, self._measures = model._objective, model._measures
+        self._totals, self._count = [0.0] * (1 + len(self._objective.names)), 0
+        for measure in self._measures:
+            measure.metric.reset_state()
 
-    def add(self, loss: float, y: np.ndarray, out: np.ndarray) -> None:
+    def add(self, loss: float, parts: Sequence[float], batch: Examples, outs: Sequence[Any]) -> None:
         """Count a batch."""
-        self._total += loss * len(out)
-        self._count += len(out)
-        for metric in self._metrics:
-            metric.update_state(y, out)
+        count = len(batch)
+        self._count += count
+        # A single part is the loss.
+        for i, value in enumerate((loss, *parts) if len(self._totals) > 1 else (loss,)):
+            self._totals[i] += value * count
+        self._objective.count(self._measures, batch, outs)
 
     def results(self) -> dict[str, float]:
         """The means by name, the loss first."""
-        loss = self._total / max(self._count, 1)
-        return {"loss": loss, **{metric.name: _plain(metric.result()) for metric in self._metrics}}
+        means = [total / max(self._count, 1) for total in self._totals]
+        results = dict(zip(("loss", *self._objective.names), means, strict=True))
+        return results | {measure.name: _plain(measure.metric.result()) for measure in self._measures}
 
 
 def _plain(result: Any) -> Any:
@@ -96,9 +99,12 @@ def _not_finite(spoilt: list[str], place: str) -> _NotFiniteError:
     return _NotFiniteError(f"{' and '.join(spoilt)} would not be finite after {place}")
 
 
-def _reason(batch: Examples, weights: list[np.ndarray]) -> str:
+def _reason(model: Compiled, batch: Examples) -> str:
     """What may have made a loss or a weight infinite or NaN."""
-    arrays = [("x", batch.x), ("y", batch.y), *(("weights", w) for w in weights)]
+    named = (labels("y", model.output_names), batch.ys), (labels("x", model.input_names), batch.xs)
+    arrays = [("weights", w) for w in model.weights]
+    for names, given in named:
+        arrays = [*((name, one) for name, one in zip(names, given, strict=True) if one is not None), *arrays]
     culprits = {name: None for name, array in arrays if not np.isfinite(array).all()}
     found = f"NaN or infinities are in {' and '.join(culprits)}" if culprits else "all that came in is finite"
     advice = "A smaller learning rate, the optimizer's clipnorm, or inputs scaled to about 1 may help"

@@ -9,25 +9,62 @@ from typing import Any
 
 import numpy as np
 
+from ..common.structures import leaves, mapped
+from ..graph.operation import is_shape
 from ..objects.naming import Named
-from ..shapes import Shape
 
 
 class Trainee(Named):
-    """A model as training sees it."""
+    """A model as training sees it.
+
+    As it stands it has one input and one output. A model of several takes a list of arrays and defines `input_names`,
+    `output_names`, `_form` and `_inputs_of`.
+    """
+
+    # -- inputs and outputs ----------------------------------------------------------------------------------------
+
+    @property
+    def input_names(self) -> list[str]:
+        """The names of the inputs, by which a dict of arrays gives them."""
+        return ["input"]
+
+    @property
+    def output_names(self) -> list[str]:
+        """The names of the outputs, by which a dict gives what belongs to them: targets, losses, metrics."""
+        return ["output"]
+
+    # What the model returns: 0 in place of each array.
+    _form: Any = 0
+
+    def _inputs_of(self, x: Any) -> list[Any]:
+        """What was given for each input, in order."""
+        return [x]
+
+    def _separate(self, out: Any, is_leaf: Any = lambda one: False) -> list[Any]:
+        """The outputs in order, or what else comes in the form of the model's result."""
+        return [out] if self._form == 0 else list(leaves(out, is_leaf))
+
+    def _joint(self, outputs: Sequence[Any]) -> Any:
+        """Outputs, or what belongs to them, in the form of the model's result."""
+        if self._form == 0:
+            return outputs[0]
+        found = iter(outputs)
+        return mapped(lambda _: next(found), self._form)
 
     # -- computing -------------------------------------------------------------------------------------------------
 
-    def __call__(self, x: Any, training: bool | None = None) -> np.ndarray:
+    def __call__(self, x: Any, training: bool | None = None) -> Any:
         """Compute the model on ``x``, building it first if need be."""
         raise NotImplementedError
 
-    def forward(self, x: Any, training: bool = True) -> np.ndarray:
+    def forward(self, x: Any, training: bool = True) -> Any:
         """Compute the model as in training, and keep what `backward` needs."""
         raise NotImplementedError
 
-    def backward(self, grad_out: Any, input_grad: bool = True) -> np.ndarray | None:
+    def backward(self, grad_out: Any, input_grad: bool = True) -> Any:
         """Take the gradient of a loss from the result of the last `forward` back to its input and to the weights.
+
+        That of an output without a loss is None.
 
         Without ``input_grad`` the way back ends where nothing before is trained.
         """
@@ -45,16 +82,20 @@ class Trainee(Named):
 
     # -- before the first batch ------------------------------------------------------------------------------------
 
-    def _ready(self, x: Any) -> np.ndarray:
-        """The input as an array that fits the model, which is built for it."""
+    def _ready(self, x: Any) -> Any:
+        """The input, or a list of several, as arrays that fit the model, which is built for them."""
         raise NotImplementedError
 
-    def _shape_for(self, x: np.ndarray) -> Shape:
-        """Shape of the result for an array, of which alone an error speaks."""
+    def _shape_for(self, x: Any) -> Any:
+        """Shape of the result for such arrays, of which alone an error speaks."""
         raise NotImplementedError
+
+    def _shapes_for(self, x: Any) -> list[Any]:
+        """That of each output."""
+        return self._separate(self._shape_for(x), is_shape)
 
     @property
-    def _result_dtype(self) -> str:
+    def _result_dtype(self) -> Any:
         """The dtype of the result."""
         raise NotImplementedError
 

@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from ..callbacks.base import Audience, Callback, check_callbacks
 from ..callbacks.history import History
@@ -12,7 +11,7 @@ from ..common.arguments import check_bool
 from ..objects.registry import number
 from .batches import Batches, batches_of, batches_of_arrays, check_no_size, goes_once, unpacked, yields_batches
 from .compiling import Compiled
-from .examples import NAMES, Examples, check_examples, check_validation, with_class_weight
+from .examples import Examples, check_validation, with_class_weight
 from .fitting import Course, Fit, check_course, check_size, check_steps, test
 from .predicting import Predictor
 from .progress import check_verbose, examples_bar, watched
@@ -30,7 +29,7 @@ class Trainer(Compiled, Predictor):
     def fit(
         self,
         x: Any,
-        y: ArrayLike | None = None,
+        y: Any = None,
         batch_size: int | None = None,
         epochs: int = 1,
         verbose: int | str = "auto",
@@ -39,7 +38,7 @@ class Trainer(Compiled, Predictor):
         validation_data: Any = None,
         shuffle: bool = True,
         class_weight: dict[int, float] | None = None,
-        sample_weight: ArrayLike | None = None,
+        sample_weight: Any = None,
         initial_epoch: int = 0,
         steps_per_epoch: int | None = None,
         validation_steps: int | None = None,
@@ -52,12 +51,13 @@ class Trainer(Compiled, Predictor):
 
         Parameters
         ----------
-        x, y : array_like
+        x, y : array_like, or list or dict of these
             Inputs, batch axis first, and a target for each, in the shape that the loss wants. Never changed. A
-            ``numpy.memmap`` is read batch by batch. Instead of both, `x` may yield batches ``(x, y)`` or ``(x, y,
-            sample_weight)``: a generator, another iterable that is no sequence, such as a PyTorch ``DataLoader``, or an
-            object with a length and indices, such as Keras's ``PyDataset``, whose ``on_epoch_begin`` and
-            ``on_epoch_end`` are called.
+            ``numpy.memmap`` is read batch by batch. Several inputs or outputs come in a list in their order, or in a
+            dict by their names; an output without a loss and metrics needs no targets. Instead of both, `x` may yield
+            batches ``(x, y)`` or ``(x, y, sample_weight)``: a generator, another iterable that is no sequence, such as
+            a PyTorch ``DataLoader``, or an object with a length and indices, such as Keras's ``PyDataset``, whose
+            ``on_epoch_begin`` and ``on_epoch_end`` are called.
         batch_size : int, optional
             Examples for one step, 32 by default; the last batch may have fewer.
         epochs : int
@@ -73,9 +73,11 @@ class Trainer(Compiled, Predictor):
         shuffle : bool
             Whether the examples, or the batches that have indices, are put in another order for each epoch.
         class_weight : dict, optional
-            Weights of classes by number, 1 for those left out. They multiply those of `sample_weight`.
-        sample_weight : array_like, optional
-            Weights in the loss, one for each example or each position, see `numbaconv.losses.Loss`.
+            Weights of classes by number, 1 for those left out. They multiply those of `sample_weight`. For a single
+            output.
+        sample_weight : array_like, or list or dict of these, optional
+            Weights in the loss, one for each example or each position, see `numbaconv.losses.Loss`. Of several outputs
+            each has its own, or all have a single array's.
         initial_epoch : int
             Where to begin counting, in order to go on with a training.
         steps_per_epoch : int, optional
@@ -120,21 +122,22 @@ class Trainer(Compiled, Predictor):
             course = check_course(epochs, verbose, callbacks, shuffle, initial_epoch, validation_freq, seed)
             size, steps = check_size(batch_size), check_steps(steps_per_epoch, "steps_per_epoch")
             share = number(validation_split, "validation_split", minimum=0, below=1)
-            if validation_data is None and share:
-                (x, y, sample_weight), validation_data = _split(x, y, sample_weight, share)
-            batches = self._batches(x, y, sample_weight, size, steps, course.seed, class_weight)
+            source, held = self._source(x, y, sample_weight), validation_data
+            if held is None and share:
+                source, held = _split(source, share)
+            batches = self._batches(source, size, steps, course.seed, class_weight)
             validation = None
-            if validation_data is not None:
+            if held is not None:
                 own = size if validation_batch_size is None else check_size(validation_batch_size)
                 count = check_steps(validation_steps, "validation_steps")
-                validation = self._validation(validation_data, own, count, course)
-            if yields_batches(x) and (validation is None or yields_batches(validation_data)):
+                validation = self._validation(held, own, count, course)
+            if not isinstance(source, Examples) and (validation is None or yields_batches(validation_data)):
                 check_no_size(batch_size)
         first = self._first(batches, course.epochs.start)
         with self._named():
-            self._prepare(first.x)
-            if class_weight is not None and not yields_batches(x):
-                for part in check_examples(x, y, sample_weight).batches(_CHECKED):
+            self._prepare(first)
+            if class_weight is not None and isinstance(source, Examples):
+                for part in source.batches(_CHECKED):
                     self._weighted(part, class_weight)
             self._weights_to_train()
         return Fit(self, course, batches, validation).run()
@@ -142,10 +145,10 @@ class Trainer(Compiled, Predictor):
     def evaluate(
         self,
         x: Any,
-        y: ArrayLike | None = None,
+        y: Any = None,
         batch_size: int | None = None,
         verbose: int | str = "auto",
-        sample_weight: ArrayLike | None = None,
+        sample_weight: Any = None,
         steps: int | None = None,
         callbacks: Sequence[Callback] | Callback | None = None,
         return_dict: bool = False,
@@ -178,12 +181,13 @@ class Trainer(Compiled, Predictor):
             verbose, listed = check_verbose(verbose), check_callbacks(callbacks)
             check_bool(return_dict, "return_dict")
             size = check_size(batch_size)
-            batches = self._batches(x, y, sample_weight, size, check_steps(steps, "steps"), None, None)
-            if yields_batches(x):
+            source = self._source(x, y, sample_weight)
+            batches = self._batches(source, size, check_steps(steps, "steps"), None, None)
+            if not isinstance(source, Examples):
                 check_no_size(batch_size)
         first = self._first(batches)
         with self._named():
-            self._prepare(first.x)
+            self._prepare(first)
         audience = Audience(listed, self, {"verbose": verbose, "epochs": 1, "steps": batches.steps})
         with examples_bar(batches.examples, self.name, verbose) as bar:
             results = test(self, watched(batches.epoch(), bar), audience)
@@ -191,9 +195,9 @@ class Trainer(Compiled, Predictor):
 
     def train_on_batch(
         self,
-        x: ArrayLike,
-        y: ArrayLike,
-        sample_weight: ArrayLike | None = None,
+        x: Any,
+        y: Any,
+        sample_weight: Any = None,
         class_weight: dict[int, float] | None = None,
         return_dict: bool = False,
     ) -> Results:
@@ -219,46 +223,52 @@ class Trainer(Compiled, Predictor):
         with self._named():
             self._need_compiled("train_on_batch")
             check_bool(return_dict, "return_dict")
-            batch = check_examples(x, y, sample_weight)
-            self._prepare(batch.x)
+            batch = self._examples(x, y, sample_weight)
+            self._prepare(batch)
             batch = self._weighted(batch, class_weight)
             weights = self._weights_to_train()
-        tally = Tally(self.metrics)
+        tally = Tally(self)
         train_step(self, weights, batch, tally, "train_on_batch")
         return _returned(tally.results(), return_dict)
 
-    def test_on_batch(
-        self, x: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None, return_dict: bool = False
-    ) -> Results:
+    def test_on_batch(self, x: Any, y: Any, sample_weight: Any = None, return_dict: bool = False) -> Results:
         """Compute the loss and the metrics of these examples at once; see `evaluate`."""
         with self._named():
             self._need_compiled("test_on_batch")
             check_bool(return_dict, "return_dict")
-            batch = check_examples(x, y, sample_weight)
-            self._prepare(batch.x)
-        tally = Tally(self.metrics)
+            batch = self._examples(x, y, sample_weight)
+            self._prepare(batch)
+        tally = Tally(self)
         test_step(self, batch, tally)
         return _returned(tally.results(), return_dict)
 
     # -- for the trainer itself ------------------------------------------------------------------------------------
 
-    def _batches(
-        self, x: Any, y: Any, sample_weight: Any, size: int, steps: int | None, seed: int | None, class_weight: Any
-    ) -> Batches:
-        """The batches of arrays, or those that ``x`` yields, weighted by class."""
+    def _source(self, x: Any, y: Any, sample_weight: Any) -> Any:
+        """The examples in arrays, or what yields batches of them."""
         if not yields_batches(x):
             if y is None and isinstance(x, list | tuple):
                 raise TypeError("y must be an array of numbers, got None; a list of batches is given as iter(x)")
-            examples = check_examples(x, y, sample_weight)
-            return batches_of_arrays(examples, size, steps, seed, lambda part: self._weighted(part, class_weight))
+            return self._examples(x, y, sample_weight)
         for name, given in (("y", y), ("sample_weight", sample_weight)):
             if given is not None:
                 raise ValueError(f"{name} must be None where x yields batches: {name} belongs into the batches")
-        return batches_of(x, steps, seed, self._converter(class_weight), "x")
+        return x
+
+    def _batches(self, source: Any, size: int, steps: int | None, seed: int | None, class_weight: Any) -> Batches:
+        """The batches of examples, or those that ``source`` yields, weighted by class."""
+        if isinstance(source, Examples):
+            return batches_of_arrays(source, size, steps, seed, lambda part: self._weighted(part, class_weight))
+        return batches_of(source, steps, seed, self._converter(class_weight), "x")
 
     def _validation(self, data: Any, size: int, steps: int | None, course: Course) -> Batches:
-        if isinstance(data, tuple | list) or not yields_batches(data, "validation_data"):
-            return batches_of_arrays(check_validation(data), size, steps, None, lambda part: part)
+        if not isinstance(data, Examples):
+            if not isinstance(data, tuple | list) and yields_batches(data, "validation_data"):
+                return self._yielded_validation(data, steps, course)
+            data = self._examples(*check_validation(data), " of validation_data")
+        return batches_of_arrays(data, size, steps, None, lambda part: part)
+
+    def _yielded_validation(self, data: Any, steps: int | None, course: Course) -> Batches:
         if goes_once(data) and steps is None and len(course.epochs) > 1:
             raise ValueError(
                 "validation_data can be gone through once and there are several epochs: give validation_steps, or what "
@@ -271,8 +281,8 @@ class Trainer(Compiled, Predictor):
 
         def convert(batch: Any, number: int) -> Examples:
             with self._named():
-                names = [f"{name} of batch {number}" for name in NAMES]
-                return self._weighted(check_examples(*unpacked(batch, number), names), class_weight)
+                examples = self._examples(*unpacked(batch, number), f" of batch {number}")
+                return self._weighted(examples, class_weight)
 
         return convert
 
@@ -286,20 +296,24 @@ class Trainer(Compiled, Predictor):
         if class_weight is None:
             return examples
         with self._named():
-            shape = self._shape_for(examples.x)
-            return with_class_weight(examples, class_weight, self.loss, shape)
+            shapes = self._shapes_for(examples.x)
+            if len(shapes) > 1:
+                names = ", ".join(self.output_names)
+                raise ValueError(
+                    "class_weight must be None for several outputs, of which it cannot say whose classes it means: "
+                    f"sample_weight takes weights for each of {names}, got {class_weight!r}"
+                )
+            return with_class_weight(examples, class_weight, self._objective.losses[0], shapes[0])
 
 
-def _split(x: Any, y: Any, sample_weight: Any, share: float) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+def _split(source: Any, share: float) -> tuple[Examples, Examples]:
     """The examples to train on, and those from the end for the validation."""
-    if yields_batches(x):
+    if not isinstance(source, Examples):
         raise ValueError(
             "validation_split must be 0 where x yields batches, whose number is not known; give validation_data, "
             f"got {share}"
         )
-    parts = check_examples(x, y, sample_weight).split(share)
-    first, last = ((part.x, part.y, part.weight) for part in parts)
-    return first, last
+    return source.split(share)
 
 
 def _returned(results: dict[str, float], return_dict: bool) -> Results:
