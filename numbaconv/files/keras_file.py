@@ -124,7 +124,7 @@ def opened(path: str | os.PathLike[str], use: str = "loaded as a model") -> Iter
     with open(Path(path), "rb") as file:
         try:
             yield KerasFile(file)
-        except (MemoryError, NotImplementedError):
+        except MemoryError:
             raise
         # A damaged or hostile file makes zipfile, zlib, struct and json raise errors of a dozen kinds.
         except Exception as error:

@@ -5,11 +5,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..files.keras_file import opened, parsed
-from .keras.architecture import architecture_of
-from .keras.arguments import Reading
 from .keras.compiled import compiled
-from .keras.loading import listed_by, loaded
-from .keras.making import Maker
+from .keras.loading import drawn, listed_by, loaded
 from .network import Network
 
 
@@ -77,4 +74,4 @@ def model_from_json(json_string: str, custom_objects: Mapping[str, Any] | None =
     """
     entry = parsed(json_string, "json_string")
     told = entry.get("keras_version") if isinstance(entry, dict) else None
-    return Maker(Reading(told if isinstance(told, str) else "3", custom_objects)).model(architecture_of(entry))
+    return drawn(entry, told if isinstance(told, str) else "3", custom_objects)

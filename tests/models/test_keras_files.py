@@ -228,6 +228,34 @@ def test_a_dropout_of_channels_with_arguments_of_its_base(tmp_path):
     np.testing.assert_array_equal(model(x), x)
 
 
+def test_a_recurrent_layer_of_keras_2(tmp_path):
+    arguments = {"units": 2, "time_major": False, "implementation": 2, "unroll": False, "stateful": False}
+    arguments |= {"recurrent_activation": "hard_sigmoid", "unit_forget_bias": True, "return_sequences": True}
+    weights = {"kernel": random(3, 8), "recurrent_kernel": random(2, 8), "bias": random(8)}
+    model = one_layer(tmp_path, "LSTM", weights, (4, 3), "2.2.4", **arguments)
+    x, (kernel, recurrent, bias) = random(1, 4, 3), weights.values()
+    state, cell = np.zeros((2, 1, 2), "f4")
+    for step in range(4):
+        gates = np.split(x[:, step] @ kernel + state @ recurrent + bias, 4, -1)
+        enter, forget, out = (np.clip(0.2 * gates[i] + 0.5, 0, 1) for i in (0, 1, 3))
+        cell = forget * cell + enter * np.tanh(gates[2])
+        state = out * np.tanh(cell)
+        np.testing.assert_allclose(model(x)[:, step], state, rtol=1e-4, atol=1e-6)
+    with pytest.raises(ValueError, match=r"layer 'c' \(LSTM\).*time_major"):
+        one_layer(tmp_path, "LSTM", weights, (4, 3), "2.4.0", **{**arguments, "time_major": True})
+
+
+def test_gates_of_keras_1_had_matrices_of_their_own(tmp_path):
+    shapes = {"W": (3, 2), "U": (2, 2), "b": (2,)}
+    gates = {f"{kind}_{gate}": random(*shape) for gate in "icfo" for kind, shape in shapes.items()}
+    arguments = {"output_dim": 2, "inner_activation": "sigmoid", "inner_init": "orthogonal", "forget_bias_init": "one"}
+    arguments |= {"dropout_W": 0.0, "dropout_U": 0.0, "consume_less": "cpu", "input_dim": 3, "input_length": None}
+    model = one_layer(tmp_path, "LSTM", gates, (4, 3), "1.2.0", **arguments)
+    for name, kind in (("kernel", "W"), ("recurrent_kernel", "U"), ("bias", "b")):
+        wanted = np.concatenate([gates[f"{kind}_{gate}"] for gate in "ifco"], -1)
+        np.testing.assert_array_equal(model.layers[1].named_weights[name], wanted)
+
+
 def test_what_would_change_the_result_is_refused_by_name(tmp_path):
     with pytest.raises(ValueError, match=r"m' cannot be loaded as a model: layer 'c' \(Dense\): mystery must not be 3"):
         one_layer(tmp_path, "Dense", {}, units=2, mystery=3, quiet=None, off=False)

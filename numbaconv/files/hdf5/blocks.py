@@ -44,7 +44,7 @@ class Blocks:
         self._file = file
         self.size = file.seek(0, os.SEEK_END)
         self._count = 0
-        if self.take(0, 8) != SIGNATURE:
+        if self.size < 8 or self.take(0, 8) != SIGNATURE:
             raise ValueError("it is no HDF5 file")
         version = self.take(8, 1)[0]
         if version not in (0, 1, 2, 3):

@@ -66,10 +66,12 @@ def architecture_of(entry: Any) -> Architecture:
             "Python, and load its weights"
         )
     entries = _listed(config["layers"], "layers")
-    names = [entry.get("name") or _config_of(entry).get("name") for entry in entries if isinstance(entry, dict)]
+    for one in entries:
+        checked(one, "a layer")
+    names = [one.get("name") or _config_of(one).get("name") for one in entries]
     if len(set(map(str, names))) < len(entries):
         raise ValueError("its layers must have names of their own")
-    parts = tuple(part_of(entry, set(names)) for entry in entries)
+    parts = tuple(part_of(one, set(names)) for one in entries)
     ends = [_ends(config.get(key), set(names), key) for key in ("input_layers", "output_layers")]
     return Architecture(config.get("name"), False, parts, *ends)
 

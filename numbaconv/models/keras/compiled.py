@@ -12,6 +12,8 @@ from ...files.keras_file import KerasFile
 from .layouts import Listed, leaves_of, legacy_order, variables
 from .weights import names_in
 
+# What wrong types and sizes in a stranger's configuration lead to.
+_WRONG = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 # Arguments of older versions.
 _RENAMED = {"lr": "learning_rate", "decay": None, "name": None, "is_legacy_optimizer": None, "jit_compile": None}
 # What an optimizer keeps of each weight, in Keras's order, for those that keep something whatever their settings.
@@ -34,7 +36,7 @@ def compiled(model: Any, file: KerasFile, listed: Listed) -> None:
         return
     try:
         model.compile(**_arguments(training))
-    except (ValueError, TypeError, KeyError) as error:
+    except _WRONG as error:
         _warn(f"the model is not compiled, because what it was trained with is not all here: {error}")
         return
     hdf5 = file.weights(0)
@@ -42,7 +44,7 @@ def compiled(model: Any, file: KerasFile, listed: Listed) -> None:
         return
     try:
         _go_on(model, hdf5, listed)
-    except (ValueError, TypeError, KeyError) as error:
+    except _WRONG as error:
         model.compile(**_arguments(training))
         _warn(f"the optimizer begins anew, because its state cannot be read: {error}")
 

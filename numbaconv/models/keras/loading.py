@@ -6,15 +6,15 @@ from typing import Any
 
 from ...files.keras_file import KerasFile
 from ...layers.building import unfilled
-from .architecture import architecture_of
+from .architecture import Architecture, architecture_of
 from .arguments import Reading
 from .layouts import layers_of, leaves_of
 from .making import Maker
 from .weight_files import give, has_weights, how, version_of
 from .weights import assigned, found_in
 
-# Numbers that the weights of an architecture without any are drawn for at most: those of 16 GiB.
-_MOST_DRAWN = 2**32
+# Weights that are drawn at most for an architecture without any.
+_MOST_DRAWN = 2**29
 
 
 def loaded(file: KerasFile, custom_objects: Mapping[str, Any] | None) -> tuple[Any, Maker]:
@@ -24,18 +24,37 @@ def loaded(file: KerasFile, custom_objects: Mapping[str, Any] | None) -> tuple[A
     architecture = architecture_of(file.config)
     maker = Maker(Reading(version_of(file), custom_objects))
     # Sizes come before arrays: nothing is read or drawn that the file cannot hold.
-    with unfilled():
-        model = maker.model(architecture)
-    size = sum(prod(w.shape) for leaf in leaves_of(model) for w in leaf._weights.values())
+    model = _unfilled(maker, architecture)
+    size = _size(model)
     hdf5 = file.weights(8 * size)
     if hdf5 is None or not has_weights(hdf5):
-        if size > _MOST_DRAWN:
-            raise ValueError(f"its architecture must have at most {_MOST_DRAWN} weights to be drawn, got {size}")
+        _check_size(size)
         return maker.model(architecture), maker
     if not model.built:
         raise ValueError("it has weights, but does not say of what shape the model's inputs are")
     give(assigned(hdf5, found_in(hdf5, model, listed_by(maker), how(file, hdf5, model))))
     return model, maker
+
+
+def drawn(entry: Any, version: str, custom_objects: Mapping[str, Any] | None) -> Any:
+    """The model that an architecture describes, with fresh weights."""
+    architecture, maker = architecture_of(entry), Maker(Reading(version, custom_objects))
+    _check_size(_size(_unfilled(maker, architecture)))
+    return maker.model(architecture)
+
+
+def _unfilled(maker: Maker, architecture: Architecture) -> Any:
+    with unfilled():
+        return maker.model(architecture)
+
+
+def _size(model: Any) -> int:
+    return sum(prod(w.shape) for leaf in leaves_of(model) for w in leaf._weights.values())
+
+
+def _check_size(size: int) -> None:
+    if size > _MOST_DRAWN:
+        raise ValueError(f"an architecture without weights must have at most {_MOST_DRAWN} of them, got {size}")
 
 
 def listed_by(maker: Maker) -> Any:
