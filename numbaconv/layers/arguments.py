@@ -48,6 +48,7 @@ _STATE = frozenset(
         "_dtype_given",
         "_given",
         "_attributes",
+        "_nodes",
     }
 )
 

@@ -159,7 +159,8 @@ class MultiHeadAttention(PredictOnly):
         return [one[-1] for one in shape]
 
     def _make_weights(self, shape: Any) -> None:
-        wanted = self._weight_shapes(self._channels_of(shape))
+        self._channels = self._channels_of(shape)
+        wanted = self._weight_shapes(self._channels)
         self._weights = self._weights | {name: self._drawn_weight(name, size) for name, size in wanted.items()}
 
     def _weight_shapes(self, channels: Any) -> dict[str, tuple[int, ...]]:

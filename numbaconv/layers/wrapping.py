@@ -110,6 +110,10 @@ class Wrapper(AnyRank):
     def _trained(self) -> list[str]:
         return [f"{leaf.name}/{name}" for leaf in self._leaves() for name in leaf._trained]
 
+    @property
+    def _learns(self) -> bool:
+        return bool(self._trained)
+
     # -- settings --------------------------------------------------------------------------------------------------
 
     def get_config(self) -> dict[str, Any]:

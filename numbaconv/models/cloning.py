@@ -63,7 +63,7 @@ def _connected(model: Model, clones: dict[int, Any]) -> Model:
     for step in model._steps.steps:
         clone = clones[id(step.operation)]
         if not clone.built:
-            clone.build(mapped(lambda slot: model._tensors[slot.number].shape, step.arguments[0], is_slot))
+            clone.build(*mapped(lambda slot: model._tensors[slot.number].shape, step.arguments, is_slot))
     connected_anew(model._steps, tensors, lambda operation: clones[id(operation)])
     inputs, outputs = (mapped(lambda slot: tensors[slot], model._places(one)) for one in (model.input, model.output))
     return Model(inputs, outputs, model.name)

@@ -14,9 +14,9 @@ from ..objects.naming import default_name
 from ..objects.telling import Telling
 from ..shapes import normalize_shape
 from .connections import config_of, from_config
-from .copies import begun, connected_anew, placed
+from .copies import begun, connected_anew, is_slot, placed
 from .network import Network
-from .program import Program, Slot
+from .program import Program
 
 
 class Model(Network, Telling):
@@ -157,9 +157,8 @@ class Model(Network, Telling):
             known = self._known_shapes(input_shape)
             paragraphs = []
             for step in self._steps.steps:
-                fed = [known[slot] for slot in step.inputs]
-                alone = isinstance(step.arguments[0], Slot)
-                paragraphs.append(f"{step.operation.name}: {step.operation.explain(fed[0] if alone else fed)}")
+                fed = mapped(lambda slot: known[slot.number], step.arguments, is_slot)
+                paragraphs.append(f"{step.operation.name}: {step.operation.explain(*fed)}")
             return "\n\n".join(paragraphs)
 
     # -- configuration ---------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ import pytest
 
 from numbaconv import layers
 from numbaconv.layers import GRU, LSTM, Dense, Embedding, Input, Masking, MultiHeadAttention, SimpleRNN
-from numbaconv.models import Model, Sequential
+from numbaconv.models import Model, Sequential, clone_model
 
 X = [[[1], [2], [3]]]
 
@@ -211,6 +211,14 @@ def test_attention_in_a_network():
     twin = Model.from_config(model.get_config())
     twin.set_weights(model.get_weights())
     assert twin(arrays)[0].tobytes() == wanted[0].tobytes()
+    clone = clone_model(model)
+    clone.set_weights(model.get_weights())
+    assert clone(arrays)[1].tobytes() == wanted[1].tobytes()
+    assert "a query of (None, 3, 2) and a value of (None, None, 4)" in model.explain()
+    layer.trainable = False
+    told = []
+    model.summary(told.append)
+    assert "(None, 3, 2)" in told[0]
 
 
 def test_states_in_a_network():

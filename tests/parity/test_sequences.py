@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from numbaconv import layers
-from numbaconv.models import Model, Sequential
+from numbaconv.models import Model, Sequential, load_model
 
 from .keras_oracle import keras, quiet
 from .test_small_layers import simplified
@@ -290,6 +290,16 @@ def test_networks(make: Any, inputs: list[np.ndarray]) -> None:
         twin = Model.from_config(ours.get_config())
         twin.set_weights(weights)
         assert_alike(twin(given), theirs(given))
+
+
+@pytest.mark.parametrize("suffix", ["keras", "h5"])
+@pytest.mark.parametrize(("make", "inputs"), NETWORKS.values(), ids=NETWORKS)
+def test_files_of_keras_s(make: Any, inputs: list[np.ndarray], suffix: str, tmp_path: Any) -> None:
+    given: Any = inputs if len(inputs) > 1 else inputs[0]
+    with quiet():
+        theirs = keras.Model(*make(keras.layers))
+        theirs.save(tmp_path / f"model.{suffix}")
+        assert_alike(load_model(tmp_path / f"model.{suffix}")(given), theirs(given))
 
 
 def test_a_sequential_carries_masks() -> None:

@@ -75,6 +75,9 @@ TOO_LARGE = {
     "ZeroPadding2D": lambda n: layers.ZeroPadding2D(n)(X2),
     "Flatten": lambda n: layers.Flatten()(long(n)),
     "BatchNormalization": lambda n: layers.BatchNormalization()(long(n)),
+    "units of LSTM": lambda n: layers.LSTM(n)(X),
+    "input_dim of Embedding": lambda n: layers.Embedding(n, 2)(X),
+    "heads": lambda n: layers.MultiHeadAttention(n, 2)(X, X),
     "GlobalMaxPooling1D": lambda n: layers.GlobalMaxPooling1D()(long(n)),
 }
 
