@@ -77,8 +77,13 @@ def _names(cls: Any) -> frozenset[str]:
     """Names of what a class has except constants, and those that its methods assign to ``self``."""
     members = {name: member for owner in cls.__mro__ for name, member in vars(owner).items() if owner is not object}
     methods = {name for name, member in members.items() if hasattr(member, "__get__")}
-    owned = (member for owner in cls.__mro__ for member in vars(owner).values())
-    return frozenset(methods.union(name for member in owned for name in _assigned(member)))
+    return frozenset(methods.union(*map(_assigned_in, cls.__mro__)))
+
+
+@lru_cache(maxsize=256)
+def _assigned_in(owner: type) -> frozenset[str]:
+    """Names that the methods of a class assign to ``self``; those it inherits are left out."""
+    return frozenset(name for member in list(vars(owner).values()) for name in _assigned(member))
 
 
 def _assigned(member: Any) -> Iterator[str]:

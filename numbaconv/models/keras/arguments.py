@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -48,7 +49,7 @@ class Reading:
         ValueError
             If it asks for something that is not done here.
         """
-        names, found = argument_names(cls), {}
+        names, found = _names_of(cls), {}
         for key, value in config.items():
             family = family_of(key)
             if key == "dtype":
@@ -106,6 +107,11 @@ class Reading:
         if value not in (None, "float32", "float64"):
             raise ValueError(f"dtype must be float32 or float64, or a policy of 16 bits, got {value!r}")
         return value
+
+
+@lru_cache(maxsize=256)
+def _names_of(cls: Any) -> frozenset[str]:
+    return frozenset(argument_names(cls))
 
 
 def known_component(family: Any, value: Any) -> Any:
