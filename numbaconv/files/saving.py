@@ -22,8 +22,7 @@ from .npz import Archive
 CONFIG = "config"
 # Characters of the configuration: that of a thousand layers takes a million.
 MOST_TEXT = 2**23
-_KERAS_WEIGHTS = "get_weights and set_weights carry weights from here to Keras and back"
-_KERAS_FILE = f"It is a file of Keras's, which cannot be read: {_KERAS_WEIGHTS}"
+_KERAS_FILE = "It is a file of Keras's: numbaconv.models.load_model reads it"
 
 
 def save(path: str | os.PathLike[str], config: Any, arrays: dict[str, np.ndarray], overwrite: bool = True) -> None:
@@ -38,6 +37,19 @@ def save(path: str | os.PathLike[str], config: Any, arrays: dict[str, np.ndarray
     if len(text) > MOST_TEXT:
         raise ValueError(f"the configuration must have at most {MOST_TEXT} characters, got {len(text)}")
     entries: dict[str, Any] = {CONFIG: text, **arrays}
+    with replaced(path, overwrite) as file:
+        np.savez(file, **entries)
+
+
+@contextmanager
+def replaced(path: str | os.PathLike[str], overwrite: bool = True) -> Iterator[IO[bytes]]:
+    """Context with a new file, which takes the place of the one of this name once it is complete.
+
+    Raises
+    ------
+    ValueError, OSError
+        If the file cannot be written, is write-protected, a pipe or a device.
+    """
     # A link is written through, as by open().
     target = Path(os.path.realpath(Path(path)))
     _check_regular(target, "written")
@@ -47,9 +59,8 @@ def save(path: str | os.PathLike[str], config: Any, arrays: dict[str, np.ndarray
         raise PermissionError(errno.EACCES, "the file is write-protected", os.fspath(path))
     temporary = target.with_name(f".numbaconv-{uuid.uuid4().hex}")
     try:
-        # A file object, because np.savez adds a suffix to a name.
         with open(temporary, "xb") as file:
-            np.savez(file, **entries)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         with suppress(FileNotFoundError):
@@ -91,12 +102,12 @@ def opened(path: str | os.PathLike[str]) -> Iterator[tuple[Any, Archive]]:
 
 
 def check_suffix(path: str | os.PathLike[str], name: str) -> None:
-    """Raise ValueError for names that say that a file is one of Keras's."""
+    """Raise ValueError for names that say that a file is one of Keras 2's."""
     suffix = Path(path).suffix.lower()
-    if suffix in (".h5", ".hdf5", ".keras"):
+    if suffix in (".h5", ".hdf5"):
         raise ValueError(
-            f"{name} must have another suffix, such as .npz, because files of Keras's ({suffix}) cannot be written, "
-            f"got {os.fspath(path)!r}. {_KERAS_WEIGHTS}"
+            f"{name} must end in .keras, which Keras 3 reads, or have another suffix, such as .npz, because models in "
+            f"HDF5 are those of older versions, got {os.fspath(path)!r}; save_weights writes .weights.h5"
         )
 
 

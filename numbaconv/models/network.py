@@ -2,7 +2,8 @@
 
 import json
 from collections.abc import Callable
-from os import PathLike
+from os import PathLike, fspath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from ..training.trainer import Trainer
 from . import parts
 from .configs import layer_config
 from .fields import field_of
+from .keras import writing
 from .keras.weight_files import load_weights
 from .layered import Layered
 from .program import Program
@@ -216,28 +218,65 @@ class Network(Trainer, Layered):
         print_fn(summary_of(self))
 
     def save(self, path: str | PathLike[str], overwrite: bool = True) -> None:
-        """Write the configuration and the weights to one file, in NumPy's npz format.
+        """Write the configuration, the weights and the state of training to one file.
 
         Parameters
         ----------
         path : path-like
-            Used as it is: no suffix is added. A file of this name is replaced once the new one is complete, whatever
-            happens until then, and passes its permissions on.
+            Used as it is: no suffix is added. A name that ends in .keras gets a file of Keras 3's, which needs h5py;
+            any other one a file in NumPy's npz format, which keeps every bit of the training. A file of this name is
+            replaced once the new one is complete, whatever happens until then, and passes its permissions on.
         overwrite : bool
             False refuses to replace a file.
 
         Raises
         ------
         ValueError, TypeError, OSError
-            If the model is not built, its configuration is not plain JSON, the suffix is one of Keras's (.h5, .hdf5,
-            .keras), or the file cannot be written, is write-protected, or is a pipe or a device.
+            If the model is not built, its configuration is not plain JSON, the suffix is one of Keras 2's (.h5,
+            .hdf5), or the file cannot be written, is write-protected, or is a pipe or a device.
+        ModuleNotFoundError
+            If a .keras file needs h5py, and it is not installed.
+
+        See Also
+        --------
+        numbaconv.models.load_model
         """
         with self._named():
             saving.check_suffix(path, "path")
             check_bool(overwrite, "overwrite")
             if not self.built:
                 raise ValueError("save needs a built model: call it, or build(input_shape), first")
-            saving.save(path, *parts.taken_apart(self), overwrite)
+            if Path(path).suffix.lower() == ".keras":
+                with saving.replaced(path, overwrite) as file:
+                    writing.write(file, self)
+            else:
+                saving.save(path, *parts.taken_apart(self), overwrite)
+
+    def save_weights(self, path: str | PathLike[str], overwrite: bool = True) -> None:
+        """Write the weights, and the optimizer's state, to a file that Keras 3 reads; `load_weights` reads it here.
+
+        Parameters
+        ----------
+        path : path-like
+            A name that ends in .weights.h5.
+        overwrite : bool
+            False refuses to replace a file.
+
+        Raises
+        ------
+        ValueError, OSError
+            If the model is not built, the name has another end, or the file cannot be written.
+        ModuleNotFoundError
+            If h5py is not installed.
+        """
+        with self._named():
+            check_bool(overwrite, "overwrite")
+            if not fspath(path).endswith(".weights.h5"):
+                raise ValueError(f"path must end in .weights.h5, as in Keras, got {fspath(path)!r}")
+            if not self.built:
+                raise ValueError("save_weights needs a built model: call it, or build(input_shape), first")
+            with saving.replaced(path, overwrite) as file:
+                writing.write_weights(file, self)
 
     def load_weights(self, path: str | PathLike[str], by_name: bool = False, skip_mismatch: bool = False) -> None:
         """Read all weights from a file: a ``.weights.h5``, ``.keras`` or older HDF5 file of Keras's, or one of `save`.

@@ -1,0 +1,157 @@
+"""Models as files that Keras 3 reads: a ``.keras`` archive, or the weights alone."""
+
+import importlib
+import io
+import json
+import time
+import zipfile
+from collections.abc import Iterator
+from typing import IO, Any
+
+import numpy as np
+
+from .layouts import variables
+
+# The version whose form the files have.
+_VERSION = "3.15.0"
+# Where Keras looks for classes, by what it is that has one.
+_KINDS = ("layers", "initializers", "regularizers", "constraints", "optimizers", "schedules", "losses", "metrics")
+_MODULES = {"schedules": "keras.optimizers.schedules"}
+_MODELS = {"Functional": "keras.src.models.functional", "Sequential": "keras"}
+# Slots that Keras keeps side by side for each weight; all others have a row of their own.
+_PAIRS = (
+    ("momentum", "velocity"),
+    ("momentum", "norm"),
+    ("accumulated_grad", "accumulated_delta_var"),
+)
+
+
+def write(file: IO[bytes], model: Any) -> None:
+    """Write a ``.keras`` archive.
+
+    Raises
+    ------
+    TypeError
+        If a setting is a function or an object of the user's.
+    ModuleNotFoundError
+        If h5py is not installed.
+    """
+    config = json.dumps(model_config(model))
+    weights = io.BytesIO()
+    write_weights(weights, model)
+    metadata = {"keras_version": _VERSION, "date_saved": time.strftime("%Y-%m-%d@%H:%M:%S")}
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("metadata.json", json.dumps(metadata))
+        archive.writestr("config.json", config)
+        archive.writestr("model.weights.h5", weights.getvalue())
+
+
+def write_weights(file: IO[bytes], model: Any) -> None:
+    """Write the weights, and the optimizer's state if there is one, as Keras 3 lays them out in HDF5."""
+    with h5py().File(file, "w") as hdf5:
+        hdf5.create_group("layers")
+        for variable in variables(model):
+            hdf5[variable.path] = variable.layer._weights[variable.name]
+        for i, array in enumerate(_state(model)):
+            hdf5[f"optimizer/vars/{i}"] = array
+
+
+def h5py() -> Any:
+    """The library that writes HDF5."""
+    try:
+        return importlib.import_module("h5py")
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(
+            'h5py is needed to write files of Keras\'s: pip install "numbaconv[keras]", or save as .npz', name="h5py"
+        ) from error
+
+
+def model_config(model: Any) -> dict[str, Any]:
+    """What config.json says of a model."""
+    entry = _model_entry(model)
+    training = model.get_compile_config()
+    return {**entry, **({} if training is None else {"compile_config": _training(training)})}
+
+
+def _training(training: dict[str, Any]) -> dict[str, Any]:
+    told = {"weighted_metrics": None, "run_eagerly": False, "steps_per_execution": 1, "jit_compile": False}
+    return {"loss_weights": None, **_with_modules(training), **told}
+
+
+def _model_entry(model: Any) -> dict[str, Any]:
+    name = "Functional" if hasattr(model, "output_names") and hasattr(model, "_steps") else "Sequential"
+    config = model.get_config()
+    layers = [_entry(layer) for layer in model.layers]
+    if name == "Sequential":
+        shape = config["build_input_shape"]
+        begin = {"batch_shape": shape, "dtype": model.layers[0].dtype, "name": "input_layer"}
+        layers.insert(0, _named("InputLayer", begin))
+        config = {"name": model.name, "trainable": model.trainable, "build_input_shape": shape}
+    else:
+        pairs = zip(layers, config["layers"], strict=True)
+        layers = [{**entry, "name": one["name"], "inbound_nodes": one["inbound_nodes"]} for entry, one in pairs]
+    return {
+        "module": _MODELS[name],
+        "class_name": name,
+        "config": {**config, "layers": layers},
+        "registered_name": name,
+    }
+
+
+def _entry(layer: Any) -> dict[str, Any]:
+    return _model_entry(layer) if hasattr(layer, "layers") else _layer_entry(type(layer).__name__, layer.get_config())
+
+
+def _layer_entry(name: str, config: dict[str, Any]) -> dict[str, Any]:
+    # Keras has inputs' shapes in InputLayers alone, and no choice of algorithms.
+    kept = {key: value for key, value in config.items() if key not in ("batch_input_shape", "algorithm")}
+    if name == "UpSampling1D":
+        (kept["size"],) = kept["size"]
+    return _named(name, {key: _with_modules(value) for key, value in kept.items()})
+
+
+def _named(name: str, config: dict[str, Any]) -> dict[str, Any]:
+    return {"module": _module(name), "class_name": name, "config": config, "registered_name": None}
+
+
+def _with_modules(value: Any) -> Any:
+    """Configurations within a configuration, each with the module that Keras looks its class up in."""
+    if isinstance(value, list | tuple):
+        return [_with_modules(one) for one in value]
+    if not isinstance(value, dict):
+        return value
+    if set(value) == {"class_name", "config"} and isinstance(value["config"], dict):
+        if value["class_name"] in _MODELS:
+            raise TypeError("models in layers of layers cannot be written for Keras: save as .npz")
+        if _module(value["class_name"]) == "keras.layers":
+            return _layer_entry(value["class_name"], value["config"])
+        return _named(value["class_name"], _with_modules(value["config"]))
+    return {key: _with_modules(one) for key, one in value.items()}
+
+
+def _module(name: str) -> str:
+    for kind in _KINDS:
+        if hasattr(importlib.import_module(f"numbaconv.{kind}"), name):
+            return _MODULES.get(kind, f"keras.{kind}")
+    raise TypeError(f"only what Keras has too can be written for it, got {name}")
+
+
+def _state(model: Any) -> Iterator[Any]:
+    """The arrays that Keras keeps of an optimizer, in its order."""
+    optimizer = model.optimizer
+    if optimizer is None or not optimizer.iterations:
+        return
+    state = optimizer.get_state()
+    yield state["iterations"]
+    if not callable(optimizer._learning_rate):
+        yield np.float32(optimizer.learning_rate)
+    slots = list(optimizer._slot_names())
+    count = sum(key.startswith(f"{slots[0]}/") for key in state) if slots else 0
+    pair = next((pair for pair in _PAIRS if set(pair) <= set(slots) and "centered" not in vars(optimizer)), ())
+    for i in range(count):
+        yield from (state[f"{slot}/{i}"] for slot in pair)
+    for slot in (one for one in slots if one not in pair):
+        yield from (state[f"{slot}/{i}"] for i in range(count))
+    if type(optimizer).__name__ == "Nadam":
+        steps = np.arange(1, int(optimizer.iterations) + 1)
+        yield np.float32(np.prod(optimizer.beta_1 * (1 - 0.5 * 0.96**steps)))
