@@ -114,8 +114,16 @@ def _plain(value: Any) -> Any:
     }
 
 
+def _metric(value: Any) -> Any:
+    plain = _plain(value)
+    if isinstance(plain, dict):
+        # Keras tells the reduction of losses in disguise, too.
+        plain["config"].pop("reduction", None)
+    return plain
+
+
 def _metrics(value: Any) -> Any:
-    found = _each(_plain, value)
+    found = _each(_metric, value)
     # One list for the only output.
     return found[0] if isinstance(found, list) and len(found) == 1 and isinstance(found[0], list) else found
 
