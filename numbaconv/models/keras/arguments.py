@@ -10,7 +10,6 @@ import numpy as np
 from ... import activations
 from ...activations.function import activation
 from ...layers.arguments import argument_names, family_of
-from ...layers.base import Layer
 
 # Shapes are known from the connections, and weights never stand in a configuration.
 _DROPPED = frozenset({"batch_input_shape", "batch_shape", "batch_size", "input_shape", "weights", "build_config"})
@@ -41,7 +40,7 @@ class Reading:
         self.custom: Mapping[str, Any] = {} if custom_objects is None else custom_objects
         self._said_half = False
 
-    def arguments(self, cls: type[Layer], config: dict[str, Any]) -> dict[str, Any]:
+    def arguments(self, cls: Any, config: dict[str, Any]) -> dict[str, Any]:
         """The arguments of a layer class for the configuration that a file has of it, in today's words.
 
         Raises
