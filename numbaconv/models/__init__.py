@@ -4,6 +4,7 @@ from ..layers.wrapping import KINDS
 from ..objects.public import publish
 from .cloning import clone_model
 from .configs import MODELS
+from .keras.memory import from_keras
 from .loading import load_model, model_from_json
 from .model import Model
 from .sequential import Sequential
@@ -11,5 +12,5 @@ from .sequential import Sequential
 MODELS.update(Functional=Model, Sequential=Sequential)
 KINDS.update(MODELS)
 
-__all__ = ["Model", "Sequential", "clone_model", "load_model", "model_from_json"]
+__all__ = ["Model", "Sequential", "clone_model", "from_keras", "load_model", "model_from_json"]
 publish(__name__)

@@ -1,0 +1,73 @@
+"""Models of Keras's that are in memory; Keras itself is not imported."""
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from ...layers.building import unfilled
+from .architecture import architecture_of
+from .arguments import Reading
+from .layouts import is_model, layers_of, leaves_of
+from .loading import listed_by
+from .making import Maker
+
+
+def from_keras(model: Any, custom_objects: Mapping[str, Any] | None = None) -> Any:
+    """Make the model of this library that a model of Keras's in memory is.
+
+    Parameters
+    ----------
+    model : keras.Model
+        Built, of the functional API or Sequential. It is asked for ``to_json()``, ``layers`` and their
+        ``get_weights()``; Keras is not imported.
+    custom_objects : dict, optional
+        As for `load_model`.
+
+    Returns
+    -------
+    Model or Sequential
+        With copies of the weights, not compiled.
+
+    Raises
+    ------
+    TypeError
+        If the model has no such methods.
+    ValueError
+        If it is not built, or has a layer or a setting that is not here; the message names the layer.
+
+    Examples
+    --------
+    >>> import keras                                          # doctest: +SKIP
+    >>> model = from_keras(keras.applications.MobileNetV2())  # doctest: +SKIP
+    """
+    if not all(hasattr(model, name) for name in ("to_json", "layers", "get_weights")):
+        raise TypeError(f"model must be a model of Keras's, got {model!r}")
+    entry = json.loads(model.to_json())
+    maker = Maker(Reading(str(entry.get("keras_version", "3")), custom_objects))
+    with unfilled():
+        made = maker.model(architecture_of(entry))
+    if not made.built:
+        raise ValueError("model must be built: call it, or give its first layer an Input")
+    for ours, theirs in list(_pairs(made, model, listed_by(maker))):
+        arrays = iter(theirs.get_weights())
+        leaves = leaves_of(ours)
+        wanted = [[next(arrays, None) for _ in leaf.weights] for leaf in leaves]
+        if next(arrays, None) is not None or any(one is None for listed in wanted for one in listed):
+            raise ValueError(f"layer {theirs.name!r} must have {sum(map(len, wanted))} weights, as {ours!r} has")
+        for leaf, weights in zip(leaves, wanted, strict=True):
+            leaf.set_weights(weights)
+    return made
+
+
+def _pairs(ours: Any, theirs: Any, listed: Any) -> Iterator[tuple[Any, Any]]:
+    """With each layer of ours that of Keras's, by name, those of networks within too."""
+    named = {layer.name: layer for layer in theirs.layers}
+    for layer in listed(ours):
+        if leaves_of(layer):
+            other = named.get(layer.name)
+            if other is None:
+                raise ValueError(f"model must have a layer {layer.name!r}, as its configuration says")
+            if is_model(layer):
+                yield from _pairs(layer, other, listed)
+            elif any(leaf.weights for leaf in leaves_of(layer, layers_of)):
+                yield layer, other
