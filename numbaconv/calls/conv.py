@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..common.arguments import check_channels
+from ..common.arguments import check_branches, check_channels
 from ..kernels.conv import conv
 from ..kernels.depthwise import depthwise_conv
 from ..kernels.nonfinite import conv_inside, depthwise_inside
@@ -20,7 +20,7 @@ from ..machine.aligned import aligned_empty
 from ..machine.vectors import conv_vecs, conv_width, panel_width
 from .epilogue import Epilogue
 from .layouts import Ints, canonical, empty_planes, original, planar, planar_result
-from .packed import Packed
+from .packed import Packed, depthwise_shape, is_depthwise
 from .window import Window, window_axes
 from .winograd import WinogradCall, use_winograd, winograd_parts
 
@@ -69,9 +69,22 @@ def conv_call(
 ) -> WindowCall | WinogradCall:
     """Prepare `functional.conv`."""
     channels, filters = weights_shape[-2:]
-    check_channels(x_shape, channels, window.data_format, "weights")
+    branches = check_branches(x_shape, weights_shape, window.data_format)
+    algorithm = algorithm_for(branches, algorithm)
+    if is_depthwise(weights_shape, branches):
+        return depthwise_call(x_shape, depthwise_shape(weights_shape, branches), itemsize, window)
     axes = window_axes(x_shape, filters, window)
-    return gather_call(axes, channels, filters, itemsize, window.rank, window.data_format, algorithm)
+    share = filters // branches
+    return gather_call(axes, channels, share, itemsize, window.rank, window.data_format, algorithm, branches)
+
+
+def algorithm_for(branches: int, algorithm: str) -> str:
+    """That of so many branches: Winograd's has only one."""
+    if branches == 1:
+        return algorithm
+    if algorithm == "winograd":
+        raise ValueError(f"algorithm must be 'auto' or 'direct' where there are groups, got 'winograd' for {branches}")
+    return "direct"
 
 
 @lru_cache(maxsize=512)
@@ -89,14 +102,21 @@ def row_axes(rows: int, units: int) -> tuple[Axis, ...]:
 
 
 def gather_call(
-    axes: tuple[Axis, ...], channels: int, filters: int, itemsize: int, rank: int, data_format: str, algorithm: str
+    axes: tuple[Axis, ...],
+    channels: int,
+    filters: int,
+    itemsize: int,
+    rank: int,
+    data_format: str,
+    algorithm: str,
+    branches: int = 1,
 ) -> WindowCall | WinogradCall:
-    """Prepare a convolution of the windows of ``axes``."""
-    out_shape = (*(axis.windows for axis in axes), filters)
+    """Prepare a convolution of the windows of ``axes``; each branch has so many channels and filters."""
+    out_shape = (*(axis.windows for axis in axes), branches * filters)
     if not use_winograd(algorithm, axes, channels, filters, itemsize):
-        plan = make_plan(axes, channels, filters, itemsize)
+        plan = make_plan(axes, channels, filters, itemsize, branches=branches)
         to_planes = plan.fits_planes(channels, filters, conv_width(filters, itemsize), itemsize)
-        arguments = conv_arguments(plan, filters, itemsize)
+        arguments = conv_arguments(plan, channels, filters, itemsize, branches=branches)
         return WindowCall(conv, out_shape, rank, data_format, plan.serial, to_planes, arguments)
     direct: Any = None
     if algorithm == "auto":
@@ -104,9 +124,11 @@ def gather_call(
     return WinogradCall(out_shape, rank, data_format, winograd_parts(axes, channels, filters, itemsize), direct)
 
 
-def conv_arguments(plan: Plan, filters: int, itemsize: int, origins: tuple[int, ...] = (0,)) -> tuple:
+def conv_arguments(
+    plan: Plan, channels: int, filters: int, itemsize: int, origins: tuple[int, ...] = (0,), branches: int = 1
+) -> tuple:
     """Arguments of the kernel `conv` that the plan decides."""
-    panels = panel_table(filters, conv_width(filters, itemsize), origins)
+    panels = panel_table(filters, conv_width(filters, itemsize), origins, branches, channels)
     return conv_vecs(filters, itemsize), flat_plan(plan, panels)
 
 

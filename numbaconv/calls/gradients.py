@@ -11,16 +11,17 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import shapes
+from ..common.arguments import check_branches
 from ..kernels.depthwise import depthwise_conv
 from ..kernels.plan.axes import Axis
 from ..kernels.plan.plans import make_plan, make_sum_plan
 from ..kernels.weight_grad import conv_weight_grad, depthwise_weight_grad
 from ..machine.aligned import aligned_empty
 from ..machine.vectors import TILE_ROWS, panel_width
-from .conv import WindowCall, dense_call, depthwise_arguments, gather_call, kernel_for, row_axes
+from .conv import WindowCall, algorithm_for, dense_call, depthwise_arguments, gather_call, kernel_for, row_axes
 from .epilogue import Epilogue, plain_epilogue
 from .layouts import Ints, canonical_shape
-from .packed import Packed
+from .packed import Packed, depthwise_shape, is_depthwise
 from .transposed import TransposedCall, phase_axes, scatter_call, transposed_shape
 from .window import Window, transposed_axes, window_axes
 from .winograd import WinogradCall
@@ -32,8 +33,24 @@ def _sum(array: np.ndarray, axis: int) -> np.ndarray:
     return array.sum(axis=axis)
 
 
+class Bundles(NamedTuple):
+    """How the branches of a convolution are computed: some of them together, as if they were one.
+
+    That takes no longer where one has too few filters to fill a tile. What channels and filters of different branches
+    have in common is dropped.
+    """
+
+    number: int
+    # Branches in each, and channels of a branch.
+    joined: int
+    channels: int
+
+
 class SumCall(NamedTuple):
-    """The gradient of weights, summed over all windows."""
+    """The gradient of weights, summed over all windows.
+
+    Of several `Bundles`, each has so many rows and outputs.
+    """
 
     kernel: Any
     sums_shape: Ints
@@ -41,14 +58,25 @@ class SumCall(NamedTuple):
     outputs: int
     arguments: tuple
     serial: bool
+    bundles: Bundles | None = None
 
     def __call__(self, image: np.ndarray, windows: np.ndarray) -> np.ndarray:
         """An array (rows, outputs) from the windows' image and an array with a value for each window and output."""
         sums = aligned_empty(self.sums_shape, image.dtype)
         self.kernel(image, windows, sums, *self.arguments, serial=self.serial)
         total = sums[0] if len(sums) == 1 else _sum(sums, 0)
-        table = total.swapaxes(0, 1).reshape(total.shape[1], -1)
-        return np.ascontiguousarray(table[: self.rows, : self.outputs])
+        if self.bundles is None:
+            return np.ascontiguousarray(self._table(total))
+        number, joined, channels = self.bundles
+        branches = []
+        for part in total.reshape(number, -1, *total.shape[1:]):
+            blocks = self._table(part).reshape(-1, joined, channels, joined, self.outputs // joined)
+            branches += [blocks[:, i, :, i] for i in range(joined)]
+        return np.concatenate(branches, axis=-1)
+
+    def _table(self, sums: np.ndarray) -> np.ndarray:
+        """Panels side by side."""
+        return sums.swapaxes(0, 1).reshape(sums.shape[1], -1)[: self.rows, : self.outputs]
 
 
 class DepthwiseInputCall(NamedTuple):
@@ -104,12 +132,18 @@ def conv_grad(
 ) -> GradientCall:
     """Prepare the gradients of `functional.conv`."""
     channels, filters = weights_shape[-2:]
+    branches = check_branches(x_shape, weights_shape, window.data_format)
+    algorithm = algorithm_for(branches, algorithm)
+    if is_depthwise(weights_shape, branches):
+        call = depthwise_grad(x_shape, depthwise_shape(weights_shape, branches), itemsize, window)
+        return call._replace(weights_shape=weights_shape)
     grad_shape: Any = shapes.conv_output_shape(x_shape, filters, *window)
     axes = window_axes(x_shape, filters, window)
-    full = (*canonical_shape(x_shape, window.data_format)[:-1], channels)
+    share = filters // branches
     # First, for it asks for memory: the phases of a kernel that does not fit would be many.
-    sum_call = _sum_call(conv_weight_grad, axes, prod(window.kernel_size) * channels, channels, filters, itemsize)
-    scatter = scatter_call(axes, full, filters, itemsize, window.rank, window.data_format, algorithm)
+    sum_call = _branch_sum_call(axes, prod(window.kernel_size), channels, share, itemsize, branches)
+    full, rank = canonical_shape(x_shape, window.data_format), window.rank
+    scatter = scatter_call(axes, full, share, itemsize, rank, window.data_format, algorithm, branches)
     return GradientCall(grad_shape, weights_shape, scatter, sum_call)
 
 
@@ -158,11 +192,28 @@ def transposed_grad(
     return GradientCall(grad_shape, weights_shape, gather, sum_call, transposed=True)
 
 
-def _sum_call(kernel: Any, axes: tuple[Axis, ...], rows: int, channels: int, outputs: int, itemsize: int) -> SumCall:
+def _branch_sum_call(
+    axes: tuple[Axis, ...], taps: int, channels: int, outputs: int, itemsize: int, branches: int
+) -> SumCall:
+    """That of a convolution whose branches have so many channels and outputs each."""
+    if branches == 1:
+        return _sum_call(conv_weight_grad, axes, taps * channels, channels, outputs, itemsize)
+    most = max(1, panel_width(itemsize) // outputs)
+    joined = max(n for n in range(1, min(most, branches) + 1) if branches % n == 0)
+    bundles, read = Bundles(branches // joined, joined, channels), joined * channels
+    call = _sum_call(conv_weight_grad, axes, taps * read, read, joined * outputs, itemsize, bundles.number)
+    return call._replace(bundles=bundles)
+
+
+def _sum_call(
+    kernel: Any, axes: tuple[Axis, ...], rows: int, channels: int, outputs: int, itemsize: int, branches: int = 1
+) -> SumCall:
     depthwise = kernel is depthwise_weight_grad
     whole = ceil(rows / TILE_ROWS) * TILE_ROWS
-    plan = make_sum_plan(axes, whole, channels, outputs, itemsize, depthwise)
+    plan = make_sum_plan(axes, whole, channels, outputs, itemsize, depthwise, branches)
     width = panel_width(itemsize)
-    sums_shape = (plan.splits, ceil(outputs / width), whole, width)
-    arguments = (plan.axes, plan.grad_axes, plan.blocks, plan.group)
+    sums_shape = (plan.splits, branches * ceil(outputs / width), whole, width)
+    arguments: tuple = (plan.axes, plan.grad_axes, plan.blocks, plan.group)
+    if not depthwise:
+        arguments = (*arguments, branches)
     return SumCall(kernel, sums_shape, rows, outputs, arguments, plan.serial)

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ..common.arguments import branches_of
 from ..common.arrays import as_numbers, common_dtype
 from ..kernels.pack import pack_conv, pack_depthwise, pack_depthwise_phases, pack_phases, tap_steps
 from ..kernels.winograd.weights import Transformed, pack_winograd
@@ -35,10 +36,16 @@ class Packed:
     dtype : numpy.dtype
     settings : tuple
         What else they are prepared for: strides and dilation of a transposed convolution or of a gradient.
+    branches : int
+        Branches of a convolution (Keras's ``groups``), or of the one that a transposed convolution is the gradient of.
     """
 
-    def __init__(self, operation: str, weights: np.ndarray, settings: tuple = ()) -> None:
+    def __init__(self, operation: str, weights: np.ndarray, settings: tuple = (), branches: int = 1) -> None:
         self.operation, self.shape, self.dtype, self.settings = operation, weights.shape, weights.dtype, settings
+        self.branches = branches
+        self._depthwise = operation == "depthwise_conv"
+        if is_depthwise(weights.shape, branches):
+            self._depthwise, weights = True, weights.reshape(depthwise_shape(weights.shape, branches))
         self._weights = canonical_kernel(weights)
         self._phases: dict[tuple, np.ndarray] = {}
 
@@ -61,7 +68,7 @@ class Packed:
         """What the direct kernel of the operation reads; of a transposed convolution with strides 1."""
         if self.operation == "conv_transpose":
             return self.phases(((0, 0, 0),))
-        return {"conv": pack_conv, "depthwise_conv": pack_depthwise}[self.operation](self._weights)
+        return pack_depthwise(self._weights) if self._depthwise else pack_conv(self._weights, self.branches)
 
     @_MadeOnce
     def winograd(self) -> Transformed:
@@ -74,18 +81,30 @@ class Packed:
     def _gathering(self) -> np.ndarray:
         """Weights (KD, KH, KW, F, C) of a transposed convolution with the last two axes as those of a convolution."""
         *taps, filters, channels = self._weights.shape
-        table = contiguous(self._weights).reshape(prod(taps), filters, channels)
-        return swapped(table).reshape(*taps, channels, filters)
+        table = swapped(contiguous(self._weights).reshape(prod(taps), filters, channels))
+        branches, channels = self.branches, channels // self.branches
+        by_branch = table.reshape(prod(taps), branches, channels, filters).swapaxes(1, 2)
+        return by_branch.reshape(*taps, channels, branches * filters)
 
     def phases(self, firsts: tuple) -> np.ndarray:
         """What the kernel reads for the phases of a transposed convolution that begin with these taps."""
         if firsts not in self._phases:
             steps = tap_steps(*(three(setting, 1) for setting in self.settings))
-            if self.operation == "depthwise_conv":
+            if self._depthwise:
                 self._phases[firsts] = pack_depthwise_phases(self._weights, firsts, steps)
             else:
-                self._phases[firsts] = pack_phases(self._gathering, firsts, steps)
+                self._phases[firsts] = pack_phases(self._gathering, firsts, steps, self.branches)
         return self._phases[firsts]
+
+
+def is_depthwise(weights_shape: Ints, branches: int) -> bool:
+    """Whether a convolution of so many branches is a depthwise one: each has a channel to itself."""
+    return branches > 1 and weights_shape[-2] == 1
+
+
+def depthwise_shape(weights_shape: Ints, branches: int) -> Ints:
+    """Shape (*kernel_size, C, depth_multiplier) of such weights, (*kernel_size, 1, F)."""
+    return (*weights_shape[:-2], branches, weights_shape[-1] // branches)
 
 
 def operand_dtype(x: np.ndarray, **others: Any) -> np.dtype:
@@ -101,6 +120,16 @@ def check_packed(weights: Packed, operation: str, rank: int, name: str = "weight
     if len(weights.shape) != rank + 2:
         raise ValueError(
             f"{name} must have {rank} kernel axes and two channel axes to fit x, got shape {weights.shape}"
+        )
+
+
+def check_packed_groups(weights: Packed, x_shape: Ints, data_format: str) -> None:
+    """Raise ValueError unless the weights of a convolution are packed for the groups that an input has."""
+    groups = branches_of(x_shape, weights.shape, data_format)
+    if weights.branches != groups:
+        raise ValueError(
+            f"weights must be packed for groups={groups} to fit x of shape {x_shape} ({data_format}), got weights "
+            f"packed for groups={weights.branches}"
         )
 
 

@@ -69,21 +69,29 @@ def transposed_shape(x_shape: shapes.Shape, filters: int, window: Window, output
 
 
 def scatter_call(
-    axes: tuple[Axis, ...], full: Ints, channels: int, itemsize: int, rank: int, data_format: str, algorithm: str
+    axes: tuple[Axis, ...],
+    full: Ints,
+    channels: int,
+    itemsize: int,
+    rank: int,
+    data_format: str,
+    algorithm: str,
+    branches: int = 1,
 ) -> WindowCall | WinogradCall | TransposedCall:
     """Prepare the transpose of a convolution of the windows of ``axes`` over a canonical array of shape ``full``.
 
-    Its input has ``channels`` values for each window, and it spreads them over that array.
+    Its input has ``channels`` values for each window and branch, and it spreads them over that array.
     """
-    filters, batch, groups, complete = full[-1], *phase_axes(axes, full)
+    filters, batch, groups, complete = full[-1] // branches, *phase_axes(axes, full)
     if all(axis.stride == 1 for axis in axes):
         (moving,) = groups
-        return gather_call((batch, *moving), channels, filters, itemsize, rank, data_format, algorithm)
+        return gather_call((batch, *moving), channels, filters, itemsize, rank, data_format, algorithm, branches)
     parts = []
     for moving, members in groups.items():
         firsts, origins = zip(*members, strict=True)
-        plan = make_plan((batch, *moving), channels, filters, itemsize, origins=len(origins))
-        parts.append((firsts, conv_arguments(plan, filters, itemsize, origins), plan.serial))
+        plan = make_plan((batch, *moving), channels, filters, itemsize, origins=len(origins), branches=branches)
+        arguments = conv_arguments(plan, channels, filters, itemsize, origins, branches)
+        parts.append((firsts, arguments, plan.serial))
     return TransposedCall(full, rank, data_format, parts, complete)
 
 

@@ -67,6 +67,37 @@ def check_channels(x_shape: tuple, channels: int, data_format: str, owner: str) 
         )
 
 
+def branches_of(x_shape: tuple, weights_shape: tuple, data_format: str) -> int:
+    """Branches of a convolution (Keras's ``groups``): how often the channels of weights (..., C, F) are in an input.
+
+    0 where they do not fit.
+    """
+    channels, filters = weights_shape[-2:]
+    count, rest = divmod(x_shape[1 if data_format == "channels_first" else -1], channels or 1)
+    return 0 if rest or not count or not channels or filters % count else count
+
+
+def check_branches(x_shape: tuple, weights_shape: tuple, data_format: str) -> int:
+    """`branches_of`, or ValueError."""
+    count = branches_of(x_shape, weights_shape, data_format)
+    if not count:
+        (channels, filters), given = weights_shape[-2:], x_shape[1 if data_format == "channels_first" else -1]
+        raise ValueError(
+            f"x must have {channels} channels ({data_format}) to fit weights, or, with groups, {channels} times a "
+            f"divisor of the {filters} filters, got {given} in shape {x_shape}"
+        )
+    return count
+
+
+def check_groups(groups: Any, **divided: int | None) -> int:
+    """A number of groups that divides each of the numbers; their names are for the message."""
+    (count,) = normalize_tuple(groups, 1, "groups")
+    for name, number in divided.items():
+        if number is not None and number % count:
+            raise ValueError(f"groups must divide the {number} {name}, got {count}")
+    return count
+
+
 def check_bias(bias: Any, filters: int, dtype: np.dtype) -> np.ndarray:
     """A bias of ``filters`` values; zeros for None."""
     if bias is None:

@@ -20,6 +20,7 @@ from ..common.arguments import (
     cast,
     check_algorithm,
     check_data_format,
+    check_groups,
     check_interpolation,
     check_shape,
     check_weights,
@@ -29,6 +30,7 @@ from ..common.arguments import (
 from ..objects.docstrings import as_in
 from .operations import (
     Ints,
+    branches_to_pack,
     check_output_padding,
     conv,
     conv_transpose,
@@ -71,8 +73,10 @@ def conv_input_grad(
     weights = check_weights(weights, "weights", operand_dtype(grad_out, weights=weights))
     window = window_of(weights.shape[:-2], strides, padding, dilation_rate, data_format)
     algorithm = check_algorithm(algorithm, window.kernel_size, window.strides)
-    call = conv_grad(_shape(x_shape, weights), weights.shape, weights.itemsize, window, algorithm)
-    packed = Packed("conv_transpose", weights, (window.strides, window.dilation_rate))
+    x_shape = _shape(x_shape, weights)
+    call = conv_grad(x_shape, weights.shape, weights.itemsize, window, algorithm)
+    branches = branches_to_pack(x_shape, weights, window.data_format)
+    packed = Packed("conv_transpose", weights, (window.strides, window.dilation_rate), branches)
     return _input_grad(call, grad_out, packed, window.data_format)
 
 
@@ -85,16 +89,20 @@ def conv_weight_grad(
     padding: str = "valid",
     dilation_rate: Ints = 1,
     data_format: str | None = None,
+    groups: int = 1,
 ) -> np.ndarray:
     """Gradient of `conv` with respect to its weights.
 
     ``grad[k, c, f] = sum over n, q of x[n, q*stride + k*dilation - before, c] * grad_out[n, q, f]``, x being 0 outside.
+    Where there are groups, c is the number of a channel within that of the filter.
 
     Parameters
     ----------
     x : array_like, the operation's input
     grad_out : array_like, of the shape of the operation's result
     kernel_size : int or tuple of int
+    groups : int
+        Groups of channels and filters; it divides the channels of ``x`` and ``grad_out``.
 
     Returns
     -------
@@ -102,7 +110,9 @@ def conv_weight_grad(
     """
     x, grad_out = _operands(x, grad_out)
     window = window_of(_size(kernel_size, x), strides, padding, dilation_rate, data_format)
-    weights_shape = (*window.kernel_size, _channels(x, window), _channels(grad_out, window))
+    channels, filters = _channels(x, window), _channels(grad_out, window)
+    groups = check_groups(groups, **{"channels of x": channels, "channels of grad_out": filters})
+    weights_shape = (*window.kernel_size, channels // groups, filters)
     return _weight_grad(conv_grad(x.shape, weights_shape, x.itemsize, window), x, grad_out, window)
 
 

@@ -8,15 +8,17 @@ from .. import shapes
 from ..calls.conv import conv_call, depthwise_call
 from ..calls.epilogue import plain_epilogue
 from ..calls.moving import crop_call, upsample_call, zero_pad_call
-from ..calls.packed import Packed, check_packed, check_packed_steps, operand_dtype
+from ..calls.packed import Packed, check_packed, check_packed_groups, check_packed_steps, operand_dtype
 from ..calls.separable import separable_call
 from ..calls.transposed import transposed_call
 from ..calls.window import window_of
 from ..common.arguments import (
     as_numbers,
+    branches_of,
     cast,
     check_algorithm,
     check_data_format,
+    check_groups,
     check_interpolation,
     check_weights,
     common_dtype,
@@ -27,12 +29,13 @@ from ..objects.docstrings import as_in
 Ints = int | tuple[int, ...] | list[int]
 
 
-def pack_conv(weights: Any, dtype: Any = None) -> Packed:
-    """Copy the weights of `conv`, shape (*kernel_size, C, F); the first call that needs it puts them in order.
+def pack_conv(weights: Any, dtype: Any = None, groups: int = 1) -> Packed:
+    """Copy the weights of `conv`, shape (*kernel_size, C // groups, F); the first call that needs it orders them.
 
-    ``dtype`` is float32 or float64; None keeps float64 and takes float32 for all else.
+    ``dtype`` is float32 or float64; None keeps float64 and takes float32 for all else. ``groups`` divides F.
     """
-    return Packed("conv", check_weights(weights, "weights", dtype))
+    weights = check_weights(weights, "weights", dtype)
+    return Packed("conv", weights, branches=check_groups(groups, filters=weights.shape[-1]))
 
 
 def pack_depthwise_conv(weights: Any, dtype: Any = None) -> Packed:
@@ -63,11 +66,14 @@ def conv(
     ``out[n, q, f] = bias[f] + sum over k, c of x[n, q*stride + k*dilation - before, c] * weights[k, c, f]``, x being 0
     outside. As in every deep-learning library this is a cross-correlation: the kernel is not flipped.
 
+    Where x has G times as many channels as the weights, channels and filters fall into G groups, as in
+    ``keras.ops.conv``: each filter sums over the channels of its own group.
+
     Parameters
     ----------
     x : array_like, shape (N, *lengths, C), or (N, C, *lengths) for channels_first
-    weights : array_like, shape (*kernel_size, C, F), or Packed
-        In both data formats alike; `pack_conv` prepares them once for many calls.
+    weights : array_like, shape (*kernel_size, C // G, F), or Packed
+        In both data formats alike; `pack_conv` prepares them once for many calls. G divides C and F.
     bias : array_like, shape (F,), optional
     strides, dilation_rate : int or tuple of int
         Steps of the window, and distance of its taps; both may differ from 1 at once.
@@ -84,7 +90,7 @@ def conv(
         there are infinities or NaN. The error of an output is then at most 1e-4 of the sum of absolute inputs over its
         own window times the largest absolute weight of its filter, and usually far less; more only where the formula
         itself rounds worse in float32, as sums of over 1,600 products may (3x3 kernels and 187 channels). Sums of whole
-        numbers are exact by "direct" alone.
+        numbers are exact by "direct" alone. Groups are always computed by the formula.
 
     Returns
     -------
@@ -93,13 +99,15 @@ def conv(
     """
     x = as_numbers(x, "x")
     rank = spatial_rank(x)
-    packed = (
-        weights if isinstance(weights, Packed) else pack_conv(weights, operand_dtype(x, weights=weights, bias=bias))
-    )
+    packed = weights
+    if not isinstance(weights, Packed):
+        weights = check_weights(weights, "weights", operand_dtype(x, weights=weights, bias=bias))
+        packed = Packed("conv", weights, branches=branches_to_pack(x.shape, weights, data_format))
     check_packed(packed, "conv", rank)
     window = window_of(packed.shape[:-2], strides, padding, dilation_rate, data_format)
     algorithm = check_algorithm(algorithm, window.kernel_size, window.strides)
     call = conv_call(x.shape, packed.shape, packed.dtype.itemsize, window, algorithm)
+    check_packed_groups(packed, x.shape, window.data_format)
     return call(cast(x, packed.dtype), packed, plain_epilogue(bias, packed.shape[-1], packed.dtype))
 
 
@@ -300,3 +308,8 @@ def upsample(x: Any, size: Ints, interpolation: str = "nearest", data_format: st
 def check_output_padding(value: Any, rank: int) -> tuple[int, ...] | None:
     """An output_padding for ``rank`` spatial axes; None stays None."""
     return None if value is None else shapes.normalize_tuple(value, rank, "output_padding", allow_zero=True)
+
+
+def branches_to_pack(x_shape: tuple[int, ...], weights: np.ndarray, data_format: Any) -> int:
+    """For how many branches to pack the weights of `conv`: where they do not fit, the prepared call says so."""
+    return branches_of(x_shape, weights.shape, check_data_format(data_format)) or 1

@@ -20,8 +20,9 @@ CHUNK = 8 * TILE_ROWS
 def conv(x, weights, epilogue, out, vecs, plan):
     """Convolve ``x`` with ``weights`` into ``out``, every task on its own part of the output.
 
-    ``out[n, q, f] = bias[f] + sum over k, c of x[n, q*stride + k*dilation - before, c] * weights[k, c, f]`` for each
-    window q and tap k of the three spatial axes; outside the image x is 0.
+    ``out[n, q, f] = bias[f] + sum over k, c of x[n, q*stride + k*dilation - before, first + c] * weights[k, c, f]`` for
+    each window q and tap k of the three spatial axes; outside the image x is 0. ``first`` is the first channel of the
+    filter's branch.
 
     Parameters
     ----------
@@ -57,14 +58,16 @@ def conv_at(x, weights, epilogue, out, vecs, plan, chosen):
 def _conv_task(task, x, weights, epilogue, out, vecs, plan):
     _, taps_d, taps_h, taps_w, channels, _ = weights.shape
     block = locate(task, plan)
-    source = input_of(x, block, plan, Channels(0, pitch_of(channels, x), 1))
+    panels = panels_of(block, plan, weights)
+    first, last = panel_of(panels, panels.first).channel, panel_of(panels, panels.end - 1).channel
+    source = input_of(x, block, plan, Channels(first, pitch_of(last - first + channels, x), 1))
     places = places_of(block, plan, source, tile_height(vecs))
     taps = np.empty(taps_d * taps_h * taps_w * channels + 1, np.int64)
     fill_taps(taps, source, plan, channels)
     if out.ndim == 1:
-        sum_windows(source.array, places, taps, panels_of(block, plan, weights), vecs, epilogue, out)
+        sum_windows(source.array, places, taps, panels, vecs, epilogue, out)
     else:
-        sum_to_planes(source.array, places, taps, panels_of(block, plan, weights), vecs, epilogue, out)
+        sum_to_planes(source.array, places, taps, panels, vecs, epilogue, out)
 
 
 @compiled
@@ -77,10 +80,22 @@ def tile_height(vecs):
 def sum_windows(source, places, taps, panels, vecs, epilogue, out):
     """Some panels for all windows of a block.
 
-    ``taps`` has what each step adds to the place where a window reads the source, and one entry more.
+    ``taps`` has what each step of the first panel adds to the place where a window reads the source, and one entry
+    more. It is changed where panels of other branches follow, which read other channels.
     """
+    panel = panel_of(panels, panels.first)
     for number in range(panels.first, panels.end):
-        _sum_panel(source, places, taps, panel_of(panels, number), vecs, epilogue, out)
+        channel, panel = panel.channel, panel_of(panels, number)
+        _move(taps, panel.channel - channel)
+        _sum_panel(source, places, taps, panel, vecs, epilogue, out)
+
+
+@compiled
+def _move(taps, channels):
+    """Have all steps read other channels, so many further on."""
+    if channels:
+        for step in range(len(taps)):
+            taps[step] += channels
 
 
 @compiled
@@ -106,8 +121,10 @@ def sum_to_planes(source, places, taps, panels, vecs, epilogue, out):
     to = plane_at(places.out_at[0], filters, positions)
     buffer, start = aligned_flat(CHUNK * width, source)
     buffer_at = np.empty(places.end + RAMP, np.int64)
+    panel = panel_of(panels, panels.first)
     for number in range(panels.first, panels.end):
-        panel = panel_of(panels, number)
+        channel, panel = panel.channel, panel_of(panels, number)
+        _move(taps, panel.channel - channel)
         for begin in range(0, places.end, CHUNK):
             end = min(begin + CHUNK, places.end)
             ramp(buffer_at, begin, start - panel.place, width, end - begin)

@@ -28,8 +28,9 @@ def conv_inside(x, weights, epilogue, out, vecs, plan):
                     for f in range(panel.count):
                         total = bias[panel.first + f]
                         for kd, kh, kw, x_d, x_h, x_w in _taps(x, weights, plan, first):
-                            for c in range(x.shape[4]):
-                                total += x[block.n, x_d, x_h, x_w, c] * weights[number, kd, kh, kw, c, f]
+                            for c in range(weights.shape[4]):
+                                value = x[block.n, x_d, x_h, x_w, panel.channel + c]
+                                total += value * weights[number, kd, kh, kw, c, f]
                         out[at + panel.place + f] = minimum if minimum > total else total
 
 

@@ -8,10 +8,22 @@ from ..machine.aligned import aligned_empty
 from ..machine.vectors import conv_tile, panel_width
 
 
-def pack_conv(weights):
-    """`pack_panels` for the weights (..., F) of a convolution: of few filters, its tiles are narrow."""
-    _, vecs = conv_tile(weights.itemsize, weights.shape[-1])
-    return pack_panels(weights, panel_width(weights.itemsize, vecs))
+def pack_conv(weights, branches=1):
+    """`pack_panels` for the weights (..., C, F) of a convolution: of few filters, its tiles are narrow.
+
+    Of several branches, C is the number of channels of one and F that of the filters of all; their panels stand one
+    after the other.
+    """
+    *others, filters = weights.shape
+    filters //= branches
+    _, vecs = conv_tile(weights.itemsize, filters)
+    width = panel_width(weights.itemsize, vecs)
+    if branches == 1:
+        return pack_panels(weights, width)
+    panels = np.moveaxis(pack_panels(weights.reshape(*others, branches, filters), width), -2, 0)
+    packed = aligned_empty((panels.shape[0] * panels.shape[1], *others, width), weights.dtype)
+    packed.reshape(panels.shape)[...] = panels
+    return packed
 
 
 def pack_panels(array, width=None):
@@ -32,8 +44,8 @@ def pack_depthwise(weights):
     return pack_panels(weights.reshape(*weights.shape[:3], -1))
 
 
-def pack_phases(weights, firsts, steps):
-    """Phases of a transposed convolution, packed for `kernels.conv` one after the other.
+def pack_phases(weights, firsts, steps, branches=1):
+    """Phases of a transposed convolution, packed for `kernels.conv` one after the other, for each branch.
 
     Its weights come as those of a convolution, (KD, KH, KW, C, F): the last two axes have been swapped. Outputs that
     lie a stride apart meet the same taps: first, first + step, first + 2*step ... along each axis. Read backwards,
@@ -42,9 +54,11 @@ def pack_phases(weights, firsts, steps):
     parts = []
     for first in firsts:
         taps = tuple(slice(k, None, step) for k, step in zip(first, steps, strict=True))
-        parts.append(pack_conv(weights[taps][::-1, ::-1, ::-1]))
-    packed = aligned_empty((sum(map(len, parts)), *parts[0].shape[1:]), weights.dtype)
-    return np.concatenate(parts, out=packed)
+        packed = pack_conv(weights[taps][::-1, ::-1, ::-1], branches)
+        parts.append(packed.reshape(branches, -1, *packed.shape[1:]))
+    packed = aligned_empty((branches * sum(part.shape[1] for part in parts), *parts[0].shape[2:]), weights.dtype)
+    np.concatenate(parts, axis=1, out=packed.reshape(branches, -1, *packed.shape[1:]))
+    return packed
 
 
 def pack_depthwise_phases(weights, firsts, steps):

@@ -102,6 +102,8 @@ class Panel(NamedTuple):
     first: int
     count: int
     place: int
+    # The first channel of the image that they read.
+    channel: int
 
 
 class Tiles(NamedTuple):
@@ -120,6 +122,7 @@ class Share(NamedTuple):
     number: int
     first: int
     end: int
-    # Number of the group of panels, and panels in a group.
+    # Number of the group of panels, panels in a group, and the first filter of the gradient that they read.
     part: int
     group: int
+    filter: int

@@ -5,8 +5,8 @@ row              columns
 ================ ===========================================================================================
 N, D, H, W       those of an axis, as `kernels.plan.axes` explains
 WORK             TASKS, how many there are, and GROUP, the panels that each of them takes
-PANELS and on    of each panel, FIRST, its first filter, COUNT, its filters, and PLACE, where they lie in the
-                 output of a window
+PANELS and on    of each panel, FIRST, its first filter, COUNT, its filters, PLACE, where they lie in the output
+                 of a window, and CHANNEL, the first channel that they read
 ================ ===========================================================================================
 """
 
@@ -17,23 +17,29 @@ from .records import Panel, Panels
 
 WORK, PANELS = 4, 5
 TASKS, GROUP = range(2)
-FIRST, COUNT, PLACE = range(3)
+FIRST, COUNT, PLACE, CHANNEL = range(4)
 
 
 def flat_plan(plan, *panels):
     """A `Plan`, and one or more tables of panels, as one array."""
-    rows = np.vstack([(plan.tasks, plan.group, 0), *panels])
+    rows = np.vstack([(plan.tasks, plan.group, 0, 0), *panels])
     return np.vstack([plan.axes, np.pad(rows, [(0, 0), (0, plan.axes.shape[1] - rows.shape[1])])])
 
 
-def panel_table(filters, width, origins=(0,)):
-    """FIRST, COUNT and PLACE of the panels, ``width`` wide, of some filters.
+def panel_table(filters, width, origins=(0,), branches=1, channels=0):
+    """FIRST, COUNT, PLACE and CHANNEL of the panels, ``width`` wide, of some filters.
 
     ``origins`` lists where the outputs of several convolutions begin that are computed together, all with the same
-    number of filters, their panels one after the other.
+    number of filters, their panels one after the other. Of several branches, each has so many filters and channels;
+    the panels of a branch stand together.
     """
-    rows = [(f, min(width, filters - f), origin + f) for origin in origins for f in range(0, filters, width)]
-    return np.array(rows, np.int64).reshape(-1, 3)
+    rows = [
+        (branch * filters + f, min(width, filters - f), origin + branch * filters + f, branch * channels)
+        for branch in range(branches)
+        for origin in origins
+        for f in range(0, filters, width)
+    ]
+    return np.array(rows, np.int64).reshape(-1, 4)
 
 
 @compiled
@@ -47,4 +53,4 @@ def panels_of(block, plan, weights):
 def panel_of(panels, number):
     """One of the `Panels`."""
     plan, row = panels.plan, panels.row + number
-    return Panel(panels.weights, number, plan[row, FIRST], plan[row, COUNT], plan[row, PLACE])
+    return Panel(panels.weights, number, plan[row, FIRST], plan[row, COUNT], plan[row, PLACE], plan[row, CHANNEL])

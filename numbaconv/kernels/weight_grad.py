@@ -37,7 +37,7 @@ def _summing(update):
         for task in range(share.first, share.end):
             block = locate(task, axes)
             source = input_of(x, block, axes, channels)
-            grads = input_of(grad_out, block, grad_axes, Channels(share.part * filters, filters, 1))
+            grads = input_of(grad_out, block, grad_axes, Channels(share.filter, filters, 1))
             fill_taps(x_at, source, axes, rows_per_tap)
             row, column = source.row * axes[H, STRIP_STRIDE], source.column * axes[W, STRIP_STRIDE]
             for f in range(0, filters, width):
@@ -58,18 +58,21 @@ _sum_outer, _sum_multiply = _summing(_outer), _summing(_multiply)
 
 
 @compiled
-def _share(task, parts, axes, blocks, group):
-    """The `Share` of a task: ``parts`` tasks, one for each group of panels, have the same ``blocks``."""
-    number = task // parts
-    return Share(number, number * blocks, min((number + 1) * blocks, count_blocks(axes)), task % parts, group)
+def _share(task, sums, grad_out, axes, blocks, group, branches):
+    """The `Share` of a task: one task for each group of panels has the same ``blocks``."""
+    parts = sums.shape[1] // group
+    number, part = task // parts, task % parts
+    branch, place = part // (parts // branches), part % (parts // branches)
+    first = branch * (grad_out.shape[4] // branches) + place * group * sums.shape[3]
+    return Share(number, number * blocks, min((number + 1) * blocks, count_blocks(axes)), part, group, first), branch
 
 
 @compiled(parallel=True)
-def conv_weight_grad(x, grad_out, sums, axes, grad_axes, blocks, group):
+def conv_weight_grad(x, grad_out, sums, axes, grad_axes, blocks, group, branches):
     """Sum what each window gave to its outputs, every task over windows of its own and into its own part of ``sums``.
 
     ``grad[k, c, f] = sum over n, q of x[n, q*stride + k*dilation - before, c] * grad_out[n, q, f]``, x being 0 outside
-    the image.
+    the image; where there are branches, c and f are numbers within each.
 
     Parameters
     ----------
@@ -77,20 +80,22 @@ def conv_weight_grad(x, grad_out, sums, axes, grad_axes, blocks, group):
     grad_out : array (N, D', H', W', F)
     sums : array (splits, panels, rows, VECS*LANES)
         Written in full: for each share of the windows a sum of its own, its filters in panels as wide as a tile. Row
-        ``((kd*KH + kh)*KW + kw)*C + c`` holds a tap's channel; rows that fill up the last tile mean nothing.
+        ``((kd*KH + kh)*KW + kw)*C + c`` holds a tap's channel; rows that fill up the last tile mean nothing. The panels
+        of a branch stand together, its last filled up.
     axes, grad_axes, blocks, group
         Of a `SumPlan`.
+    branches : int
 
     Notes
     -----
     The product of two matrices, (taps x channels) x windows and windows x filters, both read as they lie in memory.
     Bound by arithmetic from about 100 windows in a block on; fewer do not pay for adding a tile to its sum.
     """
-    parts = sums.shape[1] // group
-    channels = x.shape[4]
-    for task in prange(sums.shape[0] * parts):
-        share = _share(np.int64(task), parts, axes, blocks, group)
-        _sum_outer(share, Channels(0, pitch_of(channels, x), 1), channels, x, grad_out, sums, axes, grad_axes)
+    channels = x.shape[4] // branches
+    for task in prange(sums.shape[0] * (sums.shape[1] // group)):
+        share, branch = _share(np.int64(task), sums, grad_out, axes, blocks, group, branches)
+        read = Channels(branch * channels, pitch_of(channels, x), 1)
+        _sum_outer(share, read, channels, x, grad_out, sums, axes, grad_axes)
 
 
 @compiled(parallel=True)
@@ -105,8 +110,7 @@ def depthwise_weight_grad(x, grad_out, sums, axes, grad_axes, blocks, group):
     -----
     Bound by loads: each multiply-add reads its own vector of the strip, which should still lie in L1 or L2.
     """
-    parts = sums.shape[1] // group
     count, repeat = group * sums.shape[3], grad_out.shape[4] // x.shape[4]
-    for task in prange(sums.shape[0] * parts):
-        share = _share(np.int64(task), parts, axes, blocks, group)
+    for task in prange(sums.shape[0] * (sums.shape[1] // group)):
+        share, _ = _share(np.int64(task), sums, grad_out, axes, blocks, group, 1)
         _sum_multiply(share, Channels(share.part * count, count, repeat), 1, x, grad_out, sums, axes, grad_axes)

@@ -7,13 +7,13 @@ import numpy as np
 
 from .. import shapes
 from ..activations import linear, relu
-from ..calls.conv import conv_call
+from ..calls.conv import algorithm_for, conv_call
 from ..calls.epilogue import pack_bias
 from ..calls.gradients import GradientCall, conv_grad
 from ..calls.layouts import canonical, original
 from ..calls.packed import Packed
 from ..calls.window import Window, window_of
-from ..common.arguments import check_algorithm, check_bool
+from ..common.arguments import check_algorithm, check_bool, check_groups
 from ..kernels.sums import channel_sums
 from .activation import activated, activation_grad, kept_of, minimum_of
 from .base import Layer
@@ -182,7 +182,14 @@ class WindowLayer(Layer):
 
 
 class Conv(WindowLayer):
-    """Convolution over ``rank`` spatial axes; see `Conv2D`."""
+    """Convolution over ``rank`` spatial axes; see `Conv2D`.
+
+    Parameters
+    ----------
+    groups : int
+        Into so many groups fall channels and filters, in order; each filter sums over the channels of its own group. It
+        divides both. As many groups as channels are a depthwise convolution.
+    """
 
     kernel = Weight()
 
@@ -194,6 +201,7 @@ class Conv(WindowLayer):
         padding: str = "valid",
         data_format: str | None = None,
         dilation_rate: Any = 1,
+        groups: int = 1,
         activation: Any = None,
         use_bias: bool = True,
         kernel_initializer: Any = "glorot_uniform",
@@ -210,8 +218,10 @@ class Conv(WindowLayer):
         super().__init__(**kwargs)
         with self._named():
             (self.filters,) = shapes.normalize_tuple(filters, 1, "filters")
+            self.groups = check_groups(groups, filters=self.filters)
             self._set_window(kernel_size, strides, padding, data_format, dilation_rate)
             self.algorithm = check_algorithm(algorithm, self.kernel_size, self.strides)
+            algorithm_for(self.groups, self.algorithm)
             self._set_output(locals())
 
     def _prepare(self, x_shape: tuple[int, ...]) -> Any:
@@ -221,13 +231,14 @@ class Conv(WindowLayer):
         return shapes.conv_output_shape(input_shape, self.filters, *self._window)
 
     def _kernel_shapes(self, channels: int) -> dict[str, tuple[int, ...]]:
-        return {"kernel": (*self.kernel_size, channels, self.filters)}
+        groups = check_groups(self.groups, channels=channels)
+        return {"kernel": (*self.kernel_size, channels // groups, self.filters)}
 
     def _pack(self) -> tuple[Packed, ...]:
-        return (Packed("conv", self.kernel),)
+        return (Packed("conv", self.kernel, branches=self.groups),)
 
     def _pack_opposite(self) -> tuple[Packed, ...]:
-        return (Packed("conv_transpose", self.kernel, (self.strides, self.dilation_rate)),)
+        return (Packed("conv_transpose", self.kernel, (self.strides, self.dilation_rate), self.groups),)
 
     def _gradient_call(self, x_shape: tuple[int, ...]) -> GradientCall:
         return conv_grad(x_shape, self.kernel.shape, self.kernel.itemsize, self._window, self.algorithm)
@@ -248,8 +259,8 @@ class Conv1D(Conv):
     Notes
     -----
     Input (N, steps, C), output (N, new steps, filters); the last two axes swapped for channels_first. Weights: kernel
-    (k, C, filters), bias (filters,). Keeps for backward: its input and, unless the activation is linear, what that gets
-    or gives.
+    (k, C // groups, filters), bias (filters,). Keeps for backward: its input and, unless the activation is linear, what
+    that gets or gives.
     """
 
     rank = 1
@@ -277,8 +288,8 @@ class Conv2D(Conv):
     Notes
     -----
     Input (N, H, W, C), output (N, H', W', filters); (N, C, H, W) and (N, filters, H', W') for channels_first. Weights:
-    kernel (kh, kw, C, filters), bias (filters,), in both formats. Keeps for backward: its input and, unless the
-    activation is linear, what that gets or gives.
+    kernel (kh, kw, C // groups, filters), bias (filters,), in both formats. Keeps for backward: its input and, unless
+    the activation is linear, what that gets or gives.
     """
 
     rank = 2
@@ -288,7 +299,7 @@ class Conv3D(Conv):
     """Convolution over three axes, such as a volume or a film (Keras's ``Conv3D``).
 
     Input (N, D, H, W, C), output (N, D', H', W', filters); channels second for channels_first. Weights: kernel
-    (kd, kh, kw, C, filters), bias (filters,). Keeps for backward: as `Conv2D`.
+    (kd, kh, kw, C // groups, filters), bias (filters,). Keeps for backward: as `Conv2D`.
     """
 
     rank = 3

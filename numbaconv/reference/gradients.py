@@ -63,18 +63,25 @@ def bias_grad(grad_out: Array) -> Array:
 
 @njit
 def conv_input_grad(
-    grad_out: Array, weights: Array, in_lengths: Triple, strides: Triple, dilation: Triple, before: Triple
+    grad_out: Array,
+    weights: Array,
+    in_lengths: Triple,
+    strides: Triple,
+    dilation: Triple,
+    before: Triple,
+    groups: int = 1,
 ) -> Array:
     """Send every output's gradient back through the kernel: `conv_transpose` with the same weights.
 
     ``grad_x[o * stride + k * dilation - before, c] += weights[k, c, f] * grad_out[o, f]``
 
-    The weights serve as they are: C is the outputs of `conv_transpose`, and it has those before its inputs.
+    The weights serve as they are: C is the outputs of `conv_transpose`, and it has those before its inputs. Every group
+    is a convolution by itself.
 
     Parameters
     ----------
     grad_out : (N, OD, OH, OW, F)
-    weights : (KD, KH, KW, C, F)
+    weights : (KD, KH, KW, C // groups, F)
     in_lengths : lengths of the input, which those of the output do not tell when strides leave a rest
     strides, dilation, before : as in `conv`
 
@@ -82,19 +89,32 @@ def conv_input_grad(
     -------
     grad_x : (N, *in_lengths, C)
     """
-    no_bias = np.zeros(weights.shape[3])
-    return conv_transpose(grad_out, weights, no_bias, strides, dilation, before, in_lengths)
+    C, F = weights.shape[3], weights.shape[4] // groups
+    grad_x = np.empty((len(grad_out), in_lengths[0], in_lengths[1], in_lengths[2], groups * C))
+    for group in range(groups):
+        grad = np.ascontiguousarray(grad_out[..., group * F : (group + 1) * F])
+        kernel = np.ascontiguousarray(weights[..., group * F : (group + 1) * F])
+        part = conv_transpose(grad, kernel, np.zeros(C), strides, dilation, before, in_lengths)
+        grad_x[..., group * C : (group + 1) * C] = part
+    return grad_x
 
 
 @njit
 def conv_weight_grad(
-    x: Array, grad_out: Array, kernel_size: Triple, strides: Triple, dilation: Triple, before: Triple
+    x: Array,
+    grad_out: Array,
+    kernel_size: Triple,
+    strides: Triple,
+    dilation: Triple,
+    before: Triple,
+    groups: int = 1,
 ) -> Array:
     """Collect for every weight the inputs that it met, times the gradients of the outputs to which it took them.
 
     ``grad_weights[k, c, f] = sum over n, o of x[n, o * stride + k * dilation - before, c] * grad_out[n, o, f]``
 
-    This is x convolved with grad_out, strides and dilation having changed places, and so have batch and channels.
+    This is x convolved with grad_out, strides and dilation having changed places, and so have batch and channels. With
+    groups, c is the number of a channel within that of filter f.
 
     Parameters
     ----------
@@ -105,11 +125,12 @@ def conv_weight_grad(
 
     Returns
     -------
-    grad_weights : (KD, KH, KW, C, F)
+    grad_weights : (KD, KH, KW, C // groups, F)
     """
-    batch, D, H, W, C = x.shape
+    batch, D, H, W, _ = x.shape
     _, out_d, out_h, out_w, F = grad_out.shape
     kernel_d, kernel_h, kernel_w = kernel_size
+    C = x.shape[4] // groups
     grad_weights = np.zeros((kernel_d, kernel_h, kernel_w, C, F))
     for n in range(batch):
         for od in range(out_d):
@@ -124,8 +145,9 @@ def conv_weight_grad(
                                 if 0 <= d < D and 0 <= h < H and 0 <= w < W:
                                     for c in range(C):
                                         for f in range(F):
+                                            seen = f // (F // groups) * C + c
                                             grad_weights[kd, kh, kw, c, f] += (
-                                                x[n, d, h, w, c] * grad_out[n, od, oh, ow, f]
+                                                x[n, d, h, w, seen] * grad_out[n, od, oh, ow, f]
                                             )
     return grad_weights
 

@@ -25,10 +25,14 @@ def conv(
 
     The kernel is not flipped: this is what signal processing calls a correlation.
 
+    With more channels in x than in the weights, channels and filters fall into groups of equal size, in order: a filter
+    sees the channels of its own group, and ``x[..., c]`` stands for number c of those (Krizhevsky, Sutskever and
+    Hinton, "ImageNet Classification with Deep Convolutional Neural Networks", 2012).
+
     Parameters
     ----------
     x : (N, D, H, W, C)
-    weights : (KD, KH, KW, C, F)
+    weights : (KD, KH, KW, C // groups, F)
     bias : (F,)
     strides, dilation : steps between neighbouring outputs, and between neighbouring taps
     before, after : zeros imagined in front of and behind each axis
@@ -38,7 +42,8 @@ def conv(
     out : (N, OD, OH, OW, F), with ``O = (n + before + after - (K - 1) * dilation - 1) // stride + 1`` on each axis
     """
     batch, D, H, W, C = x.shape
-    kernel_d, kernel_h, kernel_w, _, F = weights.shape
+    kernel_d, kernel_h, kernel_w, group, F = weights.shape
+    groups = C // group if group else 1
     out_d = _conv_length(D, kernel_d, strides[0], dilation[0], before[0], after[0])
     out_h = _conv_length(H, kernel_h, strides[1], dilation[1], before[1], after[1])
     out_w = _conv_length(W, kernel_w, strides[2], dilation[2], before[2], after[2])
@@ -48,6 +53,7 @@ def conv(
             for oh in range(out_h):
                 for ow in range(out_w):
                     for f in range(F):
+                        first = f // (F // groups) * group
                         total = bias[f]
                         for kd in range(kernel_d):
                             d = od * strides[0] + kd * dilation[0] - before[0]
@@ -56,8 +62,8 @@ def conv(
                                 for kw in range(kernel_w):
                                     w = ow * strides[2] + kw * dilation[2] - before[2]
                                     if 0 <= d < D and 0 <= h < H and 0 <= w < W:
-                                        for c in range(C):
-                                            total += x[n, d, h, w, c] * weights[kd, kh, kw, c, f]
+                                        for c in range(group):
+                                            total += x[n, d, h, w, first + c] * weights[kd, kh, kw, c, f]
                         out[n, od, oh, ow, f] = total
     return out
 

@@ -47,6 +47,10 @@ def _checks() -> Iterator[Check]:
         if rank < 3:
             arguments = {"filters": 7, "kernel_size": 3, "depth_multiplier": 2, "padding": "same"}
             yield Check(f"SeparableConv{rank}D", shape, arguments)
+        # Of few filters and of many, and a filter or two for each channel.
+        shape, arguments = (2, *positions, 6), {"kernel_size": 3, "padding": "same"}
+        for filters, groups in (6, 3), (38, 2), (12, 6):
+            yield Check(f"Conv{rank}D", shape, {"filters": filters, "groups": groups, **arguments})
     image = (2, 9, 8, 5)
     for kind in ("bilinear", "bicubic", "lanczos3"):
         yield Check("UpSampling2D", image, {"size": (2, 3), "interpolation": kind})

@@ -112,6 +112,8 @@ def gradients(operation: str, arrays: Sequence[Array], grad_out: Array, **given:
     elif name == "separable_conv":
         found = [*reference.separable_conv_grad(x, *kernels, grad, *places), reference.bias_grad(grad)]
     else:
+        if name == "conv":
+            places = (*places, x.shape[4] // kernels[0].shape[3])
         of_input = getattr(reference, f"{name}_input_grad")(grad, *kernels, x.shape[1:4], *places)
         of_kernel = getattr(reference, f"{name}_weight_grad")(x, grad, kernels[0].shape[:3], *places)
         found = [of_input, of_kernel, reference.bias_grad(grad)]

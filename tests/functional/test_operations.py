@@ -1,5 +1,7 @@
 """The functions of `numbaconv.functional` against the reference, on the shared table and on random configurations."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from cases import (
@@ -97,8 +99,8 @@ def test_every_output_is_written(case, dtype, data_format, poisoned):
 @each(WEIGHTED)
 @by_dtype
 def test_blocks_and_threads_do_not_change_a_bit(case, dtype, recut, each_thread_count):
-    if max(case.shape) > 1000:
-        case = Case(case.name, case.operation, (2, 400, *case.shape[2:]), case.kernel_size, case.filters)
+    if max(case.shape[1:-1]) > 1000:
+        case = replace(case, shape=(2, 400, *case.shape[2:]), settings={})
     arrays = operands(case, dtype)
     usual = run(case, arrays)
     for knobs in (SMALL_BLOCKS, FITTING_BLOCKS, LARGE_BLOCKS):

@@ -116,16 +116,39 @@ def test_panels_cover_the_filters_of_every_origin(filters, origins, itemsize):
     width = vectors.conv_width(filters, itemsize)
     table = panel_table(filters, width, origins)
     assert table.dtype == np.int64
-    assert table.shape == (len(origins) * -(-filters // width), 3)
+    assert table.shape == (len(origins) * -(-filters // width), 4)
     assert table[:, 1].min() >= 1
     assert table[:, 1].max() <= width
-    covered = [place for _, count, at in table.tolist() for place in range(at, at + count)]
+    covered = [place for _, count, at, _ in table.tolist() for place in range(at, at + count)]
     assert covered == [origin + f for origin in origins for f in range(filters)]
-    numbers = [n for first, count, _ in table.tolist() for n in range(first, first + count)]
+    numbers = [n for first, count, *_ in table.tolist() for n in range(first, first + count)]
     assert numbers == [*range(filters)] * len(origins)
     # As many panels as the packed weights of one convolution have, in their order.
     panels = len(pack.pack_conv(np.zeros(filters, f"f{itemsize}")))
     np.testing.assert_array_equal(table[::panels, PLACE], origins)
+
+
+def test_panels_of_branches_stand_together():
+    # Two branches of 5 filters and 3 channels, two origins 10 and 30: panels are 4 wide.
+    assert panel_table(5, 4, (10, 30), 2, 3).tolist() == [
+        [0, 4, 10, 0],
+        [4, 1, 14, 0],
+        [0, 4, 30, 0],
+        [4, 1, 34, 0],
+        [5, 4, 15, 3],
+        [9, 1, 19, 3],
+        [5, 4, 35, 3],
+        [9, 1, 39, 3],
+    ]
+
+
+@pytest.mark.parametrize("filters", [2, 40])
+def test_packed_branches_stand_one_after_the_other(filters):
+    weights = np.random.default_rng(3).standard_normal((1, 3, 4, 5, 3 * filters)).astype("float32")
+    firsts, steps = ((0, 0, 1), (0, 1, 0)), (1, 3, 2)
+    packed, branches = pack.pack_phases(weights, firsts, steps, 3), np.split(weights, 3, axis=-1)
+    np.testing.assert_array_equal(packed, np.concatenate([pack.pack_phases(w, firsts, steps) for w in branches]))
+    np.testing.assert_array_equal(pack.pack_conv(weights, 3), np.concatenate([pack.pack_conv(w) for w in branches]))
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

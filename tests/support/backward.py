@@ -12,8 +12,9 @@ def gradients(case, arrays, grad_out, data_format="channels_last"):
     if case.operation == "separable_conv":
         found = functional.separable_conv_grad(x, *weights[:2], grad_out, **window)
         return dict(zip(("x", "depthwise", "pointwise"), found, strict=True))
+    groups = {"groups": case.groups} if case.operation == "conv" else {}
     name = "depthwise" if case.operation == "depthwise_conv" else "kernel"
     return {
         "x": getattr(functional, f"{case.operation}_input_grad")(grad_out, weights[0], x.shape, **window),
-        name: getattr(functional, f"{case.operation}_weight_grad")(x, grad_out, case.kernel_size, **window),
+        name: getattr(functional, f"{case.operation}_weight_grad")(x, grad_out, case.kernel_size, **window, **groups),
     }

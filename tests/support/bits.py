@@ -46,9 +46,10 @@ def gradients(case, arrays, grad_out, data_format):
         return [getattr(functional, f"{case.operation}_grad")(grad_out, **window)]
     if case.operation == "separable_conv":
         return functional.separable_conv_grad(x, *weights[:2], grad_out, **window)
+    groups = {"groups": case.groups} if case.groups > 1 else {}
     return [
         getattr(functional, f"{case.operation}_input_grad")(grad_out, weights[0], x.shape, **window),
-        getattr(functional, f"{case.operation}_weight_grad")(x, grad_out, case.kernel_size, **window),
+        getattr(functional, f"{case.operation}_weight_grad")(x, grad_out, case.kernel_size, **window, **groups),
     ]
 
 

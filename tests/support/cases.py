@@ -33,7 +33,8 @@ class Case:
     """A call of one operation.
 
     ``filters`` counts output channels; a depthwise convolution has ``multiplier`` ones per input channel instead, and a
-    separable one has both. ``settings`` are the remaining arguments of the function in `numbaconv.functional`.
+    separable one has both. ``settings`` are the remaining arguments of the function in `numbaconv.functional`, and
+    ``groups`` those of a convolution, which the function infers.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Case:
     filters: int = 2
     multiplier: int = 1
     settings: dict[str, Any] = field(default_factory=dict)
+    groups: int = 1
 
     @property
     def rank(self) -> int:
@@ -61,11 +63,10 @@ class Case:
         return shapes.normalize_tuple(self.settings.get(name, fill), self.rank, name, allow_zero=True)
 
 
-def row(operation: str, name: str, shape: tuple[int, ...], *args: Any, multiplier: int = 1, **settings: Any) -> Case:
+def row(operation: str, name: str, shape: tuple[int, ...], *args: Any, **settings: Any) -> Case:
     """Write a case as one line: shape, then kernel size and filters where there are weights, then settings."""
-    return Case(
-        f"{operation}{len(shape) - 2}d {name}", operation, shape, *args, multiplier=multiplier, settings=settings
-    )
+    sizes = {key: settings.pop(key) for key in ("multiplier", "groups") if key in settings}
+    return Case(f"{operation}{len(shape) - 2}d {name}", operation, shape, *args, **sizes, settings=settings)
 
 
 conv = partial(row, "conv")
@@ -115,6 +116,18 @@ CASES = [
     conv("few windows, many filters", (1, 3, 3, 5), (3, 3), 300, padding="same"),
     conv("one channel, many filters", (2, 9, 21, 1), (3, 3), 40, padding="same"),
     conv("many channels, few filters", (2, 9, 21, 40), (3, 3), 3, strides=2, padding="same"),
+    conv("groups, causal, dilated smoke", (2, 9, 6), (3,), 4, groups=2, padding="causal", dilation_rate=2),
+    conv("groups, strided and dilated", (2, 11, 9), (3,), 6, groups=3, strides=2, dilation_rate=3),
+    conv("groups smoke", (2, 5, 6, 6), (3, 2), 9, groups=3, padding="same"),
+    conv("groups, strided", (2, 8, 9, 8), (3, 3), 4, groups=4, strides=(2, 3), padding="same"),
+    conv("groups of one channel and two filters", (2, 7, 6, 5), (3, 3), 10, groups=5, padding="same"),
+    conv("groups, one by one", (1, 5, 7, 24), (1, 1), 36, groups=3),
+    conv("groups, one by one, 512 channels", (1, 3, 5, 1024), (1, 1), 6, groups=2),
+    conv("groups of a filter more than a tile", (1, 4, 5, 4), (2, 2), 66, groups=2),
+    conv("groups of many filters, strided", (2, 9, 7, 10), (3, 3), 154, groups=2, strides=2, padding="same"),
+    conv("32 groups, blocks of rows", (1, 30, 40, 128), (3, 3), 128, groups=32, padding="same"),
+    conv("groups, empty batch", (0, 6, 5, 4), (3, 3), 6, groups=2),
+    conv("groups", (1, 4, 5, 6, 4), (2, 3, 2), 6, groups=2, strides=(1, 2, 1), padding="same"),
     depthwise("valid", (2, 9, 3), (3,)),
     depthwise("causal, dilated", (2, 9, 3), (3,), multiplier=2, padding="causal", dilation_rate=2),
     depthwise("same smoke", (2, 7, 6, 5), (3, 3), padding="same"),
@@ -242,7 +255,7 @@ def kernel_shapes(case: Case) -> list[tuple[int, ...]]:
     k, c, f, m = case.kernel_size, case.channels, case.filters, case.multiplier
     ones = (1,) * case.rank
     return {
-        "conv": [(*k, c, f)],
+        "conv": [(*k, c // case.groups, f)],
         "depthwise_conv": [(*k, c, m)],
         "separable_conv": [(*k, c, m), (*ones, c * m, f)],
         "conv_transpose": [(*k, f, c)],
@@ -265,6 +278,8 @@ def run(case: Case, arrays: list[Any], data_format: str = "channels_last", **set
 
 def pack(case: Case, kernels: list[Any]) -> list[Any]:
     """The kernels of a case prepared for repeated calls."""
+    if case.operation == "conv":
+        return [functional.pack_conv(*kernels, groups=case.groups)]
     if case.operation == "separable_conv":
         return [functional.pack_depthwise_conv(kernels[0]), functional.pack_conv(kernels[1])]
     if case.operation == "conv_transpose":
@@ -344,6 +359,8 @@ def make_layer(case: Case, data_format: str = "channels_last", **arguments: Any)
     """The layer of a case, with the case's weights."""
     cls, kernels = layer_class(case), operands(case)[1:]
     sizes = {"filters": case.filters} if case.operation in ("conv", "separable_conv", "conv_transpose") else {}
+    if case.operation == "conv":
+        sizes["groups"] = case.groups
     if case.operation in ("depthwise_conv", "separable_conv"):
         sizes["depth_multiplier"] = case.multiplier
     if case.has_weights:

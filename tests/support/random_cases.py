@@ -25,9 +25,10 @@ def random_cases(draw):
     }
     if operation == "conv_transpose" and draw(st.booleans()):
         arguments["output_padding"] = tuple(draw(st.integers(0, s - 1)) for s in strides)
-    shape = (draw(st.integers(0, 2)), *lengths, draw(st.integers(1, 4)))
-    filters, multiplier = draw(st.integers(1, 5)), draw(st.integers(1, 3))
-    case = Case(f"random {operation}", operation, shape, kernel_size, filters, multiplier, arguments)
+    groups = draw(st.sampled_from([1, 1, 2, 3])) if operation == "conv" else 1
+    shape = (draw(st.integers(0, 2)), *lengths, groups * draw(st.integers(1, 4)))
+    filters, multiplier = groups * draw(st.integers(1, 5)), draw(st.integers(1, 3))
+    case = Case(f"random {operation}", operation, shape, kernel_size, filters, multiplier, arguments, groups)
     try:
         output_shape(case)
     except ValueError:

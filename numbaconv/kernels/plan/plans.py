@@ -41,6 +41,7 @@ def make_plan(
     itemsize: int,
     depthwise: bool = False,
     origins: int = 1,
+    branches: int = 1,
     host: Host | None = None,
 ) -> Plan:
     """Choose the cheapest blocks for the four ``axes`` (N, D, H, W) of a convolution.
@@ -59,6 +60,8 @@ def make_plan(
         Whether a task's strip holds only the channels of its own group of outputs.
     origins : int
         Number of convolutions, each of that many filters, that are computed together.
+    branches : int
+        Number of branches, each of that many channels and filters.
     host : Host, optional
         The processor; None takes `HOST`.
 
@@ -67,23 +70,26 @@ def make_plan(
     Plan
     """
     host = host or HOST
-    check_memory(axes, origins * filters, itemsize)
+    check_memory(axes, branches * origins * filters, itemsize)
     _, d, h, w = axes
     tile_rows, tile_vecs = (TILE_ROWS, TILE_VECS) if depthwise else conv_tile(itemsize, filters)
     width = panel_width(itemsize, tile_vecs)
-    panels = origins * ceil(filters / width)
+    panels_of_branch = origins * ceil(filters / width)
+    panels = branches * panels_of_branch
     steps = channels * prod(axis.taps for axis in axes)
-    work = steps * filters * origins * prod(axis.windows for axis in axes)
+    work = steps * filters * origins * branches * prod(axis.windows for axis in axes)
+
+    def strip_channels(group):
+        return group * width if depthwise else channels * ceil(group / panels_of_branch)
 
     def strip_size(rows, columns, group):
-        strip_channels = group * width if depthwise else channels
-        return strip_channels * d.taps * strip_length(h, rows) * strip_length(w, columns)
+        return strip_channels(group) * d.taps * strip_length(h, rows) * strip_length(w, columns)
 
     def cost(rows, columns, group):
         tiles = ceil(rows * columns / tile_rows) * group
         elements = strip_size(rows, columns, group)
         # Whole rows are copied at once, parts of the channels position by position.
-        copies = elements / (group * width) if depthwise and group < panels else 0
+        copies = elements / strip_channels(group) if (depthwise or branches > 1) and group < panels else 0
         copying = host.copy_cost * elements + host.call_cost * copies
         return host.task_cost + tiles * tile_rows * tile_vecs * steps + copying
 
@@ -195,14 +201,16 @@ def make_sum_plan(
     filters: int,
     itemsize: int,
     depthwise: bool = False,
+    branches: int = 1,
     host: Host | None = None,
 ) -> SumPlan:
     """Choose the blocks for the gradient of weights of ``rows`` times ``filters`` values, rows in whole tiles.
 
-    ``channels`` are those of the input that one task reads; depthwise, a task reads only those of its outputs.
+    ``channels`` are those of the input that one task reads; depthwise, a task reads only those of its outputs. There
+    are tasks for each of the branches, all alike.
     """
     host = host or HOST
-    check_memory((), rows * filters, itemsize)
+    check_memory((), branches * rows * filters, itemsize)
     _, d, h, w = axes
     width = panel_width(itemsize)
     panels = ceil(filters / width)
@@ -224,10 +232,10 @@ def make_sum_plan(
     table, group, tasks = cheapest(axes, panels, cost, fits, host.cores, several_images=True)
     parts = panels // group
     blocks = tasks // parts
-    most = max(1, host.sums_bytes // (panels * rows * width * itemsize))
-    share = max(1, ceil(blocks / min(most, ceil(host.sum_tasks / parts))))
+    most = max(1, host.sums_bytes // (branches * panels * rows * width * itemsize))
+    share = max(1, ceil(blocks / min(most, ceil(host.sum_tasks / (branches * parts)))))
     still = tuple(axis._replace(taps=1, stride=1, dilation=1, before=0) for axis in axes)
-    serial = rows * filters * prod(axis.windows for axis in axes) < host.serial_work
+    serial = branches * rows * filters * prod(axis.windows for axis in axes) < host.serial_work
     return SumPlan(table, axis_table(still, table[:, BLOCK]), share, group, max(1, ceil(blocks / share)), serial)
 
 
