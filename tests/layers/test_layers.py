@@ -12,7 +12,7 @@ from numbaconv import activations, config, functional, layers
 
 # One value per argument that is neither its default nor that of a neighbour it could be mistaken for.
 OTHER_VALUES = {
-    "filters": 5,
+    "filters": 6,
     "kernel_size": 3,
     "strides": 2,
     "padding": "same",
@@ -20,6 +20,7 @@ OTHER_VALUES = {
     "data_format": "channels_first",
     "dilation_rate": 1,
     "depth_multiplier": 4,
+    "groups": 3,
     "activation": "relu",
     "use_bias": False,
     "kernel_initializer": "ones",

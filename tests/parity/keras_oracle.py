@@ -29,7 +29,17 @@ Shape = tuple[int | None, ...]
 CHANNELS_LAST_AND_BARE = {"data_format": "channels_last", "activation": None}
 PAGE_ARGUMENTS = [
     *("filters", "kernel_size", "strides", "padding", "output_padding", "data_format", "dilation_rate"),
-    *("depth_multiplier", "use_bias", "activation", "size", "interpolation", "cropping", "pool_size", "keepdims"),
+    *(
+        "depth_multiplier",
+        "groups",
+        "use_bias",
+        "activation",
+        "size",
+        "interpolation",
+        "cropping",
+        "pool_size",
+        "keepdims",
+    ),
 ]
 # Arguments that Keras 3 has and the page has not.
 NOT_ON_THE_PAGE = {("Conv3DTranspose", "dilation_rate"), ("ZeroPadding1D", "data_format")}

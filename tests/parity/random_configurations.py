@@ -140,6 +140,9 @@ def _weighted(rng: np.random.Generator, layer: str) -> Config:
         kwargs["output_padding"] = _in_some_form(rng, more)
     if layer.startswith(("Separable", "Depthwise")) and _chance(rng, 0.6):
         kwargs["depth_multiplier"] = int(rng.integers(1, 4))
+    groups = int(rng.choice([2, 3, 8])) if layer in ("Conv1D", "Conv2D", "Conv3D") and _chance(rng, 0.3) else 1
+    if groups > 1:
+        kwargs["filters"], kwargs["groups"] = groups * int(rng.integers(1, 6)), groups
     if _chance(rng, 0.3):
         kwargs["use_bias"] = _chance(rng, 0.3)
     if _chance(rng, 0.5):
@@ -147,8 +150,8 @@ def _weighted(rng: np.random.Generator, layer: str) -> Config:
 
     extents = [(k - 1) * d + 1 for k, d in zip(kernel, dilation, strict=True)]
     sizes = [_size(rng, rank, extent, padding == "valid" and not transposed) for extent in extents]
-    channels = _channels(rng)
-    if rank < 3 and _chance(rng, 0.04):
+    channels = _channels(rng) if groups == 1 else groups * int(rng.integers(1, 6))
+    if rank < 3 and groups == 1 and _chance(rng, 0.04):
         channels, kwargs["filters"] = 45, 77
         if layer.startswith("Depthwise"):
             del kwargs["filters"]
@@ -246,6 +249,9 @@ def _spoil(rng: np.random.Generator, config: Config) -> None:
     if "filters" in kwargs:
         wrong["no filters"] = {"filters": 0}
         wrong["negative filters"] = {"filters": -4}
+    if kwargs.get("groups", 1) > 1:
+        wrong["groups and filters"] = {"filters": kwargs["filters"] + 1}
+        wrong["groups and channels"] = {"groups": max(shape) + 1, "filters": max(shape) + 1}
     if layer in WEIGHTED and not layer.endswith("Transpose"):
         wrong["kernel larger than input"] = {"kernel_size": max(shape) + 1, "padding": "valid"}
     if layer.endswith("Transpose"):

@@ -49,7 +49,7 @@ def torch_result(case, x, *weights):
         out = getattr(functional, f"conv_transpose{case.rank}d")(x, dense(*kernels), **windows)
         out = pad(out, -settings[2], settings[2] + last - out.shape[2:])
     elif case.operation == "conv":
-        out = conv(pad(x, before, last), dense(*kernels), **windows)
+        out = conv(pad(x, before, last), dense(*kernels), groups=case.groups, **windows)
     else:
         out = conv(pad(x, before, last), grouped(kernels[0]), groups=case.channels, **windows)
         for pointwise in kernels[1:]:

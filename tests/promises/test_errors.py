@@ -153,6 +153,36 @@ FUNCTIONS = {
         ValueError,
         ("weights", "conv"),
     ),
+    "packed for other groups": (
+        lambda: conv(np.ones((1, 4, 4, 4)), functional.pack_conv(np.ones((2, 2, 2, 6)))),
+        ValueError,
+        ("weights", "groups=2", "(1, 4, 4, 4)", "groups=1"),
+    ),
+    "groups that x has not": (
+        lambda: conv(X2, functional.pack_conv(W2, groups=2)),
+        ValueError,
+        ("weights", "groups=1", "groups=2"),
+    ),
+    "groups of packed weights": (
+        lambda: functional.pack_conv(W2, groups=3),
+        ValueError,
+        ("groups", "4 filters", "got 3"),
+    ),
+    "channels that are no groups": (
+        lambda: conv(np.ones((1, 4, 4, 9)), W2),
+        ValueError,
+        ("x", "3 channels", "4 filters", "got 9"),
+    ),
+    "winograd in groups": (
+        lambda: conv(np.ones((1, 4, 4, 4)), np.ones((3, 3, 2, 6)), algorithm="winograd"),
+        ValueError,
+        ("algorithm", "'direct'", "groups"),
+    ),
+    "groups of a gradient": (
+        lambda: functional.conv_weight_grad(X2, np.ones((2, 7, 8, 4)), 2, groups=3),
+        ValueError,
+        ("groups", "4 channels of grad_out", "got 3"),
+    ),
     "packed for other strides": (
         lambda: transpose(X2, functional.pack_conv_transpose(TRANSPOSED, 2), strides=1),
         ValueError,
@@ -189,6 +219,23 @@ LAYERS = {
     "kernel_size is a string": (lambda: Conv2D(3, "3"), ValueError, ("kernel_size", "'3'")),
     "strides": (lambda: Conv1D(3, 2, -1), ValueError, ("Conv1D", "strides", "-1")),
     "depth_multiplier": (lambda: DepthwiseConv2D(3, depth_multiplier=0), ValueError, ("depth_multiplier", "got 0")),
+    "groups": (lambda: Conv2D(4, 2, groups=0), ValueError, ("Conv2D", "groups", "positive", "got 0")),
+    "groups by position, where an activation was": (
+        lambda: Conv2D(4, 2, 1, "valid", None, 1, "relu"),
+        ValueError,
+        ("Conv2D", "groups", "got 'relu'"),
+    ),
+    "groups and filters": (lambda: Conv2D(4, 2, groups=3), ValueError, ("Conv2D", "groups", "4 filters", "got 3")),
+    "groups and channels": (
+        lambda: Conv2D(4, 2, groups=2)(X2),
+        ValueError,
+        ("Conv2D", "groups", "3 channels", "got 2"),
+    ),
+    "groups by Winograd's algorithm": (
+        lambda: Conv2D(4, 3, groups=2, algorithm="winograd"),
+        ValueError,
+        ("Conv2D", "algorithm", "'direct'", "groups"),
+    ),
     "use_bias": (lambda: Conv2D(3, 2, use_bias="no"), TypeError, ("use_bias", "'no'", "True or False")),
     "padding": (lambda: Conv2D(3, 2, padding="half"), ValueError, ("Conv2D", "padding", "'same'", "'half'")),
     "causal Conv2D": (lambda: Conv2D(3, 2, padding="causal"), ValueError, ("Conv2D", "padding", "'causal'")),
@@ -313,9 +360,9 @@ LAYERS = {
         ("activation", "lambda"),
     ),
     "configuration with an unknown key": (
-        lambda: Conv2D.from_config({**Conv2D(4, 2).get_config(), "groups": 2}),
+        lambda: DepthwiseConv2D.from_config({**DepthwiseConv2D(2).get_config(), "groups": 2}),
         TypeError,
-        ("Conv2D", "groups"),
+        ("DepthwiseConv2D", "groups"),
     ),
 }
 

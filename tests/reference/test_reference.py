@@ -116,6 +116,26 @@ def test_conv_mixes_channels():
     assert out[0, 0, 0].tolist() == [[3, -1, 20], [8, -2, 50]]
 
 
+def test_conv_in_groups():
+    # channels 2, 3 meet filters (1, 10) and (100, 1000), channels 4, 5 meet (5, 6) and (7, 8)
+    x = np.array([2.0, 3.0, 4.0, 5.0]).reshape(1, 1, 1, 1, 4)
+    weights = np.array([[1.0, 100.0, 5.0, 7.0], [10.0, 1000.0, 6.0, 8.0]]).reshape(1, 1, 1, 2, 4)
+    out = reference.conv(x, weights, np.array([0.0, 0.0, 0.0, 1.0]), ONES, ONES, ZEROS, ZEROS)
+    assert out.ravel().tolist() == [32, 3200, 50, 69]
+
+
+@every_case
+@pytest.mark.parametrize("groups", [2, 3])
+def test_groups_are_convolutions_side_by_side(case, groups):
+    shape, kernel, filters, *geometry = case
+    parts = [
+        [whole_numbers(s, seed) for s in (shape, (*kernel, shape[-1], filters), (filters,))] for seed in range(groups)
+    ]
+    x, weights, bias = (np.concatenate(arrays, axis=-1) for arrays in zip(*parts, strict=True))
+    side_by_side = np.concatenate([reference.conv(*part, *geometry) for part in parts], axis=-1)
+    np.testing.assert_array_equal(reference.conv(x, weights, bias, *geometry), side_by_side)
+
+
 def test_conv_two_dimensions():
     # 1 2 3      1 10       1 + 20 + 400 + 5000,  2 + 30 + 500 + 6000
     # 4 5 6  by  100 1000:  4 + 50 + 700 + 8000,  5 + 60 + 800 + 9000

@@ -81,6 +81,17 @@ def test_conv_gradients_mix_channels():
     assert grad_weights[0, 0, 0].tolist() == [[2, 20, 200], [3, 30, 300]]
 
 
+def test_conv_gradients_stay_in_their_group():
+    # channels 2, 3 meet filters (1, 10) and (100, 1000), channels 4, 5 meet (5, 6) and (7, 8)
+    x = np.array([2.0, 3.0, 4.0, 5.0]).reshape(1, 1, 1, 1, 4)
+    weights = np.array([[1.0, 100.0, 5.0, 7.0], [10.0, 1000.0, 6.0, 8.0]]).reshape(1, 1, 1, 2, 4)
+    grad_out = np.array([1.0, 2.0, 3.0, 4.0]).reshape(1, 1, 1, 1, 4)
+    grad_x = reference.conv_input_grad(grad_out, weights, ONES, ONES, ONES, ZEROS, 2)
+    assert grad_x.ravel().tolist() == [201, 2010, 43, 50]
+    grad_weights = reference.conv_weight_grad(x, grad_out, ONES, ONES, ONES, ZEROS, 2)
+    assert grad_weights[0, 0, 0].tolist() == [[2, 4, 12, 16], [3, 6, 15, 20]]
+
+
 def test_conv_weight_grad_sums_over_the_batch():
     x, grad_out = np.array([2.0, 3.0]).reshape(2, 1, 1, 1, 1), np.array([1.0, 10.0]).reshape(2, 1, 1, 1, 1)
     assert reference.conv_weight_grad(x, grad_out, ONES, ONES, ONES, ZEROS).ravel().tolist() == [32]

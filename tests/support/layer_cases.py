@@ -8,14 +8,16 @@ from cases import to_format
 
 from numbaconv import layers
 
-# The signatures as Keras's pages print them; averages have the default size that maxima have there.
+# The signatures as Keras's pages print them, and Keras 3's groups; averages have the default size that maxima have.
 PAGE = """
-Conv1D(filters, kernel_size, strides=1, padding='valid', data_format='channels_last', dilation_rate=1, activation=None,
-  use_bias=True, kernel_initializer='glorot_uniform', bias_initializer='zeros', kernel_regularizer=None,
-  bias_regularizer=None, activity_regularizer=None, kernel_constraint=None, bias_constraint=None)
-Conv2D(filters, kernel_size, strides=(1, 1), padding='valid', data_format=None, dilation_rate=(1, 1), activation=None,
-  use_bias=True, kernel_initializer='glorot_uniform', bias_initializer='zeros', kernel_regularizer=None,
-  bias_regularizer=None, activity_regularizer=None, kernel_constraint=None, bias_constraint=None)
+Conv1D(filters, kernel_size, strides=1, padding='valid', data_format='channels_last', dilation_rate=1, groups=1,
+  activation=None, use_bias=True, kernel_initializer='glorot_uniform', bias_initializer='zeros',
+  kernel_regularizer=None, bias_regularizer=None, activity_regularizer=None, kernel_constraint=None,
+  bias_constraint=None)
+Conv2D(filters, kernel_size, strides=(1, 1), padding='valid', data_format=None, dilation_rate=(1, 1), groups=1,
+  activation=None, use_bias=True, kernel_initializer='glorot_uniform', bias_initializer='zeros',
+  kernel_regularizer=None, bias_regularizer=None, activity_regularizer=None, kernel_constraint=None,
+  bias_constraint=None)
 SeparableConv1D(filters, kernel_size, strides=1, padding='valid', data_format='channels_last', dilation_rate=1,
   depth_multiplier=1, activation=None, use_bias=True, depthwise_initializer='glorot_uniform',
   pointwise_initializer='glorot_uniform', bias_initializer='zeros', depthwise_regularizer=None,
@@ -34,7 +36,7 @@ Conv2DTranspose(filters, kernel_size, strides=(1, 1), padding='valid', output_pa
   kernel_regularizer=None, bias_regularizer=None, activity_regularizer=None, kernel_constraint=None,
   bias_constraint=None)
 Conv3D(filters, kernel_size, strides=(1, 1, 1), padding='valid', data_format=None, dilation_rate=(1, 1, 1),
-  activation=None, use_bias=True, kernel_initializer='glorot_uniform', bias_initializer='zeros',
+  groups=1, activation=None, use_bias=True, kernel_initializer='glorot_uniform', bias_initializer='zeros',
   kernel_regularizer=None, bias_regularizer=None, activity_regularizer=None, kernel_constraint=None,
   bias_constraint=None)
 Conv3DTranspose(filters, kernel_size, strides=(1, 1, 1), padding='valid', output_padding=None, data_format=None,
