@@ -76,7 +76,7 @@ class Places(NamedTuple):
 class Epilogue(NamedTuple):
     """What happens to a sum on its way to the output."""
 
-    # Added to it: an array with the filters in whole panels.
+    # Added to it: an array with the filters, and room for a panel after the last.
     bias: np.ndarray
     # What smaller sums become: 0 is the activation relu, -inf none.
     minimum: float
