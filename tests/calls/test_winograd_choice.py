@@ -168,7 +168,7 @@ def test_configurations_name_the_algorithm_unless_it_is_auto(layer_class):
 
 def test_algorithm_is_for_convolutions_and_by_keyword_only():
     with pytest.raises(TypeError):
-        layers.Conv2D(4, 3, 1, "same", None, 1, None, True, "ones", "zeros", None, None, None, None, None, "direct")
+        layers.Conv2D(4, 3, 1, "same", None, 1, 1, None, True, "ones", "zeros", None, None, None, None, None, "direct")
     with pytest.raises(TypeError, match="algorithm"):
         layers.SeparableConv2D(4, 3, algorithm="direct")
     with pytest.raises(TypeError, match="algorithm"):
