@@ -1,6 +1,7 @@
 """What every layer has for training: a forward pass that remembers, a backward pass, penalties and constraints."""
 
 import inspect
+import sys
 from collections.abc import Callable
 from functools import wraps
 from typing import Any, ClassVar
@@ -269,7 +270,8 @@ class Learner(Operation):
 
     def _component(self, weight: str, kind: str) -> Any:
         """The initializer, regularizer or constraint of a weight or None: depthwise_initializer of depthwise_kernel."""
-        return getattr(self, f"{weight.removesuffix('_kernel')}_{kind}", None)
+        # Interned, since Python keeps every new name that it looked up for a while.
+        return getattr(self, sys.intern(f"{weight.removesuffix('_kernel')}_{kind}"), None)
 
     def _assign(self, values: dict[str, Any]) -> None:
         # A new dict every time: whatever is derived from the weights is kept with the dict it was made from.
