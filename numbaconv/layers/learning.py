@@ -101,17 +101,21 @@ class Learner(Operation):
         if not training:
             self._kept = None
             return self(x)
-        out, self._kept = self._trace(x)
+        # Whoever replaces one of the two methods may call this one by super().
+        out, self._kept = self._traced(x, True) if self._replaced else self._trace(x)
         return out
 
     def _trace(self, *inputs: Any, training: bool | None = True, **keywords: Any) -> tuple[Any, Any]:
         if self._replaced:
             return self.forward(*inputs), None
         (x,) = inputs
+        return self._traced(x, training is not False, **keywords)
+
+    def _traced(self, x: Any, training: bool, **keywords: Any) -> tuple[Any, Any]:
         try:
             x = self._ready(x)
             before = None if self._own else dict(vars(self))
-            out, kept = self._forward_with(x, training is not False, **keywords)
+            out, kept = self._forward_with(x, training, **keywords)
         except (ValueError, TypeError) as error:
             raise self._labelled(error) from None
         self._after_call(out)
@@ -159,13 +163,20 @@ class Learner(Operation):
             if self._kept is None:
                 raise ValueError(_NO_FORWARD)
             gradients = Gradients()
-            grad_x = self._take_back(self._kept, grad_out, input_grad, gradients)
-            self._settle(gradients)
+            if self._replaced:
+                grad_x = self._taken_back(self._kept, grad_out, input_grad, gradients)
+                self._settled(gradients)
+            else:
+                grad_x = self._take_back(self._kept, grad_out, input_grad, gradients)
+                self._settle(gradients)
             return grad_x
 
     def _take_back(self, kept: Any, grad_out: Any, input_grad: bool, gradients: Gradients) -> Any:
         if self._replaced:
             return self.backward(grad_out, input_grad)
+        return self._taken_back(kept, grad_out, input_grad, gradients)
+
+    def _taken_back(self, kept: Any, grad_out: Any, input_grad: bool, gradients: Gradients) -> Any:
         shape, kept, activity, x_shape, calls, remembered = kept
         with self._named():
             if calls is not self._calls:
@@ -188,9 +199,12 @@ class Learner(Operation):
 
     def _settle(self, gradients: Gradients) -> None:
         """Set ``gradients`` to what the calls gave, and the penalties; 0 for weights that no call has led to."""
+        if not self._replaced:
+            self._settled(gradients)
         vars(self)["_kept"] = None
-        if self._replaced:
-            return
+
+    def _settled(self, gradients: Gradients) -> None:
+        vars(self)["_kept"] = None
         if not self._weights:
             vars(self)["gradients"] = []
             return

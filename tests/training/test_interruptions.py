@@ -68,7 +68,7 @@ def test_a_bar_is_left_as_it_stands(capsys):
     assert last == "Sequential 'm': fit was interrupted after 0 of 1 epochs"
 
 
-@pytest.mark.parametrize("place", ["forward", "backward", "apply_constraints"])
+@pytest.mark.parametrize("place", ["_trace", "_take_back", "apply_constraints"])
 def test_a_second_interruption_leaves_the_weights_before_the_batch(monkeypatch, place):
     layers = [Counted(), Linear(2, kernel_constraint="unit_norm"), Linear(2, kernel_constraint="unit_norm")]
     model = Sequential(layers)

@@ -270,10 +270,17 @@ def test_wrong_gradients(gradients, said):
     assert same(model.weights, before)
 
 
-def test_too_few_gradients(monkeypatch):
-    model = classifier()
-    monkeypatch.setattr(model.layers[1], "backward", lambda grad_out, input_grad: grad_out @ np.ones((2, 4)))
-    with pytest.raises(ValueError, match="Linear 'b': gradients must be a list of 1 arrays, got 0"):
+class Forgetful(Linear):
+    """A layer whose whole ``backward`` sets no gradients."""
+
+    def backward(self, grad_out, input_grad=True):
+        return grad_out @ self._weights["kernel"].T
+
+
+def test_too_few_gradients():
+    model = Sequential([Linear(4), Forgetful(2, name="b")])
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    with pytest.raises(ValueError, match="Forgetful 'b': gradients must be a list of 1 arrays, got 0"):
         model.train_on_batch(X, Y)
 
 
