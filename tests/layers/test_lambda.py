@@ -95,6 +95,8 @@ def test_shapes_that_are_given():
     assert asked == []
     assert layer(np.ones((3, 5, 4))).shape == own(np.ones((3, 5, 4))).shape == (3, 2, 4)
     layer.name = "other"
+    with pytest.raises(AttributeError, match="output_shape"):
+        layer.output_shape = (3,)
     assert layer.compute_output_shape((None, 5, 4)) == (None, 2, None)
     with pytest.raises(ValueError, match=r"Lambda .*function must return an array of shape \(3, 4\), as output_shape"):
         Lambda(np.abs, output_shape=(4,))(np.ones((3, 5)))
