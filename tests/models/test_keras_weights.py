@@ -172,3 +172,16 @@ def test_wrong_weights_of_older_files(tmp_path, wrong):
     spoil(weights)
     with pytest.raises(ValueError, match=f"m' cannot be loaded as a model: .*{said}"):
         load_model(legacy(tmp_path / "m", modern_config(), weights))
+
+
+def test_where_random_numbers_have_got_to_is_no_weight(tmp_path):
+    arrays = {**MODERN, "layers/dropout/seed_generator/vars/0": [1, 2], "layers/dropout/vars/0": np.int64(7)}
+    model = load_model(modern(tmp_path / "m", modern_config(), arrays))
+    np.testing.assert_array_equal(model(X), conv(conv(), SECOND, BIAS[:3]))
+
+
+def test_the_mean_and_variance_of_a_data_set(tmp_path):
+    parts = [input_layer("x", 2), layer("Normalization", "n", "x", axis=[-1])]
+    weights = {"mean": [1, 2], "variance": [4, 9], "count": 7}
+    path = legacy(tmp_path / "m", functional(parts, ["x"], ["n"], "Functional"), {"n": weights}, "2.9.0")
+    np.testing.assert_allclose(load_model(path)([[3, 5]]), [[1, 1]], rtol=1e-6)

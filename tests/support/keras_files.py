@@ -34,7 +34,7 @@ def arrays_of(arrays):
     file = io.BytesIO()
     with h5py.File(file, "w") as tree:
         for name, array in arrays.items():
-            tree[name] = np.asarray(array, "f4")
+            tree[name] = array if isinstance(array, np.integer) else np.asarray(array, "f4")
     return file.getvalue()
 
 

@@ -64,7 +64,7 @@ def _by_path(file: Hdf5File, model: Any, listed: Listed) -> list[Stored]:
             raise ValueError(f"{label} must have shape {variable.shape}, got {shape} at {path!r}")
         wanted.add(path)
         stored.append(Stored(variable.layer, variable.name, (path,), Conversion()))
-    surplus = [path for path in _arrays(file, root, 0) if path not in wanted and not _is_state(path)]
+    surplus = [path for path in _arrays(file, root, 0) if path not in wanted and not _is_state(file, path)]
     if surplus:
         raise ValueError(f"it must have no more weights than the model, got {', '.join(surplus[:5])}")
     return stored
@@ -92,9 +92,12 @@ def _arrays(file: Hdf5File, path: str, depth: int) -> list[str]:
     return found
 
 
-def _is_state(path: str) -> bool:
+def _is_state(file: Hdf5File, path: str) -> bool:
     """Whether an array is where random numbers have got to, or a count, and no weight."""
-    return "seed_generator" in path or "/_random_generator" in path
+    if "seed_generator" in path or "_random_generator" in path:
+        return True
+    dtype, shape = file.entry(path)
+    return shape == () and dtype.kind in "iu"
 
 
 # -- Keras 1 and 2 -------------------------------------------------------------------------------------------------
