@@ -306,8 +306,9 @@ def _fitting(x: np.ndarray, tensor: KerasTensor, name: str) -> np.ndarray:
         x = x[..., None]
     elif x.ndim == len(wanted) + 1 and x.shape[-1] == 1:
         x = x[..., 0]
-    if x.ndim != len(wanted) or any(n not in (None, size) for n, size in zip(wanted, x.shape, strict=True)):
-        raise ValueError(f"{name} must have shape {wanted}, got {x.shape}")
+    # As in Keras, the size of batches that an Input was made with binds no call.
+    if x.ndim != len(wanted) or any(n not in (None, size) for n, size in zip(wanted[1:], x.shape[1:], strict=True)):
+        raise ValueError(f"{name} must have shape {(None, *wanted[1:])}, got {x.shape}")
     return x
 
 

@@ -250,6 +250,17 @@ def test_a_model_of_one_output_in_a_list_or_a_dict():
         assert part.shape == (3, 1)
 
 
+def test_the_batch_size_of_an_input_binds_no_batch():
+    x = Input((1,), batch_size=4, name="x")
+    model = Model(x, factor(2.0, "a")(x), name="m")
+    model.compile(SGD(0.0), "mse")
+    ones = np.ones((7, 1))
+    assert model.fit(ones, ones, batch_size=3, **QUIET).history == {"loss": [1.0]}
+    assert model.predict(ones, 2, **QUIET).tolist() == model(ones).tolist() == [[2.0]] * 7
+    with pytest.raises(ValueError, match=r"^Model 'm': x must have shape \(None, 1\), got \(7, 2\)"):
+        model.predict(np.ones((7, 2)), **QUIET)
+
+
 def test_memory_maps_of_several_inputs_stay_maps(tmp_path):
     left, right = (np.memmap(tmp_path / name, np.float32, "w+", shape=(2500, 500)) for name in ("left", "right"))
     inputs = [Input((500,), name="left"), Input((500,), name="right")]
