@@ -81,8 +81,8 @@ def pytest_itemcollected(item):
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_cmdline_main(config):
-    """Where tests are spread over processes (``-n``), each takes whole files, in the order in which they are sorted."""
-    if getattr(config.option, "numprocesses", None):
+    """With ``-n`` alone each process takes whole files, in the order in which they are sorted."""
+    if getattr(config.option, "numprocesses", None) and config.option.dist == "no":
         config.option.dist, config.option.loadscopereorder = "loadfile", False
 
 
