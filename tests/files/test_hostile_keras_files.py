@@ -201,12 +201,24 @@ def folder(tmp_path_factory):
     return tmp_path_factory.mktemp("fuzzed")
 
 
+def spoiled(folder, data):
+    config = data.draw(spoiled_json({**CONFIG, "compile_config": TRAINING}))
+    harmless(modern(folder / "model", config if isinstance(config, str) else json.dumps(config), ARRAYS))
+
+
 @pytest.mark.filterwarnings("ignore")
 @settings(max_examples=25)
 @given(st.data())
 def test_arbitrary_configurations(folder, data):
-    config = data.draw(spoiled_json({**CONFIG, "compile_config": TRAINING}))
-    harmless(modern(folder / "model", config if isinstance(config, str) else json.dumps(config), ARRAYS))
+    spoiled(folder, data)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+@settings(max_examples=1000)
+@given(st.data())
+def test_many_arbitrary_configurations(folder, data):
+    spoiled(folder, data)
 
 
 # -- archives ----------------------------------------------------------------------------------------------------------
