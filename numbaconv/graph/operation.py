@@ -18,6 +18,8 @@ class Operation(Named):
     _nodes: list[Node]
     # Whether results have masks where inputs have none.
     _makes_masks: Any = False
+    # Whether it has no weights and no dtype of its own.
+    _only_moves: Any = False
 
     # -- what a layer or a model defines ---------------------------------------------------------------------------
 
@@ -77,7 +79,7 @@ class Operation(Named):
         AttributeError
             If there was none.
         """
-        return _one_or_list(self._first_node("input").inputs)
+        return one_or_list(self._first_node("input").inputs)
 
     @property
     def output(self) -> Any:
@@ -140,5 +142,6 @@ def shape_of(value: Any) -> Any:
     return tuple(value.shape) if hasattr(value, "shape") else value
 
 
-def _one_or_list(values: Sequence[Any]) -> Any:
+def one_or_list(values: Sequence[Any]) -> Any:
+    """The value, or a list of several."""
     return values[0] if len(values) == 1 else list(values)

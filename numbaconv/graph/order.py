@@ -28,7 +28,9 @@ def ordered(inputs: Sequence[KerasTensor], outputs: Sequence[KerasTensor]) -> tu
         for tensor in () if id(node) in starts else node.inputs:
             before = id(tensor._node)
             depths[before] = max(depths.get(before, 0), depth + 1)
-    nodes = sorted(finished, key=lambda node: -depths[id(node)])
+    # Of the same depth as depths were found: on that depend the statistics of a layer that is called twice.
+    places = {one: i for i, one in enumerate(depths)}
+    nodes = sorted(finished, key=lambda node: (-depths[id(node)], places[id(node)]))
     operations = {id(node.operation): node.operation for node in (*starts.values(), *finished)}
     first = {id(operation): i for i, operation in enumerate(met)}
     listed = sorted(operations.values(), key=lambda one: (-deepest.get(id(one), 0), first.get(id(one), -1)))

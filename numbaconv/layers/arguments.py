@@ -39,6 +39,7 @@ USED_UP = frozenset({"input_shape", "batch_input_shape", "batch_size", "weights"
 # What a layer has become by being built and used, as opposed to what it was made of.
 _STATE = frozenset(
     {
+        "_nodes",
         "_weights",
         "_channels",
         "built",
@@ -48,7 +49,6 @@ _STATE = frozenset(
         "_dtype_given",
         "_given",
         "_attributes",
-        "_nodes",
     }
 )
 

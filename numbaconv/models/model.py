@@ -7,7 +7,7 @@ import numpy as np
 
 from ..common.arguments import as_numbers, check_bool
 from ..common.structures import leaves, mapped
-from ..graph.operation import is_shape
+from ..graph.operation import is_shape, one_or_list
 from ..graph.order import ordered
 from ..graph.tensor import KerasTensor, Node
 from ..objects.naming import default_name
@@ -100,13 +100,13 @@ class Model(Network, Telling):
 
     @property
     def input_shape(self) -> Any:
-        """The shape of the input with the batch axis, or those of several."""
-        return mapped(lambda tensor: tensor.shape, self._inputs)
+        """The shape of the input with the batch axis, or a list of those of several, in the order of `inputs`."""
+        return one_or_list([tensor.shape for tensor in self.inputs])
 
     @property
     def output_shape(self) -> Any:
-        """The shape of the output with the batch axis, or those of several."""
-        return mapped(lambda tensor: tensor.shape, self._outputs)
+        """The shape of the output with the batch axis, or a list of those of several, in the order of `outputs`."""
+        return one_or_list([tensor.shape for tensor in self.outputs])
 
     @property
     def input_names(self) -> list[str]:
@@ -143,7 +143,8 @@ class Model(Network, Telling):
         with self._named():
             given = [normalize_shape(one, "input_shape") for one in self._in_order(input_shape, is_shape)]
             found = self._steps.shapes(given)
-            return self._joint([found[slot] for slot in self._steps.outputs])
+            outputs = iter([found[slot] for slot in self._steps.outputs])
+            return mapped(lambda _: next(outputs), self._outputs)
 
     def explain(self, input_shape: Any = None) -> str:
         """Say in plain sentences, one paragraph for each call of a layer, how its output shape comes about.
@@ -205,7 +206,9 @@ class Model(Network, Telling):
             self._tensors[: len(given)] = begins
             self._own_nodes = connected_anew(self._steps, self._tensors)
             self._inputs, self._outputs = (mapped(lambda slot: self._tensors[slot], one) for one in ends)
-        self._form_made = mapped(lambda _: 0, self._outputs)
+        # Called on arrays, a list of one is the array itself, as in Keras.
+        alone = isinstance(self._outputs, list | tuple) and len(self._outputs) == 1
+        self._form_made = mapped(lambda _: 0, self._outputs[0] if alone else self._outputs)
         _, self._layers = ordered(self.inputs, self.outputs)
         names = [layer.name for layer in self._layers]
         twice = next((name for name in names if names.count(name) > 1), None)

@@ -338,6 +338,9 @@ class Network(Trainer, Layered):
 
     def _take_back(self, kept: Any, grad_out: Any, input_grad: bool, gradients: Gradients) -> Any:
         form = self._form
+        if form == 0 and isinstance(grad_out, list | tuple) and len(grad_out) == 1:
+            # Within a network a list of one output is a list.
+            (grad_out,) = grad_out
         try:
             grads = [grad_out] if form == 0 else matched(grad_out, form)
         except ValueError as error:
