@@ -22,7 +22,6 @@ _INSTEAD = {
     "TerminateOnNaN": "fit ends with FloatingPointError by itself where a loss is NaN",
     "backend": f"{_PACKAGE}.config has floatx, epsilon and image_data_format",
     "ops": f"arrays are NumPy's, and {_PACKAGE}.functional has what the layers compute",
-    "plot_model": "model.summary() prints a model, and model.explain() says how its shapes come about",
 }
 # What Keras has and nothing here replaces, by module.
 _ABSENT = {
@@ -30,15 +29,15 @@ _ABSENT = {
     "device distillation distribution dtype_policies export mixed_precision name_scope preprocessing quantizers "
     "random tree visualization wrappers",
     "layers": "AdaptiveAveragePooling1D AdaptiveAveragePooling2D AdaptiveAveragePooling3D "
-    "AdaptiveMaxPooling1D AdaptiveMaxPooling2D AdaptiveMaxPooling3D Add AdditiveAttention AlphaDropout Attention "
-    "AugMix AutoContrast Average CategoryEncoding Concatenate ConvLSTM1D "
-    "ConvLSTM2D ConvLSTM3D CutMix Discretization Dot EinsumDense "
+    "AdaptiveMaxPooling1D AdaptiveMaxPooling2D AdaptiveMaxPooling3D AdditiveAttention AlphaDropout Attention "
+    "AugMix AutoContrast CategoryEncoding ConvLSTM1D "
+    "ConvLSTM2D ConvLSTM3D CutMix Discretization EinsumDense "
     "Equalization GRUCell GroupQueryAttention HashedCrossing "
-    "Hashing IntegerLookup LSTMCell Maximum MelSpectrogram Minimum "
-    "MixUp Multiply RMSNormalization RNN RandAugment RandomBrightness "
+    "Hashing IntegerLookup LSTMCell MelSpectrogram "
+    "MixUp RMSNormalization RNN RandAugment RandomBrightness "
     "RandomContrast RandomCrop RandomErasing RandomFlip RandomHue RandomRotation RandomSaturation RandomShear "
     "RandomTranslation RandomZoom STFTSpectrogram SimpleRNNCell "
-    "SpectralNormalization StackedRNNCells StringLookup Subtract TextVectorization "
+    "SpectralNormalization StackedRNNCells StringLookup TextVectorization "
     "Wrapper add average concatenate dot maximum minimum multiply subtract",
     "activations": "glu threshold",
     "callbacks": "BackupAndRestore RemoteMonitor SwapEMAWeights TensorBoard",
@@ -61,7 +60,6 @@ _ATTRIBUTES = {
         "fit_generator": "fit takes generators",
         "predict_classes": "predict(x).argmax(axis=-1) gives classes",
         "predict_generator": "predict takes generators",
-        "save_weights": "save(path) writes the model with its weights, get_weights returns them",
         **dict.fromkeys(("input", "inputs"), "input_shape says what it takes"),
         **dict.fromkeys(("output", "outputs"), "output_shape says what it returns"),
     },
