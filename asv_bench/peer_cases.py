@@ -60,14 +60,23 @@ def cases() -> list[Case]:
             ("3x3, 112²·32", nl.DepthwiseConv2D(3, **same), (1, 112, 112, 32)),
             ("3x3/2, 56²·128", nl.DepthwiseConv2D(3, 2, **same), (1, 56, 56, 128)),
             ("5x5, 14²·512", nl.DepthwiseConv2D(5, **same), (1, 14, 14, 512)),
+            ("1D 9, 2000·64", nl.DepthwiseConv1D(9, **same), (1, 2000, 64)),
             ("separable 1D 9, 2000·64→64", nl.SeparableConv1D(64, 9, **same), (1, 2000, 64)),
             ("separable 3x3, 56²·128→128", nl.SeparableConv2D(128, 3, **same), (1, 56, 56, 128)),
         ],
         "transposed": [
+            ("1D 4·2, 2000·64→32", nl.Conv1DTranspose(32, 4, 2, **same), (1, 2000, 64)),
             ("4x4·2, 28²·64→32", nl.Conv2DTranspose(32, 4, 2, **same), (1, 28, 28, 64)),
             ("2x2·2, 56²·128→64", nl.Conv2DTranspose(64, 2, 2, **same), (1, 56, 56, 128)),
             ("3x3, 56²·64→64", nl.Conv2DTranspose(64, 3, **same), (1, 56, 56, 64)),
             ("3D 3³·2, 8·14²·32→16", nl.Conv3DTranspose(16, 3, 2, **same), (1, 8, 14, 14, 32)),
+        ],
+        "in groups": [
+            ("3x3, 32 groups, 56²·128→128", nl.Conv2D(128, 3, groups=32, **same), (1, 56, 56, 128)),
+            ("3x3, 32 groups, 28²·256→256", nl.Conv2D(256, 3, groups=32, **same), (1, 28, 28, 256)),
+            ("3x3, 32 groups, 14²·512→512", nl.Conv2D(512, 3, groups=32, **same), (1, 14, 14, 512)),
+            ("3x3, 32 groups, 7²·1024→1024", nl.Conv2D(1024, 3, groups=32, **same), (1, 7, 7, 1024)),
+            ("1x1, 3 groups, 28²·240→240", nl.Conv2D(240, 1, groups=3), (1, 28, 28, 240)),
         ],
         "moving values": [
             ("nearest ·2, 56²·64", nl.UpSampling2D(2), (1, 56, 56, 64)),
@@ -94,6 +103,7 @@ def training_cases() -> list[Case]:
         ("7x7/2, 112²·3→64, batch 8", nl.Conv2D(64, 7, 2, **same), (8, 112, 112, 3)),
         ("3x3 dilated 2, 28²·128→128, batch 8", nl.Conv2D(128, 3, dilation_rate=2, **same), (8, 28, 28, 128)),
         ("5x5, 28²·64→64, batch 16", nl.Conv2D(64, 5, **same), (16, 28, 28, 64)),
+        ("3x3, 32 groups, 56²·128→128, batch 8", nl.Conv2D(128, 3, groups=32, **same), (8, 56, 56, 128)),
         ("depthwise 3x3, 56²·64, batch 8", nl.DepthwiseConv2D(3, **same), (8, 56, 56, 64)),
         (
             "1D causal dilated 8, 2000·64→64, batch 8",
@@ -145,7 +155,7 @@ def in_torch_order(layer: nl.Layer, arrays: list[np.ndarray]) -> list[np.ndarray
     """Arrays like the input and the weights of a layer, as `trained_in_torch` gives them."""
     x, *kernels, bias = arrays
     image = np.moveaxis(x, -1, 1) if layer.data_format == "channels_last" else x
-    if isinstance(layer, nl.DepthwiseConv2D):
+    if isinstance(layer, nl.DepthwiseConv1D | nl.DepthwiseConv2D):
         kernels = [kernels[0].reshape(*kernels[0].shape[:-2], 1, -1)]
     return [image, bias, *(np.moveaxis(kernel, (-1, -2), (0, 1)) for kernel in kernels)]
 
@@ -180,7 +190,7 @@ def _call(layer: Any, image: torch.Tensor, laid_out: Callable, layout: Any) -> C
         return lambda: tf.interpolate(image, scale_factor=layer.size, mode=layer.interpolation)
     bias = laid_out(layer.bias)
     window = {"stride": layer.strides, "dilation": layer.dilation_rate}
-    if isinstance(layer, nl.Conv2DTranspose | nl.Conv3DTranspose):
+    if isinstance(layer, nl.Conv1DTranspose | nl.Conv2DTranspose | nl.Conv3DTranspose):
         weights = laid_out(np.moveaxis(layer.kernel, (-1, -2), (0, 1)))
         sizes = list(zip(lengths, layer.strides, layer.kernel_size, layer.dilation_rate, strict=True))
         crops = [shapes.deconv_crop(n, s, k, layer.padding, None, d) for n, s, k, d in sizes]
@@ -189,7 +199,7 @@ def _call(layer: Any, image: torch.Tensor, laid_out: Callable, layout: Any) -> C
         extra = [max(0, w - full + 2 * c) for w, full, c in zip(wanted, natural, crops, strict=True)]
         # Where the odd position is to be cut off the end alone, PyTorch cannot be told so: a view does it.
         index = (..., *(slice(n) for n in wanted))
-        transposed = {2: tf.conv_transpose2d, 3: tf.conv_transpose3d}[rank]
+        transposed = {1: tf.conv_transpose1d, 2: tf.conv_transpose2d, 3: tf.conv_transpose3d}[rank]
         return lambda: transposed(image, weights, bias, padding=crops, output_padding=extra, **window)[index]
     conv = {1: tf.conv1d, 2: tf.conv2d, 3: tf.conv3d}[rank]
     settings = (layer.kernel_size, layer.strides, layer.dilation_rate)
@@ -201,13 +211,13 @@ def _call(layer: Any, image: torch.Tensor, laid_out: Callable, layout: Any) -> C
         return image if even else tf.pad(image, pads)
 
     window["padding"] = [a for a, _ in pairs] if even else 0
-    if isinstance(layer, nl.DepthwiseConv2D | nl.SeparableConv1D | nl.SeparableConv2D):
+    if isinstance(layer, nl.DepthwiseConv1D | nl.DepthwiseConv2D | nl.SeparableConv1D | nl.SeparableConv2D):
         kernel = layer.depthwise_kernel
         channels = kernel.shape[-2]
         filters = laid_out(np.moveaxis(kernel.reshape(*kernel.shape[:-2], 1, -1), (-1, -2), (0, 1)))
-        if isinstance(layer, nl.DepthwiseConv2D):
+        if isinstance(layer, nl.DepthwiseConv1D | nl.DepthwiseConv2D):
             return lambda: conv(padded(), filters, bias, groups=channels, **window)
         points = laid_out(np.moveaxis(layer.pointwise_kernel, (-1, -2), (0, 1)))
         return lambda: conv(conv(padded(), filters, None, groups=channels, **window), points, bias)
     weights = laid_out(np.moveaxis(layer.kernel, (-1, -2), (0, 1)))
-    return lambda: conv(padded(), weights, bias, **window)
+    return lambda: conv(padded(), weights, bias, groups=layer.groups, **window)

@@ -69,10 +69,14 @@ CASES = {
         "2D 3x3 dilated 2, 28x28x128 -> 128": _same((1, 28, 28, 128), (3, 3, 128, 128), dilation_rate=2),
         "2D 3x3, batch 32 of 28x28x1 -> 32": _row((32, 28, 28, 1), (3, 3, 1, 32)),
         "2D 3x3, 8x8x8 -> 8": _same((1, 8, 8, 8), (3, 3, 8, 8)),
+        "2D 3x3 in 32 groups, 56x56x128 -> 128": _same((1, 56, 56, 128), (3, 3, 4, 128)),
+        "2D 3x3 in 32 groups, 14x14x512 -> 512": _same((1, 14, 14, 512), (3, 3, 16, 512)),
+        "2D 1x1 in 3 groups, 28x28x240 -> 240": _row((1, 28, 28, 240), (1, 1, 80, 240)),
         "3D 3x3x3, 16x112x112x3 -> 32": _same((1, 16, 112, 112, 3), (3, 3, 3, 3, 32)),
         "3D 3x3x3, 8x28x28x32 -> 64": _same((1, 8, 28, 28, 32), (3, 3, 3, 32, 64)),
     },
     "depthwise_conv": {
+        "1D 9, 2000x64": _same((1, 2000, 64), (9, 64, 1)),
         "3x3, 112x112x32": _same((1, 112, 112, 32), (3, 3, 32, 1)),
         "3x3/2, 56x56x128": _same((1, 56, 56, 128), (3, 3, 128, 1), strides=2),
         "5x5, 14x14x512": _same((1, 14, 14, 512), (5, 5, 512, 1)),
@@ -83,6 +87,7 @@ CASES = {
         "2D 3x3, 56x56x128 -> 128": _same((1, 56, 56, 128), (3, 3, 128, 1), (1, 1, 128, 128)),
     },
     "conv_transpose": {
+        "1D 4*2, 2000x64 -> 32": _same((1, 2000, 64), (4, 32, 64), strides=2),
         "2D 4x4*2, 28x28x64 -> 32": _same((1, 28, 28, 64), (4, 4, 32, 64), strides=2),
         "2D 2x2*2, 56x56x128 -> 64": _same((1, 56, 56, 128), (2, 2, 64, 128), strides=2),
         "2D 3x3, 56x56x64 -> 64": _same((1, 56, 56, 64), (3, 3, 64, 64)),
@@ -117,7 +122,7 @@ def forward(operation: str, name: str, dtype: str = "float32", data_format: str 
     elif operation == "conv_transpose":
         kernels = [functional.pack_conv_transpose(*kernels, case.settings.get("strides", 1))]
     elif kernels:
-        kernels = [getattr(functional, f"pack_{operation}")(*kernels)]
+        kernels = [getattr(functional, f"pack_{operation}")(*kernels, **_groups(operation, case))]
     return _compiled(operation, random(*shape, dtype=dtype), *kernels, data_format=data_format, **case.settings)
 
 
@@ -141,7 +146,14 @@ def backward(operation: str, name: str, of: str = "input") -> Callable:
     settings = dict(case.settings)
     if of == "weights":
         settings.pop("algorithm", None)
+        settings |= _groups(operation, case)
     return _compiled(stem, *arguments, data_format="channels_last", **settings)
+
+
+def _groups(operation: str, case: Case) -> dict[str, int]:
+    """Those of a convolution, for functions that cannot infer them; older versions know no such argument."""
+    groups = case.shape[-1] // case.kernels[0][-2] if operation == "conv" else 1
+    return {"groups": groups} if groups > 1 else {}
 
 
 def _compiled(function: str, *arguments: Any, **settings: Any) -> Callable:
