@@ -85,6 +85,14 @@ def test_tasks_cover_every_window_and_filter_block_once(
     assert_tasks_cover_once(made, windows, -(-filters // vectors.panel_width(itemsize, vecs)))
 
 
+@pytest.mark.slow
+@any_plan
+@often
+def test_tasks_cover_every_panel_of_every_branch_once(windows, window_settings, channels, filters, itemsize, depthwise):
+    made = plans.make_plan(make_axes(windows, window_settings), channels, filters, itemsize, branches=3)
+    assert_tasks_cover_once(made, windows, 3 * -(-filters // vectors.conv_width(filters, itemsize)))
+
+
 @any_plan
 @often
 def test_tasks_of_a_separable_convolution_cover_every_window_once(
