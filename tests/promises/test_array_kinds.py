@@ -83,7 +83,7 @@ def content(thing):
 def bits(result):
     """All arrays of a result, with their dtypes."""
     if isinstance(result, functional.pack_conv(naturals(W)).__class__):
-        result = result.blocks
+        result = result.panels
     results = result if isinstance(result, tuple | list) else [result]
     return [(r.dtype, r.shape, r.tobytes()) for r in results]
 
