@@ -14,22 +14,20 @@ from .arguments import (
     USED_UP,
     argument_names,
     as_lists,
-    changed,
     check_unknown,
     dtype_of,
     family_of,
     full_batch_shape,
-    settings_of,
 )
-from .building import Weighted
 from .learning import shapes_of
-from .weights import adopted, frozen, give_attribute
+from .settings import Settled
+from .weights import adopted
 
 # Input shapes that a layer remembers; a stream of ever new ones must not fill the memory.
 MOST_CALLS = 256
 
 
-class Layer(Weighted):
+class Layer(Settled):
     """A layer as in Keras: made from settings, built on first use, called on arrays.
 
     Parameters
@@ -77,10 +75,6 @@ class Layer(Weighted):
     _takes_mask: ClassVar[bool] = False
     # Whether a list of arrays may be several inputs. A layer of the library that always has several has its own checks.
     _takes_lists: ClassVar[bool] = False
-    # Names of attributes that have a value. To look into __dict__ would make all of them slower to read.
-    _given: frozenset[str] = frozenset()
-    # Whether the user has chosen the dtype; layers that were pickled before it was noted keep theirs.
-    _dtype_given = True
     # Further arguments of Keras's, the values that ask for nothing, and why others are refused.
     _neutral: ClassVar[dict[str, tuple[tuple[Any, ...], str]]] = {
         "autocast": ((True,), "what comes in is always cast to the layer's dtype"),
@@ -279,24 +273,6 @@ class Layer(Weighted):
         """Make a layer from what `get_config` returned."""
         return cls(**config)
 
-    def __getstate__(self) -> dict[str, Any]:
-        # Compiled kernels cannot be pickled, and copies make their own calls.
-        own: dict[str, Any] = {
-            "_calls": {},
-            "_kept": None,
-            "gradients": [],
-            "_nodes": [],
-            "_attributes": {**self._attributes},
-        }
-        return {**self.__dict__, **own}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        # NumPy makes copied and unpickled arrays writable.
-        self.__dict__.update({"_attributes": {}, "_nodes": [], "_given": frozenset(state), **state})
-        for name in self._attributes:
-            give_attribute(type(self), name)
-        self._weights = {name: frozen(w, w.shape, self.dtype, name) for name, w in self._weights.items()}
-
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name!r}, {'built' if self.built else 'not built'}>"
 
@@ -360,47 +336,6 @@ class Layer(Weighted):
     def _result_dtype(self) -> str:
         return self.dtype
 
-    def _argument(self, name: str) -> Any:
-        """The value of an argument of the constructor, which is the attribute of that name."""
-        return getattr(self, name)
-
-    def _is_setting(self, name: str) -> bool:
-        """Whether an attribute is one of the library's settings; raise if it is one that only the library sets."""
-        cls: Any = type(self)
-        if name in settings_of(cls):
-            return True
-        # Weights and methods are descriptors of the class.
-        if self._own and name != "gradients" and not hasattr(getattr(cls, name, None), "__get__"):
-            raise AttributeError(f"{self._label}: {name} cannot be set, it follows from other things")
-        return False
-
-    def _change(self, name: str, value: Any) -> None:
-        """Give a setting another value."""
-        vars(self).update(changed(self, name, value))
-
-    @property
-    def _only_moves(self) -> bool:
-        """Whether the layer has no weights and no dtype of its own."""
-        cls: Any = type(self)
-        makes_weights = cls._weight_shapes is not Layer._weight_shapes or cls.build is not Layer.build
-        return not (self._dtype_given or self._weights or makes_weights)
-
-    def _widen(self, dtype: np.dtype) -> None:
-        """Take a dtype that is wider than the layer's, unless the user has chosen that.
-
-        Raises
-        ------
-        ValueError
-            If the layer has its weights already.
-        """
-        if dtype.itemsize > self._dtype.itemsize and not self._dtype_given:
-            if self._weights:
-                raise ValueError(
-                    f"{self._label}: dtype must be chosen, dtype={dtype.name!r} or {self.dtype!r}, where weights of "
-                    f"{self.dtype} are multiplied with what comes in as {dtype.name}"
-                )
-            vars(self).update(dtype=dtype.name, _dtype=dtype, _calls={}, _kept=None)
-
     def _in_training(self, x: Any, **keywords: Any) -> np.ndarray:
         out, _ = self._forward_with(x, True, **keywords)
         shared = any(np.may_share_memory(out, one) for one in (x if isinstance(x, list) else [x]))
@@ -413,14 +348,6 @@ class Layer(Weighted):
         if array.shape != wanted:
             raise ValueError(f"call must return shape {wanted}, as compute_output_shape says, got {array.shape}")
         return array
-
-    def _set_components(self, arguments: dict[str, Any]) -> None:
-        """Look up the activation, initializers and their like among a constructor's ``locals()``, and keep them."""
-        for argument, value in arguments.items():
-            family = family_of(argument)
-            if family is not None:
-                object.__setattr__(self, argument, family.get(value))
-                self._given |= {argument}
 
     def _channels_of(self, shape: tuple[int | None, ...]) -> int | None:
         return shape[1 if self.data_format == "channels_first" else -1]
