@@ -280,7 +280,8 @@ class Layer(Settled):
 
     def _ready(self, x: Any) -> Any:
         """The input as an array of the layer's dtype, checked, and the layer built for it."""
-        if self._takes_lists and isinstance(x, list | tuple) and x and all(isinstance(one, np.ndarray) for one in x):
+        several = self._takes_lists and not (self.built and is_shape(self.input_shape))
+        if several and isinstance(x, list | tuple) and x and all(isinstance(one, np.ndarray) for one in x):
             x = [cast(as_numbers(one, f"x[{i}]"), self._dtype) for i, one in enumerate(x)]
             if not (self.built and self._own):
                 self.build(shapes_of(x))

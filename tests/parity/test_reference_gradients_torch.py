@@ -57,7 +57,8 @@ def torch_result(case, x, *weights):
     return out.movedim(1, -1) + bias
 
 
-@each(CASES)
+# PyTorch's bicubic kernel is another one, and it has no Lanczos's.
+@each([case for case in CASES if case.settings.get("interpolation", "nearest") in ("nearest", "bilinear")])
 def test_gradients_match_torch(case):
     arrays = operands(case)
     g = np.random.default_rng(1).standard_normal(reference_result(case, arrays).shape)
