@@ -158,12 +158,9 @@ class Monitor(Watcher):
         name = self.monitor.removeprefix("val_")
         if self.mode != "auto":
             return self.mode == "max"
-        if name in ("loss", *self.model._objective.names):
-            return False
-        for measured, metric, *_ in self.model._measures:
-            direction = getattr(metric, "direction", None)
-            if measured == name and direction is not None:
-                return bool(direction == "up")
+        direction = self.model._directions.get(name)
+        if direction is not None:
+            return bool(direction == "up")
         raise ValueError(
             f"mode of {type(self).__name__} must be 'min' or 'max' for a quantity of the user's, "
             f"got 'auto' for {self.monitor!r}"

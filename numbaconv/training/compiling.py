@@ -85,6 +85,20 @@ class Compiled(Trainee):
         The loss is the sum of all losses times their weights, and of the penalties. Where several outputs have losses,
         results have each without its weight, ``<output>_loss``. The metrics of several outputs are called
         ``<output>_<metric>``. All names are Keras's.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from numbaconv.layers import Dense, Input
+        >>> from numbaconv.models import Model
+        >>> x = Input((3,))
+        >>> model = Model(x, [Dense(1, name="size")(x), Dense(2, activation="softmax", name="kind")(x)])
+        >>> losses = {"size": "mse", "kind": "sparse_categorical_crossentropy"}
+        >>> model.compile("sgd", losses, {"kind": "accuracy"}, loss_weights={"size": 0.5, "kind": 1})
+        >>> targets = {"size": np.ones((4, 1)), "kind": [0, 1, 1, 0]}
+        >>> history = model.fit(np.ones((4, 3)), targets, verbose=0)
+        >>> list(history.history)
+        ['loss', 'size_loss', 'kind_loss', 'kind_accuracy']
         """
         with self._named():
             check_neutral("steps_per_execution", steps_per_execution, (1, "auto", None), "steps are taken one by one")
@@ -187,6 +201,12 @@ class Compiled(Trainee):
         self.metrics = [measure.metric for measure in decided]
         # In the order in which Keras's evaluate has those of several outputs.
         self._measures = decided if len(shapes) == 1 else sorted(decided, key=lambda measure: measure.name)
+
+    @property
+    def _directions(self) -> dict[str, str | None]:
+        """Which way is better for each result: "up", "down", or None where it is not known."""
+        falling: dict[str, str | None] = dict.fromkeys(["loss", *self._objective.names], "down")
+        return falling | {one.name: getattr(one.metric, "direction", None) for one in self._measures}
 
     def _weights_to_train(self) -> TrainedWeights:
         """Those that are trainable now, if the optimizer can go on with them."""

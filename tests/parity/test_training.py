@@ -181,12 +181,13 @@ def test_weights_of_classes(loss: tuple[str, dict[str, Any]], weights: dict[str,
 class Model:
     """What callbacks need of a model."""
 
-    metrics = ()
+    _measures = ()
 
     def __init__(self, optimizer: Any) -> None:
         self.optimizer = optimizer
         self.stop_training = False
         self.epoch = 0
+        self._directions = {"loss": "down"}
 
     @property
     def weights(self) -> int:

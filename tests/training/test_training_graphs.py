@@ -159,8 +159,7 @@ def test_a_metric_of_an_output_without_a_loss_needs_targets():
 
 FORMS = {
     "lists": (XS, YS),
-    "tuples": (tuple(XS), tuple(YS)),
-    "inputs by name": ({"right": RIGHT, "left": LEFT}, YS),
+    "inputs by name": ({"right": RIGHT, "left": LEFT}, tuple(YS)),
     "targets by name": (XS, {"kind": KIND, "side": SIDE}),
     "lists of numbers": ([LEFT.tolist(), RIGHT], [SIDE.tolist(), KIND.tolist()]),
 }
@@ -261,6 +260,7 @@ def test_the_batch_size_of_an_input_binds_no_batch():
         model.predict(np.ones((7, 2)), **QUIET)
 
 
+@pytest.mark.slow
 def test_memory_maps_of_several_inputs_stay_maps(tmp_path):
     left, right = (np.memmap(tmp_path / name, np.float32, "w+", shape=(2500, 500)) for name in ("left", "right"))
     inputs = [Input((500,), name="left"), Input((500,), name="right")]
