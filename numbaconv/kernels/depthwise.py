@@ -159,11 +159,13 @@ def _slide_tiles(source, places, block, panel, epilogue, out, axes, tiles):
                         x_first = x_at[window] + source.start + kd * source.plane + kh * source.row + f
                         at = lines + (kd * taps_h + kh) * taps_w * width
                         for kw in range(0, taps_w - SLIDE + 1, SLIDE):
-                            x_lines, taps = (x_first + kw * source.column, source.column), (at + kw * width, width)
-                            tile = tile_slide(tile, array, x_lines, weights, taps, SLIDE, edge + kw, tiles.columns)
+                            x_lines = x_first + kw * source.column, source.column, edge + kw
+                            taps = at + kw * width, width
+                            tile = tile_slide(tile, array, x_lines, weights, taps, SLIDE, tiles.columns)
                         for kw in range(taps_w - taps_w % SLIDE, taps_w):
-                            x_lines, taps = (x_first + kw * source.column, source.column), (at + kw * width, width)
-                            tile = tile_slide(tile, array, x_lines, weights, taps, 1, edge + kw, tiles.columns)
+                            x_lines = x_first + kw * source.column, source.column, edge + kw
+                            taps = at + kw * width, width
+                            tile = tile_slide(tile, array, x_lines, weights, taps, 1, tiles.columns)
                 tile_store(
                     tile_clip(tile, epilogue.minimum), out, places.out_at, window, panel.place + c, panel.count - c
                 )
