@@ -1,12 +1,10 @@
 """The report of ``python -m numbaconv``."""
 
-import argparse
 import os
 import platform
 import sys
 import time
 import warnings
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -151,18 +149,22 @@ def _numba_config() -> Any:
     return numba.config
 
 
-def run(description: str, arguments: Sequence[str] | None = None) -> int:
-    """Print the report; return 0 if all layers agree with the reference, otherwise 1."""
-    parser = argparse.ArgumentParser(prog="python -m numbaconv", description=description)
-    parser.add_argument("--quick", action="store_true", help="do not measure the peak")
-    parser.add_argument("--compile", action="store_true", help="compile all kernels ahead and keep them on disk")
-    options = parser.parse_args(arguments)
+def run(quick: bool = False, ahead: bool = False) -> int:
+    """Print the report; return 0 if all layers agree with the reference, otherwise 1.
+
+    Parameters
+    ----------
+    quick : bool
+        Whether the peak is left out.
+    ahead : bool
+        Whether all kernels are compiled and kept on disk.
+    """
     report = Report()
     _describe_installation(report)
-    if options.compile:
+    if ahead:
         steps = [_compile_kernels]
     else:
-        steps = [_describe_config, _describe_kernels, *([] if options.quick else [_measure_peak]), _check_layers]
+        steps = [_describe_config, _describe_kernels, *([] if quick else [_measure_peak]), _check_layers]
     try:
         if _numba_config().DISABLE_JIT:
             raise RuntimeError("NUMBA_DISABLE_JIT is set, and the kernels exist in compiled code only")

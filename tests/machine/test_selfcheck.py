@@ -52,7 +52,7 @@ def one_layer(report, check_layers=command._check_layers):
     check_layers(report)
 
 command._check_layers = one_layer
-sys.exit(command.run("", ["--quick"]))
+sys.exit(command.run(quick=True))
 """
 # Below a file, where nobody can make a folder.
 NOWHERE = str(Path(__file__) / "cache")
