@@ -47,7 +47,6 @@ def test_attributes_that_nobody_has_are_refused(make, name, said):
     ("make", "name", "said"),
     [
         (lambda: Sequential(name="m"), "optimiser", r"Sequential 'm' has no attribute .*did you mean 'optimizer'\?$"),
-        (lambda: Sequential(), "save_weights", r"save\(path\) writes the model with its weights"),
         (lambda: Sequential(), "fit_generator", "; fit takes generators$"),
         (lambda: Sequential(), "compute_loss", "; Keras has it, this library has not$"),
         (lambda: Sequential(), "xyzzy", "; it has built, .*weights$"),

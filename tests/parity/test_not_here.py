@@ -1,0 +1,40 @@
+"""docs/not_here.md lists the layers of Keras that are missing, all of them and no other."""
+
+import os
+import re
+import warnings
+from inspect import isclass
+from pathlib import Path
+
+import pytest
+
+from numbaconv import layers
+
+PAGE = Path(__file__).parents[2] / "docs" / "not_here.md"
+
+
+def test_missing_layers_are_listed():
+    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        pytest.importorskip("tensorflow")
+        theirs = pytest.importorskip("keras").layers
+    text = PAGE.read_text(encoding="utf-8").partition("<!-- layers: begin -->")[2].partition("<!-- layers: end -->")[0]
+    listed = re.findall(r"`(\w+)`", text)
+    assert len(listed) == len(set(listed))
+    missing = {name for name in dir(theirs) if isclass(getattr(theirs, name))} - set(layers.__all__)
+    assert set(listed) == missing
+
+
+def test_layers_that_only_predict_are_listed():
+    from numbaconv.layers.predict_only import PredictOnly
+
+    text = (
+        PAGE.read_text(encoding="utf-8")
+        .partition("## Layers that predict")[2]
+        .partition("\n\n")[2]
+        .partition("\n\n")[0]
+    )
+    found = {name for name in layers.__all__ if isclass(cls := getattr(layers, name)) and issubclass(cls, PredictOnly)}
+    assert found == set(re.findall(r"`([A-Z]\w+)`", text))
