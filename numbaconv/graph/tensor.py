@@ -23,8 +23,9 @@ def _operator(name: str) -> Callable[[Any, Any], Any]:
 class KerasTensor(Strict):
     """The place of an array in a network: its shape and dtype, and no numbers (Keras's ``KerasTensor``).
 
-    `numbaconv.layers.Input` makes one; a layer that is called on some makes others. ``x + y``, ``x - y`` and ``x * y`` of
-    two of them stand for the layers `Add`, `Subtract` and `Multiply`; the layer `Rescaling` adds and multiplies numbers.
+    `numbaconv.layers.Input` makes one; a layer that is called on some makes others. ``x + y``, ``x - y`` and ``x * y``
+    of two of them stand for the layers `Add`, `Subtract` and `Multiply`. The layer `Rescaling` adds and multiplies
+    numbers.
 
     Attributes
     ----------
