@@ -40,9 +40,9 @@ class Trainee(Named):
         """What was given for each input, in order."""
         return [x]
 
-    def _separate(self, out: Any, is_leaf: Any = lambda one: False) -> list[Any]:
-        """The outputs in order, or what else comes in the form of the model's result."""
-        return [out] if self._form == 0 else list(leaves(out, is_leaf))
+    def _separate(self, out: Any) -> list[Any]:
+        """The outputs in order, from the model's result."""
+        return [out] if self._form == 0 else list(leaves(out))
 
     def _joint(self, outputs: Sequence[Any]) -> Any:
         """Outputs, or what belongs to them, in the form of the model's result."""
@@ -92,7 +92,7 @@ class Trainee(Named):
 
     def _shapes_for(self, x: Any) -> list[Any]:
         """That of each output."""
-        return self._separate(self._shape_for(x), is_shape)
+        return list(leaves(self._shape_for(x), is_shape))
 
     @property
     def _result_dtype(self) -> Any:
