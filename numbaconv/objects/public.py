@@ -55,13 +55,11 @@ _ABSENT = {
 
 # The same for attributes of instances, by class.
 _ATTRIBUTES = {
-    "Sequential": {
+    "Network": {
         "evaluate_generator": "evaluate takes generators",
         "fit_generator": "fit takes generators",
         "predict_classes": "predict(x).argmax(axis=-1) gives classes",
         "predict_generator": "predict takes generators",
-        **dict.fromkeys(("input", "inputs"), "input_shape says what it takes"),
-        **dict.fromkeys(("output", "outputs"), "output_shape says what it returns"),
     },
     "Optimizer": {
         **dict.fromkeys(("apply", "apply_gradients", "minimize"), "step(values, gradients) returns the new weights"),
@@ -71,7 +69,7 @@ _ATTRIBUTES = {
     "Metric": dict.fromkeys(("add_variable", "add_weight"), "what is counted is kept in attributes of any name"),
 }
 _ABSENT_ATTRIBUTES = {
-    "Sequential": "activity_regularizer add_loss add_metric call compute_loss compute_metrics "
+    "Network": "activity_regularizer add_loss add_metric call compute_loss compute_metrics "
     "distribute_strategy dtype dtype_policy export jit_compile make_predict_function make_test_function "
     "make_train_function metrics_variables non_trainable_variables predict_step quantize reset_metrics run_eagerly "
     "stateless_call steps_per_execution test_step train_step trainable_variables variables",

@@ -19,12 +19,16 @@ def test_missing_layers_are_listed():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         pytest.importorskip("tensorflow")
-        theirs = pytest.importorskip("keras").layers
+        keras = pytest.importorskip("keras")
+    theirs = keras.layers
     text = PAGE.read_text(encoding="utf-8").partition("<!-- layers: begin -->")[2].partition("<!-- layers: end -->")[0]
     listed = re.findall(r"`(\w+)`", text)
     assert len(listed) == len(set(listed))
     missing = {name for name in dir(theirs) if isclass(getattr(theirs, name))} - set(layers.__all__)
-    assert set(listed) == missing
+    assert missing <= set(listed)
+    # Older versions have fewer layers.
+    if tuple(map(int, keras.__version__.split(".")[:2])) >= (3, 15):
+        assert set(listed) == missing
 
 
 def test_layers_that_only_predict_are_listed():

@@ -58,7 +58,7 @@ def test_what_is_said_to_be_keras_is(keras):
 def test_attributes_that_are_said_to_be_keras_s_are(keras):
     model = keras.Sequential([keras.layers.Input((3,)), keras.layers.Dense(2)])
     pairs = {
-        "Sequential": (model, Sequential()),
+        "Network": (model, Sequential()),
         "Optimizer": (keras.optimizers.SGD(), optimizers.SGD()),
         "Metric": (keras.metrics.AUC(), metrics.AUC()),
         "Loss": (keras.losses.Huber(), losses.Huber()),

@@ -8,7 +8,8 @@ import pytest
 
 from numbaconv import callbacks, constraints, initializers, layers, losses, metrics, optimizers, regularizers, schedules
 from numbaconv.history import History
-from numbaconv.models import Sequential
+from numbaconv.layers import Input
+from numbaconv.models import Model, Sequential
 
 
 @pytest.mark.parametrize(
@@ -49,6 +50,7 @@ def test_attributes_that_nobody_has_are_refused(make, name, said):
         (lambda: Sequential(name="m"), "optimiser", r"Sequential 'm' has no attribute .*did you mean 'optimizer'\?$"),
         (lambda: Sequential(), "fit_generator", "; fit takes generators$"),
         (lambda: Sequential(), "compute_loss", "; Keras has it, this library has not$"),
+        (lambda: Model(one := Input((2,)), one), "export", "; Keras has it, this library has not$"),
         (lambda: Sequential(), "xyzzy", "; it has built, .*weights$"),
         (lambda: optimizers.Adam(), "lr", r"Adam has no attribute 'lr'; did you mean 'learning_rate'\?$"),
         (lambda: optimizers.SGD(), "apply_gradients", r"SGD has no attribute .*; step\(values, gradients\) returns"),
