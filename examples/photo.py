@@ -1,7 +1,7 @@
 """Seventeen layers, one photograph
 ================================
 
-All seventeen layers on one photograph: prints a table and draws a contact sheet.
+Seventeen convolutional layers on one photograph: prints a table and draws a contact sheet.
 
 ::
 
@@ -190,7 +190,7 @@ class Sheet:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Run all seventeen layers on one photograph.")
+    parser = argparse.ArgumentParser(description="Run seventeen convolutional layers on one photograph.")
     parser.add_argument("--output", default="photo.png", help="where to write the picture (default: %(default)s)")
     output = parser.parse_args().output
 

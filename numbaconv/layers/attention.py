@@ -301,7 +301,7 @@ class MultiHeadAttention(PredictOnly):
         return_attention_scores: bool = False,
         **masks: Any,
     ) -> Any:
-        """Compute a built layer on query, value and key of its dtype; see `__call__`."""
+        """Compute a built layer on query, value and key of its dtype; see ``__call__``."""
         query, value, key = x
         weights = self._weights
         allowed = self._allowed(query.shape, value.shape, **masks)

@@ -43,7 +43,7 @@ class Layer(Settled):
     trainable : bool
         Whether training changes the weights.
     weights : list of array_like, optional
-        Initial weights in the order of `get_weights`, in place of what the initializers would draw.
+        Initial weights in the order of `Layer.get_weights`, in place of what the initializers would draw.
     activity_regularizer : str, class, dict or callable, optional
         A penalty on the result, reported by `Layer.losses`; see `numbaconv.regularizers`.
     **kwargs

@@ -34,7 +34,7 @@ class Identity(AnyRank):
 class ActivityRegularization(Identity):
     """Do nothing but ask a penalty for what passes (Keras's ``ActivityRegularization``).
 
-    The penalty is ``(l1 * sum(|x|) + l2 * sum(x ** 2)) / N``, for N examples, and is among the `losses`.
+    The penalty is ``(l1 * sum(|x|) + l2 * sum(x ** 2)) / N``, for N examples, and is among the `Layer.losses`.
 
     Parameters
     ----------

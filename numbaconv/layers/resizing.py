@@ -108,7 +108,7 @@ class Resizing(OneSize):
             self.antialias = check_bool(antialias, "antialias")
 
     def what_it_does(self) -> str:
-        """For `explain`."""
+        """For ``explain``."""
         first = "cut to the proportions of the result and " if self.crop_to_aspect_ratio else ""
         first = "padded to the proportions of the result and " if self.pad_to_aspect_ratio else first
         return f"{first}resized by {self.interpolation} interpolation"
@@ -183,7 +183,7 @@ class CenterCrop(OneSize):
             self._set_lengths(height, width, data_format)
 
     def what_it_does(self) -> str:
-        """For `explain`."""
+        """For ``explain``."""
         return "of which the middle is cut out, or resized where the image is too small"
 
     def _prepare(self, x_shape: tuple[int, ...]) -> Any:

@@ -107,8 +107,7 @@ class DilatedConvTranspose(ConvTranspose):
 
 
 class Conv1DTranspose(DilatedConvTranspose):
-    """Transposed convolution of a sequence: every input value is spread through the kernel (Keras's
-    ``Conv1DTranspose``).
+    """Transposed convolution of a sequence: every value is spread through the kernel (Keras's ``Conv1DTranspose``).
 
     ``out[n, o, f] = activation(bias[f] + sum of x[n, i, c] * kernel[k, f, c])`` over c and all i, k with
     ``i*stride + k*dilation - crop == o``.

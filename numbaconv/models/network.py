@@ -239,7 +239,7 @@ class Network(Trainer, Layered):
 
         See Also
         --------
-        numbaconv.models.load_model
+        numbaconv.models.load_model : Read either file.
         """
         with self._named():
             saving.check_suffix(path, "path")
