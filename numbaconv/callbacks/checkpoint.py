@@ -36,8 +36,8 @@ class ModelCheckpoint(Monitor):
     Raises
     ------
     TypeError, ValueError
-        If an argument is none of these, or the file's suffix is one of Keras's; before the first step, if there can be
-        no such quantity or the model is one that cannot be saved.
+        If an argument is none of these, or the file's suffix is one of Keras 2's; before the first step, if there can
+        be no such quantity or the model is one that cannot be saved.
     """
 
     def __init__(

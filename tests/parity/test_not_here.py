@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from numbaconv import layers
+from numbaconv.objects import public
 
 PAGE = Path(__file__).parents[2] / "docs" / "not_here.md"
 
@@ -29,6 +30,14 @@ def test_missing_layers_are_listed():
     # Older versions have fewer layers.
     if tuple(map(int, keras.__version__.split(".")[:2])) >= (3, 15):
         assert set(listed) == missing
+
+
+def test_other_parts_are_those_that_errors_call_missing():
+    text = PAGE.read_text(encoding="utf-8").partition("<!-- parts: begin -->")[2].partition("<!-- parts: end -->")[0]
+    parts = dict(re.findall(r"^- (\w+): ([^.]*)\.", text, re.MULTILINE))
+    found = {kind.lower(): set(re.findall(r"`(\w+)`", names)) for kind, names in parts.items()}
+    others = ("layers", "numbaconv", "utils")
+    assert found == {kind: set(names.split()) for kind, names in public._ABSENT.items() if kind not in others}
 
 
 def test_layers_that_only_predict_are_listed():
