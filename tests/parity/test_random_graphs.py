@@ -24,8 +24,8 @@ EXAMPLES = int(os.environ.get("NUMBACONV_PARITY_EXAMPLES", "15"))
 # Relative to the largest of the array, or to this where all of it is small: what is left of a difference of equals.
 SMALL = {"float32": 0.1, "float64": 1e-6}
 # TensorFlow's gelu has a constant of float32 in float64, too.
-TOLERANCE = {"float32": 1e-4, "float64": 1e-7}
-GRADIENT_TOLERANCE = {"float32": 1e-3, "float64": 1e-6}
+TOLERANCE = {"float32": 1e-4, "float64": 1e-6}
+GRADIENT_TOLERANCE = {"float32": 1e-3, "float64": 1e-5}
 
 Graph = dict[str, Any]
 Arrays = list[np.ndarray]

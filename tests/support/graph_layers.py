@@ -137,7 +137,10 @@ def fitting(declared):
     if rank == 0:
         return [*names, "RepeatVector", "Reshape"]
     # These are drawn more often.
-    names += 8 * [f"Conv{rank}D"] + 2 * [f"MaxPooling{rank}D", f"AveragePooling{rank}D", f"Conv{rank}DTranspose"]
+    names += 8 * [f"Conv{rank}D"] + 2 * [f"AveragePooling{rank}D", f"Conv{rank}DTranspose"]
+    if rank < 3:
+        # In three dimensions TensorFlow gives the whole gradient to each of several equal maxima.
+        names += 2 * [f"MaxPooling{rank}D"]
     names += [f"{kind}{rank}D" for kind in ("ZeroPadding", "Cropping", "UpSampling")]
     names += [f"Global{kind}Pooling{rank}D" for kind in ("Max", "Average")]
     if rank < 3:
@@ -184,9 +187,11 @@ def _conv(choose, declared, rank, kind):
 def _pooling(choose, declared, rank, kind):
     if "Global" in kind:
         return {"keepdims": choose.chance(2)}
-    # The gradient of MaxPooling3D with "same" is wrong in TensorFlow where windows overlap.
-    padding = "valid" if kind == "MaxPooling3D" else choose.one("valid", "same")
-    return {"pool_size": choose.sizes(rank, 1, 3), "strides": choose.one(None, 1, 2), "padding": padding}
+    return {
+        "pool_size": choose.sizes(rank, 1, 3),
+        "strides": choose.one(None, 1, 2),
+        "padding": choose.one("valid", "same"),
+    }
 
 
 def _pairs(choose, rank, low, high):
