@@ -61,6 +61,11 @@ class KerasFile:
                 "it must be a .keras or HDF5 file of Keras's, an architecture in JSON or an .npz file of numbaconv's"
             )
 
+    @property
+    def is_archive(self) -> bool:
+        """Whether it is a ``.keras`` file, which always comes with weights."""
+        return self._zipped is not None and not self.own
+
     def weights(self, size: int) -> Hdf5File | None:
         """The file's arrays, if it has any; ``size`` is the number of bytes of those that are wanted."""
         if self._zipped is not None and self._hdf5 is None and _WEIGHTS in self._zipped.infos:
@@ -91,6 +96,9 @@ class KerasFile:
             # Nothing is unpacked; but whoever makes such a name means no good.
             if name.startswith(("/", "\\")) or ".." in name.replace("\\", "/").split("/") or ":" in name:
                 raise ValueError(f"its entry {name!r} must not lead out of the folder")
+        if _WEIGHTS not in infos:
+            # Without this, the model would silently get fresh ones.
+            raise ValueError(f"it must have an entry {_WEIGHTS!r}; weights in several files are not read")
         # What is stored as it is cannot be larger than the file.
         weights = infos.get(_WEIGHTS)
         stored = weights is not None and weights.compress_type == zipfile.ZIP_STORED

@@ -244,6 +244,13 @@ def test_archives_of_something_else(tmp_path):
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("word/document.xml", "<xml/>")
     refused(path, "must have an entry 'config.json'")
+    with zipfile.ZipFile(path, "w") as archive:
+        # As Keras splits the weights of large models.
+        for name in ("model.weights.json", "model_00000.weights.h5"):
+            archive.writestr(name, "{}")
+        archive.writestr("config.json", json.dumps(CONFIG))
+    refused(path, "must have an entry 'model.weights.h5'; weights in several files are not read")
+    refused(modern(path, CONFIG, {}), "must have the weights of its layers")
     refused(modern(path, CONFIG, b"no HDF5"), "no HDF5 file")
     refused(modern(path, "[]", ARRAYS), "class_name")
 

@@ -28,6 +28,8 @@ def loaded(file: KerasFile, custom_objects: Mapping[str, Any] | None) -> tuple[A
     size = _size(model)
     hdf5 = file.weights(8 * size)
     if hdf5 is None or not has_weights(hdf5):
+        if file.is_archive and size:
+            raise ValueError("it must have the weights of its layers, which are missing")
         _check_size(size)
         return maker.model(architecture), maker
     if not model.built:
