@@ -81,6 +81,13 @@ def network(name: str, data_format: str) -> Any:
         return make(input_shape=shape, weights=None, classes=10, classifier_activation=None, **more)
 
 
+def in_float64(model: Any) -> Any:
+    """The same network, computed in float64."""
+    made = models.clone_model(model, lambda layer: type(layer).from_config({**layer.get_config(), "dtype": "float64"}))
+    made.set_weights(model.get_weights())
+    return made
+
+
 def all_layers(model: Any) -> Iterator[Any]:
     for layer in model.layers:
         yield from all_layers(layer) if hasattr(layer, "layers") else [layer]
@@ -141,4 +148,10 @@ def test_networks_of_keras(name: str, data_format: str, tmp_path: Path) -> None:
         assert ours.count_params() == saved.count_params()
         for y in (ours(x), ours.predict(x, verbose=0)):
             assert y.shape == expected.shape
-            assert np.abs(y - expected).max() <= 1e-4 * largest, suffix
+            if np.abs(y - expected).max() > 1e-4 * largest:
+                # InceptionV3 with random weights enlarges what is rounded so much that Keras itself is nearly as far
+                # from the exact result. There ours is held to that, by how far Keras is.
+                exact = in_float64(ours)(x.astype(np.float64))
+                rounding = np.abs(expected - exact).max()
+                assert rounding > 0.5e-4 * largest, suffix
+                assert np.abs(y - exact).max() <= 3 * rounding, suffix
