@@ -37,6 +37,11 @@ class Layered(Trainee, Operation):
         raise NotImplementedError
 
     @property
+    def outputs(self) -> list[Any]:
+        """The tensors of the outputs."""
+        raise NotImplementedError
+
+    @property
     def weights(self) -> list[np.ndarray]:
         """The weight arrays of all layers, read-only, in order."""
         return [w for layer in self._leaves() for w in layer.weights]

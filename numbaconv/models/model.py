@@ -106,7 +106,8 @@ class Model(Network, Telling):
     @property
     def output_shape(self) -> Any:
         """The shape of the output with the batch axis, or a list of those of several, in the order of `outputs`."""
-        return one_or_list([tensor.shape for tensor in self.outputs])
+        # Layers can be given other settings, which the tensors know nothing of.
+        return one_or_list(list(leaves(self.compute_output_shape(self.input_shape), is_shape)))
 
     @property
     def input_names(self) -> list[str]:

@@ -329,7 +329,12 @@ class Network(Trainer, Layered):
         with self._named():
             values = self._given(x)
             masks: Any = () if mask is None else mask if isinstance(mask, list) else [mask]
-            outputs, found = self._program().run(values, keywords.get("training"), masks, tape)
+            program = self._program()
+            outputs, found = program.run(values, keywords.get("training"), masks, tape)
+            for i, slot in enumerate(program.outputs):
+                if slot in program.inputs:
+                    # What comes out is new, also where nothing was computed.
+                    outputs[i] = outputs[i].astype(self.outputs[i].dtype, order="C")
         return self._joint(outputs), found if any(one is not None for one in found) else None, tape
 
     def _trace(self, *inputs: Any, training: bool | None = True, **keywords: Any) -> tuple[Any, Any]:

@@ -143,6 +143,23 @@ def test_an_input_that_is_an_output_and_a_tensor_used_twice():
     model.forward(X)
     np.testing.assert_allclose(model.backward([np.ones_like(X)] * 3), 1 + 2 + 2 * X, rtol=1e-5)
     np.testing.assert_allclose(square, X * X, rtol=1e-6)
+    # What comes out is new, whatever it is.
+    given = X.astype(np.float32)
+    for out in model(given):
+        assert out.dtype == np.float32
+        out[...] = np.nan
+    assert np.isfinite(given).all()
+
+
+def test_settings_that_change_shapes_act_in_networks_too():
+    x = Input((6, 6, 2))
+    layer = Conv2D(3, 3)
+    model = Model(x, GlobalAveragePooling2D(keepdims=True)(layer(x)))
+    line = Model(x, layer(x))
+    layer.strides = 2
+    assert line.output_shape == (None, 2, 2, 3)
+    assert line(np.ones((1, 6, 6, 2))).shape == line.predict(np.ones((1, 6, 6, 2)), verbose=0).shape == (1, 2, 2, 3)
+    assert model.output_shape == (None, 1, 1, 3)
 
 
 def test_a_dict_of_outputs():

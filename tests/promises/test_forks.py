@@ -177,10 +177,10 @@ class Slow(layers.Conv2D):
         time.sleep(0.3)
         return super()._weight_shapes(channels)
 
-def slow_pack(self, weights):
+def slow_pack(*arguments):
     inside.set()
     time.sleep(0.3)
-    return pack(weights)
+    return pack(*arguments)
 
 x = np.ones((1, 9, 9, 4), "float32")
 thread = threading.Thread(target=lambda: Slow(4, 3)(x))
@@ -191,7 +191,7 @@ thread.join()
 
 # The same while weights are packed.
 inside.clear()
-pack, packed.pack_conv = packed.pack_conv, lambda weights: slow_pack(None, weights)
+pack, packed.pack_conv = packed.pack_conv, slow_pack
 thread = threading.Thread(target=lambda: layers.Conv2D(4, 3)(x))
 thread.start()
 inside.wait()
