@@ -77,6 +77,7 @@ def test_every_layer_is_checked():
     assert {check.name for check in _selfcheck._checks()} == set(ALL_LAYERS)
 
 
+@pytest.mark.slow
 def test_report_ends_in_a_verdict():
     done = in_another_process("-m", "numbaconv")
     assert done.returncode == 0, done.stdout + done.stderr

@@ -27,6 +27,7 @@ NETWORKS = {
 }
 QUICK = "MobileNetV2"
 LAST_ONLY = "DenseNet121", "DenseNet169", "NASNetMobile", "ConvNeXtTiny"
+OFTEN = ("ResNet50", "channels_first"), ("EfficientNetV2B0", "channels_last"), ("ConvNeXtTiny", "channels_last")
 CASES = [(name, data_format) for name in NETWORKS for data_format in ("channels_last", "channels_first")]
 
 
@@ -81,6 +82,11 @@ def network(name: str, data_format: str) -> Any:
         return make(input_shape=shape, weights=None, classes=10, classifier_activation=None, **more)
 
 
+def much(case: tuple[str, str]) -> list[Any]:
+    """Some for continuous integration, all of them at night: they take ten seconds each."""
+    return [] if case in OFTEN else [pytest.mark.nightly]
+
+
 def in_float64(model: Any) -> Any:
     """The same network, computed in float64."""
     made = models.clone_model(model, lambda layer: type(layer).from_config({**layer.get_config(), "dtype": "float64"}))
@@ -118,7 +124,7 @@ def randomise(model: Any, rng: np.random.Generator) -> None:
 @pytest.mark.parametrize(
     ("name", "data_format"),
     [
-        pytest.param(*case, marks=[] if case == (QUICK, "channels_last") else pytest.mark.slow)
+        pytest.param(*case, marks=[] if case == (QUICK, "channels_last") else [pytest.mark.slow, *much(case)])
         for case in CASES
         if not (case[0] in LAST_ONLY and case[1] == "channels_first")
     ],
