@@ -1,13 +1,9 @@
-"""What `peers.py` compares: layers with shapes from networks, and the same computation in PyTorch."""
+"""What `peers.py` compares: layers with shapes from networks."""
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
-import torch.nn.functional as tf
 
-from numbaconv import activations, shapes
 from numbaconv import layers as nl
 
 
@@ -122,102 +118,3 @@ def dense_flops(case: Case) -> int | None:
         return None
     *taps, channels, _ = case.layer.kernel.shape
     return 2 * int(np.prod(case.layer.compute_output_shape(case.shape))) * int(np.prod(taps)) * channels
-
-
-def in_torch(layer: nl.Layer, x: np.ndarray, channels_last: bool) -> Callable[[], torch.Tensor]:
-    """The layer on ``x`` as a call of PyTorch, its operands laid out beforehand."""
-    image, laid_out, layout = _layout(layer, x, channels_last)
-    call = _call(layer, image, laid_out, layout)
-    return (lambda: call().relu_()) if getattr(layer, "activation", None) is activations.relu else call
-
-
-def trained_in_torch(
-    layer: nl.Layer, x: np.ndarray, grad_out: np.ndarray, channels_last: bool
-) -> Callable[[], list[torch.Tensor]]:
-    """The layer on ``x`` forward and backward: a call that gives the gradients of the input and of the weights."""
-    image, laid_out, layout = _layout(layer, x, channels_last)
-    (grad, *_) = _layout(layer, grad_out, channels_last)
-    leaves = [image.requires_grad_()]
-
-    def leaf(array: np.ndarray) -> torch.Tensor:
-        leaves.append(laid_out(array).requires_grad_())
-        return leaves[-1]
-
-    call = _call(layer, image, leaf, layout)
-
-    def step() -> list[torch.Tensor]:
-        return torch.autograd.grad(call(), leaves, grad)
-
-    return step
-
-
-def in_torch_order(layer: nl.Layer, arrays: list[np.ndarray]) -> list[np.ndarray]:
-    """Arrays like the input and the weights of a layer, as `trained_in_torch` gives them."""
-    x, *kernels, bias = arrays
-    image = np.moveaxis(x, -1, 1) if layer.data_format == "channels_last" else x
-    if isinstance(layer, nl.DepthwiseConv1D | nl.DepthwiseConv2D):
-        kernels = [kernels[0].reshape(*kernels[0].shape[:-2], 1, -1)]
-    return [image, bias, *(np.moveaxis(kernel, (-1, -2), (0, 1)) for kernel in kernels)]
-
-
-def _layout(layer: nl.Layer, x: np.ndarray, channels_last: bool) -> tuple[torch.Tensor, Callable, Any]:
-    """The input as a tensor, how to make one of an array, and the memory format."""
-    if layer.data_format == "channels_last":
-        x = np.moveaxis(x, -1, 1)
-    rank = layer.rank
-    layout = {1: None, 2: torch.channels_last, 3: torch.channels_last_3d}[rank] if channels_last else None
-
-    def laid_out(array: np.ndarray) -> torch.Tensor:
-        tensor = torch.from_numpy(np.array(array, order="C"))
-        return tensor if layout is None or tensor.ndim < 4 else tensor.contiguous(memory_format=layout)
-
-    image = laid_out(x)
-    if rank == 1 and channels_last:
-        # PyTorch has no such format in 1D, but takes the strides.
-        image = torch.from_numpy(np.ascontiguousarray(np.moveaxis(x, 1, -1))).permute(0, 2, 1)
-    return image, laid_out, layout
-
-
-def _call(layer: Any, image: torch.Tensor, laid_out: Callable, layout: Any) -> Callable[[], torch.Tensor]:
-    rank, lengths = layer.rank, tuple(image.shape[2:])
-    if isinstance(layer, nl.Cropping1D | nl.Cropping2D | nl.Cropping3D):
-        index = (..., *(slice(a, n - b) for (a, b), n in zip(layer.cropping, lengths, strict=True)))
-        return lambda: image[index].contiguous(memory_format=layout or torch.contiguous_format)
-    if isinstance(layer, nl.ZeroPadding1D | nl.ZeroPadding2D | nl.ZeroPadding3D):
-        pads = [n for pair in reversed(layer.padding) for n in pair]
-        return lambda: tf.pad(image, pads)
-    if isinstance(layer, nl.UpSampling1D | nl.UpSampling2D | nl.UpSampling3D):
-        return lambda: tf.interpolate(image, scale_factor=layer.size, mode=layer.interpolation)
-    bias = laid_out(layer.bias)
-    window = {"stride": layer.strides, "dilation": layer.dilation_rate}
-    if isinstance(layer, nl.Conv1DTranspose | nl.Conv2DTranspose | nl.Conv3DTranspose):
-        weights = laid_out(np.moveaxis(layer.kernel, (-1, -2), (0, 1)))
-        sizes = list(zip(lengths, layer.strides, layer.kernel_size, layer.dilation_rate, strict=True))
-        crops = [shapes.deconv_crop(n, s, k, layer.padding, None, d) for n, s, k, d in sizes]
-        wanted = [shapes.deconv_length(n, s, k, layer.padding, None, d) for n, s, k, d in sizes]
-        natural = [(n - 1) * s + (k - 1) * d + 1 for n, s, k, d in sizes]
-        extra = [max(0, w - full + 2 * c) for w, full, c in zip(wanted, natural, crops, strict=True)]
-        # Where the odd position is to be cut off the end alone, PyTorch cannot be told so: a view does it.
-        index = (..., *(slice(n) for n in wanted))
-        transposed = {1: tf.conv_transpose1d, 2: tf.conv_transpose2d, 3: tf.conv_transpose3d}[rank]
-        return lambda: transposed(image, weights, bias, padding=crops, output_padding=extra, **window)[index]
-    conv = {1: tf.conv1d, 2: tf.conv2d, 3: tf.conv3d}[rank]
-    settings = (layer.kernel_size, layer.strides, layer.dilation_rate)
-    pairs = [shapes.conv_padding(n, k, layer.padding, s, d) for n, k, s, d in zip(lengths, *settings, strict=True)]
-    even = all(a == b for a, b in pairs)
-    pads = [n for pair in reversed(pairs) for n in pair]
-
-    def padded() -> torch.Tensor:
-        return image if even else tf.pad(image, pads)
-
-    window["padding"] = [a for a, _ in pairs] if even else 0
-    if isinstance(layer, nl.DepthwiseConv1D | nl.DepthwiseConv2D | nl.SeparableConv1D | nl.SeparableConv2D):
-        kernel = layer.depthwise_kernel
-        channels = kernel.shape[-2]
-        filters = laid_out(np.moveaxis(kernel.reshape(*kernel.shape[:-2], 1, -1), (-1, -2), (0, 1)))
-        if isinstance(layer, nl.DepthwiseConv1D | nl.DepthwiseConv2D):
-            return lambda: conv(padded(), filters, bias, groups=channels, **window)
-        points = laid_out(np.moveaxis(layer.pointwise_kernel, (-1, -2), (0, 1)))
-        return lambda: conv(conv(padded(), filters, None, groups=channels, **window), points, bias)
-    weights = laid_out(np.moveaxis(layer.kernel, (-1, -2), (0, 1)))
-    return lambda: conv(padded(), weights, bias, groups=layer.groups, **window)

@@ -21,7 +21,9 @@ from typing import Any, NamedTuple
 import numba
 import numpy as np
 import torch
-from peer_cases import Case, cases, dense_flops, in_torch
+from in_torch import in_torch
+from peer_cases import Case, cases, dense_flops
+from processor import add_option, restart
 
 from numbaconv.machine.peak import peak_flops
 
@@ -41,25 +43,33 @@ class Result(NamedTuple):
         return self.ours / self.peer
 
 
-def interleaved(calls: dict[str, Callable[[], Any]], rounds: int) -> dict[str, float]:
-    """Median seconds of each call, the calls taken in turn."""
-    repeats = {}
+def interleaved(
+    calls: dict[str, Callable[[], Any]],
+    rounds: int,
+    clock: Callable[[], float] = time.perf_counter,
+    pick: Callable[[list[float]], float] = statistics.median,
+    budget: float = math.inf,
+) -> dict[str, float]:
+    """Seconds of each call, the median of the rounds, the calls taken in turn; fewer rounds if they took too long."""
+    repeats, longest = {}, 0.0
     for name, call in calls.items():
         call()
-        start = time.perf_counter()
+        start = clock()
         call()
-        repeats[name] = max(1, min(200, int(0.004 / (time.perf_counter() - start))))
+        once = clock() - start
+        repeats[name] = max(1, min(200, int(0.004 / max(once, 1e-6))))
+        longest += 2 * max(once, 0.004)
     times: dict[str, list[float]] = {name: [] for name in calls}
-    for _ in range(rounds):
+    for _ in range(min(rounds, max(3, int(budget / longest))) if budget < math.inf else rounds):
         for name, call in calls.items():
             # The other's idle threads still spin for a while; the first call is theirs.
             time.sleep(0.002)
             call()
-            start = time.perf_counter()
+            start = clock()
             for _ in range(repeats[name]):
                 call()
-            times[name].append((time.perf_counter() - start) / repeats[name])
-    return {name: statistics.median(values) for name, values in times.items()}
+            times[name].append((clock() - start) / repeats[name])
+    return {name: pick(values) for name, values in times.items()}
 
 
 def measure(case: Case, rounds: int, peak: float) -> Result:
@@ -156,7 +166,9 @@ def main() -> None:
     parser.add_argument("--publish", action="store_true", help="write the table and the chart into the README")
     parser.add_argument("--rounds", type=int, default=21, help="measurements of each call")
     parser.add_argument("--only", default="", help="cases whose group or name contains this")
+    add_option(parser)
     options = parser.parse_args()
+    restart(options.avx2)
     torch.set_num_threads(numba.get_num_threads())
     peak = peak_flops()
     with torch.inference_mode():

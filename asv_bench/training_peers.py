@@ -12,8 +12,10 @@ import argparse
 import numba
 import numpy as np
 import torch
-from peer_cases import Case, in_torch_order, trained_in_torch, training_cases
+from in_torch import in_torch_order, trained_in_torch
+from peer_cases import Case, training_cases
 from peers import Result, geometric_mean, interleaved, publish
+from processor import add_option, restart
 
 
 def measure(case: Case, rounds: int) -> Result:
@@ -62,7 +64,9 @@ def main() -> None:
     parser.add_argument("--publish", action="store_true", help="write the table into the README")
     parser.add_argument("--rounds", type=int, default=11, help="measurements of each call")
     parser.add_argument("--only", default="", help="cases whose name contains this")
+    add_option(parser)
     options = parser.parse_args()
+    restart(options.avx2)
     torch.set_num_threads(numba.get_num_threads())
     results = []
     for case in training_cases():

@@ -1,0 +1,250 @@
+"""Hunt for slow shapes: random layers on random inputs, each checked against PyTorch, then timed beside it.
+
+    python -m pip install -e ".[peers,examples]"
+    python asv_bench/hunt.py --forward 300 --backward 150 --threads one
+    python asv_bench/hunt.py --case f1234                  # one case, by the name that stands before it
+    python asv_bench/hunt.py --only Pooling --climb        # and from the worst cases on to worse ones
+    python asv_bench/hunt.py --publish --json hunt.json    # writes the table into the README, with its picture
+
+Every ratio is our time over PyTorch's, in the faster of its two memory formats, taken in turn in one process; with one
+thread each it is processor time, so that other programs matter less.
+"""
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numba
+import numpy as np
+import torch
+from hunt_draws import KINDS, Draw, kind_of_seed, neighbours, of_name, of_seed
+from hunt_report import Outcome, draw, load, report, save, table
+from in_torch import channels_are_last, has_formats, in_torch, in_torch_order, trained_in_torch
+from peers import ROOT, interleaved, publish
+from processor import add_option, restart
+
+from numbaconv import layers as nl
+
+PICTURE = ROOT / "docs" / "hunt.png"
+# Largest error, as a share of the largest value; sums that nearly cancel out are judged by their float64 values.
+TOLERANCE = {"float32": 2e-5, "float64": 1e-11}
+# PyTorch's memory formats.
+FORMATS = ("contiguous", "channels last")
+Calls = dict[str, Callable[[], Any]]
+Timer = Callable[[Calls], dict[str, float]]
+
+
+class Trial:
+    """A case with its values: our call and PyTorch's, and their results in PyTorch's order."""
+
+    def __init__(self, case: Draw, backward: bool) -> None:
+        rng = np.random.default_rng(0)
+        self.case, self.backward = case, backward
+        self.x = rng.standard_normal(case.shape).astype(case.words["dtype"])
+        self.layer: Any = case.layer()
+        self.layer.build(self.x.shape)
+        self.weights = [rng.standard_normal(w.shape).astype(w.dtype) for w in self.layer.weights]
+        if isinstance(self.layer, nl.BatchNormalization):
+            self.weights = [0.5 + np.abs(w) for w in self.weights]
+        self.layer.set_weights(self.weights)
+        self.grad_out = rng.standard_normal(self.layer.compute_output_shape(self.x.shape)).astype(self.x.dtype)
+
+    def ours(self) -> Any:
+        """Our call; each step of training packs its weights anew."""
+        if not self.backward:
+            return self.layer(self.x)
+        self.layer.set_weights(self.weights)
+        self.layer.forward(self.x)
+        return [self.layer.backward(self.grad_out), *(g for g in self.layer.gradients if g is not None)]
+
+    def in_order(self, result: Any) -> list[np.ndarray]:
+        """What our call returned, in PyTorch's order of axes and results."""
+        if self.backward:
+            return in_torch_order(self.layer, result)
+        return [np.moveaxis(result, -1, 1) if channels_are_last(self.layer) else result]
+
+    def theirs(self) -> tuple[Calls, str]:
+        """PyTorch's calls by memory format, those that it does not refuse; otherwise why it does."""
+        tried = {name: self._their(name) for name in FORMATS[: 2 if has_formats(self.layer) else 1]}
+        calls = {name: call for name, call in tried.items() if not isinstance(call, str)}
+        return calls, "" if calls else str(tried[FORMATS[0]])
+
+    def _their(self, layout: str) -> Callable[[], Any] | str:
+        try:
+            if self.backward:
+                call: Any = trained_in_torch(self.layer, self.x, self.grad_out, layout == FORMATS[1])
+            else:
+                call = in_torch(self.layer, self.x, layout == FORMATS[1])
+            call()
+        except (RuntimeError, NotImplementedError) as error:
+            return str(error).splitlines()[0][:100]
+        return call
+
+    def exact(self) -> list[np.ndarray] | None:
+        """PyTorch's results in float64."""
+        wider = Trial(self.case._replace(words={**self.case.words, "dtype": "float64"}), self.backward)
+        wider.x, wider.grad_out = self.x.astype("f8"), self.grad_out.astype("f8")
+        wider.layer.set_weights(self.weights)
+        calls, _ = wider.theirs()
+        return results(next(iter(calls.values()))()) if calls else None
+
+
+def results(found: Any) -> list[np.ndarray]:
+    """What a call of PyTorch's returned, as arrays."""
+    return [one.detach().numpy() for one in (found if isinstance(found, list | tuple) else [found])]
+
+
+def error_of(found: list[np.ndarray], right: list[np.ndarray]) -> float:
+    """The largest error of all results, as a share of the largest value of its own; infinite for another shape."""
+    errors = [0.0]
+    for one, other in zip(found, right, strict=True):
+        if one.shape != other.shape or one.dtype != other.dtype:
+            return np.inf
+        scale = max(float(np.abs(other).max()), np.finfo(other.dtype).tiny)
+        errors.append(float(np.abs(one - other).max()) / scale)
+    return float(np.max(errors))
+
+
+def check(trial: Trial, right: list[np.ndarray]) -> str:
+    """What is wrong with our result, if anything."""
+    first = trial.in_order(trial.ours())
+    # What is not written would show: the next result gets memory that holds NaN.
+    first = [np.array(one) for one in first]
+    poison = [np.full(one.shape, np.nan, one.dtype) for one in first]
+    del poison
+    second = trial.in_order(trial.ours())
+    if not all(np.array_equal(a, b) for a, b in zip(first, second, strict=True)):
+        return "not the same result twice"
+    tolerance, error = TOLERANCE[trial.case.words["dtype"]], error_of(second, right)
+    if error <= tolerance:
+        return ""
+    exact = trial.exact() if tolerance > 1e-10 and np.isfinite(error) else None
+    if exact is not None:
+        ours, theirs = (error_of([one.astype("f8") for one in found], exact) for found in (second, right))
+        if ours <= max(tolerance, 4 * theirs):
+            return ""
+    return f"wrong by {error:.1e} of the largest value"
+
+
+def measure(case: Draw, backward: bool, timer: Timer) -> Outcome:
+    """Check a case against PyTorch, and time both."""
+    told = Outcome(f"{'b' if backward else 'f'}{case.name}", case.kind, str(case))
+    with torch.inference_mode(not backward):
+        trial = Trial(case, backward)
+        peers, refusal = trial.theirs()
+        if not peers:
+            return told._replace(fault=f"refused, {refusal}", refused=True)
+        try:
+            fault = check(trial, results(next(iter(peers.values()))()))
+        except Exception as error:
+            fault = f"{type(error).__name__}: {error}"
+        if fault:
+            return told._replace(fault=fault)
+        times = timer({"ours": trial.ours, **peers})
+    layout = min(peers, key=lambda name: times[name])
+    return told._replace(ours=times["ours"], peer=times[layout], layout=layout)
+
+
+def processor_time(calls: Calls) -> dict[str, float]:
+    """Seconds of processor time of one thread; the least is what other programs disturbed least."""
+    return interleaved(calls, 7, time.process_time, min, 1.5)
+
+
+def all_cores(calls: Calls) -> dict[str, float]:
+    """Seconds by the clock."""
+    return interleaved(calls, 7, time.perf_counter, statistics.median, 1.5)
+
+
+def climb(start: Outcome, measured: Callable[[Draw], Outcome], steps: int = 6) -> Iterator[Outcome]:
+    """From a bad case to its worst neighbour, and on from there, as long as it gets worse."""
+    here, seen = start, set()
+    for _ in range(steps):
+        found = []
+        for case in neighbours(of_name(here.name[1:])):
+            if str(case) not in seen:
+                seen.add(str(case))
+                found.append(measured(case))
+                yield found[-1]
+        found = [one for one in found if one.counts]
+        if not found or max(one.ratio for one in found) <= here.ratio * 1.05:
+            return
+        here = max(found, key=lambda one: one.ratio)
+
+
+def seeds(count: int, first: int, only: str) -> Iterator[int]:
+    """As many seeds of cases whose kind contains this."""
+    seed = first
+    while count:
+        if only.lower() in kind_of_seed(seed).lower():
+            yield seed
+            count -= 1
+        seed += 1
+
+
+def hunt(options: argparse.Namespace, timer: Timer) -> Iterator[Outcome]:
+    """All cases that were asked for, as they are measured."""
+    outcomes = []
+    for count, backward in ((options.forward, False), (options.backward, True)):
+        for seed in seeds(count, options.seed * 1_000_000, options.only):
+            outcomes.append(measure(of_seed(seed), backward, timer))
+            yield outcomes[-1]
+    if options.climb:
+        for start in sorted((o for o in outcomes if o.counts), key=lambda o: -o.ratio)[: options.climb]:
+            for found in climb(start, lambda case, b=start.name[0] == "b": measure(case, b, timer)):
+                yield found._replace(climbed=True)
+
+
+def settings() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--forward", type=int, default=100, metavar="N", help="cases forward")
+    parser.add_argument("--backward", type=int, default=50, metavar="N", help="cases forward and backward")
+    parser.add_argument("--nightly", action="store_true", help="5,000 of both")
+    parser.add_argument("--seed", type=int, default=0, metavar="S", help="another one draws other cases")
+    parser.add_argument(
+        "--only", default="", metavar="KIND", help=f"kinds whose name contains this: {', '.join(KINDS)}"
+    )
+    parser.add_argument("--case", metavar="NAME", help="repeat exactly this one, such as f1234 or b17+filters*2")
+    parser.add_argument("--threads", choices=("one", "all"), default="one", help="of both; one counts processor time")
+    parser.add_argument("--climb", type=int, nargs="?", const=10, default=0, metavar="N", help="from the N worst cases")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="keep the results beside those of other runs")
+    parser.add_argument("--publish", action="store_true", help="write all runs of the file into the README")
+    add_option(parser)
+    options = parser.parse_args()
+    if options.publish and not options.json:
+        parser.error("--publish needs the file of --json")
+    if options.nightly:
+        options.forward = options.backward = 5000
+    return options
+
+
+def main() -> int:
+    options = settings()
+    restart(options.avx2, options.threads == "one")
+    torch.set_num_threads(numba.get_num_threads())
+    timer = processor_time if options.threads == "one" else all_cores
+    if options.case:
+        found = measure(of_name(options.case[1:]), options.case[0] == "b", timer)
+        print(found)
+        return int(bool(found.fault) and not found.refused)
+    run = "one thread" if options.threads == "one" else f"{numba.get_num_threads()} threads"
+    run += ", AVX2" if options.avx2 else ""
+    outcomes: list[Outcome] = []
+    for outcome in hunt(options, timer):
+        outcomes.append(outcome)
+        print(outcome, flush=True)
+        if options.json:
+            save(options.json, run, outcomes)
+    print(f"\n{report(outcomes)}")
+    if options.publish:
+        runs = load(options.json)
+        draw(runs, PICTURE)
+        publish(f"{table(runs)}\n\n![Share of cases by ratio](docs/hunt.png)", "hunt")
+    return int(any(o.fault and not o.refused for o in outcomes))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
