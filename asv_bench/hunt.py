@@ -116,7 +116,7 @@ def check(trial: Trial, right: list[np.ndarray]) -> str:
     poison = [np.full(one.shape, np.nan, one.dtype) for one in first]
     del poison
     second = trial.in_order(trial.ours())
-    if not all(np.array_equal(a, b) for a, b in zip(first, second, strict=True)):
+    if not all(np.array_equal(a, b, equal_nan=True) for a, b in zip(first, second, strict=True)):
         return "not the same result twice"
     tolerance, error = TOLERANCE[trial.case.words["dtype"]], error_of(second, right)
     if error <= tolerance:
@@ -158,20 +158,22 @@ def all_cores(calls: Calls) -> dict[str, float]:
     return interleaved(calls, 7, time.perf_counter, statistics.median, 1.5)
 
 
-def climb(start: Outcome, measured: Callable[[Draw], Outcome], steps: int = 6) -> Iterator[Outcome]:
+def climb(start: Draw, ratio: float, measured: Callable[[Draw], Outcome], steps: int = 6) -> Iterator[Outcome]:
     """From a bad case to its worst neighbour, and on from there, as long as it gets worse."""
-    here, seen = start, set()
+    here, seen = start, {str(start)}
     for _ in range(steps):
-        found = []
-        for case in neighbours(of_name(here.name[1:])):
-            if str(case) not in seen:
-                seen.add(str(case))
-                found.append(measured(case))
-                yield found[-1]
-        found = [one for one in found if one.counts]
-        if not found or max(one.ratio for one in found) <= here.ratio * 1.05:
+        worst = ratio * 1.05
+        for case in neighbours(here):
+            if str(case) in seen:
+                continue
+            seen.add(str(case))
+            found = measured(case)
+            yield found
+            if found.counts and found.ratio > worst:
+                worst, here = found.ratio, case
+        if worst == ratio * 1.05:
             return
-        here = max(found, key=lambda one: one.ratio)
+        ratio = worst
 
 
 def seeds(count: int, first: int, only: str) -> Iterator[int]:
@@ -193,7 +195,8 @@ def hunt(options: argparse.Namespace, timer: Timer) -> Iterator[Outcome]:
             yield outcomes[-1]
     if options.climb:
         for start in sorted((o for o in outcomes if o.counts), key=lambda o: -o.ratio)[: options.climb]:
-            for found in climb(start, lambda case, b=start.name[0] == "b": measure(case, b, timer)):
+            backward = start.name[0] == "b"
+            for found in climb(of_name(start.name[1:]), start.ratio, lambda case, b=backward: measure(case, b, timer)):
                 yield found._replace(climbed=True)
 
 
