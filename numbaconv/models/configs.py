@@ -1,5 +1,7 @@
 """Configurations of models: what may stand in them, and the layers made from them."""
 
+from collections import Counter
+from collections.abc import Iterable
 from typing import Any
 
 from .. import layers
@@ -48,6 +50,14 @@ def _held(entry: Any, custom_objects: Any) -> Any:
     """The layer that another one holds; its entry says more of it, for Keras's sake."""
     known = {name: entry[name] for name in ("class_name", "config") if name in entry} if isinstance(entry, dict) else 0
     return layer_from_config(known, custom_objects)
+
+
+def check_names(listed: Iterable[Any]) -> None:
+    """Raise ValueError if two layers have the same name, by which connections and files tell them apart."""
+    counts = Counter(layer.name for layer in listed)
+    twice = next((name for name, count in counts.items() if count > 1), None)
+    if twice is not None:
+        raise ValueError(f"layers must have names of their own, got several {twice!r}; pass another name= to one")
 
 
 def check_keys(config: Any, name: str, *keys: str) -> None:

@@ -1,10 +1,12 @@
 """The configuration of a network: its layers, and which tensor of which call feeds which, in the form of Keras 3."""
 
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator
+from itertools import chain
 from typing import Any
 
 from ..common.structures import leaves, mapped
-from ..graph.tensor import KerasTensor, Node
+from ..graph.tensor import KerasTensor
 from .configs import check_keys, layer_config, layer_from_config
 
 _TENSOR = "__keras_tensor__"
@@ -12,18 +14,14 @@ _TENSOR = "__keras_tensor__"
 
 def config_of(model: Any) -> dict[str, Any]:
     """The configuration of a model of connected layers."""
-    within: dict[int, list[Node]] = {}
-    for node in (*(tensor._node for tensor in model.inputs), *model._own_nodes):
-        nodes = within.setdefault(id(node.operation), [])
-        if node not in nodes:
-            nodes.append(node)
+    own = {id(node) for node in (*(tensor._node for tensor in model.inputs), *model._own_nodes)}
     # Calls are counted in the order of the layer's own list, those outside the model left out.
-    for listed in within.values():
-        listed.sort(key=listed[0].operation._nodes.index)
+    within = {id(layer): [node for node in layer._nodes if id(node) in own] for layer in model.layers}
+    numbers = {id(node): i for nodes in within.values() for i, node in enumerate(nodes)}
 
     def place(tensor: KerasTensor) -> list[Any]:
         node = tensor._node
-        return [node.operation.name, within[id(node.operation)].index(node), node.outputs.index(tensor)]
+        return [node.operation.name, numbers[id(node)], node.outputs.index(tensor)]
 
     def told(value: Any) -> Any:
         if not isinstance(value, KerasTensor):
@@ -99,16 +97,11 @@ def connected(
     by_name = {layer.name: layer for layer in layers}
     # What a layer or a nested model was connected to before belongs to it alone.
     before = {layer.name: len(layer._nodes) if listed else 0 for layer, listed in zip(layers, calls, strict=True)}
-    waiting = [(layer, list(listed)) for layer, listed in zip(layers, calls, strict=True) if listed]
 
     def tensor_at(place: Any) -> Any:
         name, call, number = _checked_place(place, by_name)
         nodes = by_name[name]._nodes[before[name] :]
         return nodes[call].outputs[number] if call < len(nodes) and number < len(nodes[call].outputs) else None
-
-    def ready(arguments: Any) -> bool:
-        places = (place_of(one) for one in leaves(arguments, lambda one: place_of(one) is not None))
-        return all(place is None or tensor_at(place) is not None for place in places)
 
     def filled(arguments: Any) -> Any:
         def one(value: Any) -> Any:
@@ -117,18 +110,28 @@ def connected(
 
         return mapped(one, arguments, lambda value: place_of(value) is not None)
 
-    while waiting:
-        left = []
-        for layer, listed in waiting:
-            while listed and ready(listed[0]):
-                positional, keywords = filled(listed.pop(0))
-                layer(*positional, **keywords)
-            if listed:
-                left.append((layer, listed))
-        if len(left) == len(waiting) and all(len(a[1]) == len(b[1]) for a, b in zip(left, waiting, strict=True)):
-            names = ", ".join(layer.name for layer, _ in left[:5])
-            raise ValueError(f"layers must not wait for each other or for what is not there, but these do: {names}")
-        waiting = left
+    def course(layer: Any, listed: list[Any]) -> Iterator[tuple[str, int]]:
+        """Call a layer as often as it is listed; each call of another one that must come before is told."""
+        for arguments in listed:
+            for place in (place_of(one) for one in leaves(arguments, lambda one: place_of(one) is not None)):
+                while place is not None and tensor_at(place) is None:
+                    yield place[0], place[1]
+            positional, keywords = filled(arguments)
+            layer(*positional, **keywords)
+
+    going = deque((layer, course(layer, listed)) for layer, listed in zip(layers, calls, strict=True))
+    waiting: dict[tuple[str, int], list[Any]] = {}
+    while going:
+        layer, steps = going.popleft()
+        done = len(layer._nodes)
+        needed = next(steps, None)
+        for node in range(done, len(layer._nodes)):
+            going.extend(waiting.pop((layer.name, node - before[layer.name]), ()))
+        if needed is not None:
+            waiting.setdefault(needed, []).append((layer, steps))
+    if waiting:
+        names = ", ".join(layer.name for layer, _ in list(chain(*waiting.values()))[:5])
+        raise ValueError(f"layers must not wait for each other or for what is not there, but these do: {names}")
 
     def found(place: Any) -> KerasTensor:
         tensor: KerasTensor | None = tensor_at(place)

@@ -74,4 +74,10 @@ def model_from_json(json_string: str, custom_objects: Mapping[str, Any] | None =
     """
     entry = parsed(json_string, "json_string")
     told = entry.get("keras_version") if isinstance(entry, dict) else None
-    return drawn(entry, told if isinstance(told, str) else "3", custom_objects)
+    try:
+        return drawn(entry, told if isinstance(told, str) else "3", custom_objects)
+    except MemoryError:
+        raise
+    # As for files: what a stranger's text says can be wrong in a dozen ways.
+    except Exception as error:
+        raise ValueError(f"json_string describes no model: {str(error) or type(error).__name__}") from error

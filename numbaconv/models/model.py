@@ -1,5 +1,6 @@
 """Model, a network of layers that are connected in any way without a circle."""
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +14,7 @@ from ..graph.tensor import KerasTensor, Node
 from ..objects.naming import default_name
 from ..objects.telling import Telling
 from ..shapes import normalize_shape
+from .configs import check_names
 from .connections import config_of, from_config
 from .copies import begun, connected_anew, is_slot, placed
 from .network import Network
@@ -211,10 +213,7 @@ class Model(Network, Telling):
         alone = isinstance(self._outputs, list | tuple) and len(self._outputs) == 1
         self._form_made = mapped(lambda _: 0, self._outputs[0] if alone else self._outputs)
         _, self._layers = ordered(self.inputs, self.outputs)
-        names = [layer.name for layer in self._layers]
-        twice = next((name for name in names if names.count(name) > 1), None)
-        if twice is not None:
-            raise ValueError(f"layers must have names of their own, got several {twice!r}; pass another name= to one")
+        check_names(self._layers)
 
     def _places(self, structure: Any) -> Any:
         """Slots in place of tensors."""
@@ -322,4 +321,9 @@ def _holds_one(structure: Any, is_leaf: Callable[[Any], bool]) -> bool:
 
 def _distinct(names: list[str]) -> list[str]:
     """The names, with numbers where some are the same."""
-    return [name if names.index(name) == i else f"{name}_{names[:i].count(name)}" for i, name in enumerate(names)]
+    counts: Counter[str] = Counter()
+    found = []
+    for name in names:
+        found.append(f"{name}_{counts[name]}" if counts[name] else name)
+        counts[name] += 1
+    return found

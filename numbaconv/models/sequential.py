@@ -64,8 +64,7 @@ class Sequential(Network, Stack, Telling):
         if not isinstance(layers, Iterable | None):
             raise TypeError(f"{self._label}: layers must be a list of layers, got {layers!r}")
         self.trainable = trainable
-        for layer in layers or ():
-            self.add(layer)
+        self._extend(layers or ())
 
     # -- configuration and files -----------------------------------------------------------------------------------
 

@@ -1,6 +1,6 @@
 """The part of `Sequential` that is a stack of layers: adding them, and their shapes."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import pairwise, takewhile
 from typing import Any
 
@@ -8,6 +8,7 @@ import numpy as np
 
 from ..graph.tensor import KerasTensor
 from ..layers import Input, InputLayer, Layer
+from ..layers.building import _building
 from ..shapes import Shape, normalize_shape
 from .layered import Layered
 from .program import line
@@ -41,27 +42,36 @@ class Stack(Layered):
         ValueError
             If the name is taken, or the layer cannot take the output of the one before; the model stays as it was.
         """
-        if isinstance(layer, KerasTensor):
-            layer = layer._node.operation
-        with self._named():
-            if isinstance(layer, InputLayer):
-                self._begin(layer)
-                return
-            self._check_new(layer)
-            before = self.output_shape if self._layers else self._input_shape
-            shape = before if self._layers or self.built else _shape_given(layer)
-            if shape is not None:
+        self._extend([layer])
+
+    def _extend(self, layers: Iterable[Any]) -> None:
+        """Add several layers, one after the other."""
+        shape: Any = self.output_shape if self._layers else self._input_shape
+        names = {layer.name for layer in self._layers}
+        for layer in layers:
+            if isinstance(layer, KerasTensor):
+                layer = layer._node.operation
+            with self._named():
+                if isinstance(layer, InputLayer):
+                    self._begin(layer)
+                    shape = self._input_shape
+                    continue
+                self._check_new(layer, names)
+                if not (self._layers or self.built):
+                    shape = _shape_given(layer)
                 # build trusts the spatial sizes of a layer that is built already.
-                layer.compute_output_shape(shape)
-            if self._layers:
-                layer._widen(self._layers[-1]._dtype)
-            if shape is not None:
-                layer.build(shape)
-        if not (self._layers or self.built):
-            self._input_shape = shape
-        if not self._trainable:
-            layer.trainable = False
-        self._layers.append(layer)
+                after = None if shape is None else layer.compute_output_shape(shape)
+                if self._layers:
+                    layer._widen(self._layers[-1]._dtype)
+                if shape is not None:
+                    layer.build(shape)
+            if not (self._layers or self.built):
+                self._input_shape = shape
+            if not self._trainable:
+                layer.trainable = False
+            self._layers.append(layer)
+            names.add(layer.name)
+            shape = after
         self._agree()
         self._connect_layers()
 
@@ -91,12 +101,12 @@ class Stack(Layered):
         self._input_shape = layer.batch_shape
         self._tensors = [layer.output]
 
-    def _check_new(self, layer: Any) -> None:
+    def _check_new(self, layer: Any, names: set[str]) -> None:
         if not isinstance(layer, Layer | Layered):
             raise TypeError(f"layer must be a layer of numbaconv.layers or a model, got {layer!r}")
-        if layer is self or any(layer is other for other in self._layers):
+        if layer is self or (layer.name in names and any(layer is other for other in self._layers)):
             raise ValueError(f"layer must be added once only, got {layer!r} again")
-        if any(layer.name == other.name for other in self._layers):
+        if layer.name in names:
             raise ValueError(f"layer must have a name of its own, got a second {layer.name!r}; pass another name=")
 
     def _connect_layers(self) -> None:
@@ -133,15 +143,17 @@ class Stack(Layered):
         """
         with self._named():
             self.compute_output_shape(input_shape)
-            if self.built:
-                return
-            self._agree()
-            shape = first = normalize_shape(input_shape, "input_shape")
-            for layer in self._layers:
-                layer.build(shape)
-                shape = layer.compute_output_shape(shape)
-            self._input_shape = first
-            self._connect_layers()
+            # Threads that share an unbuilt model get the same layers, each connected once.
+            with _building:
+                if self.built:
+                    return
+                self._agree()
+                shape = first = normalize_shape(input_shape, "input_shape")
+                for layer in self._layers:
+                    layer.build(shape)
+                    shape = layer.compute_output_shape(shape)
+                self._input_shape = first
+                self._connect_layers()
 
     @property
     def input(self) -> KerasTensor:

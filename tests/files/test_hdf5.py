@@ -1,6 +1,7 @@
 """HDF5 files as h5py writes them are read to the last bit; damaged ones are refused, without much memory or time."""
 
 import io
+import struct
 import tracemalloc
 
 import numpy as np
@@ -253,3 +254,71 @@ def test_groups_in_a_circle():
     file = opened(written(fill))
     path = "/".join(["group/again"] * 50) + "/group/a"
     np.testing.assert_array_equal(file.read(path), [1, 1])
+
+
+def assembled(body):
+    """A file whose root's header comes first in the body, with whatever follows: the first address is 48."""
+    end = 48 + len(body)
+    return b"\x89HDF\r\n\x1a\n" + bytes([2, 8, 8, 0]) + struct.pack("<4Q4x", 0, 2**64 - 1, end, 48) + body
+
+
+def header(*messages):
+    """An object header with messages of a kind and their data."""
+    packed = b"".join(struct.pack("<HHB3x", kind, len(data), 0) + data for kind, data in messages)
+    return struct.pack("<BBHII4x", 1, 0, min(len(messages), 65535), 1, len(packed)) + packed
+
+
+def symbol_table(levels, rows, names):
+    """A root that is a group: as many levels of a tree, each all entries of the next one, and rows of a table."""
+    tree = 48 + 40
+    size = 24 + 16 * rows
+    table = tree + levels * size
+    heap = table + 8 + 40 * rows
+    body = header((0x11, struct.pack("<QQ", tree, heap)))
+    for level in reversed(range(levels)):
+        body += b"TREE" + struct.pack("<BBHQQ", 0, level, rows, 0, 0)
+        body += struct.pack("<QQ", 0, tree + (levels - level) * size) * rows
+    body += b"SNOD" + struct.pack("<BBH", 1, 0, rows)
+    body += b"".join(struct.pack("<QQIIQQ", i % len(names), 48, 0, 0, 0, 0) for i in range(rows))
+    return assembled(body + b"HEAP" + struct.pack("<4xQQQ", len(names), 0, heap + 32) + names)
+
+
+def refused_as_damaged(content, said="share their bytes|into another one"):
+    tracemalloc.start()
+    try:
+        with pytest.raises(ValueError, match=said):
+            opened(content).names()
+        assert tracemalloc.get_traced_memory()[1] < 50 * len(content)
+    finally:
+        tracemalloc.stop()
+
+
+def test_headers_that_share_their_bytes():
+    count = 500
+    parts = [(0x10, struct.pack("<QQ", 64 + 24 * i, 24 * (count - i))) for i in range(count)]
+    refused_as_damaged(assembled(header(*parts)))
+    refused_as_damaged(assembled(header(*[(0, b"")] * 70_000)), "at most 65536 messages")
+
+
+def test_trees_that_share_their_bytes():
+    assert opened(symbol_table(1, 1, b"abc\0")).names() == ["abc"]
+    refused_as_damaged(symbol_table(3, 200, b"abc\0"))
+
+
+def test_names_that_share_their_bytes():
+    refused_as_damaged(symbol_table(1, 1, b"ab"))
+    content = bytearray(symbol_table(1, 1000, b"a" * 100_000 + b"\0"))
+    # All rows of the table belong to the first entry of the tree.
+    struct.pack_into("<H", content, 48 + 40 + 6, 1)
+    refused_as_damaged(bytes(content))
+
+
+def test_an_attribute_of_another_kind_harms_nobody():
+    def fill(tree):
+        tree.attrs["flag"] = True
+        tree.attrs["text"] = "abc"
+
+    file = opened(written(fill))
+    assert file.attribute("", "text") == "abc"
+    with pytest.raises(ValueError, match="numbers or texts"):
+        file.attribute("", "flag")

@@ -17,9 +17,11 @@ from hypothesis import strategies as st
 
 pytest.importorskip("h5py")
 
+import h5py
 from keras_files import arrays_of, functional, input_layer, layer, legacy, modern
 
-from numbaconv.models import load_model, model_from_json
+from numbaconv.layers import Input, ReLU
+from numbaconv.models import Sequential, load_model, model_from_json
 
 pytestmark = pytest.mark.situation("damaged or hostile files")
 
@@ -194,6 +196,28 @@ def test_models_nested_too_deeply(tmp_path):
     for _ in range(150):
         config = {"class_name": "Sequential", "config": {"layers": [config]}}
     harmless(modern(tmp_path / "model", config, ARRAYS))
+    for _ in range(150):
+        config = {"class_name": "Sequential", "config": {"layers": [config]}}
+    with pytest.raises(ValueError, match="json_string describes no model"):
+        model_from_json(json.dumps(config))
+
+
+def test_groups_that_are_reached_by_very_many_ways(tmp_path, monkeypatch):
+    monkeypatch.setattr("numbaconv.models.keras.weights._MOST_ARRAYS", 1000)
+
+    def fill(tree):
+        for i in range(50):
+            tree.create_group(f"groups/{i}")
+        for i in range(49):
+            tree[f"groups/{i}/a"] = tree[f"groups/{i}/b"] = tree[f"groups/{i + 1}"]
+        tree["layers"] = tree["groups/0"]
+
+    path = tmp_path / "model.weights.h5"
+    with h5py.File(path, "w") as tree:
+        fill(tree)
+    model = Sequential([Input((2,)), ReLU()])
+    with pytest.raises(ValueError, match="groups and arrays"):
+        model.load_weights(path)
 
 
 @pytest.fixture(scope="module")

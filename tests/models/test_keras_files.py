@@ -8,7 +8,7 @@ pytest.importorskip("h5py")
 from keras_files import functional, input_layer, layer, legacy
 
 from numbaconv import layers
-from numbaconv.models import Sequential, load_model
+from numbaconv.models import Sequential, load_model, model_from_json
 
 RNG = np.random.default_rng(0)
 
@@ -318,6 +318,26 @@ def test_a_layer_called_twice(tmp_path):
     model = load_model(legacy(tmp_path / "m", functional(parts, ["x", "y"], ["j"]), weights))
     both = [conv(one, kernel, padding="same") for one in (y, x)]
     np.testing.assert_array_equal(model([x, y]), np.concatenate(both, -1))
+
+
+def test_a_part_that_is_never_trained(tmp_path):
+    parts = [
+        input_layer("x", 4),
+        layer("BatchNormalization", "b", "x", keywords={"training": False}, axis=[1]),
+        layer("Dropout", "d", "b", keywords={"training": True}, rate=0.5, seed=1),
+    ]
+    norm = {name: random(4) + 1 for name in ("gamma", "beta", "moving_mean", "moving_variance")}
+    path = legacy(tmp_path / "m", functional(parts, ["x"], ["d"]), {"b": norm})
+    for model in (load_model(path), model_from_json(load_model(path).to_json())):
+        before, x = model.get_weights(), random(50, 4)
+        out = model.forward(x)
+        # Other statistics than those of the batch are not followed, and values are always left out.
+        assert all(np.array_equal(a, b) for a, b in zip(before, model.get_weights(), strict=True))
+        assert 0.2 < np.mean(out == 0) < 0.8
+        assert 0.2 < np.mean(model(x) == 0) < 0.8
+    parts[1]["inbound_nodes"][0][0][3]["training"] = "yes"
+    with pytest.raises(ValueError, match=r"layer 'b' \(BatchNormalization\): training must be True or False"):
+        load_model(legacy(tmp_path / "m", functional(parts, ["x"], ["d"]), {"b": norm}))
 
 
 # -- what the file does not hold ---------------------------------------------------------------------------------------

@@ -61,7 +61,7 @@ class Chunks(NamedTuple):
             raise ValueError(f"the chunks of an array of shape {shape} must be smaller than it, got {self.sizes}")
         # Before memory is taken for them, all chunks must be known to be there.
         chunks = {}
-        for key, address in self.blocks.leaves(self.address, 1, 16 + 8 * len(shape), set()):
+        for key, address in self.blocks.leaves(self.address, 1, 16 + 8 * len(shape)):
             place = struct.unpack_from(f"<{len(shape)}Q", key, 8)
             if any(start % step or start >= end for start, step, end in zip(place, self.sizes, shape, strict=True)):
                 raise ValueError("it is damaged: a chunk lies outside its array")

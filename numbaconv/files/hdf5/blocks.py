@@ -1,21 +1,22 @@
 """The bytes of an HDF5 file: object headers with their messages, groups with their links, B-trees and heaps.
 
 Written after the *HDF5 File Format Specification*, version 3.0; the names of structures are those of that document.
-Every size and address comes from a stranger: nothing is read from outside the file, and no block a second time where
-that could go in a circle.
+Every size and address comes from a stranger: nothing is read from outside the file. Blocks lie side by side and each is
+read once, so that together they are no larger than the file; where they are, they go in a circle or share their bytes.
 """
 
 import os
 import struct
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any, BinaryIO, NamedTuple
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 UNDEFINED = 2**64 - 1
 _CONTINUATION, _SYMBOL_TABLE, _LINK_INFO, _LINK = 0x10, 0x11, 0x02, 0x06
-# Bytes of the names of a group, and bytes of all headers that a file may have.
-_MOST_NAMES = 2**24
-_MOST_BLOCKS = 2**20
+# Messages of an object header, which version 1 counts in 16 bits; and steps from text to text in heaps.
+_MOST_MESSAGES = 2**16
+_MOST_STEPS = 2**20
 
 
 class Message(NamedTuple):
@@ -42,8 +43,9 @@ class Blocks:
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
-        self.size = file.seek(0, os.SEEK_END)
-        self._count = 0
+        self.size = self._left = file.seek(0, os.SEEK_END)
+        self._steps = 0
+        self._messages: dict[int, list[Message]] = {}
         if self.size < 8 or self.take(0, 8) != SIGNATURE:
             raise ValueError("it is no HDF5 file")
         version = self.take(8, 1)[0]
@@ -76,21 +78,26 @@ class Blocks:
 
     def messages(self, address: int) -> list[Message]:
         """All messages of the object header at an address."""
+        if address not in self._messages:
+            self._messages[address] = self._parsed(address)
+        return self._messages[address]
+
+    def _parsed(self, address: int) -> list[Message]:
         if self.take(address, 4) == b"OHDR":
-            parts, parse = self._second_header(address)
+            part, parse = self._second_header(address)
         else:
             version, _, _, _, size = struct.unpack("<BBHII", self.take(address, 12))
             if version != 1:
                 raise ValueError("it is damaged: there is no object header where one must be")
-            parts, parse = self.take(address + 16, size), _messages_1
-        found, seen = list(parse(parts)), {address}
+            part, parse = self._once(address + 16, size), _messages_1
+        found = list(islice(parse(part), _MOST_MESSAGES + 1))
         # The list grows while it is gone through: a continuation can have others.
         for message in found:
             if message.kind == _CONTINUATION:
-                start, size = unpacked("<QQ", message.data)
-                self._once(start, seen)
-                more = self.take(start, size)
-                found.extend(parse(more if parse is _messages_1 else more[4:-4]))
+                more = self._once(*unpacked("<QQ", message.data))
+                found.extend(islice(parse(more if parse is _messages_1 else more[4:-4]), _MOST_MESSAGES))
+            if len(found) > _MOST_MESSAGES:
+                raise ValueError(f"an object header must have at most {_MOST_MESSAGES} messages")
         return found
 
     def _second_header(self, address: int) -> tuple[Any, Any]:
@@ -101,14 +108,15 @@ class Blocks:
         width = 1 << (flags & 3)
         size = int.from_bytes(self.take(start, width), "little")
         ordered = bool(flags & 4)
-        return self.take(start + width, size), lambda part: _messages_2(part, ordered)
+        return self._once(start + width, size), lambda part: _messages_2(part, ordered)
 
     # -- groups ----------------------------------------------------------------------------------------------------
 
     def links(self, address: int) -> dict[str, int]:
         """The members of the group at an address: names, and the addresses of their headers.
 
-        Links that lead by a path, to elsewhere or to other files, are left out; so they cannot be followed.
+        Links that lead by a path, to elsewhere or to other files, are left out; so they cannot be followed. To be asked
+        once for each group.
         """
         found: dict[str, int] = {}
         for message in self.messages(address):
@@ -132,35 +140,31 @@ class Blocks:
         if self.take(heap, 4) != b"HEAP":
             raise ValueError("it is damaged: there is no heap where one must be")
         size, _, start = struct.unpack("<QQQ", self.take(heap + 8, 24))
-        if size > _MOST_NAMES:
-            raise ValueError(f"the names of a group must have at most {_MOST_NAMES} bytes, got {size}")
-        names = self.take(start, size)
-        seen: set[int] = set()
-        for _, node in self.leaves(tree, 0, 8, seen):
-            self._once(node, seen)
+        names, left = self._once(start, size), size
+        for _, node in self.leaves(tree, 0, 8):
             if self.take(node, 4) != b"SNOD":
                 raise ValueError("it is damaged: there is no table of symbols where one must be")
             count = struct.unpack("<H", self.take(node + 6, 2))[0]
-            for offset, header, cache, _, _, _ in struct.iter_unpack("<QQIIQQ", self.take(node + 8, 40 * count)):
+            for offset, header, cache, _, _, _ in struct.iter_unpack("<QQIIQQ", self._once(node + 8, 40 * count)):
                 end = names.find(b"\0", offset)
-                if offset >= size or end < 0:
-                    raise ValueError("it is damaged: a name leads out of its heap")
+                left -= end + 1 - offset
+                if offset >= size or end < 0 or left < 0:
+                    raise ValueError("it is damaged: a name leads out of its heap, or into another one")
                 # 2 is a link by a path.
                 if cache != 2:
                     yield text_of(names[offset:end]), header
 
     # -- trees and heaps -------------------------------------------------------------------------------------------
 
-    def leaves(self, address: int, kind: int, key: int, seen: set[int]) -> Iterator[tuple[bytes, int]]:
-        """The keys, each of so many bytes, and the children of all lowest nodes of a B-tree."""
+    def leaves(self, address: int, kind: int, key: int) -> Iterator[tuple[bytes, int]]:
+        """The keys, each of so many bytes, and the children of all lowest nodes of a B-tree; to be asked once."""
         stack = [address]
         while stack:
             node = stack.pop()
-            self._once(node, seen)
             magic, found, level, count = struct.unpack("<4sBBH", self.take(node, 8))
             if magic != b"TREE" or found != kind:
                 raise ValueError("it is damaged: there is no tree where one must be")
-            entries = self.take(node + 24, count * (key + 8))
+            entries = self._once(node, 24 + count * (key + 8))[24:]
             pairs = [
                 (entries[i : i + key], struct.unpack_from("<Q", entries, i + key)[0])
                 for i in range(0, len(entries), key + 8)
@@ -184,20 +188,18 @@ class Blocks:
                 return self.take(place + 16, size)
             if not found:
                 break
-            self._tick()
+            self._steps += 1
+            if self._steps > _MOST_STEPS:
+                raise ValueError(f"its texts must be found in at most {_MOST_STEPS} steps")
             place += 16 + -(-length // 8) * 8
         raise ValueError("it is damaged: a text is not where it must be")
 
-    def _once(self, address: int, seen: set[int]) -> None:
-        if address in seen:
-            raise ValueError("it is damaged: its blocks go in a circle")
-        seen.add(address)
-        self._tick()
-
-    def _tick(self) -> None:
-        self._count += 1
-        if self._count > _MOST_BLOCKS:
-            raise ValueError(f"it must have at most {_MOST_BLOCKS} blocks")
+    def _once(self, address: int, size: int) -> bytes:
+        """A part of the file that belongs to one block alone."""
+        self._left -= size
+        if self._left < 0:
+            raise ValueError("it is damaged: its blocks go in a circle, or share their bytes")
+        return self.take(address, size)
 
 
 def unpacked(form: str, data: bytes) -> tuple[Any, ...]:

@@ -7,7 +7,7 @@ import numpy as np
 
 from .arrays import Layout, contiguous, layout_of
 from .blocks import Blocks
-from .values import Dataspace, Datatype, attribute, texts
+from .values import Attribute, Dataspace, Datatype, attribute, texts
 
 _DATASPACE, _DATATYPE, _EXTERNAL, _LAYOUT, _FILTERS, _ATTRIBUTE, _MORE_ATTRIBUTES = (1, 3, 7, 8, 11, 12, 21)
 # Bytes of an attribute: an object header has no room for more, but texts lie elsewhere.
@@ -41,7 +41,9 @@ class Hdf5File:
 
     def __init__(self, file: BinaryIO) -> None:
         self._blocks = Blocks(file)
+        # By the address of a header, since its blocks are to be read once.
         self._links: dict[int, dict[str, int]] = {}
+        self._attributes: dict[int, dict[str, Attribute]] = {}
         # Arrays that share their bytes could be many times as large as the file.
         self._left = self._blocks.size
 
@@ -60,19 +62,16 @@ class Hdf5File:
 
     def attribute(self, path: str, name: str) -> Any:
         """The attribute of a group or an array: a text, a list of texts, or an array of numbers; None without it."""
-        for message in self._blocks.messages(self._address(path)):
-            if message.kind == _MORE_ATTRIBUTES and message.data[-16:-8].strip(b"\xff"):
-                raise ValueError("it has many attributes in the newer of HDF5's forms, which is not read here")
-            if message.kind != _ATTRIBUTE:
-                continue
-            found = attribute(message.data)
-            if found.name != name:
-                continue
-            if found.datatype.is_text:
-                values = texts(found, self._blocks, _MOST_TEXT)
-                return values if found.space.shape else values[0]
-            return contiguous(found.data, found.datatype.dtype, found.space.shape)
-        return None
+        address = self._address(path)
+        if address not in self._attributes:
+            self._attributes[address] = self._named(address)
+        found = self._attributes[address].get(name)
+        if found is None:
+            return None
+        if found.datatype.is_text:
+            values = texts(found, self._blocks, _MOST_TEXT)
+            return values if found.space.shape else values[0]
+        return contiguous(found.data, found.datatype.dtype, found.space.shape)
 
     def entry(self, path: str) -> Entry:
         """The dtype and the shape of the array at a path."""
@@ -109,6 +108,17 @@ class Hdf5File:
         space = Dataspace.parsed(messages[_DATASPACE].data)
         filters = messages[_FILTERS].data if _FILTERS in messages else b""
         return dtype, space, layout_of(self._blocks, messages[_LAYOUT].data, filters)
+
+    def _named(self, address: int) -> dict[str, Attribute]:
+        """The attributes of a group or an array by name."""
+        found: dict[str, Attribute] = {}
+        for message in self._blocks.messages(address):
+            if message.kind == _MORE_ATTRIBUTES and message.data[-16:-8].strip(b"\xff"):
+                raise ValueError("it has many attributes in the newer of HDF5's forms, which is not read here")
+            if message.kind == _ATTRIBUTE:
+                one = attribute(message.data)
+                found.setdefault(one.name, one)
+        return found
 
     def _members(self, address: int) -> dict[str, int]:
         if address not in self._links:

@@ -59,27 +59,36 @@ class Dataspace(NamedTuple):
 
 
 class Attribute(NamedTuple):
-    """An attribute as its message describes it."""
+    """An attribute as its message describes it; what it holds may be unknown here as long as nobody asks."""
 
     name: str
-    datatype: Datatype
-    space: Dataspace
+    type_message: bytes
+    space_message: bytes
     data: bytes
+    flags: int
+
+    @property
+    def datatype(self) -> Datatype:
+        if self.flags:
+            raise ValueError(f"its attribute {self.name!r} must have a dtype of its own")
+        return Datatype.parsed(self.type_message)
+
+    @property
+    def space(self) -> Dataspace:
+        return Dataspace.parsed(self.space_message)
 
 
 def attribute(data: bytes) -> Attribute:
     """The attribute that a message holds."""
     version, flags, *sizes = unpacked("<BBHHH", data)
-    if version not in (1, 2, 3) or flags:
+    if version not in (1, 2, 3):
         raise ValueError("its attributes must be in one of the forms that h5py writes by default")
     place, parts = 8 + (version == 3), []
     for size in sizes:
         parts.append(data[place : place + size])
         place += -(-size // 8) * 8 if version == 1 else size
     name, datatype, space = parts
-    return Attribute(
-        text_of(name.rstrip(b"\0")), Datatype.parsed(datatype), Dataspace.parsed(space), data[min(place, len(data)) :]
-    )
+    return Attribute(text_of(name.rstrip(b"\0")), datatype, space, data[min(place, len(data)) :], flags)
 
 
 def texts(found: Attribute, blocks: Blocks, most: int) -> list[str]:

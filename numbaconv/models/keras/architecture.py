@@ -60,9 +60,9 @@ def architecture_of(entry: Any) -> Architecture:
     if class_name == "Sequential" or isinstance(config, list):
         return _sequential(config)
     if not isinstance(config, dict) or "layers" not in config or "input_layers" not in config:
-        known = ", ".join(MODELS)
+        kinds = ", ".join(MODELS)
         raise ValueError(
-            f"its model must be one of {known}, got {class_name!r}, whose code is not in the file: make the model in "
+            f"its model must be one of {kinds}, got {class_name!r}, whose code is not in the file: make the model in "
             "Python, and load its weights"
         )
     entries = _listed(config["layers"], "layers")
@@ -71,8 +71,9 @@ def architecture_of(entry: Any) -> Architecture:
     names = [one.get("name") or _config_of(one).get("name") for one in entries]
     if len(set(map(str, names))) < len(entries):
         raise ValueError("its layers must have names of their own")
-    parts = tuple(part_of(one, set(names)) for one in entries)
-    ends = [_ends(config.get(key), set(names), key) for key in ("input_layers", "output_layers")]
+    known = set(names)
+    parts = tuple(part_of(one, known) for one in entries)
+    ends = [_ends(config.get(key), known, key) for key in ("input_layers", "output_layers")]
     return Architecture(config.get("name"), False, parts, *ends)
 
 

@@ -153,9 +153,12 @@ def _shape(value: Any) -> tuple[Any, ...]:
 def _arguments(layer: Any, call: Call) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """What a layer is called with here."""
     positional = list(call.arguments)
-    keywords = {key: value for key, value in call.keywords.items() if value is not None and key != "training"}
-    if call.keywords.get("training"):
-        raise ValueError("training must not be True in the call of a layer, because a prediction is no training")
+    keywords = {key: value for key, value in call.keywords.items() if value is not None}
+    if "training" in keywords:
+        # A part that is always computed as outside training, or never; old files have numbers.
+        if keywords["training"] not in (False, True):
+            raise ValueError(f"training must be True or False in the call of a layer, got {keywords['training']!r}")
+        keywords["training"] = bool(keywords["training"])
     if positional and isinstance(positional[0], Place) and isinstance(layer, Merge):
         positional[0] = [positional[0]]
     return tuple(positional), keywords

@@ -64,7 +64,7 @@ def _by_path(file: Hdf5File, model: Any, listed: Listed) -> list[Stored]:
             raise ValueError(f"{label} must have shape {variable.shape}, got {shape} at {path!r}")
         wanted.add(path)
         stored.append(Stored(variable.layer, variable.name, (path,), Conversion()))
-    surplus = [path for path in _arrays(file, root, 0) if path not in wanted and not _is_state(file, path)]
+    surplus = [path for path in _arrays(file, root) if path not in wanted and not _is_state(file, path)]
     if surplus:
         raise ValueError(f"it must have no more weights than the model, got {', '.join(surplus[:5])}")
     return stored
@@ -79,16 +79,19 @@ def _present(file: Hdf5File, path: str) -> str | None:
     return other if other in file else None
 
 
-def _arrays(file: Hdf5File, path: str, depth: int) -> list[str]:
+def _arrays(file: Hdf5File, root: str) -> list[str]:
     """The paths of all arrays below a group."""
-    if depth > _MOST_DEPTH:
-        raise ValueError(f"its groups must not lie more than {_MOST_DEPTH} deep in each other")
     found: list[str] = []
-    for name in file.names(path):
-        full = f"{path}/{name}"
-        found.extend([full] if file.is_array(full) else _arrays(file, full, depth + 1))
-        if len(found) > _MOST_ARRAYS:
-            raise ValueError(f"it must have at most {_MOST_ARRAYS} arrays")
+    groups = [root]
+    # The list grows while it is gone through. One group may be reached by very many ways.
+    for group in groups:
+        if group.count("/") > _MOST_DEPTH:
+            raise ValueError(f"its groups must not lie more than {_MOST_DEPTH} deep in each other")
+        for name in file.names(group):
+            path = f"{group}/{name}"
+            (found if file.is_array(path) else groups).append(path)
+            if len(found) + len(groups) > _MOST_ARRAYS:
+                raise ValueError(f"it must have at most {_MOST_ARRAYS} groups and arrays")
     return found
 
 
