@@ -37,6 +37,11 @@ class Layered(Trainee, Operation):
         raise NotImplementedError
 
     @property
+    def inputs(self) -> list[Any]:
+        """The tensors of the inputs."""
+        raise NotImplementedError
+
+    @property
     def outputs(self) -> list[Any]:
         """The tensors of the outputs."""
         raise NotImplementedError

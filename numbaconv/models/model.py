@@ -8,6 +8,7 @@ import numpy as np
 
 from ..common.arguments import as_numbers, check_bool
 from ..common.structures import leaves, mapped
+from ..config import floatx
 from ..graph.operation import is_shape, one_or_list
 from ..graph.order import ordered
 from ..graph.tensor import KerasTensor, Node
@@ -246,6 +247,15 @@ class Model(Network, Telling):
         return self._form_made
 
     @property
+    def _takes_lists(self) -> bool:
+        return isinstance(self._inputs, list | tuple) or len(self.inputs) > 1
+
+    @property
+    def _dtype(self) -> np.dtype:
+        dtype: str = self.outputs[0].dtype
+        return np.dtype(dtype if dtype in ("float32", "float64") else floatx())
+
+    @property
     def _result_dtype(self) -> Any:
         return mapped(lambda tensor: tensor.dtype, self._outputs)
 
@@ -277,7 +287,7 @@ class Model(Network, Telling):
         return [_fitting(as_numbers(one, name), tensor, name) for one, tensor, name in named]
 
     def _inputs_of(self, x: Any) -> list[Any]:
-        return self._in_order(x, lambda one: isinstance(one, np.ndarray))
+        return self._in_order(self._alone(x), lambda one: isinstance(one, np.ndarray))
 
     def _ready(self, x: Any) -> Any:
         given = self._given(x)

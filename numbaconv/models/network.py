@@ -12,12 +12,11 @@ from ..common.arguments import check_bool
 from ..common.structures import matched
 from ..files import saving
 from ..graph.operation import Gradients
-from ..graph.tensor import tensors_in
+from ..graph.tensor import KerasTensor, tensors_in
 from ..objects.strict import suggestion
 from ..shapes import normalize_tuple
 from ..training.trainer import Trainer
 from . import parts
-from .configs import layer_config
 from .fields import field_of
 from .keras import writing
 from .keras.weight_files import load_weights
@@ -31,6 +30,8 @@ _NO_FORWARD = "backward needs a forward(x, training=True) before it, one for eac
 class Network(Trainer, Layered):
     """A model whose program says how its layers are connected."""
 
+    # Whether what comes in is a list, also of one.
+    _takes_lists: Any = False
     # Of the last forward in training.
     _tape: list[Any] | None = None
 
@@ -81,7 +82,9 @@ class Network(Trainer, Layered):
         """
         if type(x) is not np.ndarray and tensors_in(x):
             keywords = {"training": training, "mask": mask}
-            return self._connect((x,), {name: value for name, value in keywords.items() if value is not None})
+            return self._connect(
+                (self._alone(x),), {name: value for name, value in keywords.items() if value is not None}
+            )
         out, _, _ = self._visited((x,), {"training": training, "mask": mask}, False)
         return out
 
@@ -186,9 +189,10 @@ class Network(Trainer, Layered):
     def to_json(self, **kwargs: Any) -> str:
         """The class and the configuration of the model as JSON, without the weights; ``json.dumps`` takes ``kwargs``.
 
-        `numbaconv.models.model_from_json` makes the model anew.
+        `numbaconv.models.model_from_json` makes the model anew, and so does ``keras.models.model_from_json``. A layer's
+        ``algorithm``, which Keras has not, is left out.
         """
-        return json.dumps(layer_config(self), **kwargs)
+        return json.dumps(writing.model_config(self), **kwargs)
 
     def receptive_field(self, input_shape: Any = None) -> Any:
         """What of the input one output position reads along each spatial axis, by all ways that lead there.
@@ -336,6 +340,15 @@ class Network(Trainer, Layered):
                     # What comes out is new, also where nothing was computed.
                     outputs[i] = outputs[i].astype(self.outputs[i].dtype, order="C")
         return self._joint(outputs), found if any(one is not None for one in found) else None, tape
+
+    def _alone(self, x: Any) -> Any:
+        """Of a list of one that one, where the network takes it alone: so does Keras."""
+        if not isinstance(x, list | tuple) or len(x) != 1 or self._takes_lists:
+            return x
+        (one,) = x
+        # Rows in a list are an array.
+        whole = isinstance(one, np.ndarray) and self.built and one.ndim == len(self.inputs[0].shape)
+        return one if whole or isinstance(one, KerasTensor) else x
 
     def _trace(self, *inputs: Any, training: bool | None = True, **keywords: Any) -> tuple[Any, Any]:
         out, _, kept = self._visited(inputs, {"training": training, **keywords}, True)

@@ -133,7 +133,7 @@ class Sequential(Network, Stack, Telling):
     def _ready(self, x: Any) -> np.ndarray:
         """The input as an array, and the model built for it."""
         self._need_layers()
-        x = as_numbers(x, "x")
+        x = as_numbers(self._alone(x), "x")
         first: Any = self._layers[0]
         if isinstance(first, Layer):
             with first._named():

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ..config import floatx
 from ..graph.tensor import KerasTensor
 from ..layers import Input, InputLayer, Layer
 from ..layers.building import _building
@@ -251,7 +252,7 @@ class Stack(Layered):
 
     @property
     def _dtype(self) -> np.dtype:
-        return self._layers[-1]._dtype
+        return self._layers[-1]._dtype if self._layers else np.dtype(floatx())
 
     def _tensor(self, place: int) -> KerasTensor:
         if not self._tensors:

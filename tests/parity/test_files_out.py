@@ -31,7 +31,7 @@ MADE = {
 @pytest.mark.parametrize("name", [name for name in ALL_LAYERS if name != "Lambda"])
 def test_keras_makes_the_same_layer_of_each_entry(name):
     layer = MADE[name]() if name in MADE else make(name)
-    theirs = keras.layers.deserialize(_entry(layer))
+    theirs = keras.layers.deserialize(_entry(name, layer.get_config()))
     assert type(theirs).__name__ == name
     again = type(layer).from_config(theirs.get_config())
     assert {**again.get_config(), "name": ""} == {**layer.get_config(), "name": ""}
@@ -101,6 +101,31 @@ def test_there_and_back_no_bit_changes(made, tmp_path):
         assert all(np.array_equal(a, b) for a, b in zip(model.get_weights(), back.get_weights(), strict=True))
         assert [layer.name for layer in back.layers] == [layer.name for layer in model.layers]
         np.testing.assert_array_equal(back(X), model(X))
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_calls_of_a_model_in_another(order, tmp_path):
+    x, y = Input((3,), name="x"), Input((3,), name="y")
+    start = Input((3,))
+    shared = nc.Model(start, Dense(2)(start), name="shared")
+    found = [shared(x), shared(y)]
+    model = nc.Model([x, y], [Add(name="sum")(found), *(found[call] for call in order)])
+    values = [np.ones((1, 3), np.float32), np.full((1, 3), 2, np.float32)]
+    model.save(tmp_path / "m.keras")
+    told = keras.models.model_from_json(model.to_json())
+    told.set_weights(model.get_weights())
+    for theirs in (keras.models.load_model(tmp_path / "m.keras"), told):
+        for a, b in zip(theirs(values), model(values), strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-5)
+        for a, b in zip(models.from_keras(theirs)(values), model(values), strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("model", [network(), line(), models.Sequential([Dense(3)])], ids=["network", "line", "open"])
+def test_keras_reads_the_json(model):
+    theirs = keras.models.model_from_json(model.to_json())
+    assert [layer.name for layer in theirs.layers] == [layer.name for layer in model.layers]
+    assert theirs.count_params() == model.count_params() if model.built else not theirs.built
 
 
 @pytest.mark.parametrize("made", [network, line])

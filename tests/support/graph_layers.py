@@ -158,6 +158,10 @@ def arguments_of(kind, choose, declared, dtype):
     formatted = kind[-1] == "D" and (rank > 1 or "Pooling" in kind or "Conv" in kind)
     if formatted and turned and choose.chance(6):
         arguments["data_format"] = "channels_first"
+    if family == "Conv" and choose.chance(3):
+        channels = _split(arguments, declared)[1]
+        groups = choose.one(*(n for n in range(1, channels + 1) if channels % n == 0))
+        arguments |= {"groups": groups, "filters": groups * arguments["filters"]}
     if "Pooling3D" in kind and "Global" not in kind and dtype == "float64":
         return None
     return arguments

@@ -9,7 +9,8 @@ A graph has the keys
     input_form, output_form  "single", "list" or "dict"
 """
 
-import hypothesis.strategies as st
+import random
+
 from graph_layers import MERGING, after, arguments_of, fitting
 
 # Names in an order that is not that of the alphabet, which dicts in Keras are taken in.
@@ -20,16 +21,16 @@ PARTICULAR = "PReLU", "Reshape", "Permute"
 
 
 class Choice:
-    """Hypothesis's choices, in short; the first of each is the simplest."""
+    """Random choices, the same for the same seed."""
 
-    def __init__(self, draw):
-        self.draw = draw
+    def __init__(self, seed):
+        self.rng = random.Random(seed)
 
     def integer(self, low, high):
-        return self.draw(st.integers(low, high))
+        return self.rng.randint(low, high)
 
     def one(self, *values):
-        return self.draw(st.sampled_from(values))
+        return self.rng.choice(values)
 
     def chance(self, one_in):
         return self.integer(1, one_in) == one_in
@@ -38,17 +39,16 @@ class Choice:
         return tuple(self.integer(low, high) for _ in range(rank))
 
     def order(self, values):
-        return self.draw(st.permutations(list(values)))
+        return self.rng.sample(list(values), len(values))
 
 
-@st.composite
-def graphs(draw, kinds=None, dtypes=("float32", "float64"), nested=2):
-    """A graph of layers of these classes (None: of all), with models in models to this depth."""
-    choose = Choice(draw)
-    dtype = choose.one(*dtypes)
+def graph_of(seed, nested=2):
+    """The graph of a seed, with models in models to this depth."""
+    choose = Choice(seed)
     rank = choose.one(2, 1, 2, 1, 3)
     inputs = [_input(choose, rank) for _ in range(choose.one(1, 1, 2, 3))]
-    return Growing(choose, kinds, dtype, "network", inputs, nested).grown(choose.one(*range(2, 13)))
+    growing = Growing(choose, choose.one("float32", "float64"), "network", inputs, nested)
+    return growing.grown(choose.integer(2, 12))
 
 
 def _input(choose, rank):
@@ -63,8 +63,8 @@ def _input(choose, rank):
 class Growing:
     """A graph to which layers are added one by one."""
 
-    def __init__(self, choose, kinds, dtype, name, inputs, nested, is_part=False):
-        self.choose, self.kinds, self.dtype, self.nested = choose, kinds, dtype, nested
+    def __init__(self, choose, dtype, name, inputs, nested, is_part=False):
+        self.choose, self.dtype, self.nested = choose, dtype, nested
         self.is_part = is_part
         self.graph = {"name": name, "dtype": dtype, "inputs": inputs, "layers": [], "steps": []}
         # Of each tensor both shapes, and of each layer those that it was first called on.
@@ -83,9 +83,13 @@ class Growing:
                 used.add(tensor)
         ends = [tensor for tensor in range(len(self.shapes)) if tensor not in used]
         # A branch whose end is no output is left out of the model, unless it is the only way from an input.
-        kept = [e for e in ends[:-2] if self._is_needed(e, ends)] + ends[-2:]
+        last = self.choose.one(1, 1, 2)
+        kept = [e for e in ends[:-last] if self._is_needed(e, ends)] + ends[-last:]
         more = [self.choose.integer(count * self.is_part, len(self.shapes) - 1)] if self.choose.chance(4) else []
-        self.graph["outputs"] = outputs = [*dict.fromkeys([*kept, *more])]
+        outputs = [*dict.fromkeys([*kept, *more])]
+        # One of them twice.
+        outputs += [self.choose.one(*outputs)] if self.choose.chance(8) else []
+        self.graph["outputs"] = outputs
         self.graph["input_form"] = self._form(self.graph["inputs"])
         self.graph["output_form"] = self._form(outputs)
         return self.graph
@@ -141,24 +145,21 @@ class Growing:
             self._add(entry, [tensor])
 
     def _entry(self, declared):
-        names = [kind for kind in fitting(declared) if self.kinds is None or kind in self.kinds]
-        kind = self.choose.one(*names)
+        kind = self.choose.one(*fitting(declared))
         arguments = arguments_of(kind, self.choose, declared, self.dtype)
         if arguments is not None and self.choose.chance(8):
             arguments["trainable"] = False
         return None if arguments is None else {"class": kind, "arguments": arguments}
 
     def merge(self):
-        """Two or three tensors that fit each other; a layer comes before on one of them where there are none."""
-        kinds = [kind for kind in MERGING if self.kinds is None or kind in self.kinds]
-        if not kinds:
-            return
-        kind = self.choose.one(*kinds)
+        """Two or three tensors that fit each other, now and then the same one again."""
+        kind = self.choose.one(*MERGING)
         tensors = [self._tensor()]
         for _ in range(1 if kind in ("Subtract", "Dot") else self.choose.integer(1, 2)):
             others = [t for t in range(len(self.shapes)) if self._fit(kind, tensors[0], t)]
             # Nothing is left of a difference of equals.
-            others = [t for t in others if kind != "Subtract" or t not in tensors]
+            if kind == "Subtract" or not self.choose.chance(4):
+                others = [t for t in others if t not in tensors]
             if others:
                 tensors.append(self.choose.one(*others))
         arguments = {}
@@ -184,10 +185,11 @@ class Growing:
         return all(len(a) == len(b) and all(n == m or 1 in (n, m) for n, m in zip(a, b, strict=True)) for a, b in pairs)
 
     def again(self):
-        """A layer that there is, on other tensors."""
+        """A layer or, more often, a model that there is, on other tensors or the same."""
         if not self.first:
             return
-        layer = self.choose.integer(0, len(self.first) - 1)
+        models = [i for i, entry in enumerate(self.graph["layers"]) if entry["class"] in MODELS]
+        layer = self.choose.one(*range(len(self.first)), *2 * models)
         fit = [
             [t for t in range(len(self.shapes)) if _takes(self.graph["layers"][layer], first, self.shapes[t][0])]
             for first in self.first[layer]
@@ -212,17 +214,24 @@ class Growing:
         part = self._inner([tensor])
         for _ in range(self.choose.integer(1, 3)):
             last = len(part.shapes) - 1
-            (part.line if part.nested and self.choose.chance(4) else part.plain)(last)
+            more = [part.line, part.narrow] if part.nested else []
+            self.choose.one(*3 * [part.plain], *more)(last)
         layers = [part.graph["layers"][step["layer"]] for step in part.graph["steps"]]
         if layers:
             shape = self.shapes[tensor][0] if self.choose.chance(2) else None
             own = {"layers": layers, "shape": shape, "name": part.graph["name"]}
             self._add({"class": "Sequential", "arguments": self._frozen(), **own}, [tensor])
 
+    def narrow(self, tensor):
+        """A model of one input and one output as a layer."""
+        graph = self._inner([tensor]).grown(self.choose.integer(1, 3))
+        graph |= {"outputs": graph["outputs"][:1], "input_form": "single", "output_form": "single"}
+        self._add({"class": "Model", "arguments": self._frozen(), "graph": graph}, [tensor])
+
     def _inner(self, tensors):
         inputs = [{"declared": self.shapes[t][0], "actual": self.shapes[t][1]} for t in tensors]
         name = f"{self.graph['name']}_{len(self.first)}"
-        return Growing(self.choose, self.kinds, self.dtype, name, inputs, self.nested - 1, True)
+        return Growing(self.choose, self.dtype, name, inputs, self.nested - 1, True)
 
     def _frozen(self):
         return {"trainable": False} if self.choose.chance(6) else {}

@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from ...common.structures import mapped
+
 MODELS = ("Functional", "Model", "Sequential")
 _TENSOR = "__keras_tensor__"
 
@@ -74,7 +76,8 @@ def architecture_of(entry: Any) -> Architecture:
     known = set(names)
     parts = tuple(part_of(one, known) for one in entries)
     ends = [_ends(config.get(key), known, key) for key in ("input_layers", "output_layers")]
-    return Architecture(config.get("name"), False, parts, *ends)
+    modern = any(isinstance(node, dict) for one in entries for node in one.get("inbound_nodes") or [])
+    return _counted(Architecture(config.get("name"), False, parts, *ends), modern)
 
 
 def part_of(entry: Any, names: Any = frozenset()) -> Part:
@@ -122,6 +125,39 @@ def _sequential(config: Any) -> Architecture:
     if parts and parts[0].class_name == "InputLayer":
         parts = parts[1:]
     return Architecture(settings.get("name"), True, tuple(parts), input_shape=shape)
+
+
+def _counted(found: Architecture, modern: bool) -> Architecture:
+    """With the calls of models counted from 0; and, of an old file, with no lists of one where it begins and ends.
+
+    Keras 2 counts those of most models from 1 and those of all layers from 0. Keras 3 counts calls of functional models
+    from 1 where the network ends, and from 0 within it.
+    """
+    ends = [found.inputs, found.outputs]
+    if modern:
+        first = {part.name: 1 for part in found.parts if part.inner is not None and not part.inner.sequential}
+        return found._replace(outputs=_moved(found.outputs, first))
+    models = {part.name for part in found.parts if part.inner is not None}
+    numbers: dict[str, list[int]] = {}
+    for place in places([ends, [[*call] for part in found.parts for call in part.calls]]):
+        numbers.setdefault(place.layer, []).append(place.call)
+    first = {name: min(listed) for name, listed in numbers.items() if name in models}
+    parts = tuple(
+        part._replace(calls=tuple(Call(*_moved([*call], first)) for call in part.calls)) for part in found.parts
+    )
+    ends = [_moved(one[0] if isinstance(one, list) and len(one) == 1 else one, first) for one in ends]
+    return found._replace(parts=parts, inputs=ends[0], outputs=ends[1])
+
+
+def _moved(structure: Any, first: dict[str, int]) -> Any:
+    """With the numbers of calls of some parts less by that of their first."""
+
+    def moved(value: Any) -> Any:
+        if not isinstance(value, Place):
+            return value
+        return value._replace(call=max(value.call - first.get(value.layer, 0), 0))
+
+    return mapped(moved, structure, lambda value: isinstance(value, Place))
 
 
 def _config_of(entry: dict[str, Any]) -> dict[str, Any]:
@@ -199,7 +235,7 @@ def _old_call(node: Any, names: Any) -> Call:
 
 
 def _ends(value: Any, names: Any, key: str) -> Any:
-    """Where a model begins or ends, as a place or a structure of places; for one alone in a list, that one."""
+    """Where a model begins or ends, as a place or a structure of places."""
 
     def filled(one: Any) -> Any:
         if _is_place(one) and one[0] in names:
@@ -210,8 +246,7 @@ def _ends(value: Any, names: Any, key: str) -> Any:
             raise ValueError(f"{key} must name layers of the model, got {one!r}")
         return [filled(part) for part in one]
 
-    found = filled(value)
-    return found[0] if isinstance(found, list) and len(found) == 1 else found
+    return filled(value)
 
 
 def _is_place(value: Any) -> bool:

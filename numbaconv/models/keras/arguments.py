@@ -56,8 +56,9 @@ class Reading:
             elif key in _DROPPED or (key == "name" and not value):
                 continue
             elif key not in names:
-                # One group is none.
-                if key not in _SILENT and value not in (None, False, [], {}) and (key, value) != ("groups", 1):
+                # One group is none, and what has no effect does no harm.
+                harmless = (None, False, [], {}, *cls._neutral.get(key, ((),))[0])
+                if key not in _SILENT and value not in harmless and (key, value) != ("groups", 1):
                     raise ValueError(f"{key} must not be {value!r}, because {cls.__name__} has no {key} here")
             elif family is activations:
                 found[key] = self.activation(value)

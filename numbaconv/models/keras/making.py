@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from ... import layers
-from ...common.structures import mapped
+from ...common.structures import leaves, mapped
 from ...layers.base import Layer
 from ...layers.merging import Merge
 from ..configs import _CLASSES
@@ -140,7 +140,7 @@ def _input(config: dict[str, Any], name: str) -> Any:
     if isinstance(dtype, dict):
         dtype = (dtype.get("config") or {}).get("name")
     # What a policy of 16 bits takes in is cast anyway.
-    known = isinstance(dtype, str) and "float" not in dtype
+    known = isinstance(dtype, str) and "float16" not in dtype
     return layers.InputLayer(batch_shape=_shape(shape), dtype=dtype if known else None, name=name)
 
 
@@ -153,7 +153,8 @@ def _shape(value: Any) -> tuple[Any, ...]:
 def _arguments(layer: Any, call: Call) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """What a layer is called with here."""
     positional = list(call.arguments)
-    keywords = {key: value for key, value in call.keywords.items() if value is not None}
+    # Keras says for each input of a model that it has no mask.
+    keywords = {key: value for key, value in call.keywords.items() if any(one is not None for one in leaves(value))}
     if "training" in keywords:
         # A part that is always computed as outside training, or never; old files have numbers.
         if keywords["training"] not in (False, True):

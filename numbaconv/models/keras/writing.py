@@ -10,6 +10,7 @@ from typing import IO, Any
 
 import numpy as np
 
+from ...common.structures import mapped
 from .layouts import variables
 
 # The version whose form the files have.
@@ -18,6 +19,8 @@ _VERSION = "3.15.0"
 _KINDS = ("layers", "initializers", "regularizers", "constraints", "optimizers", "schedules", "losses", "metrics")
 _MODULES = {"schedules": "keras.optimizers.schedules"}
 _MODELS = {"Functional": "keras.src.models.functional", "Sequential": "keras"}
+# What an entry has; that of a layer in a layer says all of it already.
+_ENTRY = {"class_name", "config", "module", "registered_name"}
 # Slots that Keras keeps side by side for each weight; all others have a row of their own.
 _PAIRS = (
     ("momentum", "velocity"),
@@ -36,7 +39,7 @@ def write(file: IO[bytes], model: Any) -> None:
     ModuleNotFoundError
         If h5py is not installed.
     """
-    config = json.dumps(model_config(model))
+    config = json.dumps(model_config(model, model.get_compile_config()))
     weights = io.BytesIO()
     write_weights(weights, model)
     metadata = {"keras_version": _VERSION, "date_saved": time.strftime("%Y-%m-%d@%H:%M:%S")}
@@ -66,10 +69,10 @@ def h5py() -> Any:
         ) from error
 
 
-def model_config(model: Any) -> dict[str, Any]:
-    """What config.json says of a model."""
-    entry = _model_entry(model)
-    training = model.get_compile_config()
+def model_config(model: Any, training: dict[str, Any] | None = None) -> dict[str, Any]:
+    """What config.json says of a model, and of its training."""
+    kind = "Functional" if hasattr(model, "output_names") and hasattr(model, "_steps") else "Sequential"
+    entry = _entry(kind, model.get_config())
     return {**entry, **({} if training is None else {"compile_config": _training(training)})}
 
 
@@ -78,28 +81,41 @@ def _training(training: dict[str, Any]) -> dict[str, Any]:
     return {"loss_weights": None, **_with_modules(training), **told}
 
 
-def _model_entry(model: Any) -> dict[str, Any]:
-    name = "Functional" if hasattr(model, "output_names") and hasattr(model, "_steps") else "Sequential"
-    config = model.get_config()
-    layers = [_entry(layer) for layer in model.layers]
-    if name == "Sequential":
-        shape = config["build_input_shape"]
-        begin = {"batch_shape": shape, "dtype": model.layers[0].dtype, "name": "input_layer"}
-        layers.insert(0, _named("InputLayer", begin))
-        config = {"name": model.name, "trainable": model.trainable, "build_input_shape": shape}
-    else:
+def _entry(name: str, config: dict[str, Any]) -> dict[str, Any]:
+    """Keras's description of a layer or a model, for this library's own."""
+    if name not in _MODELS:
+        return _layer_entry(name, config)
+    layers = [_entry(one["class_name"], one["config"]) for one in config["layers"]]
+    if name == "Functional":
         pairs = zip(layers, config["layers"], strict=True)
         layers = [{**entry, "name": one["name"], "inbound_nodes": one["inbound_nodes"]} for entry, one in pairs]
-    return {
-        "module": _MODELS[name],
-        "class_name": name,
-        "config": {**config, "layers": layers},
-        "registered_name": name,
-    }
+        models = {one["name"] for one in config["layers"] if one["class_name"] == "Functional"}
+        outputs = mapped(lambda place: _counted(place, models), config["output_layers"], _is_place)
+        config = {**config, "output_layers": outputs}
+    else:
+        shape = config["build_input_shape"]
+        if shape is not None:
+            begin = {"batch_shape": shape, "dtype": _begin_dtype(config), "name": "input_layer"}
+            layers.insert(0, _named("InputLayer", begin))
+        config = {"name": config["name"], "trainable": config.get("trainable", True), "build_input_shape": shape}
+    config = {**config, "layers": layers}
+    return {"module": _MODELS[name], "class_name": name, "config": config, "registered_name": name}
 
 
-def _entry(layer: Any) -> dict[str, Any]:
-    return _model_entry(layer) if hasattr(layer, "layers") else _layer_entry(type(layer).__name__, layer.get_config())
+def _is_place(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 3 and isinstance(value[0], str)
+
+
+def _counted(place: list[Any], models: set[str]) -> list[Any]:
+    # Where a network ends, Keras counts the calls of a functional model from 1.
+    name, call, number = place
+    return [name, call + (name in models), number]
+
+
+def _begin_dtype(config: dict[str, Any]) -> str:
+    """The dtype of the first layer, which may be within models."""
+    first = config["layers"][0]["config"]
+    return _begin_dtype(first) if "layers" in first else first["dtype"]
 
 
 def _layer_entry(name: str, config: dict[str, Any]) -> dict[str, Any]:
@@ -120,11 +136,9 @@ def _with_modules(value: Any) -> Any:
         return [_with_modules(one) for one in value]
     if not isinstance(value, dict):
         return value
-    if set(value) == {"class_name", "config"} and isinstance(value["config"], dict):
-        if value["class_name"] in _MODELS:
-            raise TypeError("models in layers of layers cannot be written for Keras: save as .npz")
-        if _module(value["class_name"]) == "keras.layers":
-            return _layer_entry(value["class_name"], value["config"])
+    if {"class_name", "config"} <= set(value) <= _ENTRY and isinstance(value["config"], dict):
+        if value["class_name"] in _MODELS or _module(value["class_name"]) == "keras.layers":
+            return _entry(value["class_name"], value["config"])
         return _named(value["class_name"], _with_modules(value["config"]))
     return {key: _with_modules(one) for key, one in value.items()}
 
