@@ -149,16 +149,13 @@ def draw(results: list[Result], path: Path) -> None:
     figure.savefig(path, dpi=130)
 
 
-def publish(text: str, mark: str = "peers") -> None:
-    """Put the table between its marks in the README."""
-    readme = ROOT / "README.md"
+def publish(text: str, mark: str = "peers", place: Path = ROOT / "README.md") -> None:
+    """Put the table between its marks in the README or another page."""
     marked = rf"(<!-- {mark}: begin -->\n).*?(<!-- {mark}: end -->)"
-    page, count = re.subn(
-        marked, lambda m: f"{m[1]}{text}\n{m[2]}", readme.read_text(encoding="utf-8"), flags=re.DOTALL
-    )
+    page, count = re.subn(marked, lambda m: f"{m[1]}{text}\n{m[2]}", place.read_text(encoding="utf-8"), flags=re.DOTALL)
     if count != 1:
-        raise ValueError(f"README.md must have the marks of {mark} once")
-    readme.write_text(page, encoding="utf-8")
+        raise ValueError(f"{place.name} must have the marks of {mark} once")
+    place.write_text(page, encoding="utf-8")
 
 
 def main() -> None:

@@ -4,7 +4,7 @@ The functions here are made for settings that are checked and normalised; they a
 object that takes the arrays: the input and what `Packed` and `plain_epilogue` made of weights and bias.
 """
 
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,6 +17,7 @@ from ..kernels.plan.axes import Axis
 from ..kernels.plan.plans import Plan, make_plan
 from ..kernels.table import flat_plan, panel_table
 from ..machine.aligned import aligned_empty
+from ..machine.threads import remember
 from ..machine.vectors import conv_vecs, conv_width, panel_width
 from .epilogue import Epilogue
 from .layouts import Ints, canonical, empty_planes, original, planar, planar_result
@@ -63,7 +64,7 @@ class WindowCall(NamedTuple):
         return out
 
 
-@lru_cache(maxsize=512)
+@remember(maxsize=512)
 def conv_call(
     x_shape: Ints, weights_shape: Ints, itemsize: int, window: Window, algorithm: str = "direct"
 ) -> WindowCall | WinogradCall:
@@ -87,7 +88,7 @@ def algorithm_for(branches: int, algorithm: str) -> str:
     return "direct"
 
 
-@lru_cache(maxsize=512)
+@remember(maxsize=512)
 def dense_call(rows: int, features: int, units: int, itemsize: int) -> WindowCall:
     """Prepare a product of matrices, (rows, features) times (features, units): a convolution of one tap over rows."""
     call = gather_call(row_axes(rows, units), features, units, itemsize, 1, "channels_last", "direct")
@@ -132,14 +133,14 @@ def conv_arguments(
     return conv_vecs(filters, itemsize), flat_plan(plan, panels)
 
 
-@lru_cache(maxsize=512)
+@remember(maxsize=512)
 def _direct_call(
     axes: tuple[Axis, ...], channels: int, filters: int, itemsize: int, rank: int, data_format: str
 ) -> Any:
     return gather_call(axes, channels, filters, itemsize, rank, data_format, "direct")
 
 
-@lru_cache(maxsize=512)
+@remember(maxsize=512)
 def depthwise_call(x_shape: Ints, weights_shape: Ints, itemsize: int, window: Window) -> WindowCall:
     """Prepare `functional.depthwise_conv`."""
     channels, multiplier = weights_shape[-2:]

@@ -4,7 +4,6 @@ Every gradient is an operation again: that of a convolution's input is a transpo
 round; those of weights are sums over windows. All of these take and give canonical arrays.
 """
 
-from functools import lru_cache
 from math import ceil, prod
 from typing import Any, NamedTuple
 
@@ -17,6 +16,7 @@ from ..kernels.plan.axes import Axis
 from ..kernels.plan.plans import make_plan, make_sum_plan
 from ..kernels.weight_grad import conv_weight_grad, depthwise_weight_grad
 from ..machine.aligned import aligned_empty
+from ..machine.threads import remember
 from ..machine.vectors import TILE_ROWS, panel_width
 from .conv import WindowCall, algorithm_for, dense_call, depthwise_arguments, gather_call, kernel_for, row_axes
 from .epilogue import Epilogue, plain_epilogue
@@ -87,6 +87,11 @@ class DepthwiseInputCall(NamedTuple):
     parts: list[tuple[Ints, int, tuple, bool]]
     complete: bool
 
+    @property
+    def serial(self) -> bool:
+        """Whether one thread does it all."""
+        return all(serial for *_, serial in self.parts)
+
     def run(self, grad: np.ndarray, packed: Packed, epilogue: Epilogue) -> np.ndarray:
         """From canonical array to canonical array."""
         out = aligned_empty(self.out_shape, grad.dtype)
@@ -115,6 +120,11 @@ class GradientCall(NamedTuple):
     sum_call: SumCall
     transposed: bool = False
 
+    @property
+    def serial(self) -> bool:
+        """Whether what follows the number of threads, the gradient of the input, runs in one."""
+        return self.input_call.serial
+
     def input(self, grad: np.ndarray, packed: Packed) -> np.ndarray:
         """Gradient of the input from that of the output; ``packed`` is of the opposite operation."""
         call = self.input_call
@@ -126,7 +136,7 @@ class GradientCall(NamedTuple):
         return self.sum_call(*arrays).reshape(self.weights_shape)
 
 
-@lru_cache(maxsize=512)
+@remember(maxsize=512)
 def conv_grad(
     x_shape: Ints, weights_shape: Ints, itemsize: int, window: Window, algorithm: str = "auto"
 ) -> GradientCall:
@@ -147,7 +157,7 @@ def conv_grad(
     return GradientCall(grad_shape, weights_shape, scatter, sum_call)
 
 
-@lru_cache(maxsize=512)
+@remember(maxsize=512)
 def dense_grad(rows: int, features: int, units: int, itemsize: int) -> GradientCall:
     """Prepare the gradients of the product that `dense_call` computes."""
     axes = row_axes(rows, units)
@@ -155,7 +165,7 @@ def dense_grad(rows: int, features: int, units: int, itemsize: int) -> GradientC
     return GradientCall((rows, units), (features, units), dense_call(rows, units, features, itemsize), sum_call)
 
 
-@lru_cache(maxsize=512)
+@remember(maxsize=512)
 def depthwise_grad(x_shape: Ints, weights_shape: Ints, itemsize: int, window: Window) -> GradientCall:
     """Prepare the gradients of `functional.depthwise_conv`."""
     channels, multiplier = weights_shape[-2:]
@@ -174,7 +184,7 @@ def depthwise_grad(x_shape: Ints, weights_shape: Ints, itemsize: int, window: Wi
     return GradientCall(grad_shape, weights_shape, input_call, sum_call)
 
 
-@lru_cache(maxsize=512)
+@remember(maxsize=512)
 def transposed_grad(
     x_shape: Ints,
     weights_shape: Ints,

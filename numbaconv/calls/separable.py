@@ -1,6 +1,5 @@
 """Prepared calls of separable convolutions, as `numbaconv.calls.conv` has them of the other operations."""
 
-from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -9,6 +8,7 @@ from ..kernels.plan.plans import make_separable_plan
 from ..kernels.separable import separable_conv
 from ..kernels.table import flat_plan, panel_table
 from ..machine.aligned import aligned_empty
+from ..machine.threads import remember
 from ..machine.vectors import conv_vecs, conv_width, panel_width
 from .conv import WindowCall, conv_call, depthwise_call
 from .epilogue import NO_MINIMUM, Epilogue
@@ -54,7 +54,7 @@ def _no_epilogue(packed: Packed) -> Epilogue:
     return np.zeros(packed.panels.shape[0] * packed.panels.shape[-1], packed.dtype), NO_MINIMUM
 
 
-@lru_cache(maxsize=512)
+@remember(maxsize=512)
 def separable_call(
     x_shape: Ints,
     depthwise_shape: Ints,

@@ -1,6 +1,5 @@
 """Prepared calls of transposed convolutions, which are also the input gradients of convolutions."""
 
-from functools import lru_cache
 from math import prod
 from typing import Any, NamedTuple
 
@@ -13,6 +12,7 @@ from ..kernels.phases import convolutions
 from ..kernels.plan.axes import Axis
 from ..kernels.plan.plans import make_plan
 from ..machine.aligned import aligned_empty
+from ..machine.threads import remember
 from .conv import WindowCall, conv_arguments, gather_call, kernel_for
 from .epilogue import Epilogue
 from .layouts import Ints, canonical, canonical_shape, original
@@ -30,6 +30,11 @@ class TransposedCall(NamedTuple):
     parts: list[tuple[tuple, tuple, bool]]
     complete: bool
 
+    @property
+    def serial(self) -> bool:
+        """Whether one thread does it all."""
+        return all(serial for _, _, serial in self.parts)
+
     def __call__(self, x: np.ndarray, packed: Packed, epilogue: Epilogue) -> np.ndarray:
         return original(self.run(canonical(x, self.data_format), packed, epilogue), self.rank, self.data_format)
 
@@ -45,7 +50,7 @@ class TransposedCall(NamedTuple):
         return out
 
 
-@lru_cache(maxsize=512)
+@remember(maxsize=512)
 def transposed_call(
     x_shape: Ints,
     weights_shape: Ints,

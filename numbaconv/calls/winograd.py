@@ -11,12 +11,11 @@ from ..kernels.plan.axes import PIECE, WINDOWS, Axis, piece_axes
 from ..kernels.plan.plans import Plan, make_winograd_plan
 from ..kernels.table import WORK, flat_plan, panel_table
 from ..kernels.winograd.points import SCHEMES
-from ..kernels.winograd.products import conv_winograd
-from ..kernels.winograd.table import HEIGHT, OUTPUTS, SHARES, winograd_table
+from ..kernels.winograd.products import conv_winograd, patch_room, spread_patches
+from ..kernels.winograd.table import HEIGHT, OUTPUTS, winograd_table
 from ..kernels.winograd.trust import NO_LIMITS
-from ..machine import threads
 from ..machine.aligned import aligned_empty
-from ..machine.vectors import conv_vecs, conv_width, panel_width
+from ..machine.vectors import VECTOR_BYTES, conv_vecs, conv_width, panel_width
 from .epilogue import Epilogue
 from .layouts import Ints, canonical, empty_planes, original, planar, planar_result
 from .packed import Packed
@@ -25,22 +24,19 @@ from .packed import Packed
 class WinogradPart(NamedTuple):
     """One phase of the dilation of a convolution by Winograd's algorithm.
 
-    ``origin`` is the flat index of its first output; ``tile_shape`` and ``plan`` are for the kernel. Any of ``patches``
-    (N, D, H, W) may be doubtful; ``repair`` has the arguments of the direct kernel, whose tasks are pieces of rows of
-    outputs.
+    ``origin`` is the flat index of its first output; ``tile_shape`` and ``plan`` are for the kernel. ``spread`` is the
+    plan of `spread_patches`, None where every thread transforms the input of its own tasks, and ``room`` what it fills.
+    Any of ``patches`` (N, D, H, W) may be doubtful; ``repair`` has the arguments of the direct kernel, whose tasks are
+    pieces of rows of outputs.
     """
 
     origin: int
     tile_shape: Ints
     plan: np.ndarray
+    spread: np.ndarray | None
+    room: Ints
     patches: Ints
     repair: tuple
-
-    def arguments(self) -> tuple:
-        """Last arguments of the kernel, for the threads that are to run now."""
-        plan = self.plan.copy()
-        plan[WORK, SHARES] = threads.count()
-        return self.tile_shape, plan
 
     def pieces(self, doubtful: np.ndarray) -> np.ndarray:
         """Numbers of the pieces of rows that have outputs in doubtful patches."""
@@ -63,6 +59,11 @@ class WinogradCall(NamedTuple):
     data_format: str
     parts: list[WinogradPart]
     direct: Callable[[], Any] | None
+
+    @property
+    def serial(self) -> bool:
+        """Never: only large convolutions are computed so."""
+        return False
 
     def __call__(self, x: np.ndarray, packed: Packed, epilogue: Epilogue) -> np.ndarray:
         if self.data_format == "channels_first" and len(self.parts) == 1 and self._fits(packed):
@@ -87,7 +88,11 @@ class WinogradCall(NamedTuple):
         limits = tuple(packed.winograd.limits if self.direct else NO_LIMITS)
         for part, out in zip(self.parts, outs, strict=True):
             doubtful = np.zeros(prod(part.patches) if self.direct else 0, np.bool_)
-            conv_winograd(image, packed.winograd.panels, epilogue, limits, out, doubtful, *part.arguments())
+            source = image
+            if part.spread is not None:
+                source = aligned_empty(part.room, packed.dtype).reshape(-1)
+                spread_patches(image, source, limits, doubtful, part.spread)
+            conv_winograd(source, packed.winograd.panels, epilogue, limits, out, doubtful, part.tile_shape, part.plan)
             # any() would take longer than the smallest calls can spare.
             if b"\1" in doubtful.tobytes():
                 conv_at(image, packed.panels, epilogue, out, *part.repair, part.pieces(doubtful))
@@ -139,9 +144,12 @@ def _phase(axis: Axis, first: int) -> Axis:
 
 
 def _part(origin: int, axes: tuple[Axis, ...], channels: int, filters: int, itemsize: int) -> WinogradPart:
-    plan, scheme, tile_height = make_winograd_plan(axes, channels, filters, itemsize)
+    plan, spread, shares, scheme, tile_height = make_winograd_plan(axes, channels, filters, itemsize)
     lengths, panels = [axis.windows for axis in axes[2:]], panel_table(filters, panel_width(itemsize))
-    table, patches = winograd_table(plan, lengths, scheme, panels), tuple(plan.axes[:, WINDOWS].tolist())
+    table = winograd_table(plan, shares, lengths, scheme, panels)
+    first = winograd_table(spread, shares, lengths, scheme, panels) if spread else None
+    patches = tuple(plan.axes[:, WINDOWS].tolist())
+    room = (prod(patches), patch_room(channels, VECTOR_BYTES // itemsize))
     panels = panel_table(filters, conv_width(filters, itemsize))
     repair = conv_vecs(filters, itemsize), flat_plan(Plan(piece_axes(axes), len(panels), 0, False), panels)
-    return WinogradPart(origin, (0,) * tile_height, table, patches, repair)
+    return WinogradPart(origin, (0,) * tile_height, table, first, room, patches, repair)

@@ -317,7 +317,8 @@ class Layer(Settled):
             if len(calls) >= MOST_CALLS:
                 calls.clear()
             run = calls[x.shape] = self._prepare(x.shape)
-        return run
+        # What several threads share is made for their number, which may have changed.
+        return run if getattr(run, "serial", True) else self._prepare(x.shape)
 
     def _leaves(self) -> list[Any]:
         return [self]

@@ -10,6 +10,7 @@ process. So its kernels run in one thread.
 """
 
 import ctypes
+import functools
 import os
 import threading
 
@@ -38,6 +39,37 @@ with lost_without("a fork while another thread compiles with Numba can leave the
 def count():
     """Threads that a kernel called from here is spread over."""
     return 1 if alone else numba.get_num_threads()
+
+
+def remember(maxsize):
+    """Decorator like `functools.lru_cache`, for what is made for the number of threads that a kernel is spread over.
+
+    What says of itself that it is ``serial`` serves any number; asking for the number would take a small call's time.
+    """
+
+    def decorate(make):
+        @functools.lru_cache(maxsize)
+        @functools.wraps(make)
+        def first(*args):
+            return count(), make(*args)
+
+        @functools.lru_cache(maxsize)
+        @functools.wraps(make)
+        def others(threads, *args):
+            return make(*args)
+
+        @functools.wraps(make)
+        def made(*args):
+            threads, known = first(*args)
+            if known.serial or threads == (now := count()):
+                return known
+            return others(now, *args)
+
+        made.cache_info, made.cache_parameters = first.cache_info, first.cache_parameters
+        made.cache_clear = lambda: (first.cache_clear(), others.cache_clear())
+        return made
+
+    return decorate
 
 
 def _layer():

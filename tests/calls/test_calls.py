@@ -16,13 +16,14 @@ from cases import (
     to_format,
 )
 
-from numbaconv import functional
+from numbaconv import functional, layers
 from numbaconv.calls import conv as calls
 from numbaconv.calls import separable as separable_calls
 from numbaconv.calls.epilogue import plain_epilogue
 from numbaconv.calls.transposed import TransposedCall, transposed_call
 from numbaconv.calls.window import window_of
 from numbaconv.calls.winograd import WinogradCall
+from numbaconv.machine import threads
 
 by_dtype = pytest.mark.parametrize("dtype", ["float32", "float64"])
 STRIDED = {"strides": 2, "padding": "same"}
@@ -168,3 +169,22 @@ def test_packed_transposed_weights_serve_any_length():
             settings = {"strides": (3, 2), "padding": padding, "output_padding": output_padding}
             plain = functional.conv_transpose(x, weights, **settings)
             assert functional.conv_transpose(x, packed, **settings).tobytes() == plain.tobytes()
+
+
+def test_calls_are_prepared_for_the_threads_that_run(monkeypatch):
+    """By a layer and by a function; small calls, which run in one thread, once for all numbers."""
+    arrays = np.ones((1, 40, 40, 16), np.float32), np.ones((3, 3, 16, 32), np.float32)
+    layer, small = layers.Conv2D(32, 3), layers.Conv2D(2, 3)
+    made, alike, found = [], [], []
+    for count in (1, 7, 2, 7):
+        monkeypatch.setattr(threads, "count", lambda count=count: count)
+        call = calls.conv_call(*(a.shape for a in arrays), 4, window_of((3, 3)), "auto")
+        made.append(call.parts[0].plan.tolist())
+        found.append((layer(arrays[0]).tobytes(), functional.conv(*arrays).tobytes()))
+        assert layer._prepared(arrays[0]) is call
+        small(arrays[0][:, :9, :9])
+        alike.append(small._prepared(arrays[0][:, :9, :9]))
+    assert made[1] == made[3]
+    assert made[0] != made[1] != made[2]
+    assert len({id(call) for call in alike}) == len(set(found)) == 1
+    assert alike[0].serial

@@ -113,16 +113,20 @@ def test_tasks_of_a_separable_convolution_cover_every_window_once(
     channels=st.integers(1, 600),
     filters=st.integers(1, 3000),
     itemsize=st.sampled_from([4, 8]),
+    threads=st.integers(1, 64),
 )
 @often
-def test_winograd_tasks_cover_every_output_once(windows, befores, taps, dilation, channels, filters, itemsize):
+def test_winograd_tasks_cover_every_output_once(windows, befores, taps, dilation, channels, filters, itemsize, threads):
     window_settings = [(1, 1, 1, 0), *((taps, 1, d, before) for d, before in zip(dilation, befores, strict=True))]
     axes = make_axes(windows, window_settings)
-    made, scheme, tile_height = plans.make_winograd_plan(axes, channels, filters, itemsize)
+    host = HOST._replace(threads=threads)
+    made, spread, shares, scheme, tile_height = plans.make_winograd_plan(axes, channels, filters, itemsize, host=host)
     size = {3: 4, 5: 2}[taps]
-    assert scheme == (size, taps)
+    assert (shares, *scheme) == (threads, size, taps)
     patches = (*windows[:2], *(-(-n // size) for n in windows[2:]))
     assert_tasks_cover_once(made, patches, -(-filters // vectors.panel_width(itemsize)))
+    if spread:
+        assert_tasks_cover_once(spread, patches, 1)
     assert tile_height in HOST.winograd_rows
     for axis, d, before in zip((H, W), dilation, befores, strict=True):
         row = made.axes[axis]
@@ -153,15 +157,49 @@ def test_strip_positions_are_those_of_the_windows(windows, window_settings, chan
             assert table[axis, BEFORE] == before == axes[axis].before
 
 
-def test_plan_does_not_depend_on_the_number_of_threads(recut, each_thread_count):
+def test_a_plan_for_some_threads_is_the_same_whatever_number_runs(recut, each_thread_count):
     axes = make_axes((2, 1, 60, 60), [(1, 1, 1, 0), (3, 1, 1, 1), (3, 1, 1, 1)])
     made = []
     for _ in each_thread_count():
-        recut({})
-        winograd, *tile = plans.make_winograd_plan(axes, 64, 64, 4)
+        recut({"threads": 6})
+        winograd, _, *rest = plans.make_winograd_plan(axes, 64, 64, 4)
         kinds = plans.make_plan(axes, 64, 64, 4), plans.make_separable_plan(axes, 64, 64, 4), winograd
-        made.append((*tile, *((one.axes.tolist(), *one[1:]) for one in kinds)))
+        made.append((*rest, *((one.axes.tolist(), *one[1:]) for one in kinds)))
     assert made[0] == made[-1]
+
+
+def test_many_threads_get_tasks():
+    """Of one image as networks have them, whatever its operation."""
+    for size, channels in ((56, 64), (28, 128), (14, 256)):
+        axes = make_axes((1, 1, size, size), [(1, 1, 1, 0), (3, 1, 1, 1), (3, 1, 1, 1)])
+        for threads in (1, 2, 3, 6, 12, 16):
+            host = HOST._replace(threads=threads)
+            winograd, spread, *_ = plans.make_winograd_plan(axes, channels, channels, 4, host=host)
+            for plan in filter(None, (plans.make_plan(axes, channels, channels, 4, host=host), winograd, spread)):
+                assert plan.tasks >= 0.6 * threads
+
+
+def test_what_several_threads_share_is_transformed_once():
+    axes = make_axes((1, 1, 14, 14), [(1, 1, 1, 0), (3, 1, 1, 1), (3, 1, 1, 1)])
+    spread = [plans.make_winograd_plan(axes, 256, 256, 4, host=HOST._replace(threads=n)).spread for n in (1, 8)]
+    assert spread[0] is None
+    assert spread[1].tasks == 8
+    large = make_axes((1, 1, 1400, 14), [(1, 1, 1, 0), (3, 1, 1, 1), (3, 1, 1, 1)])
+    assert plans.make_winograd_plan(large, 256, 256, 4, host=HOST._replace(threads=8)).spread is None
+
+
+@any_plan
+@often
+def test_sums_are_cut_for_any_number_of_threads_alike(windows, window_settings, channels, filters, itemsize, depthwise):
+    """The order of a sum would change with the cut."""
+    axes = make_axes(windows, window_settings)
+    rows = vectors.TILE_ROWS * 3
+    one, many = (
+        plans.make_sum_plan(axes, rows, channels, filters, itemsize, depthwise, host=HOST._replace(threads=n))
+        for n in (1, 64)
+    )
+    assert one.axes.tobytes() == many.axes.tobytes()
+    assert one[2:] == many[2:]
 
 
 def test_strips_fit_the_cache_where_rows_can_be_cut():
@@ -169,7 +207,7 @@ def test_strips_fit_the_cache_where_rows_can_be_cut():
     table = plans.make_plan(axes, 64, 64, 4).axes
     spans = [strip.span.py_func(table, axis, table[axis, BLOCK]) for axis in (H, W)]
     assert spans[0] * spans[1] * 64 * 4 <= HOST.strip_bytes
-    blocks = plans.make_winograd_plan(axes, 64, 64, 4)[0].axes[H:, BLOCK]
+    blocks = plans.make_winograd_plan(axes, 64, 64, 4).plan.axes[H:, BLOCK]
     assert blocks.prod() * 36 * 64 * 4 <= HOST.spread_bytes
 
 
@@ -178,7 +216,7 @@ def test_what_weights_from_l3_cost_decides_whether_those_of_a_task_fit_l2():
     fits = []
     for rows in (1, 10**6):
         host = HOST._replace(l3_rows=rows, l2_bytes=512 * 1024)
-        group = plans.make_winograd_plan(axes, 64, 2000, 4, host=host)[0].group
+        group = plans.make_winograd_plan(axes, 64, 2000, 4, host=host).plan.group
         fits.append(36 * 64 * group * vectors.panel_width(4) * 4 <= host.l2_bytes)
     assert fits == [False, True]
 

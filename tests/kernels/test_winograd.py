@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from cases import Case, assert_close, each, operands, reference_result, run, to_format
-from winograd_cases import LARGE_BLOCKS, SMALL_BLOCKS, TOLERANCE, by_dtype, call_of, make_case, winograd
+from winograd_cases import LARGE_BLOCKS, SMALL_BLOCKS, SPREAD, TOLERANCE, by_dtype, call_of, make_case, winograd
 
 from numbaconv import functional, layers
 from numbaconv.calls.winograd import WinogradCall
@@ -11,7 +11,7 @@ from numbaconv.kernels.plan.axes import BLOCK, H, W
 from numbaconv.kernels.plan.host import HOST
 from numbaconv.kernels.winograd import weights as winograd_weights
 from numbaconv.kernels.winograd.points import SCHEMES
-from numbaconv.kernels.winograd.products import conv_winograd
+from numbaconv.kernels.winograd.products import conv_winograd, spread_patches
 from numbaconv.kernels.winograd.weights import pack_winograd
 
 OUTPUTS = [(1, 1), (2, 5), (3, 4), (4, 2), (5, 3), (6, 8), (9, 7), (14, 13)]
@@ -128,6 +128,27 @@ def test_blocks_threads_and_tile_heights_do_not_change_a_bit(case, dtype, recut,
                 assert winograd(case, arrays).tobytes() == usual.tobytes()
 
 
+@each(UNEVEN)
+@pytest.mark.parametrize(
+    ("dtype", "data_format"),
+    [
+        ("float32", "channels_last"),
+        pytest.param("float32", "channels_first", marks=pytest.mark.slow),
+        pytest.param("float64", "channels_last", marks=pytest.mark.slow),
+        pytest.param("float64", "channels_first", marks=pytest.mark.slow),
+    ],
+)
+def test_an_input_transformed_beforehand_does_not_change_a_bit(case, dtype, data_format, recut, poisoned):
+    x, *weights = operands(case, dtype)
+    arrays = to_format(x, data_format), *weights
+    usual = winograd(case, arrays, data_format)
+    # One height is one kernel to compile.
+    for knobs in ({}, SMALL_BLOCKS):
+        recut({"winograd_rows": HOST.winograd_rows[:1], **SPREAD, **knobs})
+        assert all(part.spread is not None for part in call_of(case, dtype, "winograd").parts)
+        assert winograd(case, arrays, data_format).tobytes() == usual.tobytes()
+
+
 def test_the_knobs_cut_as_they_say(recut):
     def blocks_of(case):
         # The first phase of a dilation is the longest.
@@ -218,4 +239,6 @@ def test_weights_are_transformed_alike_on_all_cores(dtype, backwards, monkeypatc
 
 def test_compiled_for_two_dtypes_and_the_tile_heights_only():
     formats = 2
-    assert len(conv_winograd.parallel.signatures) <= 2 * formats * len(HOST.winograd_rows)
+    inputs = 2  # The image, or what threads transformed of it.
+    assert len(conv_winograd.parallel.signatures) <= 2 * inputs * formats * len(HOST.winograd_rows)
+    assert len(spread_patches.parallel.signatures) <= 2 * formats

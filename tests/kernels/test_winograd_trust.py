@@ -5,9 +5,10 @@ import pytest
 from cases import Case, run
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from winograd_cases import LARGE_BLOCKS, SMALL_BLOCKS, call_of, is_winograd, make_case, winograd
+from winograd_cases import LARGE_BLOCKS, SMALL_BLOCKS, SPREAD, call_of, is_winograd, make_case, winograd
 
 from numbaconv import functional
+from numbaconv.kernels.plan.host import HOST
 from numbaconv.kernels.winograd.points import SCHEMES
 from numbaconv.kernels.winograd.products import conv_winograd
 
@@ -180,7 +181,7 @@ def test_blocks_threads_and_formats_do_not_change_a_bit_of_uneven_inputs(taps, d
     assert not plain[0, :, 40:].all()
     assert not plain[1, :4].all()
     assert run(case, [planes(x), weights, bias], FIRST).tobytes() == planes(usual).tobytes()
-    for knobs in ({}, SMALL_BLOCKS, LARGE_BLOCKS):
+    for knobs in ({}, SMALL_BLOCKS, LARGE_BLOCKS, {"winograd_rows": HOST.winograd_rows[:1], **SPREAD}):
         recut(knobs)
         for _ in each_thread_count():
             assert run(case, [x, weights, bias]).tobytes() == usual.tobytes()
@@ -212,7 +213,8 @@ def test_doubtful_patches_are_those_of_the_rule(lengths, taps):
         (limit, 1e-30, 1e36),
         out.reshape(-1),
         doubtful.reshape(-1),
-        *part.arguments(),
+        part.tile_shape,
+        part.plan,
     )
     assert (doubtful == (ratios > limit)).all()
     assert 0.3 < doubtful.mean() < 0.7

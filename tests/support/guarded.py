@@ -17,9 +17,11 @@ import numpy as np
 import pooling_cases
 import winograd_cases
 
+from numbaconv.calls import conv as conv_calls
 from numbaconv.calls import layouts
 from numbaconv.calls import moving as moving_calls
 from numbaconv.calls import pooling as pool_calls
+from numbaconv.calls import transposed as transposed_calls
 from numbaconv.kernels import normalize
 from numbaconv.kernels import sums as channel_sums
 from numbaconv.kernels.plan import plans
@@ -104,6 +106,20 @@ def run_case(memory, case, dtype, data_format, **settings):
         cases.assert_close(found, wanted[name], 2e-5 if dtype == "float32" else None)
 
 
+def run_spread(memory, case, dtype, data_format):
+    """`run_case` by Winograd's algorithm, the input transformed beforehand."""
+    usual, plans.HOST = plans.HOST, plans.HOST._replace(**winograd_cases.SPREAD)
+    _forget_calls()
+    run_case(memory, case, dtype, data_format, algorithm="winograd")
+    plans.HOST = usual
+    _forget_calls()
+
+
+def _forget_calls():
+    conv_calls.conv_call.cache_clear()
+    transposed_calls.transposed_call.cache_clear()
+
+
 def run_pooling(memory, case, dtype, data_format):
     arrays = pooling_cases.operands(case, dtype)
     x, grad = (memory.copy(cases.to_format(a, data_format)) for a in arrays)
@@ -139,6 +155,7 @@ def everything():
                 yield f"{case.name} {kind}", run_pooling, (case, *kind), {}
             for case in WINOGRAD:
                 yield f"{case.name} {kind}", run_case, (case, *kind), {"algorithm": "winograd"}
+                yield f"{case.name} {kind} spread", run_spread, (case, *kind), {}
 
 
 def main():

@@ -14,8 +14,10 @@ from numbaconv.calls.winograd import WinogradCall
 # Of the largest |output|.
 TOLERANCE = {"float32": 2e-5, "float64": 1e-11}
 # Knobs of `numbaconv.kernels.plan`, for the fixture `recut`.
-SMALL_BLOCKS = {"task_cost": 0, "cores": (10**6,)}
-LARGE_BLOCKS = {"task_cost": 10**12, "cores": (1,), "spread_bytes": 2**40}
+SMALL_BLOCKS = {"task_cost": 0, "threads": 10**6}
+LARGE_BLOCKS = {"task_cost": 10**12, "threads": 1, "spread_bytes": 2**40}
+# The input is transformed beforehand, in tasks of their own.
+SPREAD = {"threads": 3, "region_cost": -(10**15)}
 by_dtype = pytest.mark.parametrize("dtype", ["float32", "float64"])
 
 

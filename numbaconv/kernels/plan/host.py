@@ -11,7 +11,9 @@ class Host(NamedTuple):
     The vectors and the tile are not here: kernels are compiled for those of `machine.vectors`, whatever is planned.
     """
 
-    # Numbers of cores that a plan should serve well.
+    # Threads that share the work; 0 stands for those that a kernel called now is spread over.
+    threads: int = 0
+    # Numbers of cores that a sum over windows is cut for, whatever there are.
     cores: tuple[int, ...] = (2, 4)
     # Multiply-adds below which waking the other cores costs more than it saves.
     serial_work: int = 500_000
@@ -22,13 +24,16 @@ class Host(NamedTuple):
     place_bytes: int = 64
     # What Winograd's transformed input may take of it.
     spread_bytes: int = 256 * 1024
+    # What Winograd's transformed input may take of the L3 cache where threads share it.
+    shared_bytes: int = 8 * 1024 * 1024
     # What an L2 cache holds at least: larger weights come from L3.
     l2_bytes: int = 1280 * 1024
     # Rows of outputs that take as long to compute as their weights take to come from L3.
     l3_rows: int = 14
 
-    # Starting a task.
+    # Starting a task, and starting all of them once more, on threads that are still awake.
     task_cost: int = 4000
+    region_cost: int = 20_000
     # Copying one element into a strip.
     copy_cost: float = 0.25
     # Beginning a copy.
@@ -37,6 +42,8 @@ class Host(NamedTuple):
     loads_cost: int = 2
     # Winograd's transform of a 6x6 patch of one channel.
     transform_cost: int = 40
+    # What it takes longer where other threads are to read it.
+    spread_cost: int = 10
     # Reading Winograd's weights, in rows of a tile.
     weights_cost: int = 2
     # Adding a tile of a gradient to its sum, in windows.

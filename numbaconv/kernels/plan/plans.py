@@ -1,16 +1,30 @@
 """Plans of the operations: what each way to cut them costs, and whether it fits the cache."""
 
-from functools import lru_cache
+from functools import lru_cache, wraps
 from math import ceil, prod
 from typing import NamedTuple
 
 import numpy as np
 
+from ...machine import threads
 from ...machine.vectors import TILE_ROWS, TILE_VECS, VECTOR_BYTES, conv_tile, panel_width
 from ..winograd.points import SCHEMES, Scheme
 from .axes import BLOCK, WINDOWS, Axis, H, N, W, axis_table, patch_axis, strip_length
 from .host import HOST, Host
 from .search import cheapest
+
+
+def _remember(make):
+    """Keep plans, each with the processor that it was made for; None stands for `HOST` with the threads of now."""
+    kept = lru_cache(maxsize=4096)(make)
+
+    @wraps(make)
+    def made(*args, host=None, **kwargs):
+        host = host or HOST
+        return kept(*args, host=host._replace(threads=host.threads or threads.count()), **kwargs)
+
+    made.cache_clear, made.cache_info, made.cache_parameters = kept.cache_clear, kept.cache_info, kept.cache_parameters
+    return made
 
 
 class Plan(NamedTuple):
@@ -20,6 +34,11 @@ class Plan(NamedTuple):
     group: int
     tasks: int
     serial: bool
+
+    @classmethod
+    def of(cls, cut, serial):
+        """The plan of a `Cut`."""
+        return cls(cut.axes, cut.group, cut.tasks, serial)
 
     def fits_planes(self, channels, filters, width, itemsize, separable=False):
         """Whether tasks, of panels ``width`` wide, had better read and write channels first where those are wanted.
@@ -33,7 +52,7 @@ class Plan(NamedTuple):
         return bool(fits and self.axes[W, WINDOWS] >= 4 and (channels >= side or filters >= side))
 
 
-@lru_cache(maxsize=4096)
+@_remember
 def make_plan(
     axes: tuple[Axis, ...],
     channels: int,
@@ -42,7 +61,7 @@ def make_plan(
     depthwise: bool = False,
     origins: int = 1,
     branches: int = 1,
-    host: Host | None = None,
+    host: Host = HOST,
 ) -> Plan:
     """Choose the cheapest blocks for the four ``axes`` (N, D, H, W) of a convolution.
 
@@ -69,7 +88,6 @@ def make_plan(
     -------
     Plan
     """
-    host = host or HOST
     check_memory(axes, branches * origins * filters, itemsize)
     _, d, h, w = axes
     tile_rows, tile_vecs = (TILE_ROWS, TILE_VECS) if depthwise else conv_tile(itemsize, filters)
@@ -77,7 +95,8 @@ def make_plan(
     panels_of_branch = origins * ceil(filters / width)
     panels = branches * panels_of_branch
     steps = channels * prod(axis.taps for axis in axes)
-    work = steps * filters * origins * branches * prod(axis.windows for axis in axes)
+    serial = steps * filters * origins * branches * prod(axis.windows for axis in axes) < host.serial_work
+    workers = 1 if serial else host.threads
 
     def strip_channels(group):
         return group * width if depthwise else channels * ceil(group / panels_of_branch)
@@ -85,33 +104,31 @@ def make_plan(
     def strip_size(rows, columns, group):
         return strip_channels(group) * d.taps * strip_length(h, rows) * strip_length(w, columns)
 
-    def cost(rows, columns, group):
+    def time(rows, columns, group, tasks):
         tiles = ceil(rows * columns / tile_rows) * group
         elements = strip_size(rows, columns, group)
         # Whole rows are copied at once, parts of the channels position by position.
         copies = elements / strip_channels(group) if (depthwise or branches > 1) and group < panels else 0
         copying = host.copy_cost * elements + host.call_cost * copies
-        return host.task_cost + tiles * tile_rows * tile_vecs * steps + copying
+        return ceil(tasks / workers) * (host.task_cost + tiles * tile_rows * tile_vecs * steps + copying)
 
     def fits(rows, columns, group):
         taken = strip_size(rows, columns, group) * itemsize + rows * columns * host.place_bytes
         # Depthwise weights leave most of the cache to the strip.
         return taken <= host.strip_bytes * (4 if depthwise else 1)
 
-    serial = work < host.serial_work
-    return Plan(*cheapest(axes, panels, cost, fits, (1,) if serial else host.cores), serial)
+    return Plan.of(cheapest(axes, panels, time, fits), serial)
 
 
-@lru_cache(maxsize=4096)
+@_remember
 def make_separable_plan(
-    axes: tuple[Axis, ...], channels: int, filters: int, itemsize: int, host: Host | None = None
+    axes: tuple[Axis, ...], channels: int, filters: int, itemsize: int, host: Host = HOST
 ) -> Plan | None:
     """`make_plan` for `kernels.separable` with ``channels`` between its steps.
 
     None where two calls are better: if the pointwise weights do not fit the L2 cache, since every task reads them all,
     or if so few windows fit it with all their channels that tiles would stay empty and strips overlap.
     """
-    host = host or HOST
     check_memory(axes, filters, itemsize)
     if channels * filters * itemsize > host.l2_bytes:
         return None
@@ -120,60 +137,88 @@ def make_separable_plan(
     between = ceil(channels / panel_width(itemsize)) * panel_width(itemsize)
     taps = prod(axis.taps for axis in axes)
     panels = ceil(filters / panel_width(itemsize, tile_vecs))
+    serial = channels * (taps + filters) * prod(axis.windows for axis in axes) < host.serial_work
+    workers = 1 if serial else host.threads
 
     def strip_size(rows, columns):
         return between * d.taps * strip_length(h, rows) * strip_length(w, columns)
 
-    def cost(rows, columns, group):
+    def time(rows, columns, group, tasks):
         windows = ceil(rows * columns / tile_rows) * tile_rows
         sums = channels * tile_vecs * panels + host.loads_cost * taps * between * itemsize / VECTOR_BYTES
-        return host.task_cost + windows * sums + host.copy_cost * strip_size(rows, columns)
+        return ceil(tasks / workers) * (host.task_cost + windows * sums + host.copy_cost * strip_size(rows, columns))
 
     def fits(rows, columns, group):
         taken = (strip_size(rows, columns) + rows * columns * channels) * itemsize + rows * columns * host.place_bytes
         return taken <= 2 * host.strip_bytes
 
-    work = channels * (taps + filters) * prod(axis.windows for axis in axes)
-    serial = work < host.serial_work
-    plan = Plan(*cheapest(axes, 1, cost, fits, (1,) if serial else host.cores), serial)
+    plan = Plan.of(cheapest(axes, 1, time, fits), serial)
     rows, columns = plan.axes[H:, BLOCK].tolist()
     full = rows * columns >= min(tile_rows, h.windows * w.windows)
     return plan if full and fits(rows, columns, 1) else None
 
 
-@lru_cache(maxsize=4096)
-def make_winograd_plan(
-    axes: tuple[Axis, ...], channels: int, filters: int, itemsize: int, host: Host | None = None
-) -> tuple[Plan, Scheme, int]:
-    """`make_plan` for `kernels.winograd.products`: the windows of its plan are patches of the windows of ``axes``.
+class WinogradPlan(NamedTuple):
+    """How Winograd's convolution is cut: the windows of its plans are patches.
 
-    Returns
-    -------
-    Plan
-    scheme : Scheme
-        Along H and W.
-    tile : int
-        Rows of the tile.
+    Its tasks are dealt out in ``shares`` runs. Where ``spread`` is not None, its tasks transform the input first, for
+    those of ``plan`` to share.
     """
-    host = host or HOST
-    check_memory(axes, filters, itemsize)
-    scheme = SCHEMES[axes[H].taps]
-    axes, products = (*axes[:2], *(patch_axis(axis, scheme) for axis in axes[2:])), scheme.inputs**2
-    panels = ceil(filters / panel_width(itemsize))
 
-    def cost(rows, columns, group):
+    plan: Plan
+    spread: Plan | None
+    shares: int
+    # Along H and W.
+    scheme: Scheme
+    # Rows of the tile.
+    tile: int
+
+
+@_remember
+def make_winograd_plan(
+    axes: tuple[Axis, ...], channels: int, filters: int, itemsize: int, host: Host = HOST
+) -> WinogradPlan:
+    """`make_plan` for `kernels.winograd.products`.
+
+    Few patches on many threads leave each thread few panels of filters, before which to transform the input would take
+    as long as the products do: there all threads do that together, once.
+    """
+    check_memory(axes, filters, itemsize)
+    scheme, width = SCHEMES[axes[H].taps], panel_width(itemsize)
+    axes, products = (*axes[:2], *(patch_axis(axis, scheme) for axis in axes[2:])), scheme.inputs**2
+    panels = ceil(filters / width)
+
+    def multiplying(rows, columns, group, tasks):
         filled = min(ceil(rows * columns / tile) * tile for tile in host.winograd_rows)
-        if products * channels * group * panel_width(itemsize) * itemsize > host.l2_bytes:
+        if products * channels * group * width * itemsize > host.l2_bytes:
             filled = max(filled, host.l3_rows)
-        transforms = rows * columns * (channels + group * panel_width(itemsize)) * host.transform_cost
-        return host.task_cost + products * channels * (filled + host.weights_cost) * group * TILE_VECS + transforms
+        outputs = rows * columns * group * width * host.transform_cost
+        task = host.task_cost + products * channels * (filled + host.weights_cost) * group * TILE_VECS + outputs
+        return ceil(tasks / host.threads) * task
+
+    def alone(rows, columns, group, tasks):
+        run, parts = ceil(tasks / host.threads), panels // group
+        # A run may begin and end amid the tasks of a block, whose input each thread transforms for itself.
+        blocks = ceil(run / parts) + (run % parts > 0 and parts % run > 0)
+        return multiplying(rows, columns, group, tasks) + blocks * rows * columns * channels * host.transform_cost
+
+    def spreading(rows, columns, group, tasks):
+        copying = host.copy_cost * strip_length(axes[H], rows) * strip_length(axes[W], columns)
+        patches = rows * columns * (host.transform_cost + host.spread_cost)
+        return ceil(tasks / host.threads) * (host.task_cost + channels * (patches + copying))
 
     def fits(rows, columns, group):
         return rows * columns <= max(host.winograd_windows, host.spread_bytes // (products * channels * itemsize))
 
-    plan = Plan(*cheapest(axes, panels, cost, fits, host.cores, several_images=True), False)
-    windows = int(plan.axes[N, BLOCK] * plan.axes[H, BLOCK] * plan.axes[W, BLOCK])
-    return plan, scheme, min(host.winograd_rows, key=lambda tile: ceil(windows / tile) * tile)
+    cut, spread = cheapest(axes, panels, alone, fits, several_images=True), None
+    if products * channels * itemsize * prod(axis.windows for axis in axes) <= host.shared_bytes:
+        first, then = cheapest(axes, 1, spreading, fits), cheapest(axes, panels, multiplying, fits, several_images=True)
+        # It is one kernel more to compile, and has to be worth it.
+        if 1.1 * (host.region_cost + first.time + then.time) < cut.time:
+            cut, spread = then, Plan.of(first, False)
+    windows = prod(cut.axes[[N, H, W], BLOCK].tolist())
+    tile = min(host.winograd_rows, key=lambda tile: ceil(windows / tile) * tile)
+    return WinogradPlan(Plan.of(cut, False), spread, host.threads, scheme, tile)
 
 
 class SumPlan(NamedTuple):
@@ -193,7 +238,7 @@ class SumPlan(NamedTuple):
     serial: bool
 
 
-@lru_cache(maxsize=4096)
+@_remember
 def make_sum_plan(
     axes: tuple[Axis, ...],
     rows: int,
@@ -202,14 +247,13 @@ def make_sum_plan(
     itemsize: int,
     depthwise: bool = False,
     branches: int = 1,
-    host: Host | None = None,
+    host: Host = HOST,
 ) -> SumPlan:
     """Choose the blocks for the gradient of weights of ``rows`` times ``filters`` values, rows in whole tiles.
 
     ``channels`` are those of the input that one task reads; depthwise, a task reads only those of its outputs. There
     are tasks for each of the branches, all alike.
     """
-    host = host or HOST
     check_memory((), branches * rows * filters, itemsize)
     _, d, h, w = axes
     width = panel_width(itemsize)
@@ -219,17 +263,18 @@ def make_sum_plan(
         strip_channels = group * width if depthwise else channels
         return strip_channels * d.taps * strip_length(h, block_rows) * strip_length(w, block_columns)
 
-    def cost(block_rows, block_columns, group):
+    def time(block_rows, block_columns, group, tasks):
         windows = block_rows * block_columns
         copied = strip_size(block_rows, block_columns, group) + windows * group * width
-        return host.task_cost + group * rows * TILE_VECS * (windows + host.add_cost) + host.copy_cost * copied
+        task = host.task_cost + group * rows * TILE_VECS * (windows + host.add_cost) + host.copy_cost * copied
+        return sum(ceil(tasks / cores) * cores for cores in host.cores) * task
 
     def fits(block_rows, block_columns, group):
         taken = strip_size(block_rows, block_columns, group) + block_rows * block_columns * group * width
         small_sums = group == 1 or group * rows * width * itemsize <= host.sum_bytes
         return taken * itemsize <= 2 * host.strip_bytes and small_sums
 
-    table, group, tasks = cheapest(axes, panels, cost, fits, host.cores, several_images=True)
+    table, group, tasks, _ = cheapest(axes, panels, time, fits, several_images=True)
     parts = panels // group
     blocks = tasks // parts
     most = max(1, host.sums_bytes // (branches * panels * rows * width * itemsize))

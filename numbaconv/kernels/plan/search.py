@@ -1,6 +1,9 @@
 """The search for the cheapest blocks: all sensible ones are tried."""
 
 from math import ceil, isqrt, prod
+from typing import NamedTuple
+
+import numpy as np
 
 from .axes import axis_table
 
@@ -8,7 +11,16 @@ from .axes import axis_table
 MOST_LENGTHS = 2**16
 
 
-def cheapest(axes, panels, cost, fits, cores, several_images=False):
+class Cut(NamedTuple):
+    """What `cheapest` finds: the axis table for the kernel, panels of a task, tasks, and the time that they take."""
+
+    axes: np.ndarray
+    group: int
+    tasks: int
+    time: float
+
+
+def cheapest(axes, panels, time, fits, several_images=False):
     """Find the blocks that take least time, among those whose tasks fit the cache.
 
     Parameters
@@ -16,20 +28,16 @@ def cheapest(axes, panels, cost, fits, cores, several_images=False):
     axes : tuple of Axis
     panels : int
         Panels of output channels; a task takes a group of them.
-    cost, fits : callable
-        What a task costs, and whether it fits, from its rows and columns of windows and its group.
-    cores : tuple of int
-        Numbers of cores that all count alike.
+    time : callable
+        How long all tasks take, from the rows and columns of windows of each, its group, and their number.
+    fits : callable
+        Whether a task fits, from all but the last.
     several_images : bool
         Whether a task may take several images whole.
 
     Returns
     -------
-    axes : int64 array (4, 9)
-        The table for the kernel.
-    group : int
-        Panels of a task.
-    tasks : int
+    Cut
     """
     best = None
     for block in _blocks(*axes, several_images):
@@ -38,14 +46,12 @@ def cheapest(axes, panels, cost, fits, cores, several_images=False):
         for groups in range(1, panels + 1):
             if panels % groups:
                 continue
-            group = panels // groups
-            tasks = blocks * groups
-            rounds = sum(ceil(tasks / count) * count for count in cores)
-            key = not fits(images * rows, columns, group), rounds * cost(images * rows, columns, group)
+            size, tasks = (images * rows, columns, panels // groups), blocks * groups
+            key = not fits(*size), time(*size, tasks)
             if best is None or key < best[0]:
-                best = key, block, group, tasks
-    _, block, group, tasks = best
-    return axis_table(axes, block), group, tasks
+                best = key, block, size[2], tasks
+    (_, least), block, group, tasks = best
+    return Cut(axis_table(axes, block), group, tasks, least)
 
 
 def _blocks(n, d, h, w, several_images):

@@ -19,10 +19,10 @@ from ...machine.tile import (
     tile_write_part,
 )
 from ...machine.vectors import TILE_VECS
-from ..plan.axes import BLOCK, OUT_STRIDE, D, H, N, W
+from ..plan.axes import BLOCK, OUT_STRIDE, WINDOWS, D, H, N, W
 from ..planes import write_planes
 from ..records import Block, Channels, Epilogue, Panels, Places
-from ..strip import aligned, aligned_flat, input_of, locate
+from ..strip import aligned, aligned_flat, image_shape, input_of, locate
 from ..table import GROUP, PANELS, TASKS, WORK, panel_of
 from .points import INPUTS
 from .table import HEIGHT, SHARES, WIDTH, scheme_of
@@ -41,6 +41,14 @@ class Values(NamedTuple):
     # Elements from one patch to the next, and from one pair of points to the next.
     patch: int
     point: int
+
+
+class Numbers(NamedTuple):
+    """Numbers of patches: that of a block's first one, and how many further on the next image and the next row are."""
+
+    first: int
+    image: int
+    row: int
 
 
 class Outputs(NamedTuple):
@@ -63,14 +71,15 @@ def conv_winograd(x, weights, epilogue, limits, out, doubtful, tile_shape, plan)
 
     Parameters
     ----------
-    x : array (N, D, H, W, C) or, planar, (N, C, D, H, W, 1)
+    x : array (N, D, H, W, C) or, planar, (N, C, D, H, W, 1), or (elements,)
+        The last is what `spread_patches` made of the input.
     weights : array (panels, 36, C, VECS*LANES), 64-byte aligned
         From `pack_winograd`.
     epilogue : tuple
         As in `kernels.conv`.
     limits : tuple of float
         The fields of the `Limits` of the inputs.
-    out : array (elements,) or, if ``x`` is planar, (N, F, D'*H'*W')
+    out : array (elements,) or, if the input is planar, (N, F, D'*H'*W')
         Written at every output; the plan's strides tell where, for channels last. Nothing needs zeroing.
     doubtful : bool array (patches,), or empty
         Becomes True for each patch that `find_doubtful` refuses: what ``out`` holds there is of no use. If it is empty,
@@ -92,40 +101,99 @@ def conv_winograd(x, weights, epilogue, limits, out, doubtful, tile_shape, plan)
         share = np.int64(task)
         run = share * tasks // shares, (share + 1) * tasks // shares
         trust = Trust(doubtful, Limits(*limits))
-        _run_tasks(run, x, weights, Epilogue(*epilogue), trust, out, tile_shape, plan)
+        run_tasks(run, x, weights, Epilogue(*epilogue), trust, out, tile_shape, plan)
+
+
+@compiled(parallel=True)
+def spread_patches(x, values, limits, doubtful, plan):
+    """Transform all patches of the input for `conv_winograd`, which then need not do so itself.
+
+    Parameters
+    ----------
+    x : array (N, D, H, W, C) or, planar, (N, C, D, H, W, 1)
+    values : array (patches * `patch_room`,)
+        Written wherever it is read.
+    limits, doubtful
+        As `conv_winograd` takes them, to which they then mean nothing.
+    plan : int64 array
+        From `winograd_table`.
+    """
+    for task in prange(plan[WORK, TASKS]):
+        spread_task(np.int64(task), x, values, Trust(doubtful, Limits(*limits)), plan)
 
 
 @compiled
-def _run_tasks(run, x, weights, epilogue, trust, out, tile_shape, plan):
+def spread_task(task, x, values, trust, plan):
+    """One of its tasks."""
+    block, lanes = locate(task, plan), lanes_of(x)
+    array, at = aligned(INPUTS * INPUTS * lanes, x)
+    scratch = Grid(array, at, INPUTS * lanes, lanes)
+    inputs = _all_inputs(values, image_shape(x)[3])
+    _transform_inputs(x, block, inputs, _all_numbers(block, plan), scratch, trust, plan)
+
+
+def patch_room(channels, lanes):
+    """Elements that a patch's values need room for."""
+    # An odd number of lines, so that the patches of a tile lie in different sets of the L1 cache.
+    return (INPUTS * INPUTS + 1) * (-(-channels // lanes) * lanes)
+
+
+_patch_room = compiled(patch_room)
+
+
+@compiled
+def run_tasks(run, x, weights, epilogue, trust, out, tile_shape, plan):
+    """The tasks of a run, from its first to before its end."""
     panels, _, channels, _ = weights.shape
     lanes, group = lanes_of(x), plan[WORK, GROUP]
-    padded, parts = -(-channels // lanes) * lanes, -(-panels // group)
-    # An odd number of lines, so that the patches of a tile lie in different sets of the L1 cache.
-    pitch = (INPUTS * INPUTS + 1) * padded
-    array, at = aligned(plan[N, BLOCK] * plan[H, BLOCK] * plan[W, BLOCK] * pitch, x)
-    inputs = Values(array, at, pitch, padded)
+    parts = -(-panels // group)
+    if x.ndim == 1:
+        inputs = _all_inputs(x, channels)
+    else:
+        room = _patch_room(channels, lanes)
+        array, at = aligned(plan[N, BLOCK] * plan[H, BLOCK] * plan[W, BLOCK] * room, x)
+        inputs = Values(array, at, room, room // (INPUTS * INPUTS + 1))
     array, at = aligned(INPUTS * INPUTS * lanes, x)
     scratch = Grid(array, at, INPUTS * lanes, lanes)
     transformed, sound = -1, True
     for task in range(run[0], run[1]):
         place, part = task // parts, task % parts
         block = locate(place, plan)
-        if transformed != place:
-            sound = _transform_inputs(x, block, inputs, scratch, trust, plan)
-            transformed = place
+        if x.ndim == 1:
+            numbers = _all_numbers(block, plan)
+        else:
+            numbers = Numbers(0, block.rows * block.columns, block.columns)
+            if transformed != place:
+                sound = _transform_inputs(x, block, inputs, numbers, scratch, trust, plan)
+                transformed = place
         if sound:
             chosen = Panels(weights, plan, PANELS, part * group, min((part + 1) * group, panels))
-            _sum_products(chosen, block, inputs, scratch, epilogue, out, tile_shape, plan)
+            _sum_products(chosen, block, inputs, numbers, scratch, epilogue, out, tile_shape, plan)
 
 
 @compiled(inline=True)
-def _transform_inputs(x, block, inputs, scratch, trust, plan):
-    """B^T d B of all patches of a block.
+def _all_inputs(values, channels):
+    """What `spread_patches` writes."""
+    room = _patch_room(channels, lanes_of(values))
+    return Values(values, 0, room, room // (INPUTS * INPUTS + 1))
+
+
+@compiled(inline=True)
+def _all_numbers(block, plan):
+    """Numbers among all patches, in an array (N, D, H, W)."""
+    columns, rows = plan[W, WINDOWS], plan[H, WINDOWS]
+    first = ((block.n * plan[D, WINDOWS] + block.d) * rows + block.h) * columns + block.w
+    return Numbers(first, plan[D, WINDOWS] * rows * columns, columns)
+
+
+@compiled(inline=True)
+def _transform_inputs(x, block, inputs, numbers, scratch, trust, plan):
+    """B^T d B of all patches of a block, the place of each by its number.
 
     Returns whether any of the patches is worth computing; those that are not are marked as doubtful.
     """
     scheme, channels = scheme_of(plan), inputs.point
-    sound, sums, patch = trust.doubtful.size == 0, room_for_sums(plan, block, x), 0
+    sound, sums = trust.doubtful.size == 0, room_for_sums(plan, block, x)
     for n in range(block.n, block.n + block.images):
         image = Block(n, block.d, block.h, block.w, 1, block.rows, block.columns, 0)
         source = input_of(x, image, plan, Channels(0, channels, 1))
@@ -135,8 +203,8 @@ def _transform_inputs(x, block, inputs, scratch, trust, plan):
             for column in range(block.columns):
                 corner = source.start + (row * source.row + column * source.column) * scheme.outputs
                 patch_source = Grid(source.array, corner, source.row, source.column)
+                patch = numbers.first + (n - block.n) * numbers.image + row * numbers.row + column
                 _transform_patch(patch_source, channels, scratch, _patch_of(inputs, patch))
-                patch += 1
     return sound
 
 
@@ -162,11 +230,11 @@ def _transform_patch(source, channels, scratch, to):
 
 
 @compiled(inline=True)
-def _sum_products(panels, block, inputs, scratch, epilogue, out, tile_shape, plan):
+def _sum_products(panels, block, inputs, numbers, scratch, epilogue, out, tile_shape, plan):
     """Outputs of some panels for all patches of a block."""
     width, tile_height = panels.weights.shape[3], len(tile_shape)
     most = CHUNK // tile_height * tile_height
-    places = _places(inputs, block, width, most, tile_height)
+    places = _places(inputs, block, numbers, width, most, tile_height)
     plane = most * width + lanes_of(inputs.array)
     array, at = aligned(INPUTS * INPUTS * plane, panels.weights)
     products, outputs = Values(array, at, width, plane), _outputs(out, block, width, plan)
@@ -183,13 +251,16 @@ def _sum_products(panels, block, inputs, scratch, epilogue, out, tile_shape, pla
 
 
 @compiled(inline=True)
-def _places(inputs, block, width, most, tile_height):
+def _places(inputs, block, numbers, width, most, tile_height):
     """Where each patch of a block finds its values, and its products among those of ``most`` patches."""
     patches = block.images * block.rows * block.columns
     filled = -(-patches // tile_height) * tile_height
     x_at, product_at = np.empty(filled, np.int64), np.empty(filled, np.int64)
     for patch in range(filled):
-        x_at[patch], product_at[patch] = min(patch, patches - 1) * inputs.patch, patch % most * width
+        rest, column = divmod(min(patch, patches - 1), block.columns)
+        image, row = divmod(rest, block.rows)
+        x_at[patch] = (numbers.first + image * numbers.image + row * numbers.row + column) * inputs.patch
+        product_at[patch] = patch % most * width
     return Places(0, filled, patches, x_at, product_at)
 
 
