@@ -12,10 +12,11 @@ from cases import (
     operands,
     output_shape,
     reference_gradients,
+    run,
     to_format,
 )
-from cuts import LARGE_BLOCKS, SMALL_BLOCKS
-from hypothesis import given, settings
+from cuts import LARGE_BLOCKS, SMALL_BLOCKS, THREADS
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from random_cases import random_cases
 
@@ -62,6 +63,33 @@ def test_any_cut_gives_the_gradients(case, knobs, recut, poisoned):
     wanted = reference_gradients(case, arrays, grad_out)
     for name, gradient in gradients(case, arrays, grad_out).items():
         assert_close(gradient, wanted[name])
+
+
+@each([case for case in WEIGHTED if "smoke" in case.name or "blocks" in case.name or "strided" in case.name])
+@pytest.mark.parametrize("dtype", ["float32", pytest.param("float64", marks=pytest.mark.slow)])
+def test_no_number_of_threads_changes_a_bit(case, dtype, recut):
+    arrays = operands(case, dtype)
+    grad_out = np.random.default_rng(1).standard_normal(output_shape(case)).astype(dtype)
+    found = set()
+    for knobs in THREADS:
+        recut(knobs)
+        found.add(b"".join(gradient.tobytes() for gradient in gradients(case, arrays, grad_out).values()))
+    assert len(found) == 1
+
+
+@pytest.mark.slow
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(case=random_cases(), data_format=st.sampled_from(FORMATS))
+def test_no_number_of_threads_changes_a_bit_of_random_configurations(case, data_format, recut):
+    arrays = operands(case, "float32")
+    grad_out = np.random.default_rng(1).standard_normal(output_shape(case)).astype("float32")
+    arrays[0], grad_out = to_format(arrays[0], data_format), to_format(grad_out, data_format)
+    found = set()
+    for knobs in THREADS:
+        recut(knobs)
+        results = run(case, arrays, data_format), *gradients(case, arrays, grad_out, data_format).values()
+        found.add(b"".join(result.tobytes() for result in results))
+    assert len(found) == 1
 
 
 @settings(max_examples=150)

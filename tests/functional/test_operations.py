@@ -19,7 +19,7 @@ from cases import (
     run,
     to_format,
 )
-from cuts import FITTING_BLOCKS, LARGE_BLOCKS, SMALL_BLOCKS
+from cuts import FITTING_BLOCKS, LARGE_BLOCKS, SMALL_BLOCKS, THREADS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from input_forms import INPUT_FORMS, misaligned, read_only
@@ -107,6 +107,9 @@ def test_blocks_and_threads_do_not_change_a_bit(case, dtype, recut, each_thread_
         recut(knobs)
         for _ in each_thread_count():
             assert run(case, arrays).tobytes() == usual.tobytes()
+    for knobs in THREADS:
+        recut(knobs)
+        assert run(case, arrays).tobytes() == usual.tobytes()
 
 
 def test_the_knobs_cut_as_they_say():
