@@ -139,21 +139,25 @@ def of_threads(launch: Launch, cores: int) -> list[Callable[[], Any]]:
     return [lambda run=run: at(*arguments, run, serial=True) for run in runs if run[0] < run[1]]
 
 
-def seconds(call: Callable[[], Any], least: float) -> float:
-    """The shortest time of a call, which is repeated for so many seconds, and a few times at least."""
+def seconds(call: Callable[[], Any], least: float, clock: Callable[[], float] = time.thread_time) -> float:
+    """The shortest time of a call, which is repeated for so many seconds, and a few times at least.
+
+    Of this thread alone, unless by another clock: what else the machine does takes time from the longer calls.
+    """
     call()
     best, end, rounds = math.inf, time.perf_counter() + least, 0
     while rounds < 5 or time.perf_counter() < end:
-        start = time.perf_counter()
+        start = clock()
         call()
-        best, rounds = min(best, time.perf_counter() - start), rounds + 1
+        best, rounds = min(best, clock() - start), rounds + 1
     return best
 
 
 def starting() -> float:
     """Seconds from the start of a parallel loop of two threads to its end, where another one has just ended."""
     out = np.zeros(2, np.int64)
-    alone, together = (seconds(lambda serial=serial: nothing(out, serial=serial), 0.2) for serial in (True, False))
+    calls = [lambda serial=serial: nothing(out, serial=serial) for serial in (True, False)]
+    alone, together = (seconds(call, 0.2, time.perf_counter) for call in calls)
     return together - alone
 
 
@@ -169,18 +173,22 @@ def simulate(name: str, layer: Any, shape: tuple[int, ...], cores: tuple[int, ..
     x = np.random.default_rng(0).standard_normal(shape, dtype=np.float32)
     # Weights are packed at the first call.
     layer(x)
-    alone = sum(seconds(call, 20 * least) for launch in launches(layer, x, 1) for call in of_threads(launch, 1))
-    found = {}
+    whole = [call for launch in launches(layer, x, 1) for call in of_threads(launch, 1)]
+    alone, busy = math.inf, {}
+    # One core once more before each other number: the machine itself has slow and fast phases.
     for count in cores:
-        loops = [[seconds(call, least) for call in of_threads(launch, count)] for launch in launches(layer, x, count)]
-        found[count] = efficiency(alone, loops, count, start)
+        alone = min(alone, sum(seconds(call, 20 * least) for call in whole))
+        busy[count] = [
+            [seconds(call, least) for call in of_threads(launch, count)] for launch in launches(layer, x, count)
+        ]
+    found = {count: efficiency(alone, loops, count, start) for count, loops in busy.items()}
     return Row(name, alone, found)
 
 
 def measure(rounds: int) -> dict[str, dict[int, float]]:
     """The measured efficiency of 1, 2, 4 and so on to all cores, of the layers and of PyTorch."""
     import torch
-    from peer_cases import in_torch
+    from in_torch import in_torch
     from peers import interleaved
 
     cores = sorted(

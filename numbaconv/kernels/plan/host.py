@@ -35,7 +35,7 @@ class Host(NamedTuple):
     task_cost: int = 4000
     region_cost: int = 20_000
     # Copying one element into a strip.
-    copy_cost: float = 0.25
+    copy_cost: float = 0.5
     # Beginning a copy.
     call_cost: int = 20
     # A depthwise multiply-add, which loads its own values.
