@@ -22,7 +22,7 @@ from .conv import WindowCall, algorithm_for, dense_call, depthwise_arguments, ga
 from .epilogue import Epilogue, plain_epilogue
 from .layouts import Ints, canonical_shape
 from .packed import Packed, depthwise_shape, is_depthwise
-from .transposed import TransposedCall, phase_axes, scatter_call, transposed_shape
+from .transposed import ScatterCall, TransposedCall, phase_axes, scatter_call, transposed_shape
 from .window import Window, transposed_axes, window_axes
 from .winograd import WinogradCall
 
@@ -116,7 +116,7 @@ class GradientCall(NamedTuple):
 
     grad_shape: Ints
     weights_shape: Ints
-    input_call: WindowCall | WinogradCall | TransposedCall | DepthwiseInputCall
+    input_call: WindowCall | WinogradCall | TransposedCall | ScatterCall | DepthwiseInputCall
     sum_call: SumCall
     transposed: bool = False
 

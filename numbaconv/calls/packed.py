@@ -8,7 +8,7 @@ import numpy as np
 
 from ..common.arguments import branches_of
 from ..common.arrays import as_numbers, common_dtype
-from ..kernels.pack import pack_conv, pack_depthwise, pack_depthwise_phases, pack_phases, tap_steps
+from ..kernels.pack import pack_conv, pack_depthwise, pack_depthwise_phases, pack_phases, pack_scatter, tap_steps
 from ..kernels.winograd.weights import Transformed, pack_winograd
 from .layouts import Ints, canonical_kernel, contiguous, swapped, three
 
@@ -95,6 +95,13 @@ class Packed:
             else:
                 self._phases[firsts] = pack_phases(self._gathering, firsts, steps, self.branches)
         return self._phases[firsts]
+
+    def scattered(self, taps: Ints, width: int) -> np.ndarray:
+        """What `kernels.scatter` reads for so many taps along its axes, in panels so wide."""
+        key = *taps, width
+        if key not in self._phases:
+            self._phases[key] = pack_scatter(self._weights, taps, width)
+        return self._phases[key]
 
 
 def is_depthwise(weights_shape: Ints, branches: int) -> bool:

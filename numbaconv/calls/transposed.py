@@ -11,14 +11,17 @@ from ..kernels.conv import conv
 from ..kernels.phases import convolutions
 from ..kernels.plan.axes import Axis
 from ..kernels.plan.plans import make_plan
+from ..kernels.plan.scatter import WINOGRAD_SHARE, ScatterPlan, Spread, gather_cost, make_scatter_plan
+from ..kernels.scatter import scatter
 from ..machine.aligned import aligned_empty
 from ..machine.threads import remember
+from ..machine.vectors import panel_width
 from .conv import WindowCall, conv_arguments, gather_call, kernel_for
 from .epilogue import Epilogue
 from .layouts import Ints, canonical, canonical_shape, original
 from .packed import Packed
 from .window import Window, transposed_axes
-from .winograd import WinogradCall
+from .winograd import WinogradCall, use_winograd
 
 
 class TransposedCall(NamedTuple):
@@ -50,6 +53,40 @@ class TransposedCall(NamedTuple):
         return out
 
 
+class ScatterCall(NamedTuple):
+    """A transposed convolution by `kernels.scatter`, ready for arrays of one shape.
+
+    ``lengths`` are those of input and result as the kernel sees them, some axes joined.
+    """
+
+    out_shape: Ints
+    rank: int
+    data_format: str
+    lengths: tuple[Ints, Ints]
+    taps: Ints
+    plan: ScatterPlan
+
+    @property
+    def serial(self) -> bool:
+        """Whether one core does."""
+        return self.plan.serial
+
+    def __call__(self, x: np.ndarray, packed: Packed, epilogue: Epilogue) -> np.ndarray:
+        return original(self.run(canonical(x, self.data_format), packed, epilogue), self.rank, self.data_format)
+
+    def run(self, image: np.ndarray, packed: Packed, epilogue: Epilogue) -> np.ndarray:
+        """From canonical array to canonical array."""
+        out = aligned_empty(self.out_shape, image.dtype)
+        inputs, outputs = (
+            array.reshape(len(array), *lengths, array.shape[-1])
+            for array, lengths in zip((image, out), self.lengths, strict=True)
+        )
+        table, _, vecs, serial, _ = self.plan
+        weights = packed.scattered(self.taps, panel_width(image.itemsize, vecs))
+        scatter(inputs, weights, epilogue, outputs, (0,) * vecs, table, serial=serial)
+        return out
+
+
 @remember(maxsize=512)
 def transposed_call(
     x_shape: Ints,
@@ -58,7 +95,7 @@ def transposed_call(
     window: Window,
     output_padding: Ints | None = None,
     algorithm: str = "auto",
-) -> WindowCall | WinogradCall | TransposedCall:
+) -> WindowCall | WinogradCall | TransposedCall | ScatterCall:
     """Prepare `functional.conv_transpose`."""
     filters, channels = weights_shape[-2:]
     check_channels(x_shape, channels, window.data_format, "weights")
@@ -82,12 +119,17 @@ def scatter_call(
     data_format: str,
     algorithm: str,
     branches: int = 1,
-) -> WindowCall | WinogradCall | TransposedCall:
+) -> WindowCall | WinogradCall | TransposedCall | ScatterCall:
     """Prepare the transpose of a convolution of the windows of ``axes`` over a canonical array of shape ``full``.
 
     Its input has ``channels`` values for each window and branch, and it spreads them over that array.
     """
-    filters, batch, groups, complete = full[-1] // branches, *phase_axes(axes, full)
+    filters = full[-1] // branches
+    if branches == 1 and algorithm != "winograd":
+        call = _scatter(axes, full, channels, itemsize, rank, data_format, algorithm)
+        if call is not None:
+            return call
+    batch, groups, complete = phase_axes(axes, full)
     if all(axis.stride == 1 for axis in axes):
         (moving,) = groups
         return gather_call((batch, *moving), channels, filters, itemsize, rank, data_format, algorithm, branches)
@@ -98,6 +140,27 @@ def scatter_call(
         arguments = conv_arguments(plan, channels, filters, itemsize, origins, branches)
         parts.append((firsts, arguments, plan.serial))
     return TransposedCall(full, rank, data_format, parts, complete)
+
+
+def _scatter(
+    axes: tuple[Axis, ...], full: Ints, channels: int, itemsize: int, rank: int, data_format: str, algorithm: str
+) -> ScatterCall | None:
+    """The call by `kernels.scatter`, where that is faster."""
+    batch, filters = full[0], full[-1]
+    moving = zip(axes[1:], full[1:4], strict=True)
+    spreads: Any = tuple(Spread(a.windows, n, a.taps, a.stride, a.dilation, a.before) for a, n in moving)
+    plan = make_scatter_plan(batch, spreads, channels, filters, itemsize)
+    if plan is None:
+        return None
+    gathering = gather_cost(batch, spreads, channels, filters, itemsize)
+    if all(axis.stride == 1 for axis in axes):
+        ((moving, _),) = phase_axes(axes, full)[1].items()
+        if use_winograd(algorithm, (axes[0], *moving), channels, filters, itemsize):
+            gathering *= WINOGRAD_SHARE
+    if plan.cost > gathering:
+        return None
+    lengths, full_lengths, taps, *_ = zip(*plan.axes, strict=True)
+    return ScatterCall(full, rank, data_format, (lengths, full_lengths), taps, plan)
 
 
 def phase_axes(axes: tuple[Axis, ...], full: Ints) -> tuple[Axis, dict, bool]:

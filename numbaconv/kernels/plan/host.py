@@ -56,6 +56,9 @@ class Host(NamedTuple):
     # Tasks that keep many cores busy with sums.
     sum_tasks: int = 8
 
+    # Tasks of `kernels.scatter` for each thread, so that all are busy.
+    scatter_tasks: int = 4
+
     # Rows of the tile that Winograd's products may have: the taller loads less, the lower leaves fewer rows unused.
     winograd_rows: tuple[int, ...] = (14, 8) if TILE_ROWS == 14 else (TILE_ROWS,)
     # Patches that a task of Winograd's may have whatever the cache holds: with fewer, it waits for weights.

@@ -1,0 +1,136 @@
+"""The plan of `kernels.scatter`, and where it pays."""
+
+from math import ceil, gcd, prod
+from typing import NamedTuple
+
+import numpy as np
+
+from ...machine import threads
+from ...machine.vectors import TILE_ROWS, TILE_VECS, conv_tile, panel_width
+from .host import HOST, Host
+
+# A plan for the kernel: an int64 array with a row for each of D, H and W that has the columns TAPS to CROP, and a row
+# WORK: how many tasks there are, and the images, rows and columns of outputs of each.
+TAPS, STRIDE, DILATION, CROP = range(4)
+D, H, W, WORK = range(4)
+TASKS, IMAGES, ROWS, COLUMNS = range(4)
+
+# Inputs of a block: some tiles.
+BLOCK_INPUTS = 8 * TILE_ROWS
+# Costs in multiply-adds of vectors: adding a vector of a tile to the outputs, a row of outputs, a phase that gathers.
+# They decide how a result is computed, and so its last bits: nothing of a `Host` may change them.
+ADD_COST, ROW_COST, PHASE_COST = 5, 1000, 8000
+# What Winograd's convolution takes of what a plain one takes.
+WINOGRAD_SHARE = 0.5
+
+
+class Spread(NamedTuple):
+    """One axis of a transposed convolution: input i meets output ``i*stride + k*dilation - crop`` through tap k."""
+
+    length: int
+    out_length: int
+    taps: int
+    stride: int
+    dilation: int
+    crop: int
+
+    def pairs(self) -> int:
+        """How many pairs of an input and a tap there are that meet an output."""
+        first, last = self.crop, self.crop + self.out_length
+        starts = np.arange(self.taps) * self.dilation
+        low = np.maximum(0, -((starts - first) // self.stride))
+        high = np.minimum(self.length, -((starts - last) // self.stride))
+        return int(np.maximum(high - low, 0).sum())
+
+    def gathered(self) -> int:
+        """How many pairs of an output and a tap there are if every output gathers with all taps of its phase."""
+        step = self.stride // gcd(self.stride, self.dilation)
+        reached = min(self.taps, step)
+        return ceil(self.out_length / self.stride) * reached * ceil(self.taps / step)
+
+
+class ScatterPlan(NamedTuple):
+    """How a transposed convolution is cut: the table for the kernel, the axes D, H and W that it is for, its tile."""
+
+    table: np.ndarray
+    axes: tuple[Spread, Spread, Spread]
+    # Vectors of a row of the tile.
+    vecs: int
+    serial: bool
+    cost: float
+
+
+def joined(d: Spread, h: Spread, w: Spread) -> tuple[Spread, Spread, Spread]:
+    """The axes, those together whose outputs are neighbours: each input of the outer one fills whole inner ones."""
+    still = Spread(1, 1, 1, 1, 1, 0)
+    for _ in range(2):
+        whole = w.length == 1 and w.crop == 0 and w.taps == w.out_length and (w.dilation == 1 or w.taps == 1)
+        if whole and (h.dilation == 1 or h.taps == 1):
+            n = w.out_length
+            d, h, w = still, d, Spread(h.length, h.out_length * n, h.taps * n, h.stride * n, 1, h.crop * n)
+    return d, h, w
+
+
+def make_scatter_plan(
+    batch: int,
+    axes: tuple[Spread, Spread, Spread],
+    channels: int,
+    filters: int,
+    itemsize: int,
+    host: Host | None = None,
+) -> ScatterPlan | None:
+    """How a transposed convolution of a batch is cut for `kernels.scatter`; None where its lanes are no neighbours."""
+    host = host or HOST
+    d, h, w = axes = joined(*axes)
+    if w.dilation > 1 and w.taps > 1:
+        return None
+    width, rows = panel_width(itemsize), d.out_length * h.out_length
+    steps = d.pairs() * h.pairs() * channels
+    # As many images as fill a tile a few times.
+    images = max(1, min(batch, ceil(BLOCK_INPUTS / max(w.length, 1))))
+
+    def cost(vecs):
+        height = TILE_ROWS * TILE_VECS // vecs
+        tiles = (
+            ceil(batch / images)
+            * ceil(images * w.length / height)
+            * ceil(w.taps * filters / panel_width(itemsize, vecs))
+        )
+        return (
+            tiles * (steps * tile_cost(vecs) + rows * ADD_COST * height * vecs) + ceil(batch / images) * rows * ROW_COST
+        )
+
+    # Fewer, if their outputs don't fit the cache.
+    room = max(1, host.strip_bytes // ((w.out_length * filters + 2 * width) * itemsize))
+    blocks = ceil(batch / min(images, room)) or 1
+    images = ceil(batch / blocks) or 1
+    # Parts of a row only where there are too few rows, for the inputs at a part's edges are multiplied twice.
+    wanted = host.scatter_tasks * (host.threads or threads.count())
+    parts = ceil(wanted / max(blocks * rows, 1))
+    columns = max(1, min(w.out_length, ceil(w.out_length / parts / width) * width))
+    together = max(1, blocks * rows // (4 * wanted))
+    tasks = ceil(batch / images) * ceil(rows / together) * ceil(w.out_length / columns)
+    table = np.array([axis[2:] for axis in (d, h, w)] + [(tasks, images, together, columns)], np.int64)
+    vecs = min((TILE_VECS, 1), key=cost)
+    work = steps * w.taps * w.length * filters * batch
+    return ScatterPlan(table, (d, h, w), vecs, work < host.serial_work, cost(vecs))
+
+
+def tile_cost(vecs: int) -> float:
+    """A step of a tile so many vectors wide: with one of them, it waits for its loads."""
+    return TILE_ROWS * TILE_VECS * (1.2 if vecs == 1 < TILE_VECS else 1)
+
+
+def gather_cost(
+    batch: int,
+    axes: tuple[Spread, Spread, Spread],
+    channels: int,
+    filters: int,
+    itemsize: int,
+    host: Host | None = None,
+) -> float:
+    """What the phases of a transposed convolution cost as plain convolutions, as `make_scatter_plan` counts it."""
+    phases = prod(min(a.taps, a.stride // gcd(a.stride, a.dilation)) for a in axes)
+    height, vecs = conv_tile(itemsize, filters)
+    tiles = batch * prod(a.gathered() for a in axes) / height * ceil(filters / panel_width(itemsize, vecs))
+    return tiles * channels * tile_cost(vecs) + phases * PHASE_COST
