@@ -5,11 +5,12 @@ from typing import Any
 import numpy as np
 
 from ..common.arrays import masked
+from ..kernels import rules
 from ..objects.registry import integer
-from .function import Array, activation
+from .function import Array, Large, activation, by_rule
 
 
-@activation(lambda grad_out, y: grad_out * np.square(1 - np.abs(y)))
+@activation(lambda grad_out, y: grad_out * np.square(1 - np.abs(y)), by_rule(lambda: rules.Softsign()))
 def softsign(x: Array) -> Array:
     """Ratio ``x / (1 + |x|)``, which tends to -1 and 1.
 
@@ -24,13 +25,13 @@ def softsign(x: Array) -> Array:
     return finite
 
 
-@activation(lambda grad_out, y: grad_out * ((1 - y) * (1 + y)))
+@activation(lambda grad_out, y: grad_out * ((1 - y) * (1 + y)), by_rule(lambda: rules.Tanh()))
 def tanh(x: Array) -> Array:
     """Hyperbolic tangent."""
     return np.tanh(x)
 
 
-@activation(lambda grad_out, y: grad_out * (y * (1 - y)))
+@activation(lambda grad_out, y: grad_out * (y * (1 - y)), by_rule(lambda: rules.Sigmoid()))
 def sigmoid(x: Array) -> Array:
     """Logistic function: ``1 / (1 + exp(-x))``.
 
@@ -43,7 +44,7 @@ def sigmoid(x: Array) -> Array:
     return np.where(x < 0, decay, 1) / (1 + decay)
 
 
-@activation(lambda grad_out, y: np.where((y > 0) & (y < 1), grad_out / 6, 0))
+@activation(lambda grad_out, y: np.where((y > 0) & (y < 1), grad_out / 6, 0), by_rule(lambda: rules.HardSigmoid(6)))
 def hard_sigmoid(x: Array) -> Array:
     """Piecewise linear sigmoid: ``x / 6 + 1 / 2``, cut off at 0 and 1.
 
@@ -54,7 +55,7 @@ def hard_sigmoid(x: Array) -> Array:
     return np.clip(x / 6 + 0.5, 0, 1)
 
 
-@activation(lambda grad_out, y: grad_out * y)
+@activation(lambda grad_out, y: grad_out * y, by_rule(lambda: rules.Exponential()))
 def exponential(x: Array) -> Array:
     """Exponential function.
 
@@ -74,7 +75,28 @@ def _axes(x: Array, axis: Any) -> tuple[int, ...]:
     return axes
 
 
-@activation(lambda grad_out, y, axis=-1: y * (grad_out - (grad_out * y).sum(axis=_axes(y, axis), keepdims=True)))
+def _by_rows(logarithm: bool) -> tuple[Large, Large]:
+    """What computes `softmax`, or its logarithm, and its gradient on large arrays, over a single axis."""
+
+    def large(x: Array, axis: Any = -1) -> Array | None:
+        from ..kernels.shares import shares
+
+        axes = _axes(x, axis)
+        return shares(x, axes[0], logarithm) if len(axes) == 1 else None
+
+    def large_gradient(grad_out: Array, y: Array, axis: Any = -1) -> Array | None:
+        from ..kernels.shares import shares_back
+
+        axes = _axes(y, axis)
+        return shares_back(grad_out, y, axes[0], logarithm) if len(axes) == 1 else None
+
+    return large, large_gradient
+
+
+@activation(
+    lambda grad_out, y, axis=-1: y * (grad_out - (grad_out * y).sum(axis=_axes(y, axis), keepdims=True)),
+    _by_rows(False),
+)
 def softmax(x: Array, axis: int | tuple[int, ...] = -1) -> Array:
     """Positive weights that add up to 1 along an axis, or over several: ``exp(x) / sum(exp(x))``.
 
@@ -153,19 +175,22 @@ def sparsemax(x: Array, axis: int = -1) -> Array:
     return np.ascontiguousarray(np.moveaxis(out, -1, place))
 
 
-@activation(lambda grad_out, y: np.where((y > 0) & (y < 1), grad_out / 2, 0))
+@activation(lambda grad_out, y: np.where((y > 0) & (y < 1), grad_out / 2, 0), by_rule(lambda: rules.HardSigmoid(2)))
 def sparse_sigmoid(x: Array) -> Array:
     """Piecewise linear sigmoid of slope 1/2: ``(x + 1) / 2``, cut off at 0 and 1."""
     return np.clip((x + 1) / 2, 0, 1)
 
 
-@activation(lambda grad_out, x: masked(np.abs(x) <= 1, grad_out))
+@activation(
+    lambda grad_out, x: masked(np.abs(x) <= 1, grad_out),
+    by_rule(lambda: rules.pieces(-1, 1, (0, -1), 1, (0, 1)), lambda: rules.Clipped()),
+)
 def hard_tanh(x: Array) -> Array:
     """Cut off at -1 and 1."""
     return np.clip(x, -1, 1)
 
 
-@activation(lambda grad_out, y: grad_out * -np.expm1(y))
+@activation(lambda grad_out, y: grad_out * -np.expm1(y), by_rule(lambda: rules.LogSigmoid()))
 def log_sigmoid(x: Array) -> Array:
     """Logarithm of `sigmoid`: ``-log(1 + exp(-x))``.
 
@@ -176,7 +201,9 @@ def log_sigmoid(x: Array) -> Array:
     return np.minimum(x, 0) - np.log1p(np.exp(-np.abs(x)))
 
 
-@activation(lambda grad_out, y, axis=-1: grad_out - np.exp(y) * grad_out.sum(axis=_axes(y, axis), keepdims=True))
+@activation(
+    lambda grad_out, y, axis=-1: grad_out - np.exp(y) * grad_out.sum(axis=_axes(y, axis), keepdims=True), _by_rows(True)
+)
 def log_softmax(x: Array, axis: int | tuple[int, ...] = -1) -> Array:
     """Logarithm of `softmax`: ``x - log(sum(exp(x)))`` along an axis, or over several.
 

@@ -1,7 +1,7 @@
 """What makes a function of one array an activation: checked input, and a gradient."""
 
 from collections.abc import Callable
-from functools import wraps
+from functools import cache, lru_cache, wraps
 from inspect import signature
 from typing import Any
 
@@ -30,17 +30,84 @@ _ARRAY = """
     """
 
 
-def activation(gradient: Callable[..., Array]) -> Callable[[Activation], Activation]:
-    """Make a function an activation whose attribute `gradient` is this one, with the same settings."""
+# From this number of values on a kernel takes less time; below it nothing is compiled.
+LARGE = 4096
+_DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
+Large = Callable[..., Array | None]
+
+
+def by_rule(rule: Callable[..., Any], gradient_rule: Callable[..., Any] | None = None) -> tuple[Large, Large]:
+    """What computes an activation and its gradient on large arrays, given its rule: a function of its settings."""
+    # Numba takes records of floats only.
+    made, gradient_made = (
+        lru_cache(128)(lambda *settings, r=one, **named: _floats(r(*settings, **named)))
+        for one in (rule, gradient_rule or rule)
+    )
+
+    def large(x: Array, *settings: Any, **named: Any) -> Array | None:
+        wanted = made(*settings, **named)
+        return None if wanted is None else kernels().applied(wanted, x)
+
+    def large_gradient(grad_out: Array, kept: Array, *settings: Any, **named: Any) -> Array | None:
+        wanted = gradient_made(*settings, **named)
+        return None if wanted is None else kernels().applied_back(wanted, grad_out, kept)
+
+    return large, large_gradient
+
+
+def _floats(rule: Any) -> Any:
+    return None if rule is None else rule._make(map(float, rule))
+
+
+@cache
+def kernels() -> Any:
+    """The module of the kernels; Numba is loaded by those alone who need it."""
+    from ..kernels import pointwise
+
+    return pointwise
+
+
+def takes(*arrays: Any) -> bool:
+    """Whether kernels can do it: large arrays of one shape and dtype that they know, and a compiler."""
+    first = arrays[0]
+    if type(first) is not np.ndarray or first.size < LARGE or not any(first.dtype is one for one in _DTYPES):
+        return False
+    alike = all(type(x) is np.ndarray and x.dtype is first.dtype and x.shape == first.shape for x in arrays[1:])
+    return alike and kernels().COMPILED
+
+
+def activation(
+    gradient: Callable[..., Array], large: tuple[Large, Large] | None = None
+) -> Callable[[Activation], Activation]:
+    """Make a function an activation whose attribute `gradient` is this one, with the same settings.
+
+    ``large`` has the same two functions for large arrays; where they return None, they cannot do it.
+    """
 
     def decorate(function: Activation) -> Activation:
         @wraps(function)
         def checked(x: Array, *settings: Any, **named: Any) -> Array:
+            x = as_floats(x, "x")
+            if large is not None and takes(x):
+                if settings or named:
+                    # Has them checked.
+                    function(np.zeros((1,) * x.ndim, x.dtype), *settings, **named)
+                out = large[0](x, *settings, **named)
+                if out is not None:
+                    return out
             with np.errstate(all="ignore"):
-                return function(as_floats(x, "x"), *settings, **named)
+                return function(x, *settings, **named)
+
+        @wraps(gradient)
+        def derivative(grad_out: Array, kept: Array, *settings: Any, **named: Any) -> Array:
+            out = large[1](grad_out, kept, *settings, **named) if large is not None and takes(kept, grad_out) else None
+            if out is not None:
+                return out
+            with np.errstate(all="ignore"):
+                return gradient(grad_out, kept, *settings, **named)
 
         checked.__doc__ = completed(function.__doc__ or "", list(signature(function).parameters), _ARRAY)
-        checked.gradient = np.errstate(all="ignore")(gradient)  # type: ignore[attr-defined]
+        checked.gradient = derivative  # type: ignore[attr-defined]
         return checked
 
     return decorate

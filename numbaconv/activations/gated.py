@@ -4,11 +4,13 @@ Far to the left they tend to 0, and so the value at minus infinity is 0, where K
 """
 
 import math
+from typing import Any
 
 import numpy as np
 
+from ..kernels import rules
 from .bounded import hard_sigmoid, sigmoid
-from .function import Array, activation
+from .function import Array, activation, by_rule, kernels
 
 
 def _finite(x: Array) -> Array:
@@ -22,7 +24,7 @@ def _silu_gradient(grad_out: Array, x: Array) -> Array:
     return grad_out * (gate * (1 + _finite(x) * sigmoid(-x)))
 
 
-@activation(_silu_gradient)
+@activation(_silu_gradient, by_rule(lambda: rules.Silu()))
 def silu(x: Array) -> Array:
     """Sigmoid linear unit: ``x * sigmoid(x)``. Also called swish.
 
@@ -33,7 +35,10 @@ def silu(x: Array) -> Array:
     return np.maximum(x, -np.finfo(x.dtype).max) * sigmoid(x)
 
 
-@activation(lambda grad_out, x: grad_out * np.where(np.abs(x) < 3, (2 * x + 3) / 6, x > 0).astype(x.dtype))
+@activation(
+    lambda grad_out, x: grad_out * np.where(np.abs(x) < 3, (2 * x + 3) / 6, x > 0).astype(x.dtype),
+    by_rule(lambda: rules.HardSilu()),
+)
 def hard_silu(x: Array) -> Array:
     """Piecewise `silu`: ``x * hard_sigmoid(x)``, which is 0 below -3 and `x` above 3. Also called hard_swish.
 
@@ -45,17 +50,17 @@ def hard_silu(x: Array) -> Array:
 
 
 def _gelu_gradient(grad_out: Array, x: Array, approximate: bool = False) -> Array:
-    if approximate:
-        # Beyond that the gate is 0 or 1 in float64 too.
-        x = np.clip(x, -30, 30)
-        gate = _nearly_normal(x)
-        return grad_out * (gate + x * gate * _nearly_normal(-x) * (2 * _SLOPE) * (1 + 3 * _CUBE * np.square(x)))
-    x = _finite(x)
-    density = np.exp(-np.square(x) / 2) / math.sqrt(2 * math.pi)
-    return grad_out * (_normal(x) + x * density)
+    if not approximate:
+        wide = _kernel_dtype(x, grad_out)
+        grad: Array = kernels().applied_back(rules.Gelu(), grad_out.astype(wide), x.astype(wide))
+        return grad.astype(x.dtype, copy=False)
+    # Beyond that the gate is 0 or 1 in float64 too.
+    x = np.clip(x, -30, 30)
+    gate = _nearly_normal(x)
+    return grad_out * (gate + x * gate * _nearly_normal(-x) * (2 * _SLOPE) * (1 + 3 * _CUBE * np.square(x)))
 
 
-@activation(_gelu_gradient)
+@activation(_gelu_gradient, by_rule(lambda approximate=False: None if approximate else rules.Gelu()))
 def gelu(x: Array, approximate: bool = False) -> Array:
     """Gaussian error linear unit: `x` times the share of a standard normal distribution that lies below it.
 
@@ -67,25 +72,24 @@ def gelu(x: Array, approximate: bool = False) -> Array:
     Notes
     -----
     Hendrycks and Gimpel, "Gaussian Error Linear Units", 2016: ``x * erfc(-x / sqrt(2)) / 2``. The relative error is at
-    most ``2 + x ** 2`` units of rounding for negative `x` in float64, 2 of them for all others and in float32.
+    most ``4 + x ** 2`` units of rounding for negative `x`, 4 of them for all others.
     """
-    return np.maximum(x, -np.finfo(x.dtype).max) * (_nearly_normal(x) if approximate else _normal(x))
+    if not approximate:
+        out: Array = kernels().applied(rules.Gelu(), x.astype(_kernel_dtype(x), copy=False))
+        return out.astype(x.dtype, copy=False)
+    return np.maximum(x, -np.finfo(x.dtype).max) * _nearly_normal(x)
+
+
+def _kernel_dtype(*arrays: Array) -> Any:
+    return np.float32 if all(x.itemsize <= 4 for x in arrays) else np.float64
 
 
 _SLOPE, _CUBE = math.sqrt(2 / math.pi), 0.044715
 
 
 def _nearly_normal(x: Array) -> Array:
-    """`_normal`, approximated: ``(1 + tanh(u)) / 2 = sigmoid(2 * u)``."""
+    """The share of a standard normal distribution below `x`, approximated: ``(1 + tanh(u)) / 2 = sigmoid(2 * u)``."""
     return sigmoid(2 * _SLOPE * x * (1 + _CUBE * np.square(x)))
-
-
-def _normal(x: Array) -> Array:
-    """The share of a standard normal distribution below `x`."""
-    # Numba is loaded by those alone who need it.
-    from ..kernels.normal import normal_cdf
-
-    return normal_cdf(x)
 
 
 def _mish_gradient(grad_out: Array, x: Array) -> Array:
@@ -94,7 +98,7 @@ def _mish_gradient(grad_out: Array, x: Array) -> Array:
     return grad_out * (gate + _finite(np.minimum(x, _MISH_END)) * (4 * power * (1 + power) * share) * share)
 
 
-@activation(_mish_gradient)
+@activation(_mish_gradient, by_rule(lambda: rules.Mish()))
 def mish(x: Array) -> Array:
     """Smooth rectifier with a dip on the left: ``x * tanh(softplus(x))``.
 

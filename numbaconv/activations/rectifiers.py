@@ -1,10 +1,14 @@
 """Activations that let positive numbers pass, more or less as they are."""
 
+import math
+from typing import Any
+
 import numpy as np
 
 from ..common.arrays import masked
+from ..kernels import rules
 from ..objects.registry import number
-from .function import Array, activation
+from .function import Array, activation, by_rule
 
 # The fixed point of mean 0 and variance 1 in Klambauer et al., "Self-Normalizing Neural Networks", 2017.
 _SELU_ALPHA = 1.6732632423543772
@@ -38,7 +42,20 @@ def _relu_gradient(
     return grad if max_value is None else masked(y < max_value, grad)
 
 
-@activation(_relu_gradient)
+def _relu_rule(negative_slope: float = 0.0, max_value: float | None = None, threshold: float = 0.0) -> Any:
+    if threshold:
+        return None
+    most, above = (math.inf, (1, 0)) if max_value is None else (max_value, (0, max_value))
+    return rules.pieces(0, most, (negative_slope, 0), 1, above)
+
+
+def _relu_gradient_rule(negative_slope: float = 0.0, max_value: float | None = None, threshold: float = 0.0) -> Any:
+    if max_value is not None and negative_slope:
+        return None
+    return rules.Band(0, math.nan if max_value is None else max_value, 1, negative_slope)
+
+
+@activation(_relu_gradient, by_rule(_relu_rule, _relu_gradient_rule))
 def relu(x: Array, negative_slope: float = 0.0, max_value: float | None = None, threshold: float = 0.0) -> Array:
     """Rectified linear unit: ``max(x, 0)``, or with the other arguments ``min(x, max_value)`` above the threshold.
 
@@ -66,7 +83,10 @@ def relu(x: Array, negative_slope: float = 0.0, max_value: float | None = None, 
     return np.where(x <= threshold, below, np.minimum(x, highest) if highest is not None else x).astype(x.dtype)
 
 
-@activation(lambda grad_out, y, alpha=1.0: grad_out * np.where(y > 0, 1, y + alpha).astype(y.dtype))
+@activation(
+    lambda grad_out, y, alpha=1.0: grad_out * np.where(y > 0, 1, y + alpha).astype(y.dtype),
+    by_rule(lambda alpha=1.0: rules.Elu(alpha, 1, 1, alpha)),
+)
 def elu(x: Array, alpha: float = 1.0) -> Array:
     """Exponential linear unit: ``x`` if ``x > 0``, else ``alpha * (exp(x) - 1)``.
 
@@ -93,7 +113,10 @@ def elu(x: Array, alpha: float = 1.0) -> Array:
     return out
 
 
-@activation(lambda grad_out, y, alpha=1.0: grad_out * np.where(y > 0, 1, y / alpha + 1).astype(y.dtype))
+@activation(
+    lambda grad_out, y, alpha=1.0: grad_out * np.where(y > 0, 1, y / alpha + 1).astype(y.dtype),
+    by_rule(lambda alpha=1.0: rules.Elu(alpha, alpha, 1, 1)),
+)
 def celu(x: Array, alpha: float = 1.0) -> Array:
     """Exponential linear unit of slope 1 at 0: ``x`` if ``x > 0``, else ``alpha * (exp(x / alpha) - 1)``.
 
@@ -119,7 +142,10 @@ def celu(x: Array, alpha: float = 1.0) -> Array:
     return out
 
 
-@activation(lambda grad_out, y: grad_out * np.where(y < 0, y + _SELU_SCALE * _SELU_ALPHA, _SELU_SCALE))
+@activation(
+    lambda grad_out, y: grad_out * np.where(y >= 0, _SELU_SCALE, y + _SELU_SCALE * _SELU_ALPHA).astype(y.dtype),
+    by_rule(lambda: rules.Elu(_SELU_SCALE * _SELU_ALPHA, 1, _SELU_SCALE, _SELU_SCALE)),
+)
 def selu(x: Array) -> Array:
     """Scaled exponential linear unit: ``scale * x`` if ``x > 0``, else ``scale * alpha * (exp(x) - 1)``.
 
@@ -130,7 +156,7 @@ def selu(x: Array) -> Array:
     return _SELU_SCALE * np.maximum(x, 0) + (_SELU_SCALE * _SELU_ALPHA) * np.expm1(np.minimum(x, 0))
 
 
-@activation(lambda grad_out, y: grad_out * -np.expm1(-y))
+@activation(lambda grad_out, y: grad_out * -np.expm1(-y), by_rule(lambda: rules.Softplus()))
 def softplus(x: Array) -> Array:
     """Smooth rectifier: ``log(1 + exp(x))``.
 
@@ -141,13 +167,23 @@ def softplus(x: Array) -> Array:
     return np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x)))
 
 
-@activation(lambda grad_out, y: masked((y > 0) & (y < 6), grad_out))
+@activation(
+    lambda grad_out, y: masked((y > 0) & (y < 6), grad_out),
+    by_rule(lambda: rules.pieces(0, 6, (0, 0), 1, (0, 6)), lambda: rules.Band(0, 6, 1, 0)),
+)
 def relu6(x: Array) -> Array:
     """Rectified linear unit with an upper limit: ``min(max(x, 0), 6)``."""
     return np.clip(x, 0, 6)
 
 
-@activation(lambda grad_out, y, negative_slope=_LEAK: grad_out * np.where(y > 0, 1, negative_slope).astype(y.dtype))
+def _leaky_rule(negative_slope: float = _LEAK) -> Any:
+    return rules.pieces(0, math.inf, (negative_slope, 0))
+
+
+@activation(
+    lambda grad_out, y, negative_slope=_LEAK: grad_out * np.where(y > 0, 1, negative_slope).astype(y.dtype),
+    by_rule(_leaky_rule, lambda negative_slope=_LEAK: rules.Band(0, math.nan, 1, negative_slope)),
+)
 def leaky_relu(x: Array, negative_slope: float = _LEAK) -> Array:
     """Rectified linear unit that lets a share of negative values pass: ``x`` if ``x > 0``, else ``negative_slope * x``.
 
@@ -201,7 +237,13 @@ def sparse_plus(x: Array) -> Array:
     return np.where(x < 1, np.square(np.clip(x, -1, 1) + 1) / 4, x)
 
 
-@activation(lambda grad_out, y, threshold=0.5: masked(y != 0, grad_out))
+@activation(
+    lambda grad_out, y, threshold=0.5: masked(y != 0, grad_out),
+    by_rule(
+        lambda threshold=0.5: rules.pieces(-threshold, threshold, (1, threshold), 0, (1, -threshold)),
+        lambda threshold=0.5: rules.Moved(),
+    ),
+)
 def soft_shrink(x: Array, threshold: float = 0.5) -> Array:
     """Bring every value nearer to 0 by the threshold, those within it to 0.
 
@@ -219,7 +261,13 @@ def soft_shrink(x: Array, threshold: float = 0.5) -> Array:
     return x - np.clip(x, -limit, limit)
 
 
-@activation(lambda grad_out, y, threshold=0.5: masked(y != 0, grad_out))
+@activation(
+    lambda grad_out, y, threshold=0.5: masked(y != 0, grad_out),
+    by_rule(
+        lambda threshold=0.5: rules.pieces(-threshold, threshold, (1, 0), 0),
+        lambda threshold=0.5: rules.Moved(),
+    ),
+)
 def hard_shrink(x: Array, threshold: float = 0.5) -> Array:
     """Set values within the threshold to 0.
 
@@ -241,7 +289,7 @@ def hard_shrink(x: Array, threshold: float = 0.5) -> Array:
     return np.where(np.abs(x) <= number(threshold, "threshold", minimum=0), 0, x)
 
 
-@activation(lambda grad_out, x: grad_out * np.square(np.tanh(x)))
+@activation(lambda grad_out, x: grad_out * np.square(np.tanh(x)), by_rule(lambda: rules.TanhShrink()))
 def tanh_shrink(x: Array) -> Array:
     """What `tanh` takes away: ``x - tanh(x)``."""
     return x - np.tanh(x)

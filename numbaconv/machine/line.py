@@ -9,11 +9,9 @@ In Python terms, ``count`` being the channels from ``at`` on and W the width of 
     line_where     where ``taps == tap``: ``line``; elsewhere 0
 """
 
-import operator
-
 from llvmlite import ir
 from numba import types
-from numba.extending import intrinsic, overload
+from numba.extending import intrinsic
 
 from .memory import INT, Memory, pointers_to
 from .tile import Tile, _call, _masks, _splat, _store_row, _suffix
@@ -180,18 +178,3 @@ def line_narrow(typingctx, wide, array):
         return result
 
     return line(wide, array), codegen
-
-
-@intrinsic
-def _divide(typingctx, line, number):
-    def codegen(context, builder, sig, args):
-        divisor = _splat(builder, context.cast(builder, args[1], number, line.dtype), line.lanes)
-        return _each(context, builder, line, lambda v: builder.fdiv(v, divisor), args[0])
-
-    return line(line, number), codegen
-
-
-@overload(operator.truediv)
-def _line_divide(a, b):
-    if isinstance(a, Tile) and isinstance(b, types.Number):
-        return lambda a, b: _divide(a, b)

@@ -270,19 +270,27 @@ def tile_write_part(typingctx, tile, out, at, count):
     return types.void(tile, out, at, count), codegen
 
 
-def _elementwise(instruction):
-    @intrinsic
-    def apply(typingctx, a, b):
+def _arithmetic(operation, instruction):
+    """Have an operator take tiles of one kind, or a tile and a number."""
+
+    def each(typingctx, a, b):
+        tile = a if isinstance(a, Tile) else b
+
         def codegen(context, builder, sig, args):
-            result = args[0]
-            for i in range(a.rows * a.vecs):
-                value = getattr(builder, instruction)(*(builder.extract_value(arg, i) for arg in args), ("contract",))
-                result = builder.insert_value(result, value, i)
+            result = ir.Constant(context.get_value_type(tile), ir.Undefined)
+            sides = [_vectors(context, builder, tile, *side) for side in zip(sig.args, args, strict=True)]
+            for i, pair in enumerate(zip(*sides, strict=True)):
+                result = builder.insert_value(result, getattr(builder, instruction)(*pair, ("contract",)), i)
             return result
 
-        return a(a, b), codegen
+        return tile(a, b), codegen
 
-    return apply
+    each = intrinsic(each)
+
+    @overload(operation)
+    def apply(a, b):
+        if (a == b and isinstance(a, Tile)) or {type(a), type(b)} in _TILE_AND_NUMBER:
+            return lambda a, b: each(a, b)
 
 
 def _extreme(comparison, doc):
@@ -303,40 +311,16 @@ def _extreme(comparison, doc):
 
 tile_smaller = _extreme("<", "The smaller of each two values; that of ``b`` where one is NaN.")
 tile_larger = _extreme(">", "The larger of each two values; that of ``b`` where one is NaN.")
-_add, _subtract, _multiply = _elementwise("fadd"), _elementwise("fsub"), _elementwise("fmul")
+_TILE_AND_NUMBER = [{Tile, kind} for kind in (types.Float, types.Integer, types.IntegerLiteral)]
+for _operation, _instruction in (("add", "fadd"), ("sub", "fsub"), ("mul", "fmul"), ("truediv", "fdiv")):
+    _arithmetic(getattr(operator, _operation), _instruction)
 
 
-@intrinsic
-def _scale(typingctx, factor, tile):
-    def codegen(context, builder, sig, args):
-        scalar = context.cast(builder, args[0], factor, tile.dtype)
-        result = args[1]
-        for i in range(tile.rows * tile.vecs):
-            value = builder.fmul(_splat(builder, scalar, tile.lanes), builder.extract_value(args[1], i), ("contract",))
-            result = builder.insert_value(result, value, i)
-        return result
-
-    return tile(factor, tile), codegen
-
-
-@overload(operator.add)
-def _tile_add(a, b):
-    if isinstance(a, Tile) and a == b:
-        return lambda a, b: _add(a, b)
-
-
-@overload(operator.sub)
-def _tile_subtract(a, b):
-    if isinstance(a, Tile) and a == b:
-        return lambda a, b: _subtract(a, b)
-
-
-@overload(operator.mul)
-def _tile_scale(a, b):
-    if isinstance(a, types.Number) and isinstance(b, Tile):
-        return lambda a, b: _scale(a, b)
-    if isinstance(a, Tile) and a == b:
-        return lambda a, b: _multiply(a, b)
+def _vectors(context, builder, tile, kind, value):
+    """The vectors of a tile, or as many of a number."""
+    if isinstance(kind, Tile):
+        return [builder.extract_value(value, i) for i in range(tile.rows * tile.vecs)]
+    return [_splat(builder, context.cast(builder, value, kind, tile.dtype), tile.lanes)] * (tile.rows * tile.vecs)
 
 
 def _update(context, builder, sig, args, row):

@@ -126,9 +126,16 @@ def check_layers() -> Iterator[tuple[str, list[str]]]:
 def call_rare_kernels() -> None:
     """Call layers with what has kernels of its own, and would take the check's loops long or have no use for them.
 
-    That are weights that are infinite, and values far above all others in images large enough for Winograd's algorithm.
+    That are weights that are infinite, values far above all others in images large enough for Winograd's algorithm, and
+    activations of arrays that NumPy would take long for.
     """
     for dtype in TOLERANCE:
+        rows = np.ones((2, 60, 60), dtype)
+        for activation in ("relu", "sigmoid", "softmax", "log_softmax"):
+            activating = layers.Activation(activation, dtype=dtype)
+            activating.backward(activating.forward(rows))
+        shares = layers.Softmax(1, dtype=dtype)
+        shares.backward(shares.forward(rows))
         for layer in (
             layers.Conv2D(2, 3, dtype=dtype),
             layers.Conv2D(37, 3, dtype=dtype),

@@ -1,0 +1,139 @@
+"""What the kernels of activations compute, as records of numbers; by their types Numba tells them apart.
+
+Each has at least one number, and all are floats: Numba takes no other records to a parallel loop.
+"""
+
+import math
+from typing import NamedTuple
+
+# Finite in float32: what is below has a gate of 0 in either dtype.
+FAR = 3.4028234663852886e38
+
+
+class Sigmoid(NamedTuple):
+    """``1 / (1 + exp(-x))``."""
+
+    one: float = 1.0
+
+
+class Tanh(NamedTuple):
+    """Hyperbolic tangent."""
+
+    one: float = 1.0
+
+
+class Exponential(NamedTuple):
+    """``exp(x)``."""
+
+    one: float = 1.0
+
+
+class Softplus(NamedTuple):
+    """``log(1 + exp(x))``."""
+
+    one: float = 1.0
+
+
+class LogSigmoid(NamedTuple):
+    """``-log(1 + exp(-x))``."""
+
+    one: float = 1.0
+
+
+class Softsign(NamedTuple):
+    """``x / (1 + |x|)``."""
+
+    one: float = 1.0
+
+
+class Silu(NamedTuple):
+    """``x * sigmoid(x)``; the gradient needs x."""
+
+    one: float = 1.0
+
+
+class Mish(NamedTuple):
+    """``x * tanh(softplus(x))``; the gradient needs x."""
+
+    one: float = 1.0
+
+
+class TanhShrink(NamedTuple):
+    """``x - tanh(x)``; the gradient needs x."""
+
+    one: float = 1.0
+
+
+class Gelu(NamedTuple):
+    """``x`` times the share of a standard normal distribution below it; the gradient needs x."""
+
+    one: float = 1.0
+
+
+class HardSigmoid(NamedTuple):
+    """``x / divisor + 1/2``, cut off at 0 and 1."""
+
+    divisor: float = 6.0
+
+
+class HardSilu(NamedTuple):
+    """``x * hard_sigmoid(x)``; the gradient needs x."""
+
+    divisor: float = 6.0
+
+
+class Elu(NamedTuple):
+    """``scale * x`` above 0, ``low * (exp(x / width) - 1)`` below; ``at_zero`` is the slope there."""
+
+    low: float = 1.0
+    width: float = 1.0
+    scale: float = 1.0
+    at_zero: float = 1.0
+
+
+class Pieces(NamedTuple):
+    """Three lines ``slope * x + shift``, the middle one from ``low`` to ``high``; the outer ones of x cut off."""
+
+    low: float
+    high: float
+    below: float
+    below_shift: float
+    inside: float
+    above: float
+    above_shift: float
+    lowest: float
+    highest: float
+
+
+class Band(NamedTuple):
+    """A gradient times ``inside`` where ``low < y < high``, elsewhere times ``outside``; NaN is no upper end."""
+
+    low: float
+    high: float
+    inside: float
+    outside: float
+
+
+class Moved(NamedTuple):
+    """A gradient where y is not 0, elsewhere 0."""
+
+    one: float = 1.0
+
+
+class Clipped(NamedTuple):
+    """A gradient where x is from -1 to 1, elsewhere 0."""
+
+    one: float = 1.0
+
+
+def pieces(
+    low: float,
+    high: float,
+    below: tuple[float, float],
+    inside: float = 1.0,
+    above: tuple[float, float] = (1.0, 0.0),
+) -> Pieces:
+    """The rule of three lines: slope and shift of the outer ones, and the slope of the middle one through 0."""
+    # A slope of 0 would make NaN of infinity.
+    lowest, highest = (math.inf if slope else FAR for slope in (below[0], above[0]))
+    return Pieces(low, high, *below, inside, *above, -lowest, highest)

@@ -1,0 +1,227 @@
+"""Functions of lines, lane by lane, for formulas that are written as for numbers; the operators are those of tiles.
+
+In Python terms, for lines of one kind, and numbers in the place of some of them::
+
+    -a, abs(a)
+    line_less(a, b, x, y)       x where a < b, elsewhere y, where a or b is NaN too
+    line_equal(a, b, x, y)      likewise where they are equal, and
+    line_most(a, b, x, y)       where a <= b
+    line_sign(a, b)             |a| with the sign of b
+    line_keep(a, count, n)      a, but n from lane ``count`` on
+    line_log(a)                 the logarithm
+    line_sum(a), line_top(a)    a number; the largest is NaN where one lane is
+    line_exp(x, offset)         q, a:  exp(x) = (1 + q) * a / 2**offset
+    line_log1p(f)               log(1 + f) for -0.3 < f < 0.42
+    line_series(x, numbers)     a polynomial, the number of the highest power first
+
+All do the same in every lane, whatever the others hold, so that a value's place in an array does not change its digits.
+"""
+
+import math
+import operator
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic, overload
+
+from .line import _beats, _each
+from .tile import Tile, _call, _masks, _splat, _suffix, _vectors
+
+# Powers of two that smallest and largest results are away from 1 more than others: see `line_exp`.
+FAR_DOWN, FAR_UP = 64, -64
+# Digits of the mantissa, bias of the exponent; beyond these arguments exp is 0 or infinite; log(2) in two parts, the
+# first with so few digits that its products with exponents are exact; terms of the series of exp and of atanh.
+_KINDS = {
+    32: (23, 127, (-104.0, 89.0), (0.693359375, math.log(2) - 0.693359375), 7, 6),
+    64: (52, 1023, (-746.0, 710.0), (0.693145751953125, 1.42860682030941723212e-6), 13, 11),
+}
+
+
+def _comparison(sign):
+    def choose(typingctx, a, b, x, y):
+        line = next(kind for kind in (a, b, x, y) if isinstance(kind, Tile))
+
+        def codegen(context, builder, sig, args):
+            sides = [_vectors(context, builder, line, *side) for side in zip(sig.args, args, strict=True)]
+            result = ir.Constant(context.get_value_type(line), ir.Undefined)
+            for i, (a, b, x, y) in enumerate(zip(*sides, strict=True)):
+                result = builder.insert_value(result, builder.select(builder.fcmp_ordered(sign, a, b), x, y), i)
+            return result
+
+        return line(a, b, x, y), codegen
+
+    return intrinsic(choose)
+
+
+line_less, line_equal, line_most = map(_comparison, ("<", "==", "<="))
+
+
+@intrinsic
+def _negative(typingctx, a):
+    return a(a), lambda context, builder, sig, args: _each(context, builder, a, builder.fneg, *args)
+
+
+def _function(name, doc):
+    def function(typingctx, a):
+        def codegen(context, builder, sig, args):
+            return _each(context, builder, a, lambda v: _call(builder, f"llvm.{name}.{_suffix(a)}", a.vector, v), *args)
+
+        return a(a), codegen
+
+    function.__doc__ = doc
+    return intrinsic(function)
+
+
+_size = _function("fabs", "The absolute values.")
+line_log = _function("log", "The logarithms: one by one, and so for what is seldom.")
+
+
+@overload(operator.neg)
+def _line_negative(a):
+    if isinstance(a, Tile):
+        return lambda a: _negative(a)
+
+
+@overload(abs)
+def _line_size(a):
+    if isinstance(a, Tile):
+        return lambda a: _size(a)
+
+
+@intrinsic
+def line_sign(typingctx, a, b):
+    """The sizes of one line with the signs of another."""
+
+    def codegen(context, builder, sig, args):
+        name = f"llvm.copysign.{_suffix(a)}"
+        return _each(context, builder, a, lambda v, w: _call(builder, name, a.vector, v, w), *args)
+
+    return a(a, b), codegen
+
+
+@intrinsic
+def line_keep(typingctx, a, count, number):
+    """A line with another number from lane ``count`` on."""
+
+    def codegen(context, builder, sig, args):
+        result, others = args[0], _vectors(context, builder, a, number, args[2])
+        for i, (mask, other) in enumerate(zip(_masks(builder, a, args[1]), others, strict=True)):
+            vector = builder.select(mask, builder.extract_value(args[0], i), other)
+            result = builder.insert_value(result, vector, i)
+        return result
+
+    return a(a, count, number), codegen
+
+
+def _folded(doc, combine):
+    def fold(typingctx, a):
+        def codegen(context, builder, sig, args):
+            vector, part = builder.extract_value(args[0], 0), a.lanes // 2
+            for i in range(1, a.vecs):
+                vector = combine(builder, vector, builder.extract_value(args[0], i))
+            while part:
+                # Every lane and the one half as many further on: what comes of lanes further back is not used.
+                mask = ir.Constant(ir.VectorType(ir.IntType(32), a.lanes), [i ^ part for i in range(a.lanes)])
+                vector = combine(builder, vector, builder.shuffle_vector(vector, vector, mask))
+                part //= 2
+            return builder.extract_element(vector, ir.IntType(32)(0))
+
+        return a.dtype(a), codegen
+
+    fold.__doc__ = doc
+    return intrinsic(fold)
+
+
+line_sum = _folded("The sum of all lanes.", lambda builder, a, b: builder.fadd(a, b))
+line_top = _folded(
+    "The largest of all lanes, or NaN.", lambda builder, a, b: builder.select(_beats(builder, b, a), b, a)
+)
+
+
+def _series(builder, line, x, coefficients):
+    """The polynomial of ``x`` with these coefficients, the highest first."""
+    constants = [_constant(line, number) for number in coefficients]
+    total = constants[0]
+    for constant in constants[1:]:
+        total = _multiply_add(builder, line, total, x, constant)
+    return total
+
+
+@intrinsic
+def line_series(typingctx, x, numbers):
+    """The polynomial of ``x`` with these numbers, a tuple of float64, the highest power's first."""
+
+    def codegen(context, builder, sig, args):
+        kind = sig.args[1]
+        found = [context.cast(builder, n, kind.dtype, x.dtype) for n in cgutils.unpack_tuple(builder, args[1])]
+        lines = [_splat(builder, number, x.lanes) for number in found]
+
+        def polynomial(vector):
+            total = lines[0]
+            for line in lines[1:]:
+                total = _multiply_add(builder, x, total, vector, line)
+            return total
+
+        return _each(context, builder, x, polynomial, args[0])
+
+    return x(x, numbers), codegen
+
+
+def _multiply_add(builder, line, a, b, c):
+    return _call(builder, f"llvm.fmuladd.{_suffix(line)}", line.vector, a, b, c)
+
+
+def _constant(line, number):
+    return ir.Constant(line.vector, [number] * line.lanes)
+
+
+@intrinsic
+def line_exp(typingctx, x, offset):
+    """Lines q and a for which ``exp(x) = (1 + q) * a / 2**offset``.
+
+    a is a power of two, and an offset of `FAR_DOWN` keeps it one for x from where exp becomes 0 up to 40: its exponent
+    alone does not reach the smallest numbers. The error of q is below one unit of rounding of 1 + q, and q keeps its
+    digits where x is small.
+    """
+    digits, bias, (lowest, highest), (log2, log2_rest), terms, _ = _KINDS[x.dtype.bitwidth]
+    # Added to a number, this shifts the digits of its integer to the end of the mantissa.
+    shift = 1.5 * 2.0**digits
+    bits = ir.VectorType(ir.IntType(x.dtype.bitwidth), x.lanes)
+    coefficients = [1 / math.factorial(n) for n in range(terms, 0, -1)]
+
+    def codegen(context, builder, sig, args):
+        parts = [ir.Constant(context.get_value_type(x), ir.Undefined)] * 2
+        offsets = _vectors(context, builder, x, offset, args[1])
+        for i, more in enumerate(offsets):
+            value = builder.extract_value(args[0], i)
+            for sign, limit in (("<", _constant(x, lowest)), (">", _constant(x, highest))):
+                value = builder.select(builder.fcmp_ordered(sign, value, limit), limit, value)
+            moved = _multiply_add(builder, x, value, _constant(x, 1 / math.log(2)), _constant(x, shift))
+            exponent = builder.fsub(moved, _constant(x, shift))
+            for part in (log2, log2_rest):
+                value = _multiply_add(builder, x, exponent, _constant(x, -part), value)
+            number = builder.fadd(exponent, builder.fadd(more, _constant(x, shift + bias)))
+            power = builder.shl(builder.bitcast(number, bits), ir.Constant(bits, [digits] * x.lanes))
+            q = builder.fmul(_series(builder, x, value, coefficients), value)
+            parts[0] = builder.insert_value(parts[0], q, i)
+            parts[1] = builder.insert_value(parts[1], builder.bitcast(power, x.vector), i)
+        return context.make_tuple(builder, sig.return_type, parts)
+
+    return types.UniTuple(x, 2)(x, offset), codegen
+
+
+@intrinsic
+def line_log1p(typingctx, f):
+    """``log(1 + f)`` for f from -0.3 to 0.42, within two units of rounding; it keeps its digits where f is small."""
+    coefficients = [2 / (2 * n + 1) for n in range(_KINDS[f.dtype.bitwidth][-1] - 1, -1, -1)]
+
+    def log1p(builder, vector):
+        # Twice the inverse hyperbolic tangent of s.
+        s = builder.fdiv(vector, builder.fadd(vector, _constant(f, 2.0)))
+        return builder.fmul(_series(builder, f, builder.fmul(s, s), coefficients), s)
+
+    def codegen(context, builder, sig, args):
+        return _each(context, builder, f, lambda vector: log1p(builder, vector), *args)
+
+    return f(f), codegen
