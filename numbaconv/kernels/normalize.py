@@ -1,8 +1,8 @@
 """Batch normalization's passes over its arrays: sums for each channel, and a multiply-add with factors of each channel.
 
 Factors are float64 for arrays of either dtype: the passes are bound by memory, and where a channel's mean is large
-beside its deviations nothing is lost. Arrays are seen as rows (R, W), of which a task takes so many; task t finds its
-channels' factors in line t modulo T of tables (T, W).
+beside its deviations nothing is lost. Arrays are seen as rows (R, W), of which a task takes so many rows and columns.
+Either a row holds all channels, maybe several times, or one channel's positions; then the channels' rows take turns.
 """
 
 from functools import lru_cache
@@ -13,93 +13,162 @@ from numba import prange
 
 from ..machine.aligned import aligned_empty
 from ..machine.compiler import compiled
-from .sums import ROW_VALUES, TASK_VALUES, cut, fold, row_width
+from ..machine.lanes import line_keep, line_sum
+from ..machine.line import line_narrow, line_read, line_widen, line_write
+from ..machine.tile import lanes_of
+from ..machine.vectors import VECTOR_BYTES
+from .sums import TASK_ROWS, TASK_VALUES, fold, row_width
 
-# Values of a row at most, unless the positions of a channel have no such factor.
-MOST_ROW_VALUES = 1024
+# Columns that a task takes at most, and values of a channel from which on they have rows of their own.
+MOST_COLUMNS, OWN_ROWS = 4096, 64
+
+
+@compiled
+def _task(task, shape, rows, columns):
+    """First and last row of a task, each with its first and last column: those of a row come one after the other."""
+    pieces = -(-shape[1] // columns)
+    first, left = task // pieces * rows, task % pieces * columns
+    return first, min(first + rows, shape[0]), left, min(left + columns, shape[1])
 
 
 @compiled(parallel=True)
-def sum_products(a, b, a_from, b_from, sums, products, rows):
-    """Sums of ``a - a_from`` and of its products with ``b - b_from``.
+def sum_columns(a, b, a_from, b_from, sums, products, wide, rows, columns):
+    """Sums of ``a - a_from`` and of its products with ``b - b_from``, of each column of arrays (R, W).
 
     Parameters
     ----------
     a, b : array (R, W)
-    a_from, b_from : float64 array (T, W)
-    sums, products : float64 array (tasks, W)
+    a_from, b_from : float64 array (W,)
+    sums, products : float64 array (ceil(R / rows), W)
         Written in full.
-    rows : int
-        Rows of a task; the last one may have fewer.
+    wide : tuple of int
+        As long as a line has vectors in float64.
+    rows, columns : int
+        Of a task.
     """
-    total, width = a.shape
-    for task in prange(sums.shape[0]):
-        start, line = np.int64(task) * rows, np.int64(task) % len(a_from)
-        for j in range(width):
-            sums[task, j] = 0
-            products[task, j] = 0
-        for r in range(start, min(start + rows, total)):
-            for j in range(width):
-                difference = a[r, j] - a_from[line, j]
-                sums[task, j] += difference
-                products[task, j] += difference * (b[r, j] - b_from[line, j])
+    width, lanes = a.shape[1], lanes_of(a)
+    for number in prange(-(-a.shape[0] // rows) * -(-width // columns)):
+        first, last, left, right = _task(np.int64(number), a.shape, rows, columns)
+        for j in range(left, right, lanes):
+            count = right - j
+            a_start, b_start = line_read(wide, a_from, j, count), line_read(wide, b_from, j, count)
+            total = line_keep(a_start, 0, 0.0)
+            product = total
+            for at in range(first * width + j, last * width + j, width):
+                difference = line_widen(line_read(1, a, at, count)) - a_start
+                total = total + difference
+                product = product + difference * (line_widen(line_read(1, b, at, count)) - b_start)
+            line_write(total, sums, first // rows * width + j, count)
+            line_write(product, products, first // rows * width + j, count)
 
 
 @compiled(parallel=True)
-def multiply_add(x, scale, shift, out, tasks, rows):
-    """``out[r, j] = x[r, j] * scale[t, j] + shift[t, j]`` for arrays (R, W) and float64 tables (T, W)."""
-    total, width = x.shape
-    for task in prange(tasks):
-        start, line = np.int64(task) * rows, np.int64(task) % len(scale)
-        for r in range(start, min(start + rows, total)):
-            for j in range(width):
-                out[r, j] = x[r, j] * scale[line, j] + shift[line, j]
+def sum_planes(a, b, a_from, b_from, sums, products, rows, columns):
+    """The same of each row, for the columns of each task, where row r is of channel ``r % C``.
+
+    Parameters
+    ----------
+    a, b : array (R, W)
+    a_from, b_from : float64 array (C,)
+    sums, products : float64 array (R, ceil(W / columns))
+        Written in full.
+    rows, columns : int
+        Of a task.
+    """
+    width, lanes = a.shape[1], lanes_of(a)
+    for number in prange(-(-a.shape[0] // rows) * -(-width // columns)):
+        first, last, left, right = _task(np.int64(number), a.shape, rows, columns)
+        for r in range(first, last):
+            a_start, b_start = a_from[r % len(a_from)], b_from[r % len(b_from)]
+            total = line_keep(line_widen(line_read(1, a, r * width + left, right - left)), 0, 0.0)
+            product = total
+            for j in range(left, right, lanes):
+                at, count = r * width + j, right - j
+                difference = line_keep(line_widen(line_read(1, a, at, count)) - a_start, count, 0.0)
+                other = line_keep(line_widen(line_read(1, b, at, count)) - b_start, count, 0.0)
+                total = total + difference
+                product = product + difference * other
+            sums[r, left // columns] = line_sum(total)
+            products[r, left // columns] = line_sum(product)
 
 
 @compiled(parallel=True)
-def multiply_add_two(x, y, x_scale, y_scale, shift, out, tasks, rows):
-    """``out[r, j] = x[r, j] * x_scale[t, j] + (y[r, j] * y_scale[t, j] + shift[t, j])`` likewise."""
-    total, width = x.shape
-    for task in prange(tasks):
-        start, line = np.int64(task) * rows, np.int64(task) % len(shift)
-        for r in range(start, min(start + rows, total)):
-            for j in range(width):
-                out[r, j] = x[r, j] * x_scale[line, j] + (y[r, j] * y_scale[line, j] + shift[line, j])
+def multiply_add(x, scale, shift, out, wide, step, rows, columns):
+    """``out[r, j] = x[r, j] * scale[r % T, j * step] + shift[r % T, j * step]`` for arrays (R, W).
+
+    The float64 tables are (T, W) with a step of 1, or hold a line of one number for each row, and the step is 0.
+    """
+    width, lanes = x.shape[1], lanes_of(x)
+    for number in prange(-(-x.shape[0] // rows) * -(-width // columns)):
+        first, last, left, right = _task(np.int64(number), x.shape, rows, columns)
+        for r in range(first, last):
+            table = r % len(scale) * scale.shape[1]
+            for j in range(left, right, lanes):
+                at, count, place = r * width + j, right - j, table + j * step
+                there = count if step else lanes
+                line = line_widen(line_read(1, x, at, count)) * line_read(wide, scale, place, there)
+                line_write(line_narrow(line + line_read(wide, shift, place, there), out), out, at, count)
+
+
+@compiled(parallel=True)
+def multiply_add_two(x, y, x_scale, y_scale, shift, out, wide, step, rows, columns):
+    """``out[r, j] = x[r, j] * x_scale[...] + (y[r, j] * y_scale[...] + shift[...])`` likewise."""
+    width, lanes = x.shape[1], lanes_of(x)
+    for number in prange(-(-x.shape[0] // rows) * -(-width // columns)):
+        first, last, left, right = _task(np.int64(number), x.shape, rows, columns)
+        for r in range(first, last):
+            table = r % len(shift) * shift.shape[1]
+            for j in range(left, right, lanes):
+                at, count, place = r * width + j, right - j, table + j * step
+                there = count if step else lanes
+                line = line_widen(line_read(1, y, at, count)) * line_read(wide, y_scale, place, there)
+                line = line + line_read(wide, shift, place, there)
+                line = line_widen(line_read(1, x, at, count)) * line_read(wide, x_scale, place, there) + line
+                line_write(line_narrow(line, out), out, at, count)
 
 
 class Grid(NamedTuple):
-    """How arrays (A, C, B), the channels in the middle, are seen as rows: by the shape alone."""
+    """How arrays (A, C, B), the channels in the middle, are seen as rows (R, W) and cut: by shape and vector width."""
 
     shape: tuple[int, int, int]
-    width: int
+    rows_shape: tuple[int, int]
     rows: int
-    tasks: int
+    columns: int
+    # Whether a row holds the positions of one channel.
+    planes: bool
     serial: bool
 
-    def table(self, factor):
-        """A factor of each channel (C,) as a table (T, W)."""
-        _, channels, inner = self.shape
-        if inner == 1:
-            return np.tile(factor, self.width // channels)[None]
-        return np.repeat(factor[:, None], self.width, axis=1)
+    def table(self, factor, lanes):
+        """A factor of each channel (C,) as a table (T, W), or (C, lanes) where rows have one channel each."""
+        if self.planes:
+            return np.repeat(factor[:, None], lanes, axis=1)
+        return self.row(factor)[None]
+
+    def row(self, factor):
+        """A factor of each channel as those of a row (W,)."""
+        inner = self.shape[2]
+        factor = np.repeat(factor, inner) if inner > 1 else factor
+        width = self.rows_shape[1]
+        return factor if len(factor) == width else np.tile(factor, width // len(factor))
 
     def total(self, sums):
-        """Sums of tasks (tasks, W) as sums of channels (C,)."""
+        """Sums of tasks as sums of channels (C,)."""
         outer, channels, inner = self.shape
-        return fold(sums if inner == 1 else sums.sum(1).reshape(outer, channels), channels)
+        if self.planes:
+            return fold(sums.sum(1).reshape(outer, channels), channels)
+        return fold(sums, channels * inner).reshape(channels, inner).sum(1) if inner > 1 else fold(sums, channels)
 
 
 @lru_cache(maxsize=512)
 def make_grid(shape):
     """A `Grid` for arrays of this shape."""
     outer, channels, inner = shape
-    serial = outer * channels * inner < TASK_VALUES
-    if inner == 1:
-        width = row_width(outer, channels)
-        return Grid(shape, width, *cut((outer * channels // width, width)), serial)
-    # A task for each run of a channel, cut into rows of one length.
-    width = next((w for w in range(ROW_VALUES, MOST_ROW_VALUES) if inner % w == 0), inner)
-    return Grid(shape, width, inner // width, outer * channels, serial)
+    planes = inner >= OWN_ROWS
+    width = inner if planes else row_width(outer, channels * max(1, inner))
+    columns = min(width, MOST_COLUMNS)
+    least = 1 if planes else TASK_ROWS
+    size = outer * channels * inner
+    return Grid(shape, (size // width, width), max(least, TASK_VALUES // columns), columns, planes, size <= TASK_VALUES)
 
 
 # What follows takes C-contiguous arrays (A, C, B) and float64 arrays (C,), and returns such. Bits do not depend on the
@@ -119,9 +188,15 @@ def moments(x):
 def centred_sums(a, b, a_from, b_from):
     """For each channel the sums of ``a - a_from`` and of ``(a - a_from) * (b - b_from)``."""
     grid = make_grid(a.shape)
-    a, b = (x.reshape(-1, grid.width) for x in (a, b))
-    sums, products = np.empty((2, grid.tasks, grid.width))
-    sum_products(a, b, grid.table(a_from), grid.table(b_from), sums, products, grid.rows, serial=grid.serial)
+    a, b = (x.reshape(grid.rows_shape) for x in (a, b))
+    total, width = grid.rows_shape
+    if grid.planes:
+        sums, products = np.empty((2, total, -(-width // grid.columns)))
+        sum_planes(a, b, a_from, b_from, sums, products, grid.rows, grid.columns, serial=grid.serial)
+    else:
+        sums, products = np.empty((2, -(-total // grid.rows), width))
+        starts = grid.row(a_from), grid.row(b_from)
+        sum_columns(a, b, *starts, sums, products, _wide(a), grid.rows, grid.columns, serial=grid.serial)
     return grid.total(sums), grid.total(products)
 
 
@@ -136,8 +211,17 @@ def scaled_sum(x, y, x_scale, y_scale, shift):
 
 
 def _filled(kernel, arrays, factors):
-    grid = make_grid(arrays[0].shape)
-    out = aligned_empty(grid.shape, arrays[0].dtype)
-    *wide, wide_out = (x.reshape(-1, grid.width) for x in (*arrays, out))
-    kernel(*wide, *map(grid.table, factors), wide_out, grid.tasks, grid.rows, serial=grid.serial)
+    first = arrays[0]
+    grid = make_grid(first.shape)
+    out = aligned_empty(grid.shape, first.dtype)
+    rows = (x.reshape(grid.rows_shape) for x in (*arrays, out))
+    *inputs, result = rows
+    tables = (grid.table(factor, VECTOR_BYTES // first.itemsize) for factor in factors)
+    step = int(not grid.planes)
+    kernel(*inputs, *tables, result, _wide(first), step, grid.rows, grid.columns, serial=grid.serial)
     return out
+
+
+def _wide(x):
+    """As many numbers as a line of an array has vectors in float64: Numba knows lengths of tuples when it compiles."""
+    return (0,) * (8 // x.itemsize)

@@ -15,6 +15,9 @@ from numbaconv.models import Sequential
 # Shapes and the axis of the channels: few and many, last and first, of one task and of several, rows of all kinds.
 SHAPES = {
     "one value each": ((2, 1), -1),
+    "one long channel": ((1, 1, 300), 1),
+    "very many channels": ((5, 5003), -1),
+    "very long channels": ((2, 3, 5003), 1),
     "features": ((30, 5), -1),
     "features, by number": ((30, 70), 1),
     "steps": ((3, 50, 4), -1),
@@ -258,16 +261,19 @@ def test_bits_do_not_depend_on_threads(shape, axis, each_thread_count):
 
 
 def test_rows_of_several_tasks_are_tested():
-    grids = []
+    kinds = set()
     for shape, axis in SHAPES.values():
         axis = only(axis) % len(shape)
         outer, inner = (int(np.prod(part)) for part in (shape[:axis], shape[axis + 1 :]))
         grid = normalize.make_grid((outer, shape[axis], inner))
-        assert grid.rows * grid.width * grid.tasks >= np.prod(shape)
-        assert np.prod(shape) % grid.width == 0
-        grids.append((inner > 1, grid.serial, grid.rows > 1))
-    assert {(first, False, True) for first in (True, False)} <= set(grids)
-    assert {serial for _, serial, _ in grids} == {True, False}
+        total, width = grid.rows_shape
+        assert total * width == np.prod(shape)
+        kinds.add((grid.planes, "rows" if total > grid.rows else "one", "columns" if width > grid.columns else "one"))
+        kinds.add(grid.serial)
+    assert {True, False} <= kinds
+    for planes in (True, False):
+        assert {(planes, "rows", "one"), (planes, "one", "one")} <= kinds
+        assert any(kind[0] is planes and kind[2] == "columns" for kind in kinds - {True, False})
 
 
 def test_configuration_round_trip():
