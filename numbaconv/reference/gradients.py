@@ -156,7 +156,7 @@ def conv_weight_grad(
 def depthwise_conv_input_grad(
     grad_out: Array, weights: Array, in_lengths: Triple, strides: Triple, dilation: Triple, before: Triple
 ) -> Array:
-    """Send the gradients of a channel's M outputs back to that channel through its M kernels.
+    """Send the gradients of a channel's M outputs back to that channel through its M kernels: `conv_input_grad`.
 
     ``grad_x[o * stride + k * dilation - before, c] += weights[k, c, m] * grad_out[o, c * M + m]``
 
@@ -171,34 +171,16 @@ def depthwise_conv_input_grad(
     -------
     grad_x : (N, *in_lengths, C)
     """
-    batch, out_d, out_h, out_w, _ = grad_out.shape
-    kernel_d, kernel_h, kernel_w, C, multiplier = weights.shape
-    D, H, W = in_lengths
-    grad_x = np.zeros((batch, D, H, W, C))
-    for n in range(batch):
-        for od in range(out_d):
-            for oh in range(out_h):
-                for ow in range(out_w):
-                    for kd in range(kernel_d):
-                        d = od * strides[0] + kd * dilation[0] - before[0]
-                        for kh in range(kernel_h):
-                            h = oh * strides[1] + kh * dilation[1] - before[1]
-                            for kw in range(kernel_w):
-                                w = ow * strides[2] + kw * dilation[2] - before[2]
-                                if 0 <= d < D and 0 <= h < H and 0 <= w < W:
-                                    for c in range(C):
-                                        for m in range(multiplier):
-                                            grad_x[n, d, h, w, c] += (
-                                                weights[kd, kh, kw, c, m] * grad_out[n, od, oh, ow, c * multiplier + m]
-                                            )
-    return grad_x
+    C = weights.shape[3]
+    kernel = weights.reshape((*weights.shape[:3], 1, grad_out.shape[4]))
+    return conv_input_grad(grad_out, kernel, in_lengths, strides, dilation, before, C)
 
 
 @njit
 def depthwise_conv_weight_grad(
     x: Array, grad_out: Array, kernel_size: Triple, strides: Triple, dilation: Triple, before: Triple
 ) -> Array:
-    """Collect for every weight what it met in its own channel, times the gradients of its own outputs.
+    """Collect for every weight what it met in its own channel, times the gradients of its outputs: `conv_weight_grad`.
 
     ``grad_weights[k, c, m] = sum over n, o of x[n, o * stride + k * dilation - before, c] * grad_out[n, o, c * M + m]``
 
@@ -213,28 +195,9 @@ def depthwise_conv_weight_grad(
     -------
     grad_weights : (KD, KH, KW, C, M)
     """
-    batch, D, H, W, C = x.shape
-    _, out_d, out_h, out_w, outputs = grad_out.shape
-    kernel_d, kernel_h, kernel_w = kernel_size
-    multiplier = outputs // C
-    grad_weights = np.zeros((kernel_d, kernel_h, kernel_w, C, multiplier))
-    for n in range(batch):
-        for od in range(out_d):
-            for oh in range(out_h):
-                for ow in range(out_w):
-                    for kd in range(kernel_d):
-                        d = od * strides[0] + kd * dilation[0] - before[0]
-                        for kh in range(kernel_h):
-                            h = oh * strides[1] + kh * dilation[1] - before[1]
-                            for kw in range(kernel_w):
-                                w = ow * strides[2] + kw * dilation[2] - before[2]
-                                if 0 <= d < D and 0 <= h < H and 0 <= w < W:
-                                    for c in range(C):
-                                        for m in range(multiplier):
-                                            grad_weights[kd, kh, kw, c, m] += (
-                                                x[n, d, h, w, c] * grad_out[n, od, oh, ow, c * multiplier + m]
-                                            )
-    return grad_weights
+    C = x.shape[4]
+    grad_weights = conv_weight_grad(x, grad_out, kernel_size, strides, dilation, before, C)
+    return grad_weights.reshape((*kernel_size, C, grad_out.shape[4] // C))
 
 
 @njit

@@ -76,6 +76,8 @@ def depthwise_conv(
 
     ``out[o, c * M + m] = bias[c * M + m] + sum over k of x[o * stride + k * dilation - before, c] * weights[k, c, m]``
 
+    This is `conv` with groups of one channel, each of which has M filters.
+
     Parameters
     ----------
     x : (N, D, H, W, C)
@@ -87,29 +89,8 @@ def depthwise_conv(
     -------
     out : (N, OD, OH, OW, C * M), lengths as in `conv`
     """
-    batch, D, H, W, C = x.shape
-    kernel_d, kernel_h, kernel_w, _, multiplier = weights.shape
-    out_d = _conv_length(D, kernel_d, strides[0], dilation[0], before[0], after[0])
-    out_h = _conv_length(H, kernel_h, strides[1], dilation[1], before[1], after[1])
-    out_w = _conv_length(W, kernel_w, strides[2], dilation[2], before[2], after[2])
-    out = np.empty((batch, out_d, out_h, out_w, C * multiplier))
-    for n in range(batch):
-        for od in range(out_d):
-            for oh in range(out_h):
-                for ow in range(out_w):
-                    for c in range(C):
-                        for m in range(multiplier):
-                            total = bias[c * multiplier + m]
-                            for kd in range(kernel_d):
-                                d = od * strides[0] + kd * dilation[0] - before[0]
-                                for kh in range(kernel_h):
-                                    h = oh * strides[1] + kh * dilation[1] - before[1]
-                                    for kw in range(kernel_w):
-                                        w = ow * strides[2] + kw * dilation[2] - before[2]
-                                        if 0 <= d < D and 0 <= h < H and 0 <= w < W:
-                                            total += x[n, d, h, w, c] * weights[kd, kh, kw, c, m]
-                            out[n, od, oh, ow, c * multiplier + m] = total
-    return out
+    kernel = weights.reshape((*weights.shape[:3], 1, len(bias)))
+    return conv(x, kernel, bias, strides, dilation, before, after)
 
 
 @njit

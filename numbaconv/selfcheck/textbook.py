@@ -136,9 +136,9 @@ def _sides(pairs: Sequence[tuple[int, int]]) -> tuple[Any, ...]:
 
 
 def _lifted(arrays: Sequence[Array]) -> list[Array]:
-    """Input, kernels and bias with three spatial axes."""
+    """Input, kernels and bias with three spatial axes, all in one order, as each other one would be compiled anew."""
     rank = arrays[0].ndim - 2
     return [
-        a if a.ndim == 1 else a.reshape(*a.shape[:k], *(1,) * (3 - rank), *a.shape[k:])
+        np.ascontiguousarray(a if a.ndim == 1 else a.reshape(*a.shape[:k], *(1,) * (3 - rank), *a.shape[k:]))
         for a, k in zip(arrays, (1, 0, 0, 0), strict=False)
     ]
