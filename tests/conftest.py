@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 from fuzzing import limited_memory
 from hypothesis import settings
-from situations import digests, environment
+from once import compile_once
+from situations import SUPPORT, digests, environment
 
 import numbaconv
 from numbaconv import config
@@ -87,17 +88,29 @@ def pytest_cmdline_main(config):
 
 
 @pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(config, items):
+def pytest_collection_modifyitems(items):
     """In a large run, tests that need few kernels come first, while another process compiles ahead."""
     if len(items) > MANY:
         items.sort(key=lambda item: item.path.parent.name not in FIRST)
-        first_of_all = os.environ.get("PYTEST_XDIST_WORKER", "gw0") == "gw0"
-        if first_of_all and not config.option.collectonly and (os.cpu_count() or 1) > 1:
-            command = [sys.executable, "-m", "numbaconv", "--compile"]
-            compiling = subprocess.Popen(
-                command, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-            )
-            config.add_cleanup(lambda: (compiling.kill(), compiling.wait()))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def compiled_once(request, tmp_path_factory):
+    """Processes that test side by side, and one that compiles ahead for them, share the work of compiling."""
+    worker = os.environ.get("PYTEST_XDIST_WORKER")
+    own = tmp_path_factory.getbasetemp()
+    locks = (own.parent if worker else own) / "locks"
+    locks.mkdir(exist_ok=True)
+    compile_anyway = compile_once(locks)
+    ahead = None
+    if worker in (None, "gw0") and len(request.session.items) > MANY and (os.cpu_count() or 1) > 1:
+        command = [sys.executable, SUPPORT / "once.py", locks]
+        ahead = subprocess.Popen(command, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    yield
+    compile_anyway()
+    if ahead:
+        ahead.kill()
+        ahead.wait()
 
 
 @cache

@@ -2,10 +2,13 @@
 
 import functools
 import gc
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 from cases import CASES, FORMATS, each, operands, run, to_format
+from situations import environment
 
 from numbaconv import functional, layers
 from numbaconv.calls import separable as separable_calls
@@ -68,3 +71,27 @@ def test_normalized_values_that_no_kernel_writes_are_nan(poisoned, monkeypatch):
 
 def test_smoke_is_a_case_of_every_operation():
     assert {case.operation for case in CASES if "smoke" in case.name} == {case.operation for case in CASES}
+
+
+@pytest.mark.slow
+def test_of_two_processes_one_compiles(tmp_path):
+    code = (
+        "import sys, numpy as np\n"
+        "from once import compile_once\n"
+        "from numbaconv.kernels.normal import fill_cdf\n"
+        "compile_once(sys.argv[1])\n"
+        "sys.stdin.read()\n"
+        "fill_cdf(np.ones(3), np.ones(3), serial=True)\n"
+        "print(fill_cdf.serial.stats.cache_misses.total())\n"
+    )
+    start = functools.partial(
+        subprocess.Popen,
+        [sys.executable, "-c", code, tmp_path],
+        env=environment(NUMBA_CACHE_DIR=tmp_path / "cache"),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    with start() as one, start() as other:
+        one.stdin.close()
+        other.stdin.close()
+        assert sorted([int(one.stdout.read()), int(other.stdout.read())]) == [0, 1]
