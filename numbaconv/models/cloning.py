@@ -5,7 +5,7 @@ from typing import Any
 
 from ..common.structures import mapped
 from ..layers import Input, InputLayer, Layer
-from .copies import connected_anew, is_slot
+from .copies import connected_anew, is_slot, shared_places, sharing
 from .model import Model
 from .network import Network
 from .sequential import Sequential
@@ -41,7 +41,13 @@ def clone_model(model: Network, clone_function: Callable[[Any], Any] | None = No
     """
     if not isinstance(model, Model | Sequential):
         raise TypeError(f"model must be a Model or a Sequential, got {model!r}")
-    clone = _clone if clone_function is None else clone_function
+    if clone_function is not None:
+        return _cloned(model, clone_function)
+    made, shared = _cloned(model, _clone), shared_places(model)
+    return sharing(made, shared) if shared else made
+
+
+def _cloned(model: Any, clone: Callable[[Any], Any]) -> Any:
     if isinstance(model, Sequential):
         made = Sequential((clone(layer) for layer in model.layers), model.name)
         if model.input_shape is not None:

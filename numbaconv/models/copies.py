@@ -1,5 +1,6 @@
 """Connections without the tensors between them, which copies and other networks make anew."""
 
+import copy
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -62,6 +63,41 @@ def connected_anew(
         node.operation._nodes.append(node)
         nodes.append(node)
     return nodes
+
+
+def walked(model: Any) -> list[Any]:
+    """The layers that weights belong to, in order: those that several models within share, as often as they stand."""
+    models = [(one, hasattr(one, "layers")) for one in model.layers]
+    return [leaf for one, is_model in models for leaf in (walked(one) if is_model else one._leaves())]
+
+
+def shared_places(model: Any) -> list[list[int]]:
+    """For each place of `walked` where a layer stands again: that place, and its first."""
+    ids = [id(leaf) for leaf in walked(model)]
+    firsts = {one: i for i, one in reversed(list(enumerate(ids)))}
+    return [[i, firsts[one]] for i, one in enumerate(ids) if firsts[one] < i]
+
+
+def sharing(model: Any, places: Sequence[Sequence[int]]) -> Any:
+    """The model with one layer where there are two alike, as `shared_places` tells.
+
+    Raises
+    ------
+    ValueError
+        If two of them have weights of different shapes.
+    """
+    leaves = walked(model)
+    kept = {id(leaf): leaf for leaf in leaves}
+    for again, first in places:
+        one, other = leaves[again], leaves[first]
+        shapes = [[(name, w.shape, w.dtype) for name, w in leaf._weights.items()] for leaf in (one, other)]
+        if type(one) is not type(other) or shapes[0] != shapes[1]:
+            raise ValueError(f"{one!r} must be of the same class and shapes as {other!r}, to be the same layer")
+        kept[id(one)] = other
+    for leaf in kept.values():
+        leaf._nodes = []
+    # All but the layers themselves is made anew around them.
+    return copy.deepcopy(model, dict(kept))
 
 
 def is_slot(value: Any) -> bool:

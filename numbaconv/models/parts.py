@@ -15,6 +15,7 @@ from ..files.saving import CONFIG
 from ..layers.building import unfilled
 from ..objects.version import __version__
 from .configs import MODELS, check_keys
+from .copies import shared_places, sharing, walked
 
 FORMAT_VERSION = 3
 _OPTIMIZER = "optimizer/"
@@ -31,6 +32,7 @@ def taken_apart(model: Any) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         "model": model.get_config(),
         "training": _training(model),
         **({} if old else {"kind": kind}),
+        **({"shared": shared} if (shared := shared_places(model)) else {}),
     }
     return config, {**_named_weights(model), **_optimizer_state(model)}
 
@@ -47,6 +49,8 @@ def put_together(model_class: Any, config: Any, archive: Archive) -> Any:
     # Sizes come before arrays: nothing is read that the model has no place for, and weights without values take none.
     with unfilled():
         model = _made(MODELS[kind], config["model"])
+    if "shared" in config:
+        model = sharing(model, _checked_places(config["shared"], len(walked(model))))
     wanted = {name: (w.shape, w.dtype) for name, w in _named_weights(model).items()}
     _check_weights({name: archive.entries[name] for name in names if name not in states}, wanted)
     _check_state({name: archive.entries[name] for name in states}, wanted)
@@ -125,6 +129,14 @@ def _made(cls: Any, config: Any) -> Any:
     if not model.built:
         raise ValueError("its model must be that of a built model, with a build_input_shape")
     return model
+
+
+def _checked_places(places: Any, count: int) -> list[list[int]]:
+    """Pairs of places among so many layers, a later one and an earlier one."""
+    for pair in places if isinstance(places, list) else [places]:
+        if not (isinstance(pair, list) and [type(n) for n in pair] == [int, int] and 0 <= pair[1] < pair[0] < count):
+            raise ValueError(f"shared must be pairs of places below {count}, the later one first, got {pair!r}")
+    return list(places)
 
 
 def _check_weights(entries: dict[str, Entry], wanted: dict[str, tuple[tuple[int, ...], np.dtype]]) -> None:

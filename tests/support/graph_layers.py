@@ -162,6 +162,10 @@ def arguments_of(kind, choose, declared, dtype):
         channels = _split(arguments, declared)[1]
         groups = choose.one(*(n for n in range(1, channels + 1) if channels % n == 0))
         arguments |= {"groups": groups, "filters": groups * arguments["filters"]}
+    first = arguments.get("data_format") == "channels_first"
+    if kind == "Conv3D" and first and _window(arguments, declared)[-1] in (None, arguments["filters"]):
+        # Keras adds a bias along the last axis if that is as long as there are filters.
+        arguments["use_bias"] = False
     if "Pooling3D" in kind and "Global" not in kind and dtype == "float64":
         return None
     return arguments
@@ -217,7 +221,9 @@ def _permute_arguments(choose, declared, rank, kind):
 
 def _normalization(choose, declared, rank, kind):
     if kind == "GroupNormalization":
-        return {"groups": choose.one(*(n for n in (1, 2, 3) if declared[-1] % n == 0))}
+        # A value alone in its group is normalized to what rounding leaves of it.
+        most = declared[-1] if rank else max(1, declared[-1] // 2)
+        return {"groups": choose.one(*(n for n in (1, 2, 3) if declared[-1] % n == 0 and n <= most))}
     arguments = {"scale": not choose.chance(4), "center": not choose.chance(4)}
     if kind == "BatchNormalization":
         arguments["momentum"] = choose.one(0.5, 0.9)

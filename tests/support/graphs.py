@@ -42,12 +42,12 @@ class Choice:
         return self.rng.sample(list(values), len(values))
 
 
-def graph_of(seed, nested=2):
-    """The graph of a seed, with models in models to this depth."""
+def graph_of(seed, nested=2, gives_back=False):
+    """The graph of a seed, with models in models to this depth, which may give back what they are given."""
     choose = Choice(seed)
     rank = choose.one(2, 1, 2, 1, 3)
     inputs = [_input(choose, rank) for _ in range(choose.one(1, 1, 2, 3))]
-    growing = Growing(choose, choose.one("float32", "float64"), "network", inputs, nested)
+    growing = Growing(choose, choose.one("float32", "float64"), "network", inputs, nested, gives_back)
     return growing.grown(choose.integer(2, 12))
 
 
@@ -63,9 +63,9 @@ def _input(choose, rank):
 class Growing:
     """A graph to which layers are added one by one."""
 
-    def __init__(self, choose, dtype, name, inputs, nested, is_part=False):
+    def __init__(self, choose, dtype, name, inputs, nested, gives_back, is_part=False):
         self.choose, self.dtype, self.nested = choose, dtype, nested
-        self.is_part = is_part
+        self.gives_back, self.opened = gives_back, is_part and not gives_back
         self.graph = {"name": name, "dtype": dtype, "inputs": inputs, "layers": [], "steps": []}
         # Of each tensor both shapes, and of each layer those that it was first called on.
         self.shapes = [(one["declared"], one["actual"]) for one in inputs]
@@ -76,8 +76,8 @@ class Growing:
             self.choose.one(*5 * [self.plain], self.merge, self.merge, self.again, self.model)()
         count = len(self.graph["inputs"])
         used = {tensor for step in self.graph["steps"] for tensor in step["inputs"]}
-        if self.is_part:
-            # Keras loses its way where a model within a model gives back its input.
+        if self.opened:
+            # Where a model within gives back its input, Keras at times cannot connect what is around it.
             for tensor in set(range(count)) - used:
                 self._add({"class": "Activation", "arguments": {"activation": "tanh"}}, [tensor])
                 used.add(tensor)
@@ -85,7 +85,7 @@ class Growing:
         # A branch whose end is no output is left out of the model, unless it is the only way from an input.
         last = self.choose.one(1, 1, 2)
         kept = [e for e in ends[:-last] if self._is_needed(e, ends)] + ends[-last:]
-        more = [self.choose.integer(count * self.is_part, len(self.shapes) - 1)] if self.choose.chance(4) else []
+        more = [self.choose.integer(count * self.opened, len(self.shapes) - 1)] if self.choose.chance(4) else []
         outputs = [*dict.fromkeys([*kept, *more])]
         # One of them twice.
         outputs += [self.choose.one(*outputs)] if self.choose.chance(8) else []
@@ -231,7 +231,7 @@ class Growing:
     def _inner(self, tensors):
         inputs = [{"declared": self.shapes[t][0], "actual": self.shapes[t][1]} for t in tensors]
         name = f"{self.graph['name']}_{len(self.first)}"
-        return Growing(self.choose, self.dtype, name, inputs, self.nested - 1, True)
+        return Growing(self.choose, self.dtype, name, inputs, self.nested - 1, self.gives_back, True)
 
     def _frozen(self):
         return {"trainable": False} if self.choose.chance(6) else {}

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ...layers.building import unfilled
+from ..copies import sharing, walked
 from .architecture import architecture_of
 from .arguments import Reading
 from .layouts import is_model, layers_of, leaves_of
@@ -48,15 +49,20 @@ def from_keras(model: Any, custom_objects: Mapping[str, Any] | None = None) -> A
         made = maker.model(architecture_of(entry))
     if not made.built:
         raise ValueError("model must be built: call it, or give its first layer an Input")
+    alike: dict[tuple[int, int], list[Any]] = {}
     for ours, theirs in list(_pairs(made, model, listed_by(maker))):
         arrays = iter(theirs.get_weights())
         leaves = leaves_of(ours)
         wanted = [[next(arrays, None) for _ in leaf.weights] for leaf in leaves]
         if next(arrays, None) is not None or any(one is None for listed in wanted for one in listed):
             raise ValueError(f"layer {theirs.name!r} must have {sum(map(len, wanted))} weights, as {ours!r} has")
-        for leaf, weights in zip(leaves, wanted, strict=True):
+        for i, (leaf, weights) in enumerate(zip(leaves, wanted, strict=True)):
             leaf.set_weights(weights)
-    return made
+            alike.setdefault((id(theirs), i), []).append(leaf)
+    places = {id(leaf): i for i, leaf in enumerate(walked(made))}
+    groups = [sorted(places[id(leaf)] for leaf in listed) for listed in alike.values()]
+    shared = [[again, first] for first, *more in groups for again in more]
+    return sharing(made, shared) if shared else made
 
 
 def _pairs(ours: Any, theirs: Any, listed: Any) -> Iterator[tuple[Any, Any]]:

@@ -54,8 +54,12 @@ def assigned(file: Hdf5File, stored: list[Stored]) -> list[tuple[Any, dict[str, 
 def _by_path(file: Hdf5File, model: Any, listed: Listed) -> list[Stored]:
     root = "layers" if "layers" in file else "_layer_checkpoint_dependencies"
     stored, wanted = [], set()
-    for variable in variables(model, listed):
-        path = _present(file, variable.path.replace("layers", root, 1) if root != "layers" else variable.path)
+    found = [(one, _present(file, one.path.replace("layers", root, 1))) for one in variables(model, listed)]
+    # Of a layer that several models within share, Keras writes the weights once.
+    there = {(id(one.layer), one.name) for one, path in found if path is not None}
+    for variable, path in found:
+        if path is None and (id(variable.layer), variable.name) in there:
+            continue
         label = f"weight {variable.name!r} of layer {variable.layer.name!r}"
         if path is None:
             raise ValueError(f"{label} must be at {variable.path!r}, of shape {variable.shape}, but is missing")
