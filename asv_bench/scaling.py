@@ -33,7 +33,7 @@ from numbaconv import layers
 from numbaconv.kernels.conv import conv, conv_at
 from numbaconv.kernels.records import Epilogue
 from numbaconv.kernels.table import TASKS, WORK
-from numbaconv.kernels.winograd.products import conv_winograd, run_tasks, spread_patches, spread_task
+from numbaconv.kernels.winograd.products import conv_winograd, run_tasks, spread_patches, spread_tasks
 from numbaconv.kernels.winograd.table import SHARES
 from numbaconv.kernels.winograd.trust import Limits, Trust
 from numbaconv.machine import threads
@@ -64,19 +64,18 @@ class Row(NamedTuple):
 
 
 @compiled(parallel=True)
-def winograd_at(x, weights, epilogue, limits, out, doubtful, tile_shape, plan, chosen):
+def winograd_at(x, weights, epilogue, limits, out, doubtful, tile_shape, plans, chosen):
     """`conv_winograd`, but only its tasks from the first of ``chosen`` to before the second."""
     for _ in prange(1):
         run = chosen[0], chosen[1]
-        run_tasks(run, x, weights, Epilogue(*epilogue), Trust(doubtful, Limits(*limits)), out, tile_shape, plan)
+        run_tasks(run, x, weights, Epilogue(*epilogue), Trust(doubtful, Limits(*limits)), out, tile_shape, plans)
 
 
 @compiled(parallel=True)
-def spread_at(x, values, limits, doubtful, plan, chosen):
+def spread_at(x, values, limits, doubtful, plans, chosen):
     """`spread_patches`, but only these tasks."""
     for _ in prange(1):
-        for task in range(chosen[0], chosen[1]):
-            spread_task(task, x, values, Trust(doubtful, Limits(*limits)), plan)
+        spread_tasks((chosen[0], chosen[1]), x, values, Trust(doubtful, Limits(*limits)), plans)
 
 
 @compiled(parallel=True)
@@ -125,16 +124,16 @@ def of_threads(launch: Launch, cores: int) -> list[Callable[[], Any]]:
     kernel, arguments, serial = launch
     if serial:
         return [lambda: kernel(*arguments, serial=True)]
-    work = arguments[-1][WORK]
     if kernel is conv:
-        runs = [np.arange(run.start, run.stop) for run in dealt_out(work[TASKS], cores)]
+        runs = [np.arange(run.start, run.stop) for run in dealt_out(arguments[-1][WORK, TASKS], cores)]
         return [lambda run=run: conv_at(*arguments, run, serial=True) for run in runs if len(run)]
+    tasks = int(arguments[-1][:, WORK, TASKS].sum())
     if kernel is spread_patches:
-        at, runs = spread_at, [np.array([run.start, run.stop]) for run in dealt_out(work[TASKS], cores)]
+        at, runs = spread_at, [np.array([run.start, run.stop]) for run in dealt_out(tasks, cores)]
     else:
         assert kernel is conv_winograd
-        count = min(work[SHARES], work[TASKS])
-        ends = np.arange(count + 1) * work[TASKS] // count
+        count = min(arguments[-1][0, WORK, SHARES], tasks)
+        ends = np.arange(count + 1) * tasks // count
         at, runs = winograd_at, [ends[i : i + 2].copy() for i in range(count)]
     return [lambda run=run: at(*arguments, run, serial=True) for run in runs if run[0] < run[1]]
 

@@ -23,7 +23,7 @@ from .epilogue import Epilogue
 from .layouts import Ints, canonical, empty_planes, original, planar, planar_result
 from .packed import Packed, depthwise_shape, is_depthwise
 from .window import Window, window_axes
-from .winograd import WinogradCall, use_winograd, winograd_parts
+from .winograd import WinogradCall, use_winograd, winograd_work
 
 # Kernels for weights that may not be multiplied by the zeros around the image.
 _INSIDE = {conv: conv_inside, depthwise_conv: depthwise_inside}
@@ -122,7 +122,7 @@ def gather_call(
     direct: Any = None
     if algorithm == "auto":
         direct = partial(_direct_call, axes, channels, filters, itemsize, rank, data_format)
-    return WinogradCall(out_shape, rank, data_format, winograd_parts(axes, channels, filters, itemsize), direct)
+    return WinogradCall(out_shape, rank, data_format, *winograd_work(axes, channels, filters, itemsize), direct)
 
 
 def conv_arguments(

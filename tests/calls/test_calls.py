@@ -179,7 +179,7 @@ def test_calls_are_prepared_for_the_threads_that_run(monkeypatch):
     for count in (1, 7, 2, 7):
         monkeypatch.setattr(threads, "count", lambda count=count: count)
         call = calls.conv_call(*(a.shape for a in arrays), 4, window_of((3, 3)), "auto")
-        made.append(call.parts[0].plan.tolist())
+        made.append(call.work.plans.tolist())
         found.append((layer(arrays[0]).tobytes(), functional.conv(*arrays).tobytes()))
         assert layer._prepared(arrays[0]) is call
         small(arrays[0][:, :9, :9])

@@ -120,12 +120,14 @@ def test_winograd_tasks_cover_every_output_once(windows, befores, taps, dilation
     window_settings = [(1, 1, 1, 0), *((taps, 1, d, before) for d, before in zip(dilation, befores, strict=True))]
     axes = make_axes(windows, window_settings)
     host = HOST._replace(threads=threads)
-    made, spread, shares, scheme, tile_height = plans.make_winograd_plan(axes, channels, filters, itemsize, host=host)
+    (made,), spreads, shares, scheme, tile_height = plans.make_winograd_plan(
+        (axes,), channels, filters, itemsize, host=host
+    )
     size = {3: 4, 5: 2}[taps]
     assert (shares, *scheme) == (threads, size, taps)
     patches = (*windows[:2], *(-(-n // size) for n in windows[2:]))
     assert_tasks_cover_once(made, patches, -(-filters // vectors.panel_width(itemsize)))
-    if spread:
+    for spread in spreads:
         assert_tasks_cover_once(spread, patches, 1)
     assert tile_height in HOST.winograd_rows
     for axis, d, before in zip((H, W), dilation, befores, strict=True):
@@ -162,7 +164,7 @@ def test_a_plan_for_some_threads_is_the_same_whatever_number_runs(recut, each_th
     made = []
     for _ in each_thread_count():
         recut({"threads": 6})
-        winograd, _, *rest = plans.make_winograd_plan(axes, 64, 64, 4)
+        (winograd,), _, *rest = plans.make_winograd_plan((axes,), 64, 64, 4)
         kinds = plans.make_plan(axes, 64, 64, 4), plans.make_separable_plan(axes, 64, 64, 4), winograd
         made.append((*rest, *((one.axes.tolist(), *one[1:]) for one in kinds)))
     assert made[0] == made[-1]
@@ -174,18 +176,19 @@ def test_many_threads_get_tasks():
         axes = make_axes((1, 1, size, size), [(1, 1, 1, 0), (3, 1, 1, 1), (3, 1, 1, 1)])
         for threads in (1, 2, 3, 6, 12, 16):
             host = HOST._replace(threads=threads)
-            winograd, spread, *_ = plans.make_winograd_plan(axes, channels, channels, 4, host=host)
-            for plan in filter(None, (plans.make_plan(axes, channels, channels, 4, host=host), winograd, spread)):
+            winograd, spreads, *_ = plans.make_winograd_plan((axes,), channels, channels, 4, host=host)
+            for plan in (plans.make_plan(axes, channels, channels, 4, host=host), *winograd, *spreads):
                 assert plan.tasks >= 0.6 * threads
 
 
 def test_what_several_threads_share_is_transformed_once():
     axes = make_axes((1, 1, 14, 14), [(1, 1, 1, 0), (3, 1, 1, 1), (3, 1, 1, 1)])
-    spread = [plans.make_winograd_plan(axes, 256, 256, 4, host=HOST._replace(threads=n)).spread for n in (1, 8)]
-    assert spread[0] is None
-    assert spread[1].tasks == 8
+    hosts = [HOST._replace(threads=n) for n in (1, 8)]
+    none, (spread,) = (plans.make_winograd_plan((axes,), 256, 256, 4, host=host).spreads for host in hosts)
+    assert none == []
+    assert spread.tasks == 8
     large = make_axes((1, 1, 1400, 14), [(1, 1, 1, 0), (3, 1, 1, 1), (3, 1, 1, 1)])
-    assert plans.make_winograd_plan(large, 256, 256, 4, host=HOST._replace(threads=8)).spread is None
+    assert plans.make_winograd_plan((large,), 256, 256, 4, host=hosts[1]).spreads == []
 
 
 @any_plan
@@ -207,7 +210,7 @@ def test_strips_fit_the_cache_where_rows_can_be_cut():
     table = plans.make_plan(axes, 64, 64, 4).axes
     spans = [strip.span.py_func(table, axis, table[axis, BLOCK]) for axis in (H, W)]
     assert spans[0] * spans[1] * 64 * 4 <= HOST.strip_bytes
-    blocks = plans.make_winograd_plan(axes, 64, 64, 4).plan.axes[H:, BLOCK]
+    blocks = plans.make_winograd_plan((axes,), 64, 64, 4).plans[0].axes[H:, BLOCK]
     assert blocks.prod() * 36 * 64 * 4 <= HOST.spread_bytes
 
 
@@ -216,7 +219,7 @@ def test_what_weights_from_l3_cost_decides_whether_those_of_a_task_fit_l2():
     fits = []
     for rows in (1, 10**6):
         host = HOST._replace(l3_rows=rows, l2_bytes=512 * 1024)
-        group = plans.make_winograd_plan(axes, 64, 2000, 4, host=host).plan.group
+        group = plans.make_winograd_plan((axes,), 64, 2000, 4, host=host).plans[0].group
         fits.append(36 * 64 * group * vectors.panel_width(4) * 4 <= host.l2_bytes)
     assert fits == [False, True]
 

@@ -145,14 +145,14 @@ def test_an_input_transformed_beforehand_does_not_change_a_bit(case, dtype, data
     # One height is one kernel to compile.
     for knobs in ({}, SMALL_BLOCKS):
         recut({"winograd_rows": HOST.winograd_rows[:1], **SPREAD, **knobs})
-        assert all(part.spread is not None for part in call_of(case, dtype, "winograd").parts)
+        assert call_of(case, dtype, "winograd").work.spreads is not None
         assert winograd(case, arrays, data_format).tobytes() == usual.tobytes()
 
 
 def test_the_knobs_cut_as_they_say(recut):
     def blocks_of(case):
         # The first phase of a dilation is the longest.
-        plan = call_of(case, algorithm="winograd").parts[0].plan
+        plan = call_of(case, algorithm="winograd").work.plans[0]
         return plan[[H, W], BLOCK].tolist()
 
     recut(SMALL_BLOCKS)
@@ -163,7 +163,7 @@ def test_the_knobs_cut_as_they_say(recut):
 
 def test_every_tile_height_is_chosen_somewhere():
     calls = (call_of(case, algorithm="winograd") for case in (*UNEVEN, make_case((56, 56), 64, 64, batch=1)))
-    chosen = {len(part.tile_shape) for call in calls for part in call.parts}
+    chosen = {len(call.work.tile_shape) for call in calls}
     assert chosen == set(HOST.winograd_rows)
 
 

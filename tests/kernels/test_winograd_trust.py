@@ -194,7 +194,8 @@ def test_doubtful_patches_are_those_of_the_rule(lengths, taps):
     rng = np.random.default_rng(0)
     x = rng.standard_normal(case.shape) * 10.0 ** rng.uniform(0, 3, (*case.shape[:-1], 1))
     x = (x * (rng.random((*case.shape[:-1], 1)) < 0.7)).astype(np.float32)
-    (part,) = call_of(case, algorithm="winograd").parts
+    call = call_of(case, algorithm="winograd")
+    (part,) = call.phases
     size, before = SCHEMES[taps].outputs, taps // 2
     magnitudes = np.zeros((len(x), *(size * n + 6 for n in part.patches[2:])))
     magnitudes[:, before : before + lengths[0], before : before + lengths[1]] = np.abs(x).sum(-1, dtype=np.float64)
@@ -213,8 +214,8 @@ def test_doubtful_patches_are_those_of_the_rule(lengths, taps):
         (limit, 1e-30, 1e36),
         out.reshape(-1),
         doubtful.reshape(-1),
-        part.tile_shape,
-        part.plan,
+        call.work.tile_shape,
+        call.work.plans,
     )
     assert (doubtful == (ratios > limit)).all()
     assert 0.3 < doubtful.mean() < 0.7

@@ -40,6 +40,13 @@ class Plan(NamedTuple):
         """The plan of a `Cut`."""
         return cls(cut.axes, cut.group, cut.tasks, serial)
 
+    @classmethod
+    def alike(cls, cut, axes, parts):
+        """The plan of other axes in the blocks of a `Cut`, whose tasks are for one of so many parts of the panels."""
+        blocks = cut.axes[:, BLOCK].tolist()
+        tasks = parts * prod(ceil(axis.windows / block) for axis, block in zip(axes, blocks, strict=True))
+        return cls(axis_table(axes, blocks), cut.group, tasks, False)
+
     def fits_planes(self, channels, filters, width, itemsize, separable=False):
         """Whether tasks, of panels ``width`` wide, had better read and write channels first where those are wanted.
 
@@ -159,14 +166,14 @@ def make_separable_plan(
 
 
 class WinogradPlan(NamedTuple):
-    """How Winograd's convolution is cut: the windows of its plans are patches.
+    """How Winograd's convolution is cut: for each phase of its dilation a plan, whose windows are patches.
 
-    Its tasks are dealt out in ``shares`` runs. Where ``spread`` is not None, its tasks transform the input first, for
-    those of ``plan`` to share.
+    The tasks of all are dealt out in ``shares`` runs. If there are ``spreads``, their tasks transform the input first,
+    for those of the plans to share.
     """
 
-    plan: Plan
-    spread: Plan | None
+    plans: list[Plan]
+    spreads: list[Plan]
     shares: int
     # Along H and W.
     scheme: Scheme
@@ -176,17 +183,21 @@ class WinogradPlan(NamedTuple):
 
 @_remember
 def make_winograd_plan(
-    axes: tuple[Axis, ...], channels: int, filters: int, itemsize: int, host: Host = HOST
+    phases: tuple[tuple[Axis, ...], ...], channels: int, filters: int, itemsize: int, host: Host = HOST
 ) -> WinogradPlan:
-    """`make_plan` for `kernels.winograd.products`.
+    """`make_plan` for `kernels.winograd.products`: the axes of each phase, the longest first, which all are cut alike.
 
     Few patches on many threads leave each thread few panels of filters, before which to transform the input would take
     as long as the products do: there all threads do that together, once.
     """
-    check_memory(axes, filters, itemsize)
-    scheme, width = SCHEMES[axes[H].taps], panel_width(itemsize)
-    axes, products = (*axes[:2], *(patch_axis(axis, scheme) for axis in axes[2:])), scheme.inputs**2
-    panels = ceil(filters / width)
+    for axes in phases:
+        check_memory(axes, filters, itemsize)
+    scheme, width = SCHEMES[phases[0][H].taps], panel_width(itemsize)
+    phases = tuple((*axes[:2], *(patch_axis(axis, scheme) for axis in axes[2:])) for axes in phases)
+    axes, products, panels = phases[0], scheme.inputs**2, ceil(filters / width)
+
+    def run(tasks):
+        return ceil(len(phases) * tasks / host.threads)
 
     def multiplying(rows, columns, group, tasks):
         filled = min(ceil(rows * columns / tile) * tile for tile in host.winograd_rows)
@@ -194,31 +205,35 @@ def make_winograd_plan(
             filled = max(filled, host.l3_rows)
         outputs = rows * columns * group * width * host.transform_cost
         task = host.task_cost + products * channels * (filled + host.weights_cost) * group * TILE_VECS + outputs
-        return ceil(tasks / host.threads) * task
+        return run(tasks) * task
 
     def alone(rows, columns, group, tasks):
-        run, parts = ceil(tasks / host.threads), panels // group
+        some, parts = run(tasks), panels // group
         # A run may begin and end amid the tasks of a block, whose input each thread transforms for itself.
-        blocks = ceil(run / parts) + (run % parts > 0 and parts % run > 0)
+        blocks = ceil(some / parts) + (some % parts > 0 and parts % some > 0)
         return multiplying(rows, columns, group, tasks) + blocks * rows * columns * channels * host.transform_cost
 
     def spreading(rows, columns, group, tasks):
         copying = host.copy_cost * strip_length(axes[H], rows) * strip_length(axes[W], columns)
         patches = rows * columns * (host.transform_cost + host.spread_cost)
-        return ceil(tasks / host.threads) * (host.task_cost + channels * (patches + copying))
+        return run(tasks) * (host.task_cost + channels * (patches + copying))
 
     def fits(rows, columns, group):
         return rows * columns <= max(host.winograd_windows, host.spread_bytes // (products * channels * itemsize))
 
-    cut, spread = cheapest(axes, panels, alone, fits, several_images=True), None
-    if products * channels * itemsize * prod(axis.windows for axis in axes) <= host.shared_bytes:
+    def cut_alike(cut, group):
+        return [Plan.alike(cut, axes, panels // group) for axes in phases]
+
+    cut, spreads = cheapest(axes, panels, alone, fits, several_images=True), []
+    patches = len(phases) * prod(axis.windows for axis in axes)
+    if products * channels * itemsize * patches <= host.shared_bytes:
         first, then = cheapest(axes, 1, spreading, fits), cheapest(axes, panels, multiplying, fits, several_images=True)
         # It is one kernel more to compile, and has to be worth it.
         if 1.1 * (host.region_cost + first.time + then.time) < cut.time:
-            cut, spread = then, Plan.of(first, False)
+            cut, spreads = then, cut_alike(first, panels)
     windows = prod(cut.axes[[N, H, W], BLOCK].tolist())
     tile = min(host.winograd_rows, key=lambda tile: ceil(windows / tile) * tile)
-    return WinogradPlan(Plan.of(cut, False), spread, host.threads, scheme, tile)
+    return WinogradPlan(cut_alike(cut, cut.group), spreads, host.threads, scheme, tile)
 
 
 class SumPlan(NamedTuple):

@@ -25,7 +25,7 @@ from ..records import Block, Channels, Epilogue, Panels, Places
 from ..strip import aligned, aligned_flat, image_shape, input_of, locate
 from ..table import GROUP, PANELS, TASKS, WORK, panel_of
 from .points import INPUTS
-from .table import HEIGHT, SHARES, WIDTH, scheme_of
+from .table import HEIGHT, ORIGIN, PATCH, SHARES, WIDTH, count_tasks, scheme_of, tasks_of
 from .transform import Grid, along_h, along_w, outputs_of, transform_input, transform_output
 from .trust import CHANNELS, Limits, Trust, find_doubtful, room_for_sums
 
@@ -66,7 +66,7 @@ class Outputs(NamedTuple):
 
 
 @compiled(parallel=True)
-def conv_winograd(x, weights, epilogue, limits, out, doubtful, tile_shape, plan):
+def conv_winograd(x, weights, epilogue, limits, out, doubtful, tile_shape, plans):
     """Convolve with 3x3 or 5x5 kernels at stride 1, every task on its own part of the output.
 
     Parameters
@@ -86,26 +86,26 @@ def conv_winograd(x, weights, epilogue, limits, out, doubtful, tile_shape, plan)
         nobody asks, and all patches are computed.
     tile_shape : tuple
         As long as the tile has rows.
-    plan : int64 array
-        From `winograd_table`. Its tasks are dealt out in SHARES runs: those of a run that take the same patches
-        transform them once. It changes nothing else.
+    plans : int64 array
+        From `winograd_table`, for each phase. All tasks are dealt out in SHARES runs: those of a run that take the same
+        patches transform them once. It changes nothing else.
 
     Notes
     -----
     An infinity or NaN spreads over all outputs whose 6x6 inputs it is among, mostly as NaN, where the direct sum would
     confine it to the kernel's window. So does the rounding error of a large value: ``doubtful`` tells.
     """
-    tasks = plan[WORK, TASKS]
-    shares = min(plan[WORK, SHARES], tasks)
+    tasks = count_tasks(plans)
+    shares = min(plans[0, WORK, SHARES], tasks)
     for task in prange(shares):
         share = np.int64(task)
         run = share * tasks // shares, (share + 1) * tasks // shares
         trust = Trust(doubtful, Limits(*limits))
-        run_tasks(run, x, weights, Epilogue(*epilogue), trust, out, tile_shape, plan)
+        run_tasks(run, x, weights, Epilogue(*epilogue), trust, out, tile_shape, plans)
 
 
 @compiled(parallel=True)
-def spread_patches(x, values, limits, doubtful, plan):
+def spread_patches(x, values, limits, doubtful, plans):
     """Transform all patches of the input for `conv_winograd`, which then need not do so itself.
 
     Parameters
@@ -115,21 +115,28 @@ def spread_patches(x, values, limits, doubtful, plan):
         Written wherever it is read.
     limits, doubtful
         As `conv_winograd` takes them, to which they then mean nothing.
-    plan : int64 array
-        From `winograd_table`.
+    plans : int64 array
+        From `winograd_table`, for each phase.
     """
-    for task in prange(plan[WORK, TASKS]):
-        spread_task(np.int64(task), x, values, Trust(doubtful, Limits(*limits)), plan)
+    for task in prange(count_tasks(plans)):
+        number = np.int64(task)
+        spread_tasks((number, number + 1), x, values, Trust(doubtful, Limits(*limits)), plans)
 
 
 @compiled
-def spread_task(task, x, values, trust, plan):
-    """One of its tasks."""
-    block, lanes = locate(task, plan), lanes_of(x)
+def spread_tasks(run, x, values, trust, plans):
+    """Those of a run, from its first to before its end."""
+    lanes = lanes_of(x)
     array, at = aligned(INPUTS * INPUTS * lanes, x)
     scratch = Grid(array, at, INPUTS * lanes, lanes)
     inputs = _all_inputs(values, image_shape(x)[3])
-    _transform_inputs(x, block, inputs, _all_numbers(block, plan), scratch, trust, plan)
+    for phase in range(len(plans)):
+        plan = plans[phase]
+        first, end = tasks_of(run, plan)
+        for task in range(first, end):
+            block = locate(task, plan)
+            _transform_inputs(x, block, inputs, _all_numbers(block, plan), scratch, trust, plan)
+        run = run[0] - plan[WORK, TASKS], run[1] - plan[WORK, TASKS]
 
 
 def patch_room(channels, lanes):
@@ -142,8 +149,16 @@ _patch_room = compiled(patch_room)
 
 
 @compiled
-def run_tasks(run, x, weights, epilogue, trust, out, tile_shape, plan):
-    """The tasks of a run, from its first to before its end."""
+def run_tasks(run, x, weights, epilogue, trust, out, tile_shape, plans):
+    """Those of a run, from its first to before its end."""
+    for phase in range(len(plans)):
+        plan = plans[phase]
+        _run_phase(tasks_of(run, plan), x, weights, epilogue, trust, out, tile_shape, plan)
+        run = run[0] - plan[WORK, TASKS], run[1] - plan[WORK, TASKS]
+
+
+@compiled
+def _run_phase(run, x, weights, epilogue, trust, out, tile_shape, plan):
     panels, _, channels, _ = weights.shape
     lanes, group = lanes_of(x), plan[WORK, GROUP]
     parts = -(-panels // group)
@@ -180,10 +195,10 @@ def _all_inputs(values, channels):
 
 @compiled(inline=True)
 def _all_numbers(block, plan):
-    """Numbers among all patches, in an array (N, D, H, W)."""
+    """Numbers among all patches, those of a phase in an array (N, D, H, W)."""
     columns, rows = plan[W, WINDOWS], plan[H, WINDOWS]
     first = ((block.n * plan[D, WINDOWS] + block.d) * rows + block.h) * columns + block.w
-    return Numbers(first, plan[D, WINDOWS] * rows * columns, columns)
+    return Numbers(plan[WORK, PATCH] + first, plan[D, WINDOWS] * rows * columns, columns)
 
 
 @compiled(inline=True)
@@ -272,7 +287,8 @@ def _outputs(out, block, width, plan):
     columns = min(block.columns * size, plan[WORK, WIDTH] - block.w * size)
     if out.ndim == 1:
         row, column = plan[H, OUT_STRIDE] // size, plan[W, OUT_STRIDE] // size
-        at = block.n * plan[N, OUT_STRIDE] + block.d * plan[D, OUT_STRIDE] + size * (block.h * row + block.w * column)
+        at = plan[WORK, ORIGIN] + block.n * plan[N, OUT_STRIDE] + block.d * plan[D, OUT_STRIDE]
+        at += size * (block.h * row + block.w * column)
         return Outputs(out, at, plan[N, OUT_STRIDE], row, column, rows, columns)
     buffer, at = aligned_flat(block.images * rows * columns * width, out)
     return Outputs(buffer, at, rows * columns * width, columns * width, width, rows, columns)

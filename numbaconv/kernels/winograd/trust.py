@@ -17,7 +17,7 @@ from ..plan.axes import WINDOWS, D, H, W
 from ..strip import span
 from ..table import WORK
 from .points import INPUTS
-from .table import HEIGHT, WIDTH
+from .table import HEIGHT, PATCH, WIDTH
 
 # Channels that are summed up by themselves: where roundings all fall to one side, their errors grow with the number.
 CHANNELS = 64
@@ -46,7 +46,7 @@ NO_LIMITS = Limits(0.0, 0.0, 0.0)
 class Trust(NamedTuple):
     """Which patches can be trusted."""
 
-    # A mark for each patch that may not, as an array (N, D, H, W); if it is empty, nobody asks.
+    # A mark for each patch that may not, those of a phase as an array (N, D, H, W); if it is empty, nobody asks.
     doubtful: np.ndarray
     limits: Limits
 
@@ -149,6 +149,7 @@ def find_doubtful(source, channels, block, row, scheme, sums, trust, plan):
     _sum_patches(sums, wide, outputs)
     any_sound = False
     first = ((block.n * plan[D, WINDOWS] + block.d) * plan[H, WINDOWS] + block.h + row) * plan[W, WINDOWS] + block.w
+    first += plan[WORK, PATCH]
     for column in range(block.columns):
         total, smallest = sums.squares[column * outputs], sums.least[column * outputs]
         # Written so that a NaN is refused.
