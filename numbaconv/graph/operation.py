@@ -95,8 +95,15 @@ class Operation(Named):
 
     def _connect(self, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
         """Call the operation on tensors: build it, and return the tensors of its result."""
-        given = [one for one in leaves((arguments, keywords)) if isinstance(one, KerasTensor)]
+        values = list(leaves((arguments, keywords)))
+        given = [one for one in values if isinstance(one, KerasTensor)]
         with self._named():
+            array = next((one for one in values if isinstance(one, np.ndarray)), None)
+            if array is not None:
+                raise TypeError(
+                    f"an array must not stand among tensors, got one of shape {array.shape}: in a network numbers come "
+                    "in through an Input, or are weights or settings of a layer"
+                )
             # What an Input says is a wish of whoever calls the model; layers cast it.
             before = [np.dtype(t.dtype) for t in given if t._node.inputs and t.dtype in ("float32", "float64")]
             if before:

@@ -121,7 +121,8 @@ class Learner(Operation):
         self._after_call(out)
         activity = None if self.activity_regularizer is None else out
         # A setting that is changed replaces the calls.
-        return out, (out.shape, kept, activity, shapes_of(x), self._calls, before and self._remembered(before))
+        noted = before and self._remembered(before)
+        return out, (out.shape, kept, activity, shapes_of(x), (self._calls, self._weights), noted)
 
     def _remembered(self, before: dict[str, Any]) -> dict[str, Any]:
         """What a user's layer has noted of a call, which may be not its last one before the way back."""
@@ -177,10 +178,16 @@ class Learner(Operation):
         return self._taken_back(kept, grad_out, input_grad, gradients)
 
     def _taken_back(self, kept: Any, grad_out: Any, input_grad: bool, gradients: Gradients) -> Any:
-        shape, kept, activity, x_shape, calls, remembered = kept
+        shape, kept, activity, x_shape, (calls, weights), remembered = kept
         with self._named():
             if calls is not self._calls:
                 raise ValueError(_NO_FORWARD)
+            changed = weights is not self._weights and self._changed_since(weights)
+            if changed:
+                raise ValueError(
+                    f"weights must not change between forward and backward, but {', '.join(changed)} did: call forward"
+                    " again"
+                )
             vars(self).update(remembered or {})
             grad_out = cast(as_numbers(grad_out, "grad_out"), self._dtype)
             if grad_out.shape != shape:
@@ -196,6 +203,10 @@ class Learner(Operation):
                 raise ValueError(f"backward must return gradients of {trained}, got those of {list(found)}")
             gradients.add(self, {name: found[name] for name in trained})
             return grad_x
+
+    def _changed_since(self, weights: dict[str, np.ndarray]) -> list[str]:
+        """Names of weights, but for those that forward itself may change, that were others then."""
+        return [name for name, w in self._weights.items() if w is not weights.get(name) and name not in self.statistics]
 
     def _settle(self, gradients: Gradients) -> None:
         """Set ``gradients`` to what the calls gave, and the penalties; 0 for weights that no call has led to."""

@@ -142,8 +142,12 @@ class IoU(Metric):
         self.num_classes = integer(num_classes, "num_classes")
         if num_classes < 1:
             raise ValueError(f"num_classes must be at least 1, got {num_classes}")
-        self.target_class_ids = [integer(one, "target_class_ids") for one in target_class_ids]
-        if not self.target_class_ids or not all(0 <= one < num_classes for one in self.target_class_ids):
+        self.target_class_ids: Any = target_class_ids
+        # All classes stay a range, because a list of a stranger's number of them could be endless.
+        if not isinstance(target_class_ids, range):
+            self.target_class_ids = [integer(one, "target_class_ids") for one in target_class_ids]
+        ends = target_class_ids[::-1][:1] if isinstance(target_class_ids, range) else self.target_class_ids
+        if not ends or not all(0 <= one < num_classes for one in ends):
             raise ValueError(
                 f"target_class_ids must hold classes from 0 to {num_classes - 1}, got {self.target_class_ids}"
             )

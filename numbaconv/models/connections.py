@@ -7,13 +7,15 @@ from typing import Any
 
 from ..common.structures import leaves, mapped
 from ..graph.tensor import KerasTensor
-from .configs import check_keys, layer_config, layer_from_config
+from .configs import check_keys, check_names, layer_config, layer_from_config
 
 _TENSOR = "__keras_tensor__"
 
 
 def config_of(model: Any) -> dict[str, Any]:
     """The configuration of a model of connected layers."""
+    # Layers may have been given other names.
+    check_names(model.layers)
     own = {id(node) for node in (*(tensor._node for tensor in model.inputs), *model._own_nodes)}
     # Calls are counted in the order of the layer's own list, those outside the model left out.
     within = {id(layer): [node for node in layer._nodes if id(node) in own] for layer in model.layers}

@@ -125,7 +125,9 @@ def draw(picture: Picture, path: Any) -> None:
         )
         for i, line in enumerate(box.text):
             y = box.top + _LINE * (i + 1)
-            axes.text(box.middle, y, line, ha="center", va="baseline", family="monospace", fontsize=9, zorder=3)
+            style: dict[str, Any] = {"ha": "center", "va": "baseline", "family": "monospace", "fontsize": 9}
+            # A name is no formula, whatever dollars it has.
+            axes.text(box.middle, y, line, zorder=3, parse_math=False, **style)
     figure.savefig(path, dpi=144)
 
 

@@ -175,6 +175,8 @@ class Model(Network, Telling):
         ------
         TypeError
             If a layer's class is none of `numbaconv.layers`, or one of its settings is a function of the user's.
+        ValueError
+            If two layers have been given the same name.
         """
         with self._named():
             return config_of(self)

@@ -14,7 +14,6 @@ from ..files import saving
 from ..graph.operation import Gradients
 from ..graph.tensor import KerasTensor, tensors_in
 from ..objects.strict import suggestion
-from ..shapes import normalize_tuple
 from ..training.trainer import Trainer
 from . import parts
 from .fields import field_of
@@ -164,7 +163,7 @@ class Network(Trainer, Layered):
             return found if input_grad else None
 
     def get_layer(self, name: str | None = None, index: int | None = None) -> Any:
-        """The layer or model of this name, or at this place of `layers`.
+        """The layer or model of this name, or at this place of `layers`, which a negative index counts from the end.
 
         Raises
         ------
@@ -175,10 +174,11 @@ class Network(Trainer, Layered):
             if (name is None) == (index is None):
                 raise ValueError(f"get_layer takes a name or an index, got name={name!r} and index={index!r}")
             if name is None:
-                (place,) = normalize_tuple(index, 1, "index", allow_zero=True) if index is not None else (0,)
-                if place >= len(self._layers):
+                if isinstance(index, bool) or not isinstance(index, int | np.integer):
+                    raise ValueError(f"index must be an integer, got {index!r}")
+                if not -len(self._layers) <= index < len(self._layers):
                     raise ValueError(f"index must be below {len(self._layers)}, the number of layers, got {index}")
-                return self._layers[place]
+                return self._layers[index]
             found = next((layer for layer in self._layers if layer.name == name), None)
             if found is None:
                 names = [layer.name for layer in self._layers]
@@ -248,6 +248,7 @@ class Network(Trainer, Layered):
         with self._named():
             saving.check_suffix(path, "path")
             check_bool(overwrite, "overwrite")
+            self._need_layers()
             if not self.built:
                 raise ValueError("save needs a built model: call it, or build(input_shape), first")
             if Path(path).suffix.lower() == ".keras":
@@ -277,6 +278,7 @@ class Network(Trainer, Layered):
             check_bool(overwrite, "overwrite")
             if not fspath(path).endswith(".weights.h5"):
                 raise ValueError(f"path must end in .weights.h5, as in Keras, got {fspath(path)!r}")
+            self._need_layers()
             if not self.built:
                 raise ValueError("save_weights needs a built model: call it, or build(input_shape), first")
             with saving.replaced(path, overwrite) as file:

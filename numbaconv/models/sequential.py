@@ -9,7 +9,7 @@ from ..common.arguments import as_numbers, check_bool, check_rank
 from ..layers import Layer
 from ..objects.telling import Telling
 from ..shapes import normalize_shape
-from .configs import check_model_keys, layer_config, layer_from_config
+from .configs import check_model_keys, check_names, layer_config, layer_from_config
 from .network import Network
 from .program import Program
 from .stack import Stack
@@ -75,8 +75,11 @@ class Sequential(Network, Stack, Telling):
         ------
         TypeError
             If a layer's class is none of `numbaconv.layers`, or one of its settings is a function of the user's.
+        ValueError
+            If two layers have been given the same name.
         """
         with self._named():
+            check_names(self._layers)
             return {
                 "name": self.name,
                 # Files that need not know of it can be read by versions that do not.

@@ -107,6 +107,8 @@ class Stack(Layered):
             raise TypeError(f"layer must be a layer of numbaconv.layers or a model, got {layer!r}")
         if layer is self or (layer.name in names and any(layer is other for other in self._layers)):
             raise ValueError(f"layer must be added once only, got {layer!r} again")
+        if isinstance(layer, Layered) and len(layer.input_names) * len(layer.output_names) > 1:
+            raise ValueError(f"layer must have one input and one output, got {layer!r}; Model connects others")
         if layer.name in names:
             raise ValueError(f"layer must have a name of its own, got a second {layer.name!r}; pass another name=")
 

@@ -306,3 +306,8 @@ def test_saved_models_keep_their_metrics(tmp_path):
     again = Sequential.load(tmp_path / "m.npz")
     assert again.loss == model.loss
     assert [one.metric for one in again._asked] == chosen
+
+
+def test_a_number_of_classes_without_end_takes_no_memory():
+    metric = MeanIoU(10**12)
+    assert metric.get_config()["num_classes"] == 10**12

@@ -158,6 +158,20 @@ def test_weights_set_between_forward_and_forward_are_those_that_count():
     np.testing.assert_allclose(layer.backward(grad_out), 2 * first, rtol=1e-12)
 
 
+@pytest.mark.parametrize("trainable", [True, False])
+def test_weights_set_between_forward_and_backward_are_refused(trainable):
+    for layer in (layers.Dense(3), layers.Conv2D(3, 3), layers.BatchNormalization(), layers.PReLU()):
+        x = np.ones((2, 4, 4, 3))
+        layer.trainable = trainable
+        out = layer.forward(x)
+        layer.set_weights(layer.get_weights())
+        with pytest.raises(ValueError, match=r"between forward and backward, but (gamma|kernel|alpha)"):
+            layer.backward(out)
+        layer.backward(layer.forward(x))
+        if trainable:
+            assert layer.gradients[0].shape == layer.weights[0].shape
+
+
 def test_copies_forget_what_forward_kept():
     layer = layers.Conv2D(2, 3)
     layer.forward(drawn((1, 5, 5, 2)))

@@ -61,3 +61,11 @@ def test_what_is_refused(tmp_path):
         plot_model(Dense(1), tmp_path / "m.svg")
     with pytest.raises(ValueError, match="no layers to draw"):
         plot_model(Sequential(), tmp_path / "m.svg")
+
+
+def test_names_are_no_formulas(tmp_path):
+    pytest.importorskip("matplotlib")
+    model = Sequential([Input((2,)), Dense(2, name=r"$\frac$"), Dense(2, name="a$b_{$")])
+    for suffix in ("svg", "png"):
+        plot_model(model, tmp_path / f"m.{suffix}")
+        assert (tmp_path / f"m.{suffix}").stat().st_size > 500

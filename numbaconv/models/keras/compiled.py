@@ -152,12 +152,12 @@ def _go_on(model: Any, file: Hdf5File, listed: Listed) -> None:
     if iterations == 0:
         return
     arrays = _by_slot(file, paths[first:], slots, trained)
-    order = {key: i for i, key in enumerate(model._stepped)}
+    # Layers of networks within may have the same names.
+    pairs = ((id(leaf), name) for leaf in leaves_of(model) for name in leaf._trained)
+    order = {pair: i for i, pair in enumerate(pairs)}
     state: dict[str, Any] = {"iterations": np.array(iterations)}
     for slot in slots:
-        placed = {
-            order[f"{leaf.name}/{name}"]: array for (leaf, name), array in zip(trained, arrays[slot], strict=True)
-        }
+        placed = {order[id(leaf), name]: array for (leaf, name), array in zip(trained, arrays[slot], strict=True)}
         state.update({f"{slot}/{i}": placed[i] for i in sorted(placed)})
     optimizer.set_state(state)
 
