@@ -61,11 +61,13 @@ def window_axes(x_shape: Ints, filters: int, window: Window) -> tuple[Axis, ...]
     """Batch and spatial axes of a window that slides over a canonical array and writes to a contiguous one."""
     size, strides, padding, dilation, data_format = window
     windows = spatial(shapes.conv_output_shape(x_shape, filters, *window), data_format)
+    lengths = spatial(x_shape, data_format)
     befores = (
-        shapes.conv_padding(n, k, padding, s, d)[0]
-        for n, k, s, d in zip(spatial(x_shape, data_format), size, strides, dilation, strict=True)
+        shapes.conv_padding(n, k, padding, s, d)[0] for n, k, s, d in zip(lengths, size, strides, dilation, strict=True)
     )
-    moving = tuple(Axis(*a, 0) for a in zip(windows, size, strides, dilation, befores, strict=True))
+    out_strides = (0,) * len(lengths)
+    columns = zip(windows, size, strides, dilation, befores, out_strides, lengths, strict=True)
+    moving = tuple(Axis(*a) for a in columns)
     return _writing((Axis(x_shape[0], 1, 1, 1, 0, 0), *three(moving, Axis(1, 1, 1, 1, 0, 0))), filters)
 
 

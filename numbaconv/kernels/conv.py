@@ -5,11 +5,12 @@ from numba import prange
 
 from ..machine.compiler import compiled
 from ..machine.memory import RAMP, opaque, ramp
-from ..machine.tile import FULL, tile_clip, tile_outer, tile_rows, tile_store
-from ..machine.vectors import TILE_ROWS, TILE_VECS
+from ..machine.tile import FULL, tile_clip, tile_lines, tile_outer, tile_store
+from ..machine.vectors import LOW_ROWS, TILE_ROWS, TILE_VECS
+from .plan.axes import MOST_STEPS
 from .planes import plane_at, write_planes
-from .records import Channels, Epilogue, Places
-from .strip import aligned_flat, fill_taps, input_of, locate, pitch_of, places_of
+from .records import Channels, Epilogue, Line, Places, Steps
+from .strip import aligned_flat, fill_taps, input_of, locate, pitch_of, places_of, taps_inside
 from .table import TASKS, WORK, panel_of, panels_of
 
 # Windows that are summed up before they are transposed: whole tiles and whole squares.
@@ -56,18 +57,35 @@ def conv_at(x, weights, epilogue, out, vecs, plan, chosen):
 
 @compiled
 def _conv_task(task, x, weights, epilogue, out, vecs, plan):
-    _, taps_d, taps_h, taps_w, channels, _ = weights.shape
-    block = locate(task, plan)
+    channels, block = weights.shape[4], locate(task, plan)
     panels = panels_of(block, plan, weights)
     first, last = panel_of(panels, panels.first).channel, panel_of(panels, panels.end - 1).channel
-    source = input_of(x, block, plan, Channels(first, pitch_of(last - first + channels, x), 1))
-    places = places_of(block, plan, source, tile_height(vecs))
-    taps = np.empty(taps_d * taps_h * taps_w * channels + 1, np.int64)
-    fill_taps(taps, source, plan, channels)
+    read, taps = Channels(first, pitch_of(last - first + channels, x), 1), taps_inside(x, block, plan)
+    source = input_of(x, block, plan, read, taps)
+    places, steps = places_of(block, plan, source, tile_height(vecs)), _steps_of(source, weights)
     if out.ndim == 1:
-        sum_windows(source.array, places, taps, panels, vecs, epilogue, out)
+        sum_windows(source.array, places, steps, panels, vecs, epilogue, out)
     else:
-        sum_to_planes(source.array, places, taps, panels, vecs, epilogue, out)
+        sum_to_planes(source.array, places, steps, panels, vecs, epilogue, out)
+
+
+@compiled
+def _steps_of(source, weights):
+    """The `Steps` of a block's windows: of the taps that read its source."""
+    taps, (_, _, taps_h, taps_w, channels, _) = source.taps, weights.shape
+    planes, rows, columns = taps.back - taps.front, taps.bottom - taps.top, taps.right - taps.left
+    # Rows of taps, and planes, whose weights follow each other.
+    joined = 1
+    if columns == taps_w:
+        joined = max(1, rows * planes if rows == taps_h else rows)
+    count = planes * rows // joined if columns else 0
+    shifts, starts = np.empty(planes * rows * columns * channels + 1, np.int64), np.empty(count, np.int64)
+    fill_taps(shifts, source, channels)
+    for run in range(count):
+        row = run * joined
+        kd, kh = taps.front + row // rows, taps.top + row % rows
+        starts[run] = ((kd * taps_h + kh) * taps_w + taps.left) * channels
+    return Steps(shifts, starts, 0, joined * columns * channels)
 
 
 @compiled
@@ -77,58 +95,98 @@ def tile_height(vecs):
 
 
 @compiled
-def sum_windows(source, places, taps, panels, vecs, epilogue, out):
+def sum_windows(source, places, steps, panels, vecs, epilogue, out):
     """Some panels for all windows of a block.
 
-    ``taps`` has what each step of the first panel adds to the place where a window reads the source, and one entry
-    more. It is changed where panels of other branches follow, which read other channels.
+    ``steps`` are those of the first panel. They are changed where panels of other branches follow, which read other
+    channels.
     """
-    panel = panel_of(panels, panels.first)
-    for number in range(panels.first, panels.end):
-        channel, panel = panel.channel, panel_of(panels, number)
-        _move(taps, panel.channel - channel)
-        _sum_panel(source, places, taps, panel, vecs, epilogue, out)
+    shifts, starts, length = steps.shifts, steps.starts, steps.end
+    part = MOST_STEPS if len(starts) == 1 else max(1, length)
+    panel, width = panel_of(panels, panels.first), panels.weights.shape[5]
+    # Where there are more steps, the sums so far of all windows, panel by panel.
+    room = places.end * width if part < length else 0
+    sums, sums_at = np.empty((panels.end - panels.first) * room, source.dtype), np.empty(places.end + RAMP, np.int64)
+    for first in range(0, max(1, length), part):
+        now = Steps(shifts, starts, first, min(first + part, length))
+        for number in range(panels.first, panels.end):
+            channel, panel = panel.channel, panel_of(panels, number)
+            _move(shifts, panel.channel - channel)
+            at = (number - panels.first) * room
+            start = Line(sums, at, width) if first else Line(epilogue.bias, panel.first, 0)
+            if now.end == length:
+                _sum_panel(source, places, now, panel, vecs, start, epilogue.minimum, out)
+            else:
+                ramp(sums_at, 0, at - panel.place, width, places.end)
+                there = Places(0, places.end, places.count, places.x_at, sums_at)
+                _sum_panel(source, there, now, panel, vecs, start, -np.inf, sums)
 
 
 @compiled
-def _move(taps, channels):
+def _move(shifts, channels):
     """Have all steps read other channels, so many further on."""
     if channels:
-        for step in range(len(taps)):
-            taps[step] += channels
+        for step in range(len(shifts)):
+            shifts[step] += channels
 
 
 @compiled
-def _sum_panel(source, places, taps, panel, vecs, epilogue, out):
-    steps, width = len(taps) - 1, panel.weights.shape[5]
-    for first in range(places.first, places.end, tile_height(vecs)):
-        tile = tile_rows(FULL, vecs, epilogue.bias, panel.first)
-        at, shift = panel.number * steps * width, taps[0]
-        for step in range(1, steps + 1):
-            tile = tile_outer(tile, source, places.x_at, first, shift, panel.weights, at)
+def _sum_panel(source, places, steps, panel, vecs, start, minimum, out):
+    """A panel for windows that begin with the lines of ``start``, one for each, or one for all."""
+    first, end = places.first, min(places.end, places.count)
+    while first < end:
+        if end - first > 2 * LOW_ROWS:
+            tile = tile_lines(FULL, vecs, start.array, start.at + first * start.step, start.step)
+            tile = _sum_tile(tile, source, places.x_at, first, steps, panel)
+            tile_store(tile_clip(tile, minimum), out, places.out_at, first, panel.place, panel.count)
+            first += tile_height(vecs)
+        else:
+            low = tile_lines(LOW_ROWS, vecs, start.array, start.at + first * start.step, start.step)
+            low = _sum_tile(low, source, places.x_at, first, steps, panel)
+            tile_store(tile_clip(low, minimum), out, places.out_at, first, panel.place, panel.count)
+            first += LOW_ROWS
+
+
+@compiled(inline=True)
+def _sum_tile(tile, source, x_at, first, steps, panel):
+    """The tile, and all steps of its windows."""
+    _, taps_d, taps_h, taps_w, channels, width = panel.weights.shape
+    weights_at = panel.number * taps_d * taps_h * taps_w * channels
+    count, shift = steps.end - steps.first, steps.shifts[steps.first]
+    for run in range(len(steps.starts)):
+        at = (weights_at + steps.starts[run] + steps.first) * width
+        before = steps.first + run * count
+        for step in range(before + 1, before + count + 1):
+            tile = tile_outer(tile, source, x_at, first, shift, panel.weights, at)
             # Read ahead: if all loads of a step waited for its shift, LLVM would do them first, and spill the tile.
-            at, shift = at + width, opaque(taps[step])
-        tile_store(tile_clip(tile, epilogue.minimum), out, places.out_at, first, panel.place, panel.count)
+            at, shift = at + width, opaque(steps.shifts[step])
+    return tile
 
 
 @compiled
-def sum_to_planes(source, places, taps, panels, vecs, epilogue, out):
-    """`sum_windows` for windows that are neighbours in an output (N, F, positions).
+def sum_to_planes(source, places, steps, panels, vecs, epilogue, out):
+    """`sum_windows` for windows that are neighbours in an output (N, F, positions), or all of several images.
 
     They go to the planes of channels by way of a buffer, a chunk at a time, which stays in the L1 cache.
     """
     width, (_, filters, positions) = panels.weights.shape[5], out.shape
-    to = plane_at(places.out_at[0], filters, positions)
-    buffer, start = aligned_flat(CHUNK * width, source)
+    of_image = min(places.count, positions)
+    buffer, buffer_first = aligned_flat(CHUNK * width, source)
     buffer_at = np.empty(places.end + RAMP, np.int64)
     panel = panel_of(panels, panels.first)
     for number in range(panels.first, panels.end):
         channel, panel = panel.channel, panel_of(panels, number)
-        _move(taps, panel.channel - channel)
+        _move(steps.shifts, panel.channel - channel)
         for begin in range(0, places.end, CHUNK):
             end = min(begin + CHUNK, places.end)
-            ramp(buffer_at, begin, start - panel.place, width, end - begin)
+            ramp(buffer_at, begin, buffer_first - panel.place, width, end - begin)
             chunk = Places(begin, end, places.count, places.x_at, buffer_at)
-            _sum_panel(source, chunk, taps, panel, vecs, epilogue, buffer)
-            plane, count = to + panel.place * positions + begin, min(end, places.count) - begin
-            write_planes(buffer, start, width, count, panel.count, out, plane, positions)
+            start = Line(epilogue.bias, panel.first, 0)
+            _sum_panel(source, chunk, steps, panel, vecs, start, epilogue.minimum, buffer)
+            at = begin
+            while at < min(end, places.count):
+                count = min(end, places.count, (at // of_image + 1) * of_image) - at
+                plane = plane_at(places.out_at[at], filters, positions) + panel.place * positions
+                first = buffer_first + (at - begin) * width
+                write_planes(buffer, first, width, count, panel.count, out, plane, positions)
+                at += count

@@ -10,7 +10,7 @@ from ..machine.vectors import CACHE_WAY, TILE_ROWS, TILE_VECS
 from .plan.axes import STRIP_DILATION, STRIP_STRIDE, TAPS, H, W
 from .planes import plane_at, write_planes
 from .records import Channels, Epilogue, Places, Source, Tiles
-from .strip import aligned_flat, image_of, image_shape, input_of, locate, places_of
+from .strip import aligned_flat, all_taps, image_of, image_shape, input_of, locate, places_of, taps_inside
 from .table import TASKS, WORK, panel_of, panels_of
 
 # Taps of a row that a tile of neighbouring windows takes at once.
@@ -66,10 +66,11 @@ def input_of_panels(x, block, axes, panels):
         # Pixels that lie far apart compete for the L1 cache, where many taps would find them again.
         near = panels.weights.shape[3] <= SLIDE or filters * x.itemsize < CACHE_WAY // 2
         if repeat == 1 and filters % (width // TILE_VECS) == 0 and near and _neighbours(axes, block.columns):
-            return image_of(x, block, axes, 0)
-    source = input_of(x, block, axes, Channels(first, (panels.end - panels.first) * width, repeat))
-    array, start, image, plane, row, column, inside = source
-    return Source(array, start - first, image, plane, row, column, inside)
+            return image_of(x, block, axes, 0, all_taps(axes))
+    taps = taps_inside(x, block, axes)
+    source = input_of(x, block, axes, Channels(first, (panels.end - panels.first) * width, repeat), taps)
+    array, start, image, plane, row, column, inside, tap_row, tap_column, taps = source
+    return Source(array, start - first, image, plane, row, column, inside, tap_row, tap_column, taps)
 
 
 @compiled
@@ -106,21 +107,22 @@ def _filter_panel(source, places, block, panel, epilogue, out, axes):
     if _neighbours(axes, block.columns):
         _slide(source, places, block, panel, epilogue, out, axes)
     else:
-        _gather(source, places, panel, epilogue, out, axes)
+        _gather(source, places, panel, epilogue, out)
 
 
 @compiled(inline=True)
-def _gather(source, places, panel, epilogue, out, axes):
+def _gather(source, places, panel, epilogue, out):
     """A panel of channels, for windows that lie anywhere."""
-    row, column = source.row * axes[H, STRIP_DILATION], source.column * axes[W, STRIP_DILATION]
     _, taps_d, taps_h, taps_w, width = panel.weights.shape
+    taps = source.taps
     for first in range(places.first, places.end, TILE_ROWS):
         tile = tile_rows(TILE_ROWS, TILE_VECS, epilogue.bias, panel.first)
-        at = panel.number * taps_d * taps_h * taps_w * width
-        for kd in range(taps_d):
-            for kh in range(taps_h):
-                for kw in range(taps_w):
-                    shift = source.start + kd * source.plane + kh * row + kw * column + panel.first
+        for kd in range(taps.front, taps.back):
+            for kh in range(taps.top, taps.bottom):
+                at = (((panel.number * taps_d + kd) * taps_h + kh) * taps_w + taps.left) * width
+                start = source.start + kd * source.plane + kh * source.tap_row + panel.first
+                for kw in range(taps.left, taps.right):
+                    shift = start + kw * source.tap_column
                     tile = tile_multiply(tile, source.array, places.x_at, first, shift, panel.weights, at)
                     at += width
         tile_store(tile_clip(tile, epilogue.minimum), out, places.out_at, first, panel.place, panel.count)

@@ -8,7 +8,7 @@ import numpy as np
 from numba import prange
 
 from ..machine.compiler import compiled
-from .plan.axes import OUT_STRIDE, STEP, STRIP_DILATION, D, H, N, W
+from .plan.axes import DILATION, OUT_STRIDE, D, H, N, W
 from .strip import first_input, locate
 from .table import TASKS, WORK, panel_of, panels_of
 
@@ -20,18 +20,19 @@ def conv_inside(x, weights, epilogue, out, vecs, plan):
     for task in prange(plan[WORK, TASKS]):
         block = locate(np.int64(task), plan)
         panels = panels_of(block, plan, weights)
-        for row in range(block.h, block.h + block.rows):
-            for column in range(block.w, block.w + block.columns):
-                first, at = _place(plan, block.n, block.d, row, column)
-                for number in range(panels.first, panels.end):
-                    panel = panel_of(panels, number)
-                    for f in range(panel.count):
-                        total = bias[panel.first + f]
-                        for kd, kh, kw, x_d, x_h, x_w in _taps(x, weights, plan, first):
-                            for c in range(weights.shape[4]):
-                                value = x[block.n, x_d, x_h, x_w, panel.channel + c]
-                                total += value * weights[number, kd, kh, kw, c, f]
-                        out[at + panel.place + f] = minimum if minimum > total else total
+        for window in range(block.images * block.rows * block.columns):
+            n, at = window // (block.rows * block.columns), window % (block.rows * block.columns)
+            n, row, column = block.n + n, block.h + at // block.columns, block.w + at % block.columns
+            first, at = _place(plan, n, block.d, row, column)
+            for number in range(panels.first, panels.end):
+                panel = panel_of(panels, number)
+                for f in range(panel.count):
+                    total = bias[panel.first + f]
+                    for kd, kh, kw, x_d, x_h, x_w in _taps(x, weights, plan, first):
+                        for c in range(weights.shape[4]):
+                            value = x[n, x_d, x_h, x_w, panel.channel + c]
+                            total += value * weights[number, kd, kh, kw, c, f]
+                    out[at + panel.place + f] = minimum if minimum > total else total
 
 
 @compiled(parallel=True)
@@ -66,10 +67,10 @@ def _place(axes, n, d, h, w):
 def _taps(x, weights, axes, first):
     """Each tap that lies inside the image, and its input position, for a window whose first tap reads ``first``."""
     for kd in range(weights.shape[1]):
-        x_d = first[0] + kd * axes[D, STEP] * axes[D, STRIP_DILATION]
+        x_d = first[0] + kd * axes[D, DILATION]
         for kh in range(weights.shape[2]):
-            x_h = first[1] + kh * axes[H, STEP] * axes[H, STRIP_DILATION]
+            x_h = first[1] + kh * axes[H, DILATION]
             for kw in range(weights.shape[3]):
-                x_w = first[2] + kw * axes[W, STEP] * axes[W, STRIP_DILATION]
+                x_w = first[2] + kw * axes[W, DILATION]
                 if 0 <= x_d < x.shape[1] and 0 <= x_h < x.shape[2] and 0 <= x_w < x.shape[3]:
                     yield kd, kh, kw, x_d, x_h, x_w

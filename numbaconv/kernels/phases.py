@@ -44,7 +44,7 @@ def phases(length, out_length, taps, stride, dilation, crop, out_stride):
             count = len(range(first, taps, step))
             nearest = (offset + crop - first * dilation) // stride
             windows = len(range(offset, out_length, stride))
-            axis = Axis(windows, count, 1, gap, (count - 1) * gap - nearest, stride * out_stride)
+            axis = Axis(windows, count, 1, gap, (count - 1) * gap - nearest, stride * out_stride, length)
             result.append(Phase(offset, first, axis))
     return result
 

@@ -36,7 +36,10 @@ class Channels(NamedTuple):
 
 
 class Inside(NamedTuple):
-    """Input positions of a block that lie inside the image: from ``front``, ``top``, ``left`` to before the others."""
+    """Of a block, the input positions that lie inside the image, or the taps that read some of these.
+
+    From ``front``, ``top``, ``left`` to before the others.
+    """
 
     front: int
     back: int
@@ -50,15 +53,20 @@ class Source(NamedTuple):
     """Where a block reads its input: the image itself, or a strip."""
 
     array: np.ndarray
-    # Flat index of the first channel at the first position; in an image it may lie outside.
+    # Flat index of the first channel where the first tap of the first window reads; it may lie outside.
     start: int
     # Elements from one image to the next, and from one position to the next along D, H and W.
     image: int
     plane: int
     row: int
     column: int
-    # Positions that may be read: of a strip, all.
+    # Positions that may be read: of a strip, all that it has.
     inside: Inside
+    # Elements from one tap to the next along H and W; along D, where a block has one window, taps are positions.
+    tap_row: int
+    tap_column: int
+    # Taps that may be read.
+    taps: Inside
 
 
 class Places(NamedTuple):
@@ -71,6 +79,26 @@ class Places(NamedTuple):
     # For each window, elements from the start of the source, and flat index of its first output.
     x_at: np.ndarray
     out_at: np.ndarray
+
+
+class Steps(NamedTuple):
+    """What a window sums over: a channel of a tap is a step."""
+
+    # What each adds to the place where a window reads the source, and one entry more.
+    shifts: np.ndarray
+    # Runs of steps whose weights follow each other: where they begin in those of a panel.
+    starts: np.ndarray
+    # Steps of each run that are to be taken: from the first to before the second.
+    first: int
+    end: int
+
+
+class Line(NamedTuple):
+    """Vectors of an array along one axis: the first at flat index ``at``, the others ``step`` elements apart."""
+
+    array: np.ndarray
+    at: int
+    step: int
 
 
 class Epilogue(NamedTuple):

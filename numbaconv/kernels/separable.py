@@ -7,7 +7,7 @@ from ..machine.compiler import compiled
 from ..machine.memory import RAMP, ramp
 from .conv import sum_to_planes, sum_windows, tile_height
 from .depthwise import filter_windows, input_of_panels
-from .records import Epilogue, Panels, Places
+from .records import Epilogue, Panels, Places, Steps
 from .strip import aligned, locate, pitch_of, places_of
 from .table import PANELS, TASKS, WORK
 
@@ -51,6 +51,7 @@ def _separable_task(task, x, depthwise, pointwise, epilogue, out, vecs, plan):
     for spare in range(last + 1, places.end):
         between_at[spare] = between_at[last]
     ramp(taps, 0, 0, 1, channels + 1)
+    steps = Steps(taps[: channels + 1], np.zeros(1, np.int64), 0, channels)
 
     there = Places(0, places.end, places.count, places.x_at, between_at)
     none = Epilogue(np.zeros(len(depthwise) * depthwise.shape[4], x.dtype), -np.inf)
@@ -59,6 +60,6 @@ def _separable_task(task, x, depthwise, pointwise, epilogue, out, vecs, plan):
     there = Places(0, places.end, places.count, between_at, places.out_at)
     panels = Panels(pointwise, plan, PANELS + len(depthwise), 0, len(pointwise))
     if out.ndim == 1:
-        sum_windows(between, there, taps[: channels + 1], panels, vecs, epilogue, out)
+        sum_windows(between, there, steps, panels, vecs, epilogue, out)
     else:
-        sum_to_planes(between, there, taps[: channels + 1], panels, vecs, epilogue, out)
+        sum_to_planes(between, there, steps, panels, vecs, epilogue, out)

@@ -6,7 +6,23 @@ from ..machine.compiler import compiled
 from ..machine.memory import RAMP, clear, copy, ramp
 from ..machine.square import transpose_square
 from ..machine.vectors import CACHE_LINE, CACHE_WAY, VECTOR_BYTES
-from .plan.axes import BEFORE, BLOCK, OUT_STRIDE, STEP, STRIDE, STRIP_DILATION, STRIP_STRIDE, TAPS, WINDOWS, D, H, N, W
+from .plan.axes import (
+    BEFORE,
+    BLOCK,
+    DILATION,
+    OUT_STRIDE,
+    RUN,
+    STEP,
+    STRIDE,
+    STRIP_DILATION,
+    STRIP_STRIDE,
+    TAPS,
+    WINDOWS,
+    D,
+    H,
+    N,
+    W,
+)
 from .records import Block, Inside, Places, Source
 
 # Pixels past its end that filling a strip may write: those of a square of the smallest elements, less one.
@@ -43,8 +59,26 @@ def count_blocks(axes):
 
 @compiled
 def span(axes, axis, windows):
-    """Input positions that neighbouring windows span along an axis, those left out that no tap meets."""
-    return (windows - 1) * axes[axis, STRIP_STRIDE] + (axes[axis, TAPS] - 1) * axes[axis, STRIP_DILATION] + 1
+    """Strip positions of neighbouring windows along an axis, for all taps."""
+    return _positions(axes, axis, windows, 0, axes[axis, TAPS])[1]
+
+
+@compiled
+def _positions(axes, axis, windows, first, end):
+    """The first strip position that some taps of neighbouring windows read, and the one after the last."""
+    dilation, run = axes[axis, STRIP_DILATION], axes[axis, RUN]
+    if run or first == end:
+        return first * dilation, end * dilation
+    return first * dilation, (windows - 1) * axes[axis, STRIP_STRIDE] + (end - 1) * dilation + 1
+
+
+@compiled
+def _input_at(axes, axis, position):
+    """Input positions from the first strip position to another."""
+    run = axes[axis, RUN]
+    if run:
+        return position // run * axes[axis, DILATION] + position % run * axes[axis, STEP]
+    return position * axes[axis, STEP]
 
 
 @compiled
@@ -102,7 +136,40 @@ def first_input(d, h, w, axes):
 
 
 @compiled
-def image_of(x, block, axes, channel):
+def all_taps(axes):
+    """Those of a kernel, wherever they read."""
+    return Inside(0, axes[D, TAPS], 0, axes[H, TAPS], 0, axes[W, TAPS])
+
+
+@compiled
+def taps_inside(x, block, axes):
+    """Taps that read inside the image for some window of a block: what the others would add is 0."""
+    image_d, image_h, image_w, _ = image_shape(x)
+    x_d, x_h, x_w = first_input(block.d, block.h, block.w, axes)
+    front, back = _reaching(axes, D, x_d, 1, image_d)
+    top, bottom = _reaching(axes, H, x_h, block.rows, image_h)
+    left, right = _reaching(axes, W, x_w, block.columns, image_w)
+    return Inside(front, back, top, bottom, left, right)
+
+
+@compiled
+def _reaching(axes, axis, first, windows, length):
+    dilation, taps = axes[axis, DILATION], axes[axis, TAPS]
+    low, _ = positions_inside(first + (windows - 1) * axes[axis, STRIDE], dilation, taps, length)
+    _, high = positions_inside(first, dilation, taps, length)
+    return min(low, high), high
+
+
+@compiled
+def _lie_inside(axes, axis, first, windows, low, high, length):
+    """Whether all that these taps of some windows read lies inside the image."""
+    dilation = axes[axis, DILATION]
+    last = first + (windows - 1) * axes[axis, STRIDE] + (high - 1) * dilation
+    return low == high or (first + low * dilation >= 0 and last < length)
+
+
+@compiled
+def image_of(x, block, axes, channel, taps):
     """The image as the `Source` of a block, from ``channel`` on."""
     _, image_d, image_h, image_w, image_c = x.shape
     x_d, x_h, x_w = first_input(block.d, block.h, block.w, axes)
@@ -118,23 +185,36 @@ def image_of(x, block, axes, channel):
         axes[H, STEP] * row,
         axes[W, STEP] * image_c,
         Inside(front, back, top, bottom, left, right),
+        axes[H, DILATION] * row,
+        axes[W, DILATION] * image_c,
+        taps,
     )
 
 
 @compiled
-def input_of(x, block, axes, channels):
-    """The `Source` of a block: the image if all that it reads lies inside, otherwise, and if planar, a new strip."""
-    planes, rows, columns = axes[D, TAPS], span(axes, H, block.rows), span(axes, W, block.columns)
-    whole = Inside(0, planes, 0, rows, 0, columns)
-    if x.ndim == 5:
-        image = image_of(x, block, axes, channels.first)
-        if image.inside == whole and channels.repeat == 1 and channels.first + channels.count <= x.shape[4]:
-            return image
-    row = columns * channels.count
-    size = planes * rows * row
+def input_of(x, block, axes, channels, taps):
+    """The `Source` of a block, for some taps: the image if all lies inside, otherwise, and if planar, a new strip."""
+    if x.ndim == 5 and channels.repeat == 1 and channels.first + channels.count <= x.shape[4]:
+        x_d, x_h, x_w = first_input(block.d, block.h, block.w, axes)
+        there = _lie_inside(axes, D, x_d, 1, taps.front, taps.back, x.shape[1])
+        there = there and _lie_inside(axes, H, x_h, block.rows, taps.top, taps.bottom, x.shape[2])
+        there = there and _lie_inside(axes, W, x_w, block.columns, taps.left, taps.right, x.shape[3])
+        if there and (block.images == 1 or pitch_of(x[0].size, x) == x[0].size):
+            return image_of(x, block, axes, channels.first, taps)
+    top, bottom = _positions(axes, H, block.rows, taps.top, taps.bottom)
+    left, right = _positions(axes, W, block.columns, taps.left, taps.right)
+    column = channels.count
+    row = (right - left) * column
+    plane = (bottom - top) * row
+    size = (taps.back - taps.front) * plane
+    if block.images > 1:
+        size = pitch_of(size, x)
     overhang = 0 if x.ndim == 5 else OVERHANG
-    array, start = aligned(block.images * size + overhang * channels.count, x)
-    strip = Source(array, start, size, rows * row, row, channels.count, whole)
+    array, at = aligned(block.images * size + overhang * column, x)
+    inside = Inside(taps.front, taps.back, top, bottom, left, right)
+    tap_row, tap_column = axes[H, STRIP_DILATION] * row, axes[W, STRIP_DILATION] * column
+    start = at - taps.front * plane - top * row - left * column
+    strip = Source(array, start, size, plane, row, column, inside, tap_row, tap_column, taps)
     fill_strip(strip, x, block, axes, channels)
     return strip
 
@@ -146,35 +226,35 @@ def fill_strip(strip, x, block, axes, channels):
     Parameters
     ----------
     strip : Source
-        Written in full, and the pixels side by side; if ``x`` is planar, there must be room for `OVERHANG` pixels more,
-        which may be written, too.
+        Written wherever ``inside``, and the pixels side by side; if ``x`` is planar, there must be room for `OVERHANG`
+        pixels more, which may be written, too.
     x : array
         As `image_shape` says.
     block : Block
     axes : int64 array
     channels : Channels
     """
-    array, columns = strip.array, strip.inside.right
+    inside = strip.inside
     image_d, image_h, image_w, _ = image_shape(x)
-    first_d, first_h, x_w = first_input(block.d, block.h, block.w, axes)
-    step = axes[W, STEP]
-    left, right = positions_inside(x_w, step, columns, image_w)
+    first_d, first_h, first_w = first_input(block.d, block.h, block.w, axes)
+    step, run = axes[W, STEP], axes[W, RUN] or max(1, inside.right - inside.left)
     for i in range(block.images):
-        for plane in range(strip.inside.back):
+        for plane in range(inside.front, inside.back):
             x_d = first_d + plane * axes[D, STEP]
-            for row in range(strip.inside.bottom):
-                x_h = first_h + row * axes[H, STEP]
-                at = strip.start + i * strip.image + plane * strip.plane + row * strip.row
-                if x_d < 0 or x_d >= image_d or x_h < 0 or x_h >= image_h:
-                    clear(array, at, strip.row)
-                    continue
-                x_at = _pixel_at(x, block.n + i, x_d, x_h, x_w + left * step)
-                if x.ndim == 5:
-                    _fill_row(array, at + left * channels.count, x, x_at, right - left, step, channels)
-                else:
-                    _fill_row_planar(array, at + left * channels.count, x, x_at, right - left, step, channels)
-                clear(array, at, left * channels.count)
-                clear(array, at + right * channels.count, (columns - right) * channels.count)
+            for row in range(inside.top, inside.bottom):
+                x_h = first_h + _input_at(axes, H, row)
+                there = 0 <= x_d < image_d and 0 <= x_h < image_h
+                row_at = strip.start + i * strip.image + plane * strip.plane + row * strip.row
+                for column in range(inside.left, inside.right, run):
+                    x_w, at = first_w + _input_at(axes, W, column), row_at + column * channels.count
+                    left, right = positions_inside(x_w, step, run, image_w if there else 0)
+                    x_at = _pixel_at(x, block.n + i, x_d, x_h, x_w + left * step)
+                    if x.ndim == 5:
+                        _fill_row(strip.array, at + left * channels.count, x, x_at, right - left, step, channels)
+                    else:
+                        _fill_row_planar(strip.array, at + left * channels.count, x, x_at, right - left, step, channels)
+                    clear(strip.array, at, left * channels.count)
+                    clear(strip.array, at + right * channels.count, (run - right) * channels.count)
 
 
 @compiled
@@ -225,7 +305,7 @@ def _fill_row_planar(strip, to, x, x_at, columns, step, channels):
 
 @compiled
 def places_of(block, axes, source, tile_height):
-    """The `Places` of a block's windows, row by row.
+    """The `Places` of a block's windows, image by image and row by row.
 
     Their number is rounded up to whole tiles; spare windows repeat the last one, so no remainder loop is needed.
     """
@@ -234,31 +314,34 @@ def places_of(block, axes, source, tile_height):
     out_first = block.n * axes[N, OUT_STRIDE] + block.d * axes[D, OUT_STRIDE]
     out_first += block.h * out_row + block.w * out_column
     rows, columns = block.rows, block.columns
-    windows = -(-rows * columns // tile_height) * tile_height
+    count = block.images * rows * columns
+    windows = -(-count // tile_height) * tile_height
     x_at, out_at = np.empty(windows + RAMP, np.int64), np.empty(windows + RAMP, np.int64)
-    for row in range(rows):
-        ramp(x_at, row * columns, row * x_row, x_column, columns)
-        ramp(out_at, row * columns, out_first + row * out_row, out_column, columns)
-    last = rows * columns - 1
-    for spare in range(last + 1, windows):
-        x_at[spare], out_at[spare] = x_at[last], out_at[last]
-    return Places(0, windows, rows * columns, x_at, out_at)
+    for image in range(block.images):
+        x_first, to = image * source.image, out_first + image * axes[N, OUT_STRIDE]
+        for row in range(rows):
+            window = (image * rows + row) * columns
+            ramp(x_at, window, x_first + row * x_row, x_column, columns)
+            ramp(out_at, window, to + row * out_row, out_column, columns)
+    for spare in range(count, windows):
+        x_at[spare], out_at[spare] = x_at[count - 1], out_at[count - 1]
+    return Places(0, windows, count, x_at, out_at)
 
 
 @compiled
-def fill_taps(x_at, source, axes, channels):
-    """Where each tap of a kernel, and each of its first channels, reads the source for a block's first window.
+def fill_taps(x_at, source, channels):
+    """Where each tap of a source, and each of its first channels, reads it for a block's first window.
 
     The table is filled up with its last entry.
     """
-    row, column = source.row * axes[H, STRIP_DILATION], source.column * axes[W, STRIP_DILATION]
-    i = 0
-    for kd in range(axes[D, TAPS]):
-        for kh in range(axes[H, TAPS]):
-            for kw in range(axes[W, TAPS]):
-                at = source.start + kd * source.plane + kh * row + kw * column
+    taps, i = source.taps, 0
+    for kd in range(taps.front, taps.back):
+        for kh in range(taps.top, taps.bottom):
+            for kw in range(taps.left, taps.right):
+                at = source.start + kd * source.plane + kh * source.tap_row + kw * source.tap_column
                 for c in range(channels):
                     x_at[i] = at + c
                     i += 1
+    last = x_at[i - 1] if i else 0
     for spare in range(i, x_at.size):
-        x_at[spare] = x_at[i - 1]
+        x_at[spare] = last

@@ -9,7 +9,7 @@ from ..machine.tile import tile_add, tile_multiply, tile_outer, tile_rows
 from ..machine.vectors import TILE_ROWS, TILE_VECS
 from .plan.axes import STRIP_STRIDE, H, W
 from .records import Channels, Share
-from .strip import count_blocks, fill_taps, input_of, locate, pitch_of
+from .strip import all_taps, count_blocks, fill_taps, input_of, locate, pitch_of
 
 
 @compiled
@@ -36,9 +36,9 @@ def _summing(update):
         zeros = np.zeros(width, x.dtype)
         for task in range(share.first, share.end):
             block = locate(task, axes)
-            source = input_of(x, block, axes, channels)
-            grads = input_of(grad_out, block, grad_axes, Channels(share.filter, filters, 1))
-            fill_taps(x_at, source, axes, rows_per_tap)
+            source = input_of(x, block, axes, channels, all_taps(axes))
+            grads = input_of(grad_out, block, grad_axes, Channels(share.filter, filters, 1), all_taps(grad_axes))
+            fill_taps(x_at, source, rows_per_tap)
             row, column = source.row * axes[H, STRIP_STRIDE], source.column * axes[W, STRIP_STRIDE]
             for f in range(0, filters, width):
                 for first in range(0, sum_rows, TILE_ROWS):

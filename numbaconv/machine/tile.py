@@ -57,23 +57,43 @@ class _TileModel(models.PrimitiveModel):
 
 @intrinsic(prefer_literal=True)
 def tile_rows(typingctx, rows, vecs, bias, at):
-    """Tile whose every row is ``bias[at : at + VECS*LANES]``.
+    """Tile whose every row is ``bias[at : at + VECS*LANES]``; ROWS and VECS are as `tile_lines` takes them."""
+    tile = _tile_of(rows, vecs, bias)
+
+    def codegen(context, builder, sig, args):
+        bias = Memory(context, builder, sig.args[2], args[2])
+        return _tile_value(context, builder, tile, [bias.vectors(args[3], tile)] * tile.rows)
+
+    return tile(rows, vecs, bias, at), codegen
+
+
+@intrinsic(prefer_literal=True)
+def tile_lines(typingctx, rows, vecs, x, at, step):
+    """Tile whose row r is ``x[at + r*step : at + r*step + VECS*LANES]``.
 
     ROWS and VECS are known when compiling: constants of a module, or tuples of that length, since Numba compiles anew
     for every length. `FULL` stands for as many rows as the registers hold.
     """
-    height, width = (n.count if isinstance(n, types.UniTuple) else n.literal_value for n in (rows, vecs))
-    tile = Tile(height or TILE_ROWS * TILE_VECS // width, width, bias.dtype)
+    tile = _tile_of(rows, vecs, x)
 
     def codegen(context, builder, sig, args):
-        bias = Memory(context, builder, sig.args[2], args[2])
-        values = bias.vectors(args[3], tile)
-        result = ir.Constant(context.get_value_type(tile), ir.Undefined)
-        for i in range(tile.rows * tile.vecs):
-            result = builder.insert_value(result, values[i % tile.vecs], i)
-        return result
+        x = Memory(context, builder, sig.args[2], args[2])
+        starts = (builder.add(args[3], builder.mul(args[4], INT(r))) for r in range(tile.rows))
+        return _tile_value(context, builder, tile, [x.vectors(start, tile) for start in starts])
 
-    return tile(rows, vecs, bias, at), codegen
+    return tile(rows, vecs, x, at, step), codegen
+
+
+def _tile_of(rows, vecs, x):
+    height, width = (n.count if isinstance(n, types.UniTuple) else n.literal_value for n in (rows, vecs))
+    return Tile(height or TILE_ROWS * TILE_VECS // width, width, x.dtype)
+
+
+def _tile_value(context, builder, tile, lines):
+    result = ir.Constant(context.get_value_type(tile), ir.Undefined)
+    for i in range(tile.rows * tile.vecs):
+        result = builder.insert_value(result, lines[i // tile.vecs][i % tile.vecs], i)
+    return result
 
 
 @intrinsic
@@ -138,13 +158,16 @@ def tile_slide(typingctx, tile, x, x_lines, weights, weights_lines, taps, inside
 
 @intrinsic
 def tile_clip(typingctx, tile, minimum):
-    """Values below ``minimum`` become it; NaN stays NaN."""
+    """Values below ``minimum`` become it; NaN stays NaN, and -0 becomes 0.
+
+    The sign of a zero would tell which taps were left out because all that they read is 0, and so how work is cut.
+    """
 
     def codegen(context, builder, sig, args):
         result = args[0]
         line = _splat(builder, context.cast(builder, args[1], minimum, tile.dtype), tile.lanes)
         for i in range(tile.rows * tile.vecs):
-            vector = builder.extract_value(args[0], i)
+            vector = builder.fadd(builder.extract_value(args[0], i), ir.Constant(tile.vector, None))
             larger = builder.select(builder.fcmp_ordered(">", line, vector), line, vector)
             result = builder.insert_value(result, larger, i)
         return result

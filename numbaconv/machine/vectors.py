@@ -35,6 +35,8 @@ if _chosen not in map(str, _TILES):
     raise ValueError(f"NUMBACONV_VECTOR_BYTES must be one of {sorted(_TILES)}, got {_chosen}")
 VECTOR_BYTES = int(_chosen)
 TILE_ROWS, TILE_VECS = _TILES[VECTOR_BYTES]
+# Rows of a lower tile, for what whole tiles leave over.
+LOW_ROWS = TILE_ROWS // 3
 
 
 def conv_tile(itemsize, filters):

@@ -14,7 +14,9 @@ from numbaconv.kernels.plan import plans
 from numbaconv.kernels.plan.axes import (
     BEFORE,
     BLOCK,
+    DILATION,
     OUT_STRIDE,
+    RUN,
     STEP,
     STRIDE,
     STRIP_DILATION,
@@ -25,6 +27,8 @@ from numbaconv.kernels.plan.axes import (
     H,
     W,
     axis_table,
+    mean_taps,
+    most_taps,
 )
 from numbaconv.kernels.plan.host import HOST
 from numbaconv.kernels.transpose import transpose
@@ -138,25 +142,36 @@ def test_winograd_tasks_cover_every_output_once(windows, befores, taps, dilation
         block = row[BLOCK]
         assert (row[STEP], row[STRIP_DILATION]) == (d, 1)
         assert block == 1 or row[STRIP_STRIDE] == size
-        assert strip.span.py_func(made.axes, axis, block) == size * (block - 1) + 6
+        assert compiled_call(strip.span)(made.axes, axis, block) == size * (block - 1) + 6
 
 
 @any_plan
 @often
 def test_strip_positions_are_those_of_the_windows(windows, window_settings, channels, filters, itemsize, depthwise):
-    """Tap k of window q lies at strip position q * STRIP_STRIDE + k * STRIP_DILATION, inside their span."""
+    """Tap k of window q lies at strip position q * STRIP_STRIDE + k * STRIP_DILATION, inside their span.
+
+    No strip is longer than what lies between its first and its last position.
+    """
     axes = make_axes(windows, window_settings)
     table = plans.make_plan(axes, channels, filters, itemsize, depthwise).axes
     for axis in (D, H, W):
-        count, taps, stride, before, _, block, step, strip_stride, strip_dilation = table[axis].tolist()
+        count, taps, stride, before, _, block, _, strip_stride, strip_dilation, dilation, _ = table[axis].tolist()
+        assert dilation == axes[axis].dilation
         for first in range(0, count, block):
             inside = min(block, count - first)
-            span = strip.span.py_func(table, axis, inside)
+            span = compiled_call(strip.span)(table, axis, inside)
+            assert span <= (block - 1) * stride + (taps - 1) * dilation + 1
             for q, k in itertools.product(range(inside), range(taps)):
                 at = q * strip_stride + k * strip_dilation
                 assert 0 <= at < span
-                assert at * step == q * stride + k * axes[axis].dilation
+                assert input_at(table[axis], at) == q * stride + k * dilation
             assert table[axis, BEFORE] == before == axes[axis].before
+
+
+def input_at(row, positions):
+    """Input positions from the first strip position of an axis to others."""
+    run = row[RUN]
+    return positions // run * row[DILATION] + positions % run * row[STEP] if run else positions * row[STEP]
 
 
 def test_a_plan_for_some_threads_is_the_same_whatever_number_runs(recut, each_thread_count):
@@ -208,7 +223,7 @@ def test_sums_are_cut_for_any_number_of_threads_alike(windows, window_settings, 
 def test_strips_fit_the_cache_where_rows_can_be_cut():
     axes = make_axes((1, 1, 200, 200), [(1, 1, 1, 0), (3, 1, 1, 1), (3, 1, 1, 1)])
     table = plans.make_plan(axes, 64, 64, 4).axes
-    spans = [strip.span.py_func(table, axis, table[axis, BLOCK]) for axis in (H, W)]
+    spans = [compiled_call(strip.span)(table, axis, table[axis, BLOCK]) for axis in (H, W)]
     assert spans[0] * spans[1] * 64 * 4 <= HOST.strip_bytes
     blocks = plans.make_winograd_plan((axes,), 64, 64, 4).plans[0].axes[H:, BLOCK]
     assert blocks.prod() * 36 * 64 * 4 <= HOST.spread_bytes
@@ -229,6 +244,8 @@ STRIPS = {
     "plain": ((1, 6, 7), [(1, 1, 1, 0), (3, 1, 1, 1), (3, 1, 1, 1)]),
     "strided": ((4, 9, 8), [(2, 2, 1, 1), (3, 2, 1, 1), (2, 3, 1, 0)]),
     "dilated": ((5, 9, 9), [(2, 1, 3, 2), (3, 1, 2, 2), (3, 1, 3, 3)]),
+    "dilated by more than the windows": ((5, 17, 30), [(2, 1, 3, 2), (3, 1, 7, 7), (3, 2, 11, 10)]),
+    "dilated by more than the image": ((1, 5, 6), [(1, 1, 1, 0), (3, 1, 7, 7), (4, 1, 9, 13)]),
     "common factor": ((1, 17, 19), [(1, 1, 1, 0), (3, 2, 4, 3), (3, 4, 6, 5)]),
     "one tap, strided": ((3, 8, 9), [(1, 3, 1, 0), (1, 2, 1, 0), (1, 4, 1, 0)]),
     "padding beyond the image": ((1, 2, 3), [(1, 1, 1, 0), (2, 1, 1, 5), (3, 1, 1, 9)]),
@@ -244,7 +261,10 @@ by_strip = pytest.mark.parametrize(("lengths", "window_settings"), STRIPS.values
 
 
 def strip_blocks(lengths, window_settings, channel, channels, repeat, block):
-    """For each block of 5x5 windows: its table, images and record, and the strip that it ought to have."""
+    """For each block of 5x5 windows: its table, images and record, the strip that it ought to have, and taps' values.
+
+    Those are what each tap along D, H, W reads for each window along H, W.
+    """
     axes = make_axes((2, 2, 5, 5), window_settings)
     table = table_of(axes, (1, 1, block, block))
     x = np.random.default_rng(1).standard_normal((2, *lengths, 3))
@@ -253,20 +273,27 @@ def strip_blocks(lengths, window_settings, channel, channels, repeat, block):
     padded = np.pad(np.repeat(x, repeat, axis=4), [(0, 0), *[(around, around)] * 3, (0, channels)])
     for d, h, w in itertools.product(range(2), range(0, 5, block), range(0, 5, block)):
         rows, columns = min(block, 5 - h), min(block, 5 - w)
-        spans = [strip.span.py_func(table, *axis) for axis in ((H, rows), (W, columns))]
+        spans = [compiled_call(strip.span)(table, *axis) for axis in ((H, rows), (W, columns))]
         shape = (window_settings[0][0], *spans)
         starts = [q * a.stride - a.before + around for q, a in zip((d, h, w), axes[1:], strict=True)]
-        index = [s + np.arange(n) * a for s, n, a in zip(starts, shape, table[1:, STEP], strict=True)]
-        inside = all(i[0] >= around and i[-1] < around + n for i, n in zip(index, lengths, strict=True))
-        wanted = padded[1][np.ix_(*index)][..., channel : channel + channels]
-        yield table, x, records.Block(1, d, h, w, 1, rows, columns, 0), wanted, inside
+        index = [s + input_at(row, np.arange(n)) for s, n, row in zip(starts, shape, table[1:], strict=True)]
+        block_images = padded[1][..., channel : channel + channels]
+        taps = [s + np.arange(a.taps) * a.dilation for s, a in zip(starts, axes[1:], strict=True)]
+        read = [np.zeros((1, 1), int), np.arange(rows)[:, None] * axes[H].stride]
+        read.append(np.arange(columns)[:, None] * axes[W].stride)
+        read = [windows + k for windows, k in zip(read, taps, strict=True)]
+        values = block_images[np.ix_(*(r.ravel() for r in read))].reshape(*(n for r in read for n in r.shape), channels)
+        wanted = block_images[np.ix_(*index)]
+        there = [((r >= around) & (r < around + n)).T for r, n in zip(read, lengths, strict=True)]
+        yield table, x, records.Block(1, d, h, w, 1, rows, columns, 0), wanted, values[0], there
 
 
 def whole_strip(array, start, shape):
     """The record of a strip of one image in ``array``."""
     planes, rows, columns, channels = shape
-    inside = records.Inside(0, planes, 0, rows, 0, columns)
-    return records.Source(array, start, 0, rows * columns * channels, columns * channels, channels, inside)
+    inside, none = records.Inside(0, planes, 0, rows, 0, columns), records.Inside(0, 0, 0, 0, 0, 0)
+    plane, row = rows * columns * channels, columns * channels
+    return records.Source(array, start, 0, plane, row, channels, inside, 0, 0, none)
 
 
 @cache
@@ -277,14 +304,14 @@ def compiled_call(helper):
 
 def test_helpers_refuse_a_call_from_python():
     with pytest.raises(TypeError, match="locate exists in compiled code only"):
-        strip.locate(0, np.zeros((4, 9), np.int64))
+        strip.locate(0, np.zeros((4, 11), np.int64))
 
 
 @by_block
 @by_channels
 @by_strip
 def test_strip_is_the_padded_image(lengths, window_settings, channel, channels, repeat, block):
-    for table, x, place, wanted, _ in strip_blocks(lengths, window_settings, channel, channels, repeat, block):
+    for table, x, place, wanted, *_ in strip_blocks(lengths, window_settings, channel, channels, repeat, block):
         out = np.full((1, 1, 1, 1, wanted.size + 5), np.nan)
         target, read = whole_strip(out, 3, wanted.shape), records.Channels(channel, channels, repeat)
         compiled_call(strip.fill_strip)(target, x, place, table, read)
@@ -296,7 +323,7 @@ def test_strip_is_the_padded_image(lengths, window_settings, channel, channels, 
 @by_channels
 @by_strip
 def test_strip_of_planes_is_the_padded_image(lengths, window_settings, channel, channels, repeat, block):
-    for table, x, place, wanted, _ in strip_blocks(lengths, window_settings, channel, channels, repeat, block):
+    for table, x, place, wanted, *_ in strip_blocks(lengths, window_settings, channel, channels, repeat, block):
         spare = strip.OVERHANG * wanted.shape[-1]
         out = np.full((1, 1, 1, 1, wanted.size + spare + 5), np.nan)
         planar = np.ascontiguousarray(np.moveaxis(x, -1, 1))[..., None]
@@ -354,27 +381,61 @@ def test_buffers_are_written_to_planes(count, channels, dtype):
 @by_block
 @by_channels
 @by_strip
+@pytest.mark.parametrize("trimmed", [False, True])
 def test_input_is_read_from_the_image_only_where_all_of_it_lies_there(
-    lengths, window_settings, channel, channels, repeat, block
+    lengths, window_settings, channel, channels, repeat, block, trimmed
 ):
-    for table, x, place, wanted, inside in strip_blocks(lengths, window_settings, channel, channels, repeat, block):
-        read = records.Channels(channel, channels, repeat)
-        source, at, _, *steps, _ = compiled_call(strip.input_of)(x, place, table, read)
-        index = at + sum(np.ix_(*(np.arange(n) * step for n, step in zip(wanted.shape, (*steps, 1), strict=True))))
-        assert index.min() >= 0
-        assert index.max() < source.size
+    read = records.Channels(channel, channels, repeat)
+    for table, x, place, _, values, there in strip_blocks(lengths, window_settings, channel, channels, repeat, block):
+        choose = compiled_call(strip.taps_inside) if trimmed else lambda x, place, table: strip.all_taps.py_func(table)
+        taps = records.Inside(*choose(x, place, table))
+        made = records.Source(*compiled_call(strip.input_of)(x, place, table, read, taps))
+        source = made.array
+        kept = [np.arange(*ends) for ends in (taps[:2], taps[2:4], taps[4:])]
+        # Taps of which no window reads the image are left out, and only they.
+        reaching = [np.flatnonzero(t.any(1)) for t in there]
+        assert not trimmed or 0 in lengths or [k.tolist() for k in kept] == [k.tolist() for k in reaching]
+        kd, kh, kw = kept
+        rows, columns = (np.arange(n) * table[axis, STRIP_STRIDE] for n, axis in ((place.rows, H), (place.columns, W)))
+        steps = (kd * made.plane, rows * made.row, kh * made.tap_row, columns * made.column, kw * made.tap_column)
+        index = made.start + sum(np.ix_(*steps, np.arange(channels)))
+        assert index.min(initial=0) >= 0
+        assert index.max(initial=-1) < source.size
+        wanted = values[kd][:, :, kh][:, :, :, :, kw]
         np.testing.assert_array_equal(source.reshape(-1)[index], wanted)
         # A copy for nothing would be slow, though right, and so would one that straddles cache lines.
+        inside = all(t[k].all() for t, k in zip(there, kept, strict=True))
         assert (source is x) == (inside and repeat == 1 and channel + channels <= 3)
-        assert source is x or (source.ctypes.data + at * source.itemsize) % 64 == 0
+        top, left = taps.top * table[H, STRIP_DILATION], taps.left * table[W, STRIP_DILATION]
+        first = made.start + taps.front * made.plane + top * made.row + left * made.column
+        assert source is x or (source.ctypes.data + first * source.itemsize) % 64 == 0
 
 
 def test_both_ways_of_reading_are_tested():
-    assert {inside for case in STRIPS.values() for *_, inside in strip_blocks(*case, 0, 3, 1, 2)} == {True, False}
+    blocks = (there for case in STRIPS.values() for *_, there in strip_blocks(*case, 0, 3, 1, 2))
+    assert {all(t.all() for t in there) for there in blocks} == {True, False}
+
+
+@any_plan
+@often
+def test_taps_of_a_block_are_counted(windows, window_settings, channels, filters, itemsize, depthwise):
+    """The most and the mean of those that read inside an input of so many positions for a block, or step over it."""
+    for axis, length in zip(make_axes(windows, window_settings)[1:], windows[1:], strict=True):
+        axis = axis._replace(length=length)
+        for block in {1, 3, axis.windows}:
+            found = []
+            for first in range(0, axis.windows, block):
+                q = np.arange(first, min(axis.windows, first + block))[:, None]
+                at = q * axis.stride - axis.before + np.arange(axis.taps) * axis.dilation
+                found.append(((at.max(0) >= 0) & (at.min(0) < length)).sum())
+            assert max(found) <= most_taps(axis, block) <= axis.taps
+            whole = axis.windows % block == 0
+            assert not whole or abs(mean_taps(axis, block) - np.mean(found)) < 1e-9
 
 
 # A source of which only the steps from row to row and from column to column matter.
-STEPS = records.Source(np.empty((1, 1, 1, 1, 1)), 0, 0, 0, 1000, 7, records.Inside(0, 0, 0, 0, 0, 0))
+NOTHING = records.Inside(0, 0, 0, 0, 0, 0)
+STEPS = records.Source(np.empty((1, 1, 1, 1, 1)), 0, 0, 0, 1000, 7, NOTHING, 0, 0, NOTHING)
 
 
 def test_places_repeat_the_last_window():

@@ -13,16 +13,27 @@ BLOCK         windows that one task computes
 STEP          input positions from one strip position to the next: positions that no tap meets are left out
 STRIP_STRIDE  strip positions from one window to the next
 STRIP_DILATION  strip positions from one tap to the next
+DILATION      input positions from one tap to the next
+RUN           where taps lie so far apart that a strip holds the windows of each tap by themselves, the positions
+              for one tap, one behind the other, those of the next beginning DILATION further on; otherwise 0
 ============= =========================================================================================
 """
 
+from functools import lru_cache
 from math import ceil, gcd
 from typing import NamedTuple
 
 import numpy as np
 
-WINDOWS, TAPS, STRIDE, BEFORE, OUT_STRIDE, BLOCK, STEP, STRIP_STRIDE, STRIP_DILATION = range(9)
+WINDOWS, TAPS, STRIDE, BEFORE, OUT_STRIDE, BLOCK, STEP, STRIP_STRIDE, STRIP_DILATION, DILATION, RUN = range(11)
 N, D, H, W = range(4)
+
+# Steps, channels of a tap, that all windows of a block take before the next: their input and weights stay in L2.
+MOST_STEPS = 1024
+# Taps that are looked at for a mean.
+SOME_TAPS = 64
+# The length of an input of which nothing is known: all taps may lie inside.
+ANY_LENGTH = 2**62
 
 # Windows of a row that are computed anew together, where Winograd's sums are doubtful: whole patches, nearly a tile.
 PIECE = 12
@@ -37,6 +48,8 @@ class Axis(NamedTuple):
     dilation: int
     before: int
     out_stride: int
+    # Positions of the input.
+    length: int = ANY_LENGTH
 
 
 def axis_table(axes, blocks):
@@ -48,7 +61,7 @@ def patch_axis(axis, scheme):
     """An axis whose windows are patches of a scheme of Winograd's."""
     outputs = scheme.outputs
     windows, stride = ceil(axis.windows / outputs), outputs * axis.dilation
-    return Axis(windows, scheme.inputs, stride, axis.dilation, axis.before, outputs * axis.out_stride)
+    return Axis(windows, scheme.inputs, stride, axis.dilation, axis.before, outputs * axis.out_stride, axis.length)
 
 
 def piece_axes(axes: tuple[Axis, ...]) -> np.ndarray:
@@ -57,22 +70,53 @@ def piece_axes(axes: tuple[Axis, ...]) -> np.ndarray:
 
 
 def strip_length(axis, block):
-    """Strip positions along an axis for a block of windows."""
-    _, stride, dilation = _strip_units(axis, block)
-    return (block - 1) * stride + (axis.taps - 1) * dilation + 1
+    """Strip positions along an axis for a block of windows, at most."""
+    taps = most_taps(axis, block)
+    _, stride, dilation, run = _strip_units(axis, block)
+    return taps * run or _one_run(block, taps, stride, dilation)
+
+
+def most_taps(axis, block):
+    """Taps that read inside the input, at most, for a block of windows; the others lie wholly in the padding."""
+    return min(axis.taps, ((block - 1) * axis.stride + axis.length - 1) // axis.dilation + 1)
+
+
+@lru_cache(maxsize=4096)
+def mean_taps(axis, block):
+    """Taps that read inside the input for a block of windows, in the mean over all blocks: an estimate of many."""
+    last = (axis.windows - 1) * axis.stride - axis.before + (axis.taps - 1) * axis.dilation
+    reach = (block - 1) * axis.stride
+    if axis.before <= reach and last - reach < axis.length:
+        return axis.taps
+    total, some = 0, range(0, axis.taps, ceil(axis.taps / SOME_TAPS))
+    for tap in some:
+        at = tap * axis.dilation - axis.before
+        # Blocks from the first whose last window lies past the front, to before the first that begins past the end.
+        first, end = max(0, -((at + reach) // axis.stride)), min(axis.windows, -((at - axis.length) // axis.stride))
+        total += max(0, ceil(end / block) - ceil(first / block))
+    return total / max(1, ceil(axis.windows / block)) * axis.taps / len(some)
+
+
+def _one_run(block, taps, stride, dilation):
+    return (block - 1) * stride + (taps - 1) * dilation + 1
 
 
 def _strip_units(axis, block):
-    """STEP, STRIP_STRIDE and STRIP_DILATION of an axis."""
+    """STEP, STRIP_STRIDE, STRIP_DILATION and RUN of an axis."""
     if block == 1:
-        return axis.dilation, 1, 1
+        return axis.dilation, 1, 1, 0
     if axis.taps == 1:
-        return axis.stride, 1, 1
+        return axis.stride, 1, 1, 0
     step = gcd(axis.stride, axis.dilation)
-    return step, axis.stride // step, axis.dilation // step
+    stride, dilation = axis.stride // step, axis.dilation // step
+    if axis.taps * block < _one_run(block, axis.taps, stride, dilation):
+        return axis.stride, 1, block, block
+    return step, stride, dilation, 0
 
 
 def _row(axis, block):
     # From a single window there is no step to the next, which might not fit 64 bits.
     out_stride = axis.out_stride if axis.windows > 1 else min(axis.out_stride, np.iinfo(np.int64).max)
-    return axis.windows, axis.taps, axis.stride, axis.before, out_stride, block, *_strip_units(axis, block)
+    step, strip_stride, strip_dilation, run = _strip_units(axis, block)
+    moving = axis.windows, axis.taps, axis.stride, axis.before, out_stride, block
+    return *moving, step, strip_stride, strip_dilation, axis.dilation, run

@@ -7,11 +7,14 @@ from typing import NamedTuple
 import numpy as np
 
 from ...machine import threads
-from ...machine.vectors import TILE_ROWS, TILE_VECS, VECTOR_BYTES, conv_tile, panel_width
+from ...machine.vectors import LOW_ROWS, TILE_ROWS, TILE_VECS, VECTOR_BYTES, conv_tile, panel_width
 from ..winograd.points import SCHEMES, Scheme
-from .axes import BLOCK, WINDOWS, Axis, H, N, W, axis_table, patch_axis, strip_length
+from .axes import BLOCK, MOST_STEPS, WINDOWS, Axis, H, N, W, axis_table, mean_taps, patch_axis, strip_length
 from .host import HOST, Host
 from .search import cheapest
+
+# Of a strip, however few of its steps are read at a time.
+MOST_BYTES = 16 * 1024 * 1024
 
 
 def _remember(make):
@@ -54,7 +57,7 @@ class Plan(NamedTuple):
         transposed.
         """
         most = HOST.separable_planes if separable else HOST.window_planes
-        windows, side = self.axes[H, BLOCK] * self.axes[W, BLOCK], VECTOR_BYTES // itemsize
+        windows, side = self.axes[[N, H, W], BLOCK].prod(), VECTOR_BYTES // itemsize
         fits = self.group * width <= most * windows and windows * width * itemsize <= HOST.plane_bytes
         return bool(fits and self.axes[W, WINDOWS] >= 4 and (channels >= side or filters >= side))
 
@@ -101,30 +104,41 @@ def make_plan(
     width = panel_width(itemsize, tile_vecs)
     panels_of_branch = origins * ceil(filters / width)
     panels = branches * panels_of_branch
-    steps = channels * prod(axis.taps for axis in axes)
-    serial = steps * filters * origins * branches * prod(axis.windows for axis in axes) < host.serial_work
+
+    def steps(rows, columns):
+        return channels * mean_taps(d, 1) * mean_taps(h, min(rows, h.windows)) * mean_taps(w, columns)
+
+    serial = steps(1, 1) * filters * origins * branches * prod(axis.windows for axis in axes) < host.serial_work
     workers = 1 if serial else host.threads
 
     def strip_channels(group):
         return group * width if depthwise else channels * ceil(group / panels_of_branch)
 
     def strip_size(rows, columns, group):
-        return strip_channels(group) * d.taps * strip_length(h, rows) * strip_length(w, columns)
+        # More rows than an image has are those of several images.
+        images = ceil(rows / max(1, h.windows))
+        plane = strip_length(d, 1) * strip_length(h, rows // images) * strip_length(w, columns)
+        return images * strip_channels(group) * plane
 
     def time(rows, columns, group, tasks):
-        tiles = ceil(rows * columns / tile_rows) * group
+        filled = rows * columns
+        if not depthwise:
+            filled = tile_cost(rows * columns, tile_rows, host)
+            if steps(rows, columns) * panels * width * itemsize > host.l2_bytes:
+                filled = max(filled, 2 * host.l3_rows)
         elements = strip_size(rows, columns, group)
         # Whole rows are copied at once, parts of the channels position by position.
         copies = elements / strip_channels(group) if (depthwise or branches > 1) and group < panels else 0
         copying = host.copy_cost * elements + host.call_cost * copies
-        return ceil(tasks / workers) * (host.task_cost + tiles * tile_rows * tile_vecs * steps + copying)
+        return ceil(tasks / workers) * (host.task_cost + filled * group * tile_vecs * steps(rows, columns) + copying)
 
     def fits(rows, columns, group):
-        taken = strip_size(rows, columns, group) * itemsize + rows * columns * host.place_bytes
-        # Depthwise weights leave most of the cache to the strip.
-        return taken <= host.strip_bytes * (4 if depthwise else 1)
+        strip = strip_size(rows, columns, group) * itemsize
+        # Depthwise weights leave most of the cache to the strip; of other strips, some steps are read at a time.
+        share = 1 / 4 if depthwise else min(1, MOST_STEPS / max(1, steps(rows, columns)))
+        return share * strip + rows * columns * host.place_bytes <= host.strip_bytes and strip <= MOST_BYTES
 
-    return Plan.of(cheapest(axes, panels, time, fits), serial)
+    return Plan.of(cheapest(axes, panels, time, fits, several_images=not depthwise), serial)
 
 
 @_remember
@@ -151,7 +165,7 @@ def make_separable_plan(
         return between * d.taps * strip_length(h, rows) * strip_length(w, columns)
 
     def time(rows, columns, group, tasks):
-        windows = ceil(rows * columns / tile_rows) * tile_rows
+        windows = tile_cost(rows * columns, tile_rows, host)
         sums = channels * tile_vecs * panels + host.loads_cost * taps * between * itemsize / VECTOR_BYTES
         return ceil(tasks / workers) * (host.task_cost + windows * sums + host.copy_cost * strip_size(rows, columns))
 
@@ -297,6 +311,13 @@ def make_sum_plan(
     still = tuple(axis._replace(taps=1, stride=1, dilation=1, before=0) for axis in axes)
     serial = branches * rows * filters * prod(axis.windows for axis in axes) < host.serial_work
     return SumPlan(table, axis_table(still, table[:, BLOCK]), share, group, max(1, ceil(blocks / share)), serial)
+
+
+def tile_cost(windows, tile_rows, host):
+    """Of all tiles, high and low ones, that so many windows fill: their rows, and reading weights for each tile."""
+    high, rest = divmod(windows, tile_rows)
+    high, low = (high, ceil(rest / LOW_ROWS)) if rest <= 2 * LOW_ROWS else (high + 1, 0)
+    return high * (tile_rows + host.weights_cost) + low * (LOW_ROWS + host.weights_cost)
 
 
 def check_memory(axes, values, itemsize):

@@ -22,7 +22,7 @@ from ...machine.vectors import TILE_VECS
 from ..plan.axes import BLOCK, OUT_STRIDE, WINDOWS, D, H, N, W
 from ..planes import write_planes
 from ..records import Block, Channels, Epilogue, Panels, Places
-from ..strip import aligned, aligned_flat, image_shape, input_of, locate
+from ..strip import aligned, aligned_flat, all_taps, image_shape, input_of, locate
 from ..table import GROUP, PANELS, TASKS, WORK, panel_of
 from .points import INPUTS
 from .table import HEIGHT, ORIGIN, PATCH, SHARES, WIDTH, count_tasks, scheme_of, tasks_of
@@ -211,7 +211,7 @@ def _transform_inputs(x, block, inputs, numbers, scratch, trust, plan):
     sound, sums = trust.doubtful.size == 0, room_for_sums(plan, block, x)
     for n in range(block.n, block.n + block.images):
         image = Block(n, block.d, block.h, block.w, 1, block.rows, block.columns, 0)
-        source = input_of(x, image, plan, Channels(0, channels, 1))
+        source = input_of(x, image, plan, Channels(0, channels, 1), all_taps(plan))
         for row in range(block.rows):
             if trust.doubtful.size:
                 sound |= find_doubtful(source, channels, image, row, scheme, sums, trust, plan)

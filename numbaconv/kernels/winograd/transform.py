@@ -12,19 +12,12 @@ import numpy as np
 from ...machine.compiler import compiled
 from ...machine.tile import tile_rows, tile_write
 from ...machine.vectors import TILE_VECS
+from ..records import Line
 from .points import A, B
 
 # Products of the points; all are exact in float32.
 AA, BB, AAA, BBB = A**2, B**2, A**3, B**3
 SUM, PRODUCT = AA + BB, AA * BB
-
-
-class Line(NamedTuple):
-    """Vectors of an array along one axis: the first at flat index ``at``, the others ``step`` elements apart."""
-
-    array: np.ndarray
-    at: int
-    step: int
 
 
 class Grid(NamedTuple):

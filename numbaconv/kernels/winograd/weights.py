@@ -11,8 +11,9 @@ from ...machine.compiler import compiled
 from ...machine.tile import tile_larger, tile_rows, tile_write
 from ...machine.vectors import TILE_VECS
 from ..pack import pack_panels
+from ..records import Line
 from .points import SCHEMES, weights_matrix
-from .transform import Line, weight_of
+from .transform import weight_of
 from .trust import CHANNELS, Limits, trust_limits
 
 # Weights that one core transforms nearly as fast as several, which are worth no loop more to compile.
