@@ -22,7 +22,7 @@ from numbaconv.calls import layouts
 from numbaconv.calls import moving as moving_calls
 from numbaconv.calls import pooling as pool_calls
 from numbaconv.calls import transposed as transposed_calls
-from numbaconv.kernels import normalize
+from numbaconv.kernels import normalize, pointwise, rules, shares
 from numbaconv.kernels import sums as channel_sums
 from numbaconv.kernels.plan import plans
 from numbaconv.machine import compiler
@@ -142,11 +142,29 @@ def run_sums(memory, shape, dtype):
     np.testing.assert_allclose(channel_sums.channel_sums(x), x.sum((0, 1), dtype=float), 1e-5, 1e-4)
 
 
+def run_activations(memory, shape, dtype):
+    """A formula with an exponential and its gradient, and shares along and across rows."""
+    x = memory.copy(np.random.default_rng(2).standard_normal(shape).astype(dtype))
+    whole = pointwise.applied(rules.Sigmoid(), x)
+    np.testing.assert_allclose(whole, 1 / (1 + np.exp(-x)), 1e-5)
+    grad = pointwise.applied_back(rules.Sigmoid(), x, whole)
+    np.testing.assert_allclose(grad, x * whole * (1 - whole), 1e-5)
+    for logarithm in (False, True):
+        for axis in (0, 1):
+            out = shares.shares(x, axis, logarithm)
+            total = (np.exp(out) if logarithm else out).sum(axis)
+            np.testing.assert_allclose(total, np.ones_like(total), 1e-4)
+            grad = shares.shares_back(x, out, axis, logarithm)
+            np.testing.assert_allclose(grad.sum(axis), np.zeros_like(total), atol=1e-2)
+
+
 def everything():
     """Name, function and arguments of all that is to run."""
     for dtype in ("float32", "float64"):
-        for shape in ((2, 3, 77), (40, 19, 1), (3, 64, 400)):
+        for shape in ((2, 3, 77), (40, 19, 1), (3, 64, 400), (5, 30, 7)):
             yield f"sums {shape} {dtype}", run_sums, (shape, dtype), {}
+        for shape in ((71, 101), (3, 5003), (1301, 5), (1, 3)):
+            yield f"activations {shape} {dtype}", run_activations, (shape, dtype), {}
         for data_format in cases.FORMATS:
             kind = dtype, data_format
             for case in cases.CASES:
