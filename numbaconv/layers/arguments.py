@@ -18,6 +18,30 @@ _FAMILIES = {
 }
 
 
+class Arguments:
+    """What arguments of many layers mean, where a layer says nothing else.
+
+    Parameters
+    ----------
+    data_format : {"channels_last", "channels_first"}, optional
+        None takes `config.image_data_format`.
+    activation, recurrent_activation : str or callable, optional
+        See `numbaconv.activations`.
+    use_bias : bool
+        Whether a bias is added.
+    alpha_initializer, embeddings_initializer, kernel_initializer, recurrent_initializer, depthwise_initializer, \
+pointwise_initializer, bias_initializer, beta_initializer, gamma_initializer, moving_mean_initializer, \
+moving_variance_initializer : str, class, dict or callable
+        See `numbaconv.initializers`.
+    alpha_regularizer, embeddings_regularizer, kernel_regularizer, recurrent_regularizer, bias_regularizer, \
+beta_regularizer, gamma_regularizer : str, class, dict or callable, optional
+        Penalties reported by `Layer.losses`; see `numbaconv.regularizers`.
+    alpha_constraint, embeddings_constraint, kernel_constraint, recurrent_constraint, bias_constraint, \
+beta_constraint, gamma_constraint : str, class, dict or callable, optional
+        Applied by `Layer.apply_constraints`; see `numbaconv.constraints`.
+    """
+
+
 def family_of(argument: str) -> Any:
     # An activity_regularizer is a regularizer; the activation argument has no prefix.
     return _FAMILIES.get(argument.rpartition("_")[2])

@@ -30,7 +30,6 @@ class MultiHeadAttention(PredictOnly):
         Length of a head's values; None takes ``key_dim``.
     dropout : float
         From 0 to 1. It acts in training alone, so in prediction it changes nothing.
-    use_bias : bool
     output_shape : int or tuple of int, optional
         Axes of the result in place of the query's last one; None takes the length of that.
     attention_axes : int or tuple of int, optional
@@ -39,12 +38,6 @@ class MultiHeadAttention(PredictOnly):
         Positions read only those that are less than this many places away.
     flash_attention : bool, optional
         Changes nothing.
-    kernel_initializer, bias_initializer : str, class, dict or callable
-        See `numbaconv.initializers`.
-    kernel_regularizer, bias_regularizer, activity_regularizer : str, class, dict or callable, optional
-        Penalties reported by `Layer.losses`; see `numbaconv.regularizers`.
-    kernel_constraint, bias_constraint : str, class, dict or callable, optional
-        Applied by `Layer.apply_constraints`; see `numbaconv.constraints`.
     use_gate : bool
         Whether what the heads have read is multiplied with a sigmoid of the query's.
     seed : int, optional

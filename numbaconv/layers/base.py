@@ -12,6 +12,7 @@ from ..graph.operation import is_shape
 from ..graph.tensor import tensors_in
 from .arguments import (
     USED_UP,
+    Arguments,
     argument_names,
     as_lists,
     check_unknown,
@@ -27,7 +28,7 @@ from .weights import adopted
 MOST_CALLS = 256
 
 
-class Layer(Settled):
+class Layer(Settled, Arguments):
     """A layer as in Keras: made from settings, built on first use, called on arrays.
 
     Parameters

@@ -35,20 +35,10 @@ class WindowLayer(Layer):
         "valid" adds no zeros; "same" adds what makes the output ``ceil(length / stride)`` long, an odd zero at the end.
     depth_multiplier : int
         Outputs of the depthwise step per input channel.
-    data_format : {"channels_last", "channels_first"}, optional
-        None takes `config.image_data_format`.
-    activation : str or callable, optional
-        See `numbaconv.activations`.
     use_bias : bool
         Whether a bias is added to each output channel.
-    kernel_initializer, depthwise_initializer, pointwise_initializer, bias_initializer : str, class, dict or callable
-        See `numbaconv.initializers`.
-    kernel_regularizer, bias_regularizer, activity_regularizer : str, class, dict or callable, optional
-        Penalties reported by `Layer.losses`; see `numbaconv.regularizers`.
     depthwise_regularizer, pointwise_regularizer : str, class, dict or callable, optional
         Penalties on the kernel of this step; see `numbaconv.regularizers`.
-    kernel_constraint, bias_constraint : str, class, dict or callable, optional
-        Applied by `Layer.apply_constraints`; see `numbaconv.constraints`.
     depthwise_constraint, pointwise_constraint : str, class, dict or callable, optional
         Applied to the kernel of this step; see `numbaconv.constraints`.
     algorithm : {"auto", "direct", "winograd"}

@@ -27,15 +27,6 @@ class Dense(AnyRank):
     ----------
     units : int
         Outputs for each row of features.
-    activation : str or callable, optional
-        See `numbaconv.activations`.
-    use_bias : bool
-    kernel_initializer, bias_initializer : str, class, dict or callable
-        See `numbaconv.initializers`.
-    kernel_regularizer, bias_regularizer, activity_regularizer : str, class, dict or callable, optional
-        Penalties reported by `Layer.losses`; see `numbaconv.regularizers`.
-    kernel_constraint, bias_constraint : str, class, dict or callable, optional
-        Applied by `Layer.apply_constraints`; see `numbaconv.constraints`.
 
     Notes
     -----

@@ -129,13 +129,7 @@ class SpatialDropout1D(SpatialDropping):
 
 
 class _OfImages(SpatialDropping):
-    """Dropout of whole channels in either data format.
-
-    Parameters
-    ----------
-    data_format : {"channels_last", "channels_first"}, optional
-        None takes `config.image_data_format`.
-    """
+    """Dropout of whole channels in either data format."""
 
     def __init__(
         self,

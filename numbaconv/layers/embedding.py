@@ -21,12 +21,6 @@ class Embedding(PredictOnly):
         How many numbers there are: x goes from 0 to ``input_dim - 1``.
     output_dim : int
         Length of a vector.
-    embeddings_initializer : str, class, dict or callable
-        See `numbaconv.initializers`.
-    embeddings_regularizer : str, class, dict or callable, optional
-        Penalty reported by `Layer.losses`; see `numbaconv.regularizers`.
-    embeddings_constraint : str, class, dict or callable, optional
-        Applied by `Layer.apply_constraints`; see `numbaconv.constraints`.
     mask_zero : bool
         Whether a 0 stands for a step that does not count; `compute_mask` then says so to the layers that follow.
     weights : list of array_like, optional

@@ -46,16 +46,6 @@ class LayerNormalization(Standardization):
     ----------
     axis : int or list of int
         What is normalized over, not the batch: -1 is the last, the features.
-    epsilon : float
-        Added to the variance; not negative.
-    center, scale : bool
-        Whether there is a beta, a gamma; otherwise it is 0, or 1.
-    beta_initializer, gamma_initializer : str, class, dict or callable
-        See `numbaconv.initializers`.
-    beta_regularizer, gamma_regularizer : str, class, dict or callable, optional
-        Penalties reported by `Layer.losses`; see `numbaconv.regularizers`.
-    beta_constraint, gamma_constraint : str, class, dict or callable, optional
-        Applied by `Layer.apply_constraints`; see `numbaconv.constraints`.
 
     Raises
     ------
@@ -114,16 +104,6 @@ class GroupNormalization(Standardization):
         Into how many groups the channels fall, which must divide their number; -1 makes each a group of its own.
     axis : int or list of one int
         Of the channels, not of the batch.
-    epsilon : float
-        Added to the variance; not negative.
-    center, scale : bool
-        Whether there is a beta, a gamma; otherwise it is 0, or 1.
-    beta_initializer, gamma_initializer : str, class, dict or callable
-        See `numbaconv.initializers`.
-    beta_regularizer, gamma_regularizer : str, class, dict or callable, optional
-        Penalties reported by `Layer.losses`; see `numbaconv.regularizers`.
-    beta_constraint, gamma_constraint : str, class, dict or callable, optional
-        Applied by `Layer.apply_constraints`; see `numbaconv.constraints`.
 
     Raises
     ------

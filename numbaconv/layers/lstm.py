@@ -22,36 +22,10 @@ class LSTM(Recurrent):
     ----------
     units : int
         Length of the states ``h`` and ``c``, and of the result ``h``.
-    activation, recurrent_activation : str or callable, optional
-        See `numbaconv.activations`.
-    use_bias : bool
-    kernel_initializer, recurrent_initializer, bias_initializer : str, class, dict or callable
-        See `numbaconv.initializers`.
     unit_forget_bias : bool
         Whether the bias of ``f`` begins as 1.
-    kernel_regularizer, ..., activity_regularizer : str, class, dict or callable, optional
-        Penalties reported by `Layer.losses`; see `numbaconv.regularizers`.
-    kernel_constraint, recurrent_constraint, bias_constraint : str, class, dict or callable, optional
-        Applied by `Layer.apply_constraints`; see `numbaconv.constraints`.
-    dropout, recurrent_dropout : float
-        From 0 to 1. They act in training alone, so in prediction they change nothing.
-    seed : int, optional
-        Of the dropout.
-    return_sequences : bool
-        Whether the result is that of every step, or of the last one.
     return_state : bool
         Whether the call returns a list of the result, ``h`` and ``c``.
-    go_backwards : bool
-        Whether the last step comes first, in the result too.
-    stateful : bool
-        Must be False; the argument ``initial_state`` of a call takes a state.
-    unroll, use_cudnn : bool
-        They change nothing; ``use_cudnn`` may be "auto" too.
-
-    Raises
-    ------
-    ValueError, TypeError
-        For arguments out of their range or of the wrong kind.
 
     Notes
     -----

@@ -64,8 +64,6 @@ class Cropping2D(Cropping):
     ----------
     cropping : int, tuple of 2 int or tuple of 2 pairs of int
         One amount for all borders; one for height and one for width; or ((top, bottom), (left, right)).
-    data_format : {"channels_last", "channels_first"}, optional
-        None takes `config.image_data_format`.
 
     Notes
     -----
@@ -146,8 +144,6 @@ class ZeroPadding2D(ZeroPadding):
     ----------
     padding : int, tuple of 2 int or tuple of 2 pairs of int
         One amount for all borders; one for height and one for width; or ((top, bottom), (left, right)).
-    data_format : {"channels_last", "channels_first"}, optional
-        None takes `config.image_data_format`.
 
     Notes
     -----
@@ -223,8 +219,6 @@ class UpSampling2D(UpSampling):
     ----------
     size : int or tuple of 2 int
         Factors for height and width.
-    data_format : {"channels_last", "channels_first"}, optional
-        None takes `config.image_data_format`.
     interpolation : {"nearest", "bilinear", "bicubic", "lanczos3", "lanczos5"}
         "nearest" repeats rows and columns. The others read the input at ``(o + 0.5) / size - 0.5`` (half-pixel
         centres): "bilinear" with the borders held, "bicubic" with Keys's cubic (a = -0.5), at places rounded to 1/1024

@@ -27,16 +27,6 @@ class BatchNormalization(Affine):
         Of the channels: -1 for channels last, 1 for channels first, or any other but that of the batch.
     momentum : float
         Share of the moving mean and variance that a batch leaves, from 0 to 1.
-    epsilon : float
-        Added to the variance; not negative.
-    center, scale : bool
-        Whether there is a beta, a gamma; otherwise it is 0, or 1.
-    beta_initializer, ..., moving_variance_initializer : str, class, dict or callable
-        See `numbaconv.initializers`.
-    beta_regularizer, gamma_regularizer : str, class, dict or callable, optional
-        Penalties reported by `Layer.losses`; see `numbaconv.regularizers`.
-    beta_constraint, gamma_constraint : str, class, dict or callable, optional
-        Applied by `Layer.apply_constraints`; see `numbaconv.constraints`.
 
     Raises
     ------

@@ -49,8 +49,6 @@ class Pooling(PoolingLayer):
         From one window to the next; None takes ``pool_size``.
     padding : {"valid", "same"}
         With "same", windows begin at every stride-th position and may reach beyond the input, where nothing counts.
-    data_format : {"channels_last", "channels_first"}, optional
-        None takes `config.image_data_format`.
     """
 
     def __init__(
@@ -78,8 +76,6 @@ class GlobalPooling(PoolingLayer):
 
     Parameters
     ----------
-    data_format : {"channels_last", "channels_first"}, optional
-        None takes `config.image_data_format`.
     keepdims : bool
         Whether the spatial axes stay, as axes of length 1.
     """

@@ -147,12 +147,6 @@ class PReLU(AnyRank):
 
     Parameters
     ----------
-    alpha_initializer : str, class, dict or callable
-        See `numbaconv.initializers`.
-    alpha_regularizer : str, class, dict or callable, optional
-        A penalty reported by `Layer.losses`; see `numbaconv.regularizers`.
-    alpha_constraint : str, class, dict or callable, optional
-        Applied by `Layer.apply_constraints`; see `numbaconv.constraints`.
     shared_axes : int or tuple of int, optional
         Axes along which all positions have one alpha, from 1 on: (1, 2) gives images a slope for each channel.
 

@@ -69,6 +69,24 @@ class Recurrent(WithState):
 
     Parameters
     ----------
+    units : int
+        Length of the state ``h``, and of the result.
+    dropout, recurrent_dropout : float
+        From 0 to 1. They act in training alone, so in prediction they change nothing.
+    seed : int, optional
+        Of the dropout.
+    return_sequences : bool
+        Whether the result is that of every step, or of the last one.
+    return_state : bool
+        Whether the call returns a list of the result and the last state.
+    go_backwards : bool
+        Whether the last step comes first, in the result too.
+    stateful : bool
+        Must be False; the argument ``initial_state`` of a call takes a state.
+    unroll : bool
+        Changes nothing.
+    use_cudnn : bool or "auto"
+        Changes nothing.
     zero_output_for_mask : bool
         Whether steps that do not count give 0 in place of what the step before gave.
     """

@@ -60,8 +60,6 @@ class Resizing(OneSize):
         What is added.
     antialias : bool
         Whether kernels are stretched where an axis becomes shorter, so that they meet every position.
-    data_format : {"channels_last", "channels_first"}, optional
-        None takes `config.image_data_format`.
 
     Raises
     ------
@@ -166,8 +164,6 @@ class CenterCrop(OneSize):
     Parameters
     ----------
     height, width : int
-    data_format : {"channels_last", "channels_first"}, optional
-        None takes `config.image_data_format`.
 
     Notes
     -----

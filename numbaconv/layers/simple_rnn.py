@@ -13,39 +13,6 @@ class SimpleRNN(Recurrent):
 
     For each step in turn ``h = activation(x[:, step] @ kernel + h @ recurrent_kernel + bias)``.
 
-    Parameters
-    ----------
-    units : int
-        Length of the state ``h``, and of the result.
-    activation : str or callable, optional
-        See `numbaconv.activations`.
-    use_bias : bool
-    kernel_initializer, recurrent_initializer, bias_initializer : str, class, dict or callable
-        See `numbaconv.initializers`.
-    kernel_regularizer, ..., activity_regularizer : str, class, dict or callable, optional
-        Penalties reported by `Layer.losses`; see `numbaconv.regularizers`.
-    kernel_constraint, recurrent_constraint, bias_constraint : str, class, dict or callable, optional
-        Applied by `Layer.apply_constraints`; see `numbaconv.constraints`.
-    dropout, recurrent_dropout : float
-        From 0 to 1. They act in training alone, so in prediction they change nothing.
-    return_sequences : bool
-        Whether the result is that of every step, or of the last one.
-    return_state : bool
-        Whether the call returns a list of the result and the last state.
-    go_backwards : bool
-        Whether the last step comes first, in the result too.
-    stateful : bool
-        Must be False; the argument ``initial_state`` of a call takes a state.
-    unroll : bool
-        Changes nothing.
-    seed : int, optional
-        Of the dropout.
-
-    Raises
-    ------
-    ValueError, TypeError
-        For arguments out of their range or of the wrong kind.
-
     Notes
     -----
     Input (N, steps, C), output (N, units), or (N, steps, units) with ``return_sequences``. Weights: kernel (C, units),
