@@ -4,6 +4,7 @@ The functions here are made for settings that are checked and normalised; they a
 object that takes the arrays: the input and what `Packed` and `plain_epilogue` made of weights and bias.
 """
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -12,13 +13,14 @@ import numpy as np
 from ..common.arguments import check_branches, check_channels
 from ..kernels.conv import conv
 from ..kernels.depthwise import depthwise_conv
+from ..kernels.few import conv_few
 from ..kernels.nonfinite import conv_inside, depthwise_inside
 from ..kernels.plan.axes import Axis
-from ..kernels.plan.plans import Plan, make_plan
-from ..kernels.table import flat_plan, panel_table
+from ..kernels.plan.plans import Plan, is_for_few, joins_taps, make_few_plan, make_plan
+from ..kernels.table import CHANNELS, WORK, flat_plan, panel_table
 from ..machine.aligned import aligned_empty
 from ..machine.threads import remember
-from ..machine.vectors import conv_vecs, conv_width, panel_width
+from ..machine.vectors import conv_vecs, conv_width, few_filters, panel_width
 from .epilogue import Epilogue
 from .layouts import Ints, canonical, empty_planes, original, planar, planar_result
 from .packed import Packed, depthwise_shape, is_depthwise
@@ -38,7 +40,8 @@ class WindowCall(NamedTuple):
     """A convolution or depthwise convolution, ready for arrays of one shape.
 
     ``to_planes`` says whether the kernel itself reads and writes channels first; otherwise they are taken to the end
-    before it and back after it.
+    before it and back after it. Where the kernel is `conv_few`, ``joined`` says what its runs are, and ``direct``
+    prepares the call for weights that are infinite or NaN.
     """
 
     kernel: Any
@@ -48,20 +51,27 @@ class WindowCall(NamedTuple):
     serial: bool
     to_planes: bool
     arguments: tuple
+    joined: bool = False
+    direct: Callable[[], Any] | None = None
 
     def __call__(self, x: np.ndarray, packed: Packed, epilogue: Epilogue) -> np.ndarray:
         if self.data_format == "channels_last" or not (self.to_planes and packed.finite):
             return original(self.run(canonical(x, self.data_format), packed, epilogue), self.rank, self.data_format)
         out = empty_planes(self.out_shape, packed.dtype)
-        self.kernel(planar(x), packed.panels, epilogue, out, *self.arguments, serial=self.serial)
+        self.kernel(planar(x), self._weights(packed), epilogue, out, *self.arguments, serial=self.serial)
         return planar_result(out, self.out_shape, self.rank)
 
     def run(self, image: np.ndarray, packed: Packed, epilogue: Epilogue) -> np.ndarray:
         """From canonical array to canonical array."""
+        if self.direct and not packed.finite:
+            return self.direct().run(image, packed, epilogue)
         out = aligned_empty(self.out_shape, image.dtype)
         kernel = kernel_for(packed, self.kernel)
-        kernel(image, packed.panels, epilogue, out.reshape(-1), *self.arguments, serial=self.serial)
+        kernel(image, self._weights(packed), epilogue, out.reshape(-1), *self.arguments, serial=self.serial)
         return out
+
+    def _weights(self, packed: Packed) -> np.ndarray:
+        return packed.few(self.joined) if self.direct else packed.panels
 
 
 @remember(maxsize=512)
@@ -114,15 +124,18 @@ def gather_call(
 ) -> WindowCall | WinogradCall:
     """Prepare a convolution of the windows of ``axes``; each branch has so many channels and filters."""
     out_shape = (*(axis.windows for axis in axes), branches * filters)
-    if not use_winograd(algorithm, axes, channels, filters, itemsize):
-        plan = make_plan(axes, channels, filters, itemsize, branches=branches)
-        to_planes = plan.fits_planes(channels, filters, conv_width(filters, itemsize), itemsize)
-        arguments = conv_arguments(plan, channels, filters, itemsize, branches=branches)
-        return WindowCall(conv, out_shape, rank, data_format, plan.serial, to_planes, arguments)
-    direct: Any = None
-    if algorithm == "auto":
-        direct = partial(_direct_call, axes, channels, filters, itemsize, rank, data_format)
-    return WinogradCall(out_shape, rank, data_format, *winograd_work(axes, channels, filters, itemsize), direct)
+    direct: Any = partial(_tile_call, axes, channels, filters, itemsize, rank, data_format, branches)
+    if use_winograd(algorithm, axes, channels, filters, itemsize):
+        work = winograd_work(axes, channels, filters, itemsize)
+        return WinogradCall(out_shape, rank, data_format, *work, direct if algorithm == "auto" else None)
+    if not is_for_few(axes, channels, filters, itemsize, branches):
+        return direct()
+    plan, width = make_few_plan(axes, channels, filters, itemsize, branches), few_filters(filters, itemsize)
+    to_planes = plan.fits_planes(channels, filters, width, itemsize)
+    table = flat_plan(plan, panel_table(filters, width, (0,), branches, channels))
+    table[WORK, CHANNELS] = channels
+    arguments, joined = ((0,) * width, table), joins_taps(axes, channels, itemsize, branches)
+    return WindowCall(conv_few, out_shape, rank, data_format, plan.serial, to_planes, arguments, joined, direct)
 
 
 def conv_arguments(
@@ -134,10 +147,15 @@ def conv_arguments(
 
 
 @remember(maxsize=512)
-def _direct_call(
-    axes: tuple[Axis, ...], channels: int, filters: int, itemsize: int, rank: int, data_format: str
-) -> Any:
-    return gather_call(axes, channels, filters, itemsize, rank, data_format, "direct")
+def _tile_call(
+    axes: tuple[Axis, ...], channels: int, filters: int, itemsize: int, rank: int, data_format: str, branches: int
+) -> WindowCall:
+    """That of the kernel `conv`."""
+    out_shape = (*(axis.windows for axis in axes), branches * filters)
+    plan = make_plan(axes, channels, filters, itemsize, branches=branches)
+    to_planes = plan.fits_planes(channels, filters, conv_width(filters, itemsize), itemsize)
+    arguments = conv_arguments(plan, channels, filters, itemsize, branches=branches)
+    return WindowCall(conv, out_shape, rank, data_format, plan.serial, to_planes, arguments)
 
 
 @remember(maxsize=512)

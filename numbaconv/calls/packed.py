@@ -8,7 +8,15 @@ import numpy as np
 
 from ..common.arguments import branches_of
 from ..common.arrays import as_numbers, common_dtype
-from ..kernels.pack import pack_conv, pack_depthwise, pack_depthwise_phases, pack_phases, pack_scatter, tap_steps
+from ..kernels.pack import (
+    pack_conv,
+    pack_depthwise,
+    pack_depthwise_phases,
+    pack_few,
+    pack_phases,
+    pack_scatter,
+    tap_steps,
+)
 from ..kernels.winograd.weights import Transformed, pack_winograd
 from .layouts import Ints, canonical_kernel, contiguous, swapped, three
 
@@ -85,6 +93,14 @@ class Packed:
         branches, channels = self.branches, channels // self.branches
         by_branch = table.reshape(prod(taps), branches, channels, filters).swapaxes(1, 2)
         return by_branch.reshape(*taps, channels, branches * filters)
+
+    def few(self, joined: bool) -> np.ndarray:
+        """What `kernels.few` reads; of a transposed convolution with strides 1."""
+        if ("few", joined) not in self._phases:
+            backwards = self.operation == "conv_transpose"
+            weights = self._gathering[::-1, ::-1, ::-1] if backwards else self._weights
+            self._phases["few", joined] = pack_few(weights, self.branches, joined)
+        return self._phases["few", joined]
 
     def phases(self, firsts: tuple) -> np.ndarray:
         """What the kernel reads for the phases of a transposed convolution that begin with these taps."""

@@ -5,7 +5,7 @@ from math import gcd
 import numpy as np
 
 from ..machine.aligned import aligned_empty
-from ..machine.vectors import conv_tile, panel_width
+from ..machine.vectors import conv_tile, few_filters, panel_width
 
 
 def pack_conv(weights, branches=1):
@@ -23,6 +23,26 @@ def pack_conv(weights, branches=1):
     panels = np.moveaxis(pack_panels(weights.reshape(*others, branches, filters), width), -2, 0)
     packed = aligned_empty((panels.shape[0] * panels.shape[1], *others, width), weights.dtype)
     packed.reshape(panels.shape)[...] = panels
+    return packed
+
+
+def pack_few(weights, branches, joined):
+    """Weights (KD, KH, KW, C, F) for `kernels.few`: (panels, KD, KH, runs, lines, FILTERS*LANES).
+
+    A run is the channels of a tap or, where they are ``joined``, of all taps of a row, in lines of a vector each, the
+    last filled up with zeros, as is the last panel of each branch.
+    """
+    if joined:
+        weights = weights.reshape(*weights.shape[:2], 1, -1, weights.shape[4])
+    *taps, run, filters = weights.shape
+    filters, lanes = filters // branches, panel_width(weights.itemsize, 1)
+    width = few_filters(filters, weights.itemsize)
+    lines, panels = -(-run // lanes), -(-filters // width)
+    filled = np.zeros((*taps, lines * lanes, branches, panels * width), weights.dtype)
+    filled[..., :run, :, :filters] = weights.reshape(*taps, run, branches, filters)
+    filled = filled.reshape(*taps, lines, lanes, branches, panels, width).transpose(5, 6, 0, 1, 2, 3, 7, 4)
+    packed = aligned_empty((branches * panels, *taps, lines, width * lanes), weights.dtype)
+    packed.reshape(filled.shape)[...] = filled
     return packed
 
 

@@ -4,7 +4,8 @@
 row              columns
 ================ ===========================================================================================
 N, D, H, W       those of an axis, as `kernels.plan.axes` explains
-WORK             TASKS, how many there are, and GROUP, the panels that each of them takes
+WORK             TASKS, how many there are, GROUP, the panels that each of them takes, and, where a kernel asks for
+                 it, CHANNELS, those of a branch
 PANELS and on    of each panel, FIRST, its first filter, COUNT, its filters, PLACE, where they lie in the output
                  of a window, and CHANNEL, the first channel that they read
 ================ ===========================================================================================
@@ -16,7 +17,7 @@ from ..machine.compiler import compiled
 from .records import Panel, Panels
 
 WORK, PANELS = 4, 5
-TASKS, GROUP = range(2)
+TASKS, GROUP, CHANNELS = range(3)
 FIRST, COUNT, PLACE, CHANNEL = range(4)
 
 

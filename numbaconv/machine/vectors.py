@@ -49,6 +49,11 @@ def panel_width(itemsize, vecs=TILE_VECS):
     return vecs * VECTOR_BYTES // itemsize
 
 
+def few_filters(filters, itemsize):
+    """Filters of a panel of `kernels.few`: one, or as many as keep the loads of a window's inputs few."""
+    return 1 if filters == 1 else min(4, panel_width(itemsize, 1))
+
+
 def conv_vecs(filters, itemsize):
     """Vectors of a convolution's tile, as a tuple of that length: Numba knows lengths of tuples when it compiles."""
     return (0,) * conv_tile(itemsize, filters)[1]

@@ -40,6 +40,10 @@ class Host(NamedTuple):
     call_cost: int = 20
     # A depthwise multiply-add, which loads its own values.
     loads_cost: int = 2
+    # Adding up the lanes of a vector.
+    totals_cost: int = 4
+    # The part that a convolution to few filters must take of the usual time, to be worth a kernel more to compile.
+    few_share: float = 0.75
     # Winograd's transform of a 6x6 patch of one channel.
     transform_cost: int = 40
     # What it takes longer where other threads are to read it.

@@ -7,7 +7,16 @@ from typing import NamedTuple
 import numpy as np
 
 from ...machine import threads
-from ...machine.vectors import LOW_ROWS, TILE_ROWS, TILE_VECS, VECTOR_BYTES, conv_tile, panel_width
+from ...machine.vectors import (
+    CACHE_WAY,
+    LOW_ROWS,
+    TILE_ROWS,
+    TILE_VECS,
+    VECTOR_BYTES,
+    conv_tile,
+    few_filters,
+    panel_width,
+)
 from ..winograd.points import SCHEMES, Scheme
 from .axes import BLOCK, MOST_STEPS, WINDOWS, Axis, H, N, W, axis_table, mean_taps, patch_axis, strip_length
 from .host import HOST, Host
@@ -115,10 +124,7 @@ def make_plan(
         return group * width if depthwise else channels * ceil(group / panels_of_branch)
 
     def strip_size(rows, columns, group):
-        # More rows than an image has are those of several images.
-        images = ceil(rows / max(1, h.windows))
-        plane = strip_length(d, 1) * strip_length(h, rows // images) * strip_length(w, columns)
-        return images * strip_channels(group) * plane
+        return strip_channels(group) * strip_pixels(axes, rows, columns)
 
     def time(rows, columns, group, tasks):
         filled = rows * columns
@@ -311,6 +317,60 @@ def make_sum_plan(
     still = tuple(axis._replace(taps=1, stride=1, dilation=1, before=0) for axis in axes)
     serial = branches * rows * filters * prod(axis.windows for axis in axes) < host.serial_work
     return SumPlan(table, axis_table(still, table[:, BLOCK]), share, group, max(1, ceil(blocks / share)), serial)
+
+
+@_remember
+def make_few_plan(
+    axes: tuple[Axis, ...], channels: int, filters: int, itemsize: int, branches: int = 1, host: Host = HOST
+) -> Plan:
+    """`make_plan` for `kernels.few`."""
+    check_memory(axes, branches * filters, itemsize)
+    width, sums = few_filters(filters, itemsize), few_cost(axes, channels, filters, itemsize, branches)
+    panels_of_branch = ceil(filters / width)
+    serial = branches * sums * prod(axis.windows for axis in axes) * panel_width(itemsize, 1) < host.serial_work
+    workers = 1 if serial else host.threads
+
+    def strip_size(rows, columns, group):
+        return channels * ceil(group / panels_of_branch) * strip_pixels(axes, rows, columns)
+
+    def time(rows, columns, group, tasks):
+        computing = rows * columns * group / panels_of_branch * sums
+        copying = host.copy_cost * strip_size(rows, columns, group)
+        return ceil(tasks / workers) * (host.task_cost + computing + copying)
+
+    def fits(rows, columns, group):
+        taken = strip_size(rows, columns, group) * itemsize + rows * columns * host.place_bytes
+        return taken <= host.strip_bytes
+
+    return Plan.of(cheapest(axes, branches * panels_of_branch, time, fits, several_images=True), serial)
+
+
+def few_cost(axes, channels, filters, itemsize, branches):
+    """Multiply-adds of vectors that `kernels.few` takes for each window of a branch, and what adding lanes costs."""
+    joined = axes[W].taps if joins_taps(axes, channels, itemsize, branches) else 1
+    lines = ceil(joined * channels / panel_width(itemsize, 1)) * prod(mean_taps(axis, 1) for axis in axes[1:]) / joined
+    width = few_filters(filters, itemsize)
+    return ceil(filters / width) * width * (lines + HOST.totals_cost)
+
+
+def joins_taps(axes, channels, itemsize, branches):
+    """Whether the channels of all taps of a row follow each other in an image and in a strip."""
+    return axes[W].taps > 1 and axes[W].dilation == 1 and branches == 1 and channels * itemsize % (CACHE_WAY // 2) != 0
+
+
+def is_for_few(axes, channels, filters, itemsize, branches):
+    """Whether `kernels.few` takes less than `kernels.conv` with its tile of one vector."""
+    steps = channels * prod(mean_taps(axis, 1) for axis in axes[1:])
+    narrow = filters <= panel_width(itemsize, 1)
+    return narrow and few_cost(axes, channels, filters, itemsize, branches) <= HOST.few_share * steps
+
+
+def strip_pixels(axes, rows, columns):
+    """Pixels of the strip of a block."""
+    _, d, h, w = axes
+    # More rows than an image has are those of several images.
+    images = ceil(rows / max(1, h.windows))
+    return images * strip_length(d, 1) * strip_length(h, rows // images) * strip_length(w, columns)
 
 
 def tile_cost(windows, tile_rows, host):
