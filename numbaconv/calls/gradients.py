@@ -18,9 +18,9 @@ from ..kernels.weight_grad import conv_weight_grad, depthwise_weight_grad
 from ..machine.aligned import aligned_empty
 from ..machine.threads import remember
 from ..machine.vectors import TILE_ROWS, panel_width
-from .conv import WindowCall, algorithm_for, dense_call, depthwise_arguments, gather_call, kernel_for, row_axes
+from .conv import WindowCall, algorithm_for, dense_call, depthwise_arguments, gather_call, kernel_for
 from .epilogue import Epilogue, plain_epilogue
-from .layouts import Ints, canonical_shape
+from .layouts import Ints, canonical_shape, swapped
 from .packed import Packed, depthwise_shape, is_depthwise
 from .transposed import ScatterCall, TransposedCall, phase_axes, scatter_call, transposed_shape
 from .window import Window, transposed_axes, window_axes
@@ -79,6 +79,49 @@ class SumCall(NamedTuple):
         return sums.swapaxes(0, 1).reshape(sums.shape[1], -1)[: self.rows, : self.outputs]
 
 
+class ProductCall(NamedTuple):
+    """The gradient of the weights of a product of matrices: a product again, of the input turned round."""
+
+    call: WindowCall
+
+    @property
+    def serial(self) -> bool:
+        """Whether it runs in one thread."""
+        return self.call.serial
+
+    def __call__(self, x: np.ndarray, grad: np.ndarray) -> np.ndarray:
+        """An array (features, units) from canonical arrays of one row."""
+        features, rows = x.shape[-1], x.shape[-2]
+        image, packed = swapped(x.reshape(1, rows, features)), Packed("conv", grad.reshape(1, rows, -1))
+        return self.call.run(image.reshape(1, 1, 1, features, rows), packed, _no_bias(self.call, x.dtype))
+
+
+class ProductInputCall(NamedTuple):
+    """The gradient of the input of a product of matrices.
+
+    It is the weights times the gradient turned round, so that these, which are larger, are read as they are.
+    """
+
+    out_shape: Ints
+    call: WindowCall
+
+    @property
+    def serial(self) -> bool:
+        """Whether it runs in one thread."""
+        return self.call.serial
+
+    def run(self, grad: np.ndarray, packed: Packed, epilogue: Epilogue) -> np.ndarray:
+        """From canonical array to canonical array."""
+        *_, rows, features = self.out_shape
+        columns = Packed("conv", swapped(grad.reshape(1, rows, grad.shape[-1])))
+        out = self.call.run(packed.plain, columns, _no_bias(self.call, grad.dtype))
+        return swapped(out.reshape(1, features, rows)).reshape(self.out_shape)
+
+
+def _no_bias(call: WindowCall, dtype: Any) -> Epilogue:
+    return plain_epilogue(None, call.out_shape[-1], dtype)
+
+
 class DepthwiseInputCall(NamedTuple):
     """The gradient of a depthwise convolution's input: one depthwise convolution for each phase of the strides."""
 
@@ -116,14 +159,14 @@ class GradientCall(NamedTuple):
 
     grad_shape: Ints
     weights_shape: Ints
-    input_call: WindowCall | WinogradCall | TransposedCall | ScatterCall | DepthwiseInputCall
-    sum_call: SumCall
+    input_call: WindowCall | WinogradCall | TransposedCall | ScatterCall | DepthwiseInputCall | ProductInputCall
+    sum_call: SumCall | ProductCall
     transposed: bool = False
 
     @property
     def serial(self) -> bool:
-        """Whether what follows the number of threads, the gradient of the input, runs in one."""
-        return self.input_call.serial
+        """Whether both run in one thread."""
+        return self.input_call.serial and self.sum_call.serial
 
     def input(self, grad: np.ndarray, packed: Packed) -> np.ndarray:
         """Gradient of the input from that of the output; ``packed`` is of the opposite operation."""
@@ -160,9 +203,11 @@ def conv_grad(
 @remember(maxsize=512)
 def dense_grad(rows: int, features: int, units: int, itemsize: int) -> GradientCall:
     """Prepare the gradients of the product that `dense_call` computes."""
-    axes = row_axes(rows, units)
-    sum_call = _sum_call(conv_weight_grad, axes, features, features, units, itemsize)
-    return GradientCall((rows, units), (features, units), dense_call(rows, units, features, itemsize), sum_call)
+    weights = ProductCall(dense_call(features, rows, units, itemsize))
+    turned: Any = ProductInputCall((1, 1, 1, rows, features), dense_call(features, units, rows, itemsize))
+    if rows > units:
+        turned = dense_call(rows, units, features, itemsize)
+    return GradientCall((rows, units), (features, units), turned, weights)
 
 
 @remember(maxsize=512)

@@ -65,6 +65,11 @@ class Packed:
     def __repr__(self) -> str:
         return f"<Packed for {self.operation}, weights {self.shape} of {self.dtype}>"
 
+    @property
+    def plain(self) -> np.ndarray:
+        """The weights as the user has them, with three spatial axes."""
+        return contiguous(self._weights)
+
     @_MadeOnce
     def finite(self) -> bool:
         """Whether there is no infinity or NaN among the weights; False too where their sum overflows."""

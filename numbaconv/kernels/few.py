@@ -8,7 +8,8 @@ from numba import prange
 
 from ..machine.compiler import compiled
 from ..machine.memory import copy
-from ..machine.tile import lanes_of, tile_dots, tile_square, tile_totals, tile_write
+from ..machine.square import tile_dots, tile_square, tile_totals
+from ..machine.tile import lanes_of, tile_write
 from .plan.axes import TAPS, W
 from .planes import plane_at
 from .records import Channels, Epilogue, Inside, Steps

@@ -26,7 +26,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic, models, overload, register_model
 
-from .memory import INT, Memory, pointer_to, pointers_to
+from .memory import INT, Memory, pointers_to
 from .vectors import TILE_ROWS, TILE_VECS, VECTOR_BYTES
 
 # Updates before a line of weights is used that it is asked for: they come from L2 or L3 in a long stream.
@@ -182,48 +182,6 @@ def lanes_of(typingctx, x):
 
 
 @intrinsic
-def tile_square(typingctx, x):
-    """Tile of zeros of the kind of ``x``, one vector wide, with as many rows as that has values."""
-    tile = Tile(VECTOR_BYTES * 8 // x.dtype.bitwidth, 1, x.dtype)
-
-    def codegen(context, builder, sig, args):
-        return ir.Constant(context.get_value_type(tile), None)
-
-    return tile(x), codegen
-
-
-@intrinsic
-def tile_dots(typingctx, square, filters, x, x_at, first, shift, weights, at, count):
-    """Products of the lines of some windows and of FILTERS filters: row ``r*FILTERS + f`` adds those of r and f.
-
-    ``x[x_at[first + r] + shift :] * weights[at + f*LANES :]``, all lanes or, unless that is None, ``count`` of them.
-    """
-
-    def codegen(context, builder, sig, args):
-        square, value, number = sig.args[0], args[0], sig.args[1].count
-        x, x_at, weights = (Memory(context, builder, sig.args[i], args[i]) for i in (2, 3, 6))
-        line = Tile(number, 1, square.dtype)
-        factors = weights.vectors(args[7], Tile(1, number, square.dtype))
-        part = None if sig.args[8] is types.none else args[8]
-        for r in range(square.rows // number):
-            where = x_at.scalar(builder.add(args[4], INT(r)))
-            (inputs,) = _part(builder, line, x, where, args[5], part) if part else x.vectors(where, line, args[5])
-            for f in range(number):
-                value = _multiply_add(builder, square, value, r * number + f, [inputs], [factors[f]])
-        return value
-
-    return square(square, filters, x, x_at, first, shift, weights, at, count), codegen
-
-
-def _part(builder, line, x, index, shift, count):
-    """The first ``count`` lanes of a vector, zeros in the others."""
-    place = pointer_to(builder, line.vector, x.pointer(index, count, shift))
-    zeros, align = ir.Constant(line.vector, None), ir.Constant(ir.IntType(32), x.align)
-    (mask,) = _masks(builder, line, count)
-    return [_call(builder, f"llvm.masked.load.{_suffix(line)}.p0", line.vector, place, align, mask, zeros)]
-
-
-@intrinsic
 def tile_magnitude(typingctx, tile, x, x_at, first, shift):
     """Each row adds the absolute values of ``x[x_at[first + r] + shift :]``."""
 
@@ -238,27 +196,6 @@ def tile_magnitude(typingctx, tile, x, x_at, first, shift):
         return result
 
     return tile(tile, x, x_at, first, shift), codegen
-
-
-@intrinsic
-def tile_totals(typingctx, square):
-    """Line of the sums of the rows of a `tile_square`."""
-    line = Tile(1, 1, square.dtype)
-
-    def codegen(context, builder, sig, args):
-        lines, part = [builder.extract_value(args[0], i) for i in range(square.lanes)], square.lanes
-        while part > 1:
-            # Every vector consists of parts of so many values to be added up; two vectors become one of half as long.
-            firsts, part = range(0, 2 * square.lanes, part), part // 2
-            masks = ([first + half + k for first in firsts for k in range(part)] for half in (0, part))
-            low, high = (ir.Constant(ir.VectorType(ir.IntType(32), square.lanes), mask) for mask in masks)
-            lines = [
-                builder.fadd(builder.shuffle_vector(a, b, low), builder.shuffle_vector(a, b, high))
-                for a, b in zip(lines[::2], lines[1::2], strict=True)
-            ]
-        return builder.insert_value(ir.Constant(context.get_value_type(line), ir.Undefined), lines[0], 0)
-
-    return line(square), codegen
 
 
 @intrinsic

@@ -129,7 +129,7 @@ def make_plan(
     def time(rows, columns, group, tasks):
         filled = rows * columns
         if not depthwise:
-            filled = tile_cost(rows * columns, tile_rows, host)
+            filled = tiles_cost(rows * columns, tile_rows, host)
             if steps(rows, columns) * panels * width * itemsize > host.l2_bytes:
                 filled = max(filled, 2 * host.l3_rows)
         elements = strip_size(rows, columns, group)
@@ -171,7 +171,7 @@ def make_separable_plan(
         return between * d.taps * strip_length(h, rows) * strip_length(w, columns)
 
     def time(rows, columns, group, tasks):
-        windows = tile_cost(rows * columns, tile_rows, host)
+        windows = tiles_cost(rows * columns, tile_rows, host)
         sums = channels * tile_vecs * panels + host.loads_cost * taps * between * itemsize / VECTOR_BYTES
         return ceil(tasks / workers) * (host.task_cost + windows * sums + host.copy_cost * strip_size(rows, columns))
 
@@ -373,7 +373,7 @@ def strip_pixels(axes, rows, columns):
     return images * strip_length(d, 1) * strip_length(h, rows // images) * strip_length(w, columns)
 
 
-def tile_cost(windows, tile_rows, host):
+def tiles_cost(windows, tile_rows, host):
     """Of all tiles, high and low ones, that so many windows fill: their rows, and reading weights for each tile."""
     high, rest = divmod(windows, tile_rows)
     high, low = (high, ceil(rest / LOW_ROWS)) if rest <= 2 * LOW_ROWS else (high + 1, 0)

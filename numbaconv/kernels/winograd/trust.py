@@ -12,7 +12,8 @@ import numpy as np
 
 from ...machine.compiler import compiled
 from ...machine.memory import ramp
-from ...machine.tile import lanes_of, tile_magnitude, tile_rows, tile_smaller, tile_square, tile_totals, tile_write
+from ...machine.square import tile_square, tile_totals
+from ...machine.tile import lanes_of, tile_magnitude, tile_rows, tile_smaller, tile_write
 from ..plan.axes import WINDOWS, D, H, W
 from ..strip import span
 from ..table import WORK
