@@ -92,7 +92,7 @@ class ProductCall(NamedTuple):
     def __call__(self, x: np.ndarray, grad: np.ndarray) -> np.ndarray:
         """An array (features, units) from canonical arrays of one row."""
         features, rows = x.shape[-1], x.shape[-2]
-        image, packed = swapped(x.reshape(1, rows, features)), Packed("conv", grad.reshape(1, rows, -1))
+        image, packed = swapped(x.reshape(1, rows, features)), Packed("conv", grad.reshape(1, rows, grad.shape[-1]))
         return self.call.run(image.reshape(1, 1, 1, features, rows), packed, _no_bias(self.call, x.dtype))
 
 
@@ -204,10 +204,12 @@ def conv_grad(
 def dense_grad(rows: int, features: int, units: int, itemsize: int) -> GradientCall:
     """Prepare the gradients of the product that `dense_call` computes."""
     weights = ProductCall(dense_call(features, rows, units, itemsize))
-    turned: Any = ProductInputCall((1, 1, 1, rows, features), dense_call(features, units, rows, itemsize))
-    if rows > units:
-        turned = dense_call(rows, units, features, itemsize)
-    return GradientCall((rows, units), (features, units), turned, weights)
+    grad: Any
+    if 0 < rows <= units:
+        grad = ProductInputCall((1, 1, 1, rows, features), dense_call(features, units, rows, itemsize))
+    else:
+        grad = dense_call(rows, units, features, itemsize)
+    return GradientCall((rows, units), (features, units), grad, weights)
 
 
 @remember(maxsize=512)

@@ -120,7 +120,7 @@ def test_the_knobs_cut_as_they_say():
     assert small[:2] < (20, 60) and small[2] == 1
     assert 1 < fitting[0] * fitting[1] < 1200
     assert large[:2] == (20, 60)
-    assert made[2].tasks == 2
+    assert made[2].tasks == 1
     assert not any(m.serial for m in made)
 
 
