@@ -123,9 +123,10 @@ def _call(layer: Any, image: torch.Tensor, laid_out: Callable, layout: Any) -> C
 def _crop(layer: Any, image: torch.Tensor, laid_out: Callable, layout: Any) -> Callable[[], torch.Tensor]:
     pairs = zip(layer.cropping, image.shape[2:], strict=True)
     index = (..., *(slice(a, n - b) for (a, b), n in pairs))
+    # A copy even where a view would be contiguous: the layer's result is a new array.
     if image.ndim == 3 and not image.is_contiguous():
-        return lambda: image[index].transpose(1, 2).contiguous().transpose(1, 2)
-    return lambda: image[index].contiguous(memory_format=layout or torch.contiguous_format)
+        return lambda: image[index].transpose(1, 2).clone(memory_format=torch.contiguous_format).transpose(1, 2)
+    return lambda: image[index].clone(memory_format=layout or torch.contiguous_format)
 
 
 def _zero_pad(layer: Any, image: torch.Tensor, laid_out: Callable, layout: Any) -> Callable[[], torch.Tensor]:

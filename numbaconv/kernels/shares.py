@@ -158,6 +158,9 @@ def _called(by_rows, by_planes, axis, logarithm, *arrays):
     *flat, flat_out = (flattened(x) for x in (*arrays, out))
     count, inner = shape[axis], math.prod(shape[axis % len(shape) + 1 :])
     serial = out.size <= TASK_VALUES
+    if count == 1:
+        # A line of rows takes as long as one row.
+        inner = out.size
     if inner == 1:
         by_rows(*flat, flat_out, count, logarithm, -(-TASK_VALUES // count), serial=serial)
     else:

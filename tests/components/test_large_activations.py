@@ -106,6 +106,15 @@ def test_arrays_of_any_kind():
     assert activations.sigmoid(np.zeros((0, LARGE), "float32")).shape == (0, LARGE)
 
 
+def test_a_share_of_one_value():
+    x = np.zeros((3, LARGE, 1), "float32")
+    x[1, 5:8, 0] = INF, -INF, NAN
+    wanted = np.where(np.isfinite(x), 1, NAN)
+    for axis in (-1, 2):
+        np.testing.assert_array_equal(activations.softmax(x, axis=axis), wanted)
+        np.testing.assert_array_equal(activations.log_softmax(x, axis=axis), wanted - 1)
+
+
 def test_settings_are_checked():
     x = np.zeros((2, LARGE), "float32")
     with pytest.raises(ValueError, match="alpha must be a finite number >= 0"):
