@@ -41,7 +41,7 @@ from .rectifiers import (
     squareplus,
     tanh_shrink,
 )
-from .settings import LAYERS, from_config, to_config, with_settings
+from .settings import LAYERS, WithSettings, from_config, to_config, with_settings
 
 hard_swish, swish = hard_silu, silu
 
@@ -149,8 +149,9 @@ def of_input(activation: Activation) -> bool:
     bool
         True if it has a gradient whose second parameter is called ``x``.
     """
+    function = activation.function if isinstance(activation, WithSettings) else activation
     try:
-        return _OF_INPUT[activation]
+        return _OF_INPUT[function]
     # Not this library's, or not to be found in any dict.
     except (KeyError, TypeError):
         return _takes_input(activation)

@@ -1,6 +1,6 @@
 """What makes a function of one array an activation: checked input, and a gradient."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from functools import cache, lru_cache, wraps
 from inspect import signature
 from typing import Any
@@ -85,13 +85,18 @@ def activation(
     """
 
     def decorate(function: Activation) -> Activation:
+        @lru_cache(128, typed=True)
+        def check(axes: int, *settings: Any, **named: Any) -> None:
+            """Raise what the function itself raises for settings of arrays with so many axes."""
+            function(np.zeros((1,) * axes, np.float32), *settings, **named)
+
         @wraps(function)
         def checked(x: Array, *settings: Any, **named: Any) -> Array:
             x = as_floats(x, "x")
             if large is not None and takes(x):
                 if settings or named:
-                    # Has them checked.
-                    function(np.zeros((1,) * x.ndim, x.dtype), *settings, **named)
+                    known = all(isinstance(one, Hashable) for one in (*settings, *named.values()))
+                    (check if known else check.__wrapped__)(x.ndim, *settings, **named)
                 out = large[0](x, *settings, **named)
                 if out is not None:
                     return out

@@ -119,6 +119,10 @@ def test_settings_are_checked():
     x = np.zeros((2, LARGE), "float32")
     with pytest.raises(ValueError, match="alpha must be a finite number >= 0"):
         activations.elu(x, alpha=-1)
+    activations.elu(x, alpha=1.0)
+    with pytest.raises(TypeError, match="alpha must be a finite number"):
+        activations.elu(x, alpha=True)
+    np.testing.assert_array_equal(activations.softmax(x, [1]), activations.softmax(x, 1))
     with pytest.raises(ValueError, match="axis must name axes"):
         activations.softmax(x, axis=2)
     with pytest.raises(ValueError, match="axis must name axes"):
