@@ -4,6 +4,7 @@ from math import prod
 
 import numpy as np
 
+from . import recycling
 from .vectors import CACHE_LINE
 
 # Elements below which an array need not be aligned.
@@ -18,6 +19,14 @@ def aligned_empty(shape, dtype):
     count, dtype = prod(shape), np.dtype(dtype)
     if count < SMALL:
         return np.empty(shape, dtype)
-    memory = np.empty(count + CACHE_LINE // dtype.itemsize, dtype)
+    size = count * dtype.itemsize
+    if size >= recycling.SMALLEST and (array := recycling.recycled_empty(shape, dtype, size)) is not None:
+        return array
+    room = count + CACHE_LINE // dtype.itemsize
+    try:
+        memory = np.empty(room, dtype)
+    except MemoryError:
+        recycling.give_back()
+        memory = np.empty(room, dtype)
     start = -memory.__array_interface__["data"][0] % CACHE_LINE // dtype.itemsize
     return memory[start : start + count].reshape(shape)

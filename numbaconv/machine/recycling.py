@@ -1,0 +1,115 @@
+"""Memory of results whose last reference is gone, kept for new results.
+
+The system hands out memory a page at a time, at its first touch, and clears it: a third of a network's time. So large
+results are lent memory that comes back when neither they nor any view of them exist any more. What is lent and what
+lies idle take ``NUMBACONV_RECYCLED_BYTES`` together at most; 0 switches recycling off. The default is an eighth of the
+machine's memory, or 512 MB if that is less. A result that finds no room gets memory of its own.
+
+No lock is held and no Python code runs when memory comes back, so that it may do so in any thread, at any time.
+"""
+
+import os
+import weakref
+from collections import deque
+
+import numpy as np
+
+from .vectors import CACHE_LINE
+
+# Bytes below which malloc itself keeps memory.
+SMALLEST = 128 * 1024
+# Sizes from one power of two to the next: memory serves results of nearly equal size.
+STEPS = 8
+
+
+def _limit():
+    most = 512 * 2**20
+    if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
+        most = min(most, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 8)
+    return int(os.environ.get("NUMBACONV_RECYCLED_BYTES", most))
+
+
+limit = _limit()
+
+
+class _Lease:
+    """What a result and all its views refer to: its memory, as NumPy takes it."""
+
+    __slots__ = ("__array_interface__", "__weakref__", "memory")
+
+    def __init__(self, memory, shape, dtype):
+        start = memory.__array_interface__["data"][0]
+        self.memory = memory
+        self.__array_interface__ = {
+            "shape": shape,
+            "typestr": dtype.str,
+            "data": (start + -start % CACHE_LINE, False),
+            "version": 3,
+        }
+
+
+class _Return(weakref.ref):
+    """What is left of a lease that has ended."""
+
+    __slots__ = ("memory",)
+
+
+# Idle memory by its size, last used sizes last; leases by the number of their return; those that have ended.
+_idle: dict[int, list[np.ndarray]] = {}
+_lent: dict[int, _Return] = {}
+_returned: deque[_Return] = deque()
+
+
+def recycled_empty(shape, dtype, size):
+    """Like `numpy.empty` of so many bytes, beginning with a cache line; None where there is no room for it."""
+    step = 1 << max(0, size.bit_length() - STEPS.bit_length())
+    size = -(-size // step) * step + CACHE_LINE
+    _take_back()
+    try:
+        memory = _idle[size].pop()
+    except (KeyError, IndexError):
+        if not _room(size):
+            return None
+        try:
+            memory = np.empty(size, np.uint8)
+        except MemoryError:
+            return None
+    lease = _Lease(memory, shape, dtype)
+    ended = _Return(lease, _returned.append)
+    ended.memory = memory
+    _lent[id(ended)] = ended
+    return np.asarray(lease)
+
+
+def give_back():
+    """Let the system have all idle memory."""
+    _take_back()
+    _idle.clear()
+
+
+def _take_back():
+    while _returned:
+        try:
+            ended = _returned.popleft()
+        except IndexError:
+            # Another thread was faster.
+            return
+        if _lent.pop(id(ended), None):
+            kept = _idle.pop(ended.memory.size, [])
+            kept.append(ended.memory)
+            _idle[ended.memory.size] = kept
+
+
+def _room(size):
+    """Whether there is room for so many bytes more; memory of other sizes, longest idle, makes it."""
+    lent = sum(ended.memory.size for ended in list(_lent.values()))
+    if lent + size > limit:
+        return False
+    idle = sum(kept * len(memories) for kept, memories in list(_idle.items()))
+    for kept, memories in list(_idle.items()):
+        while memories and lent + idle + size > limit:
+            memories.pop()
+            idle -= kept
+        if not memories:
+            _idle.pop(kept, None)
+    return True
