@@ -101,8 +101,10 @@ def multiply_add(x, scale, shift, out, wide, step, rows, columns):
     width, lanes = x.shape[1], lanes_of(x)
     for number in prange(-(-x.shape[0] // rows) * -(-width // columns)):
         first, last, left, right = _task(np.int64(number), x.shape, rows, columns)
+        table = (first % len(scale) - 1) * scale.shape[1]
         for r in range(first, last):
-            table = r % len(scale) * scale.shape[1]
+            # Division would take as long as four lines.
+            table = table + scale.shape[1] if table + scale.shape[1] < scale.size else 0
             for j in range(left, right, lanes):
                 at, count, place = r * width + j, right - j, table + j * step
                 there = count if step else lanes
@@ -116,8 +118,10 @@ def multiply_add_two(x, y, x_scale, y_scale, shift, out, wide, step, rows, colum
     width, lanes = x.shape[1], lanes_of(x)
     for number in prange(-(-x.shape[0] // rows) * -(-width // columns)):
         first, last, left, right = _task(np.int64(number), x.shape, rows, columns)
+        table = (first % len(shift) - 1) * shift.shape[1]
         for r in range(first, last):
-            table = r % len(shift) * shift.shape[1]
+            # Division would take as long as four lines.
+            table = table + shift.shape[1] if table + shift.shape[1] < shift.size else 0
             for j in range(left, right, lanes):
                 at, count, place = r * width + j, right - j, table + j * step
                 there = count if step else lanes
