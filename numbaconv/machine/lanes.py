@@ -23,7 +23,7 @@ import operator
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
-from numba.extending import intrinsic, overload
+from numba.extending import intrinsic, lower_builtin, type_callable
 
 from .line import _beats, _each
 from .tile import Tile, _call, _masks, _splat, _suffix, _vectors
@@ -57,11 +57,6 @@ def _comparison(sign):
 line_less, line_equal, line_most = map(_comparison, ("<", "==", "<="))
 
 
-@intrinsic
-def _negative(typingctx, a):
-    return a(a), lambda context, builder, sig, args: _each(context, builder, a, builder.fneg, *args)
-
-
 def _function(name, doc):
     def function(typingctx, a):
         def codegen(context, builder, sig, args):
@@ -73,20 +68,22 @@ def _function(name, doc):
     return intrinsic(function)
 
 
-_size = _function("fabs", "The absolute values.")
 line_log = _function("log", "The logarithms: one by one, and so for what is seldom.")
 
 
-@overload(operator.neg)
-def _line_negative(a):
-    if isinstance(a, Tile):
-        return lambda a: _negative(a)
+def _sign(operation, change):
+    @type_callable(operation)
+    def result(context):
+        return lambda a: a if isinstance(a, Tile) else None
+
+    @lower_builtin(operation, Tile)
+    def apply(context, builder, sig, args):
+        a = sig.return_type
+        return _each(context, builder, a, lambda v: change(builder, a, v), *args)
 
 
-@overload(abs)
-def _line_size(a):
-    if isinstance(a, Tile):
-        return lambda a: _size(a)
+_sign(operator.neg, lambda builder, a, v: builder.fneg(v))
+_sign(abs, lambda builder, a, v: _call(builder, f"llvm.fabs.{_suffix(a)}", a.vector, v))
 
 
 @intrinsic

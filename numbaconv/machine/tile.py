@@ -24,7 +24,7 @@ import operator
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
-from numba.extending import intrinsic, models, overload, register_model
+from numba.extending import intrinsic, lower_builtin, models, register_model, type_callable
 
 from .memory import INT, Memory, pointers_to
 from .vectors import TILE_ROWS, TILE_VECS, VECTOR_BYTES
@@ -264,24 +264,25 @@ def tile_write_part(typingctx, tile, out, at, count):
 def _arithmetic(operation, instruction):
     """Have an operator take tiles of one kind, or a tile and a number."""
 
-    def each(typingctx, a, b):
-        tile = a if isinstance(a, Tile) else b
+    # Numba would compile a function for each kind of operands of an overload.
+    @type_callable(operation)
+    def result(context):
+        def kind(a, b):
+            if isinstance(a, Tile) and (a == b or isinstance(b, types.Number)):
+                return a
+            return b if isinstance(b, Tile) and isinstance(a, types.Number) else None
 
-        def codegen(context, builder, sig, args):
-            result = ir.Constant(context.get_value_type(tile), ir.Undefined)
-            sides = [_vectors(context, builder, tile, *side) for side in zip(sig.args, args, strict=True)]
-            for i, pair in enumerate(zip(*sides, strict=True)):
-                result = builder.insert_value(result, getattr(builder, instruction)(*pair, ("contract",)), i)
-            return result
+        return kind
 
-        return tile(a, b), codegen
-
-    each = intrinsic(each)
-
-    @overload(operation)
-    def apply(a, b):
-        if (a == b and isinstance(a, Tile)) or {type(a), type(b)} in _TILE_AND_NUMBER:
-            return lambda a, b: each(a, b)
+    @lower_builtin(operation, Tile, Tile)
+    @lower_builtin(operation, Tile, types.Number)
+    @lower_builtin(operation, types.Number, Tile)
+    def apply(context, builder, sig, args):
+        tile, total = sig.return_type, ir.Constant(context.get_value_type(sig.return_type), ir.Undefined)
+        sides = [_vectors(context, builder, tile, *side) for side in zip(sig.args, args, strict=True)]
+        for i, pair in enumerate(zip(*sides, strict=True)):
+            total = builder.insert_value(total, getattr(builder, instruction)(*pair, ("contract",)), i)
+        return total
 
 
 def _extreme(comparison, doc):
@@ -302,7 +303,6 @@ def _extreme(comparison, doc):
 
 tile_smaller = _extreme("<", "The smaller of each two values; that of ``b`` where one is NaN.")
 tile_larger = _extreme(">", "The larger of each two values; that of ``b`` where one is NaN.")
-_TILE_AND_NUMBER = [{Tile, kind} for kind in (types.Float, types.Integer, types.IntegerLiteral)]
 for _operation, _instruction in (("add", "fadd"), ("sub", "fsub"), ("mul", "fmul"), ("truediv", "fdiv")):
     _arithmetic(getattr(operator, _operation), _instruction)
 
