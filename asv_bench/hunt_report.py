@@ -121,7 +121,7 @@ def draw(runs: dict[str, list[Outcome]], path: Path) -> None:
         for way, members in ways(outcomes).items():
             axes.ecdf([o.ratio for o in members], label=f"{run}, {way} ({len(members)} cases)")
     axes.set_xscale("log", base=2)
-    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}" if value >= 1 else f"1/{1 / value:g}")
     axes.axvline(1, color="black", linewidth=1)
     axes.set_ylim(0, 1)
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")

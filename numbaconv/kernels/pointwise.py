@@ -29,8 +29,8 @@ from ..machine.tile import lanes_of
 from . import rules
 from .rules import FAR
 
-# Values that one task computes.
-TASK_VALUES = 8192
+# Values that one task computes, and that one core computes before another has woken up.
+TASK_VALUES, SERIAL_VALUES = 8192, 16_384
 COMPILED = not config.DISABLE_JIT
 LOG2, ROOT, SMALL = math.log(2), math.sqrt(2 * math.pi), 0.5**FAR_DOWN
 # Of a standard normal distribution, the share below -a is its density there times ``t * polynomial(t)`` with
@@ -105,7 +105,7 @@ def applied_back(rule, grad_out, kept):
 
 def _called(kernel, rule, *arrays):
     out = aligned_empty(arrays[0].shape, arrays[0].dtype)
-    kernel(rule, *map(flattened, arrays), out.reshape(-1), TASK_VALUES, serial=out.size <= TASK_VALUES)
+    kernel(rule, *map(flattened, arrays), out.reshape(-1), TASK_VALUES, serial=out.size <= SERIAL_VALUES)
     return out
 
 

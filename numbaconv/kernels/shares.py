@@ -15,7 +15,7 @@ from ..machine.lanes import line_keep, line_log, line_sum, line_top
 from ..machine.line import line_maximum, line_read, line_write
 from ..machine.tile import lanes_of
 from ..machine.vectors import VECTOR_BYTES
-from .pointwise import TASK_VALUES, exp, flattened
+from .pointwise import SERIAL_VALUES, TASK_VALUES, exp, flattened
 
 # Values of a row that are added up before their sum is added to that of the row.
 RUN = 4096
@@ -157,7 +157,7 @@ def _called(by_rows, by_planes, axis, logarithm, *arrays):
     out = aligned_empty(shape, arrays[0].dtype)
     *flat, flat_out = (flattened(x) for x in (*arrays, out))
     count, inner = shape[axis], math.prod(shape[axis % len(shape) + 1 :])
-    serial = out.size <= TASK_VALUES
+    serial = out.size <= SERIAL_VALUES
     if count == 1:
         # A line of rows takes as long as one row.
         inner = out.size
