@@ -10,7 +10,7 @@ from ..common.arguments import check_channels
 from ..kernels.conv import conv
 from ..kernels.phases import convolutions
 from ..kernels.plan.axes import Axis
-from ..kernels.plan.plans import make_plan
+from ..kernels.plan.plans import few_cost, is_for_few, make_plan
 from ..kernels.plan.scatter import WINOGRAD_SHARE, ScatterPlan, Spread, gather_cost, make_scatter_plan
 from ..kernels.scatter import scatter
 from ..machine.aligned import aligned_empty
@@ -157,6 +157,9 @@ def _scatter(
         ((moving, _),) = phase_axes(axes, full)[1].items()
         if use_winograd(algorithm, (axes[0], *moving), channels, filters, itemsize):
             gathering *= WINOGRAD_SHARE
+        elif is_for_few((axes[0], *moving), channels, filters, itemsize, 1):
+            windows = prod(full[:4])
+            gathering = windows * few_cost((axes[0], *moving), channels, filters, itemsize, 1)
     if plan.cost > gathering:
         return None
     lengths, full_lengths, taps, *_ = zip(*plan.axes, strict=True)

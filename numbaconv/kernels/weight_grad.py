@@ -5,8 +5,8 @@ from numba import prange
 
 from ..machine.compiler import compiled
 from ..machine.memory import clear
-from ..machine.tile import tile_add, tile_multiply, tile_outer, tile_rows
-from ..machine.vectors import TILE_ROWS, TILE_VECS
+from ..machine.tile import FULL, tile_add, tile_multiply, tile_outer, tile_rows
+from .conv import tile_height
 from .plan.axes import STRIP_STRIDE, H, W
 from .records import Channels, Share
 from .strip import all_taps, count_blocks, fill_taps, input_of, locate, pitch_of
@@ -26,7 +26,7 @@ def _summing(update):
     """The task of a kernel, in which ``update`` adds a window to a tile of the sums."""
 
     @compiled
-    def sum_windows(share, channels, rows_per_tap, x, grad_out, sums, axes, grad_axes):
+    def sum_windows(share, channels, rows_per_tap, x, grad_out, sums, vecs, axes, grad_axes):
         """A share of the windows, and channels of ``x``, each tap of which has some rows of the sums."""
         _, panels, sum_rows, width = sums.shape
         filters = share.group * width
@@ -41,8 +41,8 @@ def _summing(update):
             fill_taps(x_at, source, rows_per_tap)
             row, column = source.row * axes[H, STRIP_STRIDE], source.column * axes[W, STRIP_STRIDE]
             for f in range(0, filters, width):
-                for first in range(0, sum_rows, TILE_ROWS):
-                    tile = tile_rows(TILE_ROWS, TILE_VECS, zeros, 0)
+                for first in range(0, sum_rows, tile_height(vecs)):
+                    tile = tile_rows(FULL, vecs, zeros, 0)
                     for i in range(block.images):
                         for y in range(block.rows):
                             for z in range(block.columns):
@@ -68,7 +68,7 @@ def _share(task, sums, grad_out, axes, blocks, group, branches):
 
 
 @compiled(parallel=True)
-def conv_weight_grad(x, grad_out, sums, axes, grad_axes, blocks, group, branches):
+def conv_weight_grad(x, grad_out, sums, vecs, axes, grad_axes, blocks, group, branches):
     """Sum what each window gave to its outputs, every task over windows of its own and into its own part of ``sums``.
 
     ``grad[k, c, f] = sum over n, q of x[n, q*stride + k*dilation - before, c] * grad_out[n, q, f]``, x being 0 outside
@@ -82,6 +82,8 @@ def conv_weight_grad(x, grad_out, sums, axes, grad_axes, blocks, group, branches
         Written in full: for each share of the windows a sum of its own, its filters in panels as wide as a tile. Row
         ``((kd*KH + kh)*KW + kw)*C + c`` holds a tap's channel; rows that fill up the last tile mean nothing. The panels
         of a branch stand together, its last filled up.
+    vecs : tuple
+        As long as a row of the tile has vectors.
     axes, grad_axes, blocks, group
         Of a `SumPlan`.
     branches : int
@@ -95,11 +97,11 @@ def conv_weight_grad(x, grad_out, sums, axes, grad_axes, blocks, group, branches
     for task in prange(sums.shape[0] * (sums.shape[1] // group)):
         share, branch = _share(np.int64(task), sums, grad_out, axes, blocks, group, branches)
         read = Channels(branch * channels, pitch_of(channels, x), 1)
-        _sum_outer(share, read, channels, x, grad_out, sums, axes, grad_axes)
+        _sum_outer(share, read, channels, x, grad_out, sums, vecs, axes, grad_axes)
 
 
 @compiled(parallel=True)
-def depthwise_weight_grad(x, grad_out, sums, axes, grad_axes, blocks, group):
+def depthwise_weight_grad(x, grad_out, sums, vecs, axes, grad_axes, blocks, group):
     """`conv_weight_grad` of a depthwise convolution: each channel of ``x`` meets its own outputs only.
 
     ``grad[k, f] = sum over n, q of x[n, q*stride + k*dilation - before, f // multiplier] * grad_out[n, q, f]``
@@ -113,4 +115,4 @@ def depthwise_weight_grad(x, grad_out, sums, axes, grad_axes, blocks, group):
     count, repeat = group * sums.shape[3], grad_out.shape[4] // x.shape[4]
     for task in prange(sums.shape[0] * (sums.shape[1] // group)):
         share, _ = _share(np.int64(task), sums, grad_out, axes, blocks, group, 1)
-        _sum_multiply(share, Channels(share.part * count, count, repeat), 1, x, grad_out, sums, axes, grad_axes)
+        _sum_multiply(share, Channels(share.part * count, count, repeat), 1, x, grad_out, sums, vecs, axes, grad_axes)

@@ -291,7 +291,8 @@ def make_sum_plan(
     """
     check_memory((), branches * rows * filters, itemsize)
     _, d, h, w = axes
-    width = panel_width(itemsize)
+    _, tile_vecs = (TILE_ROWS, TILE_VECS) if depthwise else conv_tile(itemsize, filters)
+    width = panel_width(itemsize, tile_vecs)
     panels = ceil(filters / width)
 
     def strip_size(block_rows, block_columns, group):
@@ -301,7 +302,7 @@ def make_sum_plan(
     def time(block_rows, block_columns, group, tasks):
         windows = block_rows * block_columns
         copied = strip_size(block_rows, block_columns, group) + windows * group * width
-        task = host.task_cost + group * rows * TILE_VECS * (windows + host.add_cost) + host.copy_cost * copied
+        task = host.task_cost + group * rows * tile_vecs * (windows + host.add_cost) + host.copy_cost * copied
         return sum(ceil(tasks / cores) * cores for cores in host.cores) * task
 
     def fits(block_rows, block_columns, group):
