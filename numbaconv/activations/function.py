@@ -1,7 +1,7 @@
 """What makes a function of one array an activation: checked input, and a gradient."""
 
 from collections.abc import Callable, Hashable
-from functools import cache, lru_cache, wraps
+from functools import lru_cache, wraps
 from inspect import signature
 from typing import Any
 
@@ -59,7 +59,7 @@ def _floats(rule: Any) -> Any:
     return None if rule is None else rule._make(map(float, rule))
 
 
-@cache
+@lru_cache(maxsize=1)
 def kernels() -> Any:
     """The module of the kernels; Numba is loaded by those alone who need it."""
     from ..kernels import pointwise
