@@ -27,6 +27,11 @@ _ARRAY = """
     -------
     ndarray
         Shape and dtype of `x`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is anything else.
     """
 
 

@@ -67,11 +67,6 @@ def relu(x: Array, negative_slope: float = 0.0, max_value: float | None = None, 
         Not negative.
     threshold : float
         Not negative.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If an argument is none of these.
     """
     if negative_slope == threshold == 0 and max_value is None:
         return np.maximum(x, 0)
@@ -94,11 +89,6 @@ def elu(x: Array, alpha: float = 1.0) -> Array:
     ----------
     alpha : float
         Not negative.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If it is anything else.
 
     Notes
     -----
@@ -124,11 +114,6 @@ def celu(x: Array, alpha: float = 1.0) -> Array:
     ----------
     alpha : float
         Positive.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If it is anything else.
 
     Notes
     -----
@@ -192,11 +177,6 @@ def leaky_relu(x: Array, negative_slope: float = _LEAK) -> Array:
     negative_slope : float
         Not negative.
 
-    Raises
-    ------
-    TypeError, ValueError
-        If it is anything else.
-
     Notes
     -----
     The name ``"leaky_relu"`` has a slope of a fifth, the layer `LeakyReLU` one of 0.3, as in Keras 3.
@@ -216,11 +196,6 @@ def squareplus(x: Array, b: float = 4) -> Array:
     ----------
     b : float
         Positive.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If it is anything else.
 
     Notes
     -----
@@ -251,11 +226,6 @@ def soft_shrink(x: Array, threshold: float = 0.5) -> Array:
     ----------
     threshold : float
         Not negative.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If it is anything else.
     """
     limit = number(threshold, "threshold", minimum=0)
     return x - np.clip(x, -limit, limit)
@@ -280,11 +250,6 @@ def hard_shrink(x: Array, threshold: float = 0.5) -> Array:
     -------
     ndarray
         Shape and dtype of `x`. NaN stays NaN, where Keras gives 0.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If ``threshold`` is anything else.
     """
     return np.where(np.abs(x) <= number(threshold, "threshold", minimum=0), 0, x)
 
