@@ -181,6 +181,8 @@ class Growing:
         if None in (*self.shapes[tensor][0], *self.shapes[other][0]):
             # Beside unknown lengths Keras repeats along the wrong axis.
             return self.shapes[tensor] == self.shapes[other]
+        if kind == "Add" and not _added_alike(self.shapes[tensor][1], self.shapes[other][1]):
+            return False
         pairs = list(zip(self.shapes[tensor], self.shapes[other], strict=True))
         return all(len(a) == len(b) and all(n == m or 1 in (n, m) for n, m in zip(a, b, strict=True)) for a, b in pairs)
 
@@ -235,6 +237,16 @@ class Growing:
 
     def _frozen(self):
         return {"trainable": False} if self.choose.chance(6) else {}
+
+
+def _added_alike(one, other):
+    """Whether Keras's sum is that of NumPy: what it takes for a bias, it adds along whichever axis is as long."""
+    if len(one) != len(other):
+        return False
+    wide = tuple(map(max, one, other))
+    last = len(wide) - 1
+    long = [[axis for axis, n in enumerate(shape) if n > 1] for shape in (one, other) if shape != wide]
+    return all(len(axes) > 1 or axes == [last] for axes in long)
 
 
 def results(entry, shapes):
