@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from itertools import accumulate
-from math import ceil, prod
+from math import ceil
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,12 +21,16 @@ from .epilogue import Epilogue
 from .layouts import Ints, canonical, empty_planes, original, planar, planar_result
 from .packed import Packed
 
+# Bytes that transformed input may take beside the result.
+MOST_SPREAD = 32 * 1024 * 1024
+
 
 class WinogradPhase(NamedTuple):
     """One phase of the dilation of a convolution by Winograd's algorithm.
 
     ``origin`` is the flat index of its first output. Any of ``patches`` (N, D, H, W), each of so many ``outputs`` along
-    H and W, may be doubtful; ``rows`` is the number of rows of outputs. ``repair`` has the arguments of the direct
+    H and W, may be doubtful, as each of its ``taps`` along D tells, so many positions apart; ``rows`` is the number of
+    rows of outputs. ``repair`` has the arguments of the direct
     kernel, whose tasks are pieces of these rows.
     """
 
@@ -34,12 +38,29 @@ class WinogradPhase(NamedTuple):
     patches: Ints
     outputs: int
     rows: int
+    taps: tuple[int, int]
     repair: tuple
+
+    @property
+    def planes(self) -> int:
+        """Positions along D that taps may read."""
+        count, step = self.taps
+        return self.patches[1] + (count - 1) * step
+
+    @property
+    def marks(self) -> int:
+        """Patches at all of these positions."""
+        n, _, h, w = self.patches
+        return n * self.planes * h * w
 
     def pieces(self, doubtful: np.ndarray) -> np.ndarray:
         """Numbers of the pieces of rows that have outputs in doubtful patches."""
-        starts = range(0, self.patches[3], PIECE // self.outputs)
-        pieces = np.logical_or.reduceat(doubtful.reshape(self.patches), starts, axis=3)
+        (n, depth, *lengths), (count, step) = self.patches, self.taps
+        marks = doubtful.reshape(n, self.planes, *lengths)
+        # A tap whose inputs are unlike spoils the sum.
+        patches = np.logical_or.reduce([marks[:, tap * step : tap * step + depth] for tap in range(count)])
+        starts = range(0, lengths[1], PIECE // self.outputs)
+        pieces = np.logical_or.reduceat(patches, starts, axis=3)
         return np.flatnonzero(pieces.repeat(self.outputs, axis=2)[:, :, : self.rows])
 
 
@@ -113,8 +134,8 @@ class WinogradCall(NamedTuple):
         """Compute anew what is doubtful."""
         first = 0
         for phase in self.phases:
-            pieces = phase.pieces(doubtful[first : first + prod(phase.patches)])
-            first += prod(phase.patches)
+            pieces = phase.pieces(doubtful[first : first + phase.marks])
+            first += phase.marks
             if len(pieces):
                 # Planes have but one phase, which begins where they do.
                 to = out[phase.origin :] if out.ndim == 1 else out
@@ -125,11 +146,12 @@ def use_winograd(algorithm: str, axes: tuple[Axis, ...], channels: int, filters:
     """Whether a convolution is to run as Winograd's.
 
     "auto" takes it for float32 where it is faster: enough channels and filters to pay for its transforms, and output
-    lengths that its patches fill by three quarters at least. Its errors were measured for up to 1,024 channels.
+    lengths that its patches fill by three quarters at least. Its errors were measured for sums over up to 1,024
+    channels, each tap along D counting anew.
     """
-    _, depth, height, width = axes
+    batch, depth, height, width = axes
     square = height.taps == width.taps and height.stride == width.stride == 1
-    possible = square and depth.taps == 1 and height.taps in SCHEMES
+    possible = square and (depth.taps == 1 or depth.stride == 1) and height.taps in SCHEMES
     if algorithm != "auto" or not possible:
         return algorithm == "winograd"
     outputs = SCHEMES[height.taps].outputs
@@ -137,8 +159,14 @@ def use_winograd(algorithm: str, axes: tuple[Axis, ...], channels: int, filters:
     patches = ceil(lengths[0] / outputs) * ceil(lengths[1] / outputs)
     filled = 4 * lengths[0] * lengths[1] >= 3 * outputs**2 * patches
     few_phases = height.dilation * width.dilation <= 16
-    enough = max(axes[0].windows, 1) * patches >= 8
-    return itemsize == 4 and filled and few_phases and enough and 16 <= channels <= 1024 and filters >= 16
+    enough = max(batch.windows, 1) * patches >= 8
+    if depth.taps > 1:
+        # All of the input is transformed before it is read.
+        room = height.dilation * width.dilation * patches * patch_room(channels, VECTOR_BYTES // itemsize) * itemsize
+        planes = batch.windows * (depth.windows + (depth.taps - 1) * depth.dilation)
+        enough = enough and room * planes <= MOST_SPREAD
+    few = channels >= 16 and channels * depth.taps <= 1024
+    return itemsize == 4 and filled and few_phases and enough and few and filters >= 16
 
 
 def winograd_work(
@@ -157,17 +185,20 @@ def winograd_work(
     plans, spreads, shares, scheme, tile_height = make_winograd_plan(tuple(phases), channels, filters, itemsize)
     panels = panel_table(filters, panel_width(itemsize))
     lengths = [[axis.windows for axis in phase[2:]] for phase in phases]
-    patches = [tuple(plan.axes[:, WINDOWS].tolist()) for plan in plans]
-    places = list(zip(origins, accumulate(map(prod, patches), initial=0), strict=False))
+    taps = axes[1].taps, axes[1].dilation
+    found = [
+        WinogradPhase(o, tuple(plan.axes[:, WINDOWS].tolist()), scheme.outputs, h, taps, _repair(p, filters, itemsize))
+        for o, plan, (h, _), p in zip(origins, plans, lengths, phases, strict=True)
+    ]
+    firsts = [*accumulate((phase.marks for phase in found), initial=0)]
 
     def tables(plans: list[Plan]) -> np.ndarray:
-        rows = zip(plans, lengths, places, strict=True)
+        rows = zip(plans, lengths, zip(origins, firsts[:-1], strict=True), strict=True)
         return np.stack([winograd_table(plan, shares, length, scheme, at, panels) for plan, length, at in rows])
 
-    room = sum(map(prod, patches)), patch_room(channels, VECTOR_BYTES // itemsize)
+    room = firsts[-1], patch_room(channels, VECTOR_BYTES // itemsize)
     work = WinogradWork((0,) * tile_height, tables(plans), tables(spreads) if spreads else None, room)
-    found = zip(origins, patches, lengths, phases, strict=True)
-    return work, [WinogradPhase(o, n, scheme.outputs, h, _repair(p, filters, itemsize)) for o, n, (h, _), p in found]
+    return work, found
 
 
 def _repair(axes: tuple[Axis, ...], filters: int, itemsize: int) -> tuple:

@@ -29,6 +29,10 @@ CHOSEN = [
     make_case((64, 32), 64, 64, batch=1, dilation_rate=(4, 4)),
     make_case((16, 128), 32, 32, batch=1, dilation_rate=(1, 16)),
     make_case((8, 24), 512, 16, "valid", batch=1, taps=5, dilation_rate=(2, 3)),
+    Case("3d", "conv", (1, 3, 12, 12, 341), (3, 3, 3), 16, settings={"padding": "same"}),
+    Case(
+        "3d dilated", "conv", (2, 4, 8, 8, 16), (2, 3, 3), 16, settings={"padding": "same", "dilation_rate": (3, 1, 1)}
+    ),
 ]
 
 
@@ -67,7 +71,12 @@ NOT_CHOSEN = {
     "3x5": Case("3x5", "conv", (1, 32, 32, 64), (3, 5), 64, settings={"padding": "same"}),
     "3x1": Case("3x1", "conv", (1, 32, 32, 64), (3, 1), 64, settings={"padding": "same"}),
     "one axis": Case("1d", "conv", (1, 900, 64), (3,), 64, settings={"padding": "same"}),
-    "three axes": Case("3d", "conv", (1, 4, 16, 16, 64), (3, 3, 3), 64, settings={"padding": "same"}),
+    "many channels of several planes": Case(
+        "3d", "conv", (1, 3, 12, 12, 342), (3, 3, 3), 16, settings={"padding": "same"}
+    ),
+    "more planes than there is room for": Case(
+        "3d", "conv", (1, 112, 112, 112, 16), (3, 3, 3), 16, settings={"padding": "same"}
+    ),
     "transposed": make_case((16, 16), 15, 64, operation="conv_transpose"),
     "transposed, strides": make_case((16, 16), 64, 64, operation="conv_transpose", strides=(1, 2)),
 }
@@ -107,13 +116,13 @@ REFUSED = {
     "strides": (2, {"kernel_size": 3, "strides": (1, 2)}),
     "strides, 5x5": (2, {"kernel_size": 5, "strides": 2}),
     "one axis": (1, {"kernel_size": 3}),
-    "three axes": (3, {"kernel_size": 3}),
+    "strides along depth": (3, {"kernel_size": 3, "strides": (2, 1, 1)}),
 }
 
 
 @pytest.mark.parametrize(("rank", "settings"), REFUSED.values(), ids=REFUSED)
 def test_refused_where_it_does_not_exist(rank, settings):
-    exists = "'winograd' exists only for strides 1 and kernels of 3x3 or 5x5 over two axes"
+    exists = "'winograd' exists only for strides 1 and kernels of 3x3 or 5x5 over the last two axes"
     message = f"algorithm must be 'auto' or 'direct', because {exists}, got 'winograd'"
     x = np.ones((1, *(8,) * rank, 3), np.float32)
     layer_class = getattr(layers, f"Conv{rank}D")

@@ -115,6 +115,43 @@ def test_three_axes_with_one_tap_along_depth(depth_stride, taps, dilation_rate):
     assert_close(winograd(case, arrays), reference_result(case, arrays), TOLERANCE["float64"])
 
 
+def depth_case(taps, padding, dilation_rate=1, shape=(2, 3, 7, 6, 5), filters=20, operation="conv"):
+    settings = {"padding": padding, "dilation_rate": dilation_rate}
+    return Case(f"{operation} {taps} {padding} {dilation_rate}", operation, shape, taps, filters, settings=settings)
+
+
+DEPTHS = [
+    depth_case((3, 3, 3), "same"),
+    depth_case((2, 3, 3), "same"),
+    depth_case((4, 5, 5), "same", (2, 1, 1)),
+    depth_case((3, 3, 3), "same", (1, 2, 1)),
+    depth_case((3, 3, 3), "valid", (2, 1, 1), (1, 6, 7, 9, 70), 33),
+    depth_case((3, 5, 5), "valid", 1, (2, 3, 9, 9, 16), 35),
+    depth_case((5, 3, 3), "same", (1, 1, 3), (1, 2, 4, 9, 17)),
+]
+
+
+@each(DEPTHS)
+def test_taps_along_depth_are_summed_up(case):
+    assert_right(case)
+
+
+def test_transposed_along_three_axes():
+    case = depth_case((3, 3, 3), "same", shape=(1, 4, 12, 12, 16), operation="conv_transpose")
+    assert isinstance(call_of(case), WinogradCall)
+    out = run(case, [a.astype(np.float32) for a in operands(case)])
+    assert_close(out, reference_result(case, operands(case)), TOLERANCE["float32"])
+
+
+@each(DEPTHS[::3])
+def test_threads_do_not_change_a_bit_of_three_axes(case, recut, poisoned):
+    arrays = operands(case, "float32")
+    usual = winograd(case, arrays)
+    for knobs in (SMALL_BLOCKS, LARGE_BLOCKS, {"threads": 16}):
+        recut(knobs)
+        assert winograd(case, arrays).tobytes() == usual.tobytes()
+
+
 @each(UNEVEN)
 @by_dtype
 def test_blocks_threads_and_tile_heights_do_not_change_a_bit(case, dtype, recut, each_thread_count):

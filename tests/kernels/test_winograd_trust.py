@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 from winograd_cases import LARGE_BLOCKS, SMALL_BLOCKS, SPREAD, call_of, is_winograd, make_case, winograd
 
 from numbaconv import functional
+from numbaconv.calls.conv import conv_call
+from numbaconv.calls.window import window_of
 from numbaconv.kernels.plan.host import HOST
 from numbaconv.kernels.winograd.points import SCHEMES
 from numbaconv.kernels.winograd.products import conv_winograd
@@ -185,6 +187,34 @@ def test_blocks_threads_and_formats_do_not_change_a_bit_of_uneven_inputs(taps, d
         recut(knobs)
         for _ in each_thread_count():
             assert run(case, [x, weights, bias]).tobytes() == usual.tobytes()
+
+
+@settings(max_examples=20)
+@given(kind=st.sampled_from(sorted(INPUTS)), channels=st.sampled_from([16, 70]), seed=st.integers(0, 2**32 - 1))
+def test_errors_of_taps_along_depth(kind, channels, seed):
+    rng = np.random.default_rng(seed)
+    # Each plane of its own kind.
+    x = np.stack([INPUTS[k](rng, (2, 16, 12, channels)) for k in (kind, "normal", kind, "half zeros", kind)], 1)
+    x, weights = x.astype(np.float32), rng.standard_normal((3, 3, 3, channels, 18)).astype(np.float32)
+    assert is_winograd(conv_call(x.shape, weights.shape, 4, window_of((3, 3, 3), padding="same"), "auto"))
+    out, double = functional.conv(x, weights, padding="same"), weights.astype(np.float64)
+    exact = functional.conv(x.astype(np.float64), double, padding="same")
+    sums = functional.conv(np.abs(x).astype(np.float64), np.ones((3, 3, 3, channels, 1)), padding="same")
+    allowed = ALLOWED * sums * np.abs(double).max((0, 1, 2, 3)) + x.size * 2.0**-149
+    fits = np.broadcast_to(sums * np.abs(double).max() < np.finfo(np.float32).max, out.shape)
+    assert (np.abs(out - exact) <= allowed)[fits].all()
+
+
+def test_a_value_that_stands_out_spoils_no_plane_that_meets_it():
+    rng = np.random.default_rng(0)
+    x, weights = rng.standard_normal((1, 6, 12, 24, 16), np.float32), rng.standard_normal((3, 3, 3, 16, 16), np.float32)
+    usual, direct = (functional.conv(x, weights, padding="same", algorithm=a) for a in ("auto", "direct"))
+    x[0, 2, 5, 5, 3] = np.nan
+    out, plain = (functional.conv(x, weights, padding="same", algorithm=a) for a in ("auto", "direct"))
+    assert (np.isnan(out) == np.isnan(plain)).all()
+    # Rows of the patch in the planes that its taps reach; others are as they were.
+    assert out[:, 1:4, 4:8, :12].tobytes() == plain[:, 1:4, 4:8, :12].tobytes()
+    assert out[:, [0, 4, 5]].tobytes() == usual[:, [0, 4, 5]].tobytes() != direct[:, [0, 4, 5]].tobytes()
 
 
 @pytest.mark.parametrize("taps", [3, 5])

@@ -38,6 +38,7 @@ WINOGRAD = [
     winograd_cases.make_case((9, 11), 17, 33, taps=5),
     winograd_cases.make_case((13, 12), 15, 33, dilation_rate=2),
     winograd_cases.make_case((12, 14), 19, 35, operation="conv_transpose"),
+    cases.Case("3d", "conv", (2, 3, 9, 10, 5), (3, 3, 3), 33, settings={"padding": "same"}),
 ]
 
 

@@ -18,7 +18,7 @@ from ...machine.vectors import (
     panel_width,
 )
 from ..winograd.points import SCHEMES, Scheme
-from .axes import BLOCK, MOST_STEPS, WINDOWS, Axis, H, N, W, axis_table, mean_taps, patch_axis, strip_length
+from .axes import BLOCK, MOST_STEPS, WINDOWS, Axis, D, H, N, W, axis_table, mean_taps, patch_axis, strip_length
 from .host import HOST, Host
 from .search import cheapest
 
@@ -208,13 +208,15 @@ def make_winograd_plan(
     """`make_plan` for `kernels.winograd.products`: the axes of each phase, the longest first, which all are cut alike.
 
     Few patches on many threads leave each thread few panels of filters, before which to transform the input would take
-    as long as the products do: there all threads do that together, once.
+    as long as the products do: there all threads do that together, once. So do those that sum over several taps along
+    D, whose planes of patches meet several planes of outputs.
     """
     for axes in phases:
         check_memory(axes, filters, itemsize)
     scheme, width = SCHEMES[phases[0][H].taps], panel_width(itemsize)
     phases = tuple((*axes[:2], *(patch_axis(axis, scheme) for axis in axes[2:])) for axes in phases)
-    axes, products, panels = phases[0], scheme.inputs**2, ceil(filters / width)
+    axes, panels = phases[0], ceil(filters / width)
+    products, planes = scheme.inputs**2 * axes[D].taps, [_planes(axes) for axes in phases]
 
     def run(tasks):
         return ceil(len(phases) * tasks / host.threads)
@@ -241,19 +243,27 @@ def make_winograd_plan(
     def fits(rows, columns, group):
         return rows * columns <= max(host.winograd_windows, host.spread_bytes // (products * channels * itemsize))
 
-    def cut_alike(cut, group):
-        return [Plan.alike(cut, axes, panels // group) for axes in phases]
+    def cut_alike(cut, phases, parts):
+        return [Plan.alike(cut, axes, parts) for axes in phases]
 
     cut, spreads = cheapest(axes, panels, alone, fits, several_images=True), []
-    patches = len(phases) * prod(axis.windows for axis in axes)
-    if products * channels * itemsize * patches <= host.shared_bytes:
-        first, then = cheapest(axes, 1, spreading, fits), cheapest(axes, panels, multiplying, fits, several_images=True)
+    values = len(phases) * scheme.inputs**2 * channels * prod(axis.windows for axis in planes[0])
+    if axes[D].taps > 1 or values * itemsize <= host.shared_bytes:
+        first = cheapest(planes[0], 1, spreading, fits)
+        then = cheapest(axes, panels, multiplying, fits, several_images=True)
         # It is one kernel more to compile, and has to be worth it.
-        if 1.1 * (host.region_cost + first.time + then.time) < cut.time:
-            cut, spreads = then, cut_alike(first, panels)
+        if axes[D].taps > 1 or 1.1 * (host.region_cost + first.time + then.time) < cut.time:
+            cut, spreads = then, cut_alike(first, planes, 1)
     windows = prod(cut.axes[[N, H, W], BLOCK].tolist())
     tile = min(host.winograd_rows, key=lambda tile: ceil(windows / tile) * tile)
-    return WinogradPlan(cut_alike(cut, cut.group), spreads, host.threads, scheme, tile)
+    return WinogradPlan(cut_alike(cut, phases, panels // cut.group), spreads, host.threads, scheme, tile)
+
+
+def _planes(axes):
+    """Axes of the planes of patches that windows read which have several taps along D."""
+    n, d, h, w = axes
+    windows = d.windows + (d.taps - 1) * d.dilation
+    return (n, d if d.taps == 1 else Axis(windows, 1, 1, 1, d.before, 0), h, w)
 
 
 class SumPlan(NamedTuple):

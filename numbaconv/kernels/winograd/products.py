@@ -19,7 +19,7 @@ from ...machine.tile import (
     tile_write_part,
 )
 from ...machine.vectors import TILE_VECS
-from ..plan.axes import BLOCK, OUT_STRIDE, WINDOWS, D, H, N, W
+from ..plan.axes import BLOCK, OUT_STRIDE, STEP, TAPS, WINDOWS, D, H, N, W
 from ..planes import write_planes
 from ..records import Block, Channels, Epilogue, Panels, Places
 from ..strip import aligned, aligned_flat, all_taps, image_shape, input_of, locate
@@ -69,11 +69,13 @@ class Outputs(NamedTuple):
 def conv_winograd(x, weights, epilogue, limits, out, doubtful, tile_shape, plans):
     """Convolve with 3x3 or 5x5 kernels at stride 1, every task on its own part of the output.
 
+    Taps along D, of which there may be several, are summed among the products.
+
     Parameters
     ----------
     x : array (N, D, H, W, C) or, planar, (N, C, D, H, W, 1), or (elements,)
-        The last is what `spread_patches` made of the input.
-    weights : array (panels, 36, C, VECS*LANES), 64-byte aligned
+        The last is what `spread_patches` made of the input; only that has room for several taps along D.
+    weights : array (panels, 36, KD, C, VECS*LANES), 64-byte aligned
         From `pack_winograd`.
     epilogue : tuple
         As in `kernels.conv`.
@@ -159,7 +161,7 @@ def run_tasks(run, x, weights, epilogue, trust, out, tile_shape, plans):
 
 @compiled
 def _run_phase(run, x, weights, epilogue, trust, out, tile_shape, plan):
-    panels, _, channels, _ = weights.shape
+    panels, _, _, channels, _ = weights.shape
     lanes, group = lanes_of(x), plan[WORK, GROUP]
     parts = -(-panels // group)
     if x.ndim == 1:
@@ -193,12 +195,19 @@ def _all_inputs(values, channels):
     return Values(values, 0, room, room // (INPUTS * INPUTS + 1))
 
 
+@compiled
+def _plane_patches(plan):
+    """Patches of a plane, that is, at one position along D."""
+    return plan[H, WINDOWS] * plan[W, WINDOWS]
+
+
 @compiled(inline=True)
 def _all_numbers(block, plan):
-    """Numbers among all patches, those of a phase in an array (N, D, H, W)."""
-    columns, rows = plan[W, WINDOWS], plan[H, WINDOWS]
-    first = ((block.n * plan[D, WINDOWS] + block.d) * rows + block.h) * columns + block.w
-    return Numbers(plan[WORK, PATCH] + first, plan[D, WINDOWS] * rows * columns, columns)
+    """Numbers among all patches, those of a phase in an array (N, D, H, W), D as many as taps may read."""
+    plane, columns = _plane_patches(plan), plan[W, WINDOWS]
+    image = (plan[D, WINDOWS] + (plan[D, TAPS] - 1) * plan[D, STEP]) * plane
+    first = plan[WORK, PATCH] + block.n * image + block.d * plane + block.h * columns + block.w
+    return Numbers(first, image, columns)
 
 
 @compiled(inline=True)
@@ -247,10 +256,10 @@ def _transform_patch(source, channels, scratch, to):
 @compiled(inline=True)
 def _sum_products(panels, block, inputs, numbers, scratch, epilogue, out, tile_shape, plan):
     """Outputs of some panels for all patches of a block."""
-    width, tile_height = panels.weights.shape[3], len(tile_shape)
+    width, tile_height = panels.weights.shape[4], len(tile_shape)
     most = CHUNK // tile_height * tile_height
     places = _places(inputs, block, numbers, width, most, tile_height)
-    plane = most * width + lanes_of(inputs.array)
+    plane, tap = most * width + lanes_of(inputs.array), plan[D, STEP] * _plane_patches(plan) * inputs.patch
     array, at = aligned(INPUTS * INPUTS * plane, panels.weights)
     products, outputs = Values(array, at, width, plane), _outputs(out, block, width, plan)
     for number in range(panels.first, panels.end):
@@ -259,7 +268,7 @@ def _sum_products(panels, block, inputs, numbers, scratch, epilogue, out, tile_s
         for first in range(0, places.count, most):
             end = min(first + most, places.count)
             chunk = Places(first, end, places.count, places.x_at, places.out_at)
-            _multiply(inputs, panel, chunk, products, tile_shape)
+            _multiply(inputs, tap, panel, chunk, products, tile_shape)
             _transform_outputs(products, chunk, block, scratch, epilogue, panel, to, plan)
         if out.ndim != 1:
             _write_images(outputs, block, panel, out, plan)
@@ -301,22 +310,26 @@ def _shifted(outputs, place):
 
 
 @compiled(inline=True)
-def _multiply(inputs, panel, chunk, products, tile_shape):
-    """For each pair of points, the values of a chunk of patches times the weights of a panel, summed over channels."""
+def _multiply(inputs, tap, panel, chunk, products, tile_shape):
+    """For each pair of points, the values of a chunk of patches times the weights of a panel, summed over channels.
+
+    And over the taps along D, which lie ``tap`` elements apart.
+    """
     weights = panel.weights
-    channels, width = weights.shape[2:]
+    depth, channels, width = weights.shape[2:]
     zeros = np.zeros(width, weights.dtype)
     for point in range(INPUTS * INPUTS):
         to = products.at + point * products.point
-        for begin in range(0, channels, CHANNELS):
-            steps, shift = min(CHANNELS, channels - begin), inputs.at + point * inputs.point + begin
+        for part in range(depth * -(-channels // CHANNELS)):
+            z, begin = part % depth, part // depth * CHANNELS
+            steps, shift = min(CHANNELS, channels - begin), inputs.at + point * inputs.point + z * tap + begin
             for first in range(chunk.first, chunk.end, len(tile_shape)):
                 tile = tile_rows(tile_shape, TILE_VECS, zeros, 0)
-                at = ((panel.number * INPUTS * INPUTS + point) * channels + begin) * width
+                at = (((panel.number * INPUTS * INPUTS + point) * depth + z) * channels + begin) * width
                 for c in range(steps):
                     tile = tile_outer(tile, inputs.array, chunk.x_at, first, shift + c, weights, at)
                     at += width
-                if begin == 0:
+                if part == 0:
                     tile_store(tile, products.array, chunk.out_at, first, to, width)
                 else:
                     tile_add(tile, products.array, to + (first - chunk.first) * width)

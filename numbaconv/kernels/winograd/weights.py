@@ -33,58 +33,62 @@ def _matrix(scheme):
 
 
 def pack_winograd(weights, backwards=False):
-    """Transform weights (1, k, k, C, F) to G g G^T.
+    """Transform weights (KD, k, k, C, F) to G g G^T.
 
-    ``backwards`` takes the taps in reverse order along both axes.
+    ``backwards`` takes the taps in reverse order along all axes.
 
     Returns
     -------
     Transformed
     """
-    blocks = pack_panels(weights[0])
-    count, taps, _, channels, width = blocks.shape
-    scheme = SCHEMES[taps]
-    packed = aligned_empty((count, scheme.inputs**2, channels, width), weights.dtype)
-    sums = np.zeros((count, taps, taps, -(-channels // CHANNELS), width), weights.dtype)
-    largest = np.zeros((count, width), weights.dtype)
-    serial = weights.size < SMALL_WEIGHTS
+    blocks = pack_panels(weights)
+    count, depth, taps, _, channels, width = blocks.shape
+    scheme, planes = SCHEMES[taps], count * depth
+    packed = aligned_empty((count, scheme.inputs**2, depth, channels, width), weights.dtype)
+    sums = np.zeros((planes, taps, taps, -(-channels // CHANNELS), width), weights.dtype)
+    largest = np.zeros((planes, width), weights.dtype)
+    blocks, serial = blocks.reshape(planes, *blocks.shape[2:]), weights.size < SMALL_WEIGHTS
     transform_weights(blocks, _matrix(scheme), packed, backwards, sums, largest, serial=serial)
-    return Transformed(packed, trust_limits(sums, largest))
+    sums, largest = sums.reshape(count, depth * taps, *sums.shape[2:]), largest.reshape(count, depth, width)
+    return Transformed(packed, trust_limits(sums, largest.max(1)))
 
 
 @compiled(parallel=True)
 def transform_weights(weights, matrix, packed, backwards, sums, largest):
-    """``packed[p, i*n + j, c] = sum over y, x of matrix[i, y] * matrix[j, x] * weights[p, y, x, c]``, a line each.
+    """``packed[p, i*n + j, z, c] = sum over y, x of matrix[i, y] * matrix[j, x] * weights[p, z, y, x, c]``, lines all.
 
     Parameters
     ----------
-    weights : array (panels, k, k, C, VECS*LANES)
+    weights : array (panels*KD, k, k, C, VECS*LANES)
     matrix : array (n, k)
         G.
-    packed : array (panels, n*n, C, VECS*LANES)
+    packed : array (panels, n*n, KD, C, VECS*LANES)
         Written in full.
     backwards : bool
-        Whether to take the taps in reverse order along both axes.
-    sums : array (panels, k, k, parts, VECS*LANES)
-    largest : array (panels, VECS*LANES)
+        Whether to take the taps in reverse order along all axes.
+    sums : array (panels*KD, k, k, parts, VECS*LANES)
+    largest : array (panels*KD, VECS*LANES)
         Zeros; get what `trust_limits` asks for.
     """
-    panels, taps, _, channels, width = weights.shape
-    points = len(matrix)
-    for task in prange(panels):
-        panel = np.int64(task)
-        _measure(weights, panel, sums, largest)
+    planes, taps, _, channels, width = weights.shape
+    points, depth = len(matrix), packed.shape[2]
+    for task in prange(planes):
+        plane = np.int64(task)
+        panel, z = plane // depth, plane % depth
+        if backwards:
+            z = depth - 1 - z
+        _measure(weights, plane, sums, largest)
         half, zeros = np.empty(taps * width, weights.dtype), np.zeros(width, weights.dtype)
         zero, tap = tile_rows(1, TILE_VECS, zeros, 0), channels * width
         first, step = (taps * taps - 1, -tap) if backwards else (0, tap)
         for c in range(channels):
-            at = (panel * taps * taps + first) * tap + c * width
+            at = (plane * taps * taps + first) * tap + c * width
             for i in range(points):
                 for x in range(taps):
                     column = Line(weights, at + x * step, taps * step)
                     tile_write(weight_of(column, matrix, i, zero), half, x * width)
                 for j in range(points):
-                    to = ((panel * points + i) * points + j) * tap + c * width
+                    to = (((panel * points + i) * points + j) * depth + z) * tap + c * width
                     tile_write(weight_of(Line(half, 0, width), matrix, j, zero), packed, to)
 
 
