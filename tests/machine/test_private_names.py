@@ -69,15 +69,23 @@ def test_results_are_the_same_without_any_of_them(tmp_path, expected_digests):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("loss", dict.fromkeys(LOSSES.values()))
+# How kernels are launched and locked changes no machine code: it may come from the cache. Else all is compiled anew,
+# which is left to the night; what is lost there is among what the test above takes away.
+AS_KEPT = (LAUNCHES, LOCK)
+
+
 @pytest.mark.parametrize(
-    "layer", [pytest.param("default", marks=pytest.mark.nightly), pytest.param("workqueue", marks=pytest.mark.slow)]
+    ("loss", "layer"),
+    [
+        pytest.param(loss, layer, marks=pytest.mark.slow if cheap else pytest.mark.nightly)
+        for loss in dict.fromkeys(LOSSES.values())
+        for layer, cheap in (("default", False), ("workqueue", loss in AS_KEPT))
+    ],
 )
 def test_results_of_all_operations_are_the_same(loss, layer, tmp_path, expected_digests):
     names = " ".join(name for name in LOSSES if LOSSES[name] == loss)
     alone = "alone" if layer == "workqueue" and loss == LAUNCHES else ""
-    # How kernels are launched and locked changes no machine code: it may come from the cache.
-    cache = {} if loss in (LAUNCHES, LOCK) else {"NUMBA_CACHE_DIR": tmp_path}
+    cache = {} if loss in AS_KEPT else {"NUMBA_CACHE_DIR": tmp_path}
     run(DIGESTS, expected_digests, names, loss, alone, NUMBA_THREADING_LAYER=layer, timeout=600, **cache)
 
 
