@@ -5,7 +5,7 @@ from numba import prange
 
 from ..machine.compiler import compiled
 from ..machine.memory import RAMP, opaque, ramp
-from ..machine.tile import FULL, tile_clip, tile_lines, tile_outer, tile_store
+from ..machine.tile import FULL, tile_finish, tile_lines, tile_outer, tile_rows, tile_store
 from ..machine.vectors import LOW_ROWS, TILE_ROWS, TILE_VECS
 from .plan.axes import MOST_STEPS
 from .planes import plane_at, write_planes
@@ -102,7 +102,7 @@ def sum_windows(source, places, steps, panels, vecs, epilogue, out):
     channels.
     """
     shifts, starts, length = steps.shifts, steps.starts, steps.end
-    part = MOST_STEPS if len(starts) == 1 else max(1, length)
+    part = MOST_STEPS if len(starts) == 1 and length > 4 * MOST_STEPS else max(1, length)
     panel, width = panel_of(panels, panels.first), panels.weights.shape[5]
     # Where there are more steps, the sums so far of all windows, panel by panel.
     room = places.end * width if part < length else 0
@@ -136,14 +136,17 @@ def _sum_panel(source, places, steps, panel, vecs, start, minimum, out):
     first, end = places.first, min(places.end, places.count)
     while first < end:
         if end - first > 2 * LOW_ROWS:
-            tile = tile_lines(FULL, vecs, start.array, start.at + first * start.step, start.step)
+            if start.step:
+                tile = tile_lines(FULL, vecs, start.array, start.at + first * start.step, start.step)
+            else:
+                tile = tile_rows(FULL, vecs, start.array, start.at)
             tile = _sum_tile(tile, source, places.x_at, first, steps, panel)
-            tile_store(tile_clip(tile, minimum), out, places.out_at, first, panel.place, panel.count)
+            tile_store(tile_finish(tile, minimum), out, places.out_at, first, panel.place, panel.count)
             first += tile_height(vecs)
         else:
             low = tile_lines(LOW_ROWS, vecs, start.array, start.at + first * start.step, start.step)
             low = _sum_tile(low, source, places.x_at, first, steps, panel)
-            tile_store(tile_clip(low, minimum), out, places.out_at, first, panel.place, panel.count)
+            tile_store(tile_finish(low, minimum), out, places.out_at, first, panel.place, panel.count)
             first += LOW_ROWS
 
 
@@ -155,8 +158,10 @@ def _sum_tile(tile, source, x_at, first, steps, panel):
     count, shift = steps.end - steps.first, steps.shifts[steps.first]
     for run in range(len(steps.starts)):
         at = (weights_at + steps.starts[run] + steps.first) * width
-        before = steps.first + run * count
-        for step in range(before + 1, before + count + 1):
+        # Unsigned, for Numba would look whether it is negative.
+        step = np.uint64(steps.first + run * count)
+        for _ in range(count):
+            step += np.uint64(1)
             tile = tile_outer(tile, source, x_at, first, shift, panel.weights, at)
             # Read ahead: if all loads of a step waited for its shift, LLVM would do them first, and spill the tile.
             at, shift = at + width, opaque(steps.shifts[step])

@@ -60,7 +60,8 @@ def _few_task(task, x, weights, epilogue, out, filters, plan):
             for r in range(min(rows, places.count - window)):
                 for f in range(panel.count):
                     i = start + r * len(filters) + f
-                    total = line[i] + epilogue.bias[panel.first + f]
+                    # As in `tile_finish`, no zero has a sign.
+                    total = line[i] + epilogue.bias[panel.first + f] + 0.0
                     line[i] = epilogue.minimum if epilogue.minimum > total else total
                     copy(out, _place(out, places.out_at[window + r], panel.place + f), line, i, 1)
 

@@ -158,18 +158,46 @@ def tile_slide(typingctx, tile, x, x_lines, weights, weights_lines, taps, inside
 
 @intrinsic
 def tile_clip(typingctx, tile, minimum):
-    """Values below ``minimum`` become it; NaN stays NaN, and -0 becomes 0.
-
-    The sign of a zero would tell which taps were left out because all that they read is 0, and so how work is cut.
-    """
+    """Values below ``minimum`` become it; NaN stays NaN."""
 
     def codegen(context, builder, sig, args):
         result = args[0]
         line = _splat(builder, context.cast(builder, args[1], minimum, tile.dtype), tile.lanes)
         for i in range(tile.rows * tile.vecs):
-            vector = builder.fadd(builder.extract_value(args[0], i), ir.Constant(tile.vector, None))
+            vector = builder.extract_value(args[0], i)
             larger = builder.select(builder.fcmp_ordered(">", line, vector), line, vector)
             result = builder.insert_value(result, larger, i)
+        return result
+
+    return tile(tile, minimum), codegen
+
+
+@intrinsic
+def tile_finish(typingctx, tile, minimum):
+    """`tile_clip` for a minimum of 0 or -inf, and -0 becomes 0.
+
+    The sign of a zero would tell which taps were left out because all that they read is 0, and so how work is cut.
+    """
+
+    def codegen(context, builder, sig, args):
+        scalar = context.cast(builder, args[1], minimum, tile.dtype)
+        line, none = _splat(builder, scalar, tile.lanes), ir.Constant(scalar.type, float("-inf"))
+        values = [builder.extract_value(args[0], i) for i in range(tile.rows * tile.vecs)]
+        with builder.if_else(builder.fcmp_ordered("==", scalar, none)) as (kept, clipped):
+            with kept:
+                whole = [builder.fadd(v, ir.Constant(tile.vector, None)) for v in values]
+                kept_end = builder.block
+            with clipped:
+                parts = [builder.select(builder.fcmp_ordered(">=", line, v), line, v) for v in values]
+                clipped_end = builder.block
+        result, vectors = (
+            ir.Constant(context.get_value_type(tile), ir.Undefined),
+            [builder.phi(tile.vector) for _ in values],
+        )
+        for i, vector in enumerate(vectors):
+            vector.add_incoming(whole[i], kept_end)
+            vector.add_incoming(parts[i], clipped_end)
+            result = builder.insert_value(result, vector, i)
         return result
 
     return tile(tile, minimum), codegen

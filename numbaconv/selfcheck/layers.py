@@ -126,8 +126,8 @@ def check_layers() -> Iterator[tuple[str, list[str]]]:
 def call_rare_kernels() -> None:
     """Call layers with what has kernels of its own, and would take the check's loops long or have no use for them.
 
-    That are weights that are infinite, values far above all others in images large enough for Winograd's algorithm, and
-    activations of arrays that NumPy would take long for.
+    That are long windows of few filters, weights that are infinite, values far above all others in images large enough
+    for Winograd's algorithm, and activations of arrays that NumPy would take long for.
     """
     for dtype in TOLERANCE:
         rows = np.ones((2, 60, 60), dtype)
@@ -150,6 +150,12 @@ def call_rare_kernels() -> None:
         layers.Conv2D(64, 3, padding="same", dtype=dtype)(image)
         planes = np.ascontiguousarray(np.moveaxis(image, -1, 1))
         layers.Conv2D(64, 3, padding="same", data_format="channels_first", dtype=dtype)(planes)
+        for filters in (1, 4):
+            few = layers.Conv2D(filters, 3, dtype=dtype)
+            of_planes = layers.Conv2D(filters, 3, data_format="channels_first", dtype=dtype)
+            for length in (8, 56):
+                few(image[:, :length, :length])
+                of_planes(planes[:, :, :length, :length])
 
 
 def _formats(check: Check) -> tuple[str, ...]:

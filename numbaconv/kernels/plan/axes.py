@@ -28,7 +28,8 @@ import numpy as np
 WINDOWS, TAPS, STRIDE, BEFORE, OUT_STRIDE, BLOCK, STEP, STRIP_STRIDE, STRIP_DILATION, DILATION, RUN = range(11)
 N, D, H, W = range(4)
 
-# Steps, channels of a tap, that all windows of a block take before the next: their input and weights stay in L2.
+# Of sums of many steps, channels of a tap, those that all windows of a block take before the next ones: their input and
+# weights stay in L2.
 MOST_STEPS = 1024
 # Taps that are looked at for a mean.
 SOME_TAPS = 64
