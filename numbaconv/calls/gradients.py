@@ -14,13 +14,14 @@ from ..common.arguments import check_branches
 from ..kernels.depthwise import depthwise_conv
 from ..kernels.plan.axes import Axis
 from ..kernels.plan.plans import make_plan, make_sum_plan
+from ..kernels.sums import sum_runs
 from ..kernels.weight_grad import conv_weight_grad, depthwise_weight_grad
 from ..machine.aligned import aligned_empty
 from ..machine.threads import remember
 from ..machine.vectors import TILE_ROWS, TILE_VECS, conv_tile, panel_width
 from .conv import WindowCall, algorithm_for, dense_call, depthwise_arguments, gather_call, kernel_for
 from .epilogue import Epilogue, plain_epilogue
-from .layouts import Ints, canonical_shape, swapped
+from .layouts import SMALL, Ints, canonical_shape, swapped
 from .packed import Packed, depthwise_shape, is_depthwise
 from .transposed import ScatterCall, TransposedCall, phase_axes, scatter_call, transposed_shape
 from .window import Window, transposed_axes, window_axes
@@ -31,15 +32,6 @@ from .winograd import WinogradCall
 def _sum(array: np.ndarray, axis: int) -> np.ndarray:
     """The sum along an axis, as silent about infinities and NaN as the kernels are."""
     return array.sum(axis=axis)
-
-
-@np.errstate(invalid="ignore", over="ignore")
-def _sum_filters(array: np.ndarray) -> np.ndarray:
-    """The sum along the last axis, which is so short that NumPy's own takes several times as long."""
-    total = array[..., 0] + array[..., 1]
-    for i in range(2, array.shape[-1]):
-        total += array[..., i]
-    return total
 
 
 class Bundles(NamedTuple):
@@ -156,7 +148,9 @@ class DepthwiseInputCall(NamedTuple):
         if self.multiplier == 1:
             return out
         channels = out.shape[-1] // self.multiplier
-        return _sum_filters(out.reshape(*out.shape[:-1], channels, self.multiplier))
+        grad_x = aligned_empty((*out.shape[:-1], channels), out.dtype)
+        sum_runs(out.reshape(-1, self.multiplier), grad_x.reshape(-1), serial=out.size < SMALL)
+        return grad_x
 
 
 class GradientCall(NamedTuple):

@@ -270,8 +270,11 @@ def _fill_row(strip, to, x, x_at, columns, step, channels):
         if repeat == 1:
             copy(strip, to, x, x_at + channel, valid)
         else:
+            # A division for each value would take several times as long.
+            at, left = x_at + channel // repeat, repeat - channel % repeat
             for j in range(valid):
-                copy(strip, to + j, x, x_at + (channel + j) // repeat, 1)
+                copy(strip, to + j, x, at, 1)
+                at, left = (at, left - 1) if left > 1 else (at + 1, repeat)
         clear(strip, to + valid, count - valid)
         to, x_at = to + count, x_at + step * image_c
 

@@ -37,6 +37,30 @@ def sum_rows(x, sums, rows):
                 sums[task, j] += x[r, j]
 
 
+@compiled(parallel=True)
+def sum_runs(x, sums):
+    """Sum neighbours: ``sums[i] = x[i, 0] + x[i, 1] + ...``, for rows so short that NumPy takes several times as long.
+
+    Parameters
+    ----------
+    x : array (R, W)
+    sums : array (R,)
+        Written in full.
+
+    Notes
+    -----
+    Bound by memory.
+    """
+    total, width = x.shape
+    for task in prange(-(-total // TASK_VALUES)):
+        start = np.int64(task) * TASK_VALUES
+        for r in range(start, min(start + TASK_VALUES, total)):
+            value = x[r, 0]
+            for j in range(1, width):
+                value += x[r, j]
+            sums[r] = value
+
+
 def channel_sums(x):
     """Sum a C-contiguous array (..., C) over all axes but the last, in float64 whatever its dtype.
 
