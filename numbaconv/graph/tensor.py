@@ -20,12 +20,23 @@ def _operator(name: str) -> Callable[[Any, Any], Any]:
     return method
 
 
+def _refused(name: str) -> Callable[..., Any]:
+    def method(self: "KerasTensor", *others: Any) -> NoReturn:
+        raise TypeError(
+            f"{self!r} has no {name}: of two tensors there are +, - and *, of a tensor and a number / too; "
+            "layers.Lambda computes anything else"
+        )
+
+    method.__name__ = name
+    return method
+
+
 class KerasTensor(Strict):
     """The place of an array in a network: its shape and dtype, and no numbers (Keras's ``KerasTensor``).
 
     `numbaconv.layers.Input` makes one; a layer that is called on some makes others. ``x + y``, ``x - y`` and ``x * y``
-    of two of them stand for the layers `Add`, `Subtract` and `Multiply`. The layer `Rescaling` adds and multiplies
-    numbers.
+    of two of them stand for the layers `Add`, `Subtract` and `Multiply`; those of a tensor and a number, ``x / 2`` and
+    ``-x`` stand for `Rescaling`.
 
     Attributes
     ----------
@@ -55,6 +66,10 @@ class KerasTensor(Strict):
     __rmul__ = _operator("__rmul__")
     __truediv__ = _operator("__truediv__")
     __neg__ = lambda self: self * -1  # noqa: E731
+
+    __abs__, __getitem__, __matmul__, __pow__, __rpow__, __rtruediv__ = map(
+        _refused, ("abs()", "x[...]", "@", "**", "**", "division of a number by it")
+    )
 
     def __array__(self, *arguments: Any, **keywords: Any) -> NoReturn:
         raise TypeError(f"{self!r} has no numbers: call the model with an array")

@@ -2,6 +2,7 @@
 
 from ..objects.public import publish
 from .activation import Activation
+from .arithmetic import add, average, concatenate, dot, maximum, minimum, multiply, subtract
 from .attention import MultiHeadAttention
 from .base import Layer
 from .bidirectional import Bidirectional
@@ -174,6 +175,14 @@ __all__ = [
     "ZeroPadding1D",
     "ZeroPadding2D",
     "ZeroPadding3D",
+    "add",
+    "average",
+    "concatenate",
+    "dot",
+    "maximum",
+    "minimum",
+    "multiply",
+    "subtract",
 ]
 publish(__name__)
-KINDS.update({name: globals()[name] for name in __all__ if globals()[name].__name__ == name})
+KINDS.update({name: one for name in __all__ if isinstance(one := globals()[name], type) and one.__name__ == name})

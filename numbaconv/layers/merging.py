@@ -11,7 +11,6 @@ import numpy as np
 from .. import shapes
 from ..common.arguments import as_numbers, cast
 from ..graph.operation import is_shape
-from ..graph.tensor import OPERATORS, KerasTensor
 from .base import Layer
 
 Shape = tuple[int | None, ...]
@@ -230,13 +229,3 @@ def _summed(grad: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     full = _filled(shape, grad.ndim)
     repeated = tuple(i for i, (n, size) in enumerate(zip(full, grad.shape, strict=True)) if n != size)
     return (grad.sum(repeated, keepdims=True) if repeated else grad).reshape(shape)
-
-
-def _applied(layer: type[Merge]) -> Callable[[Any, Any], Any]:
-    def operator(tensor: KerasTensor, other: Any) -> Any:
-        return layer()([tensor, other]) if isinstance(other, KerasTensor) else NotImplemented
-
-    return operator
-
-
-OPERATORS.update({"__add__": _applied(Add), "__sub__": _applied(Subtract), "__mul__": _applied(Multiply)})

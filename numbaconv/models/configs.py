@@ -9,7 +9,9 @@ from ..layers.wrapping import Wrapper
 
 # By the names of the classes; `numbaconv.layers` has aliases besides.
 _CLASSES: dict[str, type[layers.Layer]] = {
-    cls.__name__: cls for cls in (getattr(layers, name) for name in layers.__all__) if cls is not layers.Layer
+    cls.__name__: cls
+    for cls in (getattr(layers, name) for name in layers.__all__)
+    if isinstance(cls, type) and cls is not layers.Layer
 }
 
 # Models by the names that Keras's configurations have for them; `numbaconv.models` adds them.

@@ -28,17 +28,16 @@ _ABSENT = {
     _PACKAGE: "DTypePolicy Function KerasTensor Operation Quantizer StatelessScope Variable applications datasets "
     "device distillation distribution dtype_policies export mixed_precision name_scope preprocessing quantizers "
     "random tree visualization wrappers",
-    "layers": "AdaptiveAveragePooling1D AdaptiveAveragePooling2D AdaptiveAveragePooling3D "
-    "AdaptiveMaxPooling1D AdaptiveMaxPooling2D AdaptiveMaxPooling3D AdditiveAttention AlphaDropout Attention "
-    "AugMix AutoContrast CategoryEncoding ConvLSTM1D "
-    "ConvLSTM2D ConvLSTM3D CutMix Discretization EinsumDense "
-    "Equalization GRUCell GroupQueryAttention HashedCrossing "
-    "Hashing IntegerLookup LSTMCell MelSpectrogram "
-    "MixUp RMSNormalization RNN RandAugment RandomBrightness "
-    "RandomContrast RandomCrop RandomErasing RandomFlip RandomHue RandomRotation RandomSaturation RandomShear "
-    "RandomTranslation RandomZoom STFTSpectrogram SimpleRNNCell "
-    "SpectralNormalization StackedRNNCells StringLookup TextVectorization "
-    "Wrapper add average concatenate dot maximum minimum multiply subtract",
+    "layers": "AdaptiveAveragePooling1D AdaptiveAveragePooling2D AdaptiveAveragePooling3D AdaptiveMaxPooling1D "
+    "AdaptiveMaxPooling2D AdaptiveMaxPooling3D AdditiveAttention AlphaDropout Attention AugMix AutoContrast "
+    "CategoryEncoding ContrastLimitedAdaptiveHistogramEqualization ConvLSTM1D ConvLSTM2D ConvLSTM3D CutMix "
+    "Discretization EinsumDense Equalization FlaxLayer GRUCell GroupQueryAttention HashedCrossing Hashing "
+    "InputSpec IntegerLookup JaxLayer LSTMCell MaxNumBoundingBoxes MelSpectrogram MixUp Pipeline RMSNormalization "
+    "RNN RandAugment RandomBrightness RandomColorDegeneration RandomColorJitter RandomContrast RandomCrop "
+    "RandomElasticTransform RandomErasing RandomFlip RandomGaussianBlur RandomGrayscale RandomHue RandomInvert "
+    "RandomPerspective RandomPosterization RandomRotation RandomSaturation RandomSharpness RandomShear "
+    "RandomTranslation RandomZoom ReversibleEmbedding STFTSpectrogram SimpleRNNCell Solarization "
+    "SpectralNormalization StackedRNNCells StringLookup TFSMLayer TextVectorization TorchModuleWrapper Wrapper",
     "activations": "glu threshold",
     "callbacks": "BackupAndRestore RemoteMonitor SwapEMAWeights TensorBoard",
     "initializers": "STFT stft",

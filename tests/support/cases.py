@@ -21,7 +21,8 @@ FORMATS = ("channels_last", "channels_first")
 # Of the largest |output|.
 TOLERANCE = {"float32": 1e-5, "float64": 1e-12}
 # Every layer once: aliases are the same classes.
-ALL_LAYERS = sorted({getattr(layers, name).__name__ for name in layers.__all__} - {"Input", "InputLayer", "Layer"})
+_CLASSES = {one.__name__ for name in layers.__all__ if isinstance(one := getattr(layers, name), type)}
+ALL_LAYERS = sorted(_CLASSES - {"InputLayer", "Layer"})
 # Those of several inputs, those that are not trained or hold others, and all others.
 MERGES = [name for name in ALL_LAYERS if issubclass(getattr(layers, name), Merge)]
 SEQUENCES = [name for name in ALL_LAYERS if issubclass(getattr(layers, name), PredictOnly | Wrapper)]
