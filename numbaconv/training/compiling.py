@@ -66,8 +66,9 @@ class Compiled(Trainee):
         metrics : list, optional
             Of what `numbaconv.metrics.get` takes, or a single one. They know no sample weights, as in Keras. For
             several outputs a list with a metric, a list of metrics or None for each, or a dict of these by name.
-        loss_weights : list or dict of float, optional
-            What the losses of several outputs are multiplied by before they are added up; by default 1.
+        loss_weights : float, or list or dict of float, optional
+            What the losses of several outputs are multiplied by before they are added up; by default 1. That of a
+            single output may be a number alone.
         weighted_metrics : list or dict, optional
             As `metrics`, but these know the sample weights. One that stands in both is called ``weighted_`` here.
         run_eagerly, jit_compile, auto_scale_loss
@@ -157,8 +158,6 @@ class Compiled(Trainee):
 
     def _compile(self, optimizer: Any, loss: Any, loss_weights: Any, metrics: Any, weighted_metrics: Any) -> None:
         outputs = self.output_names
-        if len(outputs) == 1:
-            check_neutral("loss_weights", loss_weights, (None,), "there is one loss")
         chosen, (loss, objective) = optimizers.get(optimizer), objective_of(loss, loss_weights, outputs)
         asked = measures_of(metrics, weighted_metrics, outputs, ["loss", *objective.names])
         if chosen is None:

@@ -108,6 +108,8 @@ def objective_of(loss: Any, loss_weights: Any, outputs: Sequence[str]) -> tuple[
         found = [told] * len(outputs)
     weights = None
     if loss_weights is not None:
+        if len(outputs) == 1 and isinstance(loss_weights, int | float):
+            loss_weights = [loss_weights]
         if not _is_by_output(loss_weights):
             kinds = f"a list of {len(outputs)} numbers, or a dict of them by {', '.join(outputs)}"
             raise TypeError(f"loss_weights must be {kinds}, got {loss_weights!r}")

@@ -26,7 +26,7 @@ NAN = np.where(np.arange(6) == 4, np.nan, 1)
         ({"loss": "least"}, ValueError, "loss must be one of .*, got 'least'"),
         ({"loss": 3}, TypeError, "loss must be a name, a class, a config or a callable, got 3"),
         ({"metrics": 3}, TypeError, "metrics must be a list of metrics, got 3"),
-        ({"loss_weights": [2.0]}, ValueError, r"loss_weights must be None, because there is one loss, got \[2\.0\]"),
+        ({"loss_weights": [2.0, 1.0]}, ValueError, "loss_weights must have 1 parts, .*, got 2"),
         ({"weighted_metrics": 3}, TypeError, "weighted_metrics must be a list of metrics, got 3"),
         ({"metrics": {"a": "mse"}}, ValueError, "metrics must have names of outputs as keys, b, got a"),
         ({"loss": ["mse", "mse"]}, ValueError, "loss must have 1 parts, one for each of b, got 2"),

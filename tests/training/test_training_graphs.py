@@ -25,7 +25,7 @@ from numbaconv.callbacks import EarlyStopping, ModelCheckpoint
 from numbaconv.layers import Dense, Input
 from numbaconv.losses import MeanSquaredError
 from numbaconv.metrics import Precision
-from numbaconv.models import Model
+from numbaconv.models import Model, Sequential
 from numbaconv.optimizers import SGD, Adam
 
 # -- sums --------------------------------------------------------------------------------------------------------------
@@ -341,3 +341,18 @@ def test_what_compile_was_given_can_be_given_again():
         assert model.get_compile_config() == config
         model.compile_from_config(config)
         assert model.get_compile_config() == config
+
+
+@pytest.mark.parametrize("weights", [0.5, [0.5], {"one": 0.5}])
+def test_a_weight_of_the_only_loss(weights):
+    model = Sequential([Input((3,)), Dense(2, name="one")])
+    x, y = np.ones((4, 3)), np.ones((4, 2))
+    model.compile("sgd", "mse")
+    whole = model.evaluate(x, y, verbose=0)
+    model.compile("sgd", "mse", loss_weights=weights)
+    assert model.evaluate(x, y, verbose=0) == pytest.approx(whole / 2)
+    other = Sequential.from_config(model.get_config())
+    other.set_weights(model.get_weights())
+    other.compile_from_config(model.get_compile_config())
+    assert other.train_on_batch(x, y) == model.train_on_batch(x, y) == pytest.approx(whole / 2)
+    np.testing.assert_array_equal(other.get_weights()[0], model.get_weights()[0])
