@@ -8,13 +8,15 @@ import numpy as np
 
 from .. import shapes
 from ..common.arguments import check_data_format
-from ..kernels import pool
+from ..kernels import pool, pool_grad
 from ..kernels.plan.plans import check_memory
 from ..machine.aligned import aligned_empty
 from ..machine.vectors import VECTOR_BYTES
-from .layouts import SMALL, Ints, canonical, original, spatial, three
+from .layouts import SMALL, Ints, canonical, canonical_shape, contiguous, images_shape, original, spatial, three
 from .window import Window
 
+# Windows of a row below which so many channels are better taken to the end than left in planes.
+SHORT_ROW, SOME_CHANNELS = 64, 8
 # Vectors of channels that the gradient of the maximum looks at together, where there are that many.
 GRAD_VECS = 4
 
@@ -37,6 +39,22 @@ class PoolCall(NamedTuple):
         return original(out.reshape(self.out_shape), operands[0].ndim - 2, self.data_format)
 
 
+class FlatCall(NamedTuple):
+    """Pooling, ready for arrays of one shape, which the kernel sees as flat ones; ``last`` has it see channels last."""
+
+    kernel: Any
+    out_shape: Ints
+    last: Ints | None
+    arguments: tuple
+    serial: bool
+
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        out = aligned_empty(self.last or self.out_shape, x.dtype)
+        x = canonical(x, "channels_first") if self.last else contiguous(x)
+        self.kernel(x.reshape(-1), out.reshape(-1), *self.arguments, serial=self.serial)
+        return original(out, len(self.out_shape) - 2, "channels_first") if self.last else out
+
+
 def pool_window(pool_size: Any, strides: Any, padding: Any, data_format: Any, rank: int) -> Window:
     """Check a user's settings for pooling over ``rank`` axes; strides of None are the windows' lengths."""
     size = shapes.normalize_tuple(pool_size, rank, "pool_size")
@@ -46,13 +64,43 @@ def pool_window(pool_size: Any, strides: Any, padding: Any, data_format: Any, ra
 
 
 @lru_cache(maxsize=512)
-def pool_call(kind: str, x_shape: Ints, window: Window) -> PoolCall:
+def pool_call(kind: str, x_shape: Ints, window: Window) -> FlatCall:
     """Prepare `functional.max_pool` or `functional.average_pool`, ``kind`` being "max" or "average"."""
     out_shape, data_format = _out_shape(x_shape, window), window.data_format
-    image, result = _view(x_shape, data_format), _view(out_shape, data_format)
-    windows = _windows(image, result, window)
+    image, result, last = images_shape(x_shape, data_format), images_shape(out_shape, data_format), None
+    check_memory((), max(prod(image), prod(result)), 4)
+    batch, axes = _merged(image, result, window)
+    channels = x_shape[1]
+    if data_format == "channels_first" and axes[2][1] < SHORT_ROW and channels >= SOME_CHANNELS:
+        image, last = canonical_shape(x_shape, data_format), canonical_shape(out_shape, data_format)
+        batch, axes = _merged(image, last, window)
+    lengths, windows, ends = zip(*(axis[:3] for axis in axes), strict=True)
+    views = (batch, *lengths, image[4]), (batch, *windows, image[4])
+    plan = pool.pool_plan(*views, ends, axes[2][3:], kind == "average")
+    serial = plan[pool.TASKS] == 1 or max(prod(image), prod(result)) < SMALL
     kernel = pool.max_pool if kind == "max" else pool.average_pool
-    return _call(kernel, (image, result), out_shape, data_format, windows, pool.output_bands(*result[:2]))
+    arguments = np.concatenate(ends), *pool.beside(plan, ends[2]), plan
+    return FlatCall(kernel, out_shape, last, arguments, bool(serial))
+
+
+def _merged(image: Ints, result: Ints, window: Window) -> tuple[int, list[tuple]]:
+    """The batch and three axes, each its length, windows, their ends, size, stride and positions in front.
+
+    Under windows that hold a whole axis, this and the one before it are one; so may the batch be.
+    """
+    sizes, steps = ((1, *three(values, 1)) for values in (window.kernel_size, window.strides))
+    axes: list[tuple] = []
+    for n, count, size, step in zip(image[:4], result[:4], sizes, steps, strict=True):
+        before, _ = shapes.conv_padding(n, size, window.padding, step)
+        ends = pool.window_ends(count, n, size, step, before)
+        if axes and count == 1 and (ends == [0, n]).all():
+            (length, windows, others, *settings) = axes.pop()
+            axes.append((length * n, windows, others * n, *(a * n for a in settings)))
+        else:
+            axes.append((n, count, ends, size, step, before))
+    if len(axes) == 4:
+        return image[0], axes[1:]
+    return 1, [(1, 1, np.array([[0, 1]]), 1, 1, 0)] * (3 - len(axes)) + axes
 
 
 @lru_cache(maxsize=512)
@@ -63,11 +111,11 @@ def pool_grad_call(kind: str, x_shape: Ints, grad_shape: Ints, itemsize: int, wi
         raise ValueError(f"grad_out must have the shape of the result, {out_shape}, got {grad_shape}")
     image, result = _view(x_shape, data_format), _view(out_shape, data_format)
     windows = _windows(image, result, window)
-    bands = pool.input_bands(image, itemsize, windows[0][: result[1]], window.kernel_size[0], window.strides[0])
+    bands = pool_grad.input_bands(image, itemsize, windows[0][: result[1]], window.kernel_size[0], window.strides[0])
     if kind == "average":
-        return _call(pool.average_pool_grad, (result, image), x_shape, data_format, windows, bands)
+        return _call(pool_grad.average_pool_grad, (result, image), x_shape, data_format, windows, bands)
     vecs = (0,) * (GRAD_VECS if image[-1] * itemsize >= GRAD_VECS * VECTOR_BYTES else 1)
-    return _call(pool.max_pool_grad, (image, result, image), x_shape, data_format, windows, bands, vecs)
+    return _call(pool_grad.max_pool_grad, (image, result, image), x_shape, data_format, windows, bands, vecs)
 
 
 def _out_shape(x_shape: Ints, window: Window) -> Ints:

@@ -1,229 +1,213 @@
-"""Pooling and its gradients: windows that keep their largest value or the average of their values.
+"""Pooling: windows that keep their largest value or the average of their values.
 
-One spatial axis comes as (N, W, 1, 1, C), two as (N, H, 1, W, C): each task has a band along the first of them. A
-window is known by its taps inside the image, in row-major order; what lies in the padding does not exist here.
+Arrays come flat, as batch, three axes and channels, or as planes of one channel; what lies in the padding does not
+exist here.
 """
 
 from math import ceil, prod
+from typing import NamedTuple
 
 import numpy as np
 from numba import prange
 
 from ..machine.compiler import compiled
-from ..machine.line import (
-    line_first,
-    line_maximum,
-    line_narrow,
-    line_read,
-    line_taps,
-    line_where,
-    line_widen,
-    line_write,
-)
+from ..machine.line import LINE, line_add, line_gather, line_maximum, line_narrow, line_share, line_widen, line_write
 from ..machine.memory import clear
 from ..machine.vectors import VECTOR_BYTES
 
-# Bands that a call should have for its cores to share, and what one may take of a core's L2 cache.
-BANDS = 16
-BAND_BYTES = 256 * 1024
-# Bands of gradients are this many times as long as what two of them both have to look at.
-LEAST_OVERLAPS = 8
+# Positions of a window that is folded, and elements that it is folded to.
+LONG, FOLD = 512, 32
+# Elements that a block of windows spans.
+SPAN = 8192
+# Elements of a task, at least, and tasks that many cores share, at most.
+TASK_VALUES, MOST_TASKS = 16_384, 64
+# A plan: the image's axes; the rows of outputs and their axes; windows along the last axis; how all is cut.
+DEPTH, HEIGHT, WIDTH, CHANNELS, LINES, PLANES, ROWS, COLUMNS, SIZE, STRIDE, BEFORE = range(11)
+SUMS, SIDE, MIDDLE, MOST, BAND, BLOCK, TASKS = range(11, 18)
 
 
 @compiled(parallel=True)
-def max_pool(x, out, ends, most, bands):
+def max_pool(x, out, ends, counts, table, plan):
     """``out[n, q, c] = max over k of x[n, q*stride + k - before, c]``, or NaN where one of them is NaN.
 
     Parameters
     ----------
-    x : array (N, D, H, W, C)
-    out : array (N, D', H', W', C)
+    x : array (N*D*H*W*C,)
+    out : array (N*D'*H'*W'*C,)
         Written in full.
     ends : int64 array (D' + H' + W', 2)
         `window_ends` of the three axes, one below the other.
-    most : int
-        Taps of the largest window.
-    bands : int64 array (bands, 2)
-        From `output_bands`.
+    counts : float64 array
+        For the outputs of a row, from `beside`: positions under their windows.
+    table : int32 array
+        For the outputs of a block, from `beside`: where their first taps lie.
+    plan : int64 array
+        From `pool_plan`.
 
     Notes
     -----
-    Bound by memory: the largest values so far stay in a register.
+    Bound by memory. The rows under a window become one, then the columns of that: each time, vectors run over columns
+    and channels alike, as far as these lie side by side.
     """
-    for task in prange(x.shape[0] * len(bands)):
-        _max_band(np.int64(task), x, out, ends, most, bands)
-
-
-@compiled
-def _max_band(task, x, out, ends, most, bands):
-    _, depth, height, width, _ = out.shape
-    channels, step = x.shape[4], VECTOR_BYTES // x.itemsize
-    n, band, to = _band(task, bands, height * width * channels, depth)
-    taps, window = np.empty(most, np.int64), (0, 0, 0)
-    for d in range(bands[band, 0], bands[band, 1]):
-        for h in range(depth, depth + height):
-            for w in range(depth + height, len(ends)):
-                at, window = _window(n, d, h, w, x.shape, ends, taps, window)
-                for c in range(0, channels, step):
-                    best = line_read(1, x, at + c, channels - c)
-                    for k in range(1, window[0] * window[1] * window[2]):
-                        best = line_maximum(best, line_read(1, x, at + taps[k] + c, channels - c))
-                    line_write(best, out, to + c, channels - c)
-                to += channels
+    for task in prange(plan[TASKS]):
+        _pool_block(np.int64(task), x, out, (ends, counts, table), plan, _largest, x)
 
 
 @compiled(parallel=True)
-def average_pool(x, out, ends, most, bands):
+def average_pool(x, out, ends, counts, table, plan):
     """``out[n, q, c]`` is the sum over k of ``x[n, q*stride + k - before, c]``, divided by the number of k inside.
 
     Parameters
     ----------
-    x, out, ends, most, bands
+    x, out, ends, counts, table, plan
         As for `max_pool`.
 
     Notes
     -----
-    Bound by memory: sums stay in registers, in float64, since a window may be as long as a recording.
+    As for `max_pool`; sums are kept in float64, since a window may be as long as a recording.
     """
-    for task in prange(x.shape[0] * len(bands)):
-        _average_band(np.int64(task), x, out, ends, most, bands)
+    for task in prange(plan[TASKS]):
+        _pool_block(np.int64(task), x, out, (ends, counts, table), plan, _mean, np.zeros(0))
+
+
+class Read(NamedTuple):
+    """Values that become one line: those of ``count`` taps, from the place ``at`` on."""
+
+    array: np.ndarray
+    at: int
+    taps: np.ndarray
+    count: int
+    # How far values that do not lie side by side are from the first.
+    table: np.ndarray
+    apart: bool
+
+
+class Write(NamedTuple):
+    """Where so many joined values go, divided by ``rows`` times the ``counts`` from ``first`` on; 0 rows for not."""
+
+    array: np.ndarray
+    at: int
+    length: int
+    rows: int
+    counts: np.ndarray
+    first: int
 
 
 @compiled
-def _average_band(task, x, out, ends, most, bands):
-    _, depth, height, width, _ = out.shape
-    channels, step = x.shape[4], VECTOR_BYTES // x.itemsize
-    n, band, to = _band(task, bands, height * width * channels, depth)
-    taps, window = np.empty(most, np.int64), (0, 0, 0)
-    for d in range(bands[band, 0], bands[band, 1]):
-        for h in range(depth, depth + height):
-            for w in range(depth + height, len(ends)):
-                at, window = _window(n, d, h, w, x.shape, ends, taps, window)
-                inside = window[0] * window[1] * window[2]
-                for c in range(0, channels, step):
-                    total = line_widen(line_read(1, x, at + c, channels - c))
-                    for k in range(1, inside):
-                        total = total + line_widen(line_read(1, x, at + taps[k] + c, channels - c))
-                    line_write(line_narrow(total / inside, out), out, to + c, channels - c)
-                to += channels
-
-
-@compiled(parallel=True)
-def max_pool_grad(x, grad_out, out, ends, most, bands, vecs):
-    """Gradient of `max_pool`: each window adds its own to the first of its largest values, a NaN being larger than all.
-
-    Parameters
-    ----------
-    x, out : array (N, D, H, W, C)
-        Each task clears and writes its own band of ``out``, and looks at every window that reaches into it.
-    grad_out : array (N, D', H', W', C)
-    ends, most
-        As for `max_pool`.
-    bands : int64 array (bands, 4)
-        From `input_bands`.
-    vecs : tuple
-        As long as the vectors of channels that are looked at together.
-
-    Notes
-    -----
-    Two passes over the taps of a window, the second adding to all of them: zeros but for the one. Sums run through the
-    windows in order, however the bands are cut.
-    """
-    for task in prange(x.shape[0] * len(bands)):
-        _max_grad_band(np.int64(task), x, grad_out, out, ends, most, bands, vecs)
+def _pool_block(task, x, out, tables, plan, join, like):
+    """A block of windows of some rows of outputs."""
+    ends, counts, table = tables
+    channels, row = plan[CHANNELS], plan[WIDTH] * plan[CHANNELS]
+    blocks = -(-plan[COLUMNS] // plan[BLOCK])
+    first = task % blocks * plan[BLOCK]
+    count = min(plan[BLOCK], plan[COLUMNS] - first)
+    left = first * plan[STRIDE] - plan[BEFORE]
+    right = left + (count - 1) * plan[STRIDE] + plan[SIZE]
+    inside, end = max(left, 0), min(right, plan[WIDTH])
+    middle, taps = np.empty(plan[MIDDLE] * channels, like.dtype), np.empty(plan[MOST], np.int64)
+    band = task // blocks * plan[BAND]
+    image, d, h = band // plan[ROWS] // plan[PLANES], band // plan[ROWS] % plan[PLANES], band % plan[ROWS]
+    for line in range(band, min(band + plan[BAND], plan[LINES])):
+        rows, y = 0, plan[PLANES] + h
+        for i in range(ends[d, 1] - ends[d, 0]):
+            for j in range(ends[y, 1] - ends[y, 0]):
+                taps[rows] = (i * plan[HEIGHT] + j) * row
+                rows += 1
+        at = ((image * plan[DEPTH] + ends[d, 0]) * plan[HEIGHT] + ends[y, 0]) * row
+        read = Read(x, at + inside * channels, taps, rows, table, False)
+        write = Write(out, (line * plan[COLUMNS] + first) * channels, count * channels, rows, counts, first * channels)
+        if plan[SIDE] > 0:
+            _fold_windows(join, read, middle, write, plan)
+        else:
+            _run(join, read, Write(middle, (inside - left) * channels, (end - inside) * channels, 0, counts, 0))
+            _fill_edges(middle, (inside - left) * channels, (end - left) * channels, (right - left) * channels, plan)
+            _pool_row(join, Read(middle, 0, taps, plan[SIZE], table, False), write, plan)
+        h += 1
+        if h == plan[ROWS]:
+            h, d = 0, d + 1
+            if d == plan[PLANES]:
+                d, image = 0, image + 1
 
 
 @compiled
-def _max_grad_band(task, x, grad_out, out, ends, most, bands, vecs):
-    _, depth, height, width, _ = grad_out.shape
-    channels, step = x.shape[4], len(vecs) * VECTOR_BYTES // x.itemsize
-    n, band, source = _band(task, bands, height * width * channels, depth)
-    lo, hi = bands[band, 2], bands[band, 3]
-    row = x.shape[2] * x.shape[3] * channels
-    clear(out, (n * x.shape[1] + lo) * row, (hi - lo) * row)
-    taps, window = np.empty(most, np.int64), (0, 0, 0)
-    for d in range(bands[band, 0], bands[band, 1]):
-        for h in range(depth, depth + height):
-            for w in range(depth + height, len(ends)):
-                at, window = _window(n, d, h, w, x.shape, ends, taps, window)
-                plane = window[1] * window[2]
-                for c in range(0, channels, step):
-                    best = line_read(vecs, x, at + c, channels - c)
-                    places = line_taps(best)
-                    for k in range(1, window[0] * plane):
-                        line = line_read(vecs, x, at + taps[k] + c, channels - c)
-                        places = line_first(places, best, line, k)
-                        best = line_maximum(best, line)
-                    grad = line_read(vecs, grad_out, source + c, channels - c)
-                    for k in range(max(lo - ends[d, 0], 0) * plane, min(hi - ends[d, 0], window[0]) * plane):
-                        to = at + taps[k] + c
-                        total = line_read(vecs, out, to, channels - c) + line_where(places, k, grad)
-                        line_write(total, out, to, channels - c)
-                source += channels
-
-
-@compiled(parallel=True)
-def average_pool_grad(grad_out, out, ends, most, bands):
-    """Gradient of `average_pool`: each window shares its own among its taps inside the image.
-
-    Parameters
-    ----------
-    grad_out : array (N, D', H', W', C)
-    out : array (N, D, H, W, C)
-        As for `max_pool_grad`.
-    ends, most, bands
-        As for `max_pool_grad`.
-    """
-    for task in prange(out.shape[0] * len(bands)):
-        _average_grad_band(np.int64(task), grad_out, out, ends, most, bands)
+def _fill_edges(middle, start, end, length, plan):
+    """Beyond the image, what does not change a window: zeros for sums, else the values of the nearest position."""
+    channels = plan[CHANNELS]
+    if plan[SUMS]:
+        clear(middle, 0, start)
+        clear(middle, end, length - end)
+    else:
+        for i in range(start - 1, -1, -1):
+            middle[i] = middle[i + channels]
+        for i in range(end, length):
+            middle[i] = middle[i - channels]
 
 
 @compiled
-def _average_grad_band(task, grad_out, out, ends, most, bands):
-    _, depth, height, width, _ = grad_out.shape
-    channels, step = out.shape[4], VECTOR_BYTES // out.itemsize
-    n, band, source = _band(task, bands, height * width * channels, depth)
-    lo, hi = bands[band, 2], bands[band, 3]
-    row = out.shape[2] * out.shape[3] * channels
-    clear(out, (n * out.shape[1] + lo) * row, (hi - lo) * row)
-    taps, window = np.empty(most, np.int64), (0, 0, 0)
-    for d in range(bands[band, 0], bands[band, 1]):
-        for h in range(depth, depth + height):
-            for w in range(depth + height, len(ends)):
-                at, window = _window(n, d, h, w, out.shape, ends, taps, window)
-                plane = window[1] * window[2]
-                for c in range(0, channels, step):
-                    share = line_read(1, grad_out, source + c, channels - c) / (window[0] * plane)
-                    for k in range(max(lo - ends[d, 0], 0) * plane, min(hi - ends[d, 0], window[0]) * plane):
-                        to = at + taps[k] + c
-                        line_write(line_read(1, out, to, channels - c) + share, out, to, channels - c)
-                source += channels
+def _pool_row(join, read, write, plan):
+    """A block of windows of one row of outputs, from the row that several became."""
+    channels, count = plan[CHANNELS], write.length
+    _steps(read.taps, read.count, channels)
+    apart = plan[STRIDE] > 1 and 2 * channels < LINE
+    if plan[STRIDE] > 1 and not apart:
+        count = channels
+    for done in range(0, write.length, count):
+        there = Read(read.array, done * plan[STRIDE], read.taps, read.count, read.table, apart)
+        _run(join, there, Write(write.array, write.at + done, count, write.rows, write.counts, write.first + done))
 
 
 @compiled
-def _band(task, bands, row, rows):
-    """Image and band of a task, and where its first window's output lies among ``rows`` of ``row`` elements each."""
-    n, band = task // len(bands), task % len(bands)
-    return n, band, (n * rows + bands[band, 0]) * row
+def _steps(taps, count, step):
+    for k in range(count):
+        taps[k] = k * step
 
 
 @compiled
-def _window(n, d, h, w, shape, ends, taps, known):
-    """Where the first tap of a window lies, and its extents; ``taps`` tells how far on the others are.
+def _fold_windows(join, read, fold, write, plan):
+    """Long windows, first so many positions side by side at a time, and then these among themselves."""
+    array, at, taps, _, table, _ = read
+    channels, side = plan[CHANNELS], plan[SIDE]
+    line, steps, rest = side * channels, plan[SIZE] // side, plan[SIZE] % side
+    for done in range(0, write.length, channels):
+        _steps(taps, steps, line)
+        for part in range(2):
+            count, length = (1, rest * channels) if part else (steps, line)
+            there = Read(array, at + done * plan[STRIDE] + part * steps * line, taps, count, table, False)
+            _run(join, there, Write(fold, part * line, length, 0, write.counts, 0))
+        _steps(taps, side + rest, channels)
+        there = Write(write.array, write.at + done, channels, write.rows, write.counts, write.first + done)
+        _run(join, Read(fold, 0, taps, side + rest, table, False), there)
 
-    ``d``, ``h`` and ``w`` are rows of ``ends``, and ``known`` are the extents that ``taps`` was last filled for.
-    """
-    _, _, rows, columns, channels = shape
-    first_d, first_h, first_w = ends[d, 0], ends[h, 0], ends[w, 0]
-    window = ends[d, 1] - first_d, ends[h, 1] - first_h, ends[w, 1] - first_w
-    if window != known:
-        k = 0
-        for i in range(window[0]):
-            for j in range(window[1]):
-                for m in range(window[2]):
-                    taps[k] = ((i * rows + j) * columns + m) * channels
-                    k += 1
-    return (((n * shape[1] + first_d) * rows + first_h) * columns + first_w) * channels, window
+
+@compiled
+def _run(join, read, write):
+    """Join taps: ``out[to + j] = join over k of source[at + taps[k] + j]``, where they are apart ``table[j]`` for j."""
+    if read.apart:
+        for j in range(0, write.length, LINE):
+            join(read, write, read.table, j)
+    else:
+        for j in range(0, write.length, LINE):
+            join(read, write, None, j)
+
+
+@compiled
+def _largest(read, write, table, j):
+    array, left = read.array, write.length - j
+    best = line_gather(array, read.at + read.taps[0], table, j, left)
+    for k in range(1, read.count):
+        best = line_maximum(best, line_gather(array, read.at + read.taps[k], table, j, left))
+    line_write(best, write.array, write.at + j, left)
+
+
+@compiled
+def _mean(read, write, table, j):
+    array, left = read.array, write.length - j
+    total = line_widen(line_gather(array, read.at + read.taps[0], table, j, left))
+    for k in range(1, read.count):
+        total = line_add(total, line_gather(array, read.at + read.taps[k], table, j, left))
+    if write.rows > 0:
+        total = line_share(total, write.rows, write.counts, write.first + j)
+    line_write(line_narrow(total, write.array), write.array, write.at + j, left)
 
 
 def window_ends(windows, length, size, stride, before):
@@ -232,34 +216,41 @@ def window_ends(windows, length, size, stride, before):
     return np.stack([np.maximum(start, 0), np.minimum(start + size, length)], 1)
 
 
-def output_bands(batch, windows):
-    """Bands of windows along the first axis, each from first to the one after the last: int64 (bands, 2)."""
-    ends = np.linspace(0, windows, min(windows, ceil(BANDS / max(batch, 1))) + 1).astype(np.int64)
-    return np.stack([ends[:-1], ends[1:]], 1)
-
-
-def input_bands(image, itemsize, ends, size, stride):
-    """Bands of the input along the first axis, for gradients.
+def pool_plan(image, result, ends, last, sums):
+    """What a kernel of pooling has to know of shapes, and how the work is cut into tasks: int64 (18,).
 
     Parameters
     ----------
-    image : tuple (N, D, H, W, C)
-    itemsize : int
-        Bytes of an element.
-    ends : int64 array (D', 2)
-        From `window_ends`.
-    size, stride : int
-        Of the windows, along the first axis.
-
-    Returns
-    -------
-    int64 array (bands, 4)
-        The first window that reaches into the band and the one after the last, and its positions likewise.
+    image, result : tuple (N, D, H, W, C)
+    ends : list of int64 array
+        `window_ends` of each axis.
+    last : tuple of int
+        Size of the windows along the last axis, stride and positions in front of it.
+    sums : bool
+        Whether windows are averaged.
     """
-    batch, length, *others = image
-    bands = max(ceil(BANDS / max(batch, 1)), ceil(length * prod(others) * itemsize / BAND_BYTES))
-    rows = max(ceil(length / bands), LEAST_OVERLAPS * (size - stride))
-    first = np.arange(0, length, ceil(rows / stride) * stride)
-    last = np.append(first[1:], length)
-    windows = np.searchsorted(ends[:, 1], first, "right"), np.searchsorted(ends[:, 0], last, "left")
-    return np.stack([*windows, first, last], 1)
+    lines, columns, channels = prod(result[:3]), result[3], image[4]
+    size, stride, before = last
+    rows = prod(int((e[:, 1] - e[:, 0]).max(initial=0)) for e in ends[:2])
+    side = 0
+    if rows == 1 and size >= LONG and before == 0 and (columns - 1) * stride + size <= image[3]:
+        side = 1
+        while 2 * side * channels <= FOLD:
+            side *= 2
+    block = max(1, min(columns, max(SPAN, 4 * size * channels) // (channels * stride)))
+    tasks = min(MOST_TASKS, max(1, (prod(image) + prod(result)) // TASK_VALUES))
+    if stride >= size:
+        block = max(1, min(block, ceil(columns * lines / tasks)))
+    blocks = ceil(columns / block)
+    band = max(1, ceil(lines * blocks / tasks))
+    middle = 2 * side or (block - 1) * stride + size
+    cut = sums, side, middle, max(rows, size), band, block, ceil(lines / band) * blocks
+    return np.array([*image[1:], lines, *result[1:4], *last, *cut], np.int64)
+
+
+def beside(plan, ends):
+    """Positions under the windows of a row, for every output; and how far first taps are from a block's first."""
+    channels, stride, line = plan[CHANNELS], plan[STRIDE], VECTOR_BYTES // 4
+    counts = np.append(np.repeat(ends[:, 1] - ends[:, 0], channels), np.ones(line)).astype(np.float64)
+    j = np.arange(min(plan[BLOCK], plan[COLUMNS]) * channels)
+    return counts, np.append(j // channels * stride * channels + j % channels, np.zeros(line)).astype(np.int32)

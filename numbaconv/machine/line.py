@@ -3,6 +3,7 @@
 In Python terms, ``count`` being the channels from ``at`` on and W the width of a line::
 
     line_read      line = array[at : at + W], zeros in place of what lies beyond ``count``
+    line_gather    the same of values that lie apart: line = array[at + table[first : first + W]]
     line_write     out[at : at + min(W, count)] = line
     line_maximum   max(best, line), NaN where either is NaN
     line_first     where ``line`` is larger than ``best``, or the first NaN: ``tap``; elsewhere ``taps``
@@ -10,11 +11,15 @@ In Python terms, ``count`` being the channels from ``at`` on and W the width of 
 """
 
 from llvmlite import ir
-from numba import types
+from numba import config, types
 from numba.extending import intrinsic
 
-from .memory import INT, Memory, pointers_to
+from .memory import INT, Memory, pointer_to, pointers_to
 from .tile import Tile, _call, _masks, _splat, _store_row, _suffix
+from .vectors import VECTOR_BYTES
+
+# Elements of a line that is as long for every dtype.
+LINE = VECTOR_BYTES // 4
 
 
 @intrinsic(prefer_literal=True)
@@ -23,31 +28,90 @@ def line_read(typingctx, vecs, array, at, count):
     line = Tile(1, vecs.count if isinstance(vecs, types.UniTuple) else vecs.literal_value, array.dtype)
 
     def codegen(context, builder, sig, args):
-        _, array, at, count = args
-        memory = Memory(context, builder, sig.args[1], array)
-        width = INT(line.vecs * line.lanes)
-        whole = builder.icmp_signed(">=", count, width)
-        start = memory.pointer(at, builder.select(whole, width, count))
-        places = pointers_to(builder, line.vector, start, line.vecs)
-        zeros, align = ir.Constant(line.vector, None), ir.Constant(ir.IntType(32), memory.align)
-        name = f"llvm.masked.load.{_suffix(line)}.p0"
-        with builder.if_else(whole, likely=True) as (plain, masked):
-            with plain:
-                loaded = [builder.load(place, align=memory.align, typ=line.vector) for place in places]
-                plain_end = builder.block
-            with masked:
-                pairs = zip(places, _masks(builder, line, count), strict=True)
-                parts = [_call(builder, name, line.vector, place, align, mask, zeros) for place, mask in pairs]
-                masked_end = builder.block
-        vectors = [builder.phi(line.vector) for _ in places]
-        result = ir.Constant(context.get_value_type(line), ir.Undefined)
-        for i, vector in enumerate(vectors):
-            vector.add_incoming(loaded[i], plain_end)
-            vector.add_incoming(parts[i], masked_end)
-            result = builder.insert_value(result, vector, i)
-        return result
+        memory = Memory(context, builder, sig.args[1], args[1])
+        return _value(context, builder, line, _read(builder, line, memory, *args[2:]))
 
     return line(vecs, array, at, count), codegen
+
+
+@intrinsic
+def line_gather(typingctx, array, at, table, first, count):
+    """The line of `LINE` values at ``at`` plus those of the int32 ``table`` from ``first`` on; zeros beyond ``count``.
+
+    The table has room for a line after its last entry. None has the values side by side.
+    """
+    line = Tile(1, array.dtype.bitwidth // types.float32.bitwidth, array.dtype)
+
+    def codegen(context, builder, sig, args):
+        array, at, table, first, count = args
+        array = Memory(context, builder, sig.args[0], array)
+        if sig.args[2] is types.none:
+            return _value(context, builder, line, _read(builder, line, array, builder.add(at, first), count))
+        table = Memory(context, builder, sig.args[2], table)
+        # Shorter vectors have no instruction for it, or a slow one.
+        gather = _gather if VECTOR_BYTES == 64 and not config.BOUNDSCHECK else _pick
+        masks = enumerate(_masks(builder, line, count))
+        vectors = [gather(builder, line, array, at, table, (first, v * line.lanes), mask) for v, mask in masks]
+        return _value(context, builder, line, vectors)
+
+    return line(array, at, table, first, count), codegen
+
+
+def _value(context, builder, line, vectors):
+    result = ir.Constant(context.get_value_type(line), ir.Undefined)
+    for i, vector in enumerate(vectors):
+        result = builder.insert_value(result, vector, i)
+    return result
+
+
+def _read(builder, line, memory, at, count):
+    """The vectors of a line."""
+    width = INT(line.vecs * line.lanes)
+    whole = builder.icmp_signed(">=", count, width)
+    start = memory.pointer(at, builder.select(whole, width, count))
+    places = pointers_to(builder, line.vector, start, line.vecs)
+    zeros, align = ir.Constant(line.vector, None), ir.Constant(ir.IntType(32), memory.align)
+    name = f"llvm.masked.load.{_suffix(line)}.p0"
+    with builder.if_else(whole, likely=True) as (plain, masked):
+        with plain:
+            loaded = [builder.load(place, align=memory.align, typ=line.vector) for place in places]
+            plain_end = builder.block
+        with masked:
+            pairs = zip(places, _masks(builder, line, count), strict=True)
+            parts = [_call(builder, name, line.vector, place, align, mask, zeros) for place, mask in pairs]
+            masked_end = builder.block
+    vectors = [builder.phi(line.vector) for _ in places]
+    for vector, all_lanes, some in zip(vectors, loaded, parts, strict=True):
+        vector.add_incoming(all_lanes, plain_end)
+        vector.add_incoming(some, masked_end)
+    return vectors
+
+
+def _gather(builder, line, array, at, table, entry, mask):
+    """A vector of values that lie apart, in one instruction."""
+    kind = ir.VectorType(table.element, line.lanes)
+    place = pointer_to(builder, kind, table.pointer(builder.add(entry[0], INT(entry[1])), INT(line.lanes)))
+    steps = builder.sext(builder.load(place, align=table.align, typ=kind), ir.VectorType(INT, line.lanes))
+    start = builder.ptrtoint(array.pointer(at, INT(0)), INT)
+    steps = builder.mul(steps, ir.Constant(steps.type, [array.align] * line.lanes))
+    address = ir.VectorType(ir.PointerType(array.element), line.lanes)
+    places = builder.inttoptr(builder.add(_splat(builder, start, line.lanes), steps), address)
+    align, zeros = ir.Constant(ir.IntType(32), array.align), ir.Constant(line.vector, None)
+    name = f"llvm.masked.gather.{_suffix(line)}.v{line.lanes}p0"
+    return _call(builder, name, line.vector, places, align, mask, zeros)
+
+
+def _pick(builder, line, array, at, table, entry, mask):
+    """`_gather`, one value after the other."""
+    result = ir.Constant(line.vector, None)
+    for lane in range(line.lanes):
+        inside = builder.extract_element(mask, ir.IntType(32)(lane))
+        # Lanes that are not wanted read what the first of the line does.
+        shift = table.scalar(builder.add(entry[0], builder.select(inside, INT(entry[1] + lane), INT(0))))
+        value = array.scalar(builder.add(at, builder.sext(shift, INT)))
+        value = builder.select(inside, value, ir.Constant(value.type, 0))
+        result = builder.insert_element(result, value, ir.IntType(32)(lane))
+    return result
 
 
 @intrinsic
@@ -143,38 +207,69 @@ def _number(builder, taps, tap):
 @intrinsic
 def line_widen(typingctx, line):
     """A line in float64, of as many vectors more as its elements are shorter."""
-    more = types.float64.bitwidth // line.dtype.bitwidth
-    wide = Tile(1, line.vecs * more, types.float64)
+    wide = _widened(line)
 
     def codegen(context, builder, sig, args):
-        if more == 1:
-            return args[0]
-        result = ir.Constant(context.get_value_type(wide), ir.Undefined)
-        for i in range(wide.vecs):
-            vector = builder.extract_value(args[0], i // more)
-            lanes = [i % more * wide.lanes + lane for lane in range(wide.lanes)]
-            part = builder.shuffle_vector(vector, vector, ir.Constant(ir.VectorType(ir.IntType(32), wide.lanes), lanes))
-            result = builder.insert_value(result, builder.fpext(part, wide.vector), i)
-        return result
+        return _value(context, builder, wide, _widen(builder, line, args[0]))
 
     return wide(line), codegen
 
 
 @intrinsic
-def line_narrow(typingctx, wide, array):
-    """A float64 line in the dtype of ``array``."""
-    fewer = types.float64.bitwidth // array.dtype.bitwidth
-    line = Tile(1, wide.vecs // fewer, array.dtype)
+def line_add(typingctx, total, line):
+    """The total, which is in float64, and a line."""
 
     def codegen(context, builder, sig, args):
-        if fewer == 1:
-            return args[0]
-        result = ir.Constant(context.get_value_type(line), ir.Undefined)
-        half = ir.VectorType(line.vector.element, wide.lanes)
-        lanes = ir.Constant(ir.VectorType(ir.IntType(32), line.lanes), list(range(line.lanes)))
-        for i in range(line.vecs):
-            a, b = (builder.fptrunc(builder.extract_value(args[0], fewer * i + j), half) for j in range(2))
-            result = builder.insert_value(result, builder.shuffle_vector(a, b, lanes), i)
-        return result
+        vectors = enumerate(_widen(builder, line, args[1]))
+        sums = [builder.fadd(builder.extract_value(args[0], i), vector) for i, vector in vectors]
+        return _value(context, builder, total, sums)
 
-    return line(wide, array), codegen
+    return total(total, line), codegen
+
+
+@intrinsic
+def line_share(typingctx, total, number, counts, at):
+    """The total, lane by lane divided by the number times the float64 ``counts[at:]``."""
+
+    def codegen(context, builder, sig, args):
+        counts = Memory(context, builder, sig.args[2], args[2]).vectors(args[3], total)
+        factor = _splat(builder, context.cast(builder, args[1], number, types.float64), total.lanes)
+        pairs = ((builder.extract_value(args[0], i), builder.fmul(factor, count)) for i, count in enumerate(counts))
+        return _value(context, builder, total, [builder.fdiv(*pair) for pair in pairs])
+
+    return total(total, number, counts, at), codegen
+
+
+@intrinsic
+def line_narrow(typingctx, total, array):
+    """A float64 line in the dtype of ``array``."""
+    fewer = types.float64.bitwidth // array.dtype.bitwidth
+    line = Tile(1, total.vecs // fewer, array.dtype)
+
+    def codegen(context, builder, sig, args):
+        parts = [builder.extract_value(args[0], i) for i in range(total.vecs)]
+        if fewer > 1:
+            half = ir.VectorType(line.vector.element, total.lanes)
+            lanes = ir.Constant(ir.VectorType(ir.IntType(32), line.lanes), list(range(line.lanes)))
+            parts = [builder.fptrunc(part, half) for part in parts]
+            parts = [builder.shuffle_vector(a, b, lanes) for a, b in zip(parts[::2], parts[1::2], strict=True)]
+        return _value(context, builder, line, parts)
+
+    return line(total, array), codegen
+
+
+def _widened(line):
+    return Tile(1, line.vecs * types.float64.bitwidth // line.dtype.bitwidth, types.float64)
+
+
+def _widen(builder, line, value):
+    """The vectors of a line in float64."""
+    wide, vectors = _widened(line), [builder.extract_value(value, i) for i in range(line.vecs)]
+    if wide == line:
+        return vectors
+    more, parts = wide.vecs // line.vecs, []
+    for i in range(wide.vecs):
+        lanes = [i % more * wide.lanes + lane for lane in range(wide.lanes)]
+        mask, vector = ir.Constant(ir.VectorType(ir.IntType(32), wide.lanes), lanes), vectors[i // more]
+        parts.append(builder.fpext(builder.shuffle_vector(vector, vector, mask), wide.vector))
+    return parts

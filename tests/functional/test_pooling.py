@@ -11,7 +11,7 @@ from pooling_cases import CASES, KINDS, LARGE, expected, operands, run, run_grad
 from numbaconv import functional, layers, shapes
 from numbaconv.calls import pooling as pool_calls
 from numbaconv.calls.window import window_of
-from numbaconv.kernels import pool
+from numbaconv.kernels import pool, pool_grad
 from numbaconv.models import Sequential
 
 by_kind = pytest.mark.parametrize("kind", KINDS)
@@ -70,9 +70,10 @@ def test_bands_and_threads_do_not_change_a_bit(case, kind, recut, monkeypatch, e
     assert_close(out, expected(kind, case, x))
     assert_close(grad, expected(kind, case, x, grad_out))
     usual = out.tobytes(), grad.tobytes()
-    for bands, least in ((16, 8), (1, 1), (1000, 0)):
-        monkeypatch.setattr(pool, "BANDS", bands)
-        monkeypatch.setattr(pool, "LEAST_OVERLAPS", least)
+    for bands, least, values in ((16, 8, 16_384), (1, 1, 1 << 30), (1000, 0, 64)):
+        monkeypatch.setattr(pool_grad, "BANDS", bands)
+        monkeypatch.setattr(pool_grad, "LEAST_OVERLAPS", least)
+        monkeypatch.setattr(pool, "TASK_VALUES", values)
         recut({})
         for _ in each_thread_count():
             assert (run(kind, case, x).tobytes(), run_grad(kind, case, x, grad_out).tobytes()) == usual
@@ -90,17 +91,10 @@ def test_input_bands_hold_every_window_that_reaches_into_them(windows, padding, 
     assume(count > 0)
     ends = pool.window_ends(count, length, size, stride, shapes.conv_padding(length, size, padding, stride)[0])
     assert (ends[:, 0] < ends[:, 1]).all()
-    bands = pool.input_bands((batch, length, 1, 7, channels), 4, ends, size, stride)
+    bands = pool_grad.input_bands((batch, length, 1, 7, channels), 4, ends, size, stride)
     assert np.concatenate([np.arange(lo, hi) for _, _, lo, hi in bands]).tolist() == list(range(length))
     for first, last, lo, hi in bands:
         assert list(range(first, last)) == [q for q, (start, end) in enumerate(ends) if start < hi and end > lo]
-
-
-@given(batch=st.integers(0, 40), windows=st.integers(1, 300))
-def test_output_bands_hold_every_window_once(batch, windows):
-    bands = pool.output_bands(batch, windows)
-    assert np.concatenate([np.arange(*band) for band in bands]).tolist() == list(range(windows))
-    assert (bands[:, 0] < bands[:, 1]).all()
 
 
 @by_kind
@@ -239,9 +233,9 @@ def test_models_with_pooling_are_saved(tmp_path):
 
 def test_each_kernel_is_compiled_for_few_types_only():
     """After all of the above: two dtypes, and for the gradient of the maximum two widths."""
-    for kernel in (pool.max_pool, pool.average_pool, pool.average_pool_grad, pool.max_pool_grad):
+    for kernel in (pool.max_pool, pool.average_pool, pool_grad.average_pool_grad, pool_grad.max_pool_grad):
         for dispatcher in (kernel.parallel, kernel.serial):
-            most = 4 if kernel is pool.max_pool_grad else 2
+            most = 4 if kernel is pool_grad.max_pool_grad else 2
             assert len(dispatcher.signatures) <= most, dispatcher.signatures
 
 

@@ -31,6 +31,12 @@ CASES = [
     window("empty batch", (0, 6, 5, 3), 2),
     window("a vector and a rest", (2, 6, 5, 19), 3, 2, "same"),
     window("several vectors and a rest smoke", (2, 6, 5, 77), 3, 2, "same"),
+    window("short rows of many channels", (2, 5, 6, 9), (2, 3), 2),
+    window("rows of many windows, strided", (1, 2, 200, 3), (2, 3), 2, "same"),
+    window("many windows side by side", (2, 150, 2), 5, 1, "same"),
+    window("whole images of one channel", (3, 7, 9, 1), (7, 9)),
+    window("long windows smoke", (2, 1301, 3), 600, 650),
+    window("long windows that overlap", (1, 700, 5), 520, 60),
     window("valid", (2, 4, 5, 6, 2), (2, 3, 2)),
     window("same, overlapping smoke", (2, 5, 6, 4, 3), (3, 2, 3), (2, 1, 3), "same"),
 ]

@@ -1,0 +1,166 @@
+"""Gradients of pooling.
+
+One spatial axis comes as (N, W, 1, 1, C), two as (N, H, 1, W, C): each task has a band along the first of them. A
+window is known by its taps inside the image, in row-major order; what lies in the padding does not exist here.
+"""
+
+from math import ceil, prod
+
+import numpy as np
+from numba import prange
+
+from ..machine.compiler import compiled
+from ..machine.line import line_first, line_maximum, line_read, line_taps, line_where, line_write
+from ..machine.memory import clear
+from ..machine.vectors import VECTOR_BYTES
+
+# Bands that a call should have for its cores to share, and what one may take of a core's L2 cache.
+BANDS = 16
+BAND_BYTES = 256 * 1024
+# Bands of gradients are this many times as long as what two of them both have to look at.
+LEAST_OVERLAPS = 8
+
+
+@compiled(parallel=True)
+def max_pool_grad(x, grad_out, out, ends, most, bands, vecs):
+    """Gradient of `max_pool`: each window adds its own to the first of its largest values, a NaN being larger than all.
+
+    Parameters
+    ----------
+    x, out : array (N, D, H, W, C)
+        Each task clears and writes its own band of ``out``, and looks at every window that reaches into it.
+    grad_out : array (N, D', H', W', C)
+    ends, most
+        As for `max_pool`.
+    bands : int64 array (bands, 4)
+        From `input_bands`.
+    vecs : tuple
+        As long as the vectors of channels that are looked at together.
+
+    Notes
+    -----
+    Two passes over the taps of a window, the second adding to all of them: zeros but for the one. Sums run through the
+    windows in order, however the bands are cut.
+    """
+    for task in prange(x.shape[0] * len(bands)):
+        _max_grad_band(np.int64(task), x, grad_out, out, ends, most, bands, vecs)
+
+
+@compiled
+def _max_grad_band(task, x, grad_out, out, ends, most, bands, vecs):
+    _, depth, height, width, _ = grad_out.shape
+    channels, step = x.shape[4], len(vecs) * VECTOR_BYTES // x.itemsize
+    n, band, source = _band(task, bands, height * width * channels, depth)
+    lo, hi = bands[band, 2], bands[band, 3]
+    row = x.shape[2] * x.shape[3] * channels
+    clear(out, (n * x.shape[1] + lo) * row, (hi - lo) * row)
+    taps, window = np.empty(most, np.int64), (0, 0, 0)
+    for d in range(bands[band, 0], bands[band, 1]):
+        for h in range(depth, depth + height):
+            for w in range(depth + height, len(ends)):
+                at, window = _window(n, d, h, w, x.shape, ends, taps, window)
+                plane = window[1] * window[2]
+                for c in range(0, channels, step):
+                    best = line_read(vecs, x, at + c, channels - c)
+                    places = line_taps(best)
+                    for k in range(1, window[0] * plane):
+                        line = line_read(vecs, x, at + taps[k] + c, channels - c)
+                        places = line_first(places, best, line, k)
+                        best = line_maximum(best, line)
+                    grad = line_read(vecs, grad_out, source + c, channels - c)
+                    for k in range(max(lo - ends[d, 0], 0) * plane, min(hi - ends[d, 0], window[0]) * plane):
+                        to = at + taps[k] + c
+                        total = line_read(vecs, out, to, channels - c) + line_where(places, k, grad)
+                        line_write(total, out, to, channels - c)
+                source += channels
+
+
+@compiled(parallel=True)
+def average_pool_grad(grad_out, out, ends, most, bands):
+    """Gradient of `average_pool`: each window shares its own among its taps inside the image.
+
+    Parameters
+    ----------
+    grad_out : array (N, D', H', W', C)
+    out : array (N, D, H, W, C)
+        As for `max_pool_grad`.
+    ends, most, bands
+        As for `max_pool_grad`.
+    """
+    for task in prange(out.shape[0] * len(bands)):
+        _average_grad_band(np.int64(task), grad_out, out, ends, most, bands)
+
+
+@compiled
+def _average_grad_band(task, grad_out, out, ends, most, bands):
+    _, depth, height, width, _ = grad_out.shape
+    channels, step = out.shape[4], VECTOR_BYTES // out.itemsize
+    n, band, source = _band(task, bands, height * width * channels, depth)
+    lo, hi = bands[band, 2], bands[band, 3]
+    row = out.shape[2] * out.shape[3] * channels
+    clear(out, (n * out.shape[1] + lo) * row, (hi - lo) * row)
+    taps, window = np.empty(most, np.int64), (0, 0, 0)
+    for d in range(bands[band, 0], bands[band, 1]):
+        for h in range(depth, depth + height):
+            for w in range(depth + height, len(ends)):
+                at, window = _window(n, d, h, w, out.shape, ends, taps, window)
+                plane = window[1] * window[2]
+                for c in range(0, channels, step):
+                    share = line_read(1, grad_out, source + c, channels - c) / (window[0] * plane)
+                    for k in range(max(lo - ends[d, 0], 0) * plane, min(hi - ends[d, 0], window[0]) * plane):
+                        to = at + taps[k] + c
+                        line_write(line_read(1, out, to, channels - c) + share, out, to, channels - c)
+                source += channels
+
+
+@compiled
+def _band(task, bands, row, rows):
+    """Image and band of a task, and where its first window's output lies among ``rows`` of ``row`` elements each."""
+    n, band = task // len(bands), task % len(bands)
+    return n, band, (n * rows + bands[band, 0]) * row
+
+
+@compiled
+def _window(n, d, h, w, shape, ends, taps, known):
+    """Where the first tap of a window lies, and its extents; ``taps`` tells how far on the others are.
+
+    ``d``, ``h`` and ``w`` are rows of ``ends``, and ``known`` are the extents that ``taps`` was last filled for.
+    """
+    _, _, rows, columns, channels = shape
+    first_d, first_h, first_w = ends[d, 0], ends[h, 0], ends[w, 0]
+    window = ends[d, 1] - first_d, ends[h, 1] - first_h, ends[w, 1] - first_w
+    if window != known:
+        k = 0
+        for i in range(window[0]):
+            for j in range(window[1]):
+                for m in range(window[2]):
+                    taps[k] = ((i * rows + j) * columns + m) * channels
+                    k += 1
+    return (((n * shape[1] + first_d) * rows + first_h) * columns + first_w) * channels, window
+
+
+def input_bands(image, itemsize, ends, size, stride):
+    """Bands of the input along the first axis, for gradients.
+
+    Parameters
+    ----------
+    image : tuple (N, D, H, W, C)
+    itemsize : int
+        Bytes of an element.
+    ends : int64 array (D', 2)
+        From `window_ends`.
+    size, stride : int
+        Of the windows, along the first axis.
+
+    Returns
+    -------
+    int64 array (bands, 4)
+        The first window that reaches into the band and the one after the last, and its positions likewise.
+    """
+    batch, length, *others = image
+    bands = max(ceil(BANDS / max(batch, 1)), ceil(length * prod(others) * itemsize / BAND_BYTES))
+    rows = max(ceil(length / bands), LEAST_OVERLAPS * (size - stride))
+    first = np.arange(0, length, ceil(rows / stride) * stride)
+    last = np.append(first[1:], length)
+    windows = np.searchsorted(ends[:, 1], first, "right"), np.searchsorted(ends[:, 0], last, "left")
+    return np.stack([*windows, first, last], 1)
