@@ -127,6 +127,7 @@ CASES = [
     conv("long windows, one filter", (2, 40, 37), (9,), 1, padding="causal", dilation_rate=2),
     conv("long windows, one filter smoke", (2, 7, 9, 10), (3, 5), 1, padding="same"),
     conv("long windows, five filters", (1, 6, 11, 21), (4, 3), 5, strides=2, padding="same"),
+    conv("long windows with gaps between them, few filters", (1, 9, 38, 16), (3, 3), 1, strides=4, padding="same"),
     conv("long windows, few filters, 512 channels", (1, 4, 5, 512), (2, 3), 2, padding="same"),
     conv("long windows, two filters, dilated", (2, 5, 9, 33), (3, 3), 2, dilation_rate=(2, 4)),
     conv("long windows, few filters", (2, 3, 5, 4, 9), (2, 3, 3), 3, padding="same", strides=(1, 2, 1)),

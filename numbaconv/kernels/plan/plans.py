@@ -366,7 +366,9 @@ def few_cost(axes, channels, filters, itemsize, branches):
 
 def joins_taps(axes, channels, itemsize, branches):
     """Whether the channels of all taps of a row follow each other in an image and in a strip."""
-    return axes[W].taps > 1 and axes[W].dilation == 1 and branches == 1 and channels * itemsize % (CACHE_WAY // 2) != 0
+    # A strip may hold windows with gaps between them tap by tap.
+    neighbours = axes[W].taps > 1 and axes[W].dilation == 1 and axes[W].stride <= axes[W].taps
+    return neighbours and branches == 1 and channels * itemsize % (CACHE_WAY // 2) != 0
 
 
 def is_for_few(axes, channels, filters, itemsize, branches):
