@@ -134,6 +134,8 @@ def upsample_call(
 ) -> MovingCall | ResizeCall:
     """Prepare `functional.upsample`."""
     result_shape: Any = shapes.upsample_output_shape(x_shape, size, data_format)
+    if result_shape == x_shape:
+        return _moving_call(place, x_shape, x_shape, data_format, ((0, 0, 0),))
     if interpolation not in ("nearest", "bilinear"):
         return resize_call(x_shape, Resize(spatial(result_shape, data_format), interpolation), data_format, itemsize)
     if interpolation == "nearest":
@@ -149,6 +151,8 @@ def upsample_grad_call(
 ) -> MovingCall | ResizeCall:
     """Prepare the gradient of `functional.upsample` for an input of ``x_shape``."""
     grad_shape: Any = shapes.upsample_output_shape(x_shape, size, data_format)
+    if grad_shape == x_shape:
+        return _moving_call(place, x_shape, x_shape, data_format, ((0, 0, 0),))
     if interpolation not in ("nearest", "bilinear"):
         resize = Resize(spatial(grad_shape, data_format), interpolation)
         return resize_grad_call(x_shape, resize, data_format, itemsize)
