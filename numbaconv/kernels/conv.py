@@ -114,12 +114,13 @@ def sum_windows(source, places, steps, panels, vecs, epilogue, out):
             _move(shifts, panel.channel - channel)
             at = (number - panels.first) * room
             start = Line(sums, at, width) if first else Line(epilogue.bias, panel.first, 0)
-            if now.end == length:
-                _sum_panel(source, places, now, panel, vecs, start, epilogue.minimum, out)
-            else:
+            to, to_at, minimum = out, places.out_at, epilogue.minimum
+            if now.end < length:
                 ramp(sums_at, 0, at - panel.place, width, places.end)
-                there = Places(0, places.end, places.count, places.x_at, sums_at)
-                _sum_panel(source, there, now, panel, vecs, start, -np.inf, sums)
+                to, to_at, minimum = sums, sums_at, -np.inf
+            there = Places(0, places.end, places.count, places.x_at, to_at)
+            # In one place, for LLVM would copy all of it to others.
+            _sum_panel(source, there, now, panel, vecs, start, minimum, to)
 
 
 @compiled
