@@ -9,7 +9,7 @@ from .. import shapes
 from ..common.arguments import check_channels
 from ..kernels.conv import conv
 from ..kernels.phases import convolutions
-from ..kernels.plan.axes import Axis
+from ..kernels.plan.axes import Axis, mean_taps
 from ..kernels.plan.plans import few_cost, is_for_few, make_plan
 from ..kernels.plan.scatter import WINOGRAD_SHARE, ScatterPlan, Spread, gather_cost, make_scatter_plan
 from ..kernels.scatter import scatter
@@ -158,8 +158,9 @@ def _scatter(
         if use_winograd(algorithm, (axes[0], *moving), channels, filters, itemsize):
             gathering *= WINOGRAD_SHARE
         elif is_for_few((axes[0], *moving), channels, filters, itemsize, 1):
-            windows = prod(full[:4])
-            gathering = windows * few_cost((axes[0], *moving), channels, filters, itemsize, 1)
+            # Few windows of a large kernel: it meets zeros in the strip, whatever taps are left out for whole blocks.
+            met = prod(axis.taps / mean_taps(axis, 1) for axis in moving)
+            gathering = met * prod(full[:4]) * few_cost((axes[0], *moving), channels, filters, itemsize, 1)
     if plan.cost > gathering:
         return None
     lengths, full_lengths, taps, *_ = zip(*plan.axes, strict=True)

@@ -22,6 +22,7 @@ from random_cases import random_cases
 
 from numbaconv import functional
 from numbaconv.calls.gradients import conv_grad
+from numbaconv.calls.transposed import ScatterCall
 from numbaconv.calls.window import window_of
 from numbaconv.calls.winograd import WinogradCall
 
@@ -102,6 +103,13 @@ def test_random_configurations(case, data_format):
     arrays[0] = to_format(arrays[0], data_format)
     for name, gradient in gradients(case, arrays, to_format(grad_out, data_format), data_format).items():
         assert_close(gradient, wanted[name])
+
+
+@pytest.mark.parametrize("shape", [(8, 28, 28, 1), (64, 40, 28, 1), (64, 7, 7, 1), (4, 28, 28, 16)])
+def test_few_windows_of_a_large_kernel_are_spread(shape):
+    """All other ways multiply zeros, hundreds of times as many numbers."""
+    call = conv_grad(shape, (shape[2], shape[2], shape[3], 128), 4, window_of((shape[2],) * 2))
+    assert isinstance(call.input_call, ScatterCall)
 
 
 @pytest.mark.parametrize("taps", [3, 5])
