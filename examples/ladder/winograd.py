@@ -14,29 +14,16 @@ direct sum, so that the speed may be above the machine's peak, which no direct s
 Any shapes will do; few channels or filters are not worth it.
 """
 
-import numpy as np
 from strips_and_packed_weights import WINDOW, pack
 
 from numbaconv.calls.conv import conv_call
-from numbaconv.kernels.winograd.products import conv_winograd
-from numbaconv.kernels.winograd.trust import NO_LIMITS
 
 
 def conv(x, packed, out):
     weights, epilogue = packed
     call = conv_call((1, *x.shape), weights.shape, x.itemsize, WINDOW, "winograd")
-    (part,) = call.parts
-    # Room for marks at patches whose inputs are too uneven: none are asked for.
-    doubtful = np.empty(0, np.bool_)
-    conv_winograd(
-        x[None, None],
-        weights.winograd.panels,
-        epilogue,
-        tuple(NO_LIMITS),
-        out.reshape(-1)[part.origin :],
-        doubtful,
-        *part.arguments(),
-    )
+    # By `numbaconv.kernels.winograd.products.conv_winograd`, whatever the values.
+    call.fill(out.reshape(-1), x[None, None], weights, epilogue)
 
 
 if __name__ == "__main__":

@@ -93,6 +93,9 @@ def _merged(image: Ints, result: Ints, window: Window) -> tuple[int, list[tuple]
     for n, count, size, step in zip(image[:4], result[:4], sizes, steps, strict=True):
         before, _ = shapes.conv_padding(n, size, window.padding, step)
         ends = pool.window_ends(count, n, size, step, before)
+        # Without what lies in the padding of all windows: blocks have room for their whole windows.
+        spare = max(0, before - max(count - 1, 0) * step)
+        size, before = max(1, min(size, before + n) - spare), before - spare
         if axes and count == 1 and (ends == [0, n]).all():
             (length, windows, others, *settings) = axes.pop()
             axes.append((length * n, windows, others * n, *(a * n for a in settings)))

@@ -100,7 +100,7 @@ class WinogradCall(NamedTuple):
     def __call__(self, x: np.ndarray, packed: Packed, epilogue: Epilogue) -> np.ndarray:
         if self.data_format == "channels_first" and len(self.phases) == 1 and self._fits(packed):
             out = empty_planes(self.out_shape, packed.dtype)
-            self._fill(out, planar(x), packed, epilogue)
+            self.fill(out, planar(x), packed, epilogue)
             return planar_result(out, self.out_shape, self.rank)
         return original(self.run(canonical(x, self.data_format), packed, epilogue), self.rank, self.data_format)
 
@@ -109,13 +109,13 @@ class WinogradCall(NamedTuple):
         if self.direct and not self._fits(packed):
             return self.direct().run(image, packed, epilogue)
         out = aligned_empty(self.out_shape, packed.dtype)
-        self._fill(out.reshape(-1), image, packed, epilogue)
+        self.fill(out.reshape(-1), image, packed, epilogue)
         return out
 
     def _fits(self, packed: Packed) -> bool:
         return self.direct is None or packed.winograd.limits is not None
 
-    def _fill(self, out: np.ndarray, image: np.ndarray, packed: Packed, epilogue: Epilogue) -> None:
+    def fill(self, out: np.ndarray, image: np.ndarray, packed: Packed, epilogue: Epilogue) -> None:
         """Compute all phases into an array."""
         (tile_shape, plans, spreads, room), source = self.work, image
         limits = tuple(packed.winograd.limits if self.direct else NO_LIMITS)

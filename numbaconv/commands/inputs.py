@@ -78,11 +78,13 @@ def _usual_scale(model: Any) -> str:
 def _picture(path: str, shape: Shape, scale: str) -> tuple[np.ndarray, str]:
     """A picture, resized to the input of a network with the batch axis."""
     height, width, channels, axis = _layout(shape)
-    try:
-        from PIL import Image, ImageOps
-    except ModuleNotFoundError:
-        raise ModuleNotFoundError("pictures are read by Pillow: python -m pip install pillow") from None
-    with Image.open(path) as file:
+    # A file that is not there is told of first.
+    with open(path, "rb") as picture:
+        try:
+            from PIL import Image, ImageOps
+        except ModuleNotFoundError:
+            raise ModuleNotFoundError("pictures are read by Pillow: python -m pip install pillow") from None
+        file = Image.open(picture)
         if file.mode.startswith(("I", "F")):
             raise ValueError(f"{path} has more than 8 bits to a value: give its numbers as a .npy file")
         image = ImageOps.exif_transpose(file).convert(_MODES[channels])

@@ -127,7 +127,7 @@ def call_rare_kernels() -> None:
     """Call layers with what has kernels of its own, and would take the check's loops long or have no use for them.
 
     That are long windows of few filters, weights that are infinite, values far above all others in images large enough
-    for Winograd's algorithm, and activations of arrays that NumPy would take long for.
+    for Winograd's algorithm, volumes that are, and activations of arrays that NumPy would take long for.
     """
     for dtype in TOLERANCE:
         rows = np.ones((2, 60, 60), dtype)
@@ -150,6 +150,11 @@ def call_rare_kernels() -> None:
         layers.Conv2D(64, 3, padding="same", dtype=dtype)(image)
         planes = np.ascontiguousarray(np.moveaxis(image, -1, 1))
         layers.Conv2D(64, 3, padding="same", data_format="channels_first", dtype=dtype)(planes)
+        volume = np.ones((1, 3, 20, 20, 16), dtype)
+        layers.Conv3D(64, 3, padding="same", dtype=dtype)(volume)
+        volume = volume.reshape(1, 16, 3, 20, 20)
+        layers.Conv3D(64, 3, padding="same", data_format="channels_first", dtype=dtype)(volume)
+        layers.Conv2D(7, 1, data_format="channels_first", dtype=dtype)(planes[:, :16, :16, :16])
         for filters in (1, 4):
             few = layers.Conv2D(filters, 3, dtype=dtype)
             of_planes = layers.Conv2D(filters, 3, data_format="channels_first", dtype=dtype)

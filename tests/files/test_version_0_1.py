@@ -15,6 +15,8 @@ from numbaconv.models import Sequential
 HERE = Path(__file__).parent
 # Machines with other vector widths sum in another order.
 CLOSE = {"rtol": 1e-5, "atol": 1e-5}
+# Adam divides a gradient by its size, and so its rounding error: the file's weights are 3e-5 from those of float64.
+TRAINED = {"rtol": 1e-5, "atol": 5e-5}
 
 
 def untrained():
@@ -89,7 +91,7 @@ def test_it_is_what_is_made_today(old, new):
     assert old.get_config() == new.get_config()
     assert old.get_compile_config() == new.get_compile_config()
     for one, other in zip(old.weights, new.weights, strict=True):
-        np.testing.assert_allclose(one, other, **CLOSE)
+        np.testing.assert_allclose(one, other, **TRAINED)
     wanted = new.optimizer.get_state()
     assert list(old.optimizer.get_state()) == list(wanted)
     for name, array in old.optimizer.get_state().items():

@@ -39,7 +39,7 @@ TRANSPOSED = [
     make_case(lengths, channels, 35, padding, taps=taps, operation="conv_transpose", dilation_rate=dilation_rate)
     for lengths, channels, taps, dilation_rate in (
         ((12, 14), 19, 3, 1),
-        ((11, 18), 16, 5, 1),
+        ((20, 22), 16, 5, 1),
         ((22, 22), 17, 3, (2, 1)),
         ((16, 12), 16, 5, (2, 3)),
     )

@@ -113,4 +113,4 @@ def test_weights_are_transformed_by_the_matrix_along_both_axes(scheme, dtype, ba
     matrix = weights_matrix(scheme).astype(float)
     turned = weights[::-1, ::-1] if backwards else weights
     wanted = np.einsum("iy,jx,yxcf->ijcf", matrix, matrix, turned.astype(float)).reshape(-1, channels, filters)
-    np.testing.assert_allclose(panels[0, ..., :filters], wanted, atol=10 * np.finfo(dtype).eps)
+    np.testing.assert_allclose(panels[0, :, 0, :, :filters], wanted, atol=10 * np.finfo(dtype).eps)

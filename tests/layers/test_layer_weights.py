@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from cases import FORMATS
+from cases import FORMATS, assert_close
 from layer_cases import SIGNATURES, every_class, every_weighted, example, make
 
 from numbaconv import layers
@@ -224,12 +224,16 @@ def test_copies_have_weights_of_their_own(name, duplicate):
 def test_any_number_of_input_shapes(name):
     layer = make(name)
     x = np.tile(example(layer), (MOST_CALLS, *(1,) * (layer.rank + 1)))
-    out = layer(x)
+    out, first = layer(x), []
     # More than a layer remembers, and each again once it is forgotten.
-    for _ in range(2):
-        for batch in range(MOST_CALLS + 20):
-            assert layer(x[:batch]).tobytes() == out[:batch].tobytes()
-            assert len(layer._calls) <= MOST_CALLS
+    for batch in range(MOST_CALLS + 20):
+        first.append(layer(x[:batch]))
+        # What computes a result fastest, and so its last bits, may depend on the batch.
+        assert_close(first[-1], out[:batch], 1e-5)
+        assert len(layer._calls) <= MOST_CALLS
+    for batch, wanted in enumerate(first):
+        assert layer(x[:batch]).tobytes() == wanted.tobytes()
+        assert len(layer._calls) <= MOST_CALLS
 
 
 @every_weighted
