@@ -9,6 +9,7 @@ A forked process has none of its parent's worker threads; GNU's OpenMP waits for
 process. So its kernels run in one thread.
 """
 
+import contextlib
 import ctypes
 import functools
 import os
@@ -34,6 +35,12 @@ _UNGUARDED = "over Numba's threading layer workqueue, where it is all there is, 
 compiler_lock = threading.RLock()
 with lost_without("a fork while another thread compiles with Numba can leave the child waiting for ever"):
     from numba.core.compiler_lock import global_compiler_lock as compiler_lock
+
+# The lock under which Numba starts its threads, as it does where their number is asked for first.
+_starting_lock = threading.RLock()
+# Where it is missing, `_guard_launches` tells.
+with contextlib.suppress(Exception):
+    from numba.np.ufunc.parallel import _backend_init_thread_lock as _starting_lock
 
 
 def count():
@@ -161,7 +168,8 @@ def held_at_fork(lock):
     return lock
 
 
-# A child would have to go on with a compiler that its parent's other threads left in the middle of something.
+# A child would have to go on with what its parent's other threads left in the middle of something.
+held_at_fork(_starting_lock)
 held_at_fork(compiler_lock)
 
 
