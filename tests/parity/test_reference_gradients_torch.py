@@ -24,7 +24,8 @@ def pad(x, before, after):
 
 def dense(weights):
     """(*kernel_size, C, F) as (F, C, *kernel_size)."""
-    return weights.movedim((-1, -2), (0, 1))
+    # Over float64 PyTorch refuses gradients of one filter whose channels were last.
+    return weights.movedim((-1, -2), (0, 1)).clone(memory_format=torch.contiguous_format)
 
 
 def grouped(weights):
@@ -34,7 +35,7 @@ def grouped(weights):
 
 def torch_result(case, x, *weights):
     """PyTorch's result for a case on channels-last tensors."""
-    x, functional = x.movedim(-1, 1), torch.nn.functional
+    x, functional = x.movedim(-1, 1).contiguous(), torch.nn.functional
     settings = np.array(reference_settings(case))[:, -case.rank :]
     if case.operation == "upsample":
         mode = case.settings.get("interpolation", "nearest")
