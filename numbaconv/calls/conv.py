@@ -61,11 +61,11 @@ class WindowCall(NamedTuple):
         self.kernel(planar(x), self._weights(packed), epilogue, out, *self.arguments, serial=self.serial)
         return planar_result(out, self.out_shape, self.rank)
 
-    def run(self, image: np.ndarray, packed: Packed, epilogue: Epilogue) -> np.ndarray:
-        """From canonical array to canonical array."""
+    def run(self, image: np.ndarray, packed: Packed, epilogue: Epilogue, out: Any = None) -> np.ndarray:
+        """From canonical array to canonical array; into ``out``, where it is given."""
         if self.direct and not packed.finite:
-            return self.direct().run(image, packed, epilogue)
-        out = aligned_empty(self.out_shape, image.dtype)
+            return self.direct().run(image, packed, epilogue, out)
+        out = aligned_empty(self.out_shape, image.dtype) if out is None else out
         kernel = kernel_for(packed, self.kernel)
         kernel(image, self._weights(packed), epilogue, out.reshape(-1), *self.arguments, serial=self.serial)
         return out

@@ -24,8 +24,8 @@ class MovingCall(NamedTuple):
     arguments: tuple
     serial: bool
 
-    def __call__(self, x: np.ndarray) -> np.ndarray:
-        out = aligned_empty(self.out_shape, x.dtype)
+    def __call__(self, x: np.ndarray, out: Any = None) -> np.ndarray:
+        out = aligned_empty(self.out_shape, x.dtype) if out is None else out.reshape(self.out_shape)
         self.kernel(contiguous(x).reshape(self.image_shape), out, *self.arguments, serial=self.serial)
         return out.reshape(self.result_shape)
 

@@ -48,8 +48,10 @@ class FlatCall(NamedTuple):
     arguments: tuple
     serial: bool
 
-    def __call__(self, x: np.ndarray) -> np.ndarray:
-        out = aligned_empty(self.last or self.out_shape, x.dtype)
+    def __call__(self, x: np.ndarray, out: Any = None) -> np.ndarray:
+        """The result; in ``out``, where that is given and channels stay where they are."""
+        if out is None or self.last:
+            out = aligned_empty(self.last or self.out_shape, x.dtype)
         x = canonical(x, "channels_first") if self.last else contiguous(x)
         self.kernel(x.reshape(-1), out.reshape(-1), *self.arguments, serial=self.serial)
         return original(out, len(self.out_shape) - 2, "channels_first") if self.last else out

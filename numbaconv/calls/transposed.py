@@ -41,9 +41,9 @@ class TransposedCall(NamedTuple):
     def __call__(self, x: np.ndarray, packed: Packed, epilogue: Epilogue) -> np.ndarray:
         return original(self.run(canonical(x, self.data_format), packed, epilogue), self.rank, self.data_format)
 
-    def run(self, image: np.ndarray, packed: Packed, epilogue: Epilogue) -> np.ndarray:
-        """From canonical array to canonical array."""
-        out = aligned_empty(self.out_shape, packed.dtype)
+    def run(self, image: np.ndarray, packed: Packed, epilogue: Epilogue, out: Any = None) -> np.ndarray:
+        """From canonical array to canonical array; into ``out``, where it is given."""
+        out = aligned_empty(self.out_shape, packed.dtype) if out is None else out
         if not self.complete:
             bias, minimum = epilogue
             out[...] = np.maximum(bias[: self.out_shape[-1]], minimum)
@@ -74,9 +74,9 @@ class ScatterCall(NamedTuple):
     def __call__(self, x: np.ndarray, packed: Packed, epilogue: Epilogue) -> np.ndarray:
         return original(self.run(canonical(x, self.data_format), packed, epilogue), self.rank, self.data_format)
 
-    def run(self, image: np.ndarray, packed: Packed, epilogue: Epilogue) -> np.ndarray:
-        """From canonical array to canonical array."""
-        out = aligned_empty(self.out_shape, image.dtype)
+    def run(self, image: np.ndarray, packed: Packed, epilogue: Epilogue, out: Any = None) -> np.ndarray:
+        """From canonical array to canonical array; into ``out``, where it is given."""
+        out = aligned_empty(self.out_shape, image.dtype) if out is None else out.reshape(self.out_shape)
         inputs, outputs = (
             array.reshape(len(array), *lengths, array.shape[-1])
             for array, lengths in zip((image, out), self.lengths, strict=True)

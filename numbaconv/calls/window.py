@@ -20,8 +20,8 @@ class Window(NamedTuple):
     kernel_size: Ints
     # Input positions from one window to the next.
     strides: Ints
-    # "valid", "same" or "causal".
-    padding: str
+    # "valid", "same" or "causal"; inside the library also the zeros at both ends of each axis, a pair of numbers each.
+    padding: Any
     # Input positions from one tap to the next.
     dilation_rate: Ints
     # "channels_last" or "channels_first".
@@ -60,11 +60,15 @@ def point_window(rank: int) -> Window:
 def window_axes(x_shape: Ints, filters: int, window: Window) -> tuple[Axis, ...]:
     """Batch and spatial axes of a window that slides over a canonical array and writes to a contiguous one."""
     size, strides, padding, dilation, data_format = window
-    windows = spatial(shapes.conv_output_shape(x_shape, filters, *window), data_format)
     lengths = spatial(x_shape, data_format)
-    befores = (
-        shapes.conv_padding(n, k, padding, s, d)[0] for n, k, s, d in zip(lengths, size, strides, dilation, strict=True)
-    )
+    if isinstance(padding, str):
+        settings = zip(lengths, size, strides, dilation, strict=True)
+        befores = tuple(shapes.conv_padding(n, k, padding, s, d)[0] for n, k, s, d in settings)
+    else:
+        befores = tuple(before for before, _ in padding)
+        x_shape = shapes.zero_pad_output_shape(x_shape, padding, data_format)  # type: ignore[assignment]
+        window = window._replace(padding="valid")
+    windows = spatial(shapes.conv_output_shape(x_shape, filters, *window), data_format)
     out_strides = (0,) * len(lengths)
     columns = zip(windows, size, strides, dilation, befores, out_strides, lengths, strict=True)
     moving = tuple(Axis(*a) for a in columns)

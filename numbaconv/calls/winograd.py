@@ -104,11 +104,11 @@ class WinogradCall(NamedTuple):
             return planar_result(out, self.out_shape, self.rank)
         return original(self.run(canonical(x, self.data_format), packed, epilogue), self.rank, self.data_format)
 
-    def run(self, image: np.ndarray, packed: Packed, epilogue: Epilogue) -> np.ndarray:
-        """From canonical array to canonical array."""
+    def run(self, image: np.ndarray, packed: Packed, epilogue: Epilogue, out: Any = None) -> np.ndarray:
+        """From canonical array to canonical array; into ``out``, where it is given."""
         if self.direct and not self._fits(packed):
-            return self.direct().run(image, packed, epilogue)
-        out = aligned_empty(self.out_shape, packed.dtype)
+            return self.direct().run(image, packed, epilogue, out)
+        out = aligned_empty(self.out_shape, packed.dtype) if out is None else out
         self.fill(out.reshape(-1), image, packed, epilogue)
         return out
 

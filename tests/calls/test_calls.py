@@ -20,8 +20,9 @@ from numbaconv import functional, layers
 from numbaconv.calls import conv as calls
 from numbaconv.calls import separable as separable_calls
 from numbaconv.calls.epilogue import plain_epilogue
+from numbaconv.calls.packed import Packed
 from numbaconv.calls.transposed import TransposedCall, transposed_call
-from numbaconv.calls.window import window_of
+from numbaconv.calls.window import Window, window_of
 from numbaconv.calls.winograd import WinogradCall
 from numbaconv.machine import threads
 
@@ -188,3 +189,19 @@ def test_calls_are_prepared_for_the_threads_that_run(monkeypatch):
     assert made[0] != made[1] != made[2]
     assert len({id(call) for call in alike}) == len(set(found)) == 1
     assert alike[0].serial
+
+
+@pytest.mark.parametrize(("channels", "strides"), [(3, 1), (3, 2), (32, 1)])
+def test_zeros_in_front_of_a_window_are_those_of_zero_padding(channels, strides):
+    x, weights = (
+        np.random.default_rng(0).random(shape, "f4") for shape in ((2, 9, 24, channels), (3, 3, channels, 32))
+    )
+    pads = ((0, 1), (2, 1))
+    window = Window((3, 3), (strides, strides), pads, (1, 1), "channels_last")
+    packed, epilogue = Packed("conv", weights), plain_epilogue(None, 32, weights.dtype)
+    call = calls.conv_call(x.shape, weights.shape, 4, window, "auto")
+    padded = np.pad(x, ((0, 0), *pads, (0, 0)))
+    wanted = calls.conv_call(padded.shape, weights.shape, 4, window._replace(padding="valid"), "auto")
+    out = np.full(call.out_shape, np.nan, "f4")
+    assert call.run(x[:, None], packed, epilogue, out) is out
+    np.testing.assert_array_equal(out[:, 0], wanted(padded, packed, epilogue))
