@@ -6,7 +6,7 @@ import numpy as np
 
 from numbaconv import reference
 from numbaconv.shapes import conv_padding, deconv_crop, dilated_kernel_size
-from numbaconv.shapes.explanations import layer_kind
+from numbaconv.shapes.kinds import layer_kind
 
 from .svg import BLUE, CELL, GREEN, INK, ORANGE, PALE, Picture, number
 

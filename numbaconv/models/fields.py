@@ -8,7 +8,8 @@ from ..layers import Concatenate, Dense, Dot
 from ..layers.any_rank import AnyRank
 from ..layers.merging import Merge
 from ..shapes import ReceptiveField
-from ..shapes.explanations import check_count, layer_kind, positions_read, spatial, step_of
+from ..shapes.explanations import check_count, positions_read, step_of
+from ..shapes.kinds import layer_kind, spatial
 
 
 def field_of(model: Any, input_shape: Any) -> Any:

@@ -32,24 +32,29 @@ from .outputs import (
     upsample_output_shape,
     zero_pad_output_shape,
 )
+from .regions import Region, conv_region, deconv_region, input_region, upsample_region, zero_pad_region
 
 __all__ = [
     "Length",
     "ReceptiveField",
+    "Region",
     "Shape",
     "conv_input_length",
     "conv_output_length",
     "conv_output_shape",
     "conv_padding",
+    "conv_region",
     "conv_transpose_output_shape",
     "crop_output_shape",
     "crop_to_aspect",
     "deconv_crop",
     "deconv_length",
+    "deconv_region",
     "depthwise_conv_output_shape",
     "dilated_kernel_size",
     "explain",
     "global_pool_output_shape",
+    "input_region",
     "normalize_data_format",
     "normalize_padding",
     "normalize_pairs",
@@ -61,6 +66,8 @@ __all__ = [
     "resize_output_shape",
     "separable_conv_output_shape",
     "upsample_output_shape",
+    "upsample_region",
     "zero_pad_output_shape",
+    "zero_pad_region",
 ]
 publish(__name__)

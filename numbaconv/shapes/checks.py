@@ -160,6 +160,19 @@ def normalize_padding(value: Any, allowed: Sequence[str] = ("valid", "same", "ca
     return _one_of(value, "padding", allowed)
 
 
+def explicit(padding: Any) -> tuple[int, int] | None:
+    """Zeros before and after one axis, where a pair says them; None for a name, or anything else."""
+    pair = as_integers(padding, -MOST) if isinstance(padding, tuple) and len(padding) == 2 else None
+    return None if pair is None else (pair[0], pair[1])
+
+
+def along_axes(padding: Any, n: int, allowed: Sequence[str] = ("valid", "same", "causal")) -> tuple[Any, ...]:
+    """The padding of each axis: one name for all of them, or a pair for each, as in a `regions.Region`."""
+    if isinstance(padding, tuple) and len(padding) == n and all(map(explicit, padding)):
+        return padding
+    return (normalize_padding(padding, allowed),) * n
+
+
 def normalize_data_format(value: Any) -> str:
     """Check a data format, in any case: "channels_last" for (batch, ..., C), "channels_first" for (batch, C, ...).
 

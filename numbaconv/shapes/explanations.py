@@ -1,8 +1,4 @@
-"""What layers do to positions: in numbers, the receptive field of a stack; in words, where an output shape comes from.
-
-Layers are told apart by the attributes they have, under Keras's argument names and already normalised, so this module
-needs none of their classes.
-"""
+"""What layers do to positions: in numbers the receptive field of a stack, in words where an output shape comes from."""
 
 from collections.abc import Sequence
 from fractions import Fraction
@@ -10,62 +6,13 @@ from math import prod
 from typing import Any, NamedTuple
 
 from .checks import normalize_shape
+from .kinds import AXIS_NAMES, UNKNOWN, layer_kind, spatial, window_along
 from .lengths import conv_input_length, conv_padding, deconv_crop, deconv_length, dilated_kernel_size
 from .outputs import Shape
+from .regions import region_sentences, upsample_reads
 
 # What a receptive field may be worked out from, position by position.
 MOST_POSITIONS = 2**20
-_UNKNOWN = "layer must be a convolutional, pooling, cropping, padding or upsampling layer, got {!r}"
-# How far interpolations reach.
-_RADIUS = {"nearest": 0, "bilinear": 1, "bicubic": 2, "lanczos3": 3, "lanczos5": 5}
-AXIS_NAMES = {1: ("steps",), 2: ("height", "width"), 3: ("depth", "height", "width")}
-
-
-def layer_kind(layer: Any) -> str:
-    """What a layer computes.
-
-    Returns
-    -------
-    str
-        "conv", "depthwise", "separable", "transpose", "pool", "global", "crop", "pad", "upsample" or "resize".
-
-    Raises
-    ------
-    TypeError
-        If the layer has none of the attributes of a layer that this library knows.
-    """
-    if not isinstance(getattr(layer, "rank", None), int):
-        raise TypeError(_UNKNOWN.format(layer))
-    if hasattr(layer, "pool_size"):
-        return "pool"
-    if hasattr(layer, "keepdims"):
-        return "global"
-    if hasattr(layer, "cropping"):
-        return "crop"
-    if hasattr(layer, "size"):
-        return "upsample"
-    if hasattr(layer, "height"):
-        return "resize"
-    if not hasattr(layer, "kernel_size"):
-        if hasattr(layer, "padding"):
-            return "pad"
-        raise TypeError(_UNKNOWN.format(layer))
-    if hasattr(layer, "output_padding"):
-        return "transpose"
-    if not hasattr(layer, "depth_multiplier"):
-        return "conv"
-    return "depthwise" if getattr(layer, "filters", None) is None else "separable"
-
-
-def _window(layer: Any, axis: int) -> tuple[int, int, int]:
-    """Kernel or pool size, stride and dilation along one axis."""
-    size = layer.pool_size if hasattr(layer, "pool_size") else layer.kernel_size
-    dilation_rate = getattr(layer, "dilation_rate", (1,) * layer.rank)
-    return size[axis], layer.strides[axis], dilation_rate[axis]
-
-
-def spatial(shape: Shape, data_format: str) -> Shape:
-    return shape[2:] if data_format == "channels_first" else shape[1:-1]
 
 
 class ReceptiveField(NamedTuple):
@@ -173,7 +120,7 @@ def step_of(layer: Any, axis: int) -> Fraction:
         return Fraction(1, layer.size[axis])
     if kind == "resize":
         # Its steps depend on the length, and need not be equal.
-        raise TypeError(_UNKNOWN.format(layer))
+        raise TypeError(UNKNOWN.format(layer))
     stride = layer.strides[axis]
     return Fraction(1, stride) if kind == "transpose" else Fraction(stride)
 
@@ -191,17 +138,9 @@ def positions_read(layer: Any, axis: int, length: int | None, positions: set[int
     if kind == "pad":
         return {p - layer.padding[axis][0] for p in positions}
     if kind == "upsample":
-        factor, radius = layer.size[axis], _RADIUS[getattr(layer, "interpolation", "nearest")]
-        if not radius:
-            return {p // factor for p in positions}
-        # Half-pixel centres: p lies at (p + 1/2)/factor - 1/2 and reads what is less than a radius away, or, where that
-        # is a position itself, only this one.
-        read = set()
-        for p in positions:
-            below, rest = divmod(2 * p + 1 - factor, 2 * factor)
-            read |= set(range(below - radius + 1, below + radius + 1)) if rest else {below}
-        return read
-    kernel, stride, dilation = _window(layer, axis)
+        reads = (upsample_reads(p, layer.size[axis], getattr(layer, "interpolation", "nearest")) for p in positions)
+        return {source for ends in reads for source in range(*ends)}
+    kernel, stride, dilation = window_along(layer, axis)
     n = stride if length is None else length
     check_count(kernel * len(positions))
     taps = range(0, dilated_kernel_size(kernel, dilation), dilation)
@@ -214,18 +153,27 @@ def positions_read(layer: Any, axis: int, length: int | None, positions: set[int
     return {p * stride - before + tap for p in positions for tap in taps}
 
 
-def explain(layer: Any, input_shape: Sequence[int | None]) -> str:
+def explain(layer: Any, input_shape: Sequence[int | None], region: Sequence[Sequence[int]] | None = None) -> str:
     """Say in plain sentences how a layer's output shape comes from `input_shape` (with its batch axis).
+
+    Parameters
+    ----------
+    layer : layer
+    input_shape : tuple of int or None
+    region : sequence of pairs of int, optional
+        For each spatial axis the first output and the one behind the last: what they need is said besides, see
+        `input_region`.
 
     Returns
     -------
     str
-        One line for the shapes, one for each spatial axis, and one for channels and batch.
+        One line for the shapes, one for each spatial axis, and one for channels and batch; for a region one more for
+        each spatial axis.
 
     Raises
     ------
     ValueError
-        If the shape does not fit the layer or the output would be empty.
+        If the shape does not fit the layer, the output would be empty, or the layer has no such region.
     """
     kind = layer_kind(layer)
     before = normalize_shape(input_shape, "input_shape")
@@ -239,11 +187,13 @@ def explain(layer: Any, input_shape: Sequence[int | None]) -> str:
         lines.append(f"{AXIS_NAMES[layer.rank][axis]}: {SENTENCES[kind](layer, axis, n, out)}.")
     channels = -1 if layer.data_format == "channels_last" else 1
     lines.append(_channels(kind, layer, before[channels], after[channels], before[0]))
+    if region is not None:
+        lines += region_sentences(layer, before, region)
     return "\n".join(lines)
 
 
 def _conv(layer: Any, axis: int, n: int | None, out: int | None) -> str:
-    kernel, _, dilation = _window(layer, axis)
+    kernel, _, dilation = window_along(layer, axis)
     return _slide(layer, axis, n, out, _window_text(kernel, dilation), "zero")
 
 
@@ -253,7 +203,7 @@ def _pool(layer: Any, axis: int, n: int | None, out: int | None) -> str:
 
 def _slide(layer: Any, axis: int, n: int | None, out: int | None, window: str, added: str) -> str:
     """How often a window fits; ``added`` is what padding consists of."""
-    kernel, stride, dilation = _window(layer, axis)
+    kernel, stride, dilation = window_along(layer, axis)
     if n is None or out is None:
         # One output position needs one window: its input length tells how much of the length the window takes up.
         taken = conv_input_length(1, dilated_kernel_size(kernel, dilation), layer.padding, stride) - 1
@@ -268,7 +218,7 @@ def _slide(layer: Any, axis: int, n: int | None, out: int | None, window: str, a
 
 
 def _transpose(layer: Any, axis: int, n: int | None, out: int | None) -> str:
-    kernel, stride, dilation = _window(layer, axis)
+    kernel, stride, dilation = window_along(layer, axis)
     added = None if layer.output_padding is None else layer.output_padding[axis]
     spread = f"{stride} apart, each spread over {_window_text(kernel, dilation)}"
     if n is None or out is None:

@@ -1,8 +1,11 @@
-"""Bare formulas for one axis: output and input lengths, padding, and what a transposed convolution cuts off."""
+"""Bare formulas for one axis: output and input lengths, padding, and what a transposed convolution cuts off.
+
+In place of a name, ``padding`` may be a pair of zeros before and after, as a `regions.Region` has them.
+"""
 
 from typing import Any, TypeVar
 
-from .checks import as_integer, normalize_padding, positive_integer
+from .checks import as_integer, explicit, normalize_padding, positive_integer
 
 Length = TypeVar("Length", int, int | None)  # a known length stays known
 
@@ -67,12 +70,13 @@ def conv_output_length(input_length: Length, filter_size: int, padding: str, str
     >>> conv_output_length(8, filter_size=3, padding="valid", stride=1, dilation=2)
     4
     """
-    padding = normalize_padding(padding, ("valid", "same", "causal", "full"))
+    given = explicit(padding)
+    name = "valid" if given else normalize_padding(padding, ("valid", "same", "causal", "full"))
     input_length, stride = _length(input_length, "input_length"), positive_integer(stride, "stride")
     if input_length is None:
         return None
     reach = dilated_kernel_size(filter_size, dilation) - 1
-    growth = {"valid": -reach, "same": 0, "causal": 0, "full": reach}[padding]
+    growth = sum(given or ()) + {"valid": -reach, "same": 0, "causal": 0, "full": reach}[name]
     return _ceil_div(input_length + growth, stride)
 
 
@@ -142,6 +146,8 @@ def conv_padding(input_length: int, filter_size: int, padding: str, stride: int,
     >>> conv_padding(8, filter_size=3, padding="causal", stride=1, dilation=2)
     (4, 0)
     """
+    if given := explicit(padding):
+        return given
     padding = normalize_padding(padding, ("valid", "same", "causal", "full"))
     span, stride = dilated_kernel_size(filter_size, dilation), positive_integer(stride, "stride")
     input_length = _known(input_length, "input_length")
@@ -191,16 +197,17 @@ def deconv_length(
     >>> deconv_length(4, stride_size=2, kernel_size=3, padding="same", output_padding=1)
     8
     """
-    padding = normalize_padding(padding, ("valid", "same", "full"))
+    given = explicit(padding)
+    name = "valid" if given else normalize_padding(padding, ("valid", "same", "full"))
     dim_size, stride_size = _length(dim_size, "dim_size"), positive_integer(stride_size, "stride_size")
-    output_padding = _length(output_padding, "output_padding")
+    output_padding = sum(given) if given else _length(output_padding, "output_padding")
     if dim_size is None:
         return None
     span = dilated_kernel_size(kernel_size, dilation)
     if output_padding is None:
-        extra = {"valid": max(span - stride_size, 0), "same": 0, "full": 2 - stride_size - span}[padding]
+        extra = {"valid": max(span - stride_size, 0), "same": 0, "full": 2 - stride_size - span}[name]
         return dim_size * stride_size + extra
-    cut = {"valid": 0, "same": span // 2, "full": span - 1}[padding]
+    cut = {"valid": 0, "same": span // 2, "full": span - 1}[name]
     return (dim_size - 1) * stride_size + span - 2 * cut + output_padding
 
 
@@ -222,6 +229,8 @@ def deconv_crop(
     int
         The scatter position that becomes output position 0.
     """
+    if given := explicit(padding):
+        return -given[0]
     dim_size, stride_size = _known(dim_size, "dim_size"), positive_integer(stride_size, "stride_size")
     output_length = deconv_length(dim_size, stride_size, kernel_size, padding, output_padding, dilation)
     if normalize_padding(padding, ("valid", "same", "full")) == "valid":

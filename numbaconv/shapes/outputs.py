@@ -6,10 +6,10 @@ from typing import Any
 from ..objects.docstrings import as_in
 from .checks import (
     MOST,
+    along_axes,
     as_integers,
     check_size,
     normalize_data_format,
-    normalize_padding,
     normalize_pairs,
     normalize_shape,
     normalize_tuple,
@@ -67,12 +67,11 @@ def _conv_lengths(
     kernel = normalize_tuple(kernel_size, rank, "kernel_size")
     steps = normalize_tuple(strides, rank, "strides")
     dilation = normalize_tuple(dilation_rate, rank, "dilation_rate")
-    name = normalize_padding(padding, allowed)
+    names = along_axes(padding, rank, allowed)
     _check_windows(kernel, steps, dilation)
-    output = tuple(
-        conv_output_length(n, k, name, s, d) for n, k, s, d in zip(lengths, kernel, steps, dilation, strict=True)
-    )
-    return _not_empty(output, lengths, kernel_size=kernel, strides=steps, dilation_rate=dilation, padding=name)
+    axes = zip(lengths, kernel, names, steps, dilation, strict=True)
+    output = tuple(conv_output_length(*axis) for axis in axes)
+    return _not_empty(output, lengths, kernel_size=kernel, strides=steps, dilation_rate=dilation, padding=padding)
 
 
 def conv_output_shape(
@@ -194,7 +193,7 @@ def conv_transpose_output_shape(
     kernel = normalize_tuple(kernel_size, rank, "kernel_size")
     steps = normalize_tuple(strides, rank, "strides")
     dilation = normalize_tuple(dilation_rate, rank, "dilation_rate")
-    name = normalize_padding(padding, ("valid", "same"))
+    names = along_axes(padding, rank, ("valid", "same"))
     _check_windows(kernel, steps, dilation)
     added: Shape = (None,) * rank
     if output_padding is not None:
@@ -202,14 +201,14 @@ def conv_transpose_output_shape(
         if any(amount >= step for amount, step in zip(amounts, steps, strict=True)):
             raise ValueError(f"output_padding must be less than strides {steps} along every axis, got {amounts}")
         added = amounts
-    axes = zip(lengths, steps, kernel, added, dilation, strict=True)
+    axes = zip(lengths, steps, kernel, names, added, dilation, strict=True)
     output = _not_empty(
-        tuple(deconv_length(n, s, k, name, extra, d) for n, s, k, extra, d in axes),
+        tuple(deconv_length(*axis) for axis in axes),
         lengths,
         kernel_size=kernel,
         strides=steps,
         dilation_rate=dilation,
-        padding=name,
+        padding=padding,
         output_padding=None if output_padding is None else added,
     )
     return _join(batch, output, positive_integer(filters, "filters"), data_format)
@@ -321,10 +320,12 @@ def pool_output_shape(
     batch, lengths, channels = _split(input_shape, data_format)
     size = normalize_tuple(pool_size, len(lengths), "pool_size")
     steps = size if strides is None else normalize_tuple(strides, len(lengths), "strides")
-    name = normalize_padding(padding, ("valid", "same"))
+    names = along_axes(padding, len(lengths), ("valid", "same"))
     _check_windows(size, steps, (1,) * len(size))
-    output = tuple(conv_output_length(n, k, name, s) for n, k, s in zip(lengths, size, steps, strict=True))
-    return _join(batch, _not_empty(output, lengths, pool_size=size, strides=steps, padding=name), channels, data_format)
+    output = tuple(conv_output_length(*axis) for axis in zip(lengths, size, names, steps, strict=True))
+    return _join(
+        batch, _not_empty(output, lengths, pool_size=size, strides=steps, padding=padding), channels, data_format
+    )
 
 
 @as_in(conv_output_shape)
