@@ -12,6 +12,7 @@ from ..kernels import pool, pool_grad
 from ..kernels.plan.plans import check_memory
 from ..machine.aligned import aligned_empty
 from ..machine.vectors import VECTOR_BYTES
+from ..shapes.checks import along_axes
 from .layouts import SMALL, Ints, canonical, canonical_shape, contiguous, images_shape, original, spatial, three
 from .window import Window
 
@@ -91,9 +92,10 @@ def _merged(image: Ints, result: Ints, window: Window) -> tuple[int, list[tuple]
     Under windows that hold a whole axis, this and the one before it are one; so may the batch be.
     """
     sizes, steps = ((1, *three(values, 1)) for values in (window.kernel_size, window.strides))
+    paddings = ("valid", *three(along_axes(window.padding, window.rank), "valid"))
     axes: list[tuple] = []
-    for n, count, size, step in zip(image[:4], result[:4], sizes, steps, strict=True):
-        before, _ = shapes.conv_padding(n, size, window.padding, step)
+    for n, count, size, step, padding in zip(image[:4], result[:4], sizes, steps, paddings, strict=True):
+        before, _ = shapes.conv_padding(n, size, padding, step)
         ends = pool.window_ends(count, n, size, step, before)
         # Without what lies in the padding of all windows: blocks have room for their whole windows.
         spare = max(0, before - max(count - 1, 0) * step)

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 from .. import shapes
 from ..common.arguments import check_data_format
 from ..kernels.plan.axes import Axis
+from ..shapes.checks import along_axes
 from .layouts import Ints, spatial, three
 
 
@@ -61,14 +62,9 @@ def window_axes(x_shape: Ints, filters: int, window: Window) -> tuple[Axis, ...]
     """Batch and spatial axes of a window that slides over a canonical array and writes to a contiguous one."""
     size, strides, padding, dilation, data_format = window
     lengths = spatial(x_shape, data_format)
-    if isinstance(padding, str):
-        settings = zip(lengths, size, strides, dilation, strict=True)
-        befores = tuple(shapes.conv_padding(n, k, padding, s, d)[0] for n, k, s, d in settings)
-    else:
-        befores = tuple(before for before, _ in padding)
-        x_shape = shapes.zero_pad_output_shape(x_shape, padding, data_format)  # type: ignore[assignment]
-        window = window._replace(padding="valid")
     windows = spatial(shapes.conv_output_shape(x_shape, filters, *window), data_format)
+    settings = zip(lengths, size, along_axes(padding, window.rank), strides, dilation, strict=True)
+    befores = (shapes.conv_padding(*axis)[0] for axis in settings)
     out_strides = (0,) * len(lengths)
     columns = zip(windows, size, strides, dilation, befores, out_strides, lengths, strict=True)
     moving = tuple(Axis(*a) for a in columns)
@@ -82,8 +78,8 @@ def transposed_axes(x_shape: Ints, channels: int, window: Window, output_padding
     """
     size, strides, padding, dilation, data_format = window
     lengths, extra = spatial(x_shape, data_format), output_padding or (None,) * window.rank
-    settings = zip(lengths, strides, size, extra, dilation, strict=True)
-    crops = (shapes.deconv_crop(n, s, k, padding, p, d) for n, s, k, p, d in settings)
+    settings = zip(lengths, strides, size, along_axes(padding, window.rank), extra, dilation, strict=True)
+    crops = (shapes.deconv_crop(*axis) for axis in settings)
     moving = tuple(Axis(*a, 0) for a in zip(lengths, size, strides, dilation, crops, strict=True))
     return _writing((Axis(x_shape[0], 1, 1, 1, 0, 0), *three(moving, Axis(1, 1, 1, 1, 0, 0))), channels)
 
