@@ -139,7 +139,8 @@ def normalize_pairs(value: Any, n: int, name: str) -> tuple[tuple[int, int], ...
     return tuple(pairs)
 
 
-def _one_of(value: Any, name: str, allowed: Sequence[str]) -> str:
+def one_of(value: Any, name: str, allowed: Sequence[str]) -> str:
+    """One of the allowed names, in lower case."""
     if not isinstance(value, str):
         raise TypeError(f"{name} must be a string, one of {', '.join(map(repr, allowed))}, got {value!r}")
     if value.lower() not in allowed:
@@ -157,7 +158,7 @@ def normalize_padding(value: Any, allowed: Sequence[str] = ("valid", "same", "ca
     TypeError
         If `value` is not a string.
     """
-    return _one_of(value, "padding", allowed)
+    return one_of(value, "padding", allowed)
 
 
 def explicit(padding: Any) -> tuple[int, int] | None:
@@ -183,4 +184,4 @@ def normalize_data_format(value: Any) -> str:
     TypeError
         If `value` is not a string.
     """
-    return _one_of(value, "data_format", ("channels_last", "channels_first"))
+    return one_of(value, "data_format", ("channels_last", "channels_first"))

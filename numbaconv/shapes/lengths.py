@@ -14,7 +14,7 @@ def _ceil_div(a: int, b: int) -> int:
     return -(-a // b)
 
 
-def _known(value: Any, name: str) -> int:
+def known(value: Any, name: str) -> int:
     """A length as an int; it may be negative, as `conv_input_length` is for "full"."""
     try:
         return as_integer(value)
@@ -24,7 +24,7 @@ def _known(value: Any, name: str) -> int:
 
 def _length(value: Any, name: str) -> Any:
     """A length as an int; None stays None."""
-    return None if value is None else _known(value, name)
+    return None if value is None else known(value, name)
 
 
 def dilated_kernel_size(kernel_size: int, dilation: int = 1) -> int:
@@ -150,7 +150,7 @@ def conv_padding(input_length: int, filter_size: int, padding: str, stride: int,
         return given
     padding = normalize_padding(padding, ("valid", "same", "causal", "full"))
     span, stride = dilated_kernel_size(filter_size, dilation), positive_integer(stride, "stride")
-    input_length = _known(input_length, "input_length")
+    input_length = known(input_length, "input_length")
     if padding == "same":
         total = max((_ceil_div(input_length, stride) - 1) * stride + span - input_length, 0)
         return total // 2, total - total // 2
@@ -231,7 +231,7 @@ def deconv_crop(
     """
     if given := explicit(padding):
         return -given[0]
-    dim_size, stride_size = _known(dim_size, "dim_size"), positive_integer(stride_size, "stride_size")
+    dim_size, stride_size = known(dim_size, "dim_size"), positive_integer(stride_size, "stride_size")
     output_length = deconv_length(dim_size, stride_size, kernel_size, padding, output_padding, dilation)
     if normalize_padding(padding, ("valid", "same", "full")) == "valid":
         return 0

@@ -7,9 +7,9 @@ can be computed from a region of the input, and is that part of the whole.
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from .checks import as_integers, normalize_shape
+from .checks import as_integers, normalize_shape, one_of, positive_integer
 from .kinds import AXIS_NAMES, RADIUS, layer_kind, spatial, window_along
-from .lengths import conv_padding, deconv_crop, dilated_kernel_size
+from .lengths import conv_padding, deconv_crop, dilated_kernel_size, known
 
 
 class Region(NamedTuple):
@@ -56,6 +56,7 @@ def conv_region(
     >>> conv_region(0, 4, input_length=10, filter_size=3, padding="same", stride=1)
     Region(start=0, stop=5, before=1, after=0)
     """
+    start, stop, input_length = _checked(start, stop, input_length)
     front, _ = conv_padding(input_length, filter_size, padding, stride, dilation)
     reach = dilated_kernel_size(filter_size, dilation)
     return _within(start * stride - front, (stop - 1) * stride - front + reach, input_length)
@@ -96,6 +97,7 @@ def deconv_region(
     >>> deconv_region(4, 8, dim_size=10, stride_size=2, kernel_size=3, padding="same")
     Region(start=1, stop=4, before=-2, after=-1)
     """
+    start, stop, dim_size = _checked(start, stop, dim_size)
     span = dilated_kernel_size(kernel_size, dilation)
     crop = deconv_crop(dim_size, stride_size, kernel_size, padding, output_padding, dilation)
     # One that reaches no further than the first output is among them, also where none reaches that.
@@ -128,6 +130,8 @@ def upsample_region(start: int, stop: int, input_length: int, size: int, interpo
     >>> upsample_region(5, 9, input_length=10, size=2, interpolation="bilinear")
     Region(start=2, stop=5, before=-1, after=-1)
     """
+    start, stop, input_length = _checked(start, stop, input_length)
+    size, interpolation = positive_integer(size, "size"), one_of(interpolation, "interpolation", tuple(RADIUS))
     # An output on a position reads that alone, its neighbour those around.
     first = min(upsample_reads(p, size, interpolation)[0] for p in (start, min(start + 1, stop - 1)))
     end = max(upsample_reads(p, size, interpolation)[1] for p in (max(stop - 2, start), stop - 1))
@@ -156,7 +160,16 @@ def zero_pad_region(start: int, stop: int, input_length: int, before: int) -> Re
     >>> zero_pad_region(0, 4, input_length=10, before=2)
     Region(start=0, stop=2, before=2, after=0)
     """
-    return _within(start - before, stop - before, input_length)
+    start, stop, input_length = _checked(start, stop, input_length)
+    shift = known(before, "before")
+    return _within(start - shift, stop - shift, input_length)
+
+
+def _checked(start: Any, stop: Any, length: Any) -> tuple[int, int, int]:
+    ends = as_integers((start, stop), 0)
+    if ends is None or ends[0] >= ends[1]:
+        raise ValueError(f"start and stop must be integers, 0 <= start < stop, got {start!r} and {stop!r}")
+    return *ends, positive_integer(length, "the length of the input")  # type: ignore[return-value]
 
 
 def _within(start: int, stop: int, length: int) -> Region:
