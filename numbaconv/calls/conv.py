@@ -76,15 +76,19 @@ class WindowCall(NamedTuple):
 
 @remember(maxsize=512)
 def conv_call(
-    x_shape: Ints, weights_shape: Ints, itemsize: int, window: Window, algorithm: str = "direct"
+    x_shape: Ints, weights_shape: Ints, itemsize: int, window: Window, algorithm: str = "direct", pitch: int = 0
 ) -> WindowCall | WinogradCall:
-    """Prepare `functional.conv`."""
+    """Prepare `functional.conv`.
+
+    With a ``pitch``, ``run`` takes an ``out`` whose pixels have so many channels, the flat view from the first one that
+    is to be written. So do the other functions here.
+    """
     channels, filters = weights_shape[-2:]
     branches = check_branches(x_shape, weights_shape, window.data_format)
     algorithm = algorithm_for(branches, algorithm)
     if is_depthwise(weights_shape, branches):
-        return depthwise_call(x_shape, depthwise_shape(weights_shape, branches), itemsize, window)
-    axes = window_axes(x_shape, filters, window)
+        return depthwise_call(x_shape, depthwise_shape(weights_shape, branches), itemsize, window, pitch)
+    axes = window_axes(x_shape, pitch or filters, window)
     share = filters // branches
     return gather_call(axes, channels, share, itemsize, window.rank, window.data_format, algorithm, branches)
 
@@ -99,9 +103,9 @@ def algorithm_for(branches: int, algorithm: str) -> str:
 
 
 @remember(maxsize=512)
-def dense_call(rows: int, features: int, units: int, itemsize: int) -> WindowCall:
+def dense_call(rows: int, features: int, units: int, itemsize: int, pitch: int = 0) -> WindowCall:
     """Prepare a product of matrices, (rows, features) times (features, units): a convolution of one tap over rows."""
-    call = gather_call(row_axes(rows, units), features, units, itemsize, 1, "channels_last", "direct")
+    call = gather_call(row_axes(rows, pitch or units), features, units, itemsize, 1, "channels_last", "direct")
     assert isinstance(call, WindowCall)
     return call
 
@@ -159,12 +163,12 @@ def _tile_call(
 
 
 @remember(maxsize=512)
-def depthwise_call(x_shape: Ints, weights_shape: Ints, itemsize: int, window: Window) -> WindowCall:
+def depthwise_call(x_shape: Ints, weights_shape: Ints, itemsize: int, window: Window, pitch: int = 0) -> WindowCall:
     """Prepare `functional.depthwise_conv`."""
     channels, multiplier = weights_shape[-2:]
     check_channels(x_shape, channels, window.data_format, "weights")
     filters = channels * multiplier
-    axes = window_axes(x_shape, filters, window)
+    axes = window_axes(x_shape, pitch or filters, window)
     out_shape = (*(axis.windows for axis in axes), filters)
     plan = make_plan(axes, 1, filters, itemsize, depthwise=True)
     to_planes = plan.fits_planes(channels, filters, panel_width(itemsize), itemsize)

@@ -1,5 +1,6 @@
-"""What happens to a sum before a kernel stores it: a bias is added, then a minimum holds."""
+"""What happens to a sum before a kernel stores it, in this order: bias, residual, slope, minimum and maximum."""
 
+from functools import lru_cache
 from math import inf
 from typing import Any
 
@@ -9,10 +10,40 @@ from ..common.arguments import check_bias
 from ..machine.aligned import aligned_empty
 from ..machine.vectors import panel_width
 
-# A bias, filled up by a panel, and what smaller sums become: the fields of `kernels.records.Epilogue`.
-Epilogue = tuple[np.ndarray, float]
+# The fields of `kernels.records.Epilogue`, the bias filled up by a panel.
+Epilogue = tuple[np.ndarray, float, float, float, np.ndarray]
 # No sum is too small. For the activation relu it is 0.
 NO_MINIMUM = -inf
+_NO_RESIDUAL = {size: np.empty(0, f"f{size}") for size in (4, 8)}
+
+
+def epilogue_of(
+    bias: np.ndarray,
+    minimum: float = NO_MINIMUM,
+    maximum: float = inf,
+    slope: float = 1.0,
+    residual: np.ndarray | None = None,
+) -> Epilogue:
+    """An epilogue with a bias from `pack_bias`; a residual is an array of the output's shape, contiguous.
+
+    Outputs with channels first take no slope and no residual.
+    """
+    if residual is None:
+        return bias, minimum, maximum, slope, _NO_RESIDUAL[bias.itemsize]
+    return bias, minimum, maximum, slope, residual.reshape(-1)
+
+
+@np.errstate(all="ignore")
+def ended(epilogue: Epilogue, shape: tuple[int, ...]) -> np.ndarray:
+    """What an epilogue makes of outputs that are sums of nothing."""
+    bias, minimum, maximum, slope, residual = epilogue
+    out = np.broadcast_to(bias[: shape[-1]], shape)
+    if residual.size:
+        out = out + residual.reshape(shape)
+    if slope != 1:
+        out = np.where(out < 0, bias.dtype.type(slope) * out, out)
+    result: np.ndarray = np.minimum(np.maximum(out, minimum), maximum)
+    return result
 
 
 def pack_bias(bias: Any, filters: int, dtype: np.dtype) -> np.ndarray:
@@ -24,6 +55,12 @@ def pack_bias(bias: Any, filters: int, dtype: np.dtype) -> np.ndarray:
     return packed
 
 
+@lru_cache(maxsize=64)
+def no_epilogue(filters: int, dtype: np.dtype) -> Epilogue:
+    """Sums as they are, an epilogue that may serve many calls."""
+    return plain_epilogue(None, filters, dtype)
+
+
 def plain_epilogue(bias: Any, filters: int, dtype: np.dtype) -> Epilogue:
     """A bias alone."""
-    return pack_bias(bias, filters, dtype), NO_MINIMUM
+    return epilogue_of(pack_bias(bias, filters, dtype))

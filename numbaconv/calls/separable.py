@@ -1,6 +1,6 @@
 """Prepared calls of separable convolutions, as `numbaconv.calls.conv` has them of the other operations."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from ..machine.aligned import aligned_empty
 from ..machine.threads import remember
 from ..machine.vectors import conv_vecs, conv_width, panel_width
 from .conv import WindowCall, conv_call, depthwise_call
-from .epilogue import NO_MINIMUM, Epilogue
+from .epilogue import Epilogue, no_epilogue
 from .layouts import Ints, canonical, empty_planes, original, planar, planar_result
 from .packed import Packed
 from .window import Window, point_window, window_axes
@@ -30,18 +30,34 @@ class SeparableCall(NamedTuple):
     to_planes: bool
 
     def __call__(self, x: np.ndarray, depthwise: Packed, pointwise: Packed, epilogue: Epilogue) -> np.ndarray:
+        middle, (rank, data_format) = _no_epilogue(depthwise), self.depthwise[2:4]
+        if not (self.to_planes and depthwise.finite and pointwise.finite):
+            image = canonical(x, data_format)
+            return original(self.run(image, depthwise, pointwise, middle, epilogue), rank, data_format)
+        shape = self.pointwise.out_shape
+        out = empty_planes(shape, depthwise.dtype)
+        self._fill(out, planar(x), depthwise, pointwise, middle, epilogue)
+        return planar_result(out, shape, rank)
+
+    def run(
+        self,
+        image: np.ndarray,
+        depthwise: Packed,
+        pointwise: Packed,
+        middle: Epilogue,
+        epilogue: Epilogue,
+        out: Any = None,
+    ) -> np.ndarray:
+        """From canonical array to canonical array, with an epilogue of the depthwise step; into ``out``, if given."""
         if self.arguments is None or not (depthwise.finite and pointwise.finite):
-            return self.steps(x, depthwise, pointwise, epilogue)[1]
-        weights = depthwise.panels, pointwise.panels, epilogue
-        shape, rank = self.pointwise.out_shape, self.depthwise.rank
-        if self.to_planes:
-            out = empty_planes(shape, depthwise.dtype)
-            separable_conv(planar(x), *weights, out, *self.arguments, serial=self.serial)
-            return planar_result(out, shape, rank)
-        out = aligned_empty(shape, depthwise.dtype)
-        image = canonical(x, self.depthwise.data_format)
-        separable_conv(image, *weights, out.reshape(-1), *self.arguments, serial=self.serial)
-        return original(out, rank, self.depthwise.data_format)
+            return self.pointwise.run(self.depthwise.run(image, depthwise, middle), pointwise, epilogue, out)
+        out = aligned_empty(self.pointwise.out_shape, depthwise.dtype) if out is None else out
+        self._fill(out.reshape(-1), image, depthwise, pointwise, middle, epilogue)
+        return out
+
+    def _fill(self, out: np.ndarray, x: np.ndarray, depthwise: Packed, pointwise: Packed, *epilogues: Epilogue) -> None:
+        weights = depthwise.panels, pointwise.panels
+        separable_conv(x, *weights, *epilogues, out, *self.arguments, serial=self.serial)  # type: ignore[misc]
 
     def steps(self, x: np.ndarray, depthwise: Packed, pointwise: Packed, epilogue: Epilogue) -> tuple[np.ndarray, ...]:
         """The canonical array between the two steps, and the result."""
@@ -51,7 +67,7 @@ class SeparableCall(NamedTuple):
 
 
 def _no_epilogue(packed: Packed) -> Epilogue:
-    return np.zeros(packed.panels.shape[0] * packed.panels.shape[-1], packed.dtype), NO_MINIMUM
+    return no_epilogue(packed.shape[-2] * packed.shape[-1], packed.dtype)
 
 
 @remember(maxsize=512)
@@ -61,8 +77,9 @@ def separable_call(
     pointwise_shape: Ints,
     itemsize: int,
     window: Window,
+    pitch: int = 0,
 ) -> SeparableCall:
-    """Prepare `functional.separable_conv`."""
+    """Prepare `functional.separable_conv`; for the pitch see `conv_call`."""
     channels, multiplier = depthwise_shape[-2:]
     rank, filters = window.rank, pointwise_shape[-1]
     right = (*(1,) * rank, channels * multiplier, filters)
@@ -70,9 +87,9 @@ def separable_call(
         raise ValueError(f"pointwise_weights must have shape {right}, got {pointwise_shape}")
     first = depthwise_call(x_shape, depthwise_shape, itemsize, window)
     between = first.out_shape[:1] + first.out_shape[4 - rank :]
-    last = conv_call(between, right, itemsize, point_window(rank))
+    last = conv_call(between, right, itemsize, point_window(rank), "direct", pitch)
     assert isinstance(last, WindowCall)
-    axes = window_axes(x_shape, filters, window)
+    axes = window_axes(x_shape, pitch or filters, window)
     plan = make_separable_plan(axes, right[-2], filters, itemsize)
     if plan is None:
         return SeparableCall(first, last, None, False, False)

@@ -17,7 +17,7 @@ from ..machine.aligned import aligned_empty
 from ..machine.threads import remember
 from ..machine.vectors import panel_width
 from .conv import WindowCall, conv_arguments, gather_call, kernel_for
-from .epilogue import Epilogue
+from .epilogue import Epilogue, ended
 from .layouts import Ints, canonical, canonical_shape, original
 from .packed import Packed
 from .window import Window, transposed_axes
@@ -43,10 +43,9 @@ class TransposedCall(NamedTuple):
 
     def run(self, image: np.ndarray, packed: Packed, epilogue: Epilogue, out: Any = None) -> np.ndarray:
         """From canonical array to canonical array; into ``out``, where it is given."""
-        out = aligned_empty(self.out_shape, packed.dtype) if out is None else out
+        out = aligned_empty(self.out_shape, packed.dtype) if out is None else out.reshape(self.out_shape)
         if not self.complete:
-            bias, minimum = epilogue
-            out[...] = np.maximum(bias[: self.out_shape[-1]], minimum)
+            out[...] = ended(epilogue, self.out_shape)
         for firsts, arguments, serial in self.parts:
             kernel, weights = kernel_for(packed, conv), packed.phases(firsts)
             kernel(image, weights, epilogue, out.reshape(-1), *arguments, serial=serial)

@@ -59,7 +59,7 @@ def point_window(rank: int) -> Window:
 
 
 def window_axes(x_shape: Ints, filters: int, window: Window) -> tuple[Axis, ...]:
-    """Batch and spatial axes of a window that slides over a canonical array and writes to a contiguous one."""
+    """Batch and spatial axes of a window that slides over a canonical array, and writes to one of so many channels."""
     size, strides, padding, dilation, data_format = window
     lengths = spatial(x_shape, data_format)
     windows = spatial(shapes.conv_output_shape(x_shape, filters, *window), data_format)

@@ -7,6 +7,7 @@ from ..machine.compiler import compiled
 from ..machine.memory import RAMP, opaque, ramp
 from ..machine.tile import FULL, tile_finish, tile_lines, tile_outer, tile_rows, tile_store
 from ..machine.vectors import LOW_ROWS, TILE_ROWS, TILE_VECS
+from .ending import end_row, is_plain, limits_of
 from .plan.axes import MOST_STEPS
 from .planes import plane_at, write_planes
 from .records import Channels, Epilogue, Line, Places, Steps
@@ -63,10 +64,7 @@ def _conv_task(task, x, weights, epilogue, out, vecs, plan):
     read, taps = Channels(first, pitch_of(last - first + channels, x), 1), taps_inside(x, block, plan)
     source = input_of(x, block, plan, read, taps)
     places, steps = places_of(block, plan, source, tile_height(vecs)), _steps_of(source, weights)
-    if out.ndim == 1:
-        sum_windows(source.array, places, steps, panels, vecs, epilogue, out)
-    else:
-        sum_to_planes(source.array, places, steps, panels, vecs, epilogue, out)
+    sum_windows(source.array, places, steps, panels, vecs, epilogue, out)
 
 
 @compiled
@@ -99,7 +97,8 @@ def sum_windows(source, places, steps, panels, vecs, epilogue, out):
     """Some panels for all windows of a block.
 
     ``steps`` are those of the first panel. They are changed where panels of other branches follow, which read other
-    channels.
+    channels. Sums that a tile cannot end, and those for planes, whose windows are neighbours or all of several images,
+    go by way of a buffer, a chunk at a time, which stays in the L1 cache.
     """
     shifts, starts, length = steps.shifts, steps.starts, steps.end
     part = MOST_STEPS if len(starts) == 1 and length > 4 * MOST_STEPS else max(1, length)
@@ -107,6 +106,9 @@ def sum_windows(source, places, steps, panels, vecs, epilogue, out):
     # Where there are more steps, the sums so far of all windows, panel by panel.
     room = places.end * width if part < length else 0
     sums, sums_at = np.empty((panels.end - panels.first) * room, source.dtype), np.empty(places.end + RAMP, np.int64)
+    direct = out.ndim == 1 and is_plain(epilogue)
+    chunk = max(1, places.end) if direct else CHUNK
+    buffer, buffer_first = aligned_flat(0 if direct else CHUNK * width, source)
     for first in range(0, max(1, length), part):
         now = Steps(shifts, starts, first, min(first + part, length))
         for number in range(panels.first, panels.end):
@@ -114,13 +116,23 @@ def sum_windows(source, places, steps, panels, vecs, epilogue, out):
             _move(shifts, panel.channel - channel)
             at = (number - panels.first) * room
             start = Line(sums, at, width) if first else Line(epilogue.bias, panel.first, 0)
-            to, to_at, minimum = out, places.out_at, epilogue.minimum
-            if now.end < length:
-                ramp(sums_at, 0, at - panel.place, width, places.end)
-                to, to_at, minimum = sums, sums_at, -np.inf
-            there = Places(0, places.end, places.count, places.x_at, to_at)
-            # In one place, for LLVM would copy all of it to others.
-            _sum_panel(source, there, now, panel, vecs, start, minimum, to)
+            last = now.end == length
+            limits = limits_of(epilogue, last and is_plain(epilogue))
+            for begin in range(0, places.end, chunk):
+                end, to, to_at = min(begin + chunk, places.end), sums, sums_at
+                if last and direct:
+                    if out.ndim == 1:
+                        to, to_at = out, places.out_at
+                elif last:
+                    ramp(sums_at, begin, buffer_first - panel.place, width, end - begin)
+                    to = buffer
+                else:
+                    ramp(sums_at, begin, at + begin * width - panel.place, width, end - begin)
+                there = Places(begin, end, places.count, places.x_at, to_at)
+                # In one place, for LLVM would copy all of it to others.
+                _sum_panel(source, there, now, panel, vecs, start, limits, to)
+                if last and not direct:
+                    _write(buffer, buffer_first, there, panel, epilogue, places.out_at, out)
 
 
 @compiled
@@ -132,8 +144,9 @@ def _move(shifts, channels):
 
 
 @compiled
-def _sum_panel(source, places, steps, panel, vecs, start, minimum, out):
+def _sum_panel(source, places, steps, panel, vecs, start, limits, out):
     """A panel for windows that begin with the lines of ``start``, one for each, or one for all."""
+    minimum, maximum = limits
     first, end = places.first, min(places.end, places.count)
     while first < end:
         if end - first > 2 * LOW_ROWS:
@@ -142,12 +155,12 @@ def _sum_panel(source, places, steps, panel, vecs, start, minimum, out):
             else:
                 tile = tile_rows(FULL, vecs, start.array, start.at)
             tile = _sum_tile(tile, source, places.x_at, first, steps, panel)
-            tile_store(tile_finish(tile, minimum), out, places.out_at, first, panel.place, panel.count)
+            tile_store(tile_finish(tile, minimum, maximum), out, places.out_at, first, panel.place, panel.count)
             first += tile_height(vecs)
         else:
             low = tile_lines(LOW_ROWS, vecs, start.array, start.at + first * start.step, start.step)
             low = _sum_tile(low, source, places.x_at, first, steps, panel)
-            tile_store(tile_finish(low, minimum), out, places.out_at, first, panel.place, panel.count)
+            tile_store(tile_finish(low, minimum, maximum), out, places.out_at, first, panel.place, panel.count)
             first += LOW_ROWS
 
 
@@ -170,29 +183,18 @@ def _sum_tile(tile, source, x_at, first, steps, panel):
 
 
 @compiled
-def sum_to_planes(source, places, steps, panels, vecs, epilogue, out):
-    """`sum_windows` for windows that are neighbours in an output (N, F, positions), or all of several images.
-
-    They go to the planes of channels by way of a buffer, a chunk at a time, which stays in the L1 cache.
-    """
-    width, (_, filters, positions) = panels.weights.shape[5], out.shape
-    of_image = min(places.count, positions)
-    buffer, buffer_first = aligned_flat(CHUNK * width, source)
-    buffer_at = np.empty(places.end + RAMP, np.int64)
-    panel = panel_of(panels, panels.first)
-    for number in range(panels.first, panels.end):
-        channel, panel = panel.channel, panel_of(panels, number)
-        _move(steps.shifts, panel.channel - channel)
-        for begin in range(0, places.end, CHUNK):
-            end = min(begin + CHUNK, places.end)
-            ramp(buffer_at, begin, buffer_first - panel.place, width, end - begin)
-            chunk = Places(begin, end, places.count, places.x_at, buffer_at)
-            start = Line(epilogue.bias, panel.first, 0)
-            _sum_panel(source, chunk, steps, panel, vecs, start, epilogue.minimum, buffer)
-            at = begin
-            while at < min(end, places.count):
-                count = min(end, places.count, (at // of_image + 1) * of_image) - at
-                plane = plane_at(places.out_at[at], filters, positions) + panel.place * positions
-                first = buffer_first + (at - begin) * width
-                write_planes(buffer, first, width, count, panel.count, out, plane, positions)
-                at += count
+def _write(buffer, first, places, panel, epilogue, out_at, out):
+    """A chunk of windows from the buffer to the output."""
+    width, end = panel.weights.shape[5], min(places.end, places.count)
+    if out.ndim == 1:
+        for at in range(places.first, end):
+            start = first + (at - places.first) * width
+            end_row(buffer, start, out, out_at[at] + panel.place, panel.count, epilogue)
+        return
+    _, filters, positions = out.shape
+    of_image, at = min(places.count, positions), places.first
+    while at < end:
+        count = min(end, (at // of_image + 1) * of_image) - at
+        plane, start = plane_at(out_at[at], filters, positions), first + (at - places.first) * width
+        write_planes(buffer, start, width, count, panel.count, out, plane + panel.place * positions, positions)
+        at += count

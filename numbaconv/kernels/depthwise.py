@@ -7,6 +7,7 @@ from ..machine.compiler import compiled
 from ..machine.memory import RAMP, ramp
 from ..machine.tile import tile_clip, tile_multiply, tile_rows, tile_slide, tile_store
 from ..machine.vectors import CACHE_WAY, TILE_ROWS, TILE_VECS
+from .ending import end_row, is_plain, limits_of
 from .plan.axes import STRIP_DILATION, STRIP_STRIDE, TAPS, H, W
 from .planes import plane_at, write_planes
 from .records import Channels, Epilogue, Places, Source, Tiles
@@ -47,10 +48,7 @@ def _depthwise_task(task, x, weights, epilogue, out, plan):
     panels = panels_of(block, plan, weights)
     source = input_of_panels(x, block, plan, panels)
     places = places_of(block, plan, source, TILE_ROWS)
-    if out.ndim == 1:
-        filter_windows(source, places, block, panels, epilogue, out, plan)
-    else:
-        filter_to_planes(source, places, block, panels, epilogue, out, plan)
+    filter_windows(source, places, block, panels, epilogue, out, plan)
 
 
 @compiled
@@ -82,41 +80,53 @@ def _neighbours(axes, columns):
 
 @compiled
 def filter_windows(source, places, block, panels, epilogue, out, axes):
-    """Some panels of channels for all windows of a block."""
+    """Some panels of channels for all windows of a block.
+
+    Sums that a tile cannot end, and those for planes, go by way of a buffer for a panel.
+    """
+    width, plain = panels.weights.shape[4], is_plain(epilogue)
+    direct = plain and out.ndim == 1
+    ending, room = (epilogue.bias, *limits_of(epilogue, plain)), 0 if direct else places.end
+    buffer, start = aligned_flat(room * width, source.array)
+    buffer_at = np.empty(room + RAMP, np.int64)
     for number in range(panels.first, panels.end):
-        _filter_panel(source, places, block, panel_of(panels, number), epilogue, out, axes)
+        panel = panel_of(panels, number)
+        ramp(buffer_at, 0, start - panel.place, width, room)
+        to, to_at = buffer, buffer_at
+        # Planes would not compile.
+        if out.ndim == 1:  # noqa: SIM102
+            if direct:
+                to, to_at = out, places.out_at
+        there = Places(places.first, places.end, places.count, places.x_at, to_at)
+        if _neighbours(axes, block.columns):
+            _slide(source, there, block, panel, ending, to, axes)
+        else:
+            _gather(source, there, panel, ending, to)
+        if not direct:
+            _write(buffer, start, places, panel, epilogue, out)
 
 
 @compiled
-def filter_to_planes(source, places, block, panels, epilogue, out, axes):
-    """`filter_windows` to the planes of channels of an output (N, F, positions), by way of a buffer for a panel."""
-    width, (_, filters, positions) = panels.weights.shape[4], out.shape
-    to = plane_at(places.out_at[0], filters, positions)
-    buffer, start = aligned_flat(places.end * width, source.array)
-    buffered = Places(places.first, places.end, places.count, places.x_at, np.empty(places.end + RAMP, np.int64))
-    for number in range(panels.first, panels.end):
-        panel = panel_of(panels, number)
-        ramp(buffered.out_at, 0, start - panel.place, width, places.end)
-        _filter_panel(source, buffered, block, panel, epilogue, buffer, axes)
-        plane = to + panel.place * positions
+def _write(buffer, start, places, panel, epilogue, out):
+    """All windows of a block from the buffer to the output."""
+    width = panel.weights.shape[4]
+    if out.ndim == 1:
+        for window in range(places.count):
+            end_row(buffer, start + window * width, out, places.out_at[window] + panel.place, panel.count, epilogue)
+    else:
+        _, filters, positions = out.shape
+        plane = plane_at(places.out_at[0], filters, positions) + panel.place * positions
         write_planes(buffer, start, width, places.count, panel.count, out, plane, positions)
 
 
 @compiled(inline=True)
-def _filter_panel(source, places, block, panel, epilogue, out, axes):
-    if _neighbours(axes, block.columns):
-        _slide(source, places, block, panel, epilogue, out, axes)
-    else:
-        _gather(source, places, panel, epilogue, out)
-
-
-@compiled(inline=True)
-def _gather(source, places, panel, epilogue, out):
+def _gather(source, places, panel, ending, out):
     """A panel of channels, for windows that lie anywhere."""
+    bias, minimum, maximum = ending
     _, taps_d, taps_h, taps_w, width = panel.weights.shape
     taps = source.taps
     for first in range(places.first, places.end, TILE_ROWS):
-        tile = tile_rows(TILE_ROWS, TILE_VECS, epilogue.bias, panel.first)
+        tile = tile_rows(TILE_ROWS, TILE_VECS, bias, panel.first)
         for kd in range(taps.front, taps.back):
             for kh in range(taps.top, taps.bottom):
                 at = (((panel.number * taps_d + kd) * taps_h + kh) * taps_w + taps.left) * width
@@ -125,11 +135,12 @@ def _gather(source, places, panel, epilogue, out):
                     shift = start + kw * source.tap_column
                     tile = tile_multiply(tile, source.array, places.x_at, first, shift, panel.weights, at)
                     at += width
-        tile_store(tile_clip(tile, epilogue.minimum), out, places.out_at, first, panel.place, panel.count)
+        tile = tile_clip(tile, minimum, maximum)
+        tile_store(tile, out, places.out_at, first, panel.place, panel.count)
 
 
 @compiled(inline=True)
-def _slide(source, places, block, panel, epilogue, out, axes):
+def _slide(source, places, block, panel, ending, out, axes):
     """A panel of channels, for rows of windows that are neighbours: the windows of a tile overlap."""
     low, high = source.inside.left, source.inside.right
     taps, tiles = panel.weights.shape[3], -(-block.columns // TILE_ROWS)
@@ -137,15 +148,16 @@ def _slide(source, places, block, panel, epilogue, out, axes):
     # The last tile of a row reaches back to be full, perhaps as far as the edge: what two tiles compute is alike.
     all_inside = low <= block.columns - TILE_ROWS and high == block.columns + taps - 1
     end = tiles if all_inside else max(whole, (high - TILE_ROWS - taps + 1) // TILE_ROWS + 1)
-    _slide_tiles(source, places, block, panel, epilogue, out, axes, Tiles(0, whole, (low, high)))
-    _slide_tiles(source, places, block, panel, epilogue, out, axes, Tiles(whole, end, None))
-    _slide_tiles(source, places, block, panel, epilogue, out, axes, Tiles(end, tiles, (low, high)))
+    _slide_tiles(source, places, block, panel, ending, out, axes, Tiles(0, whole, (low, high)))
+    _slide_tiles(source, places, block, panel, ending, out, axes, Tiles(whole, end, None))
+    _slide_tiles(source, places, block, panel, ending, out, axes, Tiles(end, tiles, (low, high)))
 
 
 @compiled
-def _slide_tiles(source, places, block, panel, epilogue, out, axes, tiles):
+def _slide_tiles(source, places, block, panel, ending, out, axes, tiles):
     """Some tiles of each row of a block, a vector of channels at a time, which leaves registers for the weights."""
     array, x_at, weights, inside = source.array, places.x_at, panel.weights, source.inside
+    bias, minimum, maximum = ending
     _, taps_d, taps_h, taps_w, width = weights.shape
     for t in range(tiles.first, tiles.end):
         edge = min(t * TILE_ROWS, block.columns - TILE_ROWS)
@@ -154,7 +166,7 @@ def _slide_tiles(source, places, block, panel, epilogue, out, axes, tiles):
             low, high = max(0, inside.top - y), min(taps_h, inside.bottom - y)
             for c in range(0, panel.count, width // TILE_VECS):
                 f = panel.first + c
-                tile = tile_rows(TILE_ROWS, 1, epilogue.bias, f)
+                tile = tile_rows(TILE_ROWS, 1, bias, f)
                 lines = panel.number * taps_d * taps_h * taps_w * width + c
                 for kd in range(inside.front, inside.back):
                     for kh in range(low, high):
@@ -168,6 +180,5 @@ def _slide_tiles(source, places, block, panel, epilogue, out, axes, tiles):
                             x_lines = x_first + kw * source.column, source.column, edge + kw
                             taps = at + kw * width, width
                             tile = tile_slide(tile, array, x_lines, weights, taps, 1, tiles.columns)
-                tile_store(
-                    tile_clip(tile, epilogue.minimum), out, places.out_at, window, panel.place + c, panel.count - c
-                )
+                tile = tile_clip(tile, minimum, maximum)
+                tile_store(tile, out, places.out_at, window, panel.place + c, panel.count - c)

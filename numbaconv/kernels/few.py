@@ -10,6 +10,7 @@ from ..machine.compiler import compiled
 from ..machine.memory import copy
 from ..machine.square import tile_dots, tile_square, tile_totals
 from ..machine.tile import lanes_of, tile_write
+from .ending import end_value
 from .plan.axes import TAPS, W
 from .planes import plane_at
 from .records import Channels, Epilogue, Inside, Steps
@@ -62,8 +63,9 @@ def _few_task(task, x, weights, epilogue, out, filters, plan):
                     i = start + r * len(filters) + f
                     # As in `tile_finish`, no zero has a sign.
                     total = line[i] + epilogue.bias[panel.first + f] + 0.0
-                    line[i] = epilogue.minimum if epilogue.minimum > total else total
-                    copy(out, _place(out, places.out_at[window + r], panel.place + f), line, i, 1)
+                    to = _place(out, places.out_at[window + r], panel.place + f)
+                    line[i] = end_value(total, epilogue, to)
+                    copy(out, to, line, i, 1)
 
 
 @compiled

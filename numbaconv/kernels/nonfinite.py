@@ -8,7 +8,9 @@ import numpy as np
 from numba import prange
 
 from ..machine.compiler import compiled
+from .ending import end_value
 from .plan.axes import DILATION, OUT_STRIDE, D, H, N, W
+from .records import Epilogue
 from .strip import first_input, locate
 from .table import TASKS, WORK, panel_of, panels_of
 
@@ -16,7 +18,7 @@ from .table import TASKS, WORK, panel_of, panels_of
 @compiled(parallel=True)
 def conv_inside(x, weights, epilogue, out, vecs, plan):
     """`kernels.conv.conv` for any weights; ``vecs`` does not matter."""
-    bias, minimum = epilogue
+    bias = epilogue[0]
     for task in prange(plan[WORK, TASKS]):
         block = locate(np.int64(task), plan)
         panels = panels_of(block, plan, weights)
@@ -32,13 +34,13 @@ def conv_inside(x, weights, epilogue, out, vecs, plan):
                         for c in range(weights.shape[4]):
                             value = x[n, x_d, x_h, x_w, panel.channel + c]
                             total += value * weights[number, kd, kh, kw, c, f]
-                    out[at + panel.place + f] = minimum if minimum > total else total
+                    out[at + panel.place + f] = end_value(total, Epilogue(*epilogue), at + panel.place + f)
 
 
 @compiled(parallel=True)
 def depthwise_inside(x, weights, epilogue, out, plan):
     """`kernels.depthwise.depthwise_conv` for any weights."""
-    bias, minimum = epilogue
+    bias = epilogue[0]
     for task in prange(plan[WORK, TASKS]):
         block = locate(np.int64(task), plan)
         panels = panels_of(block, plan, weights)
@@ -53,7 +55,7 @@ def depthwise_inside(x, weights, epilogue, out, plan):
                         total, channel = bias[panel.first + f], (panel.first + f) // repeat
                         for kd, kh, kw, x_d, x_h, x_w in _taps(x, weights, plan, first):
                             total += x[block.n, x_d, x_h, x_w, channel] * weights[number, kd, kh, kw, f]
-                        out[at + panel.place + f] = minimum if minimum > total else total
+                        out[at + panel.place + f] = end_value(total, Epilogue(*epilogue), at + panel.place + f)
 
 
 @compiled

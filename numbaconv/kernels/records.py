@@ -106,8 +106,13 @@ class Epilogue(NamedTuple):
 
     # Added to it: an array with the filters, and room for a panel after the last.
     bias: np.ndarray
-    # What smaller sums become: 0 is the activation relu, -inf none.
+    # What smaller and larger sums become: 0 and inf are the activation relu, -inf and inf none.
     minimum: float
+    maximum: float
+    # What sums below 0 are multiplied by before that: 1 leaves them.
+    slope: float
+    # Added before that: an array with the elements of the output at the same flat indices, or none. Not for planes.
+    residual: np.ndarray
 
 
 class Panels(NamedTuple):

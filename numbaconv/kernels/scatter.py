@@ -11,12 +11,11 @@ import numpy as np
 from numba import prange
 
 from ..machine.compiler import compiled
-from ..machine.line import line_read, line_write
 from ..machine.memory import RAMP, copy, opaque, ramp
 from ..machine.spread import tile_spread
-from ..machine.tile import FULL, lanes_of, tile_clip, tile_outer, tile_rows
-from ..machine.vectors import TILE_VECS
+from ..machine.tile import FULL, tile_outer, tile_rows
 from .conv import tile_height
+from .ending import end_row, is_plain
 from .plan.scatter import COLUMNS, CROP, DILATION, IMAGES, ROWS, STRIDE, TAPS, TASKS, WORK, D, H, W
 from .records import Epilogue
 from .strip import aligned_flat
@@ -87,7 +86,10 @@ def _scatter_task(task, x, weights, epilogue, out, vecs, plan):
         _spread_row(x, weights, vecs, taps[:meeting], sums, filters, plan)
         for i in range(images):
             to = (((n + i) * out_d + d) * out_h + h) * out_w * filters + sums.first
-            _write_row(array, sums.start + i * pitch, out, to, count, epilogue.minimum)
+            if is_plain(epilogue) and epilogue.minimum == -np.inf and epilogue.maximum == np.inf:
+                copy(out, to, array, sums.start + i * pitch, count)
+            else:
+                end_row(array, sums.start + i * pitch, out, to, count, epilogue)
 
 
 @compiled
@@ -165,15 +167,3 @@ def _list_inputs(x_at, to, x, sums, lane, width, filters, plan):
     for spare in range(listed, len(x_at) - RAMP):
         x_at[spare], to[spare] = x_at[listed - 1], sums.start - width + sums.images * sums.pitch
     return listed
-
-
-@compiled
-def _write_row(sums, at, out, to, count, minimum):
-    """Write a row of outputs, none below the minimum."""
-    if minimum == -np.inf:
-        copy(out, to, sums, at, count)
-        return
-    width = TILE_VECS * lanes_of(sums)
-    for i in range(0, count, width):
-        line = line_read(TILE_VECS, sums, at + i, count - i)
-        line_write(tile_clip(line, minimum), out, to + i, count - i)

@@ -5,19 +5,19 @@ from numba import prange
 
 from ..machine.compiler import compiled
 from ..machine.memory import RAMP, ramp
-from .conv import sum_to_planes, sum_windows, tile_height
+from .conv import sum_windows, tile_height
 from .depthwise import filter_windows, input_of_panels
 from .records import Epilogue, Panels, Places, Steps
-from .strip import aligned, locate, pitch_of, places_of
+from .strip import aligned_flat, locate, pitch_of, places_of
 from .table import PANELS, TASKS, WORK
 
 
 @compiled(parallel=True)
-def separable_conv(x, depthwise, pointwise, epilogue, out, vecs, plan):
+def separable_conv(x, depthwise, pointwise, middle, epilogue, out, vecs, plan):
     """Convolve each channel of ``x`` by itself, and all of the results with one tap, every task on its own windows.
 
     ``out[n, q, f] = bias[f] + sum over c of between[n, q, c] * pointwise[c, f]``, ``between`` being what
-    `kernels.depthwise` computes without a bias: the same sums in the same order as those of two calls.
+    `kernels.depthwise` computes: the same sums in the same order as those of two calls.
 
     Parameters
     ----------
@@ -26,6 +26,8 @@ def separable_conv(x, depthwise, pointwise, epilogue, out, vecs, plan):
         The channels in between, in panels as wide as a tile, the last filled up with zeros.
     pointwise : array (panels, 1, 1, 1, channels in between, VECS*LANES), 64-byte aligned
         The filters in panels, likewise.
+    middle : tuple
+        The fields of an `Epilogue` of the depthwise step, without a residual.
     epilogue, out, vecs
         As `kernels.conv` takes them.
     plan : int64 array
@@ -33,11 +35,12 @@ def separable_conv(x, depthwise, pointwise, epilogue, out, vecs, plan):
         of ``depthwise``, then those of ``pointwise``.
     """
     for task in prange(plan[WORK, TASKS]):
-        _separable_task(np.int64(task), x, depthwise, pointwise, Epilogue(*epilogue), out, vecs, plan)
+        steps = Epilogue(*middle), Epilogue(*epilogue)
+        _separable_task(np.int64(task), x, depthwise, pointwise, steps, out, vecs, plan)
 
 
 @compiled
-def _separable_task(task, x, depthwise, pointwise, epilogue, out, vecs, plan):
+def _separable_task(task, x, depthwise, pointwise, epilogues, out, vecs, plan):
     block, channels = locate(task, plan), pointwise.shape[4]
     panels = Panels(depthwise, plan, PANELS, 0, len(depthwise))
     source = input_of_panels(x, block, plan, panels)
@@ -45,7 +48,7 @@ def _separable_task(task, x, depthwise, pointwise, epilogue, out, vecs, plan):
 
     # In between: pixels side by side, and spare windows that repeat the last one.
     pitch, last = pitch_of(channels, x), places.count - 1
-    between, start = aligned((last + 1) * pitch, x)
+    between, start = aligned_flat((last + 1) * pitch, x)
     between_at, taps = np.empty(places.end + RAMP, np.int64), np.empty(channels + 1 + RAMP, np.int64)
     ramp(between_at, 0, start, pitch, places.end)
     for spare in range(last + 1, places.end):
@@ -54,12 +57,8 @@ def _separable_task(task, x, depthwise, pointwise, epilogue, out, vecs, plan):
     steps = Steps(taps[: channels + 1], np.zeros(1, np.int64), 0, channels)
 
     there = Places(0, places.end, places.count, places.x_at, between_at)
-    none = Epilogue(np.zeros(len(depthwise) * depthwise.shape[4], x.dtype), -np.inf)
-    filter_windows(source, there, block, panels, none, between, plan)
+    filter_windows(source, there, block, panels, epilogues[0], between, plan)
 
     there = Places(0, places.end, places.count, between_at, places.out_at)
     panels = Panels(pointwise, plan, PANELS + len(depthwise), 0, len(pointwise))
-    if out.ndim == 1:
-        sum_windows(between, there, steps, panels, vecs, epilogue, out)
-    else:
-        sum_to_planes(between, there, steps, panels, vecs, epilogue, out)
+    sum_windows(between, there, steps, panels, vecs, epilogues[1], out)

@@ -8,7 +8,7 @@ import numpy as np
 from .. import shapes
 from ..activations import linear, relu
 from ..calls.conv import algorithm_for, conv_call
-from ..calls.epilogue import pack_bias
+from ..calls.epilogue import epilogue_of, pack_bias
 from ..calls.gradients import GradientCall, conv_grad
 from ..calls.layouts import canonical, original
 from ..calls.packed import Packed
@@ -120,7 +120,7 @@ class WindowLayer(Layer):
     def _before_activation(self, activation: Callable, x: np.ndarray) -> np.ndarray:
         # Of relu the kernel computes all.
         *packed, bias = self._packed()
-        out: np.ndarray = self._prepared(x)(x, *packed, (bias, minimum_of(activation)))
+        out: np.ndarray = self._prepared(x)(x, *packed, epilogue_of(bias, minimum_of(activation)))
         return out
 
     def _activated(self, activation: Callable, out: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ import numpy as np
 from .. import shapes
 from ..activations import linear, relu
 from ..calls.conv import dense_call
-from ..calls.epilogue import pack_bias
+from ..calls.epilogue import epilogue_of, pack_bias
 from ..calls.gradients import dense_grad
 from ..calls.layouts import contiguous
 from ..calls.packed import Packed
@@ -92,7 +92,7 @@ class Dense(AnyRank):
             self._operands = weights, packed, bias
         call = dense_call(*rows.shape[3:], self.units, self._dtype.itemsize)
         # Of relu the kernel computes all.
-        out = call.run(rows, packed, (bias, minimum_of(activation)))
+        out = call.run(rows, packed, epilogue_of(bias, minimum_of(activation)))
         return out.reshape(*x.shape[:-1], self.units)
 
     def _finished(self, activation: Callable, out: np.ndarray) -> np.ndarray:

@@ -6,6 +6,7 @@ import numpy as np
 
 from .. import shapes
 from ..calls.conv import depthwise_call
+from ..calls.epilogue import epilogue_of
 from ..calls.gradients import GradientCall, conv_grad, depthwise_grad
 from ..calls.layouts import canonical
 from ..calls.packed import Packed
@@ -189,7 +190,7 @@ class SeparableConv(WindowLayer):
     def _forward(self, x: np.ndarray) -> tuple[np.ndarray, Any]:
         activation = self.activation
         *packed, bias = self._packed()
-        between, before = self._prepared(x).steps(x, *packed, (bias, minimum_of(activation)))
+        between, before = self._prepared(x).steps(x, *packed, epilogue_of(bias, minimum_of(activation)))
         out = self._activated(activation, before)
         return out, (x, between, kept_of(activation, before, out))
 

@@ -19,6 +19,7 @@ from ...machine.tile import (
     tile_write_part,
 )
 from ...machine.vectors import TILE_VECS
+from ..ending import end_row, is_plain, limits_of
 from ..plan.axes import BLOCK, OUT_STRIDE, STEP, TAPS, WINDOWS, D, H, N, W
 from ..planes import write_planes
 from ..records import Block, Channels, Epilogue, Panels, Places
@@ -261,17 +262,20 @@ def _sum_products(panels, block, inputs, numbers, scratch, epilogue, out, tile_s
     places = _places(inputs, block, numbers, width, most, tile_height)
     plane, tap = most * width + lanes_of(inputs.array), plan[D, STEP] * _plane_patches(plan) * inputs.patch
     array, at = aligned(INPUTS * INPUTS * plane, panels.weights)
-    products, outputs = Values(array, at, width, plane), _outputs(out, block, width, plan)
+    products, plain = Values(array, at, width, plane), is_plain(epilogue)
+    direct, outputs = plain and out.ndim == 1, _outputs(out, block, plan)
+    buffer = outputs if direct else _buffer(outputs, block, width)
+    ending = (epilogue.bias, *limits_of(epilogue, plain))
     for number in range(panels.first, panels.end):
         panel = panel_of(panels, number)
-        to = outputs if out.ndim != 1 else _shifted(outputs, panel.place)
+        to = _shifted(outputs, panel.place) if direct else buffer
         for first in range(0, places.count, most):
             end = min(first + most, places.count)
             chunk = Places(first, end, places.count, places.x_at, places.out_at)
             _multiply(inputs, tap, panel, chunk, products, tile_shape)
-            _transform_outputs(products, chunk, block, scratch, epilogue, panel, to, plan)
-        if out.ndim != 1:
-            _write_images(outputs, block, panel, out, plan)
+            _transform_outputs(products, chunk, block, scratch, ending, panel, to, plan)
+        if not direct:
+            _write_images(buffer, _shifted(outputs, panel.place), block, panel, epilogue, out, plan)
 
 
 @compiled(inline=True)
@@ -289,17 +293,25 @@ def _places(inputs, block, numbers, width, most, tile_height):
 
 
 @compiled(inline=True)
-def _outputs(out, block, width, plan):
-    """Where the outputs of a block go: to ``out`` or, if it has planes, to a buffer with room for one panel."""
+def _outputs(out, block, plan):
+    """Where the outputs of a block go; of planes, only how many they are."""
     size = scheme_of(plan).outputs
     rows = min(block.rows * size, plan[WORK, HEIGHT] - block.h * size)
     columns = min(block.columns * size, plan[WORK, WIDTH] - block.w * size)
+    row, column = plan[H, OUT_STRIDE] // size, plan[W, OUT_STRIDE] // size
+    at = plan[WORK, ORIGIN] + block.n * plan[N, OUT_STRIDE] + block.d * plan[D, OUT_STRIDE]
+    at += size * (block.h * row + block.w * column)
+    array = np.empty(0, out.dtype)
     if out.ndim == 1:
-        row, column = plan[H, OUT_STRIDE] // size, plan[W, OUT_STRIDE] // size
-        at = plan[WORK, ORIGIN] + block.n * plan[N, OUT_STRIDE] + block.d * plan[D, OUT_STRIDE]
-        at += size * (block.h * row + block.w * column)
-        return Outputs(out, at, plan[N, OUT_STRIDE], row, column, rows, columns)
-    buffer, at = aligned_flat(block.images * rows * columns * width, out)
+        array = out
+    return Outputs(array, at, plan[N, OUT_STRIDE], row, column, rows, columns)
+
+
+@compiled(inline=True)
+def _buffer(outputs, block, width):
+    """The same with room for one panel."""
+    rows, columns = outputs.rows, outputs.columns
+    buffer, at = aligned_flat(block.images * rows * columns * width, outputs.array)
     return Outputs(buffer, at, rows * columns * width, columns * width, width, rows, columns)
 
 
@@ -336,7 +348,7 @@ def _multiply(inputs, tap, panel, chunk, products, tile_shape):
 
 
 @compiled(inline=True)
-def _transform_outputs(products, chunk, block, scratch, epilogue, panel, outputs, plan):
+def _transform_outputs(products, chunk, block, scratch, ending, panel, outputs, plan):
     """A^T m A of the products of a chunk of patches, for one panel."""
     size, columns = scheme_of(plan).outputs, block.columns
     for patch in range(chunk.first, chunk.end):
@@ -345,32 +357,41 @@ def _transform_outputs(products, chunk, block, scratch, epilogue, panel, outputs
         at = outputs.at + image * outputs.image + y * outputs.row + z * outputs.column
         height, width = min(size, outputs.rows - y), min(size, outputs.columns - z)
         to = Outputs(outputs.array, at, 0, outputs.row, outputs.column, height, width)
-        _finish_patch(_patch_of(products, patch - chunk.first), scratch, size, epilogue, panel, to)
+        _finish_patch(_patch_of(products, patch - chunk.first), scratch, size, ending, panel, to)
 
 
 @compiled(inline=True)
-def _finish_patch(products, scratch, size, epilogue, panel, to):
+def _finish_patch(products, scratch, size, ending, panel, to):
     """A^T m A plus the bias for all filters of a patch, a vector of them at a time: along W, then along H."""
-    lanes, first, count = lanes_of(scratch.array), panel.first, panel.count
+    lanes, count, (bias, low, high) = lanes_of(scratch.array), panel.count, ending
     for f in range(0, count, lanes):
-        start, minimum, most = tile_rows(1, 1, epilogue.bias, first + f), epilogue.minimum, count - f
+        start, most = tile_rows(1, 1, bias, panel.first + f), count - f
         for i in range(INPUTS):
             transform_output(along_w(_from_channel(products, f), i), size, along_w(scratch, i))
         for column in range(to.columns):
             y0, y1, y2, y3 = outputs_of(along_h(scratch, column), size)
             at = to.at + f + column * to.column
-            tile_write_part(tile_clip(start + y0, minimum), to.array, at, most)
+            tile_write_part(tile_clip(start + y0, low, high), to.array, at, most)
             if to.rows > 1:
-                tile_write_part(tile_clip(start + y1, minimum), to.array, at + to.row, most)
+                tile_write_part(tile_clip(start + y1, low, high), to.array, at + to.row, most)
             if to.rows > 2:
-                tile_write_part(tile_clip(start + y2, minimum), to.array, at + 2 * to.row, most)
+                tile_write_part(tile_clip(start + y2, low, high), to.array, at + 2 * to.row, most)
             if to.rows > 3:
-                tile_write_part(tile_clip(start + y3, minimum), to.array, at + 3 * to.row, most)
+                tile_write_part(tile_clip(start + y3, low, high), to.array, at + 3 * to.row, most)
 
 
 @compiled
-def _write_images(outputs, block, panel, out, plan):
-    """Outputs of a panel from the buffer, (images, rows, columns, width), to the planes of channels."""
+def _write_images(buffer, outputs, block, panel, epilogue, out, plan):
+    """Outputs of a panel from the buffer, (images, rows, columns, width), to where they belong."""
+    if out.ndim == 1:
+        for image in range(block.images):
+            for y in range(outputs.rows):
+                at = buffer.at + image * buffer.image + y * buffer.row
+                to = outputs.at + image * outputs.image + y * outputs.row
+                for x in range(outputs.columns):
+                    there = to + x * outputs.column
+                    end_row(buffer.array, at + x * buffer.column, out, there, panel.count, epilogue)
+        return
     _, filters, positions = out.shape
     size, width = scheme_of(plan).outputs, plan[WORK, WIDTH]
     first = (block.d * plan[WORK, HEIGHT] + block.h * size) * width + block.w * size
@@ -379,6 +400,6 @@ def _write_images(outputs, block, panel, out, plan):
     rows, count = (1, outputs.rows * width) if whole else (outputs.rows, outputs.columns)
     for image in range(block.images):
         for y in range(rows):
-            at = outputs.at + image * outputs.image + y * outputs.row
+            at = buffer.at + image * buffer.image + y * buffer.row
             to = ((block.n + image) * filters + panel.first) * positions + first + y * width
-            write_planes(outputs.array, at, outputs.column, count, panel.count, out, to, positions)
+            write_planes(buffer.array, at, buffer.column, count, panel.count, out, to, positions)
