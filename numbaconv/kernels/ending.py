@@ -43,9 +43,14 @@ def end_value(total, epilogue, at):
 def end_row(sums, at, out, to, count, epilogue):
     """Sums of a window, bias and all, from flat index ``at`` of ``sums`` on to ``to`` of ``out``."""
     for f in range(0, count, lanes_of(sums)):
-        line = tile_rows(1, 1, sums, at + f)
-        if epilogue.residual.size:
-            line = line + line_read(1, epilogue.residual, to + f, count - f)
-        if epilogue.slope != 1.0:
-            line = line_less(line, 0.0, epilogue.slope * line, line)
-        line_write(tile_clip(line, epilogue.minimum, epilogue.maximum), out, to + f, count - f)
+        end_line(tile_rows(1, 1, sums, at + f), out, to + f, count - f, epilogue)
+
+
+@compiled
+def end_line(line, out, to, count, epilogue):
+    """A vector of sums, bias and all, to flat index ``to`` of ``out``, at most ``count`` of them."""
+    if epilogue.residual.size:
+        line = line + line_read(1, epilogue.residual, to, count)
+    if epilogue.slope != 1.0:
+        line = line_less(line, 0.0, epilogue.slope * line, line)
+    line_write(tile_clip(line, epilogue.minimum, epilogue.maximum), out, to, count)

@@ -93,9 +93,9 @@ def apply_back(rule, grad_out, kept, out, task_values):
             line_write(slope(rule, grad, line_read(1, kept, at, count)), out, at, count)
 
 
-def applied(rule, x):
-    """The activation of an array of float32 or float64, as a new array."""
-    return _called(apply, rule, x)
+def applied(rule, x, out=None):
+    """The activation of an array of float32 or float64, as a new array or in ``out``, which may be x."""
+    return _called(apply, rule, x, out=out)
 
 
 def applied_back(rule, grad_out, kept):
@@ -103,8 +103,8 @@ def applied_back(rule, grad_out, kept):
     return _called(apply_back, rule, grad_out, kept)
 
 
-def _called(kernel, rule, *arrays):
-    out = aligned_empty(arrays[0].shape, arrays[0].dtype)
+def _called(kernel, rule, *arrays, out=None):
+    out = aligned_empty(arrays[0].shape, arrays[0].dtype) if out is None else out
     kernel(rule, *map(flattened, arrays), out.reshape(-1), TASK_VALUES, serial=out.size <= SERIAL_VALUES)
     return out
 

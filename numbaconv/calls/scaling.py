@@ -1,0 +1,64 @@
+"""Prepared passes over an image: a multiply-add with factors of each channel, and what an epilogue says."""
+
+from math import prod
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..kernels.scaling import scale_rows
+from ..machine.aligned import aligned_empty
+from .epilogue import Epilogue
+from .layouts import SMALL, Ints
+
+# Values of a row, which as many pixels are as fit, and of a task.
+ROW, TASK = 1024, 8192
+
+
+class ScaleCall(NamedTuple):
+    """``x * scale + bias``, and so on, ready for canonical arrays of one shape."""
+
+    out_shape: Ints
+    # How many times factors of the channels stand side by side.
+    repeats: int
+    arguments: tuple
+    serial: bool
+
+    def factors(self, values: np.ndarray | None, dtype: np.dtype) -> np.ndarray:
+        """Numbers of each channel (C,) as the kernel takes them, as a scale or as the bias of an epilogue; or none."""
+        if values is None:
+            return np.empty(0, dtype)
+        return np.tile(np.asarray(values, dtype), self.repeats)
+
+    def run(self, image: np.ndarray, scale: np.ndarray, epilogue: Epilogue, out: Any = None) -> np.ndarray:
+        """From canonical array to canonical array; into ``out``, where it is given.
+
+        ``scale`` and the bias are what `factors` made, or the scale is gates, an array (N, 1, 1, 1, C).
+        """
+        out = aligned_empty(self.out_shape, image.dtype) if out is None else out
+        arrays = image.reshape(-1), scale.reshape(-1), epilogue, out.reshape(-1)
+        scale_rows(*arrays, *self.arguments, serial=self.serial)
+        return out
+
+
+def scale_call(shape: Ints, gates: bool = False, pitch: int = 0, x_pitch: int = 0) -> ScaleCall:
+    """Prepare a pass over canonical arrays of this shape.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        (N, D, H, W, C)
+    gates : bool
+        Whether each image has a scale of its own.
+    pitch, x_pitch : int
+        Channels of the pixels of the result and of the input, of which the call then takes flat views from the first
+        channel on; 0 where these are all.
+    """
+    pixels, channels = prod(shape[:-1]), shape[-1]
+    apart = gates or pitch or x_pitch
+    repeats = 1 if apart else max(1, ROW // max(1, channels))
+    width, values = repeats * channels, pixels * channels
+    shared = prod(shape[1:-1]) if gates else max(1, pixels)
+    rows = max(1, TASK // max(1, width))
+    tasks = -(-values // max(1, rows * width))
+    plan = np.array([width, values, x_pitch or width, pitch or width, shared, rows, tasks], np.int64)
+    return ScaleCall(shape, repeats, (plan,), values < SMALL)

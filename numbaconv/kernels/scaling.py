@@ -1,0 +1,50 @@
+"""A multiply-add with factors of each channel, and what an `Epilogue` says, in one pass over an image's pixels.
+
+It is batch normalization between two convolutions, the sum of two images, the gates of a squeeze-and-excite block, and
+a copy into some channels of a wider image. What a plan holds stands in `scale_rows`.
+"""
+
+import numpy as np
+from numba import prange
+
+from ..machine.compiler import compiled
+from ..machine.line import line_read
+from ..machine.tile import lanes_of
+from .ending import end_line
+from .records import Epilogue
+
+WIDTH, VALUES, X_PITCH, PITCH, SHARED, TASK_ROWS, TASKS = range(7)
+
+
+@compiled(parallel=True)
+def scale_rows(x, scale, epilogue, out, plan):
+    """``out[r, c] = x[r, c] * scale[r // shared, c] + bias[c]``, and so on, for rows of so many channels.
+
+    Parameters
+    ----------
+    x, out : array (elements,)
+    scale : array (elements,), or empty
+        Rows of numbers, each of which serves ``shared`` rows of the image.
+    epilogue : tuple
+        The fields of an `Epilogue`; the bias may be empty.
+    plan : int64 array
+        WIDTH of a row, VALUES of all rows, elements from one row to the next of x (X_PITCH) and of ``out`` (PITCH),
+        rows that share numbers (SHARED), TASK_ROWS of a task, and TASKS.
+
+    Notes
+    -----
+    Bound by memory.
+    """
+    for task in prange(plan[TASKS]):
+        first, ending = np.int64(task) * plan[TASK_ROWS], Epilogue(*epilogue)
+        width, lanes = plan[WIDTH], lanes_of(x)
+        for row in range(first, min(first + plan[TASK_ROWS], -(-plan[VALUES] // width))):
+            factors = row // plan[SHARED] * width
+            end = min(width, plan[VALUES] - row * width)
+            for j in range(0, end, lanes):
+                line = line_read(1, x, row * plan[X_PITCH] + j, end - j)
+                if scale.size:
+                    line = line * line_read(1, scale, factors + j, end - j)
+                if ending.bias.size:
+                    line = line + line_read(1, ending.bias, j, end - j)
+                end_line(line, out, row * plan[PITCH] + j, end - j, ending)
