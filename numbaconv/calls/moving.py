@@ -1,5 +1,6 @@
 """Prepared calls of cropping, zero padding, upsampling and resizing, like those of `calls.conv`."""
 
+from collections.abc import Sequence
 from functools import lru_cache
 from math import prod
 from typing import Any, NamedTuple
@@ -7,15 +8,15 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import shapes
+from ..kernels.blend import Recipe, between, blend, blend_arguments, spread, turned, unchanged
 from ..kernels.pad import place
-from ..kernels.resize import Tables, runs, taken, unchanged
-from ..kernels.upsample import neighbours, resample, takers, upsample_bilinear, upsample_nearest
+from ..kernels.resize import resized
 from ..machine.aligned import aligned_empty
 from .layouts import SMALL, Ints, contiguous, images_shape, spatial, three
 
 
 class MovingCall(NamedTuple):
-    """Cropping, zero padding, upsampling or a step of resizing, ready for arrays of one shape."""
+    """Cropping, zero padding, upsampling, resizing or a gradient, ready for arrays of one shape."""
 
     kernel: Any
     image_shape: Ints
@@ -73,91 +74,74 @@ class Resize(NamedTuple):
         return tuple((0, n) for n in lengths) if self.box is None else self.box
 
 
-class ResizeCall(NamedTuple):
-    """Resizing, or its gradient: one or two steps."""
-
-    steps: tuple[MovingCall, ...]
-
-    def __call__(self, x: np.ndarray) -> np.ndarray:
-        for step in self.steps:
-            x = step(x)
-        return x
-
-
 @lru_cache(maxsize=512)
-def resize_call(x_shape: Ints, resize: Resize, data_format: str, itemsize: int) -> ResizeCall:
+def resize_call(x_shape: Ints, resize: Resize, data_format: str, itemsize: int) -> MovingCall:
     """Prepare resizing for an input of ``x_shape``."""
-    return ResizeCall(
-        tuple(_step(a, b, tables, data_format) for a, b, tables in _steps(x_shape, resize, data_format, itemsize))
-    )
+    recipes = _resized(x_shape, resize, data_format)
+    return blend_call(x_shape, _of_lengths(x_shape, resize.size, data_format), recipes, data_format, itemsize)
 
 
 @lru_cache(maxsize=512)
-def resize_grad_call(x_shape: Ints, resize: Resize, data_format: str, itemsize: int) -> ResizeCall:
+def resize_grad_call(x_shape: Ints, resize: Resize, data_format: str, itemsize: int) -> MovingCall:
     """Prepare the gradient of resizing for an input of ``x_shape``."""
-    steps = []
-    for before, after, tables in reversed(_steps(x_shape, resize, data_format, itemsize)):
-        back = tuple(taken(t, n) for t, n in zip(tables, three(spatial(before, data_format), 1), strict=True))
-        steps.append(_step(after, before, back, data_format))
-    return ResizeCall(tuple(steps))
+    recipes = _resized(x_shape, resize, data_format)
+    return grad_call(x_shape, _of_lengths(x_shape, resize.size, data_format), recipes, data_format, itemsize)
 
 
-def _steps(
-    x_shape: Ints, resize: Resize, data_format: str, itemsize: int
-) -> list[tuple[Ints, Ints, tuple[Tables, ...]]]:
-    """Shapes before and after each step, and its tables.
-
-    Axes are resized one after the other where many positions have shares, beginning with the one that leaves less.
-    """
-    dtype, lengths = np.dtype(f"f{itemsize}"), spatial(x_shape, data_format)
-    parts = zip(resize.of(lengths), resize.size, strict=True)
-    tables = [runs(n, m, resize.interpolation, resize.antialias, dtype, start) for (start, n), m in parts]
-    few = resize.interpolation in ("nearest", "bilinear") and not resize.antialias
-    order = sorted(range(len(lengths)), key=lambda i: resize.size[i] / lengths[i])
-    steps, shape = [], x_shape
-    for axes in [order] if few else [[axis] for axis in order]:
-        now = [tables[i] if i in axes else unchanged(n, dtype) for i, n in enumerate(spatial(shape, data_format))]
-        after = tuple(len(ends) for ends, _ in now)
-        result = (*shape[:2], *after) if data_format == "channels_first" else (shape[0], *after, shape[-1])
-        steps.append((shape, result, three(tuple(now), unchanged(1, dtype))))
-        shape = result
-    return steps
+def _resized(x_shape: Ints, resize: Resize, data_format: str) -> list[Recipe]:
+    parts = zip(resize.of(spatial(x_shape, data_format)), resize.size, strict=True)
+    return [resized(n, m, resize.interpolation, resize.antialias, start) for (start, n), m in parts]
 
 
-def _step(before: Ints, after: Ints, tables: tuple[Tables, ...], data_format: str) -> MovingCall:
-    return _moving_call(resample, before, after, data_format, tuple(array for pair in tables for array in pair))
+def _of_lengths(shape: Ints, lengths: Ints, data_format: str) -> Ints:
+    return (*shape[:2], *lengths) if data_format == "channels_first" else (shape[0], *lengths, shape[-1])
+
+
+def blend_call(
+    x_shape: Ints, result_shape: Ints, recipes: Sequence[Recipe], data_format: str, itemsize: int, parts: int = 1
+) -> MovingCall:
+    """Prepare what has these recipes for its axes, the first of which consists of so many equal parts."""
+    batch, *_, channels = images_shape(x_shape, data_format)
+    first, *rest = spatial(x_shape, data_format)
+    lengths, dtype = three((first // parts, *rest), 1), np.dtype(f"f{itemsize}")
+    arguments = blend_arguments(batch * parts, lengths, three(tuple(recipes), unchanged(1)), channels, dtype)
+    sizes = prod(x_shape), prod(result_shape)
+    return MovingCall(blend, sizes[:1], sizes[1:], result_shape, arguments, max(sizes) < SMALL)
+
+
+def grad_call(
+    x_shape: Ints, result_shape: Ints, recipes: Sequence[Recipe], data_format: str, itemsize: int, parts: int = 1
+) -> MovingCall:
+    """Prepare the gradient of what has these recipes, for an input of ``x_shape``."""
+    first, *rest = spatial(x_shape, data_format)
+    back = [turned(r, n) for r, n in zip(recipes, (first // parts, *rest), strict=True)]
+    return blend_call(result_shape, x_shape, back, data_format, itemsize, parts)
 
 
 @lru_cache(maxsize=512)
-def upsample_call(
-    x_shape: Ints, size: Ints, interpolation: str, data_format: str, itemsize: int
-) -> MovingCall | ResizeCall:
+def upsample_call(x_shape: Ints, size: Ints, interpolation: str, data_format: str, itemsize: int) -> MovingCall:
     """Prepare `functional.upsample`."""
+    return _upsample_call(blend_call, x_shape, size, interpolation, data_format, itemsize)
+
+
+@lru_cache(maxsize=512)
+def upsample_grad_call(x_shape: Ints, size: Ints, interpolation: str, data_format: str, itemsize: int) -> MovingCall:
+    """Prepare the gradient of `functional.upsample` for an input of ``x_shape``."""
+    return _upsample_call(grad_call, x_shape, size, interpolation, data_format, itemsize)
+
+
+def _upsample_call(
+    prepare: Any, x_shape: Ints, size: Ints, interpolation: str, data_format: str, itemsize: int
+) -> MovingCall:
     result_shape: Any = shapes.upsample_output_shape(x_shape, size, data_format)
+    lengths, parts = spatial(x_shape, data_format), 1
     if result_shape == x_shape:
         return _moving_call(place, x_shape, x_shape, data_format, ((0, 0, 0),))
-    if interpolation not in ("nearest", "bilinear"):
-        return resize_call(x_shape, Resize(spatial(result_shape, data_format), interpolation), data_format, itemsize)
     if interpolation == "nearest":
-        return _moving_call(upsample_nearest, x_shape, result_shape, data_format, (three(size, 1),))
-    lengths = spatial(x_shape, data_format)
-    tables = [t for n, s in zip(lengths, size, strict=True) for t in neighbours(n, s, np.dtype(f"f{itemsize}"))]
-    return _moving_call(upsample_bilinear, x_shape, result_shape, data_format, tuple(tables))
-
-
-@lru_cache(maxsize=512)
-def upsample_grad_call(
-    x_shape: Ints, size: Ints, interpolation: str, data_format: str, itemsize: int
-) -> MovingCall | ResizeCall:
-    """Prepare the gradient of `functional.upsample` for an input of ``x_shape``."""
-    grad_shape: Any = shapes.upsample_output_shape(x_shape, size, data_format)
-    if grad_shape == x_shape:
-        return _moving_call(place, x_shape, x_shape, data_format, ((0, 0, 0),))
-    if interpolation not in ("nearest", "bilinear"):
-        resize = Resize(spatial(grad_shape, data_format), interpolation)
-        return resize_grad_call(x_shape, resize, data_format, itemsize)
-    lengths, size, dtype = three(spatial(x_shape, data_format), 1), three(size, 1), np.dtype(f"f{itemsize}")
-    # The axes that a call with fewer of them lacks have one position, which every interpolation keeps.
-    tables = [t for n, s in zip(lengths, size, strict=True) for t in takers(n, s, interpolation, dtype)]
-    image_shape, out_shape = images_shape(grad_shape, data_format), images_shape(x_shape, data_format)
-    return MovingCall(resample, image_shape, out_shape, x_shape, tuple(tables), prod(image_shape) < SMALL)
+        parts = lengths[0]
+        recipes = [spread(*axis) for axis in zip((1, *lengths[1:]), size, strict=True)]
+    elif interpolation == "bilinear":
+        recipes = [between(*axis) for axis in zip(lengths, size, strict=True)]
+    else:
+        recipes = _resized(x_shape, Resize(spatial(result_shape, data_format), interpolation), data_format)
+    return prepare(x_shape, result_shape, recipes, data_format, itemsize, parts)

@@ -9,11 +9,13 @@ import numpy as np
 from .. import shapes
 from ..common.arguments import check_data_format
 from ..kernels import pool, pool_grad
+from ..kernels.blend import averages
 from ..kernels.plan.plans import check_memory
 from ..machine.aligned import aligned_empty
 from ..machine.vectors import VECTOR_BYTES
 from ..shapes.checks import along_axes
 from .layouts import SMALL, Ints, canonical, canonical_shape, contiguous, images_shape, original, spatial, three
+from .moving import MovingCall, grad_call
 from .window import Window
 
 # Windows of a row below which so many channels are better taken to the end than left in planes.
@@ -111,38 +113,40 @@ def _merged(image: Ints, result: Ints, window: Window) -> tuple[int, list[tuple]
 
 
 @lru_cache(maxsize=512)
-def pool_grad_call(kind: str, x_shape: Ints, grad_shape: Ints, itemsize: int, window: Window) -> PoolCall:
+def pool_grad_call(kind: str, x_shape: Ints, grad_shape: Ints, itemsize: int, window: Window) -> Any:
     """Prepare `functional.max_pool_grad` or `functional.average_pool_grad`, ``kind`` being "max" or "average"."""
     out_shape, data_format = _out_shape(x_shape, window), window.data_format
     if grad_shape != out_shape:
         raise ValueError(f"grad_out must have the shape of the result, {out_shape}, got {grad_shape}")
+    check_memory((), max(prod(x_shape), prod(out_shape)), 4)
+    if kind == "average":
+        return _average_grad_call(x_shape, out_shape, itemsize, window)
     image, result = _view(x_shape, data_format), _view(out_shape, data_format)
     windows = _windows(image, result, window)
     bands = pool_grad.input_bands(image, itemsize, windows[0][: result[1]], window.kernel_size[0], window.strides[0])
-    if kind == "average":
-        return _call(pool_grad.average_pool_grad, (result, image), x_shape, data_format, windows, bands)
     vecs = (0,) * (GRAD_VECS if image[-1] * itemsize >= GRAD_VECS * VECTOR_BYTES else 1)
-    return _call(pool_grad.max_pool_grad, (image, result, image), x_shape, data_format, windows, bands, vecs)
+    serial = image[0] * len(bands) == 1 or prod(image) < SMALL
+    arguments = *windows, bands, vecs
+    canonical_image = canonical_shape(x_shape, data_format)
+    return PoolCall(pool_grad.max_pool_grad, (image, result), image, canonical_image, data_format, arguments, serial)
+
+
+def _average_grad_call(x_shape: Ints, out_shape: Ints, itemsize: int, window: Window) -> MovingCall:
+    lengths, windows = (spatial(shape, window.data_format) for shape in (x_shape, out_shape))
+    ends: list[np.ndarray] = []
+    parts = 1
+    for n, count, size, step in zip(lengths, windows, window.kernel_size, window.strides, strict=True):
+        if not ends and n == count * size and (size == step or count == 1):
+            # The axis is cut into windows.
+            parts, n, count = count, size, 1
+        before, _ = shapes.conv_padding(n, size, window.padding, step)
+        ends.append(pool.window_ends(count, n, size, step, before))
+    return grad_call(x_shape, out_shape, [averages(e) for e in ends], window.data_format, itemsize, parts)
 
 
 def _out_shape(x_shape: Ints, window: Window) -> Ints:
     size, strides, padding, _, data_format = window
     return shapes.pool_output_shape(x_shape, size, strides, padding, data_format)  # type: ignore[return-value]
-
-
-def _call(
-    kernel: Any,
-    views: tuple[Ints, ...],
-    result_shape: Ints,
-    data_format: str,
-    windows: tuple,
-    bands: np.ndarray,
-    *more: Any,
-) -> PoolCall:
-    *operands, out_view = views
-    out_shape = (out_view[0], *three(spatial(result_shape, data_format), 1), out_view[-1])
-    serial = out_view[0] * len(bands) == 1 or max(map(prod, views)) < SMALL
-    return PoolCall(kernel, tuple(operands), out_view, out_shape, data_format, (*windows, bands, *more), serial)
 
 
 def _view(shape: Ints, data_format: str) -> Ints:
@@ -154,7 +158,6 @@ def _view(shape: Ints, data_format: str) -> Ints:
 
 def _windows(image: Ints, result: Ints, window: Window) -> tuple:
     """The kernels' arguments ``ends`` and ``most``."""
-    check_memory((), max(prod(image), prod(result)), 4)
     ones = (1,) * (3 - window.rank)
     sizes, steps = ((first, *ones, *rest) for first, *rest in (window.kernel_size, window.strides))
     axes = list(zip(result[1:4], image[1:4], sizes, steps, strict=True))

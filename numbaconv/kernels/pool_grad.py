@@ -75,44 +75,6 @@ def _max_grad_band(task, x, grad_out, out, ends, most, bands, vecs):
                 source += channels
 
 
-@compiled(parallel=True)
-def average_pool_grad(grad_out, out, ends, most, bands):
-    """Gradient of `average_pool`: each window shares its own among its taps inside the image.
-
-    Parameters
-    ----------
-    grad_out : array (N, D', H', W', C)
-    out : array (N, D, H, W, C)
-        As for `max_pool_grad`.
-    ends, most, bands
-        As for `max_pool_grad`.
-    """
-    for task in prange(out.shape[0] * len(bands)):
-        _average_grad_band(np.int64(task), grad_out, out, ends, most, bands)
-
-
-@compiled
-def _average_grad_band(task, grad_out, out, ends, most, bands):
-    _, depth, height, width, _ = grad_out.shape
-    channels, step = out.shape[4], VECTOR_BYTES // out.itemsize
-    n, band, source = _band(task, bands, height * width * channels, depth)
-    lo, hi = bands[band, 2], bands[band, 3]
-    row = out.shape[2] * out.shape[3] * channels
-    clear(out, (n * out.shape[1] + lo) * row, (hi - lo) * row)
-    taps, window = np.empty(most, np.int64), (0, 0, 0)
-    for d in range(bands[band, 0], bands[band, 1]):
-        for h in range(depth, depth + height):
-            for w in range(depth + height, len(ends)):
-                at, window = _window(n, d, h, w, out.shape, ends, taps, window)
-                plane = window[1] * window[2]
-                for c in range(0, channels, step):
-                    share = line_read(1, grad_out, source + c, channels - c) / (window[0] * plane)
-                    for k in range(max(lo - ends[d, 0], 0) * plane, min(hi - ends[d, 0], window[0]) * plane):
-                        to = at + taps[k] + c
-                        line_write(line_read(1, out, to, channels - c) + share, out, to, channels - c)
-                source += channels
-
-
 @compiled
 def _band(task, bands, row, rows):
     """Image and band of a task, and where its first window's output lies among ``rows`` of ``row`` elements each."""

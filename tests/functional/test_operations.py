@@ -25,10 +25,10 @@ from hypothesis import strategies as st
 from input_forms import INPUT_FORMS, misaligned, read_only
 from random_cases import random_cases
 
+from numbaconv.kernels import blend, transpose
 from numbaconv.kernels import conv as conv_kernel
 from numbaconv.kernels import depthwise as depthwise_kernel
 from numbaconv.kernels import pad as place
-from numbaconv.kernels import transpose, upsample
 from numbaconv.kernels.plan.axes import BLOCK, Axis, H
 from numbaconv.kernels.plan.host import HOST
 from numbaconv.kernels.plan.plans import make_plan
@@ -239,8 +239,7 @@ def test_each_kernel_is_compiled_for_two_dtypes_only():
         (depthwise_kernel.depthwise_conv, formats),
         (place.place, 1),
         (transpose.transpose, 1),
-        (upsample.upsample_nearest, 1),
-        (upsample.upsample_bilinear, 1),
+        (blend.blend, 1),
     ):
         for dispatcher in (kernel.parallel, kernel.serial):
             assert len(dispatcher.signatures) <= 2 * kinds, dispatcher.signatures

@@ -11,7 +11,7 @@ from pooling_cases import CASES, KINDS, LARGE, expected, operands, run, run_grad
 from numbaconv import functional, layers, shapes
 from numbaconv.calls import pooling as pool_calls
 from numbaconv.calls.window import window_of
-from numbaconv.kernels import pool, pool_grad
+from numbaconv.kernels import blend, pool, pool_grad
 from numbaconv.models import Sequential
 
 by_kind = pytest.mark.parametrize("kind", KINDS)
@@ -74,6 +74,7 @@ def test_bands_and_threads_do_not_change_a_bit(case, kind, recut, monkeypatch, e
         monkeypatch.setattr(pool_grad, "BANDS", bands)
         monkeypatch.setattr(pool_grad, "LEAST_OVERLAPS", least)
         monkeypatch.setattr(pool, "TASK_VALUES", values)
+        monkeypatch.setattr(blend, "TASK_VALUES", values)
         recut({})
         for _ in each_thread_count():
             assert (run(kind, case, x).tobytes(), run_grad(kind, case, x, grad_out).tobytes()) == usual
@@ -233,7 +234,7 @@ def test_models_with_pooling_are_saved(tmp_path):
 
 def test_each_kernel_is_compiled_for_few_types_only():
     """After all of the above: two dtypes, and for the gradient of the maximum two widths."""
-    for kernel in (pool.max_pool, pool.average_pool, pool_grad.average_pool_grad, pool_grad.max_pool_grad):
+    for kernel in (pool.max_pool, pool.average_pool, blend.blend, pool_grad.max_pool_grad):
         for dispatcher in (kernel.parallel, kernel.serial):
             most = 4 if kernel is pool_grad.max_pool_grad else 2
             assert len(dispatcher.signatures) <= most, dispatcher.signatures

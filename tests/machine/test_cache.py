@@ -289,14 +289,14 @@ AT_ONCE = """
 import sys
 import numpy as np
 from numbaconv import functional
-from numbaconv.kernels import pad as place, upsample
+from numbaconv.kernels import blend, pad as place
 
 dtype, upsampling = sys.argv[1], sys.argv[2] == "True"
 x = np.arange(6, dtype=dtype).reshape(1, 3, 2)
 out = functional.upsample(x, 2) if upsampling else functional.zero_pad(x, (1, 2))
 assert (out == (x.repeat(2, axis=1) if upsampling else np.pad(x, ((0, 0), (1, 2), (0, 0))))).all()
 assert out.dtype == dtype
-kernel = upsample.upsample_nearest if upsampling else place.place
+kernel = blend.blend if upsampling else place.place
 print(sum(kernel.serial.stats.cache_misses.values()))
 """
 JOBS = [(dtype, upsampling) for dtype in ("float32", "float64") for upsampling in (True, False)]

@@ -1,0 +1,292 @@
+"""Blends: each position is made from others, each with its share.
+
+Upsampling, resizing, their gradients and that of average pooling are such sums, axis by axis. A `Recipe` says for one
+axis which positions have a share in each new one; what has none is not read.
+"""
+
+from math import ceil, prod
+from typing import NamedTuple
+
+import numpy as np
+from numba import prange
+
+from ..machine.compiler import compiled
+from ..machine.lanes import line_equal
+from ..machine.line import LINE, line_gather, line_write
+from ..machine.memory import clear, copy
+
+# Values of a block of columns, at most.
+SPAN = 4096
+# Rows of fewer values become one with the next ones, to at most so many, where a position still has few shares.
+SHORT_ROW, LONG_ROW, FEW_SHARES = 256, 1024, 8
+# Elements of a task, at least, and tasks that many cores share, at most.
+TASK_VALUES, MOST_TASKS = 16_384, 64
+# A plan: the axes of what is read, and of what is written; most shares of a row and of a column; whether columns are
+# copies; where the shares of columns begin; how all is cut.
+DEPTH, HEIGHT, WIDTH, CHANNELS, PLANES, ROWS, COLUMNS, ROW_MOST, MOST, COPIES, OF_COLUMNS = range(11)
+LINES, BAND, BLOCK, BLOCKS, TASKS, ZERO = range(11, 17)
+
+
+class Recipe(NamedTuple):
+    """What the positions of an axis are made from: position o from ``at[starts[o] : starts[o + 1]]``, with shares."""
+
+    starts: np.ndarray
+    at: np.ndarray
+    share: np.ndarray
+
+
+@compiled(parallel=True)
+def blend(x, out, starts, at, share, reads, table, plan):
+    """``out[n, d, h, w, c]`` is the sum over the shares of d, h and w of their product times ``x`` where they lie.
+
+    Parameters
+    ----------
+    x : array (N*D'*H'*W'*C,)
+    out : array (N*D*H*W*C,)
+        Written in full.
+    starts, at, share, reads, table, plan
+        From `blend_arguments`.
+
+    Notes
+    -----
+    Bound by memory. The rows that an output's row is made from become one, then its columns; each time, vectors run
+    over what lies side by side: a row, or many channels of a column; few of them, with the columns, by a table.
+    """
+    for task in prange(plan[TASKS]):
+        _blend_block(np.int64(task), x, out, (starts, at, share), reads, table, plan)
+
+
+@compiled
+def _blend_block(task, x, out, recipes, reads, table, plan):
+    """A block of columns of some rows of outputs."""
+    starts, at, share = recipes
+    channels, rows, planes, width, zero = plan[CHANNELS], plan[ROWS], plan[PLANES], plan[COLUMNS], plan[ZERO]
+    block, band = task % plan[BLOCKS], task // plan[BLOCKS] * plan[BAND]
+    low, first = reads[block, 0], block * plan[BLOCK]
+    length = (reads[block, 1] - low) * channels
+    middle, parts = np.empty(length, x.dtype), np.empty(plan[ROW_MOST], x.dtype)
+    places = np.empty(plan[ROW_MOST], np.int64)
+    for line in range(band, min(band + plan[BAND], plan[LINES])):
+        plane = line // rows
+        d, y = plane % planes, planes + line - plane * rows
+        to, taps = (line * width + first) * channels, zero
+        # The last row may be shorter.
+        size = min(min(plan[BLOCK], width - first) * channels, len(out) - to)
+        for i in range(starts[d, 0], starts[d + 1, 0]):
+            for j in range(starts[y, 0], starts[y + 1, 0]):
+                place = ((plane // planes * plan[DEPTH] + at[i]) * plan[HEIGHT] + at[j]) * plan[WIDTH] + low
+                places[taps], parts[taps] = place * channels, share[i] * share[j]
+                taps += 1
+        if size <= 0:
+            continue
+        if line > band and starts[y, 1]:
+            copy(out, to, out, to - width * channels, size)
+        elif taps == 0:
+            clear(out, to, size)
+        else:
+            source, base = x, places[0] - low * channels
+            if taps > 1 or parts[0] != 1:
+                source, base = middle, -low * channels
+                _weigh(x, zero, (places, parts, zero, taps), middle, zero, min(length, len(x) - places[taps - 1]))
+            if channels < LINE:
+                _gather(source, base, share, table, first * channels, out, (to, size), plan)
+            else:
+                _blend_columns(source, base, recipes, planes + rows + first, out, (to, size), plan)
+
+
+@compiled
+def _weigh(source, base, sums, out, to, length):
+    """``out[to + j]`` is the sum of so many shares times ``source[base + at + j]``."""
+    at, share, first, count = sums
+    for j in range(0, length, LINE):
+        left = length - j
+        total = line_gather(source, base + at[first], None, j, left) * share[first]
+        for k in range(first + 1, first + count):
+            total = total + line_gather(source, base + at[k], None, j, left) * share[k]
+        line_write(total, out, to + j, left)
+
+
+@compiled
+def _blend_columns(source, base, recipes, column, out, write, plan):
+    """Columns of many channels, one after the other."""
+    starts, at, share = recipes
+    to, size = write
+    channels = plan[CHANNELS]
+    for w in range(column, column + size // channels):
+        first, taps = starts[w, 0], starts[w + 1, 0] - starts[w, 0]
+        if taps == 0:
+            clear(out, to, channels)
+        elif taps == 1 and share[first] == 1:
+            copy(out, to, source, base + at[first], channels)
+        else:
+            _weigh(source, base, (at, share, first, taps), out, to, channels)
+        to += channels
+
+
+@compiled
+def _gather(source, base, share, table, first, out, write, plan):
+    """Values side by side, each from where the table says, with shares of its own: first taps, then second ones..."""
+    to, length = write
+    width = plan[COLUMNS] * plan[CHANNELS]
+    for j in range(first, first + length, LINE):
+        left = first + length - j
+        total = line_gather(source, base, table, j, left)
+        # A product would change the bits of a NaN.
+        if not plan[COPIES]:
+            shares = line_gather(share, plan[OF_COLUMNS], None, j, left)
+            total = line_equal(shares, 0.0, shares, total) * shares
+            for k in range(1, plan[MOST]):
+                shares = line_gather(share, plan[OF_COLUMNS] + k * width, None, j, left)
+                value = line_gather(source, base, table, k * width + j, left)
+                total = total + line_equal(shares, 0.0, shares, value) * shares
+        line_write(total, out, to + j - first, left)
+
+
+def recipe(count, outputs, at, share):
+    """The recipe of so many positions, of which ``outputs`` have these shares of what lies ``at``."""
+    outputs, at, share = (np.ravel(a) for a in np.broadcast_arrays(outputs, at, share))
+    kept = np.flatnonzero(share)
+    kept = kept[np.lexsort((at[kept], outputs[kept]))]
+    starts = np.append(0, np.bincount(outputs[kept], minlength=count).cumsum())
+    return Recipe(starts, at[kept], share[kept].astype(np.float64))
+
+
+def unchanged(length):
+    """The recipe of an axis that stays as it is."""
+    return Recipe(np.arange(length + 1), np.arange(length), np.ones(length))
+
+
+def turned(given, length):
+    """The recipe of the gradient, for what was an axis of this length."""
+    return recipe(length, given.at, _outputs(given), given.share)
+
+
+def _outputs(given):
+    """The position that each share is of."""
+    return np.repeat(np.arange(len(given.starts) - 1), np.diff(given.starts))
+
+
+def joined(outer, inner, length):
+    """The recipe of two axes as one, the inner one of which had this length."""
+    count = len(inner.starts) - 1
+    outputs = np.add.outer(_outputs(outer) * count, _outputs(inner))
+    at, share = np.add.outer(outer.at * length, inner.at), np.multiply.outer(outer.share, inner.share)
+    return recipe((len(outer.starts) - 1) * count, outputs, at, share)
+
+
+def spread(length, size):
+    """The recipe of an axis whose positions are repeated."""
+    outputs = np.arange(length * size)
+    return recipe(length * size, outputs, outputs // size, 1.0)
+
+
+def between(length, size):
+    """The recipe of an axis that becomes so many times as long, linearly: half-pixel centres, the ends held.
+
+    Output o lies at position (o + 0.5) / size - 0.5.
+    """
+    outputs = np.arange(length * size)
+    position = np.clip((outputs + 0.5) / size - 0.5, 0, length - 1)
+    below = np.floor(position).astype(np.int64)
+    pairs = below[:, None] + [0, 1], np.stack([1 - (position - below), position - below], 1)
+    return recipe(length * size, outputs[:, None], *pairs)
+
+
+def averages(ends):
+    """The recipe of an axis of windows, from `kernels.pool.window_ends`."""
+    counts = ends[:, 1] - ends[:, 0]
+    windows = np.repeat(np.arange(len(ends)), counts)
+    taps = np.arange(counts.sum()) - np.repeat(counts.cumsum() - counts, counts)
+    return recipe(len(ends), windows, ends[windows, 0] + taps, 1 / counts[windows])
+
+
+def blend_arguments(batch, lengths, recipes, channels, dtype):
+    """What the kernel takes besides the arrays, of so many images.
+
+    Parameters
+    ----------
+    batch : int
+    lengths : tuple of 3 int
+        Of the axes as they are read.
+    recipes : tuple of 3 Recipe
+    channels : int
+    dtype : dtype
+
+    Returns
+    -------
+    starts : int64 array (positions + 1, 2)
+        Beside where its shares begin, whether a position is made as the one before it.
+    at : int64 array
+    share : array
+        The three recipes, one after the other: for few channels, shares of the last one as the table has its places.
+    reads : int64 array (blocks, 2)
+        The first column that each block of columns is made from, and the one after the last.
+    table : int32 array
+        For few channels, where in a row each value's first share lies, then likewise the second ones, and so on.
+    plan : int64 array (17,)
+    """
+    batch, lengths, recipes = _short_rows_joined(batch, lengths, recipes, channels)
+    *above, last = recipes
+    # A factor that all columns share is one of the rows.
+    factor = last.share[0] if len(last.share) and (last.share == last.share[0]).all() else 1.0
+    above[1], last = above[1]._replace(share=above[1].share * factor), last._replace(share=last.share / factor)
+    planes, rows, columns = (len(r.starts) - 1 for r in (*above, last))
+    places, shares = _side_by_side(last)
+    block = max(1, min(columns, SPAN * columns // (max(columns, lengths[2]) * max(1, channels))))
+    blocks = [places[:, first : first + block] for first in range(0, columns, block)]
+    reads = np.array([(b.min(), b.max() + 1) for b in blocks], np.int64).reshape(-1, 2)
+    copies, table = len(shares) == 1 and (shares == 1).all(), np.empty(0, np.int32)
+    if channels < LINE:
+        table = np.append(places[..., None] * channels + np.arange(channels), np.zeros(LINE)).astype(np.int32)
+        last = last._replace(share=np.repeat(shares, channels, 1).ravel())
+    lines, work = batch * planes * rows, max(batch * prod(lengths), batch * planes * rows * columns) * channels
+    tasks = min(MOST_TASKS, max(1, work // TASK_VALUES))
+    band = max(1, ceil(lines * len(blocks) / tasks))
+    before = np.cumsum([0, *(len(r.at) for r in recipes)])
+    starts = [(r.starts[:-1] + n, _repeats(r)) for r, n in zip(recipes, before[:3], strict=True)]
+    cut = lines, band, block, len(blocks), ceil(lines / band) * len(blocks), 0
+    most = _most(above[0]) * _most(above[1]), len(shares), copies, before[2]
+    plan = np.array([*lengths, channels, planes, rows, columns, *most, *cut], np.int64)
+    at = np.concatenate([above[0].at, above[1].at, last.at * channels])
+    share = np.concatenate([above[0].share, above[1].share, last.share]).astype(dtype)
+    starts = np.stack([np.append(*n) for n in zip(np.concatenate(starts, 1), (before[3], 0), strict=True)], 1)
+    return starts, at, share, reads, table, plan
+
+
+def _repeats(given):
+    """Which positions are made as the one before them."""
+    same = [(a[:, 1:] == a[:, :-1]).all(0) for a in _side_by_side(given)]
+    return np.append(False, same[0] & same[1])
+
+
+def _side_by_side(given):
+    """Where the first shares of all positions lie, where the second ones, and so on, and these: 0 for what has none."""
+    counts, taps = np.diff(given.starts), np.arange(_most(given))[:, None]
+    there = taps < counts
+    index = np.minimum(given.starts[:-1] + np.minimum(taps, np.maximum(counts - 1, 0)), len(given.at) - 1)
+    if len(given.at) == 0:
+        return np.zeros(there.shape, np.int64), np.zeros(there.shape)
+    return given.at[index], np.where(there, given.share[index], 0.0)
+
+
+def _short_rows_joined(batch, lengths, recipes, channels):
+    """The same work with fewer axes, the last of which is longer: batch, lengths and recipes."""
+    *outer, length, last = *lengths, recipes[2]
+    above = [(n, r) for n, r in zip(outer, recipes[:2], strict=True) if n > 1 or len(r.starts) > 2]
+    while above and (len(last.starts) - 1) * channels < SHORT_ROW:
+        n, more = above[-1]
+        if _most(more) * _most(last) > FEW_SHARES or len(more.at) * len(last.at) * channels > LONG_ROW:
+            break
+        above.pop()
+        last, length = joined(more, last, length), n * length
+    if not above and (len(last.starts) - 1) * channels < SHORT_ROW:
+        images = max(1, min(batch, LONG_ROW // max(1, len(last.at) * channels)))
+        batch = ceil(batch / images)
+        last, length = joined(unchanged(images), last, length), images * length
+    axes = [(1, unchanged(1))] * (2 - len(above)) + [*above, (length, last)]
+    return batch, *zip(*axes, strict=True)
+
+
+def _most(given):
+    """The most shares of a position."""
+    return int(np.diff(given.starts).max(initial=1))
