@@ -262,6 +262,9 @@ CASES = [
     upsample("lanczos3", (2, 7, 5, 3), size=(3, 2), interpolation="lanczos3"),
     upsample("lanczos5", (1, 6, 13, 2), size=(2, 3), interpolation="lanczos5"),
     upsample("empty batch", (0, 3, 4, 3), size=2),
+    upsample("short rows joined", (1, 509, 1), size=3),
+    upsample("bilinear, short rows and many planes", (2, 4, 5, 40), size=(2, 3), interpolation="bilinear"),
+    upsample("bilinear, many columns", (1, 2, 700, 3), size=(1, 3), interpolation="bilinear"),
     upsample("nearest", (2, 2, 3, 4, 3), size=(3, 1, 2)),
 ]
 WEIGHTED = [case for case in CASES if case.has_weights]
