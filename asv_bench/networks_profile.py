@@ -1,0 +1,180 @@
+"""Where the time of a network goes, here and in OpenVINO: by kind of layer, and by shape of convolution.
+
+    python asv_bench/networks.py --profile ResNet50
+
+OpenVINO counts to a convolution what it has fused with it.
+"""
+
+import json
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+CALLS = 15
+KINDS = {
+    "Conv2D": "convolution",
+    "Convolution": "convolution",
+    "DepthwiseConv2D": "depthwise",
+    "GroupConvolution": "depthwise",
+    "SeparableConv2D": "separable",
+    "Conv2DTranspose": "transposed",
+    "ConvolutionBackpropData": "transposed",
+    "Dense": "dense",
+    "FullyConnected": "dense",
+    "MatMul": "dense",
+    "MaxPooling2D": "pooling",
+    "AveragePooling2D": "pooling",
+    "GlobalAveragePooling2D": "pooling",
+    "MaxPool": "pooling",
+    "AvgPool": "pooling",
+    "ReduceMean": "pooling",
+    "Reduce": "pooling",
+}
+
+
+class Part(NamedTuple):
+    """What a layer takes: its kind, the shape of its convolution, and seconds."""
+
+    kind: str
+    shape: str
+    seconds: float
+
+
+def told(size: Iterable[int], strides: Iterable[int], out: tuple[int, ...], channels: int, filters: int) -> str:
+    """A convolution in words."""
+    numbers = ("x".join(map(str, n)) for n in (size, strides, out))
+    return "{}/{} to {}".format(*numbers) + f", {channels} to {filters}"
+
+
+def ours(folder: Path, x: np.ndarray) -> list[Part]:
+    """The layers of the plain network here."""
+    from numbaconv.models import load_model
+
+    model = load_model(folder / "model.keras", compile=False)
+    model.predict_on_batch(x)
+    kept: dict[Any, list[float]] = {layer: [] for layer in model.layers}
+    shapes: dict[Any, str] = {}
+    within: list[Any] = []
+
+    def timed(method: Any) -> Any:
+        def call(self: Any, *arguments: Any, **keywords: Any) -> Any:
+            if self in within or self not in kept:
+                return method(self, *arguments, **keywords)
+            within.append(self)
+            start = time.perf_counter()
+            out = method(self, *arguments, **keywords)
+            kept[self].append(time.perf_counter() - start)
+            within.pop()
+            if getattr(self, "kernel", None) is not None and self.kernel.ndim == 4:
+                *size, channels, filters = self.kernel.shape
+                shapes[self] = told(size, self.strides, out.shape[1:3], channels, filters)
+            return out
+
+        return call
+
+    for kind in {type(layer) for layer in kept}:
+        for name in ("__call__", "_visited"):
+            setattr(kind, name, timed(getattr(kind, name)))
+    for _ in range(CALLS):
+        model.predict_on_batch(x)
+    return [
+        Part(kind_of(type(layer).__name__), shapes.get(layer, ""), statistics.median(found))
+        for layer, found in kept.items()
+        if found
+    ]
+
+
+def openvinos(folder: Path, x: np.ndarray, threads: int) -> list[Part]:
+    """The nodes of OpenVINO's network, by its own counters."""
+    import openvino as ov
+    from networks_runtimes import openvino_compiled
+
+    compiled = openvino_compiled(ov, folder, x.shape, threads, PERF_COUNT=True)
+    request = compiled.create_infer_request()
+    seconds: dict[str, list[float]] = {}
+    kinds: dict[str, str] = {}
+    for _ in range(CALLS):
+        request.infer([x])
+        for node in request.profiling_info:
+            if node.status == ov.ProfilingInfo.Status.EXECUTED:
+                seconds.setdefault(node.node_name, []).append(node.real_time.total_seconds())
+                kinds[node.node_name] = node.node_type
+    model = ov.Core().read_model(folder / "model.onnx")
+    model.reshape(list(x.shape))
+    shapes = {op.get_friendly_name(): shape_of(op) for op in model.get_ops()}
+    return [
+        Part(kind_of(kinds[name]), shapes.get(name, ""), statistics.median(found)) for name, found in seconds.items()
+    ]
+
+
+def shape_of(op: Any) -> str:
+    """The shape of a convolution in OpenVINO's network; nothing for all else."""
+    if op.get_type_name() not in ("Convolution", "GroupConvolution", "ConvolutionBackpropData"):
+        return ""
+    weight, out = tuple(op.input(1).get_shape()), tuple(op.output(0).get_shape())
+    if op.get_type_name() == "GroupConvolution":
+        groups, filters, _, *size = weight
+        return told(size, op.get_attributes()["strides"], out[2:], groups, filters)
+    filters, channels, *size = weight
+    if op.get_type_name() == "ConvolutionBackpropData":
+        channels, filters = filters, channels
+    return told(size, op.get_attributes()["strides"], out[2:], channels, filters)
+
+
+def kind_of(name: str) -> str:
+    return KINDS.get(name, name)
+
+
+def summed(parts: list[Part], of: str) -> dict[str, tuple[float, int]]:
+    """Seconds and number of the parts that have the same kind, or the same kind and shape."""
+    found: dict[str, tuple[float, int]] = {}
+    for part in parts:
+        key = part.kind if of == "kind" else f"{part.kind} {part.shape}" if part.shape else ""
+        seconds, count = found.get(key, (0.0, 0))
+        found[key] = seconds + part.seconds, count + 1
+    found.pop("", None)
+    return found
+
+
+def report(mine: list[Part], theirs: list[Part]) -> str:
+    lines = []
+    for of in ("kind", "shape"):
+        sides = [summed(parts, of) for parts in (mine, theirs)]
+        lines.append(f"\n{'':50} {'numbaconv':>14} {'OpenVINO':>14} {'ratio':>6}   by {of}")
+        keys = sorted({*sides[0], *sides[1]}, key=lambda key: -sum(side.get(key, (0, 0))[0] for side in sides))
+        for key in keys:
+            cells = [f"{s * 1e3:8.2f} ms {n:2}" if n else "" for s, n in (side.get(key, (0, 0)) for side in sides)]
+            both = all(key in side for side in sides)
+            ratio = f"{sides[0][key][0] / sides[1][key][0]:6.2f}" if both and sides[1][key][0] else ""
+            lines.append(f"{key:50} {cells[0]:>14} {cells[1]:>14} {ratio}")
+        totals = [sum(seconds for seconds, _ in side.values()) for side in sides]
+        lines.append(
+            f"{'all':50} {totals[0] * 1e3:8.2f} ms    {totals[1] * 1e3:8.2f} ms    {totals[0] / totals[1]:.2f}"
+        )
+    return "\n".join(lines)
+
+
+def main() -> None:
+    side, folder, batch, threads = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
+    x = np.ascontiguousarray(np.load(folder / "x.npy")[:batch])
+    if side == "ours":
+        print(json.dumps(ours(folder, x)))
+    elif side == "openvino":
+        print(json.dumps(openvinos(folder, x, threads)))
+    else:
+        sides = []
+        for one in ("ours", "openvino"):
+            command = [sys.executable, __file__, one, *sys.argv[2:]]
+            answer = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+            sides.append([Part(*part) for part in json.loads(answer.splitlines()[-1])])
+        print(report(*sides))
+
+
+if __name__ == "__main__":
+    main()
