@@ -6,6 +6,7 @@ object that takes the arrays: the input and what `Packed` and `plain_epilogue` m
 
 from collections.abc import Callable
 from functools import partial
+from math import prod
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,18 +16,20 @@ from ..kernels.conv import conv
 from ..kernels.depthwise import depthwise_conv
 from ..kernels.few import conv_few
 from ..kernels.nonfinite import conv_inside, depthwise_inside
-from ..kernels.plan.axes import Axis
+from ..kernels.plan.axes import Axis, stays_inside
 from ..kernels.plan.plans import Plan, is_for_few, joins_taps, make_few_plan, make_plan
 from ..kernels.table import CHANNELS, WORK, flat_plan, panel_table
 from ..machine.aligned import aligned_empty
 from ..machine.threads import remember
-from ..machine.vectors import conv_vecs, conv_width, few_filters, panel_width
+from ..machine.vectors import conv_tile, conv_vecs, conv_width, few_filters, panel_width
 from .epilogue import Epilogue
 from .layouts import Ints, canonical, empty_planes, original, planar, planar_result
 from .packed import Packed, depthwise_shape, is_depthwise
 from .window import Window, window_axes
 from .winograd import WinogradCall, use_winograd, winograd_work
 
+# Tiles of windows for which weights are not packed: packing takes as long as so many tiles, read as they lie, lose.
+FEW_TILES = 4
 # Kernels for weights that may not be multiplied by the zeros around the image.
 _INSIDE = {conv: conv_inside, depthwise_conv: depthwise_inside}
 
@@ -41,7 +44,8 @@ class WindowCall(NamedTuple):
 
     ``to_planes`` says whether the kernel itself reads and writes channels first; otherwise they are taken to the end
     before it and back after it. Where the kernel is `conv_few`, ``joined`` says what its runs are, and ``direct``
-    prepares the call for weights that are infinite or NaN.
+    prepares the call for weights that are infinite or NaN, which matter unless all windows stay ``inside`` the image.
+    ``few`` says whether there are so few windows that weights had better not be packed for them.
     """
 
     kernel: Any
@@ -53,9 +57,11 @@ class WindowCall(NamedTuple):
     arguments: tuple
     joined: bool = False
     direct: Callable[[], Any] | None = None
+    inside: bool = False
+    few: bool = False
 
     def __call__(self, x: np.ndarray, packed: Packed, epilogue: Epilogue) -> np.ndarray:
-        if self.data_format == "channels_last" or not (self.to_planes and packed.finite):
+        if self.data_format == "channels_last" or not (self.to_planes and self._fits(packed)):
             return original(self.run(canonical(x, self.data_format), packed, epilogue), self.rank, self.data_format)
         out = empty_planes(self.out_shape, packed.dtype)
         self.kernel(planar(x), self._weights(packed), epilogue, out, *self.arguments, serial=self.serial)
@@ -63,14 +69,22 @@ class WindowCall(NamedTuple):
 
     def run(self, image: np.ndarray, packed: Packed, epilogue: Epilogue, out: Any = None) -> np.ndarray:
         """From canonical array to canonical array; into ``out``, where it is given."""
-        if self.direct and not packed.finite:
+        if self._fits(packed):
+            kernel = self.kernel
+        elif self.direct:
             return self.direct().run(image, packed, epilogue, out)
+        else:
+            kernel = _INSIDE[self.kernel]
         out = aligned_empty(self.out_shape, image.dtype) if out is None else out
-        kernel = kernel_for(packed, self.kernel)
         kernel(image, self._weights(packed), epilogue, out.reshape(-1), *self.arguments, serial=self.serial)
         return out
 
-    def _weights(self, packed: Packed) -> np.ndarray:
+    def _fits(self, packed: Packed) -> bool:
+        return self.inside or packed.finite
+
+    def _weights(self, packed: Packed) -> Any:
+        if self.kernel is conv:
+            return packed.lines(self.few)
         return packed.few(self.joined) if self.direct else packed.panels
 
 
@@ -139,7 +153,8 @@ def gather_call(
     table = flat_plan(plan, panel_table(filters, width, (0,), branches, channels))
     table[WORK, CHANNELS] = channels
     arguments, joined = ((0,) * width, table), joins_taps(axes, channels, itemsize, branches)
-    return WindowCall(conv_few, out_shape, rank, data_format, plan.serial, to_planes, arguments, joined, direct)
+    call = WindowCall(conv_few, out_shape, rank, data_format, plan.serial, to_planes, arguments, joined, direct)
+    return call._replace(inside=inside(axes))
 
 
 def conv_arguments(
@@ -159,7 +174,14 @@ def _tile_call(
     plan = make_plan(axes, channels, filters, itemsize, branches=branches)
     to_planes = plan.fits_planes(channels, filters, conv_width(filters, itemsize), itemsize)
     arguments = conv_arguments(plan, channels, filters, itemsize, branches=branches)
-    return WindowCall(conv, out_shape, rank, data_format, plan.serial, to_planes, arguments)
+    few = prod(axis.windows for axis in axes) <= FEW_TILES * conv_tile(itemsize, filters)[0]
+    call = WindowCall(conv, out_shape, rank, data_format, plan.serial, to_planes, arguments)
+    return call._replace(inside=inside(axes), few=few)
+
+
+def inside(axes: tuple[Axis, ...]) -> bool:
+    """Whether no window reads the zeros around the image."""
+    return all(map(stays_inside, axes))
 
 
 @remember(maxsize=512)

@@ -93,6 +93,23 @@ def canonical_kernel(weights: np.ndarray) -> np.ndarray:
     return weights.reshape(*three(tuple(lengths), 1), a, b)
 
 
+class _Memory:
+    """The memory of an array, as NumPy takes it."""
+
+    __slots__ = ("__array_interface__", "array")
+
+    def __init__(self, x: np.ndarray) -> None:
+        interface = x.__array_interface__
+        self.array, self.__array_interface__ = x, {**interface, "data": (interface["data"][0], False)}
+
+
+def readable(x: np.ndarray) -> np.ndarray:
+    """The array as `contiguous` has it for who only reads it, without a copy of one that is read-only."""
+    if x.flags.c_contiguous and x.flags.aligned and not x.flags.writeable and x.dtype.isnative:
+        return np.asarray(_Memory(x))
+    return contiguous(x)
+
+
 def contiguous(x: np.ndarray) -> np.ndarray:
     """The array, or a copy of it that is C-contiguous, aligned and writable."""
     # Other arrays would be types of their own to Numba, each with a second of compiling.

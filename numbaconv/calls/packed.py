@@ -13,12 +13,14 @@ from ..kernels.pack import (
     pack_depthwise,
     pack_depthwise_phases,
     pack_few,
+    pack_panels,
     pack_phases,
     pack_scatter,
     tap_steps,
 )
 from ..kernels.winograd.weights import Transformed, pack_winograd
-from .layouts import Ints, canonical_kernel, contiguous, swapped, three
+from ..machine.vectors import conv_width
+from .layouts import Ints, canonical_kernel, contiguous, readable, swapped, three
 
 
 class _MadeOnce:
@@ -56,6 +58,7 @@ class Packed:
             self._depthwise, weights = True, weights.reshape(depthwise_shape(weights.shape, branches))
         self._weights = canonical_kernel(weights)
         self._phases: dict[tuple, np.ndarray] = {}
+        self._read = False
 
     def __getstate__(self) -> dict[str, Any]:
         # Copies would not begin with a cache line; they are made again.
@@ -68,7 +71,7 @@ class Packed:
     @property
     def plain(self) -> np.ndarray:
         """The weights as the user has them, with three spatial axes."""
-        return contiguous(self._weights)
+        return readable(self._weights)
 
     @_MadeOnce
     def finite(self) -> bool:
@@ -82,6 +85,20 @@ class Packed:
         if self.operation == "conv_transpose":
             return self.phases(((0, 0, 0),))
         return pack_depthwise(self._weights) if self._depthwise else pack_conv(self._weights, self.branches)
+
+    def lines(self, few: bool) -> tuple[np.ndarray, np.ndarray]:
+        """What `kernels.conv` reads of a convolution, for few windows or many.
+
+        Few windows take the weights as they lie: packing would take longer than all else. Where they are read once
+        more, as no training does, they are packed after all.
+        """
+        lying = few and self.operation == "conv" and self.branches == 1
+        if not lying or self._read or "panels" in self.__dict__:
+            return self.panels, self.panels
+        self._read = True
+        filters = self.shape[-1]
+        width = conv_width(filters, self.dtype.itemsize)
+        return self.plain[None], pack_panels(self._weights[..., filters // width * width :], width)
 
     @_MadeOnce
     def winograd(self) -> Transformed:

@@ -48,7 +48,7 @@ class TransposedCall(NamedTuple):
             out[...] = ended(epilogue, self.out_shape)
         for firsts, arguments, serial in self.parts:
             kernel, weights = kernel_for(packed, conv), packed.phases(firsts)
-            kernel(image, weights, epilogue, out.reshape(-1), *arguments, serial=serial)
+            kernel(image, (weights, weights), epilogue, out.reshape(-1), *arguments, serial=serial)
         return out
 
 

@@ -139,7 +139,7 @@ class WinogradCall(NamedTuple):
             if len(pieces):
                 # Planes have but one phase, which begins where they do.
                 to = out[phase.origin :] if out.ndim == 1 else out
-                conv_at(image, packed.panels, epilogue, to, *phase.repair, pieces)
+                conv_at(image, (packed.panels, packed.panels), epilogue, to, *phase.repair, pieces)
 
 
 def use_winograd(algorithm: str, axes: tuple[Axis, ...], channels: int, filters: int, itemsize: int) -> bool:

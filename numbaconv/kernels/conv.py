@@ -5,12 +5,12 @@ from numba import prange
 
 from ..machine.compiler import compiled
 from ..machine.memory import RAMP, opaque, ramp
-from ..machine.tile import FULL, tile_finish, tile_lines, tile_outer, tile_rows, tile_store
+from ..machine.tile import FULL, lanes_of, tile_finish, tile_lines, tile_outer, tile_rows, tile_store
 from ..machine.vectors import LOW_ROWS, TILE_ROWS, TILE_VECS
 from .ending import end_row, is_plain, limits_of
 from .plan.axes import MOST_STEPS
 from .planes import plane_at, write_planes
-from .records import Channels, Epilogue, Line, Places, Steps
+from .records import Channels, Epilogue, Line, Panel, Places, Steps
 from .strip import aligned_flat, fill_taps, input_of, locate, pitch_of, places_of, taps_inside
 from .table import TASKS, WORK, panel_of, panels_of
 
@@ -29,8 +29,9 @@ def conv(x, weights, epilogue, out, vecs, plan):
     Parameters
     ----------
     x : array (N, D, H, W, C) or, planar, (N, C, D, H, W, 1)
-    weights : array (panels, KD, KH, KW, C, VECS*LANES), 64-byte aligned
-        The filters in panels as wide as a tile, the last filled up with zeros.
+    weights : tuple of 2 arrays (blocks, KD, KH, KW, C, width)
+        First the filters of the first, as many whole panels as its blocks have, then those of the second: a block is as
+        wide as a tile, or wider, which is how the weights of a layer lie.
     epilogue : tuple
         The fields of an `Epilogue`.
     out : array (elements,) or, if ``x`` is planar, (N, F, D'*H'*W')
@@ -58,12 +59,12 @@ def conv_at(x, weights, epilogue, out, vecs, plan, chosen):
 
 @compiled
 def _conv_task(task, x, weights, epilogue, out, vecs, plan):
-    channels, block = weights.shape[4], locate(task, plan)
+    channels, block = weights[0].shape[4], locate(task, plan)
     panels = panels_of(block, plan, weights)
     first, last = panel_of(panels, panels.first).channel, panel_of(panels, panels.end - 1).channel
     read, taps = Channels(first, pitch_of(last - first + channels, x), 1), taps_inside(x, block, plan)
     source = input_of(x, block, plan, read, taps)
-    places, steps = places_of(block, plan, source, tile_height(vecs)), _steps_of(source, weights)
+    places, steps = places_of(block, plan, source, tile_height(vecs)), _steps_of(source, weights[0])
     sum_windows(source.array, places, steps, panels, vecs, epilogue, out)
 
 
@@ -102,7 +103,8 @@ def sum_windows(source, places, steps, panels, vecs, epilogue, out):
     """
     shifts, starts, length = steps.shifts, steps.starts, steps.end
     part = MOST_STEPS if len(starts) == 1 and length > 4 * MOST_STEPS else max(1, length)
-    panel, width = panel_of(panels, panels.first), panels.weights.shape[5]
+    width = len(vecs) * lanes_of(source)
+    panel = _panel_of(panels, panels.first, width)
     # Where there are more steps, the sums so far of all windows, panel by panel.
     room = places.end * width if part < length else 0
     sums, sums_at = np.empty((panels.end - panels.first) * room, source.dtype), np.empty(places.end + RAMP, np.int64)
@@ -112,7 +114,7 @@ def sum_windows(source, places, steps, panels, vecs, epilogue, out):
     for first in range(0, max(1, length), part):
         now = Steps(shifts, starts, first, min(first + part, length))
         for number in range(panels.first, panels.end):
-            channel, panel = panel.channel, panel_of(panels, number)
+            channel, panel = panel.channel, _panel_of(panels, number, width)
             _move(shifts, panel.channel - channel)
             at = (number - panels.first) * room
             start = Line(sums, at, width) if first else Line(epilogue.bias, panel.first, 0)
@@ -132,7 +134,20 @@ def sum_windows(source, places, steps, panels, vecs, epilogue, out):
                 # In one place, for LLVM would copy all of it to others.
                 _sum_panel(source, there, now, panel, vecs, start, limits, to)
                 if last and not direct:
-                    _write(buffer, buffer_first, there, panel, epilogue, places.out_at, out)
+                    _write(buffer, buffer_first, width, there, panel, epilogue, places.out_at, out)
+
+
+@compiled
+def _panel_of(panels, number, width):
+    """One of the `Panels`, its weights as a `Line` of what the first step of a window takes."""
+    panel, (weights, more) = panel_of(panels, number), panels.weights
+    whole = len(weights) * (weights.shape[5] // width)
+    if number >= whole:
+        weights, number = more, number - whole
+    _, taps_d, taps_h, taps_w, channels, pitch = weights.shape
+    together = pitch // width
+    at = number // together * taps_d * taps_h * taps_w * channels * pitch + number % together * width
+    return Panel(Line(weights, at, pitch), panel.number, panel.first, panel.count, panel.place, panel.channel)
 
 
 @compiled
@@ -167,25 +182,24 @@ def _sum_panel(source, places, steps, panel, vecs, start, limits, out):
 @compiled(inline=True)
 def _sum_tile(tile, source, x_at, first, steps, panel):
     """The tile, and all steps of its windows."""
-    _, taps_d, taps_h, taps_w, channels, width = panel.weights.shape
-    weights_at = panel.number * taps_d * taps_h * taps_w * channels
+    lines = panel.weights
     count, shift = steps.end - steps.first, steps.shifts[steps.first]
     for run in range(len(steps.starts)):
-        at = (weights_at + steps.starts[run] + steps.first) * width
+        at = lines.at + (steps.starts[run] + steps.first) * lines.step
         # Unsigned, for Numba would look whether it is negative.
         step = np.uint64(steps.first + run * count)
         for _ in range(count):
             step += np.uint64(1)
-            tile = tile_outer(tile, source, x_at, first, shift, panel.weights, at)
+            tile = tile_outer(tile, source, x_at, first, shift, lines.array, (at, lines.step))
             # Read ahead: if all loads of a step waited for its shift, LLVM would do them first, and spill the tile.
-            at, shift = at + width, opaque(steps.shifts[step])
+            at, shift = at + lines.step, opaque(steps.shifts[step])
     return tile
 
 
 @compiled
-def _write(buffer, first, places, panel, epilogue, out_at, out):
+def _write(buffer, first, width, places, panel, epilogue, out_at, out):
     """A chunk of windows from the buffer to the output."""
-    width, end = panel.weights.shape[5], min(places.end, places.count)
+    end = min(places.end, places.count)
     if out.ndim == 1:
         for at in range(places.first, end):
             start = first + (at - places.first) * width

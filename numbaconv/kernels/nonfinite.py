@@ -17,8 +17,8 @@ from .table import TASKS, WORK, panel_of, panels_of
 
 @compiled(parallel=True)
 def conv_inside(x, weights, epilogue, out, vecs, plan):
-    """`kernels.conv.conv` for any weights; ``vecs`` does not matter."""
-    bias = epilogue[0]
+    """`kernels.conv.conv` for any weights, all of them in panels; ``vecs`` does not matter."""
+    (weights, _), bias = weights, epilogue[0]
     for task in prange(plan[WORK, TASKS]):
         block = locate(np.int64(task), plan)
         panels = panels_of(block, plan, weights)

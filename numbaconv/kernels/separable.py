@@ -60,5 +60,5 @@ def _separable_task(task, x, depthwise, pointwise, epilogues, out, vecs, plan):
     filter_windows(source, there, block, panels, epilogues[0], between, plan)
 
     there = Places(0, places.end, places.count, between_at, places.out_at)
-    panels = Panels(pointwise, plan, PANELS + len(depthwise), 0, len(pointwise))
+    panels = Panels((pointwise, pointwise), plan, PANELS + len(depthwise), 0, len(pointwise))
     sum_windows(between, there, steps, panels, vecs, epilogues[1], out)

@@ -47,7 +47,7 @@ def panel_table(filters, width, origins=(0,), branches=1, channels=0):
 def panels_of(block, plan, weights):
     """The `Panels` of a block's group."""
     first = block.part * plan[WORK, GROUP]
-    return Panels(weights, plan, PANELS, first, min(first + plan[WORK, GROUP], len(weights)))
+    return Panels(weights, plan, PANELS, first, min(first + plan[WORK, GROUP], len(plan) - PANELS))
 
 
 @compiled

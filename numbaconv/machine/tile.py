@@ -99,16 +99,23 @@ def _tile_value(context, builder, tile, lines):
 
 @intrinsic
 def tile_outer(typingctx, tile, x, x_at, first, shift, weights, at):
-    """Rank-1 update: each row adds one value of ``x`` times a line of ``weights``."""
+    """Rank-1 update: each row adds one value of ``x`` times a line of ``weights``.
+
+    Where lines to come are not its neighbours, ``at`` is a pair: the place, and the step to the next line.
+    """
 
     def codegen(context, builder, sig, args):
-        ahead = builder.add(args[6], INT(AHEAD * tile.vecs * tile.lanes))
+        *before, at = args
+        step = INT(tile.vecs * tile.lanes)
+        if isinstance(sig.args[6], types.UniTuple):
+            at, step = cgutils.unpack_tuple(builder, at)
+        ahead = builder.add(at, builder.mul(step, INT(AHEAD)))
         Memory(context, builder, sig.args[5], args[5]).prefetch(ahead, tile.vecs * tile.lanes)
 
         def row(x, where, shift):
             return [_splat(builder, x.scalar(where, shift), tile.lanes)] * tile.vecs
 
-        return _update(context, builder, sig, args, row)
+        return _update(context, builder, sig, (*before, at), row)
 
     return tile(tile, x, x_at, first, shift, weights, at), codegen
 

@@ -70,6 +70,13 @@ def piece_axes(axes: tuple[Axis, ...]) -> np.ndarray:
     return axis_table(axes, (1, 1, 1, PIECE))
 
 
+def stays_inside(axis):
+    """Whether no window reads beyond the input."""
+    return (
+        axis.before <= 0 and _one_run(axis.windows, axis.taps, axis.stride, axis.dilation) - axis.before <= axis.length
+    )
+
+
 def strip_length(axis, block):
     """Strip positions along an axis for a block of windows, at most."""
     taps = most_taps(axis, block)
