@@ -84,7 +84,7 @@ class WindowCall(NamedTuple):
 
     def _weights(self, packed: Packed) -> Any:
         if self.kernel is conv:
-            return packed.lines(self.few)
+            return packed.lines(self.few and self._fits(packed))
         return packed.few(self.joined) if self.direct else packed.panels
 
 
