@@ -46,16 +46,10 @@ class Part(NamedTuple):
     seconds: float
 
 
-def told(
-    kind: str, size: Iterable[int], strides: Iterable[int], out: Iterable[int], channels: int, filters: int
-) -> str:
-    """A convolution in words. Of a depthwise one, OpenVINO does not keep what it reads."""
+def told(size: Iterable[int], strides: Iterable[int], out: Iterable[int], channels: int, filters: int) -> str:
+    """A convolution in words."""
     kernel, steps, end = ("x".join(map(str, numbers)) for numbers in (size, strides, out))
-    return (
-        f"to {end}, {channels}"
-        if kind_of(kind) == "depthwise"
-        else f"{kernel}/{steps} to {end}, {channels} to {filters}"
-    )
+    return f"{kernel}/{steps} to {end}, {channels} to {filters}"
 
 
 def ours(folder: Path, x: np.ndarray) -> list[Part]:
@@ -79,7 +73,8 @@ def ours(folder: Path, x: np.ndarray) -> list[Part]:
             within.pop()
             if self.weights and self.weights[0].ndim == 4:
                 size, numbers = self.weights[0].shape[:2], self.weights[0].shape[2:]
-                shapes[self] = told(type(self).__name__, size, self.strides, out.shape[1:3], *numbers)
+                order = -1 if kind_of(type(self).__name__) == "transposed" else 1
+                shapes[self] = told(size, self.strides, out.shape[1:3], *numbers[::order])
             return out
 
         return call
@@ -97,42 +92,37 @@ def ours(folder: Path, x: np.ndarray) -> list[Part]:
 def openvinos(folder: Path, x: np.ndarray, threads: int) -> list[Part]:
     """The nodes of OpenVINO's network, by its own counters."""
     import openvino as ov
-    from networks_runtimes import openvino_compiled
+    from networks_runtimes import openvino_compiled, openvino_model
 
-    seconds: dict[str, list[float]] = {}
-    kinds: dict[str, str] = {}
-    # Its counters are means since the network was compiled, in whole microseconds.
+    model = openvino_model(ov, folder, x.shape)
+    # By the place of a node, because names change whenever a network is compiled. Its counters are means since then, in
+    # whole microseconds.
+    seconds: dict[int, list[float]] = {}
     for _ in range(CALLS // 3):
-        compiled = openvino_compiled(ov, folder, x.shape, threads, PERF_COUNT=True)
+        compiled = openvino_compiled(ov, model, threads, PERF_COUNT=True)
         request = compiled.create_infer_request()
-        before: dict[str, float] = {}
+        before: dict[int, float] = {}
         for count in range(1, 5):
             request.infer([x])
-            for node in request.profiling_info:
+            for place, node in enumerate(nodes := request.profiling_info):
                 if node.status == ov.ProfilingInfo.Status.EXECUTED:
                     total = count * node.real_time.total_seconds()
-                    seconds.setdefault(node.node_name, []).append(total - before.get(node.node_name, 0.0))
-                    before[node.node_name] = total
-                    kinds[node.node_name] = node.node_type
-    model = ov.Core().read_model(folder / "model.onnx")
-    model.reshape(list(x.shape))
-    shapes = {op.get_friendly_name(): convolved(op) for op in model.get_ops()}
-    for op in compiled.get_runtime_model().get_ops():
-        if kinds.get(op.get_friendly_name()) == "GroupConvolution":
-            _, channels, *out = op.output(0).get_shape()
-            shapes[op.get_friendly_name()] = told("GroupConvolution", (), (), out, channels, 1)
-    return [Part(kind_of(kinds[name]), shapes.get(name, ""), min(found)) for name, found in seconds.items()]
+                    seconds.setdefault(place, []).append(max(0.0, total - before.get(place, 0.0)))
+                    before[place] = total
+    shapes = {op.get_friendly_name(): convolved(op) for op in compiled.get_runtime_model().get_ops()}
+    parts = ((nodes[place], min(found)) for place, found in seconds.items())
+    return [Part(kind_of(node.node_type), shapes[node.node_name], best) for node, best in parts]
 
 
 def convolved(op: Any) -> str:
-    """The shape of a convolution in OpenVINO's network; nothing for all else."""
-    if op.get_type_name() not in ("Convolution", "ConvolutionBackpropData"):
+    """The shape of a convolution among OpenVINO's nodes; nothing for all else."""
+    if op.get_rt_info()["layerType"].astype(str) not in ("Convolution", "Deconvolution"):
         return ""
-    filters, channels, *size = op.input(1).get_shape()
-    if op.get_type_name() == "ConvolutionBackpropData":
-        channels, filters = filters, channels
-    out = tuple(op.output(0).get_shape())[2:]
-    return told(op.get_type_name(), size, op.get_attributes()["strides"], out, channels, filters)
+    x, weight, out = (tuple(one.get_shape()) for one in (op.input(0), op.input(1), op.output(0)))
+    numbers = (weight[0], 1) if len(weight) == 5 else (x[1], out[1])
+    # Its nodes do not keep their strides.
+    strides = (max(round(n / m), round(m / n)) for n, m in zip(x[2:], out[2:], strict=True))
+    return told(weight[-2:], strides, out[2:], *numbers)
 
 
 def kind_of(name: str) -> str:
@@ -162,9 +152,8 @@ def report(mine: list[Part], theirs: list[Part]) -> str:
             ratio = f"{sides[0][key][0] / sides[1][key][0]:6.2f}" if both and sides[1][key][0] else ""
             lines.append(f"{key:50} {cells[0]:>14} {cells[1]:>14} {ratio}")
         totals = [sum(seconds for seconds, _ in side.values()) for side in sides]
-        lines.append(
-            f"{'all':50} {totals[0] * 1e3:8.2f} ms    {totals[1] * 1e3:8.2f} ms    {totals[0] / totals[1]:.2f}"
-        )
+        share = f"{totals[0] / totals[1]:.2f}" if totals[1] else ""
+        lines.append(f"{'all':50} {totals[0] * 1e3:8.2f} ms    {totals[1] * 1e3:8.2f} ms    {share}")
     return "\n".join(lines)
 
 

@@ -55,18 +55,21 @@ def openvino(name: str, folder: Path, x: np.ndarray, threads: int) -> Iterator[R
     import openvino as ov
 
     yield None
-    compiled = openvino_compiled(ov, folder, x.shape, threads)
-    request = compiled.create_infer_request()
+    request = openvino_compiled(ov, openvino_model(ov, folder, x.shape), threads).create_infer_request()
     yield lambda: request.infer([x], share_inputs=True)[0]
 
 
-def openvino_compiled(ov: Any, folder: Path, shape: tuple[int, ...], threads: int, **more: Any) -> Any:
-    """The network for inputs of this shape, in float32: some processors would use bfloat16."""
-    core = ov.Core()
-    model = core.read_model(folder / "model.onnx")
+def openvino_model(ov: Any, folder: Path, shape: tuple[int, ...]) -> Any:
+    """The network for inputs of this shape."""
+    model = ov.Core().read_model(folder / "model.onnx")
     model.reshape(list(shape))
+    return model
+
+
+def openvino_compiled(ov: Any, model: Any, threads: int, **more: Any) -> Any:
+    """The network in float32: where the processor has it, bfloat16 would be used."""
     settings = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY"}
-    return core.compile_model(model, "CPU", settings | more)
+    return ov.Core().compile_model(model, "CPU", settings | more)
 
 
 def keras(name: str, folder: Path, x: np.ndarray, threads: int) -> Iterator[Run | None]:
