@@ -18,7 +18,16 @@ from numbaconv.objects.registry import number
 
 from .objects.public import publish
 
-__all__ = ["epsilon", "floatx", "image_data_format", "set_epsilon", "set_floatx", "set_image_data_format"]
+__all__ = [
+    "epsilon",
+    "floatx",
+    "fuse",
+    "image_data_format",
+    "set_epsilon",
+    "set_floatx",
+    "set_fuse",
+    "set_image_data_format",
+]
 publish(__name__)
 
 # Keras writes a hundred.
@@ -27,6 +36,7 @@ _MOST_BYTES = 2**20
 _floatx = "float32"
 _epsilon = 1e-7
 _image_data_format = "channels_last"
+_fuse = os.environ.get("NUMBACONV_FUSE") != "0"
 
 
 def floatx() -> str:
@@ -117,6 +127,38 @@ def set_image_data_format(data_format: str) -> None:
     """
     global _image_data_format
     _image_data_format = _choice(data_format, "image_data_format", ("channels_last", "channels_first"))
+
+
+def fuse() -> bool:
+    """Return whether networks join layers where they predict.
+
+    Returns
+    -------
+    bool
+        True by default; False if the environment variable ``NUMBACONV_FUSE`` was 0 at import.
+    """
+    return _fuse
+
+
+def set_fuse(value: bool) -> None:
+    """Set whether networks join layers where they predict: one pass over memory for a convolution and what follows it.
+
+    It acts on ``model(x)``, ``predict`` and ``evaluate`` of all models, from the next call on. Training never joins
+    layers. Results differ in the last digits.
+
+    Parameters
+    ----------
+    value : bool
+
+    Raises
+    ------
+    TypeError
+        If `value` is neither True nor False.
+    """
+    global _fuse
+    if not isinstance(value, bool):
+        raise TypeError(f"fuse must be True or False, got {value!r}")
+    _fuse = value
 
 
 def _choice(value: object, name: str, allowed: tuple[str, str]) -> str:

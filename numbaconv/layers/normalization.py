@@ -141,8 +141,12 @@ class BatchNormalization(Affine):
 
     def _scale_and_shift(self, mean: np.ndarray, deviation: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The factors of ``out = x * scale + shift``, in float64."""
-        scale = self._weights.get("gamma", 1) / deviation
-        return scale, self._weights.get("beta", 0) - mean * scale
+        return _factors(self._weights, mean, deviation)
+
+    def _factors_of(self, weights: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        """Those outside training, with these weights."""
+        mean, variance = (weights[name].astype(np.float64) for name in self.statistics)
+        return _factors(weights, mean, np.sqrt(variance + self.epsilon))
 
     def _follow(self, mean: np.ndarray, variance: np.ndarray) -> None:
         """Let the moving mean and variance follow those of a batch."""
@@ -153,3 +157,8 @@ class BatchNormalization(Affine):
         """View an array as (A, C, B), the channels in the middle; copy it where it is not contiguous."""
         (axis,) = self._axes(x.ndim)
         return contiguous(x).reshape(prod(x.shape[:axis]), x.shape[axis], prod(x.shape[axis + 1 :]))
+
+
+def _factors(weights: dict[str, np.ndarray], mean: np.ndarray, deviation: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    scale = weights.get("gamma", 1) / deviation
+    return scale, weights.get("beta", 0) - mean * scale

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import config
 from ..common.arguments import check_bool
 from ..common.structures import matched
 from ..files import saving
@@ -17,6 +18,7 @@ from ..objects.strict import suggestion
 from ..training.trainer import Trainer
 from . import parts
 from .fields import field_of
+from .fused.running import fused
 from .keras import writing
 from .keras.weight_files import load_weights
 from .layered import Layered
@@ -336,7 +338,12 @@ class Network(Trainer, Layered):
             values = self._given(x)
             masks: Any = () if mask is None else mask if isinstance(mask, list) else [mask]
             program = self._program()
-            outputs, found = program.run(values, keywords.get("training"), masks, tape)
+            training, outputs = keywords.get("training"), None
+            if config.fuse() and not traced and not masks and (training is None or training is False):
+                outputs = fused(program).run(values)
+                found = [None] * len(program.outputs)
+            if outputs is None:
+                outputs, found = program.run(values, training, masks, tape)
             for i, slot in enumerate(program.outputs):
                 if slot in program.inputs:
                     # What comes out is new, also where nothing was computed.

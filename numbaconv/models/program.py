@@ -43,6 +43,8 @@ class Program:
 
     def __init__(self, steps: Iterable[Step], inputs: Sequence[int], outputs: Sequence[int]) -> None:
         self.steps, self.inputs, self.outputs = list(steps), tuple(inputs), tuple(outputs)
+        # What `predict` runs in its place, which `fused.running` makes.
+        self.fused: Any = None
         self._done = _last_read(self.steps, self.outputs)
         # One value in and one out, as nearly all are.
         self._plain = [step.arguments == (Slot(step.inputs[0]),) and _is_plain(step) for step in self.steps]
@@ -55,6 +57,9 @@ class Program:
             if plain
         ]
         self._simple = all(self._plain) and not self._repeated
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "fused": None}
 
     def run(
         self,

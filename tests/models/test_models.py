@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from small_models import SHAPE, batch, built, small
 
+from numbaconv import config
 from numbaconv.layers import Conv1D, Conv2D, Cropping2D
 from numbaconv.models import Sequential
 
@@ -240,6 +241,7 @@ def test_predict_is_the_call(make, batch_size):
 
 def test_predict_takes_so_many_at_a_time(monkeypatch):
     model, seen = built(), []
+    monkeypatch.setattr(config, "_fuse", False)
     monkeypatch.setattr(model.layers[0], "_after_call", lambda out: seen.append(len(out)))
     model.predict(batch(5), batch_size=2)
     assert seen == [2, 2, 1]

@@ -1,0 +1,100 @@
+"""Kernels of layers with the batch normalizations after them, as the loops read them."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ...calls.epilogue import pack_bias
+from ...calls.packed import Packed
+
+# The weight that filters are along, and which axes of it they are, by the kind of a stage.
+_FILTERS = {
+    "conv": ("kernel", (-1,)),
+    "depthwise": ("depthwise_kernel", (-2, -1)),
+    "separable": ("pointwise_kernel", (-1,)),
+    "transposed": ("kernel", (-2,)),
+    "dense": ("kernel", (-1,)),
+}
+
+
+class Folded:
+    """What a stage multiplies by, made anew where a weight has changed.
+
+    Parameters
+    ----------
+    kind : str
+        That of the stage.
+    layer : Layer
+        Whose kernel it is.
+    norms : tuple of BatchNormalization
+        What comes after it, in order.
+    """
+
+    def __init__(self, kind: str, layer: Any, norms: tuple[Any, ...]) -> None:
+        self._kind, self._layers = kind, (layer, *norms)
+        # The weights of each layer, and what was made of them.
+        self._made: tuple[tuple[Any, ...], Any] = ((), None)
+
+    def operands(self) -> tuple[Any, ...] | None:
+        """Kernels and bias; None where sums with them may be infinite or NaN elsewhere than one after the other."""
+        weights, operands = self._made
+        for layer, before in zip(self._layers, weights, strict=False):
+            if layer._weights is not before:
+                break
+        else:
+            if weights:
+                return operands
+        weights = tuple(layer._weights for layer in self._layers)
+        operands = self._fold(*weights)
+        self._made = weights, operands
+        return operands
+
+    def _fold(self, own: dict[str, np.ndarray], *others: dict[str, np.ndarray]) -> tuple[Any, ...] | None:
+        layer, *norms = self._layers
+        name, axes = _FILTERS[self._kind]
+        kernel, bias = own[name], own.get("bias")
+        dtype, filters = kernel.dtype, int(np.prod([kernel.shape[axis] for axis in axes]))
+        if norms:
+            scale, shift = np.ones(filters), np.zeros(filters) if bias is None else bias.astype(np.float64)
+            with np.errstate(all="ignore"):
+                for norm, weights in zip(norms, others, strict=True):
+                    factor, term = norm._factors_of(weights)
+                    scale, shift = scale * factor, shift * factor + term
+                full = scale.reshape([n if i - kernel.ndim in axes else 1 for i, n in enumerate(kernel.shape)])
+                folded, bias = (kernel * full).astype(dtype), shift.astype(dtype)
+            # What has become 0 would no longer make NaN of infinity.
+            alike = ((folded != 0) == ((kernel != 0) & (full != 0))).all()
+            if not (alike and np.isfinite(kernel).all() and np.isfinite(folded).all() and np.isfinite(bias).all()):
+                return None
+            kernel = folded
+        packed: tuple[Packed, ...] = (self._packed(layer, kernel),)
+        if self._kind == "separable":
+            first = Packed("depthwise_conv", own["depthwise_kernel"])
+            return (
+                first,
+                *packed,
+                pack_bias(None, first.shape[-2] * first.shape[-1], dtype),
+                pack_bias(bias, filters, dtype),
+            )
+        return *packed, pack_bias(bias, filters, dtype)
+
+    def _packed(self, layer: Any, kernel: np.ndarray) -> Packed:
+        if self._kind == "transposed":
+            return Packed("conv_transpose", kernel, (layer.strides, layer.dilation_rate))
+        if self._kind == "depthwise":
+            return Packed("depthwise_conv", kernel)
+        if self._kind == "dense":
+            return Packed("conv", kernel[None])
+        return Packed("conv", kernel, branches=getattr(layer, "groups", 1))
+
+
+class Pair(NamedTuple):
+    """What a depthwise convolution and the convolution in the same pass multiply by."""
+
+    first: Folded
+    second: Folded
+
+    def operands(self) -> tuple[Any, ...] | None:
+        """Both kernels, then both biases; None as for `Folded`."""
+        first, second = self.first.operands(), self.second.operands()
+        return None if first is None or second is None else (first[0], second[0], first[1], second[1])

@@ -1,0 +1,178 @@
+"""Stages prepared for arrays of one shape: which kernel runs, and where it reads and writes."""
+
+from collections.abc import Callable
+from functools import partial
+from itertools import accumulate, pairwise
+from math import prod
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ...calls.conv import conv_call, dense_call, depthwise_call
+from ...calls.epilogue import epilogue_of
+from ...calls.layouts import canonical_shape, contiguous
+from ...calls.moving import upsample_call, zero_pad_call
+from ...calls.pooling import pool_call
+from ...calls.separable import separable_call
+from ...calls.transposed import transposed_call
+from .folding import Folded, Pair
+from .rules import KERNELS
+from .stage import NO_ENDING, Stage
+
+
+class Prepared(NamedTuple):
+    """A stage that is ready to run.
+
+    Attributes
+    ----------
+    run : callable
+        Takes memory for the result, of its shape, and the inputs; returns the result.
+    writes : bool
+        Whether the result is in that memory; otherwise it has its own, or that of the first input.
+    call : object
+        Of `numbaconv.calls`, to be shown; None where there is none.
+    """
+
+    run: Callable[..., Any]
+    writes: bool = False
+    call: Any = None
+
+
+def prepared(
+    stage: Stage, shapes: dict[int, Any], itemsize: int, folded: Folded | Pair | None, pitch: int = 0
+) -> Prepared:
+    """A stage for values of these shapes, by slot; pixels of its result are so many values apart."""
+    make = PREPARE.get(stage.kind)
+    if make is None:
+        return Prepared(partial(_apart, stage))
+    return make(stage, shapes, itemsize, *(() if folded is None else (folded, pitch)))
+
+
+def _apart(stage: Stage, out: Any, *values: np.ndarray) -> Any:
+    """What the plain network computes; in memory of its own, though a function of the user's gives back what it got."""
+    result = stage.plain(*values)
+    shared = isinstance(result, np.ndarray) and any(np.may_share_memory(result, one) for one in values)
+    return result.copy() if shared else result
+
+
+def _with_kernel(stage: Stage, shapes: dict[int, Any], itemsize: int, folded: Folded | Pair, pitch: int) -> Prepared:
+    x_shape, layer = shapes[stage.inputs[0]], stage.layers[0]
+    data_format = getattr(layer, "data_format", "channels_last")
+    call = _call(stage, x_shape, layer, itemsize, pitch)
+    image = (
+        (1, 1, 1, prod(x_shape[:-1]), x_shape[-1]) if stage.kind == "dense" else canonical_shape(x_shape, data_format)
+    )
+    ending, zeros, before = stage.ending, stage.zeros, stage.before
+    middle = NO_ENDING if before is None else before.ending
+
+    def run(out: np.ndarray, x: np.ndarray, residual: Any = None) -> Any:
+        operands = folded.operands()
+        # Zeros that are only thought of make no NaN of an infinite weight.
+        if operands is None or (zeros and not operands[0].finite):
+            return stage.plain(x) if residual is None else stage.plain(x, residual)
+        *packed, bias = operands
+        if len(packed) == 3:
+            # A depthwise convolution with its bias.
+            packed[2] = epilogue_of(packed[2], *middle)
+        epilogue = epilogue_of(bias, *ending, residual)
+        if data_format == "channels_last":
+            call.run(contiguous(x).reshape(image), *packed, epilogue, out)
+            return out
+        return call(x, *packed[:2], epilogue)
+
+    return Prepared(run, data_format == "channels_last", call)
+
+
+def _call(stage: Stage, x_shape: tuple[int, ...], layer: Any, itemsize: int, pitch: int) -> Any:
+    weights = layer._weights
+    if stage.kind == "dense":
+        return dense_call(prod(x_shape[:-1]), *weights["kernel"].shape, itemsize, pitch)
+    first = layer if stage.before is None else stage.before.layers[0]
+    window = first._window._replace(padding=stage.zeros) if stage.zeros else first._window
+    if stage.kind == "depthwise":
+        return depthwise_call(x_shape, weights["depthwise_kernel"].shape, itemsize, window, pitch)
+    if stage.kind in ("separable", "pair"):
+        last = weights["kernel" if stage.kind == "pair" else "pointwise_kernel"]
+        return separable_call(x_shape, first.depthwise_kernel.shape, last.shape, itemsize, window, pitch)
+    shape = weights["kernel"].shape
+    if stage.kind == "transposed":
+        return transposed_call(x_shape, shape, itemsize, window, layer.output_padding, layer.algorithm)
+    return conv_call(x_shape, shape, itemsize, window, layer.algorithm, pitch)
+
+
+def _add(stage: Stage, shapes: dict[int, Any], itemsize: int) -> Prepared:
+    first, *others = (shapes[slot] for slot in stage.inputs)
+    if any(shape != first for shape in others) or not others:
+        return Prepared(partial(_apart, stage))
+
+    def run(out: np.ndarray, x: np.ndarray, *more: np.ndarray) -> np.ndarray:
+        with np.errstate(all="ignore"):
+            np.add(x, more[0], out)
+            for one in more[1:]:
+                out += one
+        return out
+
+    return Prepared(run, True)
+
+
+def _concatenate(stage: Stage, shapes: dict[int, Any], itemsize: int) -> Prepared:
+    axis = stage.layers[0].axis % len(shapes[stage.output])
+    ends = [0, *accumulate(shapes[slot][axis] for slot in stage.inputs)]
+    parts = [(*(slice(None),) * axis, slice(*ends)) for ends in pairwise(ends)]
+
+    def run(out: np.ndarray, *values: np.ndarray) -> np.ndarray:
+        for part, value in zip(parts, values, strict=True):
+            # What is flat was written here by the stage that it is from.
+            if value.ndim > 1:
+                out[part] = value
+        return out
+
+    return Prepared(run, True)
+
+
+def _pool(stage: Stage, shapes: dict[int, Any], itemsize: int) -> Prepared:
+    (layer,), x_shape = stage.layers, shapes[stage.inputs[0]]
+    window = layer._window(x_shape)
+    call = pool_call(layer.kind, x_shape, window._replace(padding=stage.zeros) if stage.zeros else window)
+    shape = shapes[stage.output]
+    if call.last is not None:
+        return Prepared(lambda out, x: call(x).reshape(shape), False, call)
+    return Prepared(lambda out, x: call(x, out.reshape(call.out_shape)).reshape(shape), True, call)
+
+
+def _move(stage: Stage, shapes: dict[int, Any], itemsize: int) -> Prepared:
+    (layer,), x_shape = stage.layers, shapes[stage.inputs[0]]
+    if stage.kind == "pad":
+        call: Any = zero_pad_call(x_shape, layer.padding, layer.data_format)
+    else:
+        call = upsample_call(x_shape, layer.size, layer.interpolation, layer.data_format, itemsize)
+        if not hasattr(call, "kernel"):
+            return Prepared(lambda out, x: call(x), False, call)
+    return Prepared(lambda out, x: call(x, out), True, call)
+
+
+def _view(stage: Stage, shapes: dict[int, Any], itemsize: int) -> Prepared:
+    shape = shapes[stage.output]
+    return Prepared(lambda out, x: x.reshape(shape))
+
+
+def _copy(stage: Stage, shapes: dict[int, Any], itemsize: int) -> Prepared:
+    shape = shapes[stage.output]
+
+    def run(out: np.ndarray, x: np.ndarray) -> np.ndarray:
+        np.copyto(out, x.reshape(shape))
+        return out
+
+    return Prepared(run, True)
+
+
+PREPARE: dict[str, Callable[..., Prepared]] = {
+    **dict.fromkeys(KERNELS, _with_kernel),
+    "add": _add,
+    "concatenate": _concatenate,
+    "pool": _pool,
+    "pad": _move,
+    "upsample": _move,
+    "view": _view,
+    "copy": _copy,
+}

@@ -1,0 +1,274 @@
+"""The program of `predict` at work: made for each shape, kept until a layer is set otherwise."""
+
+from collections import Counter, OrderedDict
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import accumulate
+from math import prod
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ...calls.layouts import contiguous
+from ...common.arrays import cast
+from ...machine import threads
+from ...machine.aligned import aligned_empty
+from ..program import Program
+from .arena import Lifetime, laid_out
+from .folding import Folded, Pair
+from .preparing import Prepared, prepared
+from .reading import Read, watched
+from .rules import KERNELS, channels_last, joined, renamed
+from .stage import Stage
+
+# Shapes that a network remembers, and pieces of memory that wait for calls: as many as threads have called it at once.
+MOST_SHAPES, MOST_ARENAS = 64, 8
+
+
+class Turn(NamedTuple):
+    """A stage in a runner: what it reads, and where its results go.
+
+    ``place`` is where its result begins in the arena, -1 where it is new memory that may leave the network, and None
+    where the stage itself finds memory. ``done`` are values that nothing reads after it.
+    """
+
+    stage: Stage
+    run: Any
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    shape: tuple[int, ...]
+    place: int | None
+    done: tuple[int, ...]
+    call: Any
+
+
+class Arena:
+    """Memory of one call at a time, and for each runner the arrays in it."""
+
+    def __init__(self) -> None:
+        self._memory = np.empty(0, np.uint8)
+        self._arrays: OrderedDict[int, Any] = OrderedDict()
+
+    def arrays(self, runner: "Runner") -> list[Any]:
+        """For each turn of a runner where its result goes, None where that is not here."""
+        if runner.room > self._memory.size:
+            self._memory = aligned_empty((runner.room,), np.uint8)
+            self._arrays.clear()
+        known = self._arrays.get(id(runner))
+        if known is None or known[0] is not runner:
+            if len(self._arrays) >= MOST_SHAPES:
+                self._arrays.popitem(last=False)
+            known = self._arrays[id(runner)] = runner, [self._array(turn, runner.dtype) for turn in runner.turns]
+        return known[1]
+
+    def _array(self, turn: Turn, dtype: np.dtype) -> np.ndarray | None:
+        if turn.place is None or turn.place < 0:
+            return None
+        end = turn.place + prod(turn.shape) * dtype.itemsize
+        return self._memory[turn.place : end].view(dtype).reshape(turn.shape)
+
+
+class Runner:
+    """A network's stages, prepared for inputs of certain shapes."""
+
+    def __init__(self, read: Read, dtype: np.dtype, folded: Any) -> None:
+        self.dtype, self.inputs, self.outputs = dtype, read.inputs, read.outputs
+        stages = joined(read.stages, read.outputs, read.shapes)
+        shapes = read.shapes
+        # What stages of the library's read is of the network's dtype.
+        self.casts = {slot: read.slot(shapes[slot]) for slot in read.inputs}
+        stages = [_reading(stage, self.casts) for stage in stages]
+        roots = _roots(stages)
+        stages = _copying(stages, roots, (*self.inputs, *self.casts.values()), self.outputs)
+        roots = _roots(stages)
+        given = _given(stages, roots, self.outputs)
+        beside = _side_by_side(stages, shapes, given)
+        pitches = [shapes[beside[stage.output][0]][-1] if stage.outputs[0] in beside else 0 for stage in stages]
+        size = dtype.itemsize
+        pairs = zip(stages, pitches, strict=True)
+        ready = [prepared(stage, shapes, size, folded(stage), pitch) for stage, pitch in pairs]
+        self.turns, self.room = _turns(stages, ready, shapes, (roots, given, beside), self.outputs, size)
+        self.slots = len(shapes)
+        read_slots = {slot for stage in stages for slot in stage.inputs}
+        self._cast = [(slot, to) for slot, to in self.casts.items() if to in read_slots]
+
+    def run(self, values: Sequence[Any], arena: Arena) -> list[Any]:
+        """The outputs for these inputs."""
+        found: list[Any] = [None] * self.slots
+        for slot, value in zip(self.inputs, values, strict=True):
+            found[slot] = value
+        for slot, to in self._cast:
+            found[to] = contiguous(cast(found[slot], self.dtype))
+        for turn, out in zip(self.turns, arena.arrays(self), strict=True):
+            _, run, inputs, outputs, shape, place, done, _ = turn
+            if place == -1:
+                out = aligned_empty(shape, self.dtype)
+            result = run(out, *[found[slot] for slot in inputs])
+            if len(outputs) == 1:
+                found[outputs[0]] = result
+            else:
+                for slot, one in zip(outputs, result, strict=True):
+                    found[slot] = one
+            for slot in done:
+                found[slot] = None
+        return [found[slot] for slot in self.outputs]
+
+
+class Fused:
+    """The program of `predict` of one network, for all shapes."""
+
+    def __init__(self, program: Program) -> None:
+        self._program = program
+        layers = watched(program)
+        self.usable = layers is not None
+        # A setting that is changed replaces the calls.
+        self._settings = [(layer, layer._calls) for layer in layers or ()]
+        self._nested: dict[int, tuple[Any, Program]] = {}
+        self._runners: OrderedDict[Any, Runner | None] = OrderedDict()
+        self._folded: dict[Any, Folded] = {}
+        self._arenas: list[Arena] = []
+
+    def fresh(self) -> bool:
+        """Whether all settings and connections are those that this was made for."""
+        for layer, calls in self._settings:
+            if layer._calls is not calls:
+                return False
+        return all(network._program() is program for network, program in self._nested.values())
+
+    def run(self, values: Sequence[Any]) -> list[Any] | None:
+        """The outputs for these inputs; None where the plain network is to compute them."""
+        runner = self.runner([value.shape for value in values])
+        if runner is None:
+            return None
+        try:
+            arena = self._arenas.pop()
+        except IndexError:
+            arena = Arena()
+        outputs = runner.run(values, arena)
+        if len(self._arenas) < MOST_ARENAS:
+            self._arenas.append(arena)
+        return outputs
+
+    def runner(self, shapes: Sequence[tuple[int, ...]]) -> Runner | None:
+        """The runner for inputs of these shapes; None where there is none."""
+        if not self.usable:
+            return None
+        key = threads.count(), *shapes
+        try:
+            return self._runners[key]
+        except KeyError:
+            runner = self._runner(shapes)
+        while len(self._runners) >= MOST_SHAPES:
+            self._runners.popitem(last=False)
+        self._runners[key] = runner
+        return runner
+
+    def _runner(self, shapes: Sequence[tuple[int, ...]]) -> Runner | None:
+        if any(0 in shape for shape in shapes):
+            return None
+        try:
+            read = Read(self._program, shapes)
+            self._nested.update({id(network): (network, program) for network, program in read.nested})
+            return Runner(read, self._settings[0][0]._dtype, self._kernel_of)
+        except (ValueError, TypeError):
+            # The plain network says what is wrong.
+            return None
+
+    def _kernel_of(self, stage: Stage) -> Any:
+        """The weights of a stage with a kernel; runners share them."""
+        if stage.kind not in KERNELS:
+            return None
+        kind, (layer, *norms) = stage.kind, stage.layers
+        if stage.before is not None:
+            kind = "conv"
+        key = kind, *map(id, stage.layers)
+        folded = self._folded.setdefault(key, Folded(kind, layer, tuple(norms)))
+        return folded if stage.before is None else Pair(self._kernel_of(stage.before), folded)
+
+
+def _reading(stage: Stage, casts: dict[int, int]) -> Stage:
+    return stage if stage.kind == "layer" else renamed(stage, tuple(casts.get(slot, slot) for slot in stage.inputs))
+
+
+def _roots(stages: Sequence[Stage]) -> dict[int, int]:
+    """By slot the value whose memory it has, where that is another's."""
+    roots: dict[int, int] = {}
+    for stage in stages:
+        if stage.kind == "view":
+            roots[stage.output] = roots.get(stage.inputs[0], stage.inputs[0])
+    return roots
+
+
+def _copying(stages: list[Stage], roots: dict[int, int], inputs: Sequence[int], outputs: Sequence[int]) -> list[Stage]:
+    """The stages, of which those copy that would give out another array's memory."""
+    ends = [roots.get(slot, slot) for slot in dict.fromkeys(outputs)]
+    shared = {root for root in ends if ends.count(root) > 1 or root in inputs}
+    own = {slot for slot in outputs if roots.get(slot) in shared}
+    return [replace(stage, kind="copy") if stage.kind == "view" and stage.output in own else stage for stage in stages]
+
+
+def _given(stages: Sequence[Stage], roots: dict[int, int], outputs: Sequence[int]) -> set[int]:
+    """Values whose memory may leave the network, or be kept by the user's code."""
+    seen = (slot for stage in stages if stage.foreign for slot in stage.inputs)
+    return {roots.get(slot, slot) for slot in (*outputs, *seen)}
+
+
+def _side_by_side(stages: Sequence[Stage], shapes: dict[int, Any], given: set[int]) -> dict[int, tuple[int, int]]:
+    """Values that are written where they are put side by side: for each the whole, and its first channel there."""
+    reads = Counter(slot for stage in stages for slot in stage.inputs)
+    kinds = set(KERNELS) - {"transposed"}
+    able = {one.output for one in stages if one.kind in kinds and len(one.inputs) == 1 and channels_last(one)}
+    found: dict[int, tuple[int, int]] = {}
+    for stage in stages:
+        if stage.kind != "concatenate" or stage.output in given or stage.output not in shapes:
+            continue
+        last = len(shapes[stage.output]) - 1
+        if stage.layers[0].axis % (last + 1) == last:
+            firsts = accumulate((shapes[slot][last] for slot in stage.inputs), initial=0)
+            places = zip(stage.inputs, firsts, strict=False)
+            found |= {s: (stage.output, n) for s, n in places if s in able and reads[s] == 1 and s not in given}
+    return found
+
+
+def _turns(
+    stages: Sequence[Stage],
+    ready: Sequence[Prepared],
+    shapes: dict[int, Any],
+    memory: tuple[dict[int, int], set[int], dict[int, tuple[int, int]]],
+    outputs: Sequence[int],
+    itemsize: int,
+) -> tuple[list[Turn], int]:
+    """The stages in order with their places, and the bytes of the arena."""
+    roots, given, beside = memory
+    first: dict[int, int] = {}
+    last: dict[int, int] = {}
+    for i, stage in enumerate(stages):
+        for slot in (*stage.inputs, *stage.outputs):
+            last[slot] = last[roots.get(slot, slot)] = i
+        for slot in stage.outputs:
+            first.setdefault(beside.get(slot, (slot, 0))[0], i)
+    inside = [
+        s.output for s, one in zip(stages, ready, strict=True) if one.writes and s.output not in given | beside.keys()
+    ]
+    places, room = laid_out(Lifetime(prod(shapes[slot]) * itemsize, first[slot], last[slot]) for slot in inside)
+    place_of = dict(zip(inside, places, strict=True))
+    turns = []
+    for i, (stage, one) in enumerate(zip(stages, ready, strict=True)):
+        ended = (slot for slot in dict.fromkeys((*stage.inputs, *stage.outputs)) if last[slot] == i)
+        done = tuple(slot for slot in ended if slot not in outputs)
+        slot = stage.outputs[0]
+        place, shape = place_of.get(slot, -1) if one.writes else None, shapes[slot]
+        if slot in beside:
+            whole, channel = beside[slot]
+            # Flat, from its first channel on.
+            place, shape = place_of[whole] + channel * itemsize, (prod(shapes[whole]) - channel,)
+        turns.append(Turn(stage, one.run, stage.inputs, stage.outputs, shape, place, done, one.call))
+    return turns, room
+
+
+def fused(program: Program) -> Fused:
+    """The program of `predict` of a network, made anew where settings or connections have changed."""
+    known = program.fused
+    if known is None or not known.fresh():
+        known = program.fused = Fused(program)
+    return known

@@ -1,0 +1,78 @@
+"""What the program of `predict` is made of: stages, which rules join."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import inf
+from typing import Any, NamedTuple
+
+import numpy as np
+
+
+class Ending(NamedTuple):
+    """What happens to each value at the end of a stage: negative ones times a slope, then a minimum and a maximum."""
+
+    minimum: float = -inf
+    maximum: float = inf
+    slope: float = 1.0
+
+
+NO_ENDING = Ending()
+
+
+class Part(NamedTuple):
+    """One thing that the plain network does: a function of values, by slot, that gives others."""
+
+    function: Callable[..., Any]
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    # Layer and what of it, to be shown.
+    name: str
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One or more parts of a network that are computed in one pass.
+
+    Attributes
+    ----------
+    kind : str
+        A key of `preparing.PREPARE`.
+    parts : tuple of Part
+        What the plain network does in its place, in order.
+    inputs, outputs : tuple of int
+        Slots. A second input of a stage with a kernel is added to its sums.
+    layers : tuple
+        Those that its settings and weights are from: one with a kernel first, then batch normalizations, whose factors
+        the kernel takes over.
+    ending : Ending
+    zeros : tuple of pairs of int
+        Zeros around the input that are not there yet, for each spatial axis.
+    foreign : bool
+        Whether code of the user's sees its input, and may keep it.
+    before : Stage, optional
+        A depthwise convolution that is computed in the same pass, before it.
+    """
+
+    kind: str
+    parts: tuple[Part, ...]
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    layers: tuple[Any, ...] = ()
+    ending: Ending = NO_ENDING
+    zeros: tuple[tuple[int, int], ...] = ()
+    foreign: bool = False
+    before: "Stage | None" = None
+
+    @property
+    def output(self) -> int:
+        """The slot of the only output."""
+        (slot,) = self.outputs
+        return slot
+
+    def plain(self, *values: np.ndarray) -> Any:
+        """What the plain network computes in its place: an array, or several in a list."""
+        found = dict(zip(self.inputs, values, strict=True))
+        for part in self.parts:
+            results = part.function(*(found[slot] for slot in part.inputs))
+            found.update(zip(part.outputs, results if len(part.outputs) > 1 else (results,), strict=True))
+        return found[self.outputs[0]] if len(self.outputs) == 1 else [found[slot] for slot in self.outputs]
