@@ -4,8 +4,9 @@ import numpy as np
 from numba import prange
 
 from ..machine.compiler import compiled
+from ..machine.limits import tile_finish
 from ..machine.memory import RAMP, opaque, ramp
-from ..machine.tile import FULL, lanes_of, tile_finish, tile_lines, tile_outer, tile_rows, tile_store
+from ..machine.tile import FULL, lanes_of, tile_lines, tile_outer, tile_rows, tile_store
 from ..machine.vectors import LOW_ROWS, TILE_ROWS, TILE_VECS
 from .ending import end_row, is_plain, limits_of
 from .plan.axes import MOST_STEPS

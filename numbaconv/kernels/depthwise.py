@@ -4,8 +4,9 @@ import numpy as np
 from numba import prange
 
 from ..machine.compiler import compiled
+from ..machine.limits import tile_clip
 from ..machine.memory import RAMP, ramp
-from ..machine.tile import tile_clip, tile_multiply, tile_rows, tile_slide, tile_store
+from ..machine.tile import tile_multiply, tile_rows, tile_slide, tile_store
 from ..machine.vectors import CACHE_WAY, TILE_ROWS, TILE_VECS
 from .ending import end_row, is_plain, limits_of
 from .plan.axes import STRIP_DILATION, STRIP_STRIDE, TAPS, H, W

@@ -4,8 +4,9 @@ import numpy as np
 
 from ..machine.compiler import compiled
 from ..machine.lanes import line_less
+from ..machine.limits import tile_clip
 from ..machine.line import line_read, line_write
-from ..machine.tile import lanes_of, tile_clip, tile_rows
+from ..machine.tile import lanes_of, tile_rows
 from .records import Epilogue
 
 

@@ -20,7 +20,6 @@ access here as Numba does in plain loops.
 """
 
 import operator
-from math import inf
 
 from llvmlite import ir
 from numba import types
@@ -162,60 +161,6 @@ def tile_slide(typingctx, tile, x, x_lines, weights, weights_lines, taps, inside
         return value
 
     return tile(tile, x, x_lines, weights, weights_lines, taps, inside), codegen
-
-
-@intrinsic
-def tile_clip(typingctx, tile, minimum, maximum):
-    """Values below ``minimum`` become it, then those above ``maximum`` that; NaN stays NaN."""
-
-    def codegen(context, builder, sig, args):
-        result, limits = args[0], _limits(context, builder, sig, args)
-        for i in range(tile.rows * tile.vecs):
-            result = builder.insert_value(result, _clip(builder, builder.extract_value(args[0], i), limits), i)
-        return result
-
-    return tile(tile, minimum, maximum), codegen
-
-
-@intrinsic
-def tile_finish(typingctx, tile, minimum, maximum):
-    """`tile_clip`, and -0 becomes 0.
-
-    The sign of a zero would tell which taps were left out because all that they read is 0, and so how work is cut.
-    """
-
-    def codegen(context, builder, sig, args):
-        values = (builder.extract_value(args[0], i) for i in range(tile.rows * tile.vecs))
-        whole = [builder.fadd(v, ir.Constant(tile.vector, None)) for v in values]
-        none = [builder.fcmp_ordered("==", a, a.type(b)) for a, b in zip(args[1:], (-inf, inf), strict=True)]
-        start = builder.block
-        with builder.if_then(builder.not_(builder.and_(*none))):
-            limits = _limits(context, builder, sig, args)
-            parts = [_clip(builder, v, limits) for v in whole]
-            end = builder.block
-        result = ir.Constant(context.get_value_type(tile), ir.Undefined)
-        vectors = [builder.phi(tile.vector) for _ in whole]
-        for i, vector in enumerate(vectors):
-            vector.add_incoming(whole[i], start)
-            vector.add_incoming(parts[i], end)
-            result = builder.insert_value(result, vector, i)
-        return result
-
-    return tile(tile, minimum, maximum), codegen
-
-
-def _limits(context, builder, sig, args):
-    """Vectors of the second argument and the third."""
-    tile, *kinds = sig.args
-    scalars = (context.cast(builder, arg, kind, tile.dtype) for arg, kind in zip(args[1:], kinds, strict=True))
-    return [_splat(builder, scalar, tile.lanes) for scalar in scalars]
-
-
-def _clip(builder, vector, limits):
-    """The vector between two limits; NaN stays NaN."""
-    for limit, comparison in zip(limits, "><", strict=True):
-        vector = builder.select(builder.fcmp_ordered(comparison, limit, vector), limit, vector)
-    return vector
 
 
 @intrinsic

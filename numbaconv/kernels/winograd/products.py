@@ -9,15 +9,8 @@ import numpy as np
 from numba import prange
 
 from ...machine.compiler import compiled
-from ...machine.tile import (
-    lanes_of,
-    tile_add,
-    tile_clip,
-    tile_outer,
-    tile_rows,
-    tile_store,
-    tile_write_part,
-)
+from ...machine.limits import tile_clip
+from ...machine.tile import lanes_of, tile_add, tile_outer, tile_rows, tile_store, tile_write_part
 from ...machine.vectors import TILE_VECS
 from ..ending import end_row, is_plain, limits_of
 from ..plan.axes import BLOCK, OUT_STRIDE, STEP, TAPS, WINDOWS, D, H, N, W
