@@ -23,6 +23,7 @@ from .conv import WindowCall, algorithm_for, dense_call, depthwise_arguments, ga
 from .epilogue import Epilogue, plain_epilogue
 from .layouts import SMALL, Ints, canonical_shape, swapped
 from .packed import Packed, depthwise_shape, is_depthwise
+from .patches import Patches, are_products
 from .transposed import ScatterCall, TransposedCall, phase_axes, scatter_call, transposed_shape
 from .window import Window, transposed_axes, window_axes
 from .winograd import WinogradCall
@@ -81,9 +82,13 @@ class SumCall(NamedTuple):
 
 
 class ProductCall(NamedTuple):
-    """The gradient of the weights of a product of matrices: a product again, of the input turned round."""
+    """The gradient of the weights of a product of matrices: a product again, of the input turned round.
+
+    That of few windows is one of patches.
+    """
 
     call: WindowCall
+    patches: Patches | None = None
 
     @property
     def serial(self) -> bool:
@@ -91,20 +96,24 @@ class ProductCall(NamedTuple):
         return self.call.serial
 
     def __call__(self, x: np.ndarray, grad: np.ndarray) -> np.ndarray:
-        """An array (features, units) from canonical arrays of one row."""
-        features, rows = x.shape[-1], x.shape[-2]
-        image, packed = swapped(x.reshape(1, rows, features)), Packed("conv", grad.reshape(1, rows, grad.shape[-1]))
-        return self.call.run(image.reshape(1, 1, 1, features, rows), packed, _no_bias(self.call, x.dtype))
+        """An array (features, units) from canonical arrays."""
+        units = grad.shape[-1]
+        table = self.patches.gathered(x) if self.patches else x.reshape(-1, x.shape[-1])
+        image = swapped(table[None])
+        packed = Packed("conv", grad.reshape(1, -1, units))
+        return self.call.run(image[None, None], packed, _no_bias(self.call, x.dtype))
 
 
 class ProductInputCall(NamedTuple):
     """The gradient of the input of a product of matrices.
 
-    It is the weights times the gradient turned round, so that these, which are larger, are read as they are.
+    It is the weights times the gradient turned round, so that these, which are larger, are read as they are. That of
+    few windows is what their patches add up to.
     """
 
     out_shape: Ints
     call: WindowCall
+    patches: Patches | None = None
 
     @property
     def serial(self) -> bool:
@@ -113,10 +122,11 @@ class ProductInputCall(NamedTuple):
 
     def run(self, grad: np.ndarray, packed: Packed, epilogue: Epilogue) -> np.ndarray:
         """From canonical array to canonical array."""
-        *_, rows, features = self.out_shape
-        columns = Packed("conv", swapped(grad.reshape(1, rows, grad.shape[-1])))
-        out = self.call.run(packed.plain, columns, _no_bias(self.call, grad.dtype))
-        return swapped(out.reshape(1, features, rows)).reshape(self.out_shape)
+        units = grad.shape[-1]
+        columns = Packed("conv", swapped(grad.reshape(1, -1, units)))
+        out = self.call.run(packed.plain.reshape(1, 1, 1, -1, units), columns, _no_bias(self.call, grad.dtype))
+        rows = swapped(out[0, 0])
+        return (self.patches.spread(rows) if self.patches else rows).reshape(self.out_shape)
 
 
 def _no_bias(call: WindowCall, dtype: Any) -> Epilogue:
@@ -196,9 +206,14 @@ def conv_grad(
     grad_shape: Any = shapes.conv_output_shape(x_shape, filters, *window)
     axes = window_axes(x_shape, filters, window)
     share = filters // branches
+    full, rank = canonical_shape(x_shape, window.data_format), window.rank
+    if branches == 1 and algorithm != "winograd" and are_products(axes, channels, filters, itemsize):
+        patches, features = Patches.of(axes, full[1:4]), prod(window.kernel_size) * channels
+        product = ProductCall(dense_call(features, prod(axis.windows for axis in axes), filters, itemsize), patches)
+        back = dense_call(features, filters, prod(axis.windows for axis in axes), itemsize)
+        return GradientCall(grad_shape, weights_shape, ProductInputCall(full, back, patches), product)
     # First, for it asks for memory: the phases of a kernel that does not fit would be many.
     sum_call = _branch_sum_call(axes, prod(window.kernel_size), channels, share, itemsize, branches)
-    full, rank = canonical_shape(x_shape, window.data_format), window.rank
     scatter = scatter_call(axes, full, share, itemsize, rank, window.data_format, algorithm, branches)
     return GradientCall(grad_shape, weights_shape, scatter, sum_call)
 
@@ -248,7 +263,13 @@ def transposed_grad(
     grad_shape = transposed_shape(x_shape, filters, window, output_padding)
     axes = transposed_axes(x_shape, channels, window, output_padding)
     gather = gather_call(axes, filters, channels, itemsize, window.rank, window.data_format, algorithm)
-    sum_call = _sum_call(conv_weight_grad, axes, prod(window.kernel_size) * filters, filters, channels, itemsize)
+    features = prod(window.kernel_size) * filters
+    sum_call: SumCall | ProductCall
+    if are_products(axes, filters, channels, itemsize):
+        patches = Patches.of(axes, canonical_shape(grad_shape, window.data_format)[1:4])
+        sum_call = ProductCall(dense_call(features, prod(axis.windows for axis in axes), channels, itemsize), patches)
+    else:
+        sum_call = _sum_call(conv_weight_grad, axes, features, filters, channels, itemsize)
     return GradientCall(grad_shape, weights_shape, gather, sum_call, transposed=True)
 
 

@@ -15,7 +15,6 @@ from ..kernels.pack import (
     pack_few,
     pack_panels,
     pack_phases,
-    pack_scatter,
     tap_steps,
 )
 from ..kernels.winograd.weights import Transformed, pack_winograd
@@ -135,10 +134,15 @@ class Packed:
         return self._phases[firsts]
 
     def scattered(self, taps: Ints, width: int) -> np.ndarray:
-        """What `kernels.scatter` reads for so many taps along its axes, in panels so wide."""
+        """What `kernels.scatter` reads for so many taps along its axes: (panels, KD, KH, C, width).
+
+        Taps along W and filters are one axis, which is cut into panels so wide.
+        """
         key = *taps, width
         if key not in self._phases:
-            self._phases[key] = pack_scatter(self._weights, taps, width)
+            *_, filters, channels = self._weights.shape
+            lines = swapped(self.plain.reshape(taps[0] * taps[1], taps[2] * filters, channels))
+            self._phases[key] = pack_panels(lines.reshape(*taps[:2], channels, -1), width)
         return self._phases[key]
 
 

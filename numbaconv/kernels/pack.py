@@ -88,15 +88,6 @@ def pack_depthwise_phases(weights, firsts, steps):
     return pack_depthwise(weights[taps][::-1, ::-1, ::-1])
 
 
-def pack_scatter(weights, taps, width):
-    """Weights (KD, KH, KW, F, C) of a transposed convolution for `kernels.scatter`, which takes them as ``taps`` says.
-
-    Taps along W and filters become one axis, which is cut into panels so wide: (panels, KD, KH, C, width).
-    """
-    lines = weights.reshape(*taps[:2], taps[2] * weights.shape[3], weights.shape[4])
-    return pack_panels(lines.swapaxes(2, 3), width)
-
-
 def tap_steps(strides, dilation):
     """Taps from one that meets an output position to the next, for each axis of a transposed convolution."""
     return tuple(s // gcd(s, d) for s, d in zip(strides, dilation, strict=True))

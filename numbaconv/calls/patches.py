@@ -1,0 +1,76 @@
+"""Few windows of many weights as rows of a matrix: products then read the weights as they lie, and pack nothing."""
+
+from math import prod
+from typing import NamedTuple
+
+import numpy as np
+
+from ..kernels.plan.axes import Axis
+from ..machine.aligned import aligned_empty
+from .layouts import Ints
+
+# More windows had better not become copies of what they read, nor more of their taps be listed.
+MOST_WINDOWS, MOST_TAPS, MOST_BYTES = 64, 4096, 16 * 1024 * 1024
+# Weights of a tap for each window that make up for copying what its windows read.
+TAP_WEIGHTS = 64
+
+
+class Patches(NamedTuple):
+    """What the windows of ``axes`` read of images of so many ``lengths`` (D, H, W).
+
+    ``pixels`` are flat indices of what each tap of each window reads, and ``outside`` lists those that lie outside.
+    Each of ``turns`` has flat indices of pixels, none of them twice, and of what reads them, a window's tap.
+    """
+
+    lengths: Ints
+    shape: Ints
+    pixels: np.ndarray
+    outside: np.ndarray
+    turns: list[tuple[np.ndarray, np.ndarray]]
+
+    @classmethod
+    def of(cls, axes: tuple[Axis, ...], lengths: Ints) -> "Patches":
+        """Those of axes N, D, H and W."""
+        batch, *moving = axes
+        pixels = np.arange(batch.windows).reshape(-1, *[1] * 6)
+        there: np.ndarray = np.ones_like(pixels, np.bool_)
+        for i, (axis, length) in enumerate(zip(moving, lengths, strict=True)):
+            shape = [1] * 7
+            shape[1 + i], shape[4 + i] = axis.windows, axis.taps
+            at = np.arange(axis.windows)[:, None] * axis.stride + np.arange(axis.taps) * axis.dilation - axis.before
+            there = there & ((at >= 0) & (at < length)).reshape(shape)
+            pixels = pixels * length + at.reshape(shape)
+        taps = prod(axis.taps for axis in moving)
+        pixels, there = np.where(there, pixels, 0).reshape(-1, taps), there.reshape(-1)
+        readers = np.flatnonzero(there)
+        readers = readers[np.argsort(pixels.flat[readers], kind="stable")]
+        read = pixels.flat[readers]
+        # The how manieth reader of its pixel each is.
+        turn = np.arange(len(read)) - np.searchsorted(read, read)
+        turns = [(read[turn == i], readers[turn == i]) for i in range(turn.max(initial=-1) + 1)]
+        return cls((batch.windows, *lengths), pixels.shape, pixels.reshape(-1), np.flatnonzero(~there), turns)
+
+    def gathered(self, image: np.ndarray) -> np.ndarray:
+        """An array (windows, taps * C) of what windows read of a canonical image, zeros where that lies outside."""
+        channels = image.shape[-1]
+        rows = image.reshape(-1, channels).take(self.pixels, axis=0)
+        rows[self.outside] = 0
+        return rows.reshape(self.shape[0], -1)
+
+    def spread(self, rows: np.ndarray) -> np.ndarray:
+        """The canonical image in which each pixel is the sum of what its readers have, from such an array."""
+        rows = rows.reshape(prod(self.shape), -1)
+        image = aligned_empty((prod(self.lengths), rows.shape[1]), rows.dtype)
+        image.fill(0)
+        for pixels, readers in self.turns:
+            image[pixels] += rows[readers]
+        return image.reshape(*self.lengths, -1)
+
+
+def are_products(axes: tuple[Axis, ...], channels: int, outputs: int, itemsize: int) -> bool:
+    """Whether gradients of a convolution with so many channels and outputs had better be products of patches."""
+    windows, taps = prod(axis.windows for axis in axes), prod(axis.taps for axis in axes)
+    # Steps beyond all images would not fit 64 bits.
+    near = all(max(axis.stride, axis.dilation, axis.before) < MOST_BYTES for axis in axes)
+    fits = windows * taps <= MOST_TAPS and windows * taps * channels * itemsize <= MOST_BYTES
+    return 0 < windows <= min(outputs, MOST_WINDOWS, channels * outputs // TAP_WEIGHTS) and fits and near
