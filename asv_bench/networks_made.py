@@ -104,6 +104,10 @@ def convert(folder: Path) -> None:
     import keras
 
     model = keras.saving.load_model(folder / "model.keras", compile=False)
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.Normalization):
+            # Tensors would become further inputs of the network.
+            layer.mean, layer.variance = np.asarray(layer.mean), np.asarray(layer.variance)
     # Keras exports only what has been called.
     model(np.load(folder / "x.npy")[:1])
     model.export(folder / "model.onnx", format="onnx", verbose=False)

@@ -10,8 +10,10 @@ import threading
 from contextlib import contextmanager
 
 import numba
+from llvmlite.ir import Constant
 from numba import config
 from numba._dynfunc import make_function
+from numba.core.cgutils import voidptr_t
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import Flags, compile_extra
 from numba.core.cpu import CPUTargetOptions
@@ -26,6 +28,7 @@ from .threads import compiler_lock
 # unrolled as they are written.
 LEVEL = 1
 _WHOLE = "compiling takes twice as long"
+_NOWHERE = Constant(voidptr_t, None)
 
 
 class _PartLibrary(JITCodeLibrary):
@@ -64,7 +67,12 @@ def _part_executable(library, fndesc, env):
 def _part_context(context):
     """Numba's target for the CPU, but that it makes parts."""
     codegen = _PartCodegen(context.codegen())
-    return context.subtarget(codegen=lambda: codegen, get_executable=_part_executable)
+
+    def add_address(builder, address, info):
+        # A helper that is handed on is known by its type. Code with its address could not be kept on disk.
+        return _NOWHERE if info == _Helper.__name__ else context.add_dynamic_addr(builder, address, info)
+
+    return context.subtarget(codegen=lambda: codegen, get_executable=_part_executable, add_dynamic_addr=add_address)
 
 
 class _HelperCompiler(_FunctionCompiler):
