@@ -32,7 +32,7 @@ class Memory:
 
     def __init__(self, context, builder, array_type, value):
         self.context, self.builder = context, builder
-        self.array = context.make_array(array_type)(context, builder, value)
+        self.array = cgutils.create_struct_proxy(array_type)(context, builder, value)
         self.element = context.get_data_type(array_type.dtype)
         self.align = array_type.dtype.bitwidth // 8
 

@@ -3,6 +3,7 @@
 Without this module, `compiler` takes Numba as it is.
 """
 
+import copy
 import functools
 import gc
 import signal
@@ -15,10 +16,11 @@ from numba import config
 from numba._dynfunc import make_function
 from numba.core.cgutils import voidptr_t
 from numba.core.codegen import JITCodeLibrary
-from numba.core.compiler import Flags, compile_extra
+from numba.core.compiler import Compiler, Flags, compile_extra
 from numba.core.cpu import CPUTargetOptions
 from numba.core.dispatcher import _FunctionCompiler
 from numba.core.registry import CPUDispatcher
+from numba.core.types import BaseFunction, unliteral
 
 from .compiling import compiling
 from .private import lose
@@ -27,6 +29,11 @@ from .threads import compiler_lock
 # LLVM's optimization level. Further ones take longer and gain nothing: the tile's intrinsics are vectorized and
 # unrolled as they are written.
 LEVEL = 1
+NEEDLESS = {
+    *("with_lifting", "inline_closure_likes", "Rewrite dynamic raises", "make_function_op_code_to_jit_function"),
+    *("inline_inlinables", "find_literally", "literal_unroll", "LiteralPropagation", "inline_overloads"),
+    *("nopython_rewrites", "nopython_supported_feature_validation"),
+}
 _WHOLE = "compiling takes twice as long"
 _NOWHERE = Constant(voidptr_t, None)
 
@@ -34,15 +41,50 @@ _NOWHERE = Constant(voidptr_t, None)
 class _PartLibrary(JITCodeLibrary):
     """Code that is optimized and translated only as a part of the kernels that call it.
 
-    Numba would do so with every function for itself, and with the body of a parallel loop three times over.
+    Numba would do so with every function for itself, and with the body of a parallel loop three times over. It would
+    also link what a function calls into that, and both into the next.
     """
 
-    def _optimize_final_module(self):
-        pass
-
-    def _finalize_final_module(self):
+    def finalize(self):
+        self._raise_if_finalized()
         self._finalize_dynamic_globals()
         self._finalized = True
+
+    def alone(self):
+        return super()._get_module_for_linking()
+
+    def _get_module_for_linking(self):
+        # Into code that is not this package's.
+        module = self.alone().clone()
+        _link_parts(self, module)
+        return module
+
+
+class _WholeLibrary(JITCodeLibrary):
+    """Code of a kernel and of all parts that it calls."""
+
+    def finalize(self):
+        _link_parts(self, self._final_module)
+        self._linking_libraries = []
+        super().finalize()
+
+
+def _link_parts(library, module):
+    """Link whatever a library calls into a module."""
+    found = {}
+
+    def visit(caller):
+        for part in caller._linking_libraries:
+            if part not in found:
+                visit(part)
+                found[part] = None
+
+    visit(library)
+    # Callers first: LLVM leaves out what nobody has called yet.
+    for part in reversed(found):
+        library._reload_init.update(part._reload_init)
+        of_part = part.alone() if isinstance(part, _PartLibrary) else part._get_module_for_linking()
+        module.link_in(of_part, preserve=True)
 
 
 class _PartCodegen:
@@ -75,10 +117,38 @@ def _part_context(context):
     return context.subtarget(codegen=lambda: codegen, get_executable=_part_executable, add_dynamic_addr=add_address)
 
 
+@functools.cache
+def _remembering(typing):
+    """Numba's typing, but that it finds out only once what a function makes of arguments of some types."""
+    found = {}
+
+    def resolve(function, args, kws):
+        if kws or not isinstance(function, BaseFunction):
+            return typing.resolve_function_type(function, args, kws)
+        if (function, args) not in found:
+            found[function, args] = typing.resolve_function_type(function, args, kws)
+        return found[function, args]
+
+    result = copy.copy(typing)
+    result.resolve_function_type = resolve
+    return result
+
+
+class _PlainCompiler(Compiler):
+    """Numba's compiler without the passes over what helpers never contain, such as closures and array expressions."""
+
+    def define_pipelines(self):
+        managers = super().define_pipelines()
+        for manager in managers:
+            manager.passes = [step for step in manager.passes if step[0].name() not in NEEDLESS]
+        return managers
+
+
 class _HelperCompiler(_FunctionCompiler):
     """Compiles a function that only other compiled functions call."""
 
     in_parts = True
+    numba_compiler = _PlainCompiler
 
     def _compile_core(self, args, return_type):
         if not _HelperCompiler.in_parts:
@@ -105,16 +175,21 @@ class _HelperCompiler(_FunctionCompiler):
     def _compile_in(self, context, library, args, return_type):
         flags = Flags()
         self.targetdescr.options.parse_as_flags(flags, self.targetoptions)
-        typing = self.targetdescr.typing_context
-        return compile_extra(typing, context, self.py_func, args, return_type, flags, self.locals, library)
+        typing = _remembering(self.targetdescr.typing_context)
+        numba_compiler = self.numba_compiler
+        return compile_extra(
+            typing, context, self.py_func, args, return_type, flags, self.locals, library, numba_compiler
+        )
 
 
 class _KernelCompiler(_HelperCompiler):
     """Compiles a kernel, which contains all parts that it calls."""
 
+    numba_compiler = Compiler
+
     def _compile_parts(self, args, return_type):
         context = self.targetdescr.target_context
-        whole = context.codegen().create_library(self.py_func.__qualname__)
+        whole = _WholeLibrary(context.codegen(), self.py_func.__qualname__)
         whole.enable_object_caching()
 
         def get_executable(library, fndesc, env):
@@ -132,6 +207,11 @@ class _KernelCompiler(_HelperCompiler):
 
 
 class _Helper(CPUDispatcher):
+    def get_call_template(self, args, kws):
+        # Numba would compile anew for each number that is written out.
+        args, kws = (unliteral(arg) for arg in args), {name: unliteral(arg) for name, arg in kws.items()}
+        return super().get_call_template(tuple(args), kws)
+
     def __call__(self, *args):
         raise TypeError(f"{self.__name__} exists in compiled code only: call it from a numba.njit function")
 
@@ -204,9 +284,10 @@ def _try_out():
         return
     used = {
         CPUTargetOptions: ("no_cfunc_wrapper", "no_cpython_wrapper", "forceinline"),
-        CPUDispatcher: ("typeof_pyval", "_compile_for_args"),
+        CPUDispatcher: ("typeof_pyval", "_compile_for_args", "get_call_template"),
+        Compiler: ("define_pipelines",),
         _FunctionCompiler: ("_compile_core",),
-        JITCodeLibrary: ("_optimize_final_module", "_finalize_final_module", "_finalize_dynamic_globals"),
+        JITCodeLibrary: ("finalize", "_get_module_for_linking", "_finalize_dynamic_globals", "_raise_if_finalized"),
     }
     for owner, names in used.items():
         for name in names:

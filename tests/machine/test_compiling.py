@@ -6,10 +6,14 @@ import re
 import sys
 import types
 
+import numba
+import numpy as np
 import pytest
 from situations import run as run_process
 from tqdm import tqdm
 
+from numbaconv.kernels import strip
+from numbaconv.kernels.plan.axes import STRIP_DILATION, STRIP_STRIDE, TAPS, H, W
 from numbaconv.machine import compiling as _compiling
 from numbaconv.training.progress import Progress, _new_bar, watched
 
@@ -237,6 +241,17 @@ for dtype in ("float32", "float64"):
 for twin in (place.parallel, place.serial):
     print(twin.stats.cache_hits.total(), twin.stats.cache_misses.total())
 """
+
+
+def test_helpers_are_compiled_once_for_all_numbers_and_bring_what_they_call():
+    @numba.njit
+    def spans(axes):
+        return strip.span(axes, H, 2), strip.span(axes, W, 5)
+
+    axes = np.zeros((4, 32), np.int64)
+    axes[:, TAPS], axes[:, STRIP_DILATION], axes[:, STRIP_STRIDE] = 3, 2, 1
+    assert spans(axes) == (6, 9)
+    assert len([types for types in strip.span.signatures if types[0] == numba.typeof(axes)]) == 1
 
 
 @pytest.mark.slow
