@@ -49,9 +49,11 @@ def by_rule(rule: Callable[..., Any], gradient_rule: Callable[..., Any] | None =
         for one in (rule, gradient_rule or rule)
     )
 
-    def large(x: Array, *settings: Any, **named: Any) -> Array | None:
+    def large(x: Array, *settings: Any, out: Array | None = None, **named: Any) -> Array | None:
         wanted = made(*settings, **named)
-        return None if wanted is None else kernels().applied(wanted, x)
+        return None if wanted is None else kernels().applied(wanted, x, out)
+
+    large.takes_out = True  # type: ignore[attr-defined]
 
     def large_gradient(grad_out: Array, kept: Array, *settings: Any, **named: Any) -> Array | None:
         wanted = gradient_made(*settings, **named)
@@ -118,6 +120,8 @@ def activation(
 
         checked.__doc__ = completed(function.__doc__ or "", list(signature(function).parameters), _ARRAY)
         checked.gradient = derivative  # type: ignore[attr-defined]
+        # What writes a large array's results where it is told to.
+        checked.into = large[0] if large and hasattr(large[0], "takes_out") else None  # type: ignore[attr-defined]
         return checked
 
     return decorate

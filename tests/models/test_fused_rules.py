@@ -37,6 +37,7 @@ LINES = {
     "relu6": ([layers.Conv2D(8, 3), layers.ReLU(6.0)], ["conv"]),
     "slope": ([layers.Conv2D(8, 3), layers.LeakyReLU(0.2)], ["conv"]),
     "slope and maximum": ([layers.Conv2D(8, 3), layers.ReLU(1.0, negative_slope=0.1)], ["conv"]),
+    "scale and end": ([layers.BatchNormalization(), layers.ReLU(6.0)], ["scale"]),
     "no end": ([layers.Conv2D(8, 3, activation="swish")], ["conv", "function"]),
     "pair": (
         [
@@ -100,8 +101,56 @@ def test_sums_and_what_stands_side_by_side(monkeypatch):
     assert all(whole.place <= part.place < whole.place + 64 for part in parts)
 
 
+def dense_block(shape=(12, 13, 8)):
+    """Each part is put beside all before it, which are normalized as they lie there."""
+    x = given = layers.Input(shape)
+    for _ in range(3):
+        y = layers.Activation("relu")(layers.BatchNormalization()(x))
+        y = layers.Conv2D(5, 3, padding="same")(layers.Activation("relu")(layers.Conv2D(16, 1)(y)))
+        x = layers.Concatenate()([x, y])
+    return filled(Model(given, layers.ReLU()(layers.BatchNormalization()(x))), np.random.default_rng(0), "float32")
+
+
+@pytest.mark.parametrize("value", [1, np.nan, np.inf])
+def test_wholes_lie_in_larger_wholes(value, monkeypatch):
+    model = dense_block()
+    x = image()[:, :12, :13, :8]
+    turns = fused(model._program()).runner([x.shape]).turns
+    wholes = [turn for turn in turns if turn.stage.kind == "concatenate"]
+    assert len({turn.place for turn in wholes}) == 1 and len(turns) == 3 * 4 + 1
+    same_kinds(model(x), layer_by_layer(monkeypatch, model, x))
+    # One of the parts, then factors that are used by themselves.
+    for layer in (model.layers[5], model.layers[-2]):
+        changed = layer.get_weights()
+        changed[0].flat[1] = value
+        layer.set_weights(changed)
+        same_kinds(model(x), layer_by_layer(monkeypatch, model, x))
+
+
+def test_a_mean_far_from_zero_keeps_its_digits(monkeypatch):
+    model = Sequential([layers.BatchNormalization(), layers.ReLU()])
+    model.build((None, 4))
+    model.layers[0].moving_mean = [1e4, -1e4, 1e3, 0]
+    x = (np.array([1e4, -1e4, 1e3, 0]) + np.random.default_rng(0).standard_normal((50, 4))).astype("f4")
+    np.testing.assert_array_equal(model(x), layer_by_layer(monkeypatch, model, x))
+
+
+@pytest.mark.parametrize("keepdims", [False, True])
+def test_gates(keepdims, monkeypatch):
+    given = layers.Input((24, 24, 8))
+    y = layers.Conv2D(16, 3, activation="swish")(given)
+    gates = layers.Dense(16, activation="sigmoid")(layers.GlobalAveragePooling2D(keepdims=keepdims)(y))
+    both = layers.Multiply()([gates if keepdims else layers.Reshape((1, 1, 16))(gates), y])
+    model = filled(Model(given, layers.Conv2D(3, 1)(both)), np.random.default_rng(0), "float32")
+    x = image()[:, :24, :24, :8]
+    assert next(t for t in fused(model._program()).runner([x.shape]).turns if t.stage.kind == "multiply").place >= 0
+    close(model(x), layer_by_layer(monkeypatch, model, x))
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-@pytest.mark.parametrize("name", ["pad", "fold", "relu6", "slope", "pair", "fold dense", "fold depthwise"])
+@pytest.mark.parametrize(
+    "name", ["pad", "fold", "relu6", "slope", "pair", "fold dense", "fold depthwise", "scale and end"]
+)
 def test_special_values_are_those_of_the_plain_network(name, value, monkeypatch):
     model, _ = line(name)
     x = image()

@@ -7,6 +7,8 @@ import numpy as np
 from ...calls.epilogue import pack_bias
 from ...calls.packed import Packed
 
+# How far a mean may be from 0, beside what is usual after a normalization.
+MOST_MOVED = 8
 # The weight that filters are along, and which axes of it they are, by the kind of a stage.
 _FILTERS = {
     "conv": ("kernel", (-1,)),
@@ -98,3 +100,33 @@ class Pair(NamedTuple):
         """Both kernels, then both biases; None as for `Folded`."""
         first, second = self.first.operands(), self.second.operands()
         return None if first is None or second is None else (first[0], second[0], first[1], second[1])
+
+
+class Factors:
+    """The factors of a batch normalization that has a pass of its own, made anew where a weight has changed."""
+
+    def __init__(self, layer: Any, call: Any) -> None:
+        self._layer, self._call = layer, call
+        self._made: tuple[Any, Any] = (None, None)
+
+    def operands(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """Scale and shift, rounded; None where that takes more than the last digits, or where one is not finite."""
+        weights, operands = self._made
+        if weights is not self._layer._weights:
+            weights = self._layer._weights
+            operands = self._rounded(weights)
+            self._made = weights, operands
+        return operands
+
+    def _rounded(self, weights: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray] | None:
+        dtype = self._layer._dtype
+        with np.errstate(all="ignore"):
+            factors = self._layer._factors_of(weights)
+            scale, shift = (one.astype(dtype) for one in factors)
+            # A mean that is large beside the deviation would be taken away from what is rounded already.
+            moved = np.abs(weights["moving_mean"] * factors[0])
+            usual = np.abs(weights.get("gamma", 1)) + np.abs(weights.get("beta", 0))
+        alike = ((scale != 0) == (factors[0] != 0)).all() and moved.max() <= MOST_MOVED * np.max(usual)
+        if not (alike and np.isfinite(scale).all() and np.isfinite(shift).all()):
+            return None
+        return self._call.factors(scale, dtype), self._call.factors(shift, dtype)

@@ -8,15 +8,18 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ...activations.function import LARGE, takes
+from ...activations.settings import WithSettings
 from ...calls.conv import conv_call, dense_call, depthwise_call
 from ...calls.epilogue import epilogue_of
 from ...calls.layouts import canonical_shape, contiguous
 from ...calls.moving import upsample_call, zero_pad_call
 from ...calls.pooling import pool_call
+from ...calls.scaling import scale_call
 from ...calls.separable import separable_call
 from ...calls.transposed import transposed_call
-from .folding import Folded, Pair
-from .rules import KERNELS
+from .folding import Factors, Folded, Pair
+from .rules import scales_channels
 from .stage import NO_ENDING, Stage
 
 
@@ -39,13 +42,15 @@ class Prepared(NamedTuple):
 
 
 def prepared(
-    stage: Stage, shapes: dict[int, Any], itemsize: int, folded: Folded | Pair | None, pitch: int = 0
+    stage: Stage, shapes: dict[int, Any], itemsize: int, folded: Any, pitch: int = 0, x_pitch: int = 0
 ) -> Prepared:
-    """A stage for values of these shapes, by slot; pixels of its result are so many values apart."""
+    """A stage for values of these shapes, by slot; pixels of its result, and of its input, are so many values apart."""
+    if folded is not None:
+        return _with_kernel(stage, shapes, itemsize, folded, pitch)
+    if stage.kind == "scale":
+        return _scale(stage, shapes, itemsize, x_pitch)
     make = PREPARE.get(stage.kind)
-    if make is None:
-        return Prepared(partial(_apart, stage))
-    return make(stage, shapes, itemsize, *(() if folded is None else (folded, pitch)))
+    return Prepared(partial(_apart, stage)) if make is None else make(stage, shapes, itemsize, pitch)
 
 
 def _apart(stage: Stage, out: Any, *values: np.ndarray) -> Any:
@@ -100,37 +105,112 @@ def _call(stage: Stage, x_shape: tuple[int, ...], layer: Any, itemsize: int, pit
     return conv_call(x_shape, shape, itemsize, window, layer.algorithm, pitch)
 
 
-def _add(stage: Stage, shapes: dict[int, Any], itemsize: int) -> Prepared:
-    first, *others = (shapes[slot] for slot in stage.inputs)
-    if any(shape != first for shape in others) or not others:
+def _scale(stage: Stage, shapes: dict[int, Any], itemsize: int, x_pitch: int) -> Prepared:
+    if not scales_channels(stage, shapes):
         return Prepared(partial(_apart, stage))
+    (layer,), shape, ending = stage.layers, shapes[stage.output], stage.ending
+    call = scale_call(_pixels(shape), x_pitch=x_pitch)
+    factors = Factors(layer, call)
 
-    def run(out: np.ndarray, x: np.ndarray, *more: np.ndarray) -> np.ndarray:
-        with np.errstate(all="ignore"):
-            np.add(x, more[0], out)
-            for one in more[1:]:
-                out += one
+    def run(out: np.ndarray, x: np.ndarray) -> Any:
+        operands = factors.operands()
+        # Of a stage that fell back to the plain network the result stands by itself.
+        if operands is None or (x_pitch and x.ndim > 1):
+            if x_pitch and x.ndim == 1:
+                whole = np.concatenate([x, np.empty(-len(x) % x_pitch, x.dtype)])
+                x = np.ascontiguousarray(whole.reshape(-1, x_pitch)[:, : shape[-1]]).reshape(shape)
+            return stage.plain(x)
+        scale, shift = operands
+        call.run(contiguous(x), scale, epilogue_of(shift, *ending), out)
         return out
 
-    return Prepared(run, True)
+    return Prepared(run, True, call)
 
 
-def _concatenate(stage: Stage, shapes: dict[int, Any], itemsize: int) -> Prepared:
-    axis = stage.layers[0].axis % len(shapes[stage.output])
-    ends = [0, *accumulate(shapes[slot][axis] for slot in stage.inputs)]
-    parts = [(*(slice(None),) * axis, slice(*ends)) for ends in pairwise(ends)]
+def _add(stage: Stage, shapes: dict[int, Any], itemsize: int, pitch: int) -> Prepared:
+    if len({shapes[slot] for slot in stage.inputs}) > 1 or len(stage.inputs) < 2:
+        return Prepared(partial(_apart, stage))
+    call, ending, none = scale_call(_pixels(shapes[stage.output])), stage.ending, np.empty(0, f"f{itemsize}")
+
+    def run(out: np.ndarray, x: np.ndarray, *more: np.ndarray) -> np.ndarray:
+        for one in more[:-1]:
+            x = call.run(contiguous(x), none, epilogue_of(none, residual=contiguous(one)), out)
+        call.run(contiguous(x), none, epilogue_of(none, *ending, contiguous(more[-1])), out)
+        return out
+
+    return Prepared(run, True, call)
+
+
+def _clip(stage: Stage, shapes: dict[int, Any], itemsize: int, pitch: int) -> Prepared:
+    call, none = scale_call(_pixels(shapes[stage.output])), np.empty(0, f"f{itemsize}")
+    epilogue = epilogue_of(none, *stage.ending)
+
+    def run(out: np.ndarray, x: np.ndarray) -> np.ndarray:
+        call.run(contiguous(x), none, epilogue, out)
+        return out
+
+    return Prepared(run, True, call)
+
+
+def _multiply(stage: Stage, shapes: dict[int, Any], itemsize: int, pitch: int) -> Prepared:
+    given, shape = [shapes[slot] for slot in stage.inputs], shapes[stage.output]
+    ends = shape[0], shape[-1]
+    # Those of one number for each image and channel.
+    gates = [i for i, one in enumerate(given) if (one[0], one[-1]) == ends and prod(one) == prod(ends)]
+    if len(given) != 2 or len(gates) != 1 or given[1 - gates[0]] != shape:
+        return Prepared(partial(_apart, stage))
+    (gate,) = gates
+    call = scale_call((shape[0], 1, 1, prod(shape[1:-1]), shape[-1]), gates=True)
+    epilogue = epilogue_of(np.empty(0, f"f{itemsize}"))
 
     def run(out: np.ndarray, *values: np.ndarray) -> np.ndarray:
-        for part, value in zip(parts, values, strict=True):
+        call.run(contiguous(values[1 - gate]), contiguous(values[gate]), epilogue, out)
+        return out
+
+    return Prepared(run, True, call)
+
+
+def _function(stage: Stage, shapes: dict[int, Any], itemsize: int, pitch: int) -> Prepared:
+    (function,), settings = stage.layers, {}
+    if isinstance(function, WithSettings):
+        function, settings = function.function, dict(function.settings)
+    into = getattr(function, "into", None)
+    if into is None or prod(shapes[stage.output]) < LARGE:
+        return Prepared(partial(_apart, stage))
+
+    def run(out: np.ndarray, x: np.ndarray) -> Any:
+        done = into(x, out=out, **settings) if takes(x) else None
+        return stage.plain(x) if done is None else out
+
+    return Prepared(run, True, function)
+
+
+def _concatenate(stage: Stage, shapes: dict[int, Any], itemsize: int, pitch: int) -> Prepared:
+    shape = shapes[stage.output]
+    axis, none = stage.layers[0].axis % len(shape), np.empty(0, f"f{itemsize}")
+    ends = [0, *accumulate(shapes[slot][axis] for slot in stage.inputs)]
+    parts = [(*(slice(None),) * axis, slice(*ends)) for ends in pairwise(ends)]
+    epilogue = epilogue_of(none)
+    calls = [scale_call(_pixels(shapes[slot]), pitch=pitch or shape[-1]) for slot in stage.inputs]
+
+    def run(out: np.ndarray, *values: np.ndarray) -> np.ndarray:
+        for part, value, call in zip(parts, values, calls, strict=True):
             # What is flat was written here by the stage that it is from.
-            if value.ndim > 1:
+            if value.ndim > 1 and axis == len(shape) - 1:
+                call.run(contiguous(value), none, epilogue, out.reshape(-1)[part[-1].start :])
+            elif value.ndim > 1:
                 out[part] = value
         return out
 
     return Prepared(run, True)
 
 
-def _pool(stage: Stage, shapes: dict[int, Any], itemsize: int) -> Prepared:
+def _pixels(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape of a canonical array of as many pixels in a row."""
+    return (1, 1, 1, prod(shape[:-1]), shape[-1])
+
+
+def _pool(stage: Stage, shapes: dict[int, Any], itemsize: int, pitch: int) -> Prepared:
     (layer,), x_shape = stage.layers, shapes[stage.inputs[0]]
     window = layer._window(x_shape)
     call = pool_call(layer.kind, x_shape, window._replace(padding=stage.zeros) if stage.zeros else window)
@@ -140,7 +220,7 @@ def _pool(stage: Stage, shapes: dict[int, Any], itemsize: int) -> Prepared:
     return Prepared(lambda out, x: call(x, out.reshape(call.out_shape)).reshape(shape), True, call)
 
 
-def _move(stage: Stage, shapes: dict[int, Any], itemsize: int) -> Prepared:
+def _move(stage: Stage, shapes: dict[int, Any], itemsize: int, pitch: int) -> Prepared:
     (layer,), x_shape = stage.layers, shapes[stage.inputs[0]]
     if stage.kind == "pad":
         call: Any = zero_pad_call(x_shape, layer.padding, layer.data_format)
@@ -151,12 +231,12 @@ def _move(stage: Stage, shapes: dict[int, Any], itemsize: int) -> Prepared:
     return Prepared(lambda out, x: call(x, out), True, call)
 
 
-def _view(stage: Stage, shapes: dict[int, Any], itemsize: int) -> Prepared:
+def _view(stage: Stage, shapes: dict[int, Any], itemsize: int, pitch: int) -> Prepared:
     shape = shapes[stage.output]
     return Prepared(lambda out, x: x.reshape(shape))
 
 
-def _copy(stage: Stage, shapes: dict[int, Any], itemsize: int) -> Prepared:
+def _copy(stage: Stage, shapes: dict[int, Any], itemsize: int, pitch: int) -> Prepared:
     shape = shapes[stage.output]
 
     def run(out: np.ndarray, x: np.ndarray) -> np.ndarray:
@@ -167,8 +247,10 @@ def _copy(stage: Stage, shapes: dict[int, Any], itemsize: int) -> Prepared:
 
 
 PREPARE: dict[str, Callable[..., Prepared]] = {
-    **dict.fromkeys(KERNELS, _with_kernel),
     "add": _add,
+    "clip": _clip,
+    "multiply": _multiply,
+    "function": _function,
     "concatenate": _concatenate,
     "pool": _pool,
     "pad": _move,

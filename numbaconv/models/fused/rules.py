@@ -53,14 +53,22 @@ def _fold(first: Stage, second: Stage, known: Known) -> Stage | None:
 
 
 def _sum(first: Stage, second: Stage, known: Known) -> Stage | None:
-    alike = len(second.inputs) == 2 and len({known.shapes[slot] for slot in second.inputs}) == 1
-    if not alike or first.ending != NO_ENDING or len(first.inputs) > 1 or not channels_last(first):
+    if (
+        not adds_two(second, known.shapes)
+        or first.ending != NO_ENDING
+        or len(first.inputs) > 1
+        or not channels_last(first)
+    ):
         return None
     return _both(first, second)
 
 
 def _end(first: Stage, second: Stage, known: Known) -> Stage | None:
     if first.ending != NO_ENDING or (second.ending.slope != 1 and not channels_last(first)):
+        return None
+    if (first.kind == "scale" and not scales_channels(first, known.shapes)) or (
+        first.kind == "add" and not adds_two(first, known.shapes)
+    ):
         return None
     return replace(_both(first, second), ending=second.ending)
 
@@ -120,6 +128,13 @@ RULES = (
         _sum,
     ),
     Rule(
+        ("scale", "add"),
+        ("clip",),
+        "y = x * scale + shift, or x + other; z = min(max(y, minimum), maximum)",
+        "both in one pass over memory",
+        _end,
+    ),
+    Rule(
         KERNELS,
         ("clip",),
         "y = x * kernel + bias; z = min(max(y, minimum), maximum), negative ones times a slope before",
@@ -158,9 +173,21 @@ def _joint(first: Stage, second: Stage, known: Known) -> Stage | None:
 
 def _both(first: Stage, second: Stage) -> Stage:
     """A stage for both, which is like the one that has a kernel, the second where both have one."""
-    like = first if first.kind in KERNELS and second.kind not in KERNELS else second
+    keeps = first.kind in KERNELS or second.kind == "clip"
+    like = first if keeps and second.kind not in KERNELS else second
     others = tuple(slot for slot in second.inputs if slot not in first.outputs)
     return replace(like, parts=first.parts + second.parts, inputs=(*first.inputs, *others), outputs=second.outputs)
+
+
+def scales_channels(stage: Stage, shapes: dict[int, Any]) -> bool:
+    """Whether a batch normalization has factors along the last axis."""
+    rank = len(shapes[stage.output])
+    return bool(stage.layers[0]._axes(rank) == (rank - 1,))
+
+
+def adds_two(stage: Stage, shapes: dict[int, Any]) -> bool:
+    """Whether a sum is of two arrays of one shape."""
+    return len(stage.inputs) == 2 and len({shapes[slot] for slot in stage.inputs}) == 1
 
 
 def channels_last(stage: Stage) -> bool:

@@ -1,9 +1,8 @@
 """The program of `predict` at work: made for each shape, kept until a layer is set otherwise."""
 
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import accumulate
 from math import prod
 from typing import Any, NamedTuple
 
@@ -18,7 +17,7 @@ from .arena import Lifetime, laid_out
 from .folding import Folded, Pair
 from .preparing import Prepared, prepared
 from .reading import Read, watched
-from .rules import KERNELS, channels_last, joined, renamed
+from .rules import KERNELS, channels_last, joined, renamed, scales_channels
 from .stage import Stage
 
 # Shapes that a network remembers, and pieces of memory that wait for calls: as many as threads have called it at once.
@@ -83,10 +82,14 @@ class Runner:
         roots = _roots(stages)
         given = _given(stages, roots, self.outputs)
         beside = _side_by_side(stages, shapes, given)
-        pitches = [shapes[beside[stage.output][0]][-1] if stage.outputs[0] in beside else 0 for stage in stages]
         size = dtype.itemsize
-        pairs = zip(stages, pitches, strict=True)
-        ready = [prepared(stage, shapes, size, folded(stage), pitch) for stage, pitch in pairs]
+
+        def pitch(slot: int) -> int:
+            return int(shapes[beside[slot][0]][-1]) if slot in beside else 0
+
+        ready = [
+            prepared(one, shapes, size, folded(one), pitch(one.outputs[0]), pitch(one.inputs[0])) for one in stages
+        ]
         self.turns, self.room = _turns(stages, ready, shapes, (roots, given, beside), self.outputs, size)
         self.slots = len(shapes)
         read_slots = {slot for stage in stages for slot in stage.inputs}
@@ -214,20 +217,36 @@ def _given(stages: Sequence[Stage], roots: dict[int, int], outputs: Sequence[int
 
 
 def _side_by_side(stages: Sequence[Stage], shapes: dict[int, Any], given: set[int]) -> dict[int, tuple[int, int]]:
-    """Values that are written where they are put side by side: for each the whole, and its first channel there."""
-    reads = Counter(slot for stage in stages for slot in stage.inputs)
+    """Values that are written where they are put side by side: for each the whole, and its first channel there.
+
+    What reads such a value besides has to know how far its pixels are apart.
+    """
+    readers: dict[int, list[Stage]] = {}
+    for stage in stages:
+        for slot in stage.inputs:
+            readers.setdefault(slot, []).append(stage)
+    wholes = [one for one in stages if one.kind == "concatenate" and _along_channels(one, shapes)]
     kinds = set(KERNELS) - {"transposed"}
     able = {one.output for one in stages if one.kind in kinds and len(one.inputs) == 1 and channels_last(one)}
+    able |= {whole.output for whole in wholes}
     found: dict[int, tuple[int, int]] = {}
-    for stage in stages:
-        if stage.kind != "concatenate" or stage.output in given or stage.output not in shapes:
+    # The last ones first: they may hold others.
+    for whole in reversed(wholes):
+        if whole.output in given:
             continue
-        last = len(shapes[stage.output]) - 1
-        if stage.layers[0].axis % (last + 1) == last:
-            firsts = accumulate((shapes[slot][last] for slot in stage.inputs), initial=0)
-            places = zip(stage.inputs, firsts, strict=False)
-            found |= {s: (stage.output, n) for s, n in places if s in able and reads[s] == 1 and s not in given}
+        root, start = found.get(whole.output, (whole.output, 0))
+        for slot in whole.inputs:
+            others = [one for one in readers[slot] if one is not whole]
+            apart = all(one.kind == "scale" and scales_channels(one, shapes) for one in others)
+            if slot in able - given and whole.inputs.count(slot) == 1 and apart:
+                found[slot] = root, start
+            start += shapes[slot][-1]
     return found
+
+
+def _along_channels(stage: Stage, shapes: dict[int, Any]) -> bool:
+    rank = len(shapes[stage.output])
+    return bool(stage.layers[0].axis % rank == rank - 1)
 
 
 def _turns(
@@ -244,7 +263,7 @@ def _turns(
     last: dict[int, int] = {}
     for i, stage in enumerate(stages):
         for slot in (*stage.inputs, *stage.outputs):
-            last[slot] = last[roots.get(slot, slot)] = i
+            last[slot] = last[roots.get(slot, slot)] = last[beside.get(slot, (slot, 0))[0]] = i
         for slot in stage.outputs:
             first.setdefault(beside.get(slot, (slot, 0))[0], i)
     inside = [
