@@ -1,7 +1,6 @@
 """What all networks have: the way of arrays through their program, and of gradients back."""
 
 import json
-from collections.abc import Callable
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
@@ -17,18 +16,16 @@ from ..graph.tensor import KerasTensor, tensors_in
 from ..objects.strict import suggestion
 from ..training.trainer import Trainer
 from . import parts
-from .fields import field_of
 from .fused.running import fused
 from .keras import writing
 from .keras.weight_files import load_weights
-from .layered import Layered
 from .program import Program
-from .summary import summary_of
+from .telling import Told
 
 _NO_FORWARD = "backward needs a forward(x, training=True) before it, one for each backward"
 
 
-class Network(Trainer, Layered):
+class Network(Trainer, Told):
     """A model whose program says how its layers are connected."""
 
     # Whether what comes in is a list, also of one.
@@ -195,33 +192,6 @@ class Network(Trainer, Layered):
         ``algorithm``, which Keras has not, is left out.
         """
         return json.dumps(writing.model_config(self), **kwargs)
-
-    def receptive_field(self, input_shape: Any = None) -> Any:
-        """What of the input one output position reads along each spatial axis, by all ways that lead there.
-
-        Parameters
-        ----------
-        input_shape : tuple of int or None, or list of these, optional
-            Of the inputs, batch axis included; None takes the model's own.
-
-        Returns
-        -------
-        tuple of ReceptiveField
-            As from `numbaconv.shapes.receptive_field`; for several inputs a list, with None for one that is not read.
-
-        Raises
-        ------
-        ValueError
-            If the model has several outputs, or a length is unknown that a layer pools globally.
-        TypeError
-            If a layer works neither at each position by itself nor with windows.
-        """
-        with self._named():
-            return field_of(self, input_shape)
-
-    def summary(self, print_fn: Callable[[str], Any] = print) -> None:
-        """Hand ``print_fn`` one string: a table of the layers, their output shapes and numbers of parameters."""
-        print_fn(summary_of(self))
 
     def save(self, path: str | PathLike[str], overwrite: bool = True) -> None:
         """Write the configuration, the weights and the state of training to one file.

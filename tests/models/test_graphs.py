@@ -253,7 +253,8 @@ def test_a_baked_mode_goes_before_that_of_the_call():
     model = Model(x, base(x, training=False))
     assert np.array_equal(model(X, training=True), model(X))
     out = model.forward(X)
-    np.testing.assert_array_equal(out, model(X))
+    # What predicts rounds the factors of a normalization.
+    np.testing.assert_allclose(out, model(X), rtol=1e-6)
     assert model.backward(np.ones_like(out)).shape == X.shape
     assert model.gradients[0] is not None
 

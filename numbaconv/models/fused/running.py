@@ -1,7 +1,7 @@
 """The program of `predict` at work: made for each shape, kept until a layer is set otherwise."""
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from math import prod
 from typing import Any, NamedTuple
@@ -91,12 +91,12 @@ class Runner:
             prepared(one, shapes, size, folded(one), pitch(one.outputs[0]), pitch(one.inputs[0])) for one in stages
         ]
         self.turns, self.room = _turns(stages, ready, shapes, (roots, given, beside), self.outputs, size)
-        self.slots = len(shapes)
+        self.slots, self.shapes = len(shapes), shapes
         read_slots = {slot for stage in stages for slot in stage.inputs}
         self._cast = [(slot, to) for slot, to in self.casts.items() if to in read_slots]
 
-    def run(self, values: Sequence[Any], arena: Arena) -> list[Any]:
-        """The outputs for these inputs."""
+    def run(self, values: Sequence[Any], arena: Arena, tell: Callable[[], Any] | None = None) -> list[Any]:
+        """The outputs for these inputs; each turn that is done is told."""
         found: list[Any] = [None] * self.slots
         for slot, value in zip(self.inputs, values, strict=True):
             found[slot] = value
@@ -114,6 +114,8 @@ class Runner:
                     found[slot] = one
             for slot in done:
                 found[slot] = None
+            if tell is not None:
+                tell()
         return [found[slot] for slot in self.outputs]
 
 

@@ -1,0 +1,139 @@
+"""What the program of `predict` does, as a table: a row for each stage."""
+
+from collections.abc import Sequence
+from math import prod
+from time import perf_counter
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ...calls.scaling import ScaleCall
+from ...calls.separable import SeparableCall
+from ...calls.transposed import ScatterCall, TransposedCall
+from ...calls.winograd import WinogradCall
+from .rules import KERNELS, channels_last
+from .running import Arena, Runner, Turn
+
+# Runs whose fastest time of each stage is shown.
+RUNS = 20
+_ALGORITHMS = {
+    WinogradCall: ("conv_winograd", "Winograd"),
+    ScatterCall: ("scatter", "scattering"),
+    TransposedCall: ("conv", "direct, by phases"),
+    SeparableCall: ("separable_conv", "direct, in one pass"),
+    ScaleCall: ("scale_rows", ""),
+}
+_HEAD = ("Layers", "Kernel", "Algorithm", "Output shape", "Multiplications", "Bytes", "Microseconds")
+
+
+class StageReport(NamedTuple):
+    """What one stage of a program does.
+
+    Attributes
+    ----------
+    layers : tuple of str
+        Names of what became one stage, in order.
+    kernel, algorithm : str
+        What runs; empty where the layers themselves do.
+    output_shape : tuple of int
+    multiplications : int
+        Of the sums over windows, each tap and channel counted, whatever the algorithm saves.
+    bytes : int
+        Of inputs, weights and result.
+    seconds : float or None
+        The shortest time of several runs; None if none was asked for.
+    """
+
+    layers: tuple[str, ...]
+    kernel: str
+    algorithm: str
+    output_shape: tuple[int, ...]
+    multiplications: int
+    bytes: int
+    seconds: float | None
+
+
+class ProgramReport(tuple[StageReport, ...]):
+    """The stages of a program in order; as a string, a table."""
+
+    def __str__(self) -> str:
+        work, moved = sum(row.multiplications for row in self), sum(row.bytes for row in self)
+        seconds = sum(row.seconds or 0.0 for row in self)
+        rows = [_HEAD, *map(_cells, self), ("Total", "", "", "", *_numbers(work, moved, seconds))]
+        columns = len(_HEAD) if seconds else len(_HEAD) - 1
+        widths = [max(len(row[i]) for row in rows) for i in range(columns)]
+        lines = [_line(row, widths) for row in rows]
+        rule = "-" * max(map(len, lines))
+        return "\n".join((lines[0], rule, *lines[1:-1], rule, lines[-1]))
+
+    __repr__ = __str__
+
+
+def explained(runner: Runner, inputs: Sequence[np.ndarray], measure: bool) -> ProgramReport:
+    """The report of a runner; with ``measure``, each stage is timed on these inputs."""
+    times: list[Any] = [None] * len(runner.turns)
+    if measure:
+        arena, clock = Arena(), [0.0]
+        runs = []
+        for _ in range(RUNS):
+            clock[:] = [perf_counter()]
+            runner.run(inputs, arena, lambda: clock.append(perf_counter()))
+            runs.append(np.diff(clock))
+        times = [float(seconds) for seconds in np.min(runs, axis=0)]
+    size = runner.dtype.itemsize
+    return ProgramReport(
+        _report(turn, runner.shapes, size, seconds) for turn, seconds in zip(runner.turns, times, strict=True)
+    )
+
+
+def _report(turn: Turn, shapes: dict[int, Any], itemsize: int, seconds: float | None) -> StageReport:
+    stage, shape = turn.stage, shapes[turn.outputs[0]]
+    values = sum(prod(shapes[slot]) for slot in {*turn.inputs, *turn.outputs})
+    work, weights = 0, 0
+    if stage.kind in KERNELS:
+        work, weights = _counted(stage, shapes)
+    kernel, algorithm = _named(turn)
+    names = tuple(part.name for part in stage.parts)
+    return StageReport(names, kernel, algorithm, shape, work, (values + weights) * itemsize, seconds)
+
+
+def _counted(stage: Any, shapes: dict[int, Any]) -> tuple[int, int]:
+    """Multiplications of a stage with a kernel, and its weights."""
+    layer, shape = stage.layers[0], shapes[stage.output]
+    held = dict(layer._weights)
+    if stage.before is not None:
+        held |= stage.before.layers[0]._weights
+    kernels = {name: weight for name, weight in held.items() if name.endswith("kernel")}
+    # Each value of a kernel is a factor once at each position: of the result, or of what is spread over it.
+    positions = prod(shape[:-1] if channels_last(stage) else (shape[0], *shape[2:]))
+    if stage.kind == "transposed":
+        positions = prod(shapes[stage.inputs[0]]) // kernels["kernel"].shape[-1]
+    return positions * sum(w.size for w in kernels.values()), sum(w.size for w in held.values())
+
+
+def _named(turn: Turn) -> tuple[str, str]:
+    """The kernel of a stage, and the algorithm."""
+    call = turn.call
+    if isinstance(call, SeparableCall) and call.arguments is None:
+        return "depthwise_conv, conv", "in two passes"
+    if type(call) in _ALGORITHMS:
+        return _ALGORITHMS[type(call)]
+    if turn.stage.kind == "function":
+        return "apply" if turn.place is not None else "", getattr(call, "__name__", "")
+    kernel = getattr(call, "kernel", None)
+    return getattr(kernel, "__name__", ""), "direct" if turn.stage.kind in KERNELS else ""
+
+
+def _cells(row: StageReport) -> tuple[str, ...]:
+    numbers = _numbers(row.multiplications, row.bytes, row.seconds or 0.0)
+    return " + ".join(row.layers), row.kernel, row.algorithm, str(row.output_shape), *numbers
+
+
+def _numbers(work: int, moved: int, seconds: float) -> tuple[str, ...]:
+    return f"{work:,}", f"{moved:,}", f"{seconds * 1e6:,.1f}"
+
+
+def _line(row: Sequence[str], widths: Sequence[int]) -> str:
+    # Numbers are read from the right.
+    cells = (f"{cell:{'>' if i > 3 else '<'}{width}}" for i, (cell, width) in enumerate(zip(row, widths, strict=False)))
+    return "  ".join(cells).rstrip()

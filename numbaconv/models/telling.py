@@ -1,0 +1,95 @@
+"""What a network tells of itself: a summary, what its outputs read, and what computes them."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ..common.arguments import check_bool
+from ..graph.operation import is_shape
+from ..shapes import normalize_shape
+from .fields import field_of
+from .fused.explaining import ProgramReport, explained
+from .fused.running import fused
+from .layered import Layered
+from .program import Program
+from .summary import summary_of
+
+
+class Told(Layered):
+    """The part of a network that tells of it."""
+
+    input_shape: Any
+
+    def _program(self) -> Program:
+        """The steps from the inputs to the outputs of a built model."""
+        raise NotImplementedError
+
+    def receptive_field(self, input_shape: Any = None) -> Any:
+        """What of the input one output position reads along each spatial axis, by all ways that lead there.
+
+        Parameters
+        ----------
+        input_shape : tuple of int or None, or list of these, optional
+            Of the inputs, batch axis included; None takes the model's own.
+
+        Returns
+        -------
+        tuple of ReceptiveField
+            As from `numbaconv.shapes.receptive_field`; for several inputs a list, with None for one that is not read.
+
+        Raises
+        ------
+        ValueError
+            If the model has several outputs, or a length is unknown that a layer pools globally.
+        TypeError
+            If a layer works neither at each position by itself nor with windows.
+        """
+        with self._named():
+            return field_of(self, input_shape)
+
+    def explain_program(self, x_shape: Any = None, measure: bool = False) -> ProgramReport:
+        """Say what computes ``model(x)``: which layers are joined to one stage, and what each stage does.
+
+        Parameters
+        ----------
+        x_shape : tuple of int, or list of these, optional
+            Of the inputs, batch axis included; None takes the model's own, and one example.
+        measure : bool
+            Whether each stage is timed, on random numbers. The shortest time of several runs is taken.
+
+        Returns
+        -------
+        ProgramReport
+            A tuple with a record for each stage: the names of its ``layers``, ``kernel``, ``algorithm``,
+            ``output_shape``, ``multiplications``, ``bytes`` and ``seconds``. As a string it is a table.
+
+        Raises
+        ------
+        ValueError
+            If the model is not built, a size is not known, or layers run one by one: where layers make masks, have
+            penalties on their results or are of several dtypes.
+
+        See Also
+        --------
+        numbaconv.config.set_fuse : Whether layers are joined.
+        """
+        with self._named():
+            check_bool(measure, "measure")
+            if not self.built:
+                raise ValueError("explain_program needs a built model: call it, or build(input_shape), first")
+            shape = self.input_shape if x_shape is None else x_shape
+            listed = [shape] if is_shape(shape) else list(shape)
+            given = [normalize_shape(one, "x_shape") for one in listed]
+            shapes: Any = [(1 if one[0] is None else one[0], *one[1:]) for one in given]
+            if len(shapes) != len(self.inputs) or any(None in one for one in shapes):
+                raise ValueError(f"x_shape must have {len(self.inputs)} shapes of known sizes, got {shape}")
+            runner = fused(self._program()).runner(shapes)
+            if runner is None:
+                raise ValueError(f"x_shape must be one for which layers are joined, not run one by one, got {shape}")
+            rng = np.random.default_rng(0)
+            return explained(runner, [rng.standard_normal(one).astype(runner.dtype) for one in shapes], measure)
+
+    def summary(self, print_fn: Callable[[str], Any] = print) -> None:
+        """Hand ``print_fn`` one string: a table of the layers, their output shapes and numbers of parameters."""
+        print_fn(summary_of(self))
