@@ -26,7 +26,7 @@ from typing import Any
 
 import numpy as np
 from networks_made import NETWORKS, OWN
-from networks_report import Measured, report, write
+from networks_report import Measured, load, report, write
 from networks_runtimes import RUNTIMES, TORCHVISION
 
 HERE = Path(__file__).parent
@@ -165,6 +165,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="one short block of each")
     parser.add_argument("--folder", type=Path, default=HERE / ".asv" / "networks", help="where networks are kept")
     parser.add_argument("--json", type=Path, help="default: results.json in the folder")
+    parser.add_argument("--kept", action="store_true", help="measure nothing, and tell what the file of --json holds")
     parser.add_argument("--publish", action="store_true", help="write the table and the chart into the pages")
     parser.add_argument("--profile", choices=[*NETWORKS, *OWN], metavar="NETWORK", help="tell where its time goes")
     options = parser.parse_args()
@@ -188,8 +189,8 @@ def main() -> None:
             str(options.threads),
         ]
         raise SystemExit(subprocess.run(command).returncode)
-    found: list[Measured] = []
-    for name in options.networks:
+    found: list[Measured] = load(options.json) if options.kept else []
+    for name in [] if options.kept else options.networks:
         runtimes = [runtime for runtime in options.runtimes if has(runtime, name)]
         for batch in options.batch:
             found += measure(name, batch, runtimes, options)
