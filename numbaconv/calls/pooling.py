@@ -12,6 +12,7 @@ from ..kernels import pool, pool_grad
 from ..kernels.blend import averages
 from ..kernels.plan.plans import check_memory
 from ..machine.aligned import aligned_empty
+from ..machine.line import LINE
 from ..machine.vectors import VECTOR_BYTES
 from ..shapes.checks import along_axes
 from .layouts import SMALL, Ints, canonical, canonical_shape, contiguous, images_shape, original, spatial, three
@@ -20,6 +21,8 @@ from .window import Window
 
 # Windows of a row below which so many channels are better taken to the end than left in planes.
 SHORT_ROW, SOME_CHANNELS = 64, 8
+# Values of a window from which on one row of values after the other is joined.
+MANY_VALUES = 512
 # Vectors of channels that the gradient of the maximum looks at together, where there are that many.
 GRAD_VECS = 4
 
@@ -75,12 +78,16 @@ def pool_call(kind: str, x_shape: Ints, window: Window) -> FlatCall:
     image, result, last = images_shape(x_shape, data_format), images_shape(out_shape, data_format), None
     check_memory((), max(prod(image), prod(result)), 4)
     batch, axes = _merged(image, result, window)
-    channels = x_shape[1]
-    if data_format == "channels_first" and axes[2][1] < SHORT_ROW and channels >= SOME_CHANNELS:
+    if data_format == "channels_first" and axes[2][1] < SHORT_ROW and x_shape[1] >= SOME_CHANNELS:
         image, last = canonical_shape(x_shape, data_format), canonical_shape(out_shape, data_format)
         batch, axes = _merged(image, last, window)
+    channels = image[4]
+    if axes[1][0] == 1 and channels >= LINE and channels * axes[2][3] >= MANY_VALUES:
+        # Windows of many channels along one axis: positions are rows, and channels are columns.
+        columns = channels, channels, pool.window_ends(channels, channels, 1, 1, 0), 1, 1, 0
+        axes, channels = [axes[0], axes[2], columns], 1
     lengths, windows, ends = zip(*(axis[:3] for axis in axes), strict=True)
-    views = (batch, *lengths, image[4]), (batch, *windows, image[4])
+    views = (batch, *lengths, channels), (batch, *windows, channels)
     plan = pool.pool_plan(*views, ends, axes[2][3:], kind == "average")
     serial = plan[pool.TASKS] == 1 or max(prod(image), prod(result)) < SMALL
     kernel = pool.max_pool if kind == "max" else pool.average_pool

@@ -11,19 +11,22 @@ import numpy as np
 from numba import prange
 
 from ..machine.compiler import compiled
+from ..machine.lanes import line_keep
 from ..machine.line import LINE, line_add, line_gather, line_maximum, line_narrow, line_share, line_widen, line_write
 from ..machine.memory import clear
 from ..machine.vectors import VECTOR_BYTES
 
-# Positions of a window that is folded, and elements that it is folded to.
-LONG, FOLD = 512, 32
-# Elements that a block of windows spans.
-SPAN = 8192
+# Values of windows that are joined one by one, and from one to the next, at least.
+LONG = 8 * LINE
+# Elements that a block of windows spans, and rows that become one at a time: as many streams as caches follow.
+SPAN, STREAMS = 8192, 32
+# Of columns that lie side by side a block has a multiple of so many.
+WHOLE = 4 * LINE
 # Elements of a task, at least, and tasks that many cores share, at most.
 TASK_VALUES, MOST_TASKS = 16_384, 64
 # A plan: the image's axes; the rows of outputs and their axes; windows along the last axis; how all is cut.
 DEPTH, HEIGHT, WIDTH, CHANNELS, LINES, PLANES, ROWS, COLUMNS, SIZE, STRIDE, BEFORE = range(11)
-SUMS, SIDE, MIDDLE, MOST, BAND, BLOCK, TASKS = range(11, 18)
+SUMS, ALONE, MIDDLE, MOST, BAND, BLOCK, TASKS = range(11, 18)
 
 
 @compiled(parallel=True)
@@ -50,7 +53,7 @@ def max_pool(x, out, ends, counts, table, plan):
     and channels alike, as far as these lie side by side.
     """
     for task in prange(plan[TASKS]):
-        _pool_block(np.int64(task), x, out, (ends, counts, table), plan, _largest, x)
+        _pool_block(np.int64(task), x, out, (ends, counts, table), plan, _largest, _largest_of, x)
 
 
 @compiled(parallel=True)
@@ -67,16 +70,17 @@ def average_pool(x, out, ends, counts, table, plan):
     As for `max_pool`; sums are kept in float64, since a window may be as long as a recording.
     """
     for task in prange(plan[TASKS]):
-        _pool_block(np.int64(task), x, out, (ends, counts, table), plan, _mean, np.zeros(0))
+        _pool_block(np.int64(task), x, out, (ends, counts, table), plan, _mean, _mean_of, np.zeros(0))
 
 
 class Read(NamedTuple):
-    """Values that become one line: those of ``count`` taps, from the place ``at`` on."""
+    """Values that become one line: those of ``taps`` from the first to before the last, from the place ``at`` on."""
 
     array: np.ndarray
     at: int
     taps: np.ndarray
-    count: int
+    first: int
+    last: int
     # How far values that do not lie side by side are from the first.
     table: np.ndarray
     apart: bool
@@ -94,7 +98,7 @@ class Write(NamedTuple):
 
 
 @compiled
-def _pool_block(task, x, out, tables, plan, join, like):
+def _pool_block(task, x, out, tables, plan, join, join_all, like):
     """A block of windows of some rows of outputs."""
     ends, counts, table = tables
     channels, row = plan[CHANNELS], plan[WIDTH] * plan[CHANNELS]
@@ -114,14 +118,18 @@ def _pool_block(task, x, out, tables, plan, join, like):
                 taps[rows] = (i * plan[HEIGHT] + j) * row
                 rows += 1
         at = ((image * plan[DEPTH] + ends[d, 0]) * plan[HEIGHT] + ends[y, 0]) * row
-        read = Read(x, at + inside * channels, taps, rows, table, False)
+        read = Read(x, at + inside * channels, taps, np.int64(0), rows, table, False)
         write = Write(out, (line * plan[COLUMNS] + first) * channels, count * channels, rows, counts, first * channels)
-        if plan[SIDE] > 0:
-            _fold_windows(join, read, middle, write, plan)
+        if plan[ALONE]:
+            for i in range(0, count * channels, channels):
+                join_all(x, read.at + i * plan[STRIDE], middle, out, write.at + i, plan)
         else:
-            _run(join, read, Write(middle, (inside - left) * channels, (end - inside) * channels, 0, counts, 0))
+            to, length = (inside - left) * channels, (end - inside) * channels
+            for k in range(0, rows, STREAMS):
+                some = Read(x, read.at, taps, k, min(rows, k + STREAMS), table, False)
+                _run(join, some, Write(middle, to, length, 0, counts, 0))
             _fill_edges(middle, (inside - left) * channels, (end - left) * channels, (right - left) * channels, plan)
-            _pool_row(join, Read(middle, 0, taps, plan[SIZE], table, False), write, plan)
+            _pool_row(join, Read(middle, 0, taps, np.int64(0), plan[SIZE], table, False), write, plan)
         h += 1
         if h == plan[ROWS]:
             h, d = 0, d + 1
@@ -147,12 +155,12 @@ def _fill_edges(middle, start, end, length, plan):
 def _pool_row(join, read, write, plan):
     """A block of windows of one row of outputs, from the row that several became."""
     channels, count = plan[CHANNELS], write.length
-    _steps(read.taps, read.count, channels)
+    _steps(read.taps, read.last, channels)
     apart = plan[STRIDE] > 1 and 2 * channels < LINE
     if plan[STRIDE] > 1 and not apart:
         count = channels
     for done in range(0, write.length, count):
-        there = Read(read.array, done * plan[STRIDE], read.taps, read.count, read.table, apart)
+        there = Read(read.array, done * plan[STRIDE], read.taps, read.first, read.last, read.table, apart)
         _run(join, there, Write(write.array, write.at + done, count, write.rows, write.counts, write.first + done))
 
 
@@ -163,25 +171,11 @@ def _steps(taps, count, step):
 
 
 @compiled
-def _fold_windows(join, read, fold, write, plan):
-    """Long windows, first so many positions side by side at a time, and then these among themselves."""
-    array, at, taps, _, table, _ = read
-    channels, side = plan[CHANNELS], plan[SIDE]
-    line, steps, rest = side * channels, plan[SIZE] // side, plan[SIZE] % side
-    for done in range(0, write.length, channels):
-        _steps(taps, steps, line)
-        for part in range(2):
-            count, length = (1, rest * channels) if part else (steps, line)
-            there = Read(array, at + done * plan[STRIDE] + part * steps * line, taps, count, table, False)
-            _run(join, there, Write(fold, part * line, length, 0, write.counts, 0))
-        _steps(taps, side + rest, channels)
-        there = Write(write.array, write.at + done, channels, write.rows, write.counts, write.first + done)
-        _run(join, Read(fold, 0, taps, side + rest, table, False), there)
-
-
-@compiled
 def _run(join, read, write):
-    """Join taps: ``out[to + j] = join over k of source[at + taps[k] + j]``, where they are apart ``table[j]`` for j."""
+    """Join taps: ``out[to + j] = join over k of source[at + taps[k] + j]``, where they are apart ``table[j]`` for j.
+
+    After the first ones, others are joined to what there is.
+    """
     if read.apart:
         for j in range(0, write.length, LINE):
             join(read, write, read.table, j)
@@ -193,17 +187,54 @@ def _run(join, read, write):
 @compiled
 def _largest(read, write, table, j):
     array, left = read.array, write.length - j
-    best = line_gather(array, read.at + read.taps[0], table, j, left)
-    for k in range(1, read.count):
+    best = line_gather(array, read.at + read.taps[read.first], table, j, left)
+    if read.first > 0:
+        best = line_maximum(line_gather(write.array, write.at, None, j, left), best)
+    for k in range(read.first + 1, read.last):
         best = line_maximum(best, line_gather(array, read.at + read.taps[k], table, j, left))
     line_write(best, write.array, write.at + j, left)
 
 
 @compiled
+def _largest_of(x, at, lanes, out, to, plan):
+    """The largest values of a window of few channels, whose values lie side by side: lane by lane, then of lanes."""
+    channels, length = plan[CHANNELS], plan[SIZE] * plan[CHANNELS]
+    step = LINE // channels * channels
+    best = line_keep(line_gather(x, at, None, 0, length), min(step, length), -np.inf)
+    for j in range(step, length, step):
+        left = min(step, length - j)
+        best = line_maximum(best, line_keep(line_gather(x, at, None, j, left), left, -np.inf))
+    line_write(best, lanes, 0, LINE)
+    for c in range(channels):
+        value = lanes[c]
+        for lane in range(c + channels, step, channels):
+            if not lanes[lane] <= value:
+                value = value if value != value else lanes[lane]
+        out[to + c] = value
+
+
+@compiled
+def _mean_of(x, at, lanes, out, to, plan):
+    channels, length = plan[CHANNELS], plan[SIZE] * plan[CHANNELS]
+    step = LINE // channels * channels
+    total = line_widen(line_gather(x, at, None, 0, min(step, length)))
+    for j in range(step, length, step):
+        total = line_add(total, line_gather(x, at, None, j, min(step, length - j)))
+    line_write(total, lanes, 0, LINE)
+    for c in range(channels):
+        value = lanes[c]
+        for lane in range(c + channels, step, channels):
+            value += lanes[lane]
+        out[to + c] = value / plan[SIZE]
+
+
+@compiled
 def _mean(read, write, table, j):
     array, left = read.array, write.length - j
-    total = line_widen(line_gather(array, read.at + read.taps[0], table, j, left))
-    for k in range(1, read.count):
+    total = line_widen(line_gather(array, read.at + read.taps[read.first], table, j, left))
+    if read.first > 0:
+        total = line_add(total, line_gather(write.array, write.at, None, j, left))
+    for k in range(read.first + 1, read.last):
         total = line_add(total, line_gather(array, read.at + read.taps[k], table, j, left))
     if write.rows > 0:
         total = line_share(total, write.rows, write.counts, write.first + j)
@@ -232,19 +263,17 @@ def pool_plan(image, result, ends, last, sums):
     lines, columns, channels = prod(result[:3]), result[3], image[4]
     size, stride, before = last
     rows = prod(int((e[:, 1] - e[:, 0]).max(initial=0)) for e in ends[:2])
-    side = 0
-    if rows == 1 and size >= LONG and before == 0 and (columns - 1) * stride + size <= image[3]:
-        side = 1
-        while 2 * side * channels <= FOLD:
-            side *= 2
+    inside = rows == 1 and before == 0 and (columns - 1) * stride + size <= image[3]
+    alone = inside and channels < LINE and size * channels >= LONG and stride * channels >= LONG
     block = max(1, min(columns, max(SPAN, 4 * size * channels) // (channels * stride)))
     tasks = min(MOST_TASKS, max(1, (prod(image) + prod(result)) // TASK_VALUES))
     if stride >= size:
-        block = max(1, min(block, ceil(columns * lines / tasks)))
+        whole = WHOLE if stride == 1 else 1
+        block = max(1, min(block, ceil(columns * lines / tasks / whole) * whole))
     blocks = ceil(columns / block)
     band = max(1, ceil(lines * blocks / tasks))
-    middle = 2 * side or (block - 1) * stride + size
-    cut = sums, side, middle, max(rows, size), band, block, ceil(lines / band) * blocks
+    middle = LINE if alone else (block - 1) * stride + size
+    cut = sums, alone, middle, max(rows, size), band, block, ceil(lines / band) * blocks
     return np.array([*image[1:], lines, *result[1:4], *last, *cut], np.int64)
 
 
