@@ -54,9 +54,9 @@ class _Return(weakref.ref):
     __slots__ = ("memory",)
 
 
-# Idle memory by its size, last used sizes last; leases by the number of their return; those that have ended.
+# Idle memory by its size, last used sizes last; leases by size and the number of their return; those that have ended.
 _idle: dict[int, list[np.ndarray]] = {}
-_lent: dict[int, _Return] = {}
+_lent: dict[int, dict[int, _Return]] = {}
 _returned: deque[_Return] = deque()
 
 
@@ -77,7 +77,7 @@ def recycled_empty(shape, dtype, size):
     lease = _Lease(memory, shape, dtype)
     ended = _Return(lease, _returned.append)
     ended.memory = memory
-    _lent[id(ended)] = ended
+    _lent.setdefault(size, {})[id(ended)] = ended
     return np.asarray(lease)
 
 
@@ -94,7 +94,7 @@ def _take_back():
         except IndexError:
             # Another thread was faster.
             return
-        if _lent.pop(id(ended), None):
+        if _lent[ended.memory.size].pop(id(ended), None):
             kept = _idle.pop(ended.memory.size, [])
             kept.append(ended.memory)
             _idle[ended.memory.size] = kept
@@ -102,10 +102,10 @@ def _take_back():
 
 def _room(size):
     """Whether there is room for so many bytes more; memory of other sizes, longest idle, makes it."""
-    lent = sum(ended.memory.size for ended in list(_lent.values()))
+    lent = _bytes(_lent)
     if lent + size > limit:
         return False
-    idle = sum(kept * len(memories) for kept, memories in list(_idle.items()))
+    idle = _bytes(_idle)
     for kept, memories in list(_idle.items()):
         while memories and lent + idle + size > limit:
             memories.pop()
@@ -113,3 +113,8 @@ def _room(size):
         if not memories:
             _idle.pop(kept, None)
     return True
+
+
+def _bytes(memories):
+    """Of all sizes, of which there are few however many memories there are."""
+    return sum(size * len(those) for size, those in list(memories.items()))

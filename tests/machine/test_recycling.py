@@ -88,14 +88,14 @@ def test_results_that_exist_never_share():
 def test_the_limit_holds_for_all_together(monkeypatch):
     monkeypatch.setattr(recycling, "limit", 5 * KEPT)
     kept = [made(i) for i in range(10)]
-    lent = sum(ended.memory.nbytes for ended in recycling._lent.values())
+    lent = sum(ended.memory.nbytes for leases in recycling._lent.values() for ended in leases.values())
     assert 3 * KEPT < lent <= 5 * KEPT
     assert [a.max() for a in kept] == list(range(10))
     kept.clear()
     # Other sizes take the room of the first.
     others = [made(i, (2, 100, 900)) for i in range(10)]
     idle = sum(memory.nbytes for memories in recycling._idle.values() for memory in memories)
-    lent = sum(ended.memory.nbytes for ended in recycling._lent.values())
+    lent = sum(ended.memory.nbytes for leases in recycling._lent.values() for ended in leases.values())
     assert lent > 2 * 2 * 100 * 900 * 4
     assert idle + lent <= 5 * KEPT
     assert [a.max() for a in others] == list(range(10))
@@ -104,7 +104,7 @@ def test_the_limit_holds_for_all_together(monkeypatch):
 def test_no_room_at_all(monkeypatch):
     monkeypatch.setattr(recycling, "limit", 0)
     kept = [made(i) for i in range(3)]
-    assert not recycling._lent
+    assert not any(recycling._lent.values())
     assert [a.max() for a in kept] == [0, 1, 2]
 
 
