@@ -1,243 +1,23 @@
-"""The parts of the kernels by themselves: plans, packed weights, strips and the compiler's cache."""
+"""The parts of the kernels by themselves: packed weights, strips and places."""
 
 import itertools
-from functools import cache
 
-import numba
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from plan_cases import compiled_call, input_at, make_axes, table_of
 
 from numbaconv.kernels import blend, pack, planes, records, strip
-from numbaconv.kernels.plan import plans
 from numbaconv.kernels.plan.axes import (
-    BEFORE,
-    BLOCK,
-    DILATION,
-    OUT_STRIDE,
-    RUN,
-    STEP,
-    STRIDE,
     STRIP_DILATION,
     STRIP_STRIDE,
-    TAPS,
     Axis,
-    D,
     H,
     W,
-    axis_table,
-    mean_taps,
-    most_taps,
 )
-from numbaconv.kernels.plan.host import HOST
 from numbaconv.kernels.transpose import transpose
 from numbaconv.machine import aligned, peak, vectors
 
 UNIT = Axis(1, 1, 1, 1, 0, 0)
-
-sizes = st.tuples(st.integers(0, 3), st.integers(1, 4), st.integers(1, 80), st.integers(1, 300))
-window = st.tuples(st.integers(1, 5), st.integers(1, 5), st.integers(1, 4), st.integers(0, 6))
-
-
-def table_of(axes, blocks):
-    """A plan's table with these blocks."""
-    return axis_table(axes, blocks)
-
-
-def make_axes(windows, window_settings):
-    """Axes whose batch has one-tap windows, with the C-contiguous output's strides."""
-    strides = np.cumprod([1, *windows[:0:-1]])[::-1].tolist()
-    made = [(1, 1, 1, 0), *window_settings]
-    return tuple(Axis(n, *w, s) for n, w, s in zip(windows, made, strides, strict=True))
-
-
-any_plan = given(
-    windows=sizes,
-    window_settings=st.tuples(window, window, window),
-    channels=st.integers(1, 600),
-    filters=st.integers(1, 3000),
-    itemsize=st.sampled_from([4, 8]),
-    depthwise=st.booleans(),
-)
-often = settings(max_examples=150)
-
-
-def assert_tasks_cover_once(made, windows, blocks):
-    """Every window of every block of output channels belongs to one task."""
-    seen = np.zeros((*windows, blocks), np.int8)
-    images, _, rows, columns = made.axes[:, BLOCK]
-    for task in range(made.tasks):
-        n, d, h, w, *lengths, part = strip.locate.py_func(task, made.axes)
-        place = seen[n : n + images, d, h : h + rows, w : w + columns, part * made.group : (part + 1) * made.group]
-        place += 1
-        assert place.shape[:3] == tuple(lengths)
-        assert part * made.group < blocks
-    assert (seen == 1).all()
-
-
-@pytest.mark.slow
-@any_plan
-@often
-def test_tasks_cover_every_window_and_filter_block_once(
-    windows, window_settings, channels, filters, itemsize, depthwise
-):
-    axes = make_axes(windows, window_settings)
-    made = plans.make_plan(axes, channels, filters, itemsize, depthwise)
-    vecs = vectors.TILE_VECS if depthwise else vectors.conv_tile(itemsize, filters)[1]
-    assert_tasks_cover_once(made, windows, -(-filters // vectors.panel_width(itemsize, vecs)))
-
-
-@pytest.mark.slow
-@any_plan
-@often
-def test_tasks_cover_every_panel_of_every_branch_once(windows, window_settings, channels, filters, itemsize, depthwise):
-    made = plans.make_plan(make_axes(windows, window_settings), channels, filters, itemsize, branches=3)
-    assert_tasks_cover_once(made, windows, 3 * -(-filters // vectors.conv_width(filters, itemsize)))
-
-
-@any_plan
-@often
-def test_tasks_of_a_separable_convolution_cover_every_window_once(
-    windows, window_settings, channels, filters, itemsize, depthwise
-):
-    made = plans.make_separable_plan(make_axes(windows, window_settings), channels, filters, itemsize)
-    if channels * filters * itemsize > HOST.l2_bytes:
-        assert made is None
-    elif made is not None:
-        assert_tasks_cover_once(made, windows, 1)
-
-
-@given(
-    windows=sizes,
-    befores=st.tuples(st.integers(-3, 4), st.integers(0, 1)),
-    taps=st.sampled_from([3, 5]),
-    dilation=st.tuples(st.integers(1, 4), st.integers(1, 3)),
-    channels=st.integers(1, 600),
-    filters=st.integers(1, 3000),
-    itemsize=st.sampled_from([4, 8]),
-    threads=st.integers(1, 64),
-)
-@often
-def test_winograd_tasks_cover_every_output_once(windows, befores, taps, dilation, channels, filters, itemsize, threads):
-    window_settings = [(1, 1, 1, 0), *((taps, 1, d, before) for d, before in zip(dilation, befores, strict=True))]
-    axes = make_axes(windows, window_settings)
-    host = HOST._replace(threads=threads)
-    (made,), spreads, shares, scheme, tile_height = plans.make_winograd_plan(
-        (axes,), channels, filters, itemsize, host=host
-    )
-    size = {3: 4, 5: 2}[taps]
-    assert (shares, *scheme) == (threads, size, taps)
-    patches = (*windows[:2], *(-(-n // size) for n in windows[2:]))
-    assert_tasks_cover_once(made, patches, -(-filters // vectors.panel_width(itemsize)))
-    for spread in spreads:
-        assert_tasks_cover_once(spread, patches, 1)
-    assert tile_height in HOST.winograd_rows
-    for axis, d, before in zip((H, W), dilation, befores, strict=True):
-        row = made.axes[axis]
-        assert (row[TAPS], row[STRIDE], row[BEFORE]) == (6, size * d, before)
-        assert row[OUT_STRIDE] == size * axes[axis].out_stride
-        # The 6 inputs of each patch lie side by side in the strip.
-        block = row[BLOCK]
-        assert (row[STEP], row[STRIP_DILATION]) == (d, 1)
-        assert block == 1 or row[STRIP_STRIDE] == size
-        assert compiled_call(strip.span)(made.axes, axis, block) == size * (block - 1) + 6
-
-
-@any_plan
-@often
-def test_strip_positions_are_those_of_the_windows(windows, window_settings, channels, filters, itemsize, depthwise):
-    """Tap k of window q lies at strip position q * STRIP_STRIDE + k * STRIP_DILATION, inside their span.
-
-    No strip is longer than what lies between its first and its last position.
-    """
-    axes = make_axes(windows, window_settings)
-    table = plans.make_plan(axes, channels, filters, itemsize, depthwise).axes
-    for axis in (D, H, W):
-        count, taps, stride, before, _, block, _, strip_stride, strip_dilation, dilation, _ = table[axis].tolist()
-        assert dilation == axes[axis].dilation
-        for first in range(0, count, block):
-            inside = min(block, count - first)
-            span = compiled_call(strip.span)(table, axis, inside)
-            assert span <= (block - 1) * stride + (taps - 1) * dilation + 1
-            for q, k in itertools.product(range(inside), range(taps)):
-                at = q * strip_stride + k * strip_dilation
-                assert 0 <= at < span
-                assert input_at(table[axis], at) == q * stride + k * dilation
-            assert table[axis, BEFORE] == before == axes[axis].before
-
-
-def input_at(row, positions):
-    """Input positions from the first strip position of an axis to others."""
-    run = row[RUN]
-    return positions // run * row[DILATION] + positions % run * row[STEP] if run else positions * row[STEP]
-
-
-def test_a_plan_for_some_threads_is_the_same_whatever_number_runs(recut, each_thread_count):
-    axes = make_axes((2, 1, 60, 60), [(1, 1, 1, 0), (3, 1, 1, 1), (3, 1, 1, 1)])
-    made = []
-    for _ in each_thread_count():
-        recut({"threads": 6})
-        (winograd,), _, *rest = plans.make_winograd_plan((axes,), 64, 64, 4)
-        kinds = plans.make_plan(axes, 64, 64, 4), plans.make_separable_plan(axes, 64, 64, 4), winograd
-        made.append((*rest, *((one.axes.tolist(), *one[1:]) for one in kinds)))
-    assert made[0] == made[-1]
-
-
-def test_many_threads_get_tasks():
-    """Of one image as networks have them, whatever its operation."""
-    for size, channels in ((56, 64), (28, 128), (14, 256)):
-        axes = make_axes((1, 1, size, size), [(1, 1, 1, 0), (3, 1, 1, 1), (3, 1, 1, 1)])
-        for threads in (1, 2, 3, 6, 12, 16):
-            host = HOST._replace(threads=threads)
-            winograd, spreads, *_ = plans.make_winograd_plan((axes,), channels, channels, 4, host=host)
-            for plan in (plans.make_plan(axes, channels, channels, 4, host=host), *winograd, *spreads):
-                assert plan.tasks >= 0.6 * threads
-
-
-def test_what_several_threads_share_is_transformed_once():
-    axes = make_axes((1, 1, 14, 14), [(1, 1, 1, 0), (3, 1, 1, 1), (3, 1, 1, 1)])
-    # Transforms dear enough for vectors of any width.
-    hosts = [HOST._replace(threads=n, transform_cost=400) for n in (1, 8)]
-    none, (spread,) = (plans.make_winograd_plan((axes,), 256, 256, 4, host=host).spreads for host in hosts)
-    assert none == []
-    assert spread.tasks == 8
-    large = make_axes((1, 1, 1400, 14), [(1, 1, 1, 0), (3, 1, 1, 1), (3, 1, 1, 1)])
-    assert plans.make_winograd_plan((large,), 256, 256, 4, host=hosts[1]).spreads == []
-
-
-@any_plan
-@often
-def test_sums_are_cut_for_any_number_of_threads_alike(windows, window_settings, channels, filters, itemsize, depthwise):
-    """The order of a sum would change with the cut."""
-    axes = make_axes(windows, window_settings)
-    rows = vectors.TILE_ROWS * 3
-    one, many = (
-        plans.make_sum_plan(axes, rows, channels, filters, itemsize, depthwise, host=HOST._replace(threads=n))
-        for n in (1, 64)
-    )
-    assert one.axes.tobytes() == many.axes.tobytes()
-    assert one[2:] == many[2:]
-
-
-def test_strips_fit_the_cache_where_rows_can_be_cut():
-    axes = make_axes((1, 1, 200, 200), [(1, 1, 1, 0), (3, 1, 1, 1), (3, 1, 1, 1)])
-    table = plans.make_plan(axes, 64, 64, 4).axes
-    spans = [compiled_call(strip.span)(table, axis, table[axis, BLOCK]) for axis in (H, W)]
-    assert spans[0] * spans[1] * 64 * 4 <= HOST.strip_bytes
-    blocks = plans.make_winograd_plan((axes,), 64, 64, 4).plans[0].axes[H:, BLOCK]
-    assert blocks.prod() * 36 * 64 * 4 <= HOST.spread_bytes
-
-
-def test_what_weights_from_l3_cost_decides_whether_those_of_a_task_fit_l2():
-    axes = make_axes((1, 1, 100, 100), [(1, 1, 1, 0), (3, 1, 1, 1), (3, 1, 1, 1)])
-    fits = []
-    for rows in (1, 10**6):
-        host = HOST._replace(l3_rows=rows, l2_bytes=512 * 1024)
-        group = plans.make_winograd_plan((axes,), 64, 2000, 4, host=host).plans[0].group
-        fits.append(36 * 64 * group * vectors.panel_width(4) * 4 <= host.l2_bytes)
-    assert fits == [False, True]
-
 
 # Image lengths, and (taps, stride, dilation, before) of the three axes.
 STRIPS = {
@@ -294,12 +74,6 @@ def whole_strip(array, start, shape):
     inside, none = records.Inside(0, planes, 0, rows, 0, columns), records.Inside(0, 0, 0, 0, 0, 0)
     plane, row = rows * columns * channels, columns * channels
     return records.Source(array, start, 0, plane, row, channels, inside, 0, 0, none)
-
-
-@cache
-def compiled_call(helper):
-    """A helper, which exists in compiled code only, as a function that Python can call."""
-    return numba.njit(lambda *args: helper(*args))
 
 
 def test_helpers_refuse_a_call_from_python():
@@ -414,23 +188,6 @@ def test_input_is_read_from_the_image_only_where_all_of_it_lies_there(
 def test_both_ways_of_reading_are_tested():
     blocks = (there for case in STRIPS.values() for *_, there in strip_blocks(*case, 0, 3, 1, 2))
     assert {all(t.all() for t in there) for there in blocks} == {True, False}
-
-
-@any_plan
-@often
-def test_taps_of_a_block_are_counted(windows, window_settings, channels, filters, itemsize, depthwise):
-    """The most and the mean of those that read inside an input of so many positions for a block, or step over it."""
-    for axis, length in zip(make_axes(windows, window_settings)[1:], windows[1:], strict=True):
-        axis = axis._replace(length=length)
-        for block in {1, 3, axis.windows}:
-            found = []
-            for first in range(0, axis.windows, block):
-                q = np.arange(first, min(axis.windows, first + block))[:, None]
-                at = q * axis.stride - axis.before + np.arange(axis.taps) * axis.dilation
-                found.append(((at.max(0) >= 0) & (at.min(0) < length)).sum())
-            assert max(found) <= most_taps(axis, block) <= axis.taps
-            whole = axis.windows % block == 0
-            assert not whole or abs(mean_taps(axis, block) - np.mean(found)) < 1e-9
 
 
 # A source of which only the steps from row to row and from column to column matter.
