@@ -2,14 +2,13 @@
 
     python asv_bench/networks.py --profile ResNet50
 
-OpenVINO counts to a convolution what it has fused with it. The fastest of several calls counts, layer by layer, because
+What was fused with a convolution counts to it. The fastest of several calls counts, layer by layer, because
 other programs only add to the time.
 """
 
 import json
 import subprocess
 import sys
-import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -53,40 +52,23 @@ def told(size: Iterable[int], strides: Iterable[int], out: Iterable[int], channe
 
 
 def ours(folder: Path, x: np.ndarray) -> list[Part]:
-    """The layers of the plain network here."""
+    """The stages of the program here, each called what the first convolution in it is."""
     from numbaconv.models import load_model
 
     model = load_model(folder / "model.keras", compile=False)
-    model.predict_on_batch(x)
-    kept: dict[Any, list[float]] = {layer: [] for layer in model.layers}
-    shapes: dict[Any, str] = {}
-    within: list[Any] = []
-
-    def timed(method: Any) -> Any:
-        def call(self: Any, *arguments: Any, **keywords: Any) -> Any:
-            if self in within or self not in kept:
-                return method(self, *arguments, **keywords)
-            within.append(self)
-            start = time.perf_counter()
-            out = method(self, *arguments, **keywords)
-            kept[self].append(time.perf_counter() - start)
-            within.pop()
-            if self.weights and self.weights[0].ndim == 4:
-                size, numbers = self.weights[0].shape[:2], self.weights[0].shape[2:]
-                order = -1 if kind_of(type(self).__name__) == "transposed" else 1
-                shapes[self] = told(size, self.strides, out.shape[1:3], *numbers[::order])
-            return out
-
-        return call
-
-    for kind in {type(layer) for layer in kept}:
-        for name in ("__call__", "_visited"):
-            setattr(kind, name, timed(getattr(kind, name)))
-    for _ in range(CALLS):
-        model.predict_on_batch(x)
-    return [
-        Part(kind_of(type(layer).__name__), shapes.get(layer, ""), min(found)) for layer, found in kept.items() if found
-    ]
+    parts = []
+    for stage in model.explain_program(x.shape, measure=True):
+        layers = [model.get_layer(name) for name in stage.layers]
+        convolutions = [one for one in layers if one.weights and one.weights[0].ndim == 4]
+        layer = (convolutions or layers)[0]
+        kind, shape = "depthwise + 1x1" if len(convolutions) > 1 else kind_of(type(layer).__name__), ""
+        if convolutions:
+            *size, channels, filters = layer.weights[0].shape
+            if kind == "transposed":
+                channels, filters = filters, channels
+            shape = told(size, layer.strides, layer.output.shape[1:3], channels, filters)
+        parts.append(Part(kind, shape, stage.seconds))
+    return parts
 
 
 def openvinos(folder: Path, x: np.ndarray, threads: int) -> list[Part]:
