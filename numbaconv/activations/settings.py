@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..objects.strict import suggestion
-from .bounded import softmax
+from .bounded import log_softmax, softmax, sparsemax
 from .function import Activation, Array, Gradient
 from .rectifiers import elu, leaky_relu, relu
 
@@ -97,6 +97,16 @@ def to_config(activation: Any) -> dict[str, Any] | None:
                 plain = {key: list(value) if isinstance(value, tuple) else value for key, value in told.items()}
                 return {"module": "keras.layers", "class_name": name, "config": plain, "registered_name": None}
     return None
+
+
+def meeting_axes(activation: Any, count: int) -> tuple[int, ...]:
+    """Axes of an array of so many along which the values meet that an activation of ours makes others of."""
+    own = isinstance(activation, WithSettings)
+    function, settings = (activation.function, dict(activation.settings)) if own else (activation, {})
+    if function not in (softmax, log_softmax, sparsemax):
+        return ()
+    axis = settings.get("axis", -1)
+    return tuple(one % count for one in (axis if isinstance(axis, tuple) else (axis,)))
 
 
 def _same(value: Any, own: Any) -> bool:

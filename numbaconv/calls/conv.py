@@ -30,6 +30,9 @@ from .winograd import WinogradCall, use_winograd, winograd_work
 
 # Tiles of windows for which weights are not packed: packing takes as long as so many tiles, read as they lie, lose.
 FEW_TILES = 4
+# Inside the library, further names of an ``algorithm``: ways to compute a sum that differ in its last bits, of which
+# shapes choose one otherwise.
+WAYS = ("few", "tile")
 # Kernels for weights that may not be multiplied by the zeros around the image.
 _INSIDE = {conv: conv_inside, depthwise_conv: depthwise_inside}
 
@@ -113,7 +116,15 @@ def algorithm_for(branches: int, algorithm: str) -> str:
         return algorithm
     if algorithm == "winograd":
         raise ValueError(f"algorithm must be 'auto' or 'direct' where there are groups, got 'winograd' for {branches}")
-    return "direct"
+    return algorithm if algorithm in WAYS else "direct"
+
+
+def way_of(call: Any) -> str | None:
+    """The ``algorithm`` with which parts of a result are computed like the whole by ``call``; None if there is none."""
+    found = getattr(call, "kernel", None)
+    if found is conv_few:
+        return "few"
+    return "tile" if found is conv or hasattr(call, "parts") else None
 
 
 @remember(maxsize=512)
@@ -146,7 +157,7 @@ def gather_call(
     if use_winograd(algorithm, axes, channels, filters, itemsize):
         work = winograd_work(axes, channels, filters, itemsize)
         return WinogradCall(out_shape, rank, data_format, *work, direct if algorithm == "auto" else None)
-    if not is_for_few(axes, channels, filters, itemsize, branches):
+    if algorithm == "tile" or (algorithm != "few" and not is_for_few(axes, channels, filters, itemsize, branches)):
         return direct()
     plan, width = make_few_plan(axes, channels, filters, itemsize, branches), few_filters(filters, itemsize)
     to_planes = plan.fits_planes(channels, filters, width, itemsize)

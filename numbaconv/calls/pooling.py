@@ -98,7 +98,8 @@ def pool_call(kind: str, x_shape: Ints, window: Window) -> FlatCall:
 def _merged(image: Ints, result: Ints, window: Window) -> tuple[int, list[tuple]]:
     """The batch and three axes, each its length, windows, their ends, size, stride and positions in front.
 
-    Under windows that hold a whole axis, this and the one before it are one; so may the batch be.
+    Under windows that hold a whole axis, this and the one before it are one; so may the batch be. Not with explicit
+    zeros: sums of a part would be added up in another order than those of the whole.
     """
     sizes, steps = ((1, *three(values, 1)) for values in (window.kernel_size, window.strides))
     paddings = ("valid", *three(along_axes(window.padding, window.rank), "valid"))
@@ -109,7 +110,7 @@ def _merged(image: Ints, result: Ints, window: Window) -> tuple[int, list[tuple]
         # Without what lies in the padding of all windows: blocks have room for their whole windows.
         spare = max(0, before - max(count - 1, 0) * step)
         size, before = max(1, min(size, before + n) - spare), before - spare
-        if axes and count == 1 and (ends == [0, n]).all():
+        if axes and count == 1 and isinstance(window.padding, str) and (ends == [0, n]).all():
             (length, windows, others, *settings) = axes.pop()
             axes.append((length * n, windows, others * n, *(a * n for a in settings)))
         else:

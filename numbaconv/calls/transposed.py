@@ -124,7 +124,8 @@ def scatter_call(
     Its input has ``channels`` values for each window and branch, and it spreads them over that array.
     """
     filters = full[-1] // branches
-    if branches == 1 and algorithm != "winograd":
+    # Spread sums are added up in an order that depends on where a block begins.
+    if branches == 1 and algorithm == "auto":
         call = _scatter(axes, full, channels, itemsize, rank, data_format, algorithm)
         if call is not None:
             return call

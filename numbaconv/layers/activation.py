@@ -1,11 +1,12 @@
 """Activation, and how layers apply an activation function and take a gradient back through it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import numpy as np
 
 from .. import activations
+from ..activations.settings import meeting_axes
 from ..calls.epilogue import NO_MINIMUM
 from .any_rank import AnyRank
 
@@ -20,6 +21,9 @@ class Activating(AnyRank):
     def _forward(self, x: np.ndarray) -> tuple[np.ndarray, Any]:
         out = activated(self._function, x, self.dtype)
         return out, kept_of(self._function, x, out)
+
+    def _whole_axes(self, count: int) -> Collection[int]:
+        return meeting_axes(self._function, count)
 
     def _input_grad(self, kept: Any, grad_out: np.ndarray) -> np.ndarray:
         return activation_grad(self._function, grad_out, kept, self.dtype)

@@ -1,5 +1,6 @@
 """What layers share whose weights lie along axes that the user names."""
 
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,9 @@ class AlongAxes(AnyRank):
     def _axes(self, rank: int) -> tuple[int, ...]:
         """The axes of an input of this rank that the weights lie along, counted from 0."""
         return axes_of(self.axis, rank)
+
+    def _whole_axes(self, count: int) -> Collection[int]:
+        return self._axes(count)
 
     def _channels_of(self, shape: Any) -> Any:
         sizes = tuple(shape[axis] for axis in self._axes(len(shape)))

@@ -1,7 +1,7 @@
 """What every layer shares: names, dtype, weights that cannot go stale, configurations and the call itself."""
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -323,6 +323,13 @@ class Layer(Settled, Arguments):
 
     def _leaves(self) -> list[Any]:
         return [self]
+
+    def _whole_axes(self, count: int) -> Collection[int]:
+        """Axes of an input of so many that no part of the result can be computed without: from 1 on, behind the batch.
+
+        Values along them meet, or weights lie along them; along all others each value goes its own way.
+        """
+        return range(1, count)
 
     @property
     def _learns(self) -> bool:

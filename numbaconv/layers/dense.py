@@ -1,6 +1,6 @@
 """Dense."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from math import prod
 from typing import Any
 
@@ -70,6 +70,9 @@ class Dense(AnyRank):
             raise ValueError(f"the number of features, the last axis, must be known and positive, got {channels}")
         bias = {"bias": (self.units,)} if self.use_bias else {}
         return {"kernel": (channels, self.units), **bias}
+
+    def _whole_axes(self, count: int) -> Collection[int]:
+        return (count - 1,)
 
     def _output_shape(self, input_shape: Shape) -> Shape:
         return (*input_shape[:-1], self.units)

@@ -1,5 +1,6 @@
 """What layers share that draw random numbers in training."""
 
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -44,6 +45,9 @@ class Drawing(AnyRank):
         except (ValueError, TypeError, KeyError, OverflowError) as error:
             raise ValueError(f"{self._label}: state must be what get_state returned, got {state!r}") from error
         self._generator = generator
+
+    def _whole_axes(self, count: int) -> Collection[int]:
+        return ()
 
     def call(self, x: np.ndarray) -> np.ndarray:
         self._must_fit(x)

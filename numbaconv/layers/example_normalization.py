@@ -1,5 +1,6 @@
 """LayerNormalization, GroupNormalization and UnitNormalization: each example is normalized by itself."""
 
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -146,6 +147,9 @@ class GroupNormalization(Standardization):
     def _mixes_positions(self) -> bool:
         return True
 
+    def _whole_axes(self, count: int) -> Collection[int]:
+        return range(1, count)
+
     def _output_shape(self, input_shape: Shape) -> Shape:
         (axis,) = self._axes(len(input_shape))
         channels = input_shape[axis]
@@ -189,6 +193,9 @@ class UnitNormalization(AnyRank):
     @property
     def _mixes_positions(self) -> bool:
         return not is_of_channels(self.axis)
+
+    def _whole_axes(self, count: int) -> Collection[int]:
+        return axes_of(self.axis, count, first=0)
 
     def _output_shape(self, input_shape: Shape) -> Shape:
         axes_of(self.axis, len(input_shape), first=0)

@@ -1,6 +1,6 @@
 """Layers that join arrays: side by side, or by sums of products."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from itertools import accumulate
 from typing import Any
 
@@ -83,6 +83,9 @@ class Dot(Merge):
     """
 
     _least, _most = 2, 2
+
+    def _whole_axes(self, count: int) -> Collection[int]:
+        return range(1, count)
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         """None: what is summed over are no steps."""

@@ -1,6 +1,6 @@
 """Layers that make one array of several, value by value: sums, products, means, extremes."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import reduce
 from itertools import accumulate
 from operator import add, mul
@@ -95,6 +95,9 @@ class Merge(Layer):
         if mask is None or any(one is None for one in mask):
             return None
         return reduce(np.logical_or, mask)
+
+    def _whole_axes(self, count: int) -> Collection[int]:
+        return ()
 
     def explain(self, input_shape: Any) -> str:
         after = self.compute_output_shape(input_shape)

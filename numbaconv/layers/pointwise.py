@@ -1,6 +1,6 @@
 """Layers that compute the same for every value, or nothing: Rescaling, ActivityRegularization, Identity."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,9 @@ class Identity(AnyRank):
 
     def _forward(self, x: np.ndarray) -> tuple[np.ndarray, Any]:
         return np.ascontiguousarray(x), None
+
+    def _whole_axes(self, count: int) -> Collection[int]:
+        return ()
 
     def _input_grad(self, kept: Any, grad_out: np.ndarray) -> np.ndarray:
         return grad_out
@@ -101,6 +104,10 @@ class Rescaling(AnyRank):
         out = np.ascontiguousarray(x) * self._factor
         out += self._shift
         return out, None
+
+    def _whole_axes(self, count: int) -> Collection[int]:
+        shapes = (self._factor.shape, self._shift.shape)
+        return {count - i for shape in shapes for i, n in enumerate(shape[::-1], 1) if n > 1}
 
     @np.errstate(over="ignore", invalid="ignore")
     def _input_grad(self, kept: Any, grad_out: np.ndarray) -> np.ndarray:

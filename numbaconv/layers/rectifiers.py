@@ -1,5 +1,6 @@
 """ReLU and its kin as layers, with their settings, and PReLU, which learns its slopes; Softmax."""
 
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -222,6 +223,9 @@ class PReLU(AnyRank):
         if not input_grad:
             return None, gradients
         return np.where(kept > 0, grad_out, np.where(below, self._weights["alpha"] * grad_out, 0)), gradients
+
+    def _whole_axes(self, count: int) -> Collection[int]:
+        return set(range(1, count)) - set(self.shared_axes or ())
 
     def _alpha_sizes(self, sizes: Shape) -> Shape:
         axes = self.shared_axes or ()

@@ -21,11 +21,12 @@ from .keras import writing
 from .keras.weight_files import load_weights
 from .program import Program
 from .telling import Told
+from .tiling import Tiled
 
 _NO_FORWARD = "backward needs a forward(x, training=True) before it, one for each backward"
 
 
-class Network(Trainer, Told):
+class Network(Trainer, Told, Tiled):
     """A model whose program says how its layers are connected."""
 
     # Whether what comes in is a list, also of one.

@@ -44,10 +44,10 @@ def _leave_out_compiling(bar: Any) -> None:
         bar.last_print_t = min(bar.last_print_t + seconds, time.time())
 
 
-def examples_bar(total: int | None, name: str, verbose: int | str) -> Any:
+def examples_bar(total: int | None, name: str, verbose: int | str, unit: str = "example") -> Any:
     """A progress bar on standard error that counts examples."""
     delay = PATIENCE if verbose == "auto" else 0
-    return _new_bar(total=total, desc=name, unit="example", delay=delay, disable=verbose == 0)
+    return _new_bar(total=total, desc=name, unit=unit, delay=delay, disable=verbose == 0)
 
 
 def watched(batches: Iterable[Any], bar: Any) -> Iterator[Any]:

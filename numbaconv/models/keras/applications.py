@@ -1,6 +1,6 @@
 """Layers that `keras.applications` has of its own, for files of its networks."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -40,6 +40,9 @@ class LayerScale(AnyRank):
         sums = (grad_out * kept).sum(tuple(range(kept.ndim - 1)))
         return grad_out * self.gamma if input_grad else None, {"gamma": sums}
 
+    def _whole_axes(self, count: int) -> Collection[int]:
+        return (count - 1,)
+
 
 class StochasticDepth(AnyRank):
     """ConvNeXt's leaving out of whole branches in training, which prediction knows nothing of."""
@@ -57,6 +60,9 @@ class StochasticDepth(AnyRank):
         if self.drop_path_rate:
             raise ValueError(f"drop_path_rate must be 0 in training, got {self.drop_path_rate}")
         return x, None
+
+    def _whole_axes(self, count: int) -> Collection[int]:
+        return ()
 
     def _input_grad(self, kept: Any, grad_out: np.ndarray) -> np.ndarray:
         return grad_out
