@@ -33,6 +33,17 @@ class Network(Trainer, Told, Tiled):
     _takes_lists: Any = False
     # Of the last forward in training.
     _tape: list[Any] | None = None
+    _fuse = True
+
+    @property
+    def fuse(self) -> bool:
+        """Whether ``model(x)``, `predict` and `evaluate` join layers: True; see also `numbaconv.config.set_fuse`."""
+        return self._fuse
+
+    @fuse.setter
+    def fuse(self, value: bool) -> None:
+        with self._named():
+            self._fuse = check_bool(value, "fuse")
 
     # -- what a kind of network defines ----------------------------------------------------------------------------
 
@@ -310,7 +321,7 @@ class Network(Trainer, Told, Tiled):
             masks: Any = () if mask is None else mask if isinstance(mask, list) else [mask]
             program = self._program()
             training, outputs = keywords.get("training"), None
-            if config.fuse() and not traced and not masks and (training is None or training is False):
+            if self._fuse and config.fuse() and not traced and not masks and (training is None or training is False):
                 outputs = fused(program).run(values)
                 found = [None] * len(program.outputs)
             if outputs is None:

@@ -2,6 +2,7 @@
 
 import threading
 
+import numba
 import numpy as np
 import pytest
 from test_fused_networks import filled, layer_by_layer
@@ -231,10 +232,24 @@ def test_threads_share_a_network():
         np.testing.assert_array_equal(one, other)
 
 
+def test_the_number_of_threads_changes_no_bit():
+    model, x = block(), image()
+    wanted, before = model(x), numba.get_num_threads()
+    for count in range(1, numba.config.NUMBA_NUM_THREADS + 1):
+        numba.set_num_threads(count)
+        np.testing.assert_array_equal(model(x), wanted)
+    numba.set_num_threads(before)
+
+
 def test_it_can_be_switched_off(monkeypatch):
     model, _ = line("fold")
     layer_by_layer(monkeypatch, model, image())
     assert model._program().fused is None
+    model.fuse = False
+    np.testing.assert_array_equal(model(image()), layer_by_layer(monkeypatch, model, image()))
+    assert model._program().fused is None and not model.fuse
+    with pytest.raises(TypeError, match="fuse must be"):
+        model.fuse = "no"
     with pytest.raises(TypeError, match="True or False"):
         config.set_fuse(1)
     before = config.fuse()
