@@ -56,9 +56,10 @@ def ours(folder: Path, x: np.ndarray) -> list[Part]:
     from numbaconv.models import load_model
 
     model = load_model(folder / "model.keras", compile=False)
-    parts = []
+    named, parts = {layer.name: layer for layer in model.layers}, []
     for stage in model.explain_program(x.shape, measure=True):
-        layers = [model.get_layer(name) for name in stage.layers]
+        # The activation of a layer can be a stage of its own.
+        layers = [named[name.removesuffix("'s activation")] for name in stage.layers]
         convolutions = [one for one in layers if one.weights and one.weights[0].ndim == 4]
         layer = (convolutions or layers)[0]
         kind, shape = "depthwise + 1x1" if len(convolutions) > 1 else kind_of(type(layer).__name__), ""
