@@ -58,11 +58,13 @@ def ours(folder: Path, x: np.ndarray) -> list[Part]:
     model = load_model(folder / "model.keras", compile=False)
     named, parts = {layer.name: layer for layer in model.layers}, []
     for stage in model.explain_program(x.shape, measure=True):
-        # The activation of a layer can be a stage of its own.
-        layers = [named[name.removesuffix("'s activation")] for name in stage.layers]
+        # The activation of a layer can be a stage of its own, by a name that no layer has.
+        layers = [named[name] for name in stage.layers if name in named]
         convolutions = [one for one in layers if one.weights and one.weights[0].ndim == 4]
-        layer = (convolutions or layers)[0]
-        kind, shape = "depthwise + 1x1" if len(convolutions) > 1 else kind_of(type(layer).__name__), ""
+        layer = next(iter(convolutions or layers), None)
+        kind, shape = kind_of(type(layer).__name__) if layer else "Activation", ""
+        if len(convolutions) > 1:
+            kind = "depthwise + 1x1"
         if convolutions:
             *size, channels, filters = layer.weights[0].shape
             if kind == "transposed":
