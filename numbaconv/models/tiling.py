@@ -140,7 +140,8 @@ class _Images:
         model._need_layers()
         self.x = [one if hasattr(one, "shape") else np.asarray(one) for one in model._inputs_of(x)]
         if not model.built:
-            model.build((None, *self.x[0].shape[1:]))
+            shape, rank = self.x[0].shape, getattr(model.layers[0], "rank", None)
+            model.build((None, *(shape if rank is not None and len(shape) == rank + 1 else shape[1:])))
         if len(model.outputs) != 1:
             raise ValueError(f"one output is computed: take Model(model.input, output), got {len(model.outputs)}")
         wanted = [len(tensor.shape) for tensor in model.inputs]

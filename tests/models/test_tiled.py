@@ -168,6 +168,7 @@ def test_interpolation_adds_up_in_another_order(interpolation):
 def test_other_ranks():
     causal = Sequential([Conv1D(3, 3, padding="causal", dilation_rate=4), Conv1D(1, 2, strides=2, padding="same")])
     x = images(3, 41, 2)
+    assert causal.predict_tiled(x[0], 6).shape == (21, 1)
     np.testing.assert_array_equal(causal.predict_tiled(x, 6), causal(x))
     np.testing.assert_array_equal(causal.predict_tiled(x[0], 6), causal(x)[0])
     volume = Sequential([Conv3D(2, 3, padding="same"), MaxPooling3D(2, padding="same"), UpSampling3D(2)])
