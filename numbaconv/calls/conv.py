@@ -6,7 +6,7 @@ object that takes the arrays: the input and what `Packed` and `plain_epilogue` m
 
 from collections.abc import Callable
 from functools import partial
-from math import prod
+from math import ceil, prod
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,10 +18,12 @@ from ..kernels.few import conv_few
 from ..kernels.nonfinite import conv_inside, depthwise_inside
 from ..kernels.plan.axes import Axis, stays_inside
 from ..kernels.plan.plans import Plan, is_for_few, joins_taps, make_few_plan, make_plan
+from ..kernels.plan.positions import make_position_plan
+from ..kernels.positions import conv_positions
 from ..kernels.table import CHANNELS, WORK, flat_plan, panel_table
 from ..machine.aligned import aligned_empty
 from ..machine.threads import remember
-from ..machine.vectors import conv_tile, conv_vecs, conv_width, few_filters, panel_width
+from ..machine.vectors import conv_tile, conv_vecs, conv_width, few_filters, panel_width, position_tile
 from .epilogue import Epilogue
 from .layouts import Ints, canonical, empty_planes, original, planar, planar_result
 from .packed import Packed, depthwise_shape, is_depthwise
@@ -46,9 +48,10 @@ class WindowCall(NamedTuple):
     """A convolution or depthwise convolution, ready for arrays of one shape.
 
     ``to_planes`` says whether the kernel itself reads and writes channels first; otherwise they are taken to the end
-    before it and back after it. Where the kernel is `conv_few`, ``joined`` says what its runs are, and ``direct``
-    prepares the call for weights that are infinite or NaN, which matter unless all windows stay ``inside`` the image.
-    ``few`` says whether there are so few windows that weights had better not be packed for them.
+    before it and back after it. Where the kernel is `conv_few`, ``joined`` says what its runs are. ``direct`` prepares
+    the call for weights that are infinite or NaN, unless there is a kernel for them; they matter unless all windows
+    stay ``inside`` the image. ``few`` says whether there are so few windows that weights had better not be packed for
+    them.
     """
 
     kernel: Any
@@ -58,7 +61,7 @@ class WindowCall(NamedTuple):
     serial: bool
     to_planes: bool
     arguments: tuple
-    joined: bool = False
+    joined: bool | None = None
     direct: Callable[[], Any] | None = None
     inside: bool = False
     few: bool = False
@@ -88,7 +91,7 @@ class WindowCall(NamedTuple):
     def _weights(self, packed: Packed) -> Any:
         if self.kernel is conv:
             return packed.lines(self.few and self._fits(packed))
-        return packed.few(self.joined) if self.direct else packed.panels
+        return packed.panels if self.joined is None else packed.few(self.joined)
 
 
 @remember(maxsize=512)
@@ -154,6 +157,10 @@ def gather_call(
     """Prepare a convolution of the windows of ``axes``; each branch has so many channels and filters."""
     out_shape = (*(axis.windows for axis in axes), branches * filters)
     direct: Any = partial(_tile_call, axes, channels, filters, itemsize, rank, data_format, branches)
+    if branches > 1:
+        call = _position_call(axes, (branches, channels, filters), itemsize, rank, data_format, False, direct)
+        if call is not None:
+            return call
     if use_winograd(algorithm, axes, channels, filters, itemsize):
         work = winograd_work(axes, channels, filters, itemsize)
         return WinogradCall(out_shape, rank, data_format, *work, direct if algorithm == "auto" else None)
@@ -202,11 +209,53 @@ def depthwise_call(x_shape: Ints, weights_shape: Ints, itemsize: int, window: Wi
     check_channels(x_shape, channels, window.data_format, "weights")
     filters = channels * multiplier
     axes = window_axes(x_shape, pitch or filters, window)
+    settings = itemsize, window.rank, window.data_format
+    direct = partial(_lines_call, axes, channels, filters, *settings)
+    return _position_call(axes, (channels, 1, multiplier), *settings, True, direct) or direct()
+
+
+@remember(maxsize=512)
+def _lines_call(
+    axes: tuple[Axis, ...], channels: int, filters: int, itemsize: int, rank: int, data_format: str
+) -> WindowCall:
+    """That of the kernel `depthwise_conv`."""
     out_shape = (*(axis.windows for axis in axes), filters)
     plan = make_plan(axes, 1, filters, itemsize, depthwise=True)
     to_planes = plan.fits_planes(channels, filters, panel_width(itemsize), itemsize)
     arguments = depthwise_arguments(plan, filters, itemsize)
-    return WindowCall(depthwise_conv, out_shape, window.rank, window.data_format, plan.serial, to_planes, arguments)
+    return WindowCall(depthwise_conv, out_shape, rank, data_format, plan.serial, to_planes, arguments)
+
+
+def _position_call(
+    axes: tuple[Axis, ...],
+    shape: tuple[int, int, int],
+    itemsize: int,
+    rank: int,
+    data_format: str,
+    depthwise: bool,
+    direct: Callable[[], Any],
+) -> WindowCall | None:
+    """That of the kernel `conv_positions` for so many branches of channels and filters, where it is faster.
+
+    It takes weights that are packed for another kernel, and ``depthwise`` says for which.
+    """
+    branches, channels, filters = shape
+    plan = make_position_plan(axes, *shape, itemsize, data_format == "channels_first")
+    if plan is None:
+        return None
+    rows, vecs = position_tile(filters)
+    width = panel_width(itemsize) if depthwise else conv_width(filters, itemsize)
+    numbers = np.minimum(np.arange(ceil(filters / rows) * rows), filters - 1) + np.zeros((branches, 1), np.int64)
+    panels = np.arange(branches)[:, None] * (0 if depthwise else ceil(filters / width))
+    if depthwise:
+        numbers += np.arange(branches)[:, None] * filters
+    steps = channels * prod(axis.taps for axis in axes)
+    places = (panels + numbers // width) * steps * width + numbers % width
+    table = flat_plan(plan, panel_table(branches * filters, filters))
+    table[WORK, CHANNELS] = channels
+    out_shape = (*(axis.windows for axis in axes), branches * filters)
+    arguments = places, (0,) * rows, (0,) * vecs, table
+    return WindowCall(conv_positions, out_shape, rank, data_format, plan.serial, True, arguments, direct=direct)
 
 
 def depthwise_arguments(plan: Plan, filters: int, itemsize: int) -> tuple:

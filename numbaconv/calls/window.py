@@ -68,7 +68,7 @@ def window_axes(x_shape: Ints, filters: int, window: Window) -> tuple[Axis, ...]
     out_strides = (0,) * len(lengths)
     columns = zip(windows, size, strides, dilation, befores, out_strides, lengths, strict=True)
     moving = tuple(Axis(*a) for a in columns)
-    return _writing((Axis(x_shape[0], 1, 1, 1, 0, 0), *three(moving, Axis(1, 1, 1, 1, 0, 0))), filters)
+    return _writing((Axis(x_shape[0], 1, 1, 1, 0, 0), *three(moving, Axis(1, 1, 1, 1, 0, 0, 1))), filters)
 
 
 def transposed_axes(x_shape: Ints, channels: int, window: Window, output_padding: Ints | None) -> tuple[Axis, ...]:

@@ -3,8 +3,10 @@
 import numpy as np
 
 from ..machine.compiler import compiled
+from ..machine.line import line_read, line_write
 from ..machine.memory import RAMP, clear, copy, ramp
 from ..machine.square import transpose_square
+from ..machine.tile import lanes_of
 from ..machine.vectors import CACHE_LINE, CACHE_WAY, VECTOR_BYTES
 from .plan.axes import (
     BEFORE,
@@ -201,22 +203,27 @@ def input_of(x, block, axes, channels, taps):
         there = there and _lie_inside(axes, W, x_w, block.columns, taps.left, taps.right, x.shape[3])
         if there and (block.images == 1 or pitch_of(x[0].size, x) == x[0].size):
             return image_of(x, block, axes, channels.first, taps)
+    strip = strip_of(x, block, axes, channels.count, taps, 0)
+    fill_strip(strip, x, block, axes, channels)
+    return strip
+
+
+@compiled
+def strip_of(x, block, axes, column, taps, spare):
+    """A new strip of a block, for some taps of so many channels, with room for spare values; `fill_strip` fills it."""
     top, bottom = _positions(axes, H, block.rows, taps.top, taps.bottom)
     left, right = _positions(axes, W, block.columns, taps.left, taps.right)
-    column = channels.count
     row = (right - left) * column
     plane = (bottom - top) * row
     size = (taps.back - taps.front) * plane
     if block.images > 1:
         size = pitch_of(size, x)
     overhang = 0 if x.ndim == 5 else OVERHANG
-    array, at = aligned(block.images * size + overhang * column, x)
+    array, at = aligned(block.images * size + overhang * column + spare, x)
     inside = Inside(taps.front, taps.back, top, bottom, left, right)
     tap_row, tap_column = axes[H, STRIP_DILATION] * row, axes[W, STRIP_DILATION] * column
     start = at - taps.front * plane - top * row - left * column
-    strip = Source(array, start, size, plane, row, column, inside, tap_row, tap_column, taps)
-    fill_strip(strip, x, block, axes, channels)
-    return strip
+    return Source(array, start, size, plane, row, column, inside, tap_row, tap_column, taps)
 
 
 @compiled
@@ -234,27 +241,37 @@ def fill_strip(strip, x, block, axes, channels):
     axes : int64 array
     channels : Channels
     """
-    inside = strip.inside
-    image_d, image_h, image_w, _ = image_shape(x)
+    array, inside = strip.array, strip.inside
+    image_d, image_h, image_w, image_c = image_shape(x)
     first_d, first_h, first_w = first_input(block.d, block.h, block.w, axes)
     step, run = axes[W, STEP], axes[W, RUN] or max(1, inside.right - inside.left)
-    for i in range(block.images):
-        for plane in range(inside.front, inside.back):
-            x_d = first_d + plane * axes[D, STEP]
-            for row in range(inside.top, inside.bottom):
-                x_h = first_h + _input_at(axes, H, row)
-                there = 0 <= x_d < image_d and 0 <= x_h < image_h
-                row_at = strip.start + i * strip.image + plane * strip.plane + row * strip.row
-                for column in range(inside.left, inside.right, run):
-                    x_w, at = first_w + _input_at(axes, W, column), row_at + column * channels.count
-                    left, right = positions_inside(x_w, step, run, image_w if there else 0)
+    # Not in functions, of which each call would count references to arrays.
+    joined, shift = step == 1 and channels.repeat == 1 and channels.first == 0 and channels.count == image_c, 0
+    if x.ndim == 6:
+        plane_size = image_d * image_h * image_w
+        joined, shift = step == 1 and channels.count == 1, channels.first // channels.repeat * plane_size
+    for column in range(inside.left, inside.right, run):
+        x_w = first_w + _input_at(axes, W, column)
+        left, right = positions_inside(x_w, step, run, image_w)
+        before, after = left * channels.count, right * channels.count
+        for i in range(block.images):
+            for plane in range(inside.front, inside.back):
+                x_d = first_d + plane * axes[D, STEP]
+                for row in range(inside.top, inside.bottom):
+                    x_h = first_h + _input_at(axes, H, row)
+                    at = strip.start + i * strip.image + plane * strip.plane + row * strip.row + column * channels.count
+                    if not (0 <= x_d < image_d and 0 <= x_h < image_h):
+                        clear(array, at, run * channels.count)
+                        continue
                     x_at = _pixel_at(x, block.n + i, x_d, x_h, x_w + left * step)
-                    if x.ndim == 5:
-                        _fill_row(strip.array, at + left * channels.count, x, x_at, right - left, step, channels)
+                    if joined:
+                        copy(array, at + before, x, x_at + shift, after - before)
+                    elif x.ndim == 5:
+                        _fill_row(array, at + before, x, x_at, right - left, step, channels)
                     else:
-                        _fill_row_planar(strip.array, at + left * channels.count, x, x_at, right - left, step, channels)
-                    clear(strip.array, at, left * channels.count)
-                    clear(strip.array, at + right * channels.count, (run - right) * channels.count)
+                        _fill_row_planar(array, at + before, x, x_at, right - left, step, channels)
+                    clear(array, at, before)
+                    clear(array, at + after, run * channels.count - after)
 
 
 @compiled
@@ -263,12 +280,14 @@ def _fill_row(strip, to, x, x_at, columns, step, channels):
     channel, count, repeat = channels
     image_c = x.shape[4]
     valid = min(count, image_c * repeat - channel)
-    if repeat == 1 and step == 1 and valid == count and count == image_c:
-        copy(strip, to, x, x_at, columns * count)
+    if count == 1:
+        for column in range(columns):
+            copy(strip, to + column, x, x_at + channel // repeat + column * step * image_c, 1)
         return
     for _ in range(columns):
         if repeat == 1:
-            copy(strip, to, x, x_at + channel, valid)
+            for j in range(0, valid, lanes_of(x)):
+                line_write(line_read(1, x, x_at + channel + j, valid - j), strip, to + j, valid - j)
         else:
             # A division for each value would take several times as long.
             at, left = x_at + channel // repeat, repeat - channel % repeat
@@ -283,11 +302,8 @@ def _fill_row(strip, to, x, x_at, columns, step, channels):
 def _fill_row_planar(strip, to, x, x_at, columns, step, channels):
     """`_fill_row` where each channel is an image of its own."""
     channel, count, repeat = channels
-    pixels, side = x[0, 0].size, VECTOR_BYTES // x.itemsize
+    pixels, side = x.shape[2] * x.shape[3] * x.shape[4], VECTOR_BYTES // x.itemsize
     valid = min(count, x.shape[1] * repeat - channel)
-    if count == 1 and step == 1:
-        copy(strip, to, x, x_at + channel // repeat * pixels, columns)
-        return
     squares = repeat == 1 and step == 1 and valid >= side
     for left in range(0, columns, side):
         # A square of a row that is too short takes of the next row, too, which this one's end or that row covers later.

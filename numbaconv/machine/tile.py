@@ -110,13 +110,19 @@ def tile_outer(typingctx, tile, x, x_at, first, shift, weights, at):
             at, step = cgutils.unpack_tuple(builder, at)
         ahead = builder.add(at, builder.mul(step, INT(AHEAD)))
         Memory(context, builder, sig.args[5], args[5]).prefetch(ahead, tile.vecs * tile.lanes)
-
-        def row(x, where, shift):
-            return [_splat(builder, x.scalar(where, shift), tile.lanes)] * tile.vecs
-
-        return _update(context, builder, sig, (*before, at), row)
+        return _update(context, builder, sig, (*before, at), _splat_row)
 
     return tile(tile, x, x_at, first, shift, weights, at), codegen
+
+
+@intrinsic
+def tile_scale(typingctx, tile, weights, weights_at, first, shift, x, at):
+    """`tile_outer` with the parts of input and weights exchanged; the input is near, and not asked for ahead."""
+
+    def codegen(context, builder, sig, args):
+        return _update(context, builder, sig, args, _splat_row)
+
+    return tile(tile, weights, weights_at, first, shift, x, at), codegen
 
 
 @intrinsic
@@ -124,7 +130,7 @@ def tile_multiply(typingctx, tile, x, x_at, first, shift, weights, at):
     """Elementwise update: each row adds a line of ``x`` times the same line of ``weights``."""
 
     def codegen(context, builder, sig, args):
-        return _update(context, builder, sig, args, lambda x, where, shift: x.vectors(where, tile, shift))
+        return _update(context, builder, sig, args, lambda tile, x, where, shift: x.vectors(where, tile, shift))
 
     return tile(tile, x, x_at, first, shift, weights, at), codegen
 
@@ -310,9 +316,13 @@ def _update(context, builder, sig, args, row):
     x_at = Memory(context, builder, sig.args[2], x_at)
     line = Memory(context, builder, sig.args[5], weights).vectors(at, tile)
     for r in range(tile.rows):
-        factors = row(x, x_at.scalar(builder.add(first, INT(r))), shift)
+        factors = row(tile, x, x_at.scalar(builder.add(first, INT(r))), shift)
         value = _multiply_add(builder, tile, value, r, factors, line)
     return value
+
+
+def _splat_row(tile, x, where, shift):
+    return [_splat(x.builder, x.scalar(where, shift), tile.lanes)] * tile.vecs
 
 
 def _multiply_add(builder, tile, value, row, factors, line):

@@ -54,6 +54,12 @@ def few_filters(filters, itemsize):
     return 1 if filters == 1 else min(4, panel_width(itemsize, 1))
 
 
+def position_tile(filters):
+    """Rows and vectors of a tile whose vectors are positions: a row for each filter, and registers for the input."""
+    rows = 1 if filters <= 2 else 4
+    return rows, min(8, (TILE_ROWS * TILE_VECS + 4) // (rows + 1))
+
+
 def conv_vecs(filters, itemsize):
     """Vectors of a convolution's tile, as a tuple of that length: Numba knows lengths of tuples when it compiles."""
     return (0,) * conv_tile(itemsize, filters)[1]

@@ -82,6 +82,14 @@ def test_sums_end_as_by_separate_operations(case, dtype):
     check(Operation(case, dtype))
 
 
+@each([case for case in CASES if case.groups > 1 or case.operation == "depthwise_conv"])
+def test_sums_of_positions_end_alike(case, recut):
+    recut({"positions_share": 1e12})
+    check(Operation(case, "float32"))
+    test_pixels_may_lie_apart(case)
+    test_a_residual_may_become_the_output(case)
+
+
 @pytest.mark.parametrize("knobs", [SMALL_BLOCKS, SPREAD])
 @each(WINOGRAD)
 def test_winograds_sums_end_alike_in_all_blocks(case, knobs, recut, each_thread_count):

@@ -53,9 +53,10 @@ class Axis(NamedTuple):
     length: int = ANY_LENGTH
 
 
-def axis_table(axes, blocks):
-    """The table of these axes, cut into blocks of that many windows each."""
-    return np.array([_row(axis, int(block)) for axis, block in zip(axes, blocks, strict=True)], dtype=np.int64)
+def axis_table(axes, blocks, apart=None):
+    """The table of these axes, cut into blocks of that many windows each; strips hold taps ``apart`` along one axis."""
+    rows = [_row(axis, int(block), i == apart) for i, (axis, block) in enumerate(zip(axes, blocks, strict=True))]
+    return np.array(rows, dtype=np.int64)
 
 
 def patch_axis(axis, scheme):
@@ -109,7 +110,7 @@ def _one_run(block, taps, stride, dilation):
     return (block - 1) * stride + (taps - 1) * dilation + 1
 
 
-def _strip_units(axis, block):
+def _strip_units(axis, block, apart=False):
     """STEP, STRIP_STRIDE, STRIP_DILATION and RUN of an axis."""
     if block == 1:
         return axis.dilation, 1, 1, 0
@@ -117,14 +118,14 @@ def _strip_units(axis, block):
         return axis.stride, 1, 1, 0
     step = gcd(axis.stride, axis.dilation)
     stride, dilation = axis.stride // step, axis.dilation // step
-    if axis.taps * block < _one_run(block, axis.taps, stride, dilation):
+    if (apart and stride > 1) or axis.taps * block < _one_run(block, axis.taps, stride, dilation):
         return axis.stride, 1, block, block
     return step, stride, dilation, 0
 
 
-def _row(axis, block):
+def _row(axis, block, apart):
     # From a single window there is no step to the next, which might not fit 64 bits.
     out_stride = axis.out_stride if axis.windows > 1 else min(axis.out_stride, np.iinfo(np.int64).max)
-    step, strip_stride, strip_dilation, run = _strip_units(axis, block)
+    step, strip_stride, strip_dilation, run = _strip_units(axis, block, apart)
     moving = axis.windows, axis.taps, axis.stride, axis.before, out_stride, block
     return *moving, step, strip_stride, strip_dilation, axis.dilation, run

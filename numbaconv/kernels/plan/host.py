@@ -42,6 +42,14 @@ class Host(NamedTuple):
     loads_cost: int = 2
     # Adding up the lanes of a vector.
     totals_cost: int = 4
+    # Moving a value between planes and rows of planes; squares, or less, of whole pixels and of parts of them, which
+    # come from far; what it takes other kernels to read and write planes.
+    plane_cost: float = 0.3
+    square_costs: tuple[float, float] = (0.5, 1.2)
+    pixel_costs: tuple[float, float] = (1.5, 4.0)
+    planes_cost: float = 1.0
+    # The part that a convolution over positions must take of the usual time.
+    positions_share: float = 0.85
     # The part that a convolution to few filters must take of the usual time, to be worth a kernel more to compile.
     few_share: float = 0.75
     # Winograd's transform of a 6x6 patch of one channel.

@@ -26,7 +26,7 @@ from .search import cheapest
 MOST_BYTES = 16 * 1024 * 1024
 
 
-def _remember(make):
+def remember_plans(make):
     """Keep plans, each with the processor that it was made for; None stands for `HOST` with the threads of now."""
     kept = lru_cache(maxsize=4096)(make)
 
@@ -71,7 +71,7 @@ class Plan(NamedTuple):
         return bool(fits and self.axes[W, WINDOWS] >= 4 and (channels >= side or filters >= side))
 
 
-@_remember
+@remember_plans
 def make_plan(
     axes: tuple[Axis, ...],
     channels: int,
@@ -147,7 +147,7 @@ def make_plan(
     return Plan.of(cheapest(axes, panels, time, fits, several_images=not depthwise), serial)
 
 
-@_remember
+@remember_plans
 def make_separable_plan(
     axes: tuple[Axis, ...], channels: int, filters: int, itemsize: int, host: Host = HOST
 ) -> Plan | None:
@@ -206,7 +206,7 @@ class WinogradPlan(NamedTuple):
     tile: int
 
 
-@_remember
+@remember_plans
 def make_winograd_plan(
     phases: tuple[tuple[Axis, ...], ...], channels: int, filters: int, itemsize: int, host: Host = HOST
 ) -> WinogradPlan:
@@ -288,7 +288,7 @@ class SumPlan(NamedTuple):
     serial: bool
 
 
-@_remember
+@remember_plans
 def make_sum_plan(
     axes: tuple[Axis, ...],
     rows: int,
@@ -335,7 +335,7 @@ def make_sum_plan(
     return SumPlan(table, axis_table(still, table[:, BLOCK]), share, group, max(1, ceil(blocks / share)), serial)
 
 
-@_remember
+@remember_plans
 def make_few_plan(
     axes: tuple[Axis, ...], channels: int, filters: int, itemsize: int, branches: int = 1, host: Host = HOST
 ) -> Plan:

@@ -1,0 +1,88 @@
+"""Plans for `kernels.positions`, and whether it is worth it."""
+
+from math import ceil, prod
+
+from ...machine.vectors import panel_width, position_tile
+from .axes import BLOCK, Axis, H, axis_table, mean_taps, strip_length
+from .host import HOST, Host
+from .plans import Plan, check_memory, remember_plans
+from .search import cheapest
+
+
+@remember_plans
+def make_position_plan(
+    axes: tuple[Axis, ...],
+    branches: int,
+    channels: int,
+    filters: int,
+    itemsize: int,
+    planar: bool,
+    host: Host = HOST,
+) -> Plan | None:
+    """`make_plan` for `kernels.positions`, for the channels and filters of a branch; None where others are faster.
+
+    ``planar`` says whether input and output are channels first.
+    """
+    check_memory(axes, branches * filters, itemsize)
+    taps, windows = prod(mean_taps(axis, 1) for axis in axes[1:]), prod(axis.windows for axis in axes)
+    steps, each, side = channels * taps, _cost_of_step(filters, host), panel_width(itemsize, 1)
+    most = host.positions_share * _usual(axes, branches, channels, filters, itemsize, planar, steps)
+    # To search takes long where there are many branches. What is chosen may not depend on threads, on which bits would.
+    if windows * branches * each * (1 + steps) / side > most:
+        return None
+    sizes = axes, branches, channels, filters, itemsize, planar, steps
+    if _cut(*sizes, HOST._replace(threads=1)).time > most:
+        return None
+    cut = _cut(*sizes, host)
+    serial = branches * filters * steps * windows / side < host.serial_work
+    return Plan(axis_table(axes, cut.axes[:, BLOCK], apart=H), cut.group, cut.tasks, serial)
+
+
+def _cost_of_step(filters, host):
+    """Of a vector of windows, for a branch."""
+    rows, _ = position_tile(filters)
+    return ceil(filters / rows) * rows * (1 if rows > 1 else host.loads_cost)
+
+
+def _cut(axes, branches, channels, filters, itemsize, planar, steps, host):
+    """The cheapest `Cut`."""
+    _, d, h, w = axes
+    _, vecs = position_tile(filters)
+    lanes, side = panel_width(itemsize, vecs), panel_width(itemsize, 1)
+
+    def moving(planes, rows, columns, step, whole):
+        """Bringing rows to planes, or taking them away; whether pixels are whole."""
+        if planar:
+            return planes * rows * (host.call_cost + (columns if step > 1 else host.plane_cost * columns))
+        squares = planes >= side and columns >= side and step == 1
+        costs = host.square_costs if squares else host.pixel_costs
+        each = costs[0] if whole else costs[1]
+        return planes * rows * columns * each
+
+    def time(rows, columns, group, tasks):
+        row, whole = strip_length(w, columns), group == branches
+        chunks = ceil(((rows - 1) * row + (columns - 1) * w.stride + 1) / lanes)
+        sums = group * chunks * vecs * _cost_of_step(filters, host) * (1 + steps)
+        step = 1 if w.taps > 1 else w.stride
+        strip = moving(group * channels, d.taps * strip_length(h, rows), row, step, whole)
+        writing = moving(group * filters, rows, columns, w.stride, whole)
+        return ceil(tasks / host.threads) * (host.task_cost + sums + strip + writing)
+
+    def fits(rows, columns, group):
+        planes = (1 if planar else 2) * channels * d.taps * strip_length(h, rows) + filters * rows
+        # No panel of weights shares the cache with these.
+        return group * planes * strip_length(w, columns) * itemsize <= 3 * host.strip_bytes
+
+    return cheapest(axes, branches, time, fits)
+
+
+def _usual(axes, branches, channels, filters, itemsize, planar, steps):
+    """What kernels take whose vectors run over channels."""
+    windows, side = prod(axis.windows for axis in axes), panel_width(itemsize, 1)
+    inputs = windows * prod(axis.stride for axis in axes)
+    moved = planar * HOST.planes_cost * branches * (inputs * channels + windows * filters)
+    if channels == 1:
+        # Pixels that are no whole vectors go to a strip one by one.
+        moved += (branches * filters % side > 0) * HOST.call_cost * inputs
+        return moved + windows * ceil(branches * filters / side) * (1 + HOST.loads_cost * steps)
+    return moved + windows * branches * ceil(filters / side) * (1 + steps)

@@ -1,0 +1,36 @@
+"""`kernels.positions` computes what the kernels do in whose place it may be chosen, for all of their shapes."""
+
+import numpy as np
+import pytest
+from cases import FORMATS, WEIGHTED, assert_close, each, expected, operands, run, to_format
+from cuts import FITTING_BLOCKS, SMALL_BLOCKS
+
+from numbaconv.calls.conv import conv_call
+from numbaconv.calls.window import window_of
+from numbaconv.kernels.positions import conv_positions
+
+ALWAYS = {"positions_share": 1e12}
+BRANCHES = [case for case in WEIGHTED if case.groups > 1 or case.operation == "depthwise_conv"]
+
+
+@each(BRANCHES)
+@pytest.mark.parametrize("data_format", FORMATS)
+def test_a_convolution_in_branches(case, data_format, recut, poisoned):
+    x, *rest = operands(case, np.float32)
+    for knobs in ({}, SMALL_BLOCKS, FITTING_BLOCKS):
+        recut({**knobs, **ALWAYS})
+        found = run(case, [to_format(x, data_format), *rest], data_format)
+        assert_close(np.moveaxis(found, 1, -1) if data_format == "channels_first" else found, expected(case))
+
+
+def test_it_is_chosen_for_few_channels_only():
+    def kernel(channels, groups, data_format="channels_last"):
+        image = (56, 56, channels) if data_format == "channels_last" else (channels, 56, 56)
+        window = window_of((3, 3), padding="same", data_format=data_format)
+        return conv_call((1, *image), (3, 3, channels // groups, channels), 4, window).kernel
+
+    assert kernel(128, 32) is conv_positions
+    assert kernel(3, 3) is conv_positions
+    assert kernel(4, 4, "channels_first") is conv_positions
+    assert kernel(256, 4) is not conv_positions
+    assert kernel(128, 128) is not conv_positions
