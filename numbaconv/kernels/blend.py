@@ -17,8 +17,8 @@ from ..machine.memory import clear, copy
 
 # Values of a block of columns, at most.
 SPAN = 4096
-# Rows of fewer values become one with the next ones, to at most so many, where a position still has few shares.
-SHORT_ROW, LONG_ROW, FEW_SHARES = 256, 1024, 8
+# Rows of fewer values become one with the next ones, to at most so many.
+SHORT_ROW, LONG_ROW = 256, 1024
 # Elements of a task, at least, and tasks that many cores share, at most.
 TASK_VALUES, MOST_TASKS = 16_384, 64
 # A plan: the axes of what is read, and of what is written; most shares of a row and of a column; whether columns are
@@ -275,7 +275,8 @@ def _short_rows_joined(batch, lengths, recipes, channels):
     above = [(n, r) for n, r in zip(outer, recipes[:2], strict=True) if n > 1 or len(r.starts) > 2]
     while above and (len(last.starts) - 1) * channels < SHORT_ROW:
         n, more = above[-1]
-        if _most(more) * _most(last) > FEW_SHARES or len(more.at) * len(last.at) * channels > LONG_ROW:
+        # Sums of sums would have other bits as one sum, and a format's or a tile's rows may be longer than another's.
+        if not (_selects(more) or _selects(last)) or len(more.at) * len(last.at) * channels > LONG_ROW:
             break
         above.pop()
         last, length = joined(more, last, length), n * length
@@ -285,6 +286,11 @@ def _short_rows_joined(batch, lengths, recipes, channels):
         last, length = joined(unchanged(images), last, length), images * length
     axes = [(1, unchanged(1))] * (2 - len(above)) + [*above, (length, last)]
     return batch, *zip(*axes, strict=True)
+
+
+def _selects(given):
+    """Whether each position is one that there was."""
+    return _most(given) == 1 and (given.share == 1).all()
 
 
 def _most(given):
