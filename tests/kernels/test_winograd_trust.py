@@ -9,6 +9,7 @@ from winograd_cases import LARGE_BLOCKS, SMALL_BLOCKS, SPREAD, call_of, is_winog
 
 from numbaconv import functional
 from numbaconv.calls.conv import conv_call
+from numbaconv.calls.epilogue import epilogue_of
 from numbaconv.calls.window import window_of
 from numbaconv.kernels.plan.host import HOST
 from numbaconv.kernels.winograd.points import SCHEMES
@@ -240,7 +241,7 @@ def test_doubtful_patches_are_those_of_the_rule(lengths, taps):
     conv_winograd(
         x[:, None],
         functional.pack_conv(weights).winograd.panels,
-        (np.zeros(32, np.float32), -np.inf),
+        epilogue_of(np.zeros(32, np.float32)),
         (limit, 1e-30, 1e36),
         out.reshape(-1),
         doubtful.reshape(-1),

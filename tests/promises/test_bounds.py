@@ -52,7 +52,7 @@ def test_arrays_beside_guard_pages_with_other_vectors(side, width, record_proper
 def test_every_access_of_the_case_tables_is_checked(record_property):
     files = "functional", *(f"kernels/test_{name}.py" for name in ("winograd", "kernels", "channel_sums"))
     files = *files, "layers/test_normalization.py", "components/test_large_activations.py"
-    files = *files, "calls/test_epilogues.py", "calls/test_scaling.py"
+    files = *files, "calls/test_epilogues.py", "calls/test_passes.py"
     names = [f"tests/{name}" for name in files]
     done = run_python("-m", "pytest", *names, "-p", "no:cacheprovider", NUMBA_BOUNDSCHECK="1")
     assert done.returncode == 0, done.stdout + done.stderr
