@@ -103,8 +103,8 @@ def _sum_square(x, x_at, window, runs, panel, channel, filters):
         at = panel.number * taps_d * taps_h * taps_w * lines * width + runs.starts[run]
         shift = runs.shifts[run] + channel
         for _ in range(runs.end // lanes):
-            square = tile_dots(square, filters, x, x_at, window, shift, panel.weights, at, None)
+            square = tile_dots(square, filters, x, (x_at, window, shift), panel.weights, at, None)
             at, shift = at + width, shift + lanes
         if runs.end % lanes:
-            square = tile_dots(square, filters, x, x_at, window, shift, panel.weights, at, runs.end % lanes)
+            square = tile_dots(square, filters, x, (x_at, window, shift), panel.weights, at, runs.end % lanes)
     return tile_totals(square)

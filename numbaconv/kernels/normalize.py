@@ -32,15 +32,15 @@ def _task(task, shape, rows, columns):
 
 
 @compiled(parallel=True)
-def sum_columns(a, b, a_from, b_from, sums, products, wide, rows, columns):
+def sum_columns(a, b, a_from, b_from, sums, wide, rows, columns):
     """Sums of ``a - a_from`` and of its products with ``b - b_from``, of each column of arrays (R, W).
 
     Parameters
     ----------
     a, b : array (R, W)
     a_from, b_from : float64 array (W,)
-    sums, products : float64 array (ceil(R / rows), W)
-        Written in full.
+    sums : float64 array (2, ceil(R / rows), W)
+        Written in full: sums, then those of products.
     wide : tuple of int
         As long as a line has vectors in float64.
     rows, columns : int
@@ -59,19 +59,19 @@ def sum_columns(a, b, a_from, b_from, sums, products, wide, rows, columns):
                 total = total + difference
                 product = product + difference * (line_widen(line_read(1, b, at, count)) - b_start)
             line_write(total, sums, first // rows * width + j, count)
-            line_write(product, products, first // rows * width + j, count)
+            line_write(product, sums, sums.size // 2 + first // rows * width + j, count)
 
 
 @compiled(parallel=True)
-def sum_planes(a, b, a_from, b_from, sums, products, rows, columns):
+def sum_planes(a, b, a_from, b_from, sums, rows, columns):
     """The same of each row, for the columns of each task, where row r is of channel ``r % C``.
 
     Parameters
     ----------
     a, b : array (R, W)
     a_from, b_from : float64 array (C,)
-    sums, products : float64 array (R, ceil(W / columns))
-        Written in full.
+    sums : float64 array (2, R, ceil(W / columns))
+        Written in full, as there.
     rows, columns : int
         Of a task.
     """
@@ -88,36 +88,24 @@ def sum_planes(a, b, a_from, b_from, sums, products, rows, columns):
                 other = line_keep(line_widen(line_read(1, b, at, count)) - b_start, count, 0.0)
                 total = total + difference
                 product = product + difference * other
-            sums[r, left // columns] = line_sum(total)
-            products[r, left // columns] = line_sum(product)
+            sums[0, r, left // columns] = line_sum(total)
+            sums[1, r, left // columns] = line_sum(product)
 
 
 @compiled(parallel=True)
-def multiply_add(x, scale, shift, out, wide, step, rows, columns):
-    """``out[r, j] = x[r, j] * scale[r % T, j * step] + shift[r % T, j * step]`` for arrays (R, W).
+def multiply_add(xs, scales, shift, out, wide, step, rows, columns):
+    """``out[r, j] = x[r, j] * scale[r % T, j * step] + shift[r % T, j * step]`` for arrays (R, W), summed over two.
 
     The float64 tables are (T, W) with a step of 1, or hold a line of one number for each row, and the step is 0.
+
+    Parameters
+    ----------
+    xs, scales : tuple of array
+        One ``x`` and its table, or two.
     """
-    width, lanes = x.shape[1], lanes_of(x)
-    for number in prange(-(-x.shape[0] // rows) * -(-width // columns)):
-        first, last, left, right = _task(np.int64(number), x.shape, rows, columns)
-        table = (first % len(scale) - 1) * scale.shape[1]
-        for r in range(first, last):
-            # Division would take as long as four lines.
-            table = table + scale.shape[1] if table + scale.shape[1] < scale.size else 0
-            for j in range(left, right, lanes):
-                at, count, place = r * width + j, right - j, table + j * step
-                there = count if step else lanes
-                line = line_widen(line_read(1, x, at, count)) * line_read(wide, scale, place, there)
-                line_write(line_narrow(line + line_read(wide, shift, place, there), out), out, at, count)
-
-
-@compiled(parallel=True)
-def multiply_add_two(x, y, x_scale, y_scale, shift, out, wide, step, rows, columns):
-    """``out[r, j] = x[r, j] * x_scale[...] + (y[r, j] * y_scale[...] + shift[...])`` likewise."""
-    width, lanes = x.shape[1], lanes_of(x)
-    for number in prange(-(-x.shape[0] // rows) * -(-width // columns)):
-        first, last, left, right = _task(np.int64(number), x.shape, rows, columns)
+    width, lanes = out.shape[1], lanes_of(out)
+    for number in prange(-(-out.shape[0] // rows) * -(-width // columns)):
+        first, last, left, right = _task(np.int64(number), out.shape, rows, columns)
         table = (first % len(shift) - 1) * shift.shape[1]
         for r in range(first, last):
             # Division would take as long as four lines.
@@ -125,9 +113,10 @@ def multiply_add_two(x, y, x_scale, y_scale, shift, out, wide, step, rows, colum
             for j in range(left, right, lanes):
                 at, count, place = r * width + j, right - j, table + j * step
                 there = count if step else lanes
-                line = line_widen(line_read(1, y, at, count)) * line_read(wide, y_scale, place, there)
+                line = line_widen(line_read(1, xs[-1], at, count)) * line_read(wide, scales[-1], place, there)
                 line = line + line_read(wide, shift, place, there)
-                line = line_widen(line_read(1, x, at, count)) * line_read(wide, x_scale, place, there) + line
+                if len(xs) == 2:
+                    line = line_widen(line_read(1, xs[0], at, count)) * line_read(wide, scales[0], place, there) + line
                 line_write(line_narrow(line, out), out, at, count)
 
 
@@ -196,34 +185,33 @@ def centred_sums(a, b, a_from, b_from):
     a, b = (x.reshape(grid.rows_shape) for x in (a, b))
     total, width = grid.rows_shape
     if grid.planes:
-        sums, products = np.empty((2, total, -(-width // grid.columns)))
-        sum_planes(a, b, a_from, b_from, sums, products, grid.rows, grid.columns, serial=grid.serial)
+        sums = np.empty((2, total, -(-width // grid.columns)))
+        sum_planes(a, b, a_from, b_from, sums, grid.rows, grid.columns, serial=grid.serial)
     else:
-        sums, products = np.empty((2, -(-total // grid.rows), width))
+        sums = np.empty((2, -(-total // grid.rows), width))
         starts = grid.row(a_from), grid.row(b_from)
-        sum_columns(a, b, *starts, sums, products, _wide(a), grid.rows, grid.columns, serial=grid.serial)
-    return grid.total(sums), grid.total(products)
+        sum_columns(a, b, *starts, sums, _wide(a), grid.rows, grid.columns, serial=grid.serial)
+    return grid.total(sums[0]), grid.total(sums[1])
 
 
 def scaled(x, scale, shift):
     """``x * scale + shift`` as a new array."""
-    return _filled(multiply_add, (x,), (scale, shift))
+    return _filled((x,), (scale,), shift)
 
 
 def scaled_sum(x, y, x_scale, y_scale, shift):
     """``x * x_scale + y * y_scale + shift`` as a new array."""
-    return _filled(multiply_add_two, (x, y), (x_scale, y_scale, shift))
+    return _filled((x, y), (x_scale, y_scale), shift)
 
 
-def _filled(kernel, arrays, factors):
+def _filled(arrays, scales, shift):
     first = arrays[0]
     grid = make_grid(first.shape)
     out = aligned_empty(grid.shape, first.dtype)
-    rows = (x.reshape(grid.rows_shape) for x in (*arrays, out))
-    *inputs, result = rows
-    tables = (grid.table(factor, VECTOR_BYTES // first.itemsize) for factor in factors)
-    step = int(not grid.planes)
-    kernel(*inputs, *tables, result, _wide(first), step, grid.rows, grid.columns, serial=grid.serial)
+    *inputs, result = (x.reshape(grid.rows_shape) for x in (*arrays, out))
+    *scales, shift = (grid.table(factor, VECTOR_BYTES // first.itemsize) for factor in (*scales, shift))
+    cut = int(not grid.planes), grid.rows, grid.columns
+    multiply_add(tuple(inputs), tuple(scales), shift, result, _wide(first), *cut, serial=grid.serial)
     return out
 
 

@@ -14,7 +14,7 @@ from ..machine.tile import lanes_of, tile_rows, tile_scale, tile_store
 from .ending import end_row, is_plain, limits_of
 from .plan.axes import OUT_STRIDE, STRIP_STRIDE, TAPS, WINDOWS, D, H, N, W
 from .planes import write_planes
-from .records import Block, Channels, Epilogue, Source
+from .records import Block, Channels, Epilogue, Line, Source
 from .strip import aligned_flat, fill_strip, locate, pitch_of, strip_of, taps_inside
 from .table import CHANNELS, COUNT, GROUP, PANELS, TASKS, WORK
 
@@ -44,11 +44,12 @@ def conv_positions(x, weights, epilogue, out, places, rows, vecs, plan):
     blocks = plan[WORK, TASKS] // groups
     for task in prange(plan[WORK, TASKS]):
         number = np.int64(task) % groups * blocks + np.int64(task) // groups
-        _positions_task(number, x, weights, Epilogue(*epilogue), out, places, rows, vecs, plan)
+        _positions_task(number, x, weights, Epilogue(*epilogue), out, places, (rows, vecs), plan)
 
 
 @compiled
-def _positions_task(task, x, weights, epilogue, out, places, rows, vecs, plan):
+def _positions_task(task, x, weights, epilogue, out, places, tile_shape, plan):
+    rows, vecs = tile_shape
     block, channels, branches = locate(task, plan), plan[WORK, CHANNELS], plan[WORK, GROUP]
     first, chunk = block.part * branches, len(vecs) * lanes_of(x)
     filters, limits = plan[PANELS, COUNT], limits_of(epilogue, is_plain(epilogue))
@@ -57,11 +58,11 @@ def _positions_task(task, x, weights, epilogue, out, places, rows, vecs, plan):
     count = (block.rows - 1) * strip.row + (block.columns - 1) * plan[W, STRIP_STRIDE] + 1
     pitch = pitch_of(-(-count // chunk) * chunk, x)
     # Room for the spare rows of the last tile; those of others are written over.
-    lines = branches * filters + len(rows)
-    sums, start = aligned_flat(lines * pitch, x)
-    numbers, sums_at = np.empty(lines + RAMP, np.int64), np.empty(lines + RAMP, np.int64)
-    ramp(numbers, 0, 0, 1, lines)
-    ramp(sums_at, 0, start, pitch, lines)
+    room = branches * filters + len(rows)
+    sums, start = aligned_flat(room * pitch, x)
+    numbers, sums_at = np.empty(room + RAMP, np.int64), np.empty(room + RAMP, np.int64)
+    ramp(numbers, 0, 0, 1, room)
+    ramp(sums_at, 0, start, pitch, room)
     zeros, ones = np.zeros(chunk, x.dtype), np.ones(chunk, x.dtype)
     for branch in range(branches):
         shift = branch * channels * strip.image
@@ -74,11 +75,11 @@ def _positions_task(task, x, weights, epilogue, out, places, rows, vecs, plan):
                     x_at = at + shift + shifts[i]
                     tile = tile_scale(tile, weights, places, weight, weights_at[i], strip.array, x_at)
                 tile_store(tile_finish(tile, limits[0], limits[1]), sums, sums_at, row, at, chunk)
-    written = first * filters, branches * filters
+    lines, written = Line(sums, start, pitch), (first * filters, branches * filters)
     if out.ndim == 1:
-        _write_pixels(sums, start, pitch, strip.row, block, *written, epilogue, out, plan)
+        _write_pixels(lines, strip.row, block, *written, epilogue, out, plan)
     else:
-        _write_planes(sums, start, pitch, strip.row, block, *written, out, plan)
+        _write_planes(lines, strip.row, block, *written, out, plan)
 
 
 @compiled
@@ -120,8 +121,9 @@ def _steps_of(source, weights, channels, plan):
 
 
 @compiled
-def _write_pixels(sums, start, pitch, row, block, first, filters, epilogue, out, plan):
-    """Bring the windows of some filters from their runs of positions to an output with channels last."""
+def _write_pixels(lines, row, block, first, filters, epilogue, out, plan):
+    """Bring the windows of some filters, of each a line of positions, to an output with channels last."""
+    sums, start, pitch = lines
     step, of_window = plan[W, STRIP_STRIDE], plan[W, OUT_STRIDE]
     to = block.n * plan[N, OUT_STRIDE] + block.d * plan[D, OUT_STRIDE] + block.w * of_window + first
     plain = is_plain(epilogue)
@@ -141,15 +143,15 @@ def _write_pixels(sums, start, pitch, row, block, first, filters, epilogue, out,
 
 
 @compiled
-def _write_planes(sums, start, pitch, row, block, first, filters, out, plan):
+def _write_planes(lines, row, block, first, filters, out, plan):
     """The same for an output with channels first."""
     step, columns = plan[W, STRIP_STRIDE], plan[W, WINDOWS]
     for f in range(filters):
         to = (block.n * out.shape[1] + first + f) * out.shape[2] + block.d * plan[H, WINDOWS] * columns + block.w
         for h in range(block.rows):
-            at, there = start + f * pitch + h * row, to + (block.h + h) * columns
+            at, there = lines.at + f * lines.step + h * row, to + (block.h + h) * columns
             if step == 1:
-                copy(out, there, sums, at, block.columns)
+                copy(out, there, lines.array, at, block.columns)
                 continue
             for w in range(block.columns):
-                copy(out, there + w, sums, at + w * step, 1)
+                copy(out, there + w, lines.array, at + w * step, 1)

@@ -159,3 +159,5 @@ class Share(NamedTuple):
     part: int
     group: int
     filter: int
+    # Rows of sums that each tap has.
+    rows: int

@@ -26,8 +26,8 @@ def _summing(update):
     """The task of a kernel, in which ``update`` adds a window to a tile of the sums."""
 
     @compiled
-    def sum_windows(share, channels, rows_per_tap, x, grad_out, sums, vecs, axes, grad_axes):
-        """A share of the windows, and channels of ``x``, each tap of which has some rows of the sums."""
+    def sum_windows(share, channels, x, grad_out, sums, vecs, axes, grad_axes):
+        """A share of the windows, and channels of ``x``."""
         _, panels, sum_rows, width = sums.shape
         filters = share.group * width
         sums_at = (share.number * panels + share.part * share.group) * sum_rows * width
@@ -38,7 +38,7 @@ def _summing(update):
             block = locate(task, axes)
             source = input_of(x, block, axes, channels, all_taps(axes))
             grads = input_of(grad_out, block, grad_axes, Channels(share.filter, filters, 1), all_taps(grad_axes))
-            fill_taps(x_at, source, rows_per_tap)
+            fill_taps(x_at, source, share.rows)
             row, column = source.row * axes[H, STRIP_STRIDE], source.column * axes[W, STRIP_STRIDE]
             for f in range(0, filters, width):
                 for first in range(0, sum_rows, tile_height(vecs)):
@@ -58,13 +58,14 @@ _sum_outer, _sum_multiply = _summing(_outer), _summing(_multiply)
 
 
 @compiled
-def _share(task, sums, grad_out, axes, blocks, group, branches):
+def _share(task, rows, sums, grad_out, axes, blocks, group, branches):
     """The `Share` of a task: one task for each group of panels has the same ``blocks``."""
     parts = sums.shape[1] // group
     number, part = task // parts, task % parts
     branch, place = part // (parts // branches), part % (parts // branches)
     first = branch * (grad_out.shape[4] // branches) + place * group * sums.shape[3]
-    return Share(number, number * blocks, min((number + 1) * blocks, count_blocks(axes)), part, group, first), branch
+    end = min((number + 1) * blocks, count_blocks(axes))
+    return Share(number, number * blocks, end, part, group, first, rows), branch
 
 
 @compiled(parallel=True)
@@ -95,9 +96,9 @@ def conv_weight_grad(x, grad_out, sums, vecs, axes, grad_axes, blocks, group, br
     """
     channels = x.shape[4] // branches
     for task in prange(sums.shape[0] * (sums.shape[1] // group)):
-        share, branch = _share(np.int64(task), sums, grad_out, axes, blocks, group, branches)
+        share, branch = _share(np.int64(task), channels, sums, grad_out, axes, blocks, group, branches)
         read = Channels(branch * channels, pitch_of(channels, x), 1)
-        _sum_outer(share, read, channels, x, grad_out, sums, vecs, axes, grad_axes)
+        _sum_outer(share, read, x, grad_out, sums, vecs, axes, grad_axes)
 
 
 @compiled(parallel=True)
@@ -114,5 +115,5 @@ def depthwise_weight_grad(x, grad_out, sums, vecs, axes, grad_axes, blocks, grou
     """
     count, repeat = group * sums.shape[3], grad_out.shape[4] // x.shape[4]
     for task in prange(sums.shape[0] * (sums.shape[1] // group)):
-        share, _ = _share(np.int64(task), sums, grad_out, axes, blocks, group, 1)
-        _sum_multiply(share, Channels(share.part * count, count, repeat), 1, x, grad_out, sums, vecs, axes, grad_axes)
+        share, _ = _share(np.int64(task), 1, sums, grad_out, axes, blocks, group, 1)
+        _sum_multiply(share, Channels(share.part * count, count, repeat), x, grad_out, sums, vecs, axes, grad_axes)

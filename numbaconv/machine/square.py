@@ -2,6 +2,7 @@
 
 from llvmlite import ir
 from numba import types
+from numba.core import cgutils
 from numba.extending import intrinsic
 
 from .memory import INT, Memory, pointer_to
@@ -57,26 +58,29 @@ def tile_square(typingctx, x):
 
 
 @intrinsic
-def tile_dots(typingctx, square, filters, x, x_at, first, shift, weights, at, count):
+def tile_dots(typingctx, square, filters, x, places, weights, at, count):
     """Products of the lines of some windows and of FILTERS filters: row ``r*FILTERS + f`` adds those of r and f.
 
     ``x[x_at[first + r] + shift :] * weights[at + f*LANES :]``, all lanes or, unless that is None, ``count`` of them.
+    ``places`` are ``(x_at, first, shift)``.
     """
 
     def codegen(context, builder, sig, args):
         square, value, number = sig.args[0], args[0], sig.args[1].count
-        x, x_at, weights = (Memory(context, builder, sig.args[i], args[i]) for i in (2, 3, 6))
+        x_at, first, shift = cgutils.unpack_tuple(builder, args[3])
+        x_at = Memory(context, builder, sig.args[3][0], x_at)
+        x, weights = (Memory(context, builder, sig.args[i], args[i]) for i in (2, 4))
         line = Tile(number, 1, square.dtype)
-        factors = weights.vectors(args[7], Tile(1, number, square.dtype))
-        part = None if sig.args[8] is types.none else args[8]
+        factors = weights.vectors(args[5], Tile(1, number, square.dtype))
+        part = None if sig.args[6] is types.none else args[6]
         for r in range(square.rows // number):
-            where = x_at.scalar(builder.add(args[4], INT(r)))
-            (inputs,) = _part(builder, line, x, where, args[5], part) if part else x.vectors(where, line, args[5])
+            where = x_at.scalar(builder.add(first, INT(r)))
+            (inputs,) = _part(builder, line, x, where, shift, part) if part else x.vectors(where, line, shift)
             for f in range(number):
                 value = _multiply_add(builder, square, value, r * number + f, [inputs], [factors[f]])
         return value
 
-    return square(square, filters, x, x_at, first, shift, weights, at, count), codegen
+    return square(square, filters, x, places, weights, at, count), codegen
 
 
 def _part(builder, line, x, index, shift, count):

@@ -110,20 +110,25 @@ class Tiled(Layered):
             out = _checked_out(out, images, resume)
             if as_integers((resume,), 0) is None or resume > len(tiles):
                 raise ValueError(f"resume must be the number of tiles that are done, 0 to {len(tiles)}, got {resume!r}")
-        done = resume
-        with examples_bar(len(tiles), self.name, verbose, "tile") as bar, Interruption() as ctrl_c:
-            bar.update(done)
-            try:
-                for ((rows, ends),) in watched(([one] for one in tiles.after(resume)), bar):
-                    images.write(out, rows, ends, images.compute(rows, ends))
-                    done += 1
-                    if ctrl_c.asked and done < len(tiles):
-                        raise KeyboardInterrupt
-            except KeyboardInterrupt:
-                raise TilesInterrupted(tiles.told(done), done, tiles.sizes, out) from None
-            except OSError as error:
-                raise OSError(error.errno, f"{error.strerror or error}; {tiles.told(done)}") from error
+        with examples_bar(len(tiles), self.name, verbose, "tile") as bar:
+            bar.update(resume)
+            _compute(images, tiles, out, resume, bar)
         return out
+
+
+def _compute(images: "_Images", tiles: "Tiles", out: Any, done: int, bar: Any) -> None:
+    """Write all tiles behind the first ones."""
+    with Interruption() as ctrl_c:
+        try:
+            for ((rows, ends),) in watched(([one] for one in tiles.after(done)), bar):
+                images.write(out, rows, ends, images.compute(rows, ends))
+                done += 1
+                if ctrl_c.asked and done < len(tiles):
+                    raise KeyboardInterrupt
+        except KeyboardInterrupt:
+            raise TilesInterrupted(tiles.told(done), done, tiles.sizes, out) from None
+        except OSError as error:
+            raise OSError(error.errno, f"{error.strerror or error}; {tiles.told(done)}") from error
 
 
 class _Images:

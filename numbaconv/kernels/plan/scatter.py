@@ -49,18 +49,21 @@ class Spread(NamedTuple):
         return ceil(self.out_length / self.stride) * reached * ceil(self.taps / step)
 
 
+Axes = tuple[Spread, Spread, Spread]
+
+
 class ScatterPlan(NamedTuple):
     """How a transposed convolution is cut: the table for the kernel, the axes D, H and W that it is for, its tile."""
 
     table: np.ndarray
-    axes: tuple[Spread, Spread, Spread]
+    axes: Axes
     # Vectors of a row of the tile.
     vecs: int
     serial: bool
     cost: float
 
 
-def joined(d: Spread, h: Spread, w: Spread) -> tuple[Spread, Spread, Spread]:
+def joined(d: Spread, h: Spread, w: Spread) -> Axes:
     """The axes, those together whose outputs are neighbours: each input of the outer one fills whole inner ones."""
     still = Spread(1, 1, 1, 1, 1, 0)
     for _ in range(2):
@@ -72,12 +75,7 @@ def joined(d: Spread, h: Spread, w: Spread) -> tuple[Spread, Spread, Spread]:
 
 
 def make_scatter_plan(
-    batch: int,
-    axes: tuple[Spread, Spread, Spread],
-    channels: int,
-    filters: int,
-    itemsize: int,
-    host: Host | None = None,
+    batch: int, axes: Axes, channels: int, filters: int, itemsize: int, host: Host | None = None
 ) -> ScatterPlan | None:
     """How a transposed convolution of a batch is cut for `kernels.scatter`; None where its lanes are no neighbours."""
     host = host or HOST
@@ -91,14 +89,9 @@ def make_scatter_plan(
 
     def cost(vecs):
         height = TILE_ROWS * TILE_VECS // vecs
-        tiles = (
-            ceil(batch / images)
-            * ceil(images * w.length / height)
-            * ceil(w.taps * filters / panel_width(itemsize, vecs))
-        )
-        return (
-            tiles * (steps * tile_cost(vecs) + rows * ADD_COST * height * vecs) + ceil(batch / images) * rows * ROW_COST
-        )
+        tiles = ceil(images * w.length / height) * ceil(w.taps * filters / panel_width(itemsize, vecs))
+        block = tiles * (steps * tile_cost(vecs) + rows * ADD_COST * height * vecs) + rows * ROW_COST
+        return ceil(batch / images) * block
 
     # Fewer, if their outputs don't fit the cache.
     room = max(1, host.strip_bytes // ((w.out_length * filters + 2 * width) * itemsize))
@@ -121,14 +114,7 @@ def tile_cost(vecs: int) -> float:
     return TILE_ROWS * TILE_VECS * (1.2 if vecs == 1 < TILE_VECS else 1)
 
 
-def gather_cost(
-    batch: int,
-    axes: tuple[Spread, Spread, Spread],
-    channels: int,
-    filters: int,
-    itemsize: int,
-    host: Host | None = None,
-) -> float:
+def gather_cost(batch: int, axes: Axes, channels: int, filters: int, itemsize: int) -> float:
     """What the phases of a transposed convolution cost as plain convolutions, as `make_scatter_plan` counts it."""
     phases = prod(min(a.taps, a.stride // gcd(a.stride, a.dilation)) for a in axes)
     height, vecs = conv_tile(itemsize, filters)

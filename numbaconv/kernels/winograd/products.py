@@ -179,7 +179,7 @@ def _run_phase(run, x, weights, epilogue, trust, out, tile_shape, plan):
                 transformed = place
         if sound:
             chosen = Panels(weights, plan, PANELS, part * group, min((part + 1) * group, panels))
-            _sum_products(chosen, block, inputs, numbers, scratch, epilogue, out, tile_shape, plan)
+            _sum_products(chosen, block, inputs, numbers, scratch, epilogue, out, tile_shape)
 
 
 @compiled(inline=True)
@@ -248,9 +248,9 @@ def _transform_patch(source, channels, scratch, to):
 
 
 @compiled(inline=True)
-def _sum_products(panels, block, inputs, numbers, scratch, epilogue, out, tile_shape, plan):
+def _sum_products(panels, block, inputs, numbers, scratch, epilogue, out, tile_shape):
     """Outputs of some panels for all patches of a block."""
-    width, tile_height = panels.weights.shape[4], len(tile_shape)
+    plan, width, tile_height = panels.plan, panels.weights.shape[4], len(tile_shape)
     most = CHUNK // tile_height * tile_height
     places = _places(inputs, block, numbers, width, most, tile_height)
     plane, tap = most * width + lanes_of(inputs.array), plan[D, STEP] * _plane_patches(plan) * inputs.patch
