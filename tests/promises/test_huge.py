@@ -11,7 +11,7 @@ from numbaconv import functional, layers, shapes
 from numbaconv.calls import conv as calls
 from numbaconv.calls import gradients as gradient_calls
 from numbaconv.calls.window import window_of
-from numbaconv.kernels.plan import plans
+from numbaconv.kernels.plan import plans, positions
 from numbaconv.kernels.plan.axes import OUT_STRIDE, STRIDE, WINDOWS
 
 pytestmark = pytest.mark.situation("more than 2^31 elements")
@@ -153,7 +153,8 @@ LARGE = [
 @pytest.mark.parametrize("algorithm", ["direct", "auto"])
 def test_plans_of_large_arrays_fit_64_bits(x_shape, weights_shape, algorithm, monkeypatch):
     """The tables of numbers from which kernels compute where they read and write."""
-    monkeypatch.setattr(plans, "check_memory", lambda *_: None)
+    for module in (plans, positions):
+        monkeypatch.setattr(module, "check_memory", lambda *_: None)
     window = window_of(weights_shape[:-2], padding="same")
     uncached = [f.__wrapped__ for f in (calls.conv_call, gradient_calls.conv_grad, calls.depthwise_call)]
     conv, grad = (f(x_shape, weights_shape, 4, window, algorithm) for f in uncached[:2])
