@@ -1,7 +1,6 @@
 """Stages prepared for arrays of one shape: which kernel runs, and where it reads and writes."""
 
 from collections.abc import Callable
-from functools import partial
 from itertools import accumulate, pairwise
 from math import prod
 from typing import Any, NamedTuple
@@ -21,6 +20,10 @@ from ...calls.transposed import transposed_call
 from .folding import Factors, Folded, Pair
 from .rules import scales_channels
 from .stage import NO_ENDING, Stage
+
+
+class OtherShapeError(ValueError):
+    """A layer has given another shape than it said when the program was made."""
 
 
 class Prepared(NamedTuple):
@@ -50,14 +53,23 @@ def prepared(
     if stage.kind == "scale":
         return _scale(stage, shapes, itemsize, x_pitch)
     make = PREPARE.get(stage.kind)
-    return Prepared(partial(_apart, stage)) if make is None else make(stage, shapes, itemsize, pitch)
+    return _apart(stage, shapes) if make is None else make(stage, shapes, itemsize, pitch)
 
 
-def _apart(stage: Stage, out: Any, *values: np.ndarray) -> Any:
+def _apart(stage: Stage, shapes: dict[int, Any]) -> Prepared:
     """What the plain network computes; in memory of its own, though a function of the user's gives back what it got."""
-    result = stage.plain(*values)
-    shared = isinstance(result, np.ndarray) and any(np.may_share_memory(result, one) for one in values)
-    return result.copy() if shared else result
+    wanted = [tuple(shapes[slot]) for slot in stage.outputs]
+
+    def run(out: Any, *values: np.ndarray) -> Any:
+        result = stage.plain(*values)
+        results = result if len(wanted) > 1 else [result]
+        # Nothing tells of a change to what a user's layer has of its own, and kernels check no sizes.
+        if [one.shape for one in results] != wanted:
+            raise OtherShapeError(f"{stage.parts[-1].name} has changed the shape of its result, which was {wanted}")
+        own = [one.copy() if any(np.may_share_memory(one, x) for x in values) else one for one in results]
+        return own if len(wanted) > 1 else own[0]
+
+    return Prepared(run)
 
 
 def _with_kernel(stage: Stage, shapes: dict[int, Any], itemsize: int, folded: Folded | Pair, pitch: int) -> Prepared:
@@ -107,7 +119,7 @@ def _call(stage: Stage, x_shape: tuple[int, ...], layer: Any, itemsize: int, pit
 
 def _scale(stage: Stage, shapes: dict[int, Any], itemsize: int, x_pitch: int) -> Prepared:
     if not scales_channels(stage, shapes):
-        return Prepared(partial(_apart, stage))
+        return _apart(stage, shapes)
     (layer,), shape, ending = stage.layers, shapes[stage.output], stage.ending
     call = scale_call(_pixels(shape), x_pitch=x_pitch)
     factors = Factors(layer, call)
@@ -129,7 +141,7 @@ def _scale(stage: Stage, shapes: dict[int, Any], itemsize: int, x_pitch: int) ->
 
 def _add(stage: Stage, shapes: dict[int, Any], itemsize: int, pitch: int) -> Prepared:
     if len({shapes[slot] for slot in stage.inputs}) > 1 or len(stage.inputs) < 2:
-        return Prepared(partial(_apart, stage))
+        return _apart(stage, shapes)
     call, ending, none = scale_call(_pixels(shapes[stage.output])), stage.ending, np.empty(0, f"f{itemsize}")
 
     def run(out: np.ndarray, x: np.ndarray, *more: np.ndarray) -> np.ndarray:
@@ -158,7 +170,7 @@ def _multiply(stage: Stage, shapes: dict[int, Any], itemsize: int, pitch: int) -
     # Those of one number for each image and channel.
     gates = [i for i, one in enumerate(given) if (one[0], one[-1]) == ends and prod(one) == prod(ends)]
     if len(given) != 2 or len(gates) != 1 or given[1 - gates[0]] != shape:
-        return Prepared(partial(_apart, stage))
+        return _apart(stage, shapes)
     (gate,) = gates
     call = scale_call((shape[0], 1, 1, prod(shape[1:-1]), shape[-1]), gates=True)
     epilogue = epilogue_of(np.empty(0, f"f{itemsize}"))
@@ -176,7 +188,7 @@ def _function(stage: Stage, shapes: dict[int, Any], itemsize: int, pitch: int) -
         function, settings = function.function, dict(function.settings)
     into = getattr(function, "into", None)
     if into is None or prod(shapes[stage.output]) < LARGE:
-        return Prepared(partial(_apart, stage))
+        return _apart(stage, shapes)
 
     def run(out: np.ndarray, x: np.ndarray) -> Any:
         done = into(x, out=out, **settings) if takes(x) else None

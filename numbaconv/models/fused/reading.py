@@ -78,7 +78,7 @@ class Read:
             fed = mapped(lambda one: self.shapes[slots[one.number]] if is_slot(one) else one, step.arguments, is_slot)
             shape = step.operation._called_shape(fed, step.keywords)
             self.shapes.update(zip((slots[slot] for slot in step.outputs), leaves(shape, is_shape), strict=True))
-            alone = step.arguments == (Slot(step.inputs[0]),) and not step.keywords and len(step.outputs) == 1
+            alone = step.arguments == (Slot(step.inputs[0]),) and not step.keywords and is_slot(step.structure)
             if alone and (inner := _joinable(step, fed[0])) is not None:
                 ends = {inner.inputs[0]: slots[step.inputs[0]], inner.outputs[0]: slots[step.outputs[0]]}
                 self.nested.append((step.operation, inner))
@@ -104,8 +104,8 @@ class Read:
             part = Part(lambda *xs: layer.call(list(xs)), inputs, outputs, layer.name)
             yield Stage(type(layer).__name__.lower(), (part,), inputs, outputs, (layer,))
             return
-        foreign = not all(leaf._own and not isinstance(leaf, layers.Lambda) for leaf in layer._leaves())
-        part = Part(partial(_called, step), inputs, outputs, layer.name)
+        foreign = not own or not all(leaf._own and not isinstance(leaf, layers.Lambda) for leaf in layer._leaves())
+        part = Part(layer if alone else partial(_called, step), inputs, outputs, layer.name)
         yield Stage("layer", (part,), inputs, outputs, (layer,), foreign=foreign)
 
 
@@ -182,7 +182,8 @@ def _called(step: Step, *values: np.ndarray) -> Any:
 def _joinable(step: Step, shape: Shape) -> Program | None:
     """The program of a network within, if its steps can stand in its place."""
     make = getattr(step.operation, "_program", None)
-    if make is None or not is_slot(step.structure):
+    # A class of the user's may do more than its layers.
+    if make is None or not step.operation._own:
         return None
     program: Program = make()
     wanted = step.operation.inputs[0].shape

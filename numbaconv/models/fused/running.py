@@ -15,7 +15,7 @@ from ...machine.aligned import aligned_empty
 from ..program import Program
 from .arena import Lifetime, laid_out
 from .folding import Folded, Pair
-from .preparing import Prepared, prepared
+from .preparing import OtherShapeError, Prepared, prepared
 from .reading import Read, watched
 from .rules import KERNELS, channels_last, joined, renamed, scales_channels
 from .stage import Stage
@@ -149,7 +149,11 @@ class Fused:
             arena = self._arenas.pop()
         except IndexError:
             arena = Arena()
-        outputs = runner.run(values, arena)
+        try:
+            outputs = runner.run(values, arena)
+        except OtherShapeError:
+            self._runners.clear()
+            return None
         if len(self._arenas) < MOST_ARENAS:
             self._arenas.append(arena)
         return outputs
