@@ -7,7 +7,7 @@ import numpy as np
 
 from ...machine import threads
 from ...machine.vectors import TILE_ROWS, TILE_VECS, conv_tile, panel_width
-from .host import HOST, Host
+from .host import HOST
 
 # A plan for the kernel: an int64 array with a row for each of D, H and W that has the columns TAPS to CROP, and a row
 # WORK: how many tasks there are, and the images, rows and columns of outputs of each.
@@ -74,11 +74,8 @@ def joined(d: Spread, h: Spread, w: Spread) -> Axes:
     return d, h, w
 
 
-def make_scatter_plan(
-    batch: int, axes: Axes, channels: int, filters: int, itemsize: int, host: Host | None = None
-) -> ScatterPlan | None:
+def make_scatter_plan(batch: int, axes: Axes, channels: int, filters: int, itemsize: int) -> ScatterPlan | None:
     """How a transposed convolution of a batch is cut for `kernels.scatter`; None where its lanes are no neighbours."""
-    host = host or HOST
     d, h, w = axes = joined(*axes)
     if w.dilation > 1 and w.taps > 1:
         return None
@@ -94,11 +91,11 @@ def make_scatter_plan(
         return ceil(batch / images) * block
 
     # Fewer, if their outputs don't fit the cache.
-    room = max(1, host.strip_bytes // ((w.out_length * filters + 2 * width) * itemsize))
+    room = max(1, HOST.strip_bytes // ((w.out_length * filters + 2 * width) * itemsize))
     blocks = ceil(batch / min(images, room)) or 1
     images = ceil(batch / blocks) or 1
     # Parts of a row only where there are too few rows, for the inputs at a part's edges are multiplied twice.
-    wanted = host.scatter_tasks * (host.threads or threads.count())
+    wanted = HOST.scatter_tasks * (HOST.threads or threads.count())
     parts = ceil(wanted / max(blocks * rows, 1))
     columns = max(1, min(w.out_length, ceil(w.out_length / parts / width) * width))
     together = max(1, blocks * rows // (4 * wanted))
@@ -106,7 +103,7 @@ def make_scatter_plan(
     table = np.array([axis[2:] for axis in (d, h, w)] + [(tasks, images, together, columns)], np.int64)
     vecs = min((TILE_VECS, 1), key=cost)
     work = steps * w.taps * w.length * filters * batch
-    return ScatterPlan(table, (d, h, w), vecs, work < host.serial_work, cost(vecs))
+    return ScatterPlan(table, (d, h, w), vecs, work < HOST.serial_work, cost(vecs))
 
 
 def tile_cost(vecs: int) -> float:
