@@ -30,8 +30,10 @@ def max_pool_grad(x, grad_out, out, ends, most, bands, vecs):
     x, out : array (N, D, H, W, C)
         Each task clears and writes its own band of ``out``, and looks at every window that reaches into it.
     grad_out : array (N, D', H', W', C)
-    ends, most
+    ends : int64 array (D' + H' + W', 2)
         As for `max_pool`.
+    most : int
+        Taps of a window, at most.
     bands : int64 array (bands, 4)
         From `input_bands`.
     vecs : tuple
