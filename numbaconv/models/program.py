@@ -59,7 +59,11 @@ class Program:
         self._simple = all(self._plain) and not self._repeated
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "fused": None}
+        return {"steps": self.steps, "inputs": self.inputs, "outputs": self.outputs}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        # The rest is found anew: the operations of a copy are others, and so are their ids.
+        Program.__init__(self, state["steps"], state["inputs"], state["outputs"])
 
     def run(
         self,

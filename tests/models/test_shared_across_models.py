@@ -1,5 +1,6 @@
 """A layer or a model that several models within a model share is still one in copies, files and Keras's models."""
 
+import copy
 import json
 import pickle
 from types import SimpleNamespace
@@ -7,7 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from numbaconv.layers import Add, Dense, Input, TimeDistributed
+from numbaconv.layers import Activation, Add, Dense, Input, TimeDistributed
 from numbaconv.models import Model, Sequential, clone_model, from_keras, load_model
 
 X = np.random.default_rng(0).normal(size=(4, 3)).astype(np.float32)
@@ -146,3 +147,13 @@ def test_only_what_shares_says_so(tmp_path):
         model.save(tmp_path / "m.npz")
         with np.load(tmp_path / "m.npz") as file:
             assert ("shared" in json.loads(str(file["config"]))) == says
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda model: pickle.loads(pickle.dumps(model))])
+def test_activity_penalties_of_a_shared_layer_add_up_in_copies(copied):
+    x, shared = Input((3,)), Dense(3, activity_regularizer="l2")
+    model = Model(x, shared(Activation("tanh")(shared(x))))
+    other = copied(model)
+    for one in (model, other):
+        one(X)
+    assert other.losses == model.losses
