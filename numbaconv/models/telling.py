@@ -10,7 +10,7 @@ from ..graph.operation import is_shape
 from ..shapes import normalize_shape
 from .fields import field_of
 from .fused.explaining import ProgramReport, explained
-from .fused.running import fused
+from .fused.running import Fused
 from .layered import Layered
 from .program import Program
 from .summary import summary_of
@@ -84,7 +84,8 @@ class Told(Layered):
             shapes: Any = [(1 if one[0] is None else one[0], *one[1:]) for one in given]
             if len(shapes) != len(self.inputs) or any(None in one for one in shapes):
                 raise ValueError(f"x_shape must have {len(self.inputs)} shapes of known sizes, got {shape}")
-            runner = fused(self._program()).runner(shapes)
+            # Of its own, as that of `predict` may be for what a layer of the user's was before.
+            runner = Fused(self._program()).runner(shapes)
             if runner is None:
                 raise ValueError(f"x_shape must be one for which layers are joined, not run one by one, got {shape}")
             rng = np.random.default_rng(0)
