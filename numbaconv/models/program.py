@@ -153,6 +153,13 @@ class Program:
         return wanted
 
 
+def within(operation: Any) -> Program | None:
+    """The program of a network that is a step; None of a layer, and where a class of the user's is called otherwise."""
+    make = getattr(operation, "_program", None)
+    caller: Any = next(cls for cls in type(operation).__mro__ if "__call__" in vars(cls))
+    return make() if make is not None and caller._own else None
+
+
 def line(operations: Iterable[Any]) -> Program:
     """Operations one after the other."""
     listed = list(operations)

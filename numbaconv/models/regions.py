@@ -24,7 +24,7 @@ from ..layers.pooling import Pooling
 from ..shapes.explanations import step_of
 from ..shapes.regions import Region, axis_region
 from .copies import is_slot
-from .program import Program, Slot, Step
+from .program import Program, Slot, Step, within
 
 Ends = tuple[tuple[int, int], ...]
 SLIDING = WindowLayer, Pooling, Cropping, ZeroPadding, UpSampling
@@ -71,11 +71,11 @@ def flattened(program: Program) -> Program:
 
 def _flatten(program: Program, slots: dict[int, int], steps: list[Step], numbers: Iterator[int]) -> None:
     for step in program.steps:
-        if hasattr(step.operation, "_program") and not any(step.keywords.values()):
-            inner = step.operation._program()
-            within = {slot: slots[one] for slot, one in zip(inner.inputs, step.inputs, strict=True)}
-            _flatten(inner, within, steps, numbers)
-            slots |= {slot: within[one] for slot, one in zip(step.outputs, inner.outputs, strict=True)}
+        inner = within(step.operation)
+        if inner is not None and not any(step.keywords.values()):
+            known = {slot: slots[one] for slot, one in zip(inner.inputs, step.inputs, strict=True)}
+            _flatten(inner, known, steps, numbers)
+            slots |= {slot: known[one] for slot, one in zip(step.outputs, inner.outputs, strict=True)}
             continue
         slots |= {slot: next(numbers) for slot in step.outputs}
         steps.append(_moved(step, [slots[slot] for slot in step.inputs], [slots[slot] for slot in step.outputs]))

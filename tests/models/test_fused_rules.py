@@ -326,6 +326,9 @@ def test_a_network_within_of_a_users_class_is_called():
     plain = model.layers[-1](within.layers[-1](before(x)))
     seen.clear()
     close(model(x), 2 * plain)
+    close(model.predict_tiled(x, None, verbose=0), 2 * plain)
+    with pytest.raises(ValueError, match="cannot be computed in parts"):
+        model.predict_tiled(x, 4, verbose=0)
     # It may keep what it sees.
     kept = seen[-1].copy()
     model(2 * x)

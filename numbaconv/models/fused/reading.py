@@ -20,7 +20,7 @@ from ...layers.separable import DepthwiseConv, SeparableConv
 from ...layers.transposed import ConvTranspose
 from ...shapes import Shape
 from ..copies import is_slot
-from ..program import Program, Slot, Step
+from ..program import Program, Slot, Step, within
 from .stage import Ending, Part, Stage
 
 # Layers with a kernel, and the kind of their stage.
@@ -181,11 +181,9 @@ def _called(step: Step, *values: np.ndarray) -> Any:
 
 def _joinable(step: Step, shape: Shape) -> Program | None:
     """The program of a network within, if its steps can stand in its place."""
-    make = getattr(step.operation, "_program", None)
-    # A class of the user's may do more than its layers.
-    if make is None or not step.operation._own:
+    program = within(step.operation)
+    if program is None:
         return None
-    program: Program = make()
     wanted = step.operation.inputs[0].shape
     # Others are brought to that shape first.
     fits = len(wanted) == len(shape) and all(n in (None, m) for n, m in zip(wanted[1:], shape[1:], strict=True))
