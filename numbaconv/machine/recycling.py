@@ -94,7 +94,7 @@ def _take_back():
         except IndexError:
             # Another thread was faster.
             return
-        if _lent[ended.memory.size].pop(id(ended), None):
+        if _lent.get(ended.memory.size, {}).pop(id(ended), None):
             kept = _idle.pop(ended.memory.size, [])
             kept.append(ended.memory)
             _idle[ended.memory.size] = kept

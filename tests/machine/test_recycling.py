@@ -39,6 +39,14 @@ def address(array):
     return array.ctypes.data
 
 
+def test_what_was_lent_before_all_was_forgotten_is_left_alone(monkeypatch):
+    out = made(1)
+    monkeypatch.setattr(recycling, "_lent", {})
+    del out
+    recycling.give_back()
+    assert not recycling._returned
+
+
 def test_results_are_ordinary_arrays():
     out = made(1)
     assert type(out) is np.ndarray
