@@ -246,5 +246,5 @@ def test_small_arrays_and_single_tasks_stay_on_one_core():
 
     assert serial((8, 16, 16, 4), (2, 2))
     assert not serial((8, 64, 64, 4), (2, 2))
-    assert serial((1, 64, 64, 64), (64, 64))
-    assert not serial((2, 64, 64, 64), (64, 64))
+    assert serial((1, 64, 64, 16), (64, 64))
+    assert not serial((2, 64, 64, 16), (64, 64))
