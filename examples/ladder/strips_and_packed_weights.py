@@ -29,7 +29,7 @@ def conv(x, packed, out):
     weights, epilogue = packed
     call = conv_call((1, *x.shape), weights.shape, x.itemsize, WINDOW, "direct")
     # What follows the arrays comes from the plan: how the work is cut.
-    call.kernel(x[None, None], weights.panels, epilogue, out.reshape(-1), *call.arguments, serial=call.serial)
+    call.kernel(x[None, None], weights.lines(False), epilogue, out.reshape(-1), *call.arguments, serial=call.serial)
 
 
 if __name__ == "__main__":

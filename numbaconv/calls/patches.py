@@ -57,6 +57,7 @@ class Patches(NamedTuple):
         rows[self.outside] = 0
         return rows.reshape(self.shape[0], -1)
 
+    @np.errstate(all="ignore")
     def spread(self, rows: np.ndarray) -> np.ndarray:
         """The canonical image in which each pixel is the sum of what its readers have, from such an array."""
         rows = rows.reshape(prod(self.shape), -1)

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .. import layers
+from .. import layers, models
 from ..layers.arguments import argument_names
 from ..layers.conv import Conv, WindowLayer
 from ..layers.merging import Merge
@@ -127,7 +127,8 @@ def call_rare_kernels() -> None:
     """Call layers with what has kernels of its own, and would take the check's loops long or have no use for them.
 
     That are long windows of few filters, weights that are infinite, values far above all others in images large enough
-    for Winograd's algorithm, volumes that are, and activations of arrays that NumPy would take long for.
+    for Winograd's algorithm, volumes that are, branches of few channels, activations of arrays that NumPy would take
+    long for, and what networks join.
     """
     for dtype in TOLERANCE:
         rows = np.ones((2, 60, 60), dtype)
@@ -137,9 +138,9 @@ def call_rare_kernels() -> None:
         shares = layers.Softmax(1, dtype=dtype)
         shares.backward(shares.forward(rows))
         for layer in (
-            layers.Conv2D(2, 3, dtype=dtype),
-            layers.Conv2D(37, 3, dtype=dtype),
-            layers.DepthwiseConv2D(3, dtype=dtype),
+            layers.Conv2D(2, 3, padding="same", dtype=dtype),
+            layers.Conv2D(37, 3, padding="same", dtype=dtype),
+            layers.DepthwiseConv2D(3, padding="same", dtype=dtype),
         ):
             x = np.ones((1, 4, 4, 2), dtype)
             layer.build(x.shape)
@@ -149,6 +150,9 @@ def call_rare_kernels() -> None:
         image[0, 0, 0, 0] = 1e20
         layers.Conv2D(64, 3, padding="same", dtype=dtype)(image)
         planes = np.ascontiguousarray(np.moveaxis(image, -1, 1))
+        for data_format, x in ("channels_last", image), ("channels_first", planes):
+            layers.Conv2D(64, 3, groups=32, data_format=data_format, dtype=dtype)(x)
+        models.Sequential([layers.BatchNormalization(dtype=dtype), layers.ReLU(dtype=dtype)])(rows)
         layers.Conv2D(64, 3, padding="same", data_format="channels_first", dtype=dtype)(planes)
         volume = np.ones((1, 3, 20, 20, 16), dtype)
         layers.Conv3D(64, 3, padding="same", dtype=dtype)(volume)

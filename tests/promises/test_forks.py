@@ -189,7 +189,8 @@ inside.wait()
 fork(lambda: layers.Conv2D(4, 3)(x))
 thread.join()
 
-# The same while weights are packed.
+# The same while weights are packed, as they are for more than a few windows.
+x = np.ones((1, 30, 30, 4), "float32")
 inside.clear()
 pack, packed.pack_conv = packed.pack_conv, slow_pack
 thread = threading.Thread(target=lambda: layers.Conv2D(4, 3)(x))
