@@ -9,7 +9,6 @@ A forked process has none of its parent's worker threads; GNU's OpenMP waits for
 process. So its kernels run in one thread.
 """
 
-import contextlib
 import ctypes
 import functools
 import os
@@ -36,16 +35,17 @@ compiler_lock = threading.RLock()
 with lost_without("a fork while another thread compiles with Numba can leave the child waiting for ever"):
     from numba.core.compiler_lock import global_compiler_lock as compiler_lock
 
-# The lock under which Numba starts its threads, as it does where their number is asked for first.
-_starting_lock = threading.RLock()
-# Where it is missing, `_guard_launches` tells.
-with contextlib.suppress(Exception):
-    from numba.np.ufunc.parallel import _backend_init_thread_lock as _starting_lock
+# Numba takes a lock that parent and child share whenever the number of threads is asked for. A child made meanwhile
+# could never give it back, and both would wait for ever.
+_asking_lock = threading.RLock()
 
 
 def count():
     """Threads that a kernel called from here is spread over."""
-    return 1 if alone else numba.get_num_threads()
+    if alone:
+        return 1
+    with _asking_lock:
+        return numba.get_num_threads()
 
 
 def remember(maxsize):
@@ -169,7 +169,7 @@ def held_at_fork(lock):
 
 
 # A child would have to go on with what its parent's other threads left in the middle of something.
-held_at_fork(_starting_lock)
+held_at_fork(_asking_lock)
 held_at_fork(compiler_lock)
 
 

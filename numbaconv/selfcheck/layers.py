@@ -151,7 +151,11 @@ def call_rare_kernels() -> None:
         layers.Conv2D(64, 3, padding="same", dtype=dtype)(image)
         planes = np.ascontiguousarray(np.moveaxis(image, -1, 1))
         for data_format, x in ("channels_last", image), ("channels_first", planes):
-            layers.Conv2D(64, 3, groups=32, data_format=data_format, dtype=dtype)(x)
+            few = x[..., :3] if data_format == "channels_last" else x[:, :3]
+            for each in (2, 4):
+                layers.Conv2D(32 * each, 3, groups=32, data_format=data_format, dtype=dtype)(x)
+            for each in (1, 4):
+                layers.DepthwiseConv2D(3, depth_multiplier=each, data_format=data_format, dtype=dtype)(few)
         models.Sequential([layers.BatchNormalization(dtype=dtype), layers.ReLU(dtype=dtype)])(rows)
         layers.Conv2D(64, 3, padding="same", data_format="channels_first", dtype=dtype)(planes)
         volume = np.ones((1, 3, 20, 20, 16), dtype)
