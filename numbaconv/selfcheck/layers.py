@@ -150,12 +150,12 @@ def call_rare_kernels() -> None:
         image[0, 0, 0, 0] = 1e20
         layers.Conv2D(64, 3, padding="same", dtype=dtype)(image)
         planes = np.ascontiguousarray(np.moveaxis(image, -1, 1))
-        for data_format, x in ("channels_last", image), ("channels_first", planes):
-            few = x[..., :3] if data_format == "channels_last" else x[:, :3]
-            for each in (2, 4):
-                layers.Conv2D(32 * each, 3, groups=32, data_format=data_format, dtype=dtype)(x)
+        for data_format in ("channels_last", "channels_first"):
+            last = data_format == "channels_last"
+            thin, wide = (image[..., :n] if last else planes[:, :n] for n in (3, 16))
             for each in (1, 4):
-                layers.DepthwiseConv2D(3, depth_multiplier=each, data_format=data_format, dtype=dtype)(few)
+                layers.DepthwiseConv2D(3, depth_multiplier=each, data_format=data_format, dtype=dtype)(thin)
+                layers.Conv2D(8 * each, 3, groups=8, data_format=data_format, dtype=dtype)(wide)
         models.Sequential([layers.BatchNormalization(dtype=dtype), layers.ReLU(dtype=dtype)])(rows)
         layers.Conv2D(64, 3, padding="same", data_format="channels_first", dtype=dtype)(planes)
         volume = np.ones((1, 3, 20, 20, 16), dtype)
