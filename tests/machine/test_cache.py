@@ -12,9 +12,8 @@ import numpy as np
 import pytest
 from situations import ROOT, environment, run
 
-from numbaconv import functional, kernels
+from numbaconv import kernels
 from numbaconv.kernels import pad as place
-from numbaconv.kernels import pool
 from numbaconv.machine import cache as _cache
 from numbaconv.machine import compiler
 
@@ -159,28 +158,6 @@ def test_the_cache_and_how_to_switch_it_off(tmp_path):
         file.unlink()
     assert padded(tmp_path, NUMBACONV_CACHE=0)[0] == [4, 0, 2, 0]
     assert files(tmp_path) == []
-
-
-@pytest.mark.parametrize("name", ["max", "average"])
-def test_kernels_that_hand_helpers_on_are_kept(name):
-    kernel = getattr(pool, f"{name}_pool")
-    getattr(functional, f"{name}_pool")(np.ones((1, 4, 4, 1), "float32"), 2)
-    (one, *_) = [*kernel.serial.overloads.values(), *kernel.parallel.overloads.values()]
-    # An address of this process keeps code from the disk.
-    assert not one.library.has_dynamic_globals
-
-
-def test_functions_from_elsewhere_are_not_kept():
-    """Only this package's own sources are watched, so that only its functions are kept."""
-
-    @compiler.compiled(parallel=True)
-    def twice(a, out):
-        out[0] = 2 * a
-
-    out = np.zeros(1)
-    twice(21, out, serial=True)
-    assert out == 42
-    assert _cache.folders(twice.serial) is None
 
 
 # -- never old ---------------------------------------------------------------------------------------------------------
