@@ -93,7 +93,7 @@ def _report(turn: Turn, shapes: dict[int, Any], itemsize: int, seconds: float | 
     if stage.kind in KERNELS:
         work, weights = _counted(stage, shapes)
     kernel, algorithm = _named(turn)
-    names = tuple(part.name for part in stage.parts)
+    names = tuple(part.name for part in stage.parts if part.name)
     return StageReport(names, kernel, algorithm, shape, work, (values + weights) * itemsize, seconds)
 
 

@@ -13,7 +13,7 @@ from ...calls.conv import conv_call, dense_call, depthwise_call
 from ...calls.epilogue import epilogue_of
 from ...calls.layouts import canonical_shape, contiguous
 from ...calls.moving import upsample_call, zero_pad_call
-from ...calls.pooling import pool_call
+from ...calls.pooling import pool_call, pool_window
 from ...calls.scaling import scale_call
 from ...calls.separable import separable_call
 from ...calls.transposed import transposed_call
@@ -106,6 +106,8 @@ def _call(stage: Stage, x_shape: tuple[int, ...], layer: Any, itemsize: int, pit
         return dense_call(prod(x_shape[:-1]), *weights["kernel"].shape, itemsize, pitch)
     first = layer if stage.before is None else stage.before.layers[0]
     window = first._window._replace(padding=stage.zeros) if stage.zeros else first._window
+    if stage.strides:
+        window = window._replace(strides=stage.strides)
     if stage.kind == "depthwise":
         return depthwise_call(x_shape, weights["depthwise_kernel"].shape, itemsize, window, pitch)
     if stage.kind in ("separable", "pair"):
@@ -232,6 +234,12 @@ def _pool(stage: Stage, shapes: dict[int, Any], itemsize: int, pitch: int) -> Pr
     return Prepared(lambda out, x: call(x, out.reshape(call.out_shape)).reshape(shape), True, call)
 
 
+def _thin(stage: Stage, shapes: dict[int, Any], itemsize: int, pitch: int) -> Prepared:
+    window = pool_window(1, stage.strides, "valid", "channels_last", len(stage.strides))
+    call = pool_call("max", shapes[stage.inputs[0]], window)
+    return Prepared(lambda out, x: call(x, out), True, call)
+
+
 def _move(stage: Stage, shapes: dict[int, Any], itemsize: int, pitch: int) -> Prepared:
     (layer,), x_shape = stage.layers, shapes[stage.inputs[0]]
     if stage.kind == "pad":
@@ -265,6 +273,7 @@ PREPARE: dict[str, Callable[..., Prepared]] = {
     "function": _function,
     "concatenate": _concatenate,
     "pool": _pool,
+    "thin": _thin,
     "pad": _move,
     "upsample": _move,
     "view": _view,

@@ -15,6 +15,7 @@ from ...machine.aligned import aligned_empty
 from ..program import Program
 from .arena import Lifetime, laid_out
 from .folding import Folded, Pair
+from .moving import moved_back
 from .preparing import OtherShapeError, Prepared, prepared
 from .reading import Read, watched
 from .rules import KERNELS, channels_last, joined, renamed, scales_channels
@@ -72,7 +73,7 @@ class Runner:
 
     def __init__(self, read: Read, dtype: np.dtype, folded: Any) -> None:
         self.dtype, self.inputs, self.outputs = dtype, read.inputs, read.outputs
-        stages = joined(read.stages, read.outputs, read.shapes)
+        stages = moved_back(joined(read.stages, read.outputs, read.shapes), read)
         shapes = read.shapes
         # What stages of the library's read is of the network's dtype.
         self.casts = {slot: read.slot(shapes[slot]) for slot in read.inputs}

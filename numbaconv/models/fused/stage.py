@@ -47,6 +47,8 @@ class Stage:
     ending : Ending
     zeros : tuple of pairs of int
         Zeros around the input that are not there yet, for each spatial axis.
+    strides : tuple of int
+        Those of its windows, where they are not the layer's.
     foreign : bool
         Whether code of the user's sees its input, and may keep it.
     before : Stage, optional
@@ -60,6 +62,7 @@ class Stage:
     layers: tuple[Any, ...] = ()
     ending: Ending = NO_ENDING
     zeros: tuple[tuple[int, int], ...] = ()
+    strides: tuple[int, ...] = ()
     foreign: bool = False
     before: "Stage | None" = None
 
