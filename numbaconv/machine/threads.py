@@ -37,14 +37,14 @@ with lost_without("a fork while another thread compiles with Numba can leave the
 
 # Numba takes a lock that parent and child share whenever the number of threads is asked for. A child made meanwhile
 # could never give it back, and both would wait for ever.
-_asking_lock = threading.RLock()
+asking_lock = threading.RLock()
 
 
 def count():
     """Threads that a kernel called from here is spread over."""
     if alone:
         return 1
-    with _asking_lock:
+    with asking_lock:
         return numba.get_num_threads()
 
 
@@ -169,7 +169,7 @@ def held_at_fork(lock):
 
 
 # A child would have to go on with what its parent's other threads left in the middle of something.
-held_at_fork(_asking_lock)
+held_at_fork(asking_lock)
 held_at_fork(compiler_lock)
 
 
