@@ -11,6 +11,7 @@ No lock is held and no Python code runs when memory comes back, so that it may d
 import os
 import weakref
 from collections import deque
+from contextlib import contextmanager
 
 import numpy as np
 
@@ -30,6 +31,8 @@ def _limit():
 
 
 limit = _limit()
+# Lower ones, of callers that have promised to take no more.
+_promises: list[int] = []
 
 
 class _Lease:
@@ -87,6 +90,18 @@ def give_back():
     _idle.clear()
 
 
+@contextmanager
+def at_most(size):
+    """Context in which no more than so many bytes besides what is lent now are lent or lie idle."""
+    _take_back()
+    promise = _bytes(_lent) + size
+    _promises.append(promise)
+    try:
+        yield
+    finally:
+        _promises.remove(promise)
+
+
 def _take_back():
     while _returned:
         try:
@@ -102,12 +117,12 @@ def _take_back():
 
 def _room(size):
     """Whether there is room for so many bytes more; memory of other sizes, longest idle, makes it."""
-    lent = _bytes(_lent)
-    if lent + size > limit:
+    lent, most = _bytes(_lent), min([limit, *_promises])
+    if lent + size > most:
         return False
     idle = _bytes(_idle)
     for kept, memories in list(_idle.items()):
-        while memories and lent + idle + size > limit:
+        while memories and lent + idle + size > most:
             memories.pop()
             idle -= kept
         if not memories:

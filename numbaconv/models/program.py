@@ -5,6 +5,7 @@ A value is an array that a step gives and others read. Its number is its slot.
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from itertools import repeat
 from typing import Any, NamedTuple
 
 from ..common.structures import leaves, mapped
@@ -151,6 +152,32 @@ class Program:
             if learns or any(slot in wanted for slot in step.inputs):
                 wanted.update(step.outputs)
         return wanted
+
+
+class Cut:
+    """A step's operation that gives a part of an array: these ends for each axis but the batch's, or all of it."""
+
+    name = "part"
+    _own = True
+    _makes_masks = False
+    _activity_loss = None
+
+    def __init__(self, ends: Sequence[tuple[int, int]] = ()) -> None:
+        self.ends = tuple(ends)
+        self.index = (slice(None), *(slice(*pair) for pair in ends))
+
+    def __call__(self, x: Any, training: bool | None = None) -> Any:
+        return x[self.index]
+
+    def _visited(self, arguments: tuple[Any, ...], keywords: dict[str, Any], traced: bool) -> tuple[Any, Any, Any]:
+        return arguments[0][self.index], None, None
+
+    def _called_shape(self, shapes: Sequence[Any], keywords: dict[str, Any]) -> Any:
+        batch, *sizes = shapes[0]
+        return (batch, *(b - a for a, b in self.ends or zip(repeat(0), sizes)))
+
+    def _leaves(self) -> list[Any]:
+        return []
 
 
 def within(operation: Any) -> Program | None:

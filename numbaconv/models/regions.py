@@ -24,7 +24,8 @@ from ..layers.pooling import Pooling
 from ..shapes.explanations import step_of
 from ..shapes.regions import Region, axis_region
 from .copies import is_slot
-from .program import Program, Slot, Step, within
+from .fused.running import Fused
+from .program import Cut, Program, Slot, Step, within
 
 Ends = tuple[tuple[int, int], ...]
 SLIDING = WindowLayer, Pooling, Cropping, ZeroPadding, UpSampling
@@ -42,22 +43,6 @@ class Part(NamedTuple):
     gives: Ends
     # Zeros at the ends of each spatial axis, of a layer with windows.
     zeros: tuple[tuple[int, int], ...] | None = None
-
-
-class Cut:
-    """The part of an array that a step takes of what another one gives."""
-
-    _makes_masks = False
-    _activity_loss = None
-
-    def __init__(self, ends: Ends) -> None:
-        self.index = (slice(None), *(slice(*pair) for pair in ends))
-
-    def __call__(self, x: np.ndarray, training: bool | None = None) -> np.ndarray:
-        return x[self.index]
-
-    def _visited(self, arguments: tuple[Any, ...], keywords: dict[str, Any], traced: bool) -> tuple[Any, Any, Any]:
-        return arguments[0][self.index], None, None
 
 
 def flattened(program: Program) -> Program:
@@ -150,8 +135,7 @@ def _part_of(step: Step, shapes: dict[int, Any], needs: dict[int, Ends]) -> Part
     if isinstance(operation, Concatenate):
         return Part(step, _side_by_side(operation.axis % len(shape), given, asked), asked)
     axes = operation._whole_axes(len(given[0]) + 1)
-    if isinstance(operation, Merge):
-        _need_whole(operation, shape, asked, axes)
+    if isinstance(operation, Merge) and not axes:
         return Part(step, [_repeated(one, asked) for one in given], asked)
     first, *others = given
     if len(first) + 1 != len(shape):
@@ -228,14 +212,17 @@ class PartProgram:
         Of the network, which has one output.
     shapes : sequence of tuple of int
         Of its inputs, with the batch axis.
+    fuse : bool
+        Whether layers are joined, as in a prediction of the whole.
     """
 
-    def __init__(self, program: Program, shapes: Sequence[tuple[int, ...]]) -> None:
+    def __init__(self, program: Program, shapes: Sequence[tuple[int, ...]], fuse: bool = True) -> None:
         self.program = flattened(program)
         self.shapes = self.program.shapes(shapes)
         (self._end,) = self.program.outputs
         self.out_shape: tuple[int, ...] = tuple(self.shapes[self._end])
-        self._made: dict[Any, Program] = {}
+        self._fuse, self._fused = fuse, Fused(self.program)
+        self._made: dict[Any, Fused] = {}
         self._ways: dict[Any, str | None] = {}
 
     def parts(self, asked: Ends) -> tuple[list[Part], dict[int, Ends]]:
@@ -250,19 +237,25 @@ class PartProgram:
 
     def run(self, asked: Ends, values: Sequence[np.ndarray]) -> np.ndarray:
         """A part of the output, from what `reads` says of the inputs."""
+        made = self._form(asked)
+        outputs = made.run(values) if self._fuse else None
+        (out,) = outputs or made.program.run(values)[0]
+        return np.asarray(out)
+
+    def _form(self, asked: Ends) -> Fused:
+        """The program for a part; parts of one form share one, and what is prepared for their shapes."""
         parts, needs = self.parts(asked)
         given = self._given(parts, needs)
         rows = [([_within(e, given[s]) for s, e in zip(p.step.inputs, p.takes, strict=True)], p.zeros) for p in parts]
         last = _within(asked, given[self._end])
         key = repr((rows, last))
-        program = self._made.get(key)
-        if program is None:
-            # Parts of one form have one program, whose layers remember what is prepared for their shapes.
+        made = self._made.get(key)
+        if made is None:
             if len(self._made) >= MOST_FORMS:
                 self._made.clear()
-            program = self._made[key] = self._program(parts, [cuts for cuts, _ in rows], last)
-        (out,), _ = program.run(values)
-        return np.asarray(out)
+            program = self._program(parts, [cuts for cuts, _ in rows], last)
+            made = self._made[key] = Fused(program, self._fused)
+        return made
 
     def _given(self, parts: list[Part], needs: dict[int, Ends]) -> dict[int, Ends]:
         """What there is of each value."""
@@ -316,6 +309,11 @@ class PartProgram:
             live = {slot: size for slot, size in live.items() if last.get(slot, -1) > i or slot == self._end}
         return most * itemsize
 
+    def prepared(self, asked: Ends) -> Any:
+        """What joins the layers for a part of one example; None if they run one by one."""
+        shapes = [(1, *(b - a for a, b in ends)) for ends in self.reads(asked)]
+        return self._form(asked).runner(shapes) if self._fuse else None
+
     def spatial_axes(self) -> tuple[int, ...]:
         """Axes of the output that can be cut; ValueError, naming the layer, where positions are lost on the way."""
         for step in self.program.steps:
@@ -345,15 +343,17 @@ def on_part(part: Part, way: str | None = None) -> Any:
     layer = part.step.operation
     if part.zeros is None or isinstance(layer, UpSampling):
         return layer
-    if isinstance(layer, Cropping):
-        return Cut(())
+    if isinstance(layer, Cropping | ZeroPadding) and not np.any(part.zeros):
+        return Cut()
     if isinstance(layer, WindowLayer):
         # Packed once, for all that are made of it.
         layer._packed()
     like = object.__new__(type(layer))
-    vars(like).update(vars(layer), padding=part.zeros, _calls={})
+    vars(like).update(vars(layer), padding=part.zeros, _calls={}, _whole=layer)
     if hasattr(layer, "output_padding"):
         vars(like)["output_padding"] = None
+    elif not np.any(part.zeros):
+        vars(like)["padding"] = "valid"
     if way:
         vars(like)["algorithm"] = way
     return like

@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from .. import config
 from ..common.arguments import as_numbers
+from ..machine.recycling import at_most
 from ..shapes.checks import as_integer, as_integers, positive_integer
 from ..training.progress import Interruption, check_verbose, examples_bar, watched
 from .layered import Layered
@@ -65,7 +67,8 @@ class Tiled(Layered):
             Where the result is written: what has the shape of the result and can be assigned to by slices. By default a
             new array.
         memory : int
-            Bytes that the values of a tile may take at a time; an estimate, weights and a kernel's own left out.
+            Bytes that a tile may take: its inputs as they are read, all values between layers, and its result. Weights
+            and what a kernel needs besides, a few megabytes for each thread, are left out.
         resume : int
             Tiles that are in ``out`` already, from an earlier call with the same arguments.
         verbose : {"auto", 0, 1, 2}
@@ -89,8 +92,8 @@ class Tiled(Layered):
         Notes
         -----
         Results are those of ``model(x)`` within 1e-5 of the largest, and to the last bit where convolutions have
-        ``algorithm="direct"`` and layers are not joined (`config.set_fuse`). Otherwise sums are added up in an order
-        that depends on where an image begins: Winograd's, those of interpolation, and float64 averages.
+        ``algorithm="direct"``. Otherwise sums are added up in an order that depends on where an image begins:
+        Winograd's, those of interpolation, and float64 averages. Layers are joined as by ``model(x)``.
 
         Examples
         --------
@@ -118,7 +121,7 @@ class Tiled(Layered):
 
 def _compute(images: "_Images", tiles: "Tiles", out: Any, done: int, bar: Any) -> None:
     """Write all tiles behind the first ones."""
-    with Interruption() as ctrl_c:
+    with Interruption() as ctrl_c, at_most(tiles.memory):
         try:
             for ((rows, ends),) in watched(([one] for one in tiles.after(done)), bar):
                 images.write(out, rows, ends, images.compute(rows, ends))
@@ -160,7 +163,7 @@ class _Images:
         (self.dtype,) = np.atleast_1d(np.array(model._result_dtype, dtype=object)).ravel()
         self.dtype = np.dtype(self.dtype)
         self.itemsize = max(self.dtype.itemsize, 4)
-        self.parts = PartProgram(model._program(), shapes)
+        self.parts = PartProgram(model._program(), shapes, model._fuse and config.fuse())
         self.out_shape = (shapes[0][0], *self.parts.out_shape[1:])
 
     def compute(self, rows: tuple[int, int], ends: Ends) -> np.ndarray:
@@ -170,6 +173,15 @@ class _Images:
             value = as_numbers(np.asarray(one[self._index(rows, read)]), f"x[{i}]" if i else "x")
             values.append(value[None] if self.alone else value)
         return self.parts.run(ends, values)
+
+    def memory(self, ends: Ends, laid_out: bool = False) -> int:
+        """Bytes that a part of one example takes at most at a time; for sure only once memory has been laid out."""
+        reads = zip(self.x, self.parts.reads(ends), strict=True)
+        raw = sum(
+            prod(b - a for a, b in read) * getattr(getattr(one, "dtype", None), "itemsize", 8) for one, read in reads
+        )
+        runner = self.parts.prepared(ends) if laid_out else None
+        return raw + max(self.parts.memory(ends, self.itemsize), 0 if runner is None else runner.bytes)
 
     def write(self, out: Any, rows: tuple[int, int], ends: Ends, part: np.ndarray) -> None:
         """Put a part of the result into its place."""
@@ -191,10 +203,14 @@ class Tiles:
         Outputs of a tile along these.
     rows : int
         Examples that are computed together.
+    memory : int
+        Bytes that each of them takes at most.
     """
 
-    def __init__(self, out_shape: tuple[int, ...], axes: tuple[int, ...], sizes: tuple[int, ...], rows: int) -> None:
-        self.sizes = sizes
+    def __init__(
+        self, out_shape: tuple[int, ...], axes: tuple[int, ...], sizes: tuple[int, ...], rows: int = 1, memory: int = 0
+    ) -> None:
+        self.sizes, self.memory = sizes, memory
         steps = dict(zip(axes, sizes, strict=True)) | {0: rows}
         self._cuts = [
             [(start, min(start + step, n)) for start in range(0, n, step)]
@@ -225,7 +241,7 @@ def _tiles_of(images: _Images, tile: Any, memory: Any) -> Tiles:
     axes = parts.spatial_axes()
     lengths = [shape[axis] for axis in axes]
     if tile is None:
-        sizes = _largest(parts, axes, lengths, images.itemsize, room)
+        sizes = _largest(images, axes, lengths, room)
     else:
         given = tile if isinstance(tile, tuple | list) else (tile,) * len(axes)
         known = as_integers([n for n in given if n is not None], 1)
@@ -233,9 +249,10 @@ def _tiles_of(images: _Images, tile: Any, memory: Any) -> Tiles:
             raise ValueError(f"tile must be a positive integer, or {len(axes)} of them or None, got {tile!r}")
         sizes = tuple(n if size is None else min(as_integer(size), n) for size, n in zip(given, lengths, strict=True))
     # Refusals come before anything is computed.
-    each = parts.memory(_middle(parts, axes, sizes), images.itemsize)
-    whole = all(size == n for size, n in zip(sizes, lengths, strict=True))
-    return Tiles(shape, axes, sizes, max(1, min(shape[0], room // max(each, 1))) if whole else 1)
+    middle = _middle(parts, axes, sizes)
+    each, whole = images.memory(middle, True), all(size == n for size, n in zip(sizes, lengths, strict=True))
+    rows = max(1, min(shape[0], room // max(each, 1))) if whole else 1
+    return Tiles(shape, axes, sizes, rows, rows * each)
 
 
 def _middle(parts: PartProgram, axes: tuple[int, ...], sizes: Sequence[int]) -> Ends:
@@ -247,28 +264,32 @@ def _middle(parts: PartProgram, axes: tuple[int, ...], sizes: Sequence[int]) -> 
     return tuple(ends)
 
 
-def _largest(
-    parts: PartProgram, axes: tuple[int, ...], lengths: Sequence[int], itemsize: int, room: int
-) -> tuple[int, ...]:
+def _largest(images: _Images, axes: tuple[int, ...], lengths: Sequence[int], room: int) -> tuple[int, ...]:
     """The sizes of the largest tiles that take no more memory: the larger, the less is computed twice."""
+    parts = images.parts
 
-    def taken(size: int) -> int:
-        return parts.memory(_middle(parts, axes, [min(size, n) for n in lengths]), itemsize)
+    def taken(size: int, laid_out: bool = False) -> int:
+        return images.memory(_middle(parts, axes, [min(size, n) for n in lengths]), laid_out)
 
     low, high = 0, max(lengths)
     if taken(high) <= room:
-        return tuple(lengths)
+        low = high
     while high - low > 1:
         size = (low + high) // 2
         low, high = (size, high) if taken(size) <= room else (low, size)
+    while low and taken(low, True) > room:
+        low -= max(1, low // 8)
     if not low:
         raise ValueError(f"memory must be at least {taken(1)} bytes, for a single output, got {room}")
     sizes = []
     for i, n in enumerate(lengths):
+        if low >= n:
+            sizes.append(n)
+            continue
         # Tiles of about one size, which begin where those before them did: they share what is prepared.
         period, even = parts.period(i), -(-n // -(-n // min(low, n)))
         up = -(-even // period) * period
-        sizes.append(up if up <= low else even)
+        sizes.append(up if up <= low else low // period * period or even)
     return tuple(min(size, n) for size, n in zip(sizes, lengths, strict=True))
 
 

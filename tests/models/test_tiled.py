@@ -1,7 +1,9 @@
 """Tiles together are the whole: of random networks, at every edge, and whatever happens in between."""
 
+import os
 import random
 import signal
+import tracemalloc
 
 import graphs
 import numpy as np
@@ -34,16 +36,9 @@ from numbaconv.layers import (
     UpSampling3D,
     ZeroPadding2D,
 )
+from numbaconv.machine.recycling import give_back
 from numbaconv.models import Model, Sequential
 from numbaconv.models.tiling import Tiles, _Images
-
-
-@pytest.fixture(autouse=True)
-def each_layer_by_itself():
-    """Layers that are joined add up in another order."""
-    config.set_fuse(False)
-    yield
-    config.set_fuse(True)
 
 
 def inside(model):
@@ -88,13 +83,25 @@ def compare(seed):
     return False
 
 
+@pytest.fixture(params=[True, False], ids=["joined", "one by one"])
+def layers_joined(request):
+    """Layers run one by one too, as those do that make masks."""
+    config.set_fuse(request.param)
+    yield
+    config.set_fuse(True)
+
+
+@pytest.mark.usefixtures("layers_joined")
 def test_random_networks():
-    assert sum(compare(seed) for seed in range(4)) > 1
+    assert sum(compare(seed) for seed in range(3)) > 1
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("layers_joined")
 def test_many_random_networks():
-    assert sum(compare(seed) for seed in range(4, 660)) >= 500
+    count = int(os.environ.get("NUMBACONV_TILED_EXAMPLES", "660"))
+    # Seeds whose tiles once were not the whole: products of whole axes, and a part that nothing is taken of.
+    assert sum(compare(seed) for seed in (683, 742, 748, *range(3, count))) >= 0.8 * count
 
 
 def unet(channels=3, first=4, data_format="channels_last"):
@@ -132,7 +139,6 @@ def test_a_network_of_three_levels(tile, data_format):
 def test_winograds_patches_may_begin_elsewhere():
     model = Sequential([Conv2D(32, 3, padding="same", activation="relu"), Conv2D(32, 3, padding="same")])
     x = images(1, 50, 70, 32)
-    config.set_fuse(True)
     whole = model(x)
     found = model.predict_tiled(x, 24)
     assert np.abs(found - whole).max() <= 1e-5 * np.abs(whole).max()
@@ -233,7 +239,7 @@ class Watched:
 def test_tiles_are_as_large_as_memory_allows():
     model, x = unet(), Watched(images(2, 32, 100, 3))
     whole = model(x.array)
-    np.testing.assert_array_equal(model.predict_tiled(x, memory=80_000), whole)
+    np.testing.assert_array_equal(model.predict_tiled(x, memory=120_000), whole)
     assert 2 * 4 < len(x.read) < 60
     assert max(shape[1] * shape[2] for shape in x.read) < 32 * 100
     x.read.clear()
@@ -241,6 +247,29 @@ def test_tiles_are_as_large_as_memory_allows():
     assert x.read == [x.shape]
     with pytest.raises(ValueError, match=r"memory must be at least \d+ bytes, for a single output, got 100"):
         model.predict_tiled(x, memory=100)
+
+
+@pytest.mark.parametrize("joined", [True, False])
+def test_no_more_memory_is_taken_than_may_be(joined):
+    # Images as bytes are read beside what becomes of them; layers of two dtypes run one by one.
+    model, x, memory = unet(first=8), np.ones((1, 400, 300, 3), "uint8"), 6_000_000
+    if not joined:
+        model, x, memory = volume(), images(2, 40, 41, 42, 2), 3_000_000
+    x, out = Watched(x), Watched(np.empty(model.compute_output_shape(x.shape), "float32"))
+    # What is kept of kernels is no part of it.
+    model.predict_tiled(x, out=out, memory=memory)
+    give_back()
+    tracemalloc.start()
+    try:
+        model.predict_tiled(x, out=out, memory=memory)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert memory / 3 < peak < memory
+
+
+def volume():
+    return Sequential([Conv3D(8, 3, padding="same"), MaxPooling3D(3, 1), Conv3D(4, 3, dtype="float64")])
 
 
 def test_tiles_of_one_form_share_what_is_prepared():

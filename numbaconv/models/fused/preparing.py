@@ -12,7 +12,7 @@ from ...activations.settings import WithSettings
 from ...calls.conv import conv_call, dense_call, depthwise_call
 from ...calls.epilogue import epilogue_of
 from ...calls.layouts import canonical_shape, contiguous
-from ...calls.moving import upsample_call, zero_pad_call
+from ...calls.moving import crop_call, upsample_call, zero_pad_call
 from ...calls.pooling import pool_call, pool_window
 from ...calls.scaling import scale_call
 from ...calls.separable import separable_call
@@ -251,16 +251,27 @@ def _move(stage: Stage, shapes: dict[int, Any], itemsize: int, pitch: int) -> Pr
     return Prepared(lambda out, x: call(x, out), True, call)
 
 
+def _cut(stage: Stage, shapes: dict[int, Any], itemsize: int, pitch: int) -> Prepared:
+    x_shape, last = shapes[stage.inputs[0]], len(shapes[stage.output]) - 1
+    around = [(a, n - b) for (a, b), n in zip(stage.layers[0].ends, x_shape[1:], strict=True)]
+    whole = next((i for i in (0, last - 1) if around[i] == (0, 0)), None)
+    if whole is None or not 2 <= last <= 4 or 0 in shapes[stage.output]:
+        return _copy(stage, shapes, itemsize, pitch)
+    del around[whole]
+    call = crop_call(x_shape, tuple(around), "channels_last" if whole else "channels_first")
+    return Prepared(lambda out, x: call(x, out), True, call)
+
+
 def _view(stage: Stage, shapes: dict[int, Any], itemsize: int, pitch: int) -> Prepared:
     shape = shapes[stage.output]
     return Prepared(lambda out, x: x.reshape(shape))
 
 
 def _copy(stage: Stage, shapes: dict[int, Any], itemsize: int, pitch: int) -> Prepared:
-    shape = shapes[stage.output]
+    shape, cut = shapes[stage.output], stage.kind == "cut"
 
     def run(out: np.ndarray, x: np.ndarray) -> np.ndarray:
-        np.copyto(out, x.reshape(shape))
+        np.copyto(out, stage.plain(x) if cut else x.reshape(shape))
         return out
 
     return Prepared(run, True)
@@ -278,4 +289,5 @@ PREPARE: dict[str, Callable[..., Prepared]] = {
     "upsample": _move,
     "view": _view,
     "copy": _copy,
+    "cut": _cut,
 }

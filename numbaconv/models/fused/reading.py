@@ -20,7 +20,7 @@ from ...layers.separable import DepthwiseConv, SeparableConv
 from ...layers.transposed import ConvTranspose
 from ...shapes import Shape
 from ..copies import is_slot
-from ..program import Program, Slot, Step, within
+from ..program import Cut, Program, Slot, Step, within
 from .stage import Ending, Part, Stage
 
 # Layers with a kernel, and the kind of their stage.
@@ -89,6 +89,10 @@ class Read:
     def _stages(self, step: Step, slots: dict[int, int], alone: bool) -> Iterator[Stage]:
         layer = step.operation
         inputs, outputs = (tuple(slots[slot] for slot in listed) for listed in (step.inputs, step.outputs))
+        if isinstance(layer, Cut):
+            part = Part(layer, inputs, outputs, layer.name)
+            yield Stage("cut" if layer.ends else "view", (part,), inputs, outputs, (layer,) if layer.ends else ())
+            return
         own = getattr(layer, "_own", False)
         if own and alone:
             parts = _parts_of(layer)

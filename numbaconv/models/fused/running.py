@@ -52,8 +52,10 @@ class Arena:
     def arrays(self, runner: "Runner") -> list[Any]:
         """For each turn of a runner where its result goes, None where that is not here."""
         if runner.room > self._memory.size:
-            self._memory = aligned_empty((runner.room,), np.uint8)
+            # What was there goes first: there are never both.
             self._arrays.clear()
+            self._memory = np.empty(0, np.uint8)
+            self._memory = aligned_empty((runner.room,), np.uint8)
         known = self._arrays.get(id(runner))
         if known is None or known[0] is not runner:
             if len(self._arrays) >= MOST_SHAPES:
@@ -95,6 +97,9 @@ class Runner:
         self.slots, self.shapes = len(shapes), shapes
         read_slots = {slot for stage in stages for slot in stage.inputs}
         self._cast = [(slot, to) for slot, to in self.casts.items() if to in read_slots]
+        # Bytes in all: those of the arena, of what comes in as it is read, and of what leaves the network.
+        apart = [shapes[to] for _, to in self._cast] + [turn.shape for turn in self.turns if turn.place == -1]
+        self.bytes = self.room + size * sum(map(prod, apart))
 
     def run(self, values: Sequence[Any], arena: Arena, tell: Callable[[], Any] | None = None) -> list[Any]:
         """The outputs for these inputs; each turn that is done is told."""
@@ -121,18 +126,25 @@ class Runner:
 
 
 class Fused:
-    """The program of `predict` of one network, for all shapes."""
+    """The program of `predict` of one network, for all shapes.
 
-    def __init__(self, program: Program) -> None:
-        self._program = program
+    Parameters
+    ----------
+    program : Program
+    like : Fused, optional
+        Of the same network for other parts: what layers multiply by is folded once for all, and they share memory.
+    """
+
+    def __init__(self, program: Program, like: "Fused | None" = None) -> None:
+        self.program = program
         layers = watched(program)
         self.usable = layers is not None
         # A setting that is changed replaces the calls.
         self._settings = [(layer, layer._calls) for layer in layers or ()]
         self._nested: dict[int, tuple[Any, Program]] = {}
         self._runners: OrderedDict[Any, Runner | None] = OrderedDict()
-        self._folded: dict[Any, Folded] = {}
-        self._arenas: list[Arena] = []
+        self._folded: dict[Any, Folded] = {} if like is None else like._folded
+        self._arenas: list[Arena] = [] if like is None else like._arenas
 
     def fresh(self) -> bool:
         """Whether all settings and connections are those that this was made for."""
@@ -177,7 +189,7 @@ class Fused:
         if any(0 in shape for shape in shapes):
             return None
         try:
-            read = Read(self._program, shapes)
+            read = Read(self.program, shapes)
             self._nested.update({id(network): (network, program) for network, program in read.nested})
             return Runner(read, self._settings[0][0]._dtype, self._kernel_of)
         except (ValueError, TypeError):
@@ -188,10 +200,11 @@ class Fused:
         """The weights of a stage with a kernel; runners share them."""
         if stage.kind not in KERNELS:
             return None
-        kind, (layer, *norms) = stage.kind, stage.layers
+        # What is made for a part of an image has the weights of the layer for all of it.
+        kind, (layer, *norms) = stage.kind, (getattr(one, "_whole", one) for one in stage.layers)
         if stage.before is not None:
             kind = "conv"
-        key = kind, *map(id, stage.layers)
+        key = kind, *map(id, (layer, *norms))
         folded = self._folded.setdefault(key, Folded(kind, layer, tuple(norms)))
         return folded if stage.before is None else Pair(self._kernel_of(stage.before), folded)
 
