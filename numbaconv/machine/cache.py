@@ -6,8 +6,8 @@ Here the name of a file tells all that its content depends on, the content begin
 file appears whole under its name or not at all, so there is nothing to lock and nothing that a killed process could
 leave half done.
 
-Files lie in the folder ``NUMBA_CACHE_DIR``, if it is set, otherwise in the ``__pycache__`` beside the source or, where
-that cannot be written, in the user's cache folder or a private one among the temporary files. ``NUMBACONV_CACHE=0``
+Files lie in the folder ``NUMBA_CACHE_DIR``, if it is set, otherwise in the user's cache folder or, where that cannot be
+written, in the ``__pycache__`` beside the source or a private folder among the temporary files. ``NUMBACONV_CACHE=0``
 switches all of this off.
 """
 
@@ -181,8 +181,9 @@ class _Sources:
         if config.CACHE_DIR:
             return [Path(config.CACHE_DIR).absolute() / name]
         user = _folder_of_the_user()
-        users = [user] if user.is_absolute() else []
-        return [source / "__pycache__", *(folder / name for folder in (*users, *_private_folder()))]
+        users = [user / name] if user.is_absolute() else []
+        # The user's first: what lay beside the source would stay behind when the package is uninstalled.
+        return [*users, source / "__pycache__", *(folder / name for folder in _private_folder())]
 
     @functools.cached_property
     def fingerprint(self) -> str:

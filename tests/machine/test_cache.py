@@ -93,6 +93,15 @@ import atexit; atexit.register(check)
     assert_one_warning(*padded(None, reference, **variables))
 
 
+@pytest.mark.slow
+def test_kernels_are_kept_in_the_cache_folder_of_the_user(package, tmp_path):
+    """Nothing lies beside the sources, where it would outlive an installation."""
+    variables = {"HOME": tmp_path / "home", "XDG_CACHE_HOME": None, "PYTHONPATH": package}
+    assert padded(None, **variables)[0] == [4, 0, 2, 0]
+    assert list((tmp_path / "home").rglob("*.nbc"))
+    assert not list(package.rglob("*.nbc"))
+
+
 @pytest.mark.situation("folders unwritable or disk full")
 @pytest.mark.slow
 def test_a_user_without_a_home_keeps_kernels_among_temporary_files(package):
