@@ -5,10 +5,13 @@ from typing import Any
 
 import numpy as np
 
+from ..common.tables import html_table
 from .base import Callback, Logs
 
 # From this number of epochs on, a curve is drawn without a mark for each of them.
 _MANY = 30
+# Of more epochs than twice this, a notebook shows so many at either end.
+_SHOWN = 10
 
 
 class History(Callback):
@@ -40,6 +43,14 @@ class History(Callback):
         for name, value in (logs or {}).items():
             self.history.setdefault(name, []).append(value)
             self._epochs.setdefault(name, []).append(epoch)
+
+    def _repr_html_(self) -> str:
+        columns = {name: dict(zip(self._epochs[name], values, strict=True)) for name, values in self.history.items()}
+        rows = [[str(epoch + 1), *(_shown(by.get(epoch)) for by in columns.values())] for epoch in self.epoch]
+        if len(rows) > 2 * _SHOWN:
+            rows[_SHOWN:-_SHOWN] = [["..."] * (1 + len(columns))]
+        title = "Training, interrupted" if self.interrupted else "Training"
+        return html_table(title, ["epoch", *columns], rows, numbers=range(1 + len(columns)))
 
     def plot(self, path: str | PathLike[str] | None = None, ax: Any = None) -> Any:
         """Draw the record with Matplotlib: one panel for each quantity, with its curves of training and validation.
@@ -120,3 +131,9 @@ class History(Callback):
         panel.margins(x=0.02, y=0.1)
         panel.grid(alpha=0.3)
         panel.spines[["top", "right"]].set_visible(False)
+
+
+def _shown(value: Any) -> str:
+    """One number or several, in few digits; nothing for an epoch without one."""
+    values = [] if value is None else np.ravel(value).tolist()
+    return ", ".join(f"{one:.4g}" if isinstance(one, (int, float)) else str(one) for one in values)

@@ -13,7 +13,7 @@ from .fused.explaining import ProgramReport, explained
 from .fused.running import Fused
 from .layered import Layered
 from .program import Program
-from .summary import summary_of
+from .summary import html_of, summary_of
 
 
 class Told(Layered):
@@ -94,3 +94,6 @@ class Told(Layered):
     def summary(self, print_fn: Callable[[str], Any] = print) -> None:
         """Hand ``print_fn`` one string: a table of the layers, their output shapes and numbers of parameters."""
         print_fn(summary_of(self))
+
+    def _repr_html_(self) -> str:
+        return html_of(self)

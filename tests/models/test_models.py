@@ -318,6 +318,16 @@ def test_summary_of_a_model_that_is_not_built(capsys):
     assert "Not built" in capsys.readouterr().out
 
 
+def test_a_notebook_shows_a_table():
+    html = built()._repr_html_()
+    assert html.count("<tr>") == 1 + len(built().layers)
+    assert "<p>Total: 35 parameters, 35 trainable, 0 not trainable</p>" in html
+    named = Sequential([Conv2D(1, 1, name="<script>alert(1)</script>")], name='"<b>&')
+    assert "<script>" not in named._repr_html_() and "<b>" not in named._repr_html_()
+    assert "&lt;script&gt;alert(1)&lt;/script&gt; (Conv2D)" in named._repr_html_()
+    assert "<p>Not built" in named._repr_html_()
+
+
 # -- weights -----------------------------------------------------------------------------------------------------------
 
 

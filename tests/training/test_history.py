@@ -1,5 +1,6 @@
 """The record of a training, and its drawing."""
 
+import re
 import sys
 
 import numpy as np
@@ -114,3 +115,20 @@ def test_without_matplotlib(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(ImportError, match="plot draws with Matplotlib"):
         recorded().plot()
+
+
+def test_a_notebook_shows_a_table():
+    history = History()
+    for epoch in range(25):
+        validation = {"val_loss": np.float32(1 / 3)} if epoch % 2 else {}
+        history.on_epoch_end(epoch, {"loss": 0.125, **validation, "<b>": [1.0, epoch], "note": "<i>"})
+    html = history._repr_html_()
+    cells = [re.findall(r">([^<>]*)</t[hd]>", row) for row in html.split("<tr>")[1:]]
+    assert cells[0] == ["epoch", "loss", "&lt;b&gt;", "note", "val_loss"]
+    assert cells[1] == ["1", "0.125", "1, 0", "&lt;i&gt;", ""]
+    assert cells[2] == ["2", "0.125", "1, 1", "&lt;i&gt;", "0.3333"]
+    assert [row[0] for row in cells[10:13]] == ["10", "...", "16"]
+    assert cells[-1][0] == "25"
+    history.interrupted = True
+    assert "interrupted" in history._repr_html_()
+    assert "<tbody>\n</tbody>" in History()._repr_html_()
