@@ -3,6 +3,7 @@
     python -m numbaconv            # ten seconds; a minute or two the first time, when all kernels are compiled
     python -m numbaconv --quick    # without measuring the peak
     python -m numbaconv --compile  # compiles all kernels ahead, for containers and CI; minutes the first time
+    python -m numbaconv --version
 
 The exit status is 0 if all layers agree with the reference and 1 otherwise; the last line says it in words.
 
@@ -19,6 +20,7 @@ import sys
 from collections.abc import Sequence
 
 from .commands import networks
+from .objects.version import __version__
 from .selfcheck import report
 
 
@@ -27,6 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m numbaconv", description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="do not measure the peak")
     parser.add_argument("--compile", action="store_true", help="compile all kernels ahead and keep them on disk")
+    parser.add_argument("--version", action="version", version=f"numbaconv {__version__}")
     networks.add_commands(parser)
     options = parser.parse_args(arguments)
     if options.command is None:

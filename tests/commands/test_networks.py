@@ -5,7 +5,7 @@ import sys
 import numpy as np
 import pytest
 
-from numbaconv import layers
+from numbaconv import __version__, layers
 from numbaconv.__main__ import main
 from numbaconv.models import Model, Sequential
 
@@ -54,6 +54,12 @@ def sum_and_difference():
     first, second = layers.Input((4,), name="first"), layers.Input((4,), name="second")
     outputs = [layers.Add(name="sum")([first, second]), layers.Subtract(name="difference")([first, second])]
     return Model([first, second], outputs)
+
+
+def test_version(capsys):
+    with pytest.raises(SystemExit, match="0"):
+        main(["--version"])
+    assert capsys.readouterr().out == f"numbaconv {__version__}\n"
 
 
 def test_summary(saved, said):
