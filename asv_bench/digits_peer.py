@@ -2,7 +2,7 @@
 
     python -m pip install -e ".[peers,examples]"
     python asv_bench/digits_peer.py               # prints both
-    python asv_bench/digits_peer.py --publish     # and writes them into the README
+    python asv_bench/digits_peer.py --publish     # and writes them into docs/benchmarks.md
 
 Both start from the same weights and take the same batches. With SGD and without dropout their first losses must agree
 within 1e-12 in float64; that is checked before anything is timed. In float32 maxima of values that are nearly equal
@@ -20,7 +20,7 @@ from typing import Any
 import numba
 import numpy as np
 import torch
-from peers import publish
+from paste import publish
 
 from numbaconv import config, losses, optimizers
 from numbaconv import layers as nl
@@ -132,7 +132,7 @@ def epochs(x: np.ndarray, y: np.ndarray, rounds: int) -> dict[str, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--publish", action="store_true", help="write the result into the README")
+    parser.add_argument("--publish", action="store_true", help="write the result into docs/benchmarks.md")
     parser.add_argument("--rounds", type=int, default=5, help="epochs of each")
     options = parser.parse_args()
     torch.set_num_threads(numba.get_num_threads())

@@ -4,7 +4,7 @@
     python asv_bench/hunt.py --forward 300 --backward 150 --threads one
     python asv_bench/hunt.py --case f1234                  # one case, by the name that stands before it
     python asv_bench/hunt.py --only Pooling --climb        # and from the worst cases on to worse ones
-    python asv_bench/hunt.py --publish --json hunt.json    # writes the table into the README, with its picture
+    python asv_bench/hunt.py --publish --json hunt.json    # writes the table into docs/benchmarks.md, with its picture
 
 Every ratio is our time over PyTorch's, in the faster of its two memory formats, taken in turn in one process; with one
 thread each it is processor time, so that other programs matter less.
@@ -23,7 +23,8 @@ import torch
 from hunt_draws import KINDS, Draw, kind_of_seed, neighbours, of_name, of_seed
 from hunt_report import Outcome, draw, load, report, save, table
 from in_torch import channels_are_last, has_formats, in_torch, in_torch_order, trained_in_torch
-from peers import ROOT, interleaved, publish
+from paste import ROOT, publish
+from peers import interleaved
 from processor import add_option, restart
 
 from numbaconv import layers as nl
@@ -218,7 +219,7 @@ def settings() -> argparse.Namespace:
     parser.add_argument("--threads", choices=("one", "all"), default="one", help="of both; one counts processor time")
     parser.add_argument("--climb", type=int, nargs="?", const=10, default=0, metavar="N", help="from the N worst cases")
     parser.add_argument("--json", type=Path, metavar="FILE", help="keep the results beside those of other runs")
-    parser.add_argument("--publish", action="store_true", help="write all runs of the file into the README")
+    parser.add_argument("--publish", action="store_true", help="write all runs of the file into docs/benchmarks.md")
     add_option(parser)
     options = parser.parse_args()
     if options.publish and not options.json:
@@ -249,7 +250,7 @@ def main() -> int:
     if options.publish:
         runs = load(options.json)
         draw(runs, PICTURE)
-        publish(f"{table(runs)}\n\n![Share of cases by ratio](docs/hunt.png)", "hunt")
+        publish(f"{table(runs)}\n\n![Share of cases by ratio](hunt.png)", "hunt")
     return int(any(o.fault and not o.refused for o in outcomes))
 
 

@@ -1,4 +1,4 @@
-"""The distribution that `hunt.py` found: as text, in a file, in the README and as a picture."""
+"""The distribution that `hunt.py` found: as text, in a file, in the pages and as a picture."""
 
 import json
 import statistics

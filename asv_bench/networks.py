@@ -2,7 +2,7 @@
 
     python -m pip install -e ".[peers,examples]"
     python asv_bench/networks.py                 # prints the table
-    python asv_bench/networks.py --publish       # and writes it into the README and the pages, with its chart
+    python asv_bench/networks.py --publish       # and writes it into docs/benchmarks.md and, in short, the README
     python asv_bench/networks.py --profile ResNet50
 
 Each runtime has a process of its own, whose result is compared with that of Keras. Then they take turns, each with a

@@ -1,4 +1,4 @@
-"""What `networks.py` found: as text, in the README and the pages, and as a picture."""
+"""What `networks.py` found: as text, in the pages and as a picture."""
 
 import json
 import math
@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from paste import ROOT, publish
 
-ROOT = Path(__file__).parent.parent
 OURS = "numbaconv"
 TURNS = "`asv_bench/networks.py` gives each runtime a process of its own. All but one are stopped at any time."
 COLOURS = {
@@ -129,7 +129,7 @@ def report(found: list[Measured]) -> str:
 
 
 def short(found: list[Measured]) -> str:
-    """For the README: our times beside the fastest of the others."""
+    """In a few lines: our times beside the fastest of the others."""
     batches = list(dict.fromkeys(one.batch for one in found))
     value = GROUPS["ms of a call"][0]
     known = {batch: ratios(found, batch, value) for batch in batches}
@@ -200,16 +200,12 @@ def draw(found: list[Measured], path: Path) -> None:
 
 
 def write(found: list[Measured]) -> None:
-    """Put the tables into the README and the page on benchmarks, and the chart beside them."""
-    # Which imports PyTorch.
-    from peers import publish
-
+    """Put the tables into the page on benchmarks, the chart beside it, and one sentence into the README."""
     draw(found, ROOT / "docs" / "networks.png")
-    picture = "![Time of each runtime beside the fastest of the others]"
-    text = f"### Whole networks\n\n{short(found)}\n\n{picture}(docs/networks.png)"
-    publish(text, "networks")
-    text = f"## Whole networks\n\n{TURNS}\n\n{report(found)}\n\n{picture}(networks.png)"
-    publish(text, "networks", ROOT / "docs" / "benchmarks.md")
+    picture = "![Time of each runtime beside the fastest of the others](networks.png)"
+    _, _, everything = report(found).partition("\n\n")
+    parts = ["## Whole networks", TURNS, short(found), picture, "All that was measured:", everything]
+    publish("\n\n".join(parts), "networks")
 
 
 def load(path: Path) -> list[Measured]:

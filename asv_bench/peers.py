@@ -2,7 +2,7 @@
 
     python -m pip install -e ".[peers,examples]"
     python asv_bench/peers.py               # prints the table
-    python asv_bench/peers.py --publish     # and writes it into the README, with its chart
+    python asv_bench/peers.py --publish     # and writes it into docs/benchmarks.md and, in short, the README
 
 Each ratio is our median time over PyTorch's, in the faster of its two memory formats, from one run in one process, the
 contestants in turn: absolute times drift on a shared machine, ratios much less.
@@ -11,7 +11,6 @@ contestants in turn: absolute times drift on a shared machine, ratios much less.
 import argparse
 import math
 import platform
-import re
 import statistics
 import time
 from collections.abc import Callable
@@ -22,12 +21,12 @@ import numba
 import numpy as np
 import torch
 from in_torch import in_torch
+from paste import ROOT, publish
 from peer_cases import Case, cases, dense_flops
 from processor import add_option, restart
 
 from numbaconv.machine.peak import peak_flops
 
-ROOT = Path(__file__).parent.parent
 CHART = ROOT / "docs" / "peers.png"
 
 
@@ -149,18 +148,9 @@ def draw(results: list[Result], path: Path) -> None:
     figure.savefig(path, dpi=130)
 
 
-def publish(text: str, mark: str = "peers", place: Path = ROOT / "README.md") -> None:
-    """Put the table between its marks in the README or another page."""
-    marked = rf"(<!-- {mark}: begin -->\n).*?(<!-- {mark}: end -->)"
-    page, count = re.subn(marked, lambda m: f"{m[1]}{text}\n{m[2]}", place.read_text(encoding="utf-8"), flags=re.DOTALL)
-    if count != 1:
-        raise ValueError(f"{place.name} must have the marks of {mark} once")
-    place.write_text(page, encoding="utf-8")
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--publish", action="store_true", help="write the table and the chart into the README")
+    parser.add_argument("--publish", action="store_true", help="write the table and the chart into the pages")
     parser.add_argument("--rounds", type=int, default=21, help="measurements of each call")
     parser.add_argument("--only", default="", help="cases whose group or name contains this")
     add_option(parser)
@@ -183,7 +173,7 @@ def main() -> None:
     print(f"\ngeometric mean {geometric_mean([r.ratio for r in results]):.2f}")
     if options.publish:
         draw(results, CHART)
-        publish(f"{text}\n\n![Ratios as a bar chart](docs/peers.png)")
+        publish(f"{text}\n\n![Ratios as a bar chart](peers.png)", "peers")
 
 
 if __name__ == "__main__":

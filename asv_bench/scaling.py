@@ -27,6 +27,7 @@ from typing import Any, NamedTuple
 import numba
 import numpy as np
 from numba import prange
+from paste import ROOT, publish
 from spinning import go_first
 
 from numbaconv import layers
@@ -39,7 +40,6 @@ from numbaconv.kernels.winograd.trust import Limits, Trust
 from numbaconv.machine import threads
 from numbaconv.machine.compiler import ParallelKernel, compiled
 
-ROOT = Path(__file__).parent.parent
 CHART = ROOT / "docs" / "scaling.png"
 CORES = (8, 16, 32, 64)
 # Seconds that waking one more thread takes, and hearing of its end: two cache lines that go from core to core.
@@ -300,10 +300,8 @@ def main() -> None:
     text = table(rows, batch, measured, start)
     print(f"\n{text}")
     if options.publish:
-        from peers import publish
-
         draw(rows, batch, measured, CHART)
-        publish(f"{text}\n\n![How many times as fast](scaling.png)", "scaling", ROOT / "docs" / "benchmarks.md")
+        publish(f"{text}\n\n![How many times as fast](scaling.png)", "scaling")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """How long small calls take when OpenMP's idle threads spin for so long, on a quiet machine and beside a busy process.
 
     python asv_bench/spinning.py            # prints a table, in microseconds a call
-    python asv_bench/spinning.py --publish  # and writes it into the README
+    python asv_bench/spinning.py --publish  # and writes it into docs/speed.md
 
 Each number comes from a process of its own, since OpenMP reads its setting once, and all take turns. On Linux, root's
 quiet processes go before all others, so that work going on elsewhere does not count.
@@ -12,15 +12,14 @@ import contextlib
 import json
 import multiprocessing
 import os
-import re
 import statistics
 import subprocess
 import sys
 import time
 from collections import defaultdict
-from pathlib import Path
 
-README = Path(__file__).parents[1] / "README.md"
+from paste import ROOT, publish
+
 COUNTS = (0, 300, 1000, 2000, 3000, 5000, 30_000, 300_000)
 # Seconds that a program does something else between two calls: next to nothing, or a small layer's work.
 PAUSES = (0, 50e-6)
@@ -99,7 +98,7 @@ def table(rounds: dict[tuple[int, str], list[list[float]]]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--rounds", type=int, default=8)
-    parser.add_argument("--publish", action="store_true", help="write the table into the README")
+    parser.add_argument("--publish", action="store_true", help="write the table into docs/speed.md")
     parser.add_argument("--one", choices=["quiet", "busy"], help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.one:
@@ -115,9 +114,7 @@ def main() -> None:
     text = table(rounds)
     print(text)
     if options.publish:
-        marked = r"(<!-- spinning: begin -->\n).*?(<!-- spinning: end -->)"
-        page = README.read_text(encoding="utf-8")
-        README.write_text(re.sub(marked, rf"\g<1>{text}\n\g<2>", page, count=1, flags=re.S), encoding="utf-8")
+        publish(text, "spinning", ROOT / "docs" / "speed.md")
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
     python -m pip install -e ".[peers,examples]"
     python asv_bench/training_peers.py               # prints the table
-    python asv_bench/training_peers.py --publish     # and writes it into the README
+    python asv_bench/training_peers.py --publish     # and writes it into docs/benchmarks.md and, in short, the README
 
 Each of our steps packs its weights anew, since training changes them at every step. Ratios as in `peers.py`.
 """
@@ -13,8 +13,9 @@ import numba
 import numpy as np
 import torch
 from in_torch import in_torch_order, trained_in_torch
+from paste import publish
 from peer_cases import Case, training_cases
-from peers import Result, geometric_mean, interleaved, publish
+from peers import Result, geometric_mean, interleaved
 from processor import add_option, restart
 
 
@@ -61,7 +62,7 @@ def table(results: list[Result]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--publish", action="store_true", help="write the table into the README")
+    parser.add_argument("--publish", action="store_true", help="write the table into the pages")
     parser.add_argument("--rounds", type=int, default=11, help="measurements of each call")
     parser.add_argument("--only", default="", help="cases whose name contains this")
     add_option(parser)
