@@ -13,7 +13,8 @@ ROOT = Path(numbaconv.__file__).parent
 FLOORS = (
     *("objects", "shapes", "config", "common", "files", "machine", "reference", "kernels", "activations", "calls"),
     *("initializers", "regularizers", "constraints", "functional", "graph", "layers", "losses", "metrics", "schedules"),
-    *("optimizers", "callbacks", "history", "training", "models", "dask", "utils", "selfcheck", "commands", "__main__"),
+    *("optimizers", "callbacks", "history", "training", "models", "dask", "utils"),
+    *("selfcheck", "commands", "exercises", "__main__"),
 )
 # Files and folders beside each other at the top; more of them would hide what users import.
 MOST = 15
