@@ -25,7 +25,7 @@ for filters, algorithm in ((24, "direct"), (64, "winograd")):
 # Name -> what takes the bend away.
 BENDS = {
     "as it is": "",
-    "collecting garbage": "parts._uncollected = contextlib.nullcontext",
+    "collecting garbage": "parts.uncollected = contextlib.nullcontext",
     "optimization level 3": "parts.LEVEL = 3",
     "each function for itself": "parts._HelperCompiler.in_parts = False",
 }

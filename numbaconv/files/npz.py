@@ -53,11 +53,10 @@ class Archive:
         self.entries = {name: self._entry(infos[full]) for name, full in self._names.items()}
 
     def read(self, name: str) -> np.ndarray:
-        """The array of this name, as large as its entry says; check that first."""
+        """The array of this name, read-only and as large as its entry says; check that first."""
         entry = self.entries[name]
-        array = np.empty(prod(entry.shape), entry.dtype)
-        self._zipped.fill(array.view(np.uint8).data, self._names[name], entry.start)
-        return array.reshape(entry.shape, order="F" if entry.fortran_order else "C")
+        data = self._zipped.data(self._names[name], entry.start, entry.nbytes)
+        return np.ndarray(entry.shape, entry.dtype, data, order="F" if entry.fortran_order else "C")
 
     def _entry(self, info: zipfile.ZipInfo) -> Entry:
         with self._zipped.open(info.filename) as stream:

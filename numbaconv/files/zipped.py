@@ -44,6 +44,15 @@ class Zipped:
         """A stream of what an entry holds."""
         return self._archive.open(self.infos[name])  # type: ignore[return-value]
 
+    def data(self, name: str, skipped: int, size: int) -> bytes:
+        """So many bytes of an entry, but for some at its start."""
+        with self.open(name) as stream:
+            stream.read(skipped)
+            found = stream.read(size)
+        if len(found) != size:
+            raise ValueError(f"its entry {name!r} is cut short")
+        return found
+
     def fill(self, target: memoryview, name: str, skipped: int = 0) -> None:
         """Fill bytes with those of an entry, but for some at its start."""
         with self.open(name) as stream:

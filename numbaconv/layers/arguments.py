@@ -47,14 +47,15 @@ def family_of(argument: str) -> Any:
     return _FAMILIES.get(argument.rpartition("_")[2])
 
 
-def argument_names(cls: type, base: type = object) -> list[str]:
+@lru_cache(maxsize=256)
+def argument_names(cls: Any, base: Any = object) -> tuple[str, ...]:
     """Names that a layer class takes, its own first, up to those of a base of it."""
-    names: list[str] = []
+    names: tuple[str, ...] = ()
     for owner in cls.__mro__[: cls.__mro__.index(base)]:
         if "__init__" in vars(owner):
             kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
             parameters = inspect.signature(vars(owner)["__init__"]).parameters.values()
-            names += [p.name for p in parameters if p.kind in kinds and p.name not in ("self", *names)]
+            names += tuple(p.name for p in parameters if p.kind in kinds and p.name not in ("self", *names))
     return names
 
 

@@ -259,7 +259,8 @@ class Layer(Settled, Arguments):
         config: dict[str, Any] = {"name": self.name, "trainable": self.trainable, "dtype": self.dtype}
         if self.batch_input_shape is not None:
             config["batch_input_shape"] = list(self.batch_input_shape)
-        arguments, told = argument_names(type(self), Layer), {*config, *USED_UP}
+        cls: Any = type(self)
+        arguments, told = [*argument_names(cls, Layer)], {*config, *USED_UP}
         # Layers that do not list it among their own arguments speak of it where there is one, as in Keras.
         if self.activity_regularizer is not None and "activity_regularizer" not in arguments:
             arguments.append("activity_regularizer")

@@ -72,8 +72,18 @@ def adopted(layer: Any, name: str, value: np.ndarray) -> bool:
 
 
 def frozen(value: Any, shape: tuple[int, ...], dtype: str, name: str) -> np.ndarray:
-    """A copy of ``value`` that nobody can make writable again: its memory is an immutable bytes object."""
+    """``value`` as nobody can make it writable again: in an immutable bytes object, which may be its own already."""
     array = as_numbers(value, name)
     if array.shape != tuple(shape):
         raise ValueError(f"{name} must have shape {tuple(shape)}, got {array.shape}")
-    return np.frombuffer(cast(array, dtype).tobytes(), dtype).reshape(shape)
+    memory = _bytes_of(array) if array.dtype == dtype and array.flags.c_contiguous else b""
+    if len(memory) != array.nbytes:
+        memory = cast(array, dtype).tobytes()
+    return np.frombuffer(memory, dtype).reshape(shape)
+
+
+def _bytes_of(array: Any) -> bytes:
+    """The bytes object that an array is a view of; empty if there is none."""
+    while type(array) is np.ndarray:
+        array = array.base
+    return array if type(array) is bytes else b""

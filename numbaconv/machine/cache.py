@@ -30,6 +30,7 @@ from types import CodeType
 from typing import Any
 
 import llvmlite
+import llvmlite.binding
 import numba
 import numpy as np
 from numba import config as _config
@@ -39,7 +40,7 @@ from .private import losses, lost_without
 _UNKEPT = "compiled code is not kept on disk, so that every process compiles for seconds"
 with lost_without(_UNKEPT):
     from numba.core.compiler import CompileResult
-    from numba.core.runtime import rtsys
+    from numba.core.runtime import _nrt_python  # type: ignore[attr-defined]
     from numba.core.serialize import dumps
 
 # Seconds after which a temporary file has been left behind by a process that was killed.
@@ -99,8 +100,7 @@ class _DiskCache:
         found = None
         if self._is_usable():
             with lost_without(_UNKEPT):
-                # All that code needs to run. Numba would also import whatever could be compiled, down to SciPy.
-                rtsys.initialize(target_context)
+                _offer_runtime()
                 payload = self._read(*self._identity(sig, target_context.codegen()))
                 if payload is not None:
                     found = CompileResult._rebuild(target_context, *pickle.loads(payload))
@@ -114,7 +114,7 @@ class _DiskCache:
                 # Dynamic globals are addresses in this very process.
                 if not data._asdict()["library"].has_dynamic_globals:
                     name, key = self._identity(sig, data.codegen)
-                    content = _sealed(key, dumps(data._reduce()))
+                    content = _sealed(key, dumps(_needed(data)))
         if content:
             self._write(name, content)
 
@@ -213,6 +213,30 @@ class _Sources:
 
 
 _sources = functools.cache(_Sources)
+
+
+@functools.cache
+def _offer_runtime() -> None:
+    """Tell LLVM where those functions of Numba's are that kernels call.
+
+    Numba would also compile some that kernels contain already, and import whatever could be compiled, down to SciPy.
+    """
+    for name, address in _nrt_python.c_helpers.items():
+        llvmlite.binding.add_symbol(name if name.startswith("_") else f"NRT_{name}", address)
+
+
+def _needed(data: Any) -> tuple:
+    """What of a compiled kernel is to be kept: loading the rest would take longer than all else.
+
+    Bitcode is for code that calls it, which there is none of. It also says what names are in the machine code, of which
+    Numba looks up that of the wrapper and those of environments, which are for constants that are objects.
+    """
+    (name, kind, (machine_code, _)), described, own, *others, environments = data._reduce()
+    environments = tuple(one for one in environments if one.consts)
+    named = {described.llvm_cpython_wrapper_name, described.env_name, *(one.env_name for one in environments)}
+    names = "\n".join(f'@"{one}" = global i8* null' for one in sorted(named))
+    bitcode = llvmlite.binding.parse_assembly(names).as_bitcode()
+    return (name, kind, (machine_code, bitcode)), described, own, *others, environments
 
 
 def _tree(package: str) -> Iterator[tuple[str, list[str]]]:

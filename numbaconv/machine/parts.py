@@ -5,7 +5,6 @@ Without this module, `compiler` takes Numba as it is.
 
 import copy
 import functools
-import gc
 import signal
 import threading
 from contextlib import contextmanager
@@ -22,6 +21,7 @@ from numba.core.dispatcher import _FunctionCompiler
 from numba.core.registry import CPUDispatcher
 from numba.core.types import BaseFunction, unliteral
 
+from ..objects.collecting import uncollected
 from .compiling import compiling
 from .private import lose
 from .threads import compiler_lock
@@ -237,26 +237,18 @@ def _uninterrupted():
             signal.raise_signal(signal.SIGINT)
 
 
-@contextmanager
-def _uncollected():
-    """Context without garbage collection: an eighth of the time, for millions of objects that will live on."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
-
-
 class _Kernel(CPUDispatcher):
+    def _compilation_chain_init_hook(self):
+        # Numba looks for extensions of its own among all packages, of which no kernel uses any.
+        pass
+
     # Under the lock for which forks wait: both import modules, which a child would find locked for ever.
     def typeof_pyval(self, val):
         with compiler_lock:
             return super().typeof_pyval(val)
 
     def _compile_for_args(self, *args, **kwargs):
-        with _uninterrupted(), compiler_lock, _uncollected():
+        with _uninterrupted(), compiler_lock, uncollected():
             return super()._compile_for_args(*args, **kwargs)
 
 

@@ -5,11 +5,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..files.keras_file import opened, parsed
+from ..objects.collecting import uncollected
 from .keras.compiled import compiled
 from .keras.loading import drawn, listed_by, loaded
 from .network import Network
 
 
+@uncollected()
 def load_model(
     path: str | os.PathLike[str], custom_objects: Mapping[str, Any] | None = None, compile: bool = True
 ) -> Any:

@@ -5,6 +5,7 @@ import math
 import numbers
 import re
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from textwrap import fill
 from typing import Any, TypeVar
 
@@ -70,7 +71,8 @@ class Configurable(Telling):
 
     @classmethod
     def _arguments(cls) -> tuple[str, ...]:
-        return tuple(inspect.signature(cls).parameters)
+        own: Any = cls
+        return _arguments_of(own)
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments.
@@ -117,6 +119,11 @@ class Configurable(Telling):
     def __repr__(self) -> str:
         arguments = ", ".join(f"{name}={value!r}" for name, value in self.get_config().items())
         return f"{type(self).__name__}({arguments})"
+
+
+@lru_cache(maxsize=256)
+def _arguments_of(cls: Any) -> tuple[str, ...]:
+    return tuple(inspect.signature(cls).parameters)
 
 
 class Registry:

@@ -88,7 +88,8 @@ def _assigned_in(owner: type) -> frozenset[str]:
 
 def _assigned(member: Any) -> Iterator[str]:
     function = inspect.unwrap(member.fset if isinstance(member, property) and member.fset else member)
-    if isinstance(function, FunctionType):
+    # To read all functions would take as long as all else that opening a file does.
+    if isinstance(function, FunctionType) and dis.opmap["STORE_ATTR"] in function.__code__.co_code[::2]:
         for before, instruction in pairwise(dis.get_instructions(function)):
             # Some versions of Python load two variables at once; the last one is what the attribute belongs to.
             if instruction.opname == "STORE_ATTR" and before.argrepr.rpartition(", ")[2] == "self":

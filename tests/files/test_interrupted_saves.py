@@ -105,7 +105,7 @@ def test_the_last_steps_may_fail(path, monkeypatch, function, error):
 # zipfile cannot close an archive that was interrupted in the middle of closing an entry.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize(
-    ("where", "step", "least"), [(("saving.py", "parts.py"), 1, 30), ("", 10, 300)], ids=["saving", "all"]
+    ("where", "step", "least"), [(("saving.py", "parts.py"), 1, 30), ("", 10, 200)], ids=["saving", "all"]
 )
 def test_an_interruption_between_any_two_lines(path, where, step, least):
     """As by Ctrl-C, also within NumPy and zipfile."""

@@ -22,7 +22,7 @@ LOSSES = {
     "numba.core.registry.CPUDispatcher": PARTS,
     "dispatcher._compiler": PARTS,
     "numba.core.compiler.CompileResult": CACHE,
-    "numba.core.runtime.rtsys": CACHE,
+    "numba.core.runtime._nrt_python": CACHE,
     "numba.core.serialize.dumps": CACHE,
     "dispatcher._cache": CACHE,
     "numba.core.compiler_lock.global_compiler_lock": LOCK,

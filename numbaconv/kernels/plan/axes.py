@@ -78,6 +78,7 @@ def stays_inside(axis):
     )
 
 
+@lru_cache(maxsize=4096)
 def strip_length(axis, block):
     """Strip positions along an axis for a block of windows, at most."""
     taps = most_taps(axis, block)

@@ -63,10 +63,12 @@ class Folded:
                     factor, term = norm._factors_of(weights)
                     scale, shift = scale * factor, shift * factor + term
                 full = scale.reshape([n if i - kernel.ndim in axes else 1 for i, n in enumerate(kernel.shape)])
-                folded, bias = (kernel * full).astype(dtype), shift.astype(dtype)
-            # What has become 0 would no longer make NaN of infinity.
-            alike = ((folded != 0) == ((kernel != 0) & (full != 0))).all()
-            if not (alike and np.isfinite(kernel).all() and np.isfinite(folded).all() and np.isfinite(bias).all()):
+                # Without a copy in float64.
+                folded = np.multiply(kernel, full, out=np.empty_like(kernel), casting="same_kind")
+                bias = shift.astype(dtype)
+            # What has become 0 would no longer make NaN of infinity. Of what is infinite the product is, or NaN.
+            alike = np.count_nonzero(folded) == np.count_nonzero(np.logical_and(kernel, full))
+            if not (alike and np.isfinite(folded).all() and np.isfinite(bias).all()):
                 return None
             kernel = folded
         packed: tuple[Packed, ...] = (self._packed(layer, kernel),)
