@@ -1,7 +1,7 @@
 """Activation, and how layers apply an activation function and take a gradient back through it."""
 
 from collections.abc import Callable, Collection
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -9,6 +9,9 @@ from .. import activations
 from ..activations.settings import meeting_axes
 from ..calls.epilogue import NO_MINIMUM
 from .any_rank import AnyRank
+
+if TYPE_CHECKING:
+    from ..common.words import Penalized, Unpack
 
 
 class Activating(AnyRank):
@@ -44,7 +47,7 @@ class Activation(Activating):
 
     activation: Callable[[np.ndarray], np.ndarray]
 
-    def __init__(self, activation: Any, **kwargs: Any) -> None:
+    def __init__(self, activation: Any, **kwargs: "Unpack[Penalized]") -> None:
         super().__init__(**kwargs)
         with self._named():
             self._set_components(locals())

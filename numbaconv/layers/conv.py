@@ -1,7 +1,7 @@
 """Conv1D, Conv2D and Conv3D, and what all layers with a kernel share."""
 
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -14,10 +14,14 @@ from ..calls.layouts import canonical, original
 from ..calls.packed import Packed
 from ..calls.window import Window, window_of
 from ..common.arguments import check_algorithm, check_bool, check_groups
+from ..common.words import Activation, Algorithm, AxisPadding, DataFormat
 from ..kernels.sums import channel_sums
 from .activation import activated, activation_grad, kept_of, minimum_of
 from .base import Layer
 from .weights import Weight
+
+if TYPE_CHECKING:
+    from ..common.words import Common, Unpack
 
 
 class WindowLayer(Layer):
@@ -188,11 +192,11 @@ class Conv(WindowLayer):
         filters: int,
         kernel_size: Any,
         strides: Any = 1,
-        padding: str = "valid",
-        data_format: str | None = None,
+        padding: AxisPadding = "valid",
+        data_format: DataFormat | None = None,
         dilation_rate: Any = 1,
         groups: int = 1,
-        activation: Any = None,
+        activation: Activation = None,
         use_bias: bool = True,
         kernel_initializer: Any = "glorot_uniform",
         bias_initializer: Any = "zeros",
@@ -202,8 +206,8 @@ class Conv(WindowLayer):
         kernel_constraint: Any = None,
         bias_constraint: Any = None,
         *,
-        algorithm: str = "auto",
-        **kwargs: Any,
+        algorithm: Algorithm = "auto",
+        **kwargs: "Unpack[Common]",
     ) -> None:
         super().__init__(**kwargs)
         with self._named():
@@ -256,17 +260,20 @@ class Conv1D(Conv):
     rank = 1
     paddings = ("valid", "same", "causal")
 
-    def __init__(
-        self,
-        filters: int,
-        kernel_size: Any,
-        strides: Any = 1,
-        padding: str = "valid",
-        data_format: str | None = "channels_last",
-        *args: Any,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(filters, kernel_size, strides, padding, data_format, *args, **kwargs)
+    if not TYPE_CHECKING:
+        # Editors and type checkers see the arguments of the base, which are the same.
+
+        def __init__(
+            self,
+            filters: int,
+            kernel_size: Any,
+            strides: Any = 1,
+            padding: AxisPadding = "valid",
+            data_format: DataFormat | None = "channels_last",
+            *args: Any,
+            **kwargs: "Unpack[Common]",
+        ) -> None:
+            super().__init__(filters, kernel_size, strides, padding, data_format, *args, **kwargs)
 
 
 class Conv2D(Conv):

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from math import prod
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,6 +14,9 @@ from ..kernels.normalize import scaled
 from .along_axes import AlongAxes, axes_of, some_axes
 from .any_rank import Shape
 from .weights import Weight
+
+if TYPE_CHECKING:
+    from ..common.words import Penalized, Unpack
 
 # Values that `Normalization.adapt` takes to float64 at a time.
 BLOCK_VALUES = 2**18
@@ -57,7 +60,12 @@ class Normalization(AlongAxes):
     adapt_variance_initializer = initializers.get("ones")
 
     def __init__(
-        self, axis: Any = -1, mean: Any = None, variance: Any = None, invert: bool = False, **kwargs: Any
+        self,
+        axis: Any = -1,
+        mean: Any = None,
+        variance: Any = None,
+        invert: bool = False,
+        **kwargs: "Unpack[Penalized]",
     ) -> None:
         super().__init__(**kwargs)
         with self._named():

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection
 from math import prod
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,10 +14,14 @@ from ..calls.gradients import dense_grad
 from ..calls.layouts import contiguous
 from ..calls.packed import Packed
 from ..common.arguments import check_bool
+from ..common.words import Activation
 from ..kernels.sums import channel_sums
 from .activation import activated, activation_grad, kept_of, minimum_of
 from .any_rank import AnyRank, Shape
 from .weights import Weight
+
+if TYPE_CHECKING:
+    from ..common.words import Common, Unpack
 
 
 class Dense(AnyRank):
@@ -46,7 +50,7 @@ class Dense(AnyRank):
     def __init__(
         self,
         units: int,
-        activation: Any = None,
+        activation: Activation = None,
         use_bias: bool = True,
         kernel_initializer: Any = "glorot_uniform",
         bias_initializer: Any = "zeros",
@@ -55,7 +59,7 @@ class Dense(AnyRank):
         activity_regularizer: Any = None,
         kernel_constraint: Any = None,
         bias_constraint: Any = None,
-        **kwargs: Any,
+        **kwargs: "Unpack[Common]",
     ) -> None:
         super().__init__(**kwargs)
         # The weights that the kernels' own copies were made from, and those copies.

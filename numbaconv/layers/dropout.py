@@ -7,6 +7,7 @@ import numpy as np
 from .. import shapes
 from ..common.arguments import check_data_format
 from ..common.arrays import masked
+from ..common.words import DataFormat
 from ..objects.registry import number
 from .any_rank import Shape
 from .drawing import Drawing
@@ -134,7 +135,7 @@ class _OfImages(SpatialDropping):
     def __init__(
         self,
         rate: float,
-        data_format: str | None = None,
+        data_format: DataFormat | None = None,
         seed: int | None = None,
         name: str | None = None,
         dtype: Any = None,

@@ -1,7 +1,7 @@
 """LayerNormalization, GroupNormalization and UnitNormalization: each example is normalized by itself."""
 
 from collections.abc import Collection
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -10,6 +10,9 @@ from ..common.arguments import cast
 from ..objects.registry import integer
 from .along_axes import Affine, axes_of, is_of_channels, one_axis, some_axes
 from .any_rank import AnyRank, Shape
+
+if TYPE_CHECKING:
+    from ..common.words import Penalized, Unpack
 
 
 class Standardization(Affine):
@@ -76,7 +79,7 @@ class LayerNormalization(Standardization):
         gamma_regularizer: Any = None,
         beta_constraint: Any = None,
         gamma_constraint: Any = None,
-        **kwargs: Any,
+        **kwargs: "Unpack[Penalized]",
     ) -> None:
         super().__init__(**kwargs)
         with self._named():
@@ -132,7 +135,7 @@ class GroupNormalization(Standardization):
         gamma_regularizer: Any = None,
         beta_constraint: Any = None,
         gamma_constraint: Any = None,
-        **kwargs: Any,
+        **kwargs: "Unpack[Penalized]",
     ) -> None:
         super().__init__(**kwargs)
         with self._named():
@@ -185,7 +188,7 @@ class UnitNormalization(AnyRank):
 
     supports_masking = True
 
-    def __init__(self, axis: Any = -1, **kwargs: Any) -> None:
+    def __init__(self, axis: Any = -1, **kwargs: "Unpack[Penalized]") -> None:
         super().__init__(**kwargs)
         with self._named():
             self.axis = some_axes(axis)

@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,6 +12,9 @@ from ..common.arrays import as_numbers
 from ..graph.operation import is_shape
 from .any_rank import AnyRank, Shape
 from .learning import shapes_of
+
+if TYPE_CHECKING:
+    from ..common.words import Penalized, Unpack
 
 
 class Lambda(AnyRank):
@@ -64,7 +67,7 @@ class Lambda(AnyRank):
         arguments: Mapping[str, Any] | None = None,
         *,
         gradient: Callable[..., Any] | None = None,
-        **kwargs: Any,
+        **kwargs: "Unpack[Penalized]",
     ) -> None:
         super().__init__(**kwargs)
         with self._named():

@@ -1,13 +1,17 @@
 """GRU."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..common.arguments import check_bool
+from ..common.words import Activation
 from .activation import activated
 from .recurrent import Recurrent, check_use_cudnn
+
+if TYPE_CHECKING:
+    from ..common.words import Common, Unpack
 
 
 class GRU(Recurrent):
@@ -39,8 +43,8 @@ class GRU(Recurrent):
     def __init__(
         self,
         units: int,
-        activation: Any = "tanh",
-        recurrent_activation: Any = "sigmoid",
+        activation: Activation = "tanh",
+        recurrent_activation: Activation = "sigmoid",
         use_bias: bool = True,
         kernel_initializer: Any = "glorot_uniform",
         recurrent_initializer: Any = "orthogonal",
@@ -62,7 +66,7 @@ class GRU(Recurrent):
         unroll: bool = False,
         reset_after: bool = True,
         use_cudnn: Any = "auto",
-        **kwargs: Any,
+        **kwargs: "Unpack[Common]",
     ) -> None:
         super().__init__(**kwargs)
         self._set(locals())

@@ -2,11 +2,14 @@
 
 from collections.abc import Callable, Collection, Sequence
 from itertools import accumulate
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .merging import Merge, Shape
+
+if TYPE_CHECKING:
+    from ..common.words import Penalized, Unpack
 
 
 class Concatenate(Merge):
@@ -22,7 +25,7 @@ class Concatenate(Merge):
     Input a list of arrays of as many axes. Keeps for backward: their sizes along the axis.
     """
 
-    def __init__(self, axis: int = -1, **kwargs: Any) -> None:
+    def __init__(self, axis: int = -1, **kwargs: "Unpack[Penalized]") -> None:
         super().__init__(**kwargs)
         with self._named():
             self.axis = _axis(axis, "axis")
@@ -90,7 +93,7 @@ class Dot(Merge):
     def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         """None: what is summed over are no steps."""
 
-    def __init__(self, axes: int | Sequence[int], normalize: bool = False, **kwargs: Any) -> None:
+    def __init__(self, axes: int | Sequence[int], normalize: bool = False, **kwargs: "Unpack[Penalized]") -> None:
         super().__init__(**kwargs)
         with self._named():
             if isinstance(axes, list | tuple):

@@ -1,14 +1,18 @@
 """LSTM."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..common.arguments import check_bool
+from ..common.words import Activation
 from .activation import activated
 from .recurrent import Recurrent, check_use_cudnn
 from .weights import frozen
+
+if TYPE_CHECKING:
+    from ..common.words import Common, Unpack
 
 
 class LSTM(Recurrent):
@@ -43,8 +47,8 @@ class LSTM(Recurrent):
     def __init__(
         self,
         units: int,
-        activation: Any = "tanh",
-        recurrent_activation: Any = "sigmoid",
+        activation: Activation = "tanh",
+        recurrent_activation: Activation = "sigmoid",
         use_bias: bool = True,
         kernel_initializer: Any = "glorot_uniform",
         recurrent_initializer: Any = "orthogonal",
@@ -66,7 +70,7 @@ class LSTM(Recurrent):
         stateful: bool = False,
         unroll: bool = False,
         use_cudnn: Any = "auto",
-        **kwargs: Any,
+        **kwargs: "Unpack[Common]",
     ) -> None:
         super().__init__(**kwargs)
         self._set(locals())

@@ -1,13 +1,17 @@
 """Cropping, zero padding and upsampling: layers without weights, which move values around."""
 
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from .. import shapes
 from ..calls.moving import crop_call, upsample_call, upsample_grad_call, zero_pad_call
 from ..common.arguments import check_data_format, check_interpolation
+from ..common.words import DataFormat, Interpolation
 from .base import Layer
+
+if TYPE_CHECKING:
+    from ..common.words import Penalized, Unpack
 
 
 class Cropping(Layer):
@@ -48,7 +52,7 @@ class Cropping1D(Cropping):
 
     rank = 1
 
-    def __init__(self, cropping: Any = (1, 1), **kwargs: Any) -> None:
+    def __init__(self, cropping: Any = (1, 1), **kwargs: "Unpack[Penalized]") -> None:
         super().__init__(**kwargs)
         self._set_cropping(cropping, "channels_last")
 
@@ -73,7 +77,12 @@ class Cropping2D(Cropping):
 
     rank = 2
 
-    def __init__(self, cropping: Any = ((0, 0), (0, 0)), data_format: str | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        cropping: Any = ((0, 0), (0, 0)),
+        data_format: DataFormat | None = None,
+        **kwargs: "Unpack[Penalized]",
+    ) -> None:
         super().__init__(**kwargs)
         self._set_cropping(cropping, data_format)
 
@@ -83,7 +92,12 @@ class Cropping3D(Cropping):
 
     rank = 3
 
-    def __init__(self, cropping: Any = ((1, 1), (1, 1), (1, 1)), data_format: str | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        cropping: Any = ((1, 1), (1, 1), (1, 1)),
+        data_format: DataFormat | None = None,
+        **kwargs: "Unpack[Penalized]",
+    ) -> None:
         super().__init__(**kwargs)
         self._set_cropping(cropping, data_format)
 
@@ -128,7 +142,7 @@ class ZeroPadding1D(ZeroPadding):
     rank = 1
     _neutral: ClassVar = {"data_format": (("channels_last",), "the axes of one dimension stand in this order")}
 
-    def __init__(self, padding: Any = 1, **kwargs: Any) -> None:
+    def __init__(self, padding: Any = 1, **kwargs: "Unpack[Penalized]") -> None:
         super().__init__(**kwargs)
         self._set_padding(padding, "channels_last")
 
@@ -153,7 +167,9 @@ class ZeroPadding2D(ZeroPadding):
 
     rank = 2
 
-    def __init__(self, padding: Any = (1, 1), data_format: str | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self, padding: Any = (1, 1), data_format: DataFormat | None = None, **kwargs: "Unpack[Penalized]"
+    ) -> None:
         super().__init__(**kwargs)
         self._set_padding(padding, data_format)
 
@@ -163,7 +179,9 @@ class ZeroPadding3D(ZeroPadding):
 
     rank = 3
 
-    def __init__(self, padding: Any = (1, 1, 1), data_format: str | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self, padding: Any = (1, 1, 1), data_format: DataFormat | None = None, **kwargs: "Unpack[Penalized]"
+    ) -> None:
         super().__init__(**kwargs)
         self._set_padding(padding, data_format)
 
@@ -207,7 +225,7 @@ class UpSampling1D(UpSampling):
 
     rank = 1
 
-    def __init__(self, size: Any = 2, **kwargs: Any) -> None:
+    def __init__(self, size: Any = 2, **kwargs: "Unpack[Penalized]") -> None:
         super().__init__(**kwargs)
         self._set_size(size, "channels_last")
 
@@ -233,7 +251,11 @@ class UpSampling2D(UpSampling):
     rank = 2
 
     def __init__(
-        self, size: Any = (2, 2), data_format: str | None = None, interpolation: str = "nearest", **kwargs: Any
+        self,
+        size: Any = (2, 2),
+        data_format: DataFormat | None = None,
+        interpolation: Interpolation = "nearest",
+        **kwargs: "Unpack[Penalized]",
     ) -> None:
         super().__init__(**kwargs)
         self._set_size(size, data_format, interpolation)
@@ -244,6 +266,8 @@ class UpSampling3D(UpSampling):
 
     rank = 3
 
-    def __init__(self, size: Any = (2, 2, 2), data_format: str | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self, size: Any = (2, 2, 2), data_format: DataFormat | None = None, **kwargs: "Unpack[Penalized]"
+    ) -> None:
         super().__init__(**kwargs)
         self._set_size(size, data_format)

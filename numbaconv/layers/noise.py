@@ -1,11 +1,14 @@
 """Layers that add or multiply normally distributed noise in training."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..objects.registry import number
 from .drawing import Drawing
+
+if TYPE_CHECKING:
+    from ..common.words import Penalized, Unpack
 
 
 class GaussianNoise(Drawing):
@@ -26,7 +29,7 @@ class GaussianNoise(Drawing):
     Input of any shape, output the same. Keras takes no ``stddev`` above 1. Keeps nothing for backward.
     """
 
-    def __init__(self, stddev: float, seed: int | None = None, **kwargs: Any) -> None:
+    def __init__(self, stddev: float, seed: int | None = None, **kwargs: "Unpack[Penalized]") -> None:
         super().__init__(**kwargs)
         with self._named():
             self.stddev = number(stddev, "stddev", minimum=0)
@@ -66,7 +69,7 @@ class GaussianDropout(Drawing):
     Srivastava et al., "Dropout: A Simple Way to Prevent Neural Networks from Overfitting", 2014, section 10.
     """
 
-    def __init__(self, rate: float, seed: int | None = None, **kwargs: Any) -> None:
+    def __init__(self, rate: float, seed: int | None = None, **kwargs: "Unpack[Penalized]") -> None:
         super().__init__(**kwargs)
         with self._named():
             self.rate = number(rate, "rate", minimum=0, below=1)

@@ -1,7 +1,7 @@
 """BatchNormalization."""
 
 from math import prod
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -11,6 +11,9 @@ from ..kernels.normalize import centred_sums, moments, scaled, scaled_sum
 from ..objects.registry import number
 from .along_axes import Affine, one_axis
 from .weights import Weight
+
+if TYPE_CHECKING:
+    from ..common.words import Penalized, Unpack
 
 
 class BatchNormalization(Affine):
@@ -70,7 +73,7 @@ class BatchNormalization(Affine):
         gamma_regularizer: Any = None,
         beta_constraint: Any = None,
         gamma_constraint: Any = None,
-        **kwargs: Any,
+        **kwargs: "Unpack[Penalized]",
     ) -> None:
         super().__init__(**kwargs)
         with self._named():

@@ -1,7 +1,7 @@
 """Layers that compute the same for every value, or nothing: Rescaling, ActivityRegularization, Identity."""
 
 from collections.abc import Collection, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -9,6 +9,9 @@ from .. import config, regularizers
 from ..common.arrays import as_numbers, cast
 from ..objects.registry import number
 from .any_rank import AnyRank
+
+if TYPE_CHECKING:
+    from ..common.words import Penalized, Unpack
 
 
 class Identity(AnyRank):
@@ -21,7 +24,7 @@ class Identity(AnyRank):
 
     supports_masking = True
 
-    def __init__(self, **kwargs: Any) -> None:
+    def __init__(self, **kwargs: "Unpack[Penalized]") -> None:
         super().__init__(**kwargs)
 
     def _forward(self, x: np.ndarray) -> tuple[np.ndarray, Any]:
@@ -49,7 +52,7 @@ class ActivityRegularization(Identity):
     Input of any shape, output the same. Keeps for backward: its output.
     """
 
-    def __init__(self, l1: float = 0.0, l2: float = 0.0, **kwargs: Any) -> None:
+    def __init__(self, l1: float = 0.0, l2: float = 0.0, **kwargs: "Unpack[Penalized]") -> None:
         given = kwargs.pop("activity_regularizer", None)
         super().__init__(**kwargs)
         with self._named():
@@ -86,7 +89,7 @@ class Rescaling(AnyRank):
 
     supports_masking = True
 
-    def __init__(self, scale: Any, offset: Any = 0.0, **kwargs: Any) -> None:
+    def __init__(self, scale: Any, offset: Any = 0.0, **kwargs: "Unpack[Penalized]") -> None:
         super().__init__(**kwargs)
         with self._named():
             self.scale, self.offset = _as_tuples(scale, "scale"), _as_tuples(offset, "offset")

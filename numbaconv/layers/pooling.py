@@ -1,6 +1,6 @@
 """Pooling: layers without weights, whose windows keep their largest value or the average of their values."""
 
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -9,7 +9,11 @@ from ..calls.layouts import spatial
 from ..calls.pooling import pool_call, pool_grad_call, pool_window
 from ..calls.window import Window
 from ..common.arguments import check_bool, check_data_format, check_mask
+from ..common.words import DataFormat, Padding
 from .base import Layer
+
+if TYPE_CHECKING:
+    from ..common.words import Penalized, Unpack
 
 
 class PoolingLayer(Layer):
@@ -55,9 +59,9 @@ class Pooling(PoolingLayer):
         self,
         pool_size: Any = 2,
         strides: Any = None,
-        padding: str = "valid",
-        data_format: str | None = None,
-        **kwargs: Any,
+        padding: Padding = "valid",
+        data_format: DataFormat | None = None,
+        **kwargs: "Unpack[Penalized]",
     ) -> None:
         super().__init__(**kwargs)
         with self._named():
@@ -80,7 +84,9 @@ class GlobalPooling(PoolingLayer):
         Whether the spatial axes stay, as axes of length 1.
     """
 
-    def __init__(self, data_format: str | None = None, keepdims: bool = False, **kwargs: Any) -> None:
+    def __init__(
+        self, data_format: DataFormat | None = None, keepdims: bool = False, **kwargs: "Unpack[Penalized]"
+    ) -> None:
         super().__init__(**kwargs)
         with self._named():
             self.data_format = check_data_format(data_format)

@@ -1,7 +1,7 @@
 """ReLU and its kin as layers, with their settings, and PReLU, which learns its slopes; Softmax."""
 
 from collections.abc import Collection
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,6 +13,9 @@ from ..objects.registry import integer, number
 from .activation import Activating
 from .any_rank import AnyRank, Shape
 from .weights import Weight
+
+if TYPE_CHECKING:
+    from ..common.words import Penalized, Unpack
 
 
 class ReLU(Activating):
@@ -34,7 +37,11 @@ class ReLU(Activating):
     """
 
     def __init__(
-        self, max_value: float | None = None, negative_slope: float = 0.0, threshold: float = 0.0, **kwargs: Any
+        self,
+        max_value: float | None = None,
+        negative_slope: float = 0.0,
+        threshold: float = 0.0,
+        **kwargs: "Unpack[Penalized]",
     ) -> None:
         super().__init__(**kwargs)
         with self._named():
@@ -58,7 +65,7 @@ class LeakyReLU(Activating):
     Input of any shape, output the same. Keeps for backward: its output.
     """
 
-    def __init__(self, negative_slope: float = 0.3, **kwargs: Any) -> None:
+    def __init__(self, negative_slope: float = 0.3, **kwargs: "Unpack[Penalized]") -> None:
         super().__init__(**kwargs)
         with self._named():
             self.negative_slope = number(negative_slope, "negative_slope", minimum=0)
@@ -78,7 +85,7 @@ class ELU(Activating):
     Input of any shape, output the same. Keeps for backward: its output.
     """
 
-    def __init__(self, alpha: float = 1.0, **kwargs: Any) -> None:
+    def __init__(self, alpha: float = 1.0, **kwargs: "Unpack[Penalized]") -> None:
         super().__init__(**kwargs)
         with self._named():
             self.alpha = number(alpha, "alpha", minimum=0)
@@ -105,7 +112,7 @@ class Softmax(Activating):
     output.
     """
 
-    def __init__(self, axis: Any = -1, **kwargs: Any) -> None:
+    def __init__(self, axis: Any = -1, **kwargs: "Unpack[Penalized]") -> None:
         super().__init__(**kwargs)
         with self._named():
             several = isinstance(axis, tuple | list)
@@ -176,7 +183,7 @@ class PReLU(AnyRank):
         alpha_regularizer: Any = None,
         alpha_constraint: Any = None,
         shared_axes: Any = None,
-        **kwargs: Any,
+        **kwargs: "Unpack[Penalized]",
     ) -> None:
         super().__init__(**kwargs)
         with self._named():

@@ -1,7 +1,7 @@
 """What recurrent layers share: the loop over the steps of a sequence, masks and states."""
 
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -12,6 +12,9 @@ from ..objects.registry import integer, number
 from .any_rank import Shape
 from .predict_only import PredictOnly
 from .weights import Weight
+
+if TYPE_CHECKING:
+    from ..common.words import Penalized, Unpack
 
 
 class WithState(PredictOnly):
@@ -102,7 +105,7 @@ class Recurrent(WithState):
 
     activation: Callable[[np.ndarray], np.ndarray]
 
-    def __init__(self, *, zero_output_for_mask: bool = False, **kwargs: Any) -> None:
+    def __init__(self, *, zero_output_for_mask: bool = False, **kwargs: "Unpack[Penalized]") -> None:
         super().__init__(**kwargs)
         with self._named():
             self.zero_output_for_mask = check_bool(zero_output_for_mask, "zero_output_for_mask")

@@ -1,15 +1,19 @@
 """Layers that put values in another order or shape: Flatten, Reshape, Permute, RepeatVector."""
 
 from math import prod
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..calls.layouts import contiguous, swapped
 from ..common.arguments import cast, check_data_format
+from ..common.words import DataFormat
 from ..objects.registry import integer
 from ..shapes.checks import check_size, positive_integer
 from .any_rank import AnyRank, Shape
+
+if TYPE_CHECKING:
+    from ..common.words import Penalized, Unpack
 
 
 class Flatten(AnyRank):
@@ -26,7 +30,7 @@ class Flatten(AnyRank):
     Input (N, ...), output (N, product of the others). Keeps for backward: the shape of its input.
     """
 
-    def __init__(self, data_format: str | None = None, **kwargs: Any) -> None:
+    def __init__(self, data_format: DataFormat | None = None, **kwargs: "Unpack[Penalized]") -> None:
         super().__init__(**kwargs)
         with self._named():
             self.data_format = check_data_format(data_format)
@@ -72,7 +76,7 @@ class Reshape(AnyRank):
     Input (N, ...), output (N, *target_shape). Keeps for backward: the shape of its input.
     """
 
-    def __init__(self, target_shape: Any, **kwargs: Any) -> None:
+    def __init__(self, target_shape: Any, **kwargs: "Unpack[Penalized]") -> None:
         super().__init__(**kwargs)
         with self._named():
             if not isinstance(target_shape, tuple | list):
@@ -127,7 +131,7 @@ class Permute(AnyRank):
     Input (N, n1, n2, ...), output the same sizes in this order. Keeps nothing for backward.
     """
 
-    def __init__(self, dims: Any, **kwargs: Any) -> None:
+    def __init__(self, dims: Any, **kwargs: "Unpack[Penalized]") -> None:
         super().__init__(**kwargs)
         with self._named():
             if not isinstance(dims, tuple | list):
@@ -170,7 +174,7 @@ class RepeatVector(AnyRank):
     Input (N, features), output (N, n, features). Keeps nothing for backward.
     """
 
-    def __init__(self, n: int, **kwargs: Any) -> None:
+    def __init__(self, n: int, **kwargs: "Unpack[Penalized]") -> None:
         super().__init__(**kwargs)
         with self._named():
             self.n = positive_integer(integer(n, "n"), "n")

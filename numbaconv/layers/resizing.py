@@ -1,6 +1,6 @@
 """Resizing and CenterCrop: images of one size, whatever they were."""
 
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
@@ -8,8 +8,12 @@ from .. import shapes
 from ..calls.layouts import spatial
 from ..calls.moving import Resize, crop_call, resize_call, resize_grad_call, zero_pad_call
 from ..common.arguments import check_bool, check_data_format, check_interpolation
+from ..common.words import DataFormat, Interpolation
 from ..objects.registry import number
 from .base import Layer
+
+if TYPE_CHECKING:
+    from ..common.words import Penalized, Unpack
 
 
 class OneSize(Layer):
@@ -82,14 +86,14 @@ class Resizing(OneSize):
         self,
         height: int,
         width: int,
-        interpolation: str = "bilinear",
+        interpolation: Interpolation | Literal["area"] = "bilinear",
         crop_to_aspect_ratio: bool = False,
         pad_to_aspect_ratio: bool = False,
         fill_mode: str = "constant",
         fill_value: float = 0.0,
         antialias: bool = False,
-        data_format: str | None = None,
-        **kwargs: Any,
+        data_format: DataFormat | None = None,
+        **kwargs: "Unpack[Penalized]",
     ) -> None:
         super().__init__(**kwargs)
         with self._named():
@@ -173,7 +177,9 @@ class CenterCrop(OneSize):
 
     _neutral: ClassVar = {"bounding_box_format": ((None,), "there are no bounding boxes")}
 
-    def __init__(self, height: int, width: int, data_format: str | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self, height: int, width: int, data_format: DataFormat | None = None, **kwargs: "Unpack[Penalized]"
+    ) -> None:
         super().__init__(**kwargs)
         with self._named():
             self._set_lengths(height, width, data_format)

@@ -1,6 +1,6 @@
 """DepthwiseConv1D and 2D, SeparableConv1D and 2D."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,9 +12,13 @@ from ..calls.layouts import canonical
 from ..calls.packed import Packed
 from ..calls.separable import separable_call
 from ..calls.window import point_window
+from ..common.words import Activation, AxisPadding, DataFormat, Padding
 from .activation import kept_of, minimum_of
 from .conv import WindowLayer
 from .weights import Weight
+
+if TYPE_CHECKING:
+    from ..common.words import Common, Unpack
 
 
 class DepthwiseConv(WindowLayer):
@@ -32,10 +36,10 @@ class DepthwiseConv(WindowLayer):
         self,
         kernel_size: Any,
         strides: Any = 1,
-        padding: str = "valid",
+        padding: Padding = "valid",
         depth_multiplier: int = 1,
-        data_format: str | None = None,
-        activation: Any = None,
+        data_format: DataFormat | None = None,
+        activation: Activation = None,
         use_bias: bool = True,
         depthwise_initializer: Any = "glorot_uniform",
         bias_initializer: Any = "zeros",
@@ -46,7 +50,7 @@ class DepthwiseConv(WindowLayer):
         bias_constraint: Any = None,
         *,
         dilation_rate: Any = 1,
-        **kwargs: Any,
+        **kwargs: "Unpack[Common]",
     ) -> None:
         super().__init__(**kwargs)
         with self._named():
@@ -92,19 +96,22 @@ class DepthwiseConv1D(DepthwiseConv):
 
     rank = 1
 
-    def __init__(
-        self,
-        kernel_size: Any,
-        strides: Any = 1,
-        padding: str = "valid",
-        depth_multiplier: int = 1,
-        data_format: str | None = None,
-        dilation_rate: Any = 1,
-        *args: Any,
-        **kwargs: Any,
-    ) -> None:
-        kwargs["dilation_rate"] = dilation_rate
-        super().__init__(kernel_size, strides, padding, depth_multiplier, data_format, *args, **kwargs)
+    if not TYPE_CHECKING:
+        # Editors and type checkers see the arguments of the base, which are the same.
+
+        def __init__(
+            self,
+            kernel_size: Any,
+            strides: Any = 1,
+            padding: Padding = "valid",
+            depth_multiplier: int = 1,
+            data_format: DataFormat | None = None,
+            dilation_rate: Any = 1,
+            *args: Any,
+            **kwargs: "Unpack[Common]",
+        ) -> None:
+            kwargs["dilation_rate"] = dilation_rate
+            super().__init__(kernel_size, strides, padding, depth_multiplier, data_format, *args, **kwargs)
 
 
 class DepthwiseConv2D(DepthwiseConv):
@@ -139,11 +146,11 @@ class SeparableConv(WindowLayer):
         filters: int,
         kernel_size: Any,
         strides: Any = 1,
-        padding: str = "valid",
-        data_format: str | None = None,
+        padding: AxisPadding = "valid",
+        data_format: DataFormat | None = None,
         dilation_rate: Any = 1,
         depth_multiplier: int = 1,
-        activation: Any = None,
+        activation: Activation = None,
         use_bias: bool = True,
         depthwise_initializer: Any = "glorot_uniform",
         pointwise_initializer: Any = "glorot_uniform",
@@ -155,7 +162,7 @@ class SeparableConv(WindowLayer):
         depthwise_constraint: Any = None,
         pointwise_constraint: Any = None,
         bias_constraint: Any = None,
-        **kwargs: Any,
+        **kwargs: "Unpack[Common]",
     ) -> None:
         super().__init__(**kwargs)
         with self._named():
@@ -228,17 +235,20 @@ class SeparableConv1D(SeparableConv):
 
     rank = 1
 
-    def __init__(
-        self,
-        filters: int,
-        kernel_size: Any,
-        strides: Any = 1,
-        padding: str = "valid",
-        data_format: str | None = "channels_last",
-        *args: Any,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(filters, kernel_size, strides, padding, data_format, *args, **kwargs)
+    if not TYPE_CHECKING:
+        # Editors and type checkers see the arguments of the base, which are the same.
+
+        def __init__(
+            self,
+            filters: int,
+            kernel_size: Any,
+            strides: Any = 1,
+            padding: AxisPadding = "valid",
+            data_format: DataFormat | None = "channels_last",
+            *args: Any,
+            **kwargs: "Unpack[Common]",
+        ) -> None:
+            super().__init__(filters, kernel_size, strides, padding, data_format, *args, **kwargs)
 
 
 class SeparableConv2D(SeparableConv):

@@ -1,11 +1,15 @@
 """SimpleRNN."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..common.words import Activation
 from .activation import activated
 from .recurrent import Recurrent
+
+if TYPE_CHECKING:
+    from ..common.words import Common, Unpack
 
 
 class SimpleRNN(Recurrent):
@@ -25,7 +29,7 @@ class SimpleRNN(Recurrent):
     def __init__(
         self,
         units: int,
-        activation: Any = "tanh",
+        activation: Activation = "tanh",
         use_bias: bool = True,
         kernel_initializer: Any = "glorot_uniform",
         recurrent_initializer: Any = "orthogonal",
@@ -45,7 +49,7 @@ class SimpleRNN(Recurrent):
         stateful: bool = False,
         unroll: bool = False,
         seed: int | None = None,
-        **kwargs: Any,
+        **kwargs: "Unpack[Common]",
     ) -> None:
         super().__init__(**kwargs)
         self._set(locals())

@@ -1,14 +1,18 @@
 """Conv1DTranspose, Conv2DTranspose and Conv3DTranspose."""
 
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from .. import shapes
 from ..calls.gradients import GradientCall, transposed_grad
 from ..calls.packed import Packed
 from ..calls.transposed import transposed_call, transposed_shape
 from ..common.arguments import check_algorithm
+from ..common.words import Activation, Algorithm, DataFormat, Padding
 from .conv import WindowLayer
 from .weights import Weight
+
+if TYPE_CHECKING:
+    from ..common.words import Common, Unpack
 
 
 class ConvTranspose(WindowLayer):
@@ -34,10 +38,10 @@ class ConvTranspose(WindowLayer):
         filters: int,
         kernel_size: Any,
         strides: Any = 1,
-        padding: str = "valid",
+        padding: Padding = "valid",
         output_padding: Any = None,
-        data_format: str | None = None,
-        activation: Any = None,
+        data_format: DataFormat | None = None,
+        activation: Activation = None,
         use_bias: bool = True,
         kernel_initializer: Any = "glorot_uniform",
         bias_initializer: Any = "zeros",
@@ -47,8 +51,8 @@ class ConvTranspose(WindowLayer):
         kernel_constraint: Any = None,
         bias_constraint: Any = None,
         *,
-        algorithm: str = "auto",
-        **kwargs: Any,
+        algorithm: Algorithm = "auto",
+        **kwargs: "Unpack[Common]",
     ) -> None:
         super().__init__(**kwargs)
         with self._named():
@@ -95,15 +99,27 @@ class DilatedConvTranspose(ConvTranspose):
         filters: int,
         kernel_size: Any,
         strides: Any = 1,
-        padding: str = "valid",
+        padding: Padding = "valid",
         output_padding: Any = None,
-        data_format: str | None = None,
+        data_format: DataFormat | None = None,
         dilation_rate: Any = 1,
-        *args: Any,
-        **kwargs: Any,
+        activation: Activation = None,
+        use_bias: bool = True,
+        kernel_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
+        kernel_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        activity_regularizer: Any = None,
+        kernel_constraint: Any = None,
+        bias_constraint: Any = None,
+        *,
+        algorithm: Algorithm = "auto",
+        **kwargs: "Unpack[Common]",
     ) -> None:
+        arguments = locals()
         self._dilation = dilation_rate
-        super().__init__(filters, kernel_size, strides, padding, output_padding, data_format, *args, **kwargs)
+        own = ("self", "__class__", "dilation_rate", "kwargs")
+        super().__init__(**{name: arguments[name] for name in arguments if name not in own}, **kwargs)
 
 
 class Conv1DTranspose(DilatedConvTranspose):
