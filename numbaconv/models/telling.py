@@ -12,6 +12,7 @@ from .fields import field_of
 from .fused.explaining import ProgramReport, explained
 from .fused.running import Fused
 from .layered import Layered
+from .needs import Needs
 from .program import Program
 from .summary import html_of, summary_of
 
@@ -47,6 +48,44 @@ class Told(Layered):
         """
         with self._named():
             return field_of(self, input_shape)
+
+    def input_region(self, region: Any, input_shape: Any = None) -> Any:
+        """Which part of the input a part of the output depends on: no other position has any influence on it.
+
+        Parameters
+        ----------
+        region : sequence of pairs of int
+            For each spatial axis of the output the first one and the one behind the last.
+        input_shape : tuple of int or None, or list of these, optional
+            Of the inputs, batch axis included; None takes the model's own. Lengths must be known.
+
+        Returns
+        -------
+        tuple of pairs of int
+            For each spatial axis of the input the first position and the one behind the last; for several inputs a
+            list, with None for one that has other axes.
+
+        Raises
+        ------
+        ValueError
+            If a length is unknown, the region lies not within the output, there are several outputs, or a layer has no
+            regions, such as global pooling; the message names it.
+
+        See Also
+        --------
+        numbaconv.shapes.input_region : The same for one layer, with the zeros that stand for what lies outside.
+
+        Examples
+        --------
+        >>> from numbaconv.layers import Conv2D, MaxPooling2D
+        >>> from numbaconv.models import Sequential
+        >>> model = Sequential([Conv2D(4, 3, padding="same"), MaxPooling2D(2), Conv2D(4, 3, padding="same")])
+        >>> model.input_region([(0, 8), (8, 16)], (None, 64, 64, 3))
+        ((0, 19), (13, 35))
+        """
+        with self._named():
+            found = Needs(self, region, input_shape).inputs()
+            return found[0] if len(found) == 1 else found
 
     def explain_program(self, x_shape: Any = None, measure: bool = False) -> ProgramReport:
         """Say what computes ``model(x)``: which layers are joined to one stage, and what each stage does.
