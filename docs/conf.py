@@ -26,6 +26,7 @@ extensions = [
     "extensions.drawn",
     "extensions.mathml",
     "extensions.rungs",
+    "extensions.sliding",
 ]
 exclude_patterns = ["_build", "_drawn", "**/GALLERY_HEADER.rst"]
 nitpicky = True

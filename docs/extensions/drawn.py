@@ -14,18 +14,18 @@ from numbaconv import layers
 NAMES = {name: getattr(module, name) for module in (drawings, layers) for name in module.__all__}
 
 
-def _figure(directive, picture, caption):
+def figure(directive, picture, caption):
     """A figure of a picture, which is kept in a file named after what is in it."""
     text = str(picture)
     folder = Path(directive.env.srcdir) / "_drawn"
     folder.mkdir(exist_ok=True)
     path = folder / f"{hashlib.sha256(text.encode()).hexdigest()[:16]}.svg"
     path.write_text(text, encoding="utf-8")
-    figure = nodes.figure("", nodes.image(uri=f"/_drawn/{path.name}", alt=picture.alt), classes=["drawing"])
+    found = nodes.figure("", nodes.image(uri=f"/_drawn/{path.name}", alt=picture.alt), classes=["drawing"])
     if caption:
         children, _ = directive.parse_inline(caption)
-        figure += nodes.caption("", "", *children)
-    return figure
+        found += nodes.caption("", "", *children)
+    return found
 
 
 class Drawing(SphinxDirective):
@@ -36,7 +36,7 @@ class Drawing(SphinxDirective):
     has_content = True
 
     def run(self):
-        return [_figure(self, eval(self.arguments[0], NAMES), " ".join(self.content))]
+        return [figure(self, eval(self.arguments[0], NAMES), " ".join(self.content))]
 
 
 class Explained(SphinxDirective):
@@ -52,7 +52,7 @@ class Explained(SphinxDirective):
         code = nodes.literal_block(call, call, language="python")
         said = nodes.line_block("", *(nodes.line("", line) for line in layer.explain(shape).splitlines()))
         picture = drawings.draw_axis(layer, shape[-2], self.options.get("mark", 0))
-        return [_figure(self, picture, ""), nodes.container("", code, said, classes=["explained"])]
+        return [figure(self, picture, ""), nodes.container("", code, said, classes=["explained"])]
 
 
 def setup(app):
