@@ -1,4 +1,4 @@
-"""What happens to a sum before a kernel stores it, in this order: bias, residual, slope, minimum and maximum."""
+"""What happens to a sum before a kernel stores it, in this order: bias, residual, slope, activation, two limits."""
 
 from functools import lru_cache
 from math import inf
@@ -11,7 +11,7 @@ from ..machine.aligned import aligned_empty
 from ..machine.vectors import panel_width
 
 # The fields of `kernels.records.Epilogue`, the bias filled up by a panel.
-Epilogue = tuple[np.ndarray, float, float, float, np.ndarray]
+Epilogue = tuple[np.ndarray, float, float, float, np.ndarray, int]
 # No sum is too small. For the activation relu it is 0.
 NO_MINIMUM = -inf
 _NO_RESIDUAL = {size: np.empty(0, f"f{size}") for size in (4, 8)}
@@ -22,21 +22,23 @@ def epilogue_of(
     minimum: float = NO_MINIMUM,
     maximum: float = inf,
     slope: float = 1.0,
+    function: int = 0,
     residual: np.ndarray | None = None,
 ) -> Epilogue:
     """An epilogue with a bias from `pack_bias`; a residual is an array of the output's shape, contiguous.
 
-    Outputs with channels first take no slope and no residual.
+    ``function`` is the number of an activation among `kernels.rules`. Outputs with channels first take no slope, no
+    activation and no residual.
     """
     if residual is None:
-        return bias, minimum, maximum, slope, _NO_RESIDUAL[bias.itemsize]
-    return bias, minimum, maximum, slope, residual.reshape(-1)
+        return bias, minimum, maximum, slope, _NO_RESIDUAL[bias.itemsize], function
+    return bias, minimum, maximum, slope, residual.reshape(-1), function
 
 
 @np.errstate(all="ignore")
 def ended(epilogue: Epilogue, shape: tuple[int, ...]) -> np.ndarray:
-    """What an epilogue makes of outputs that are sums of nothing."""
-    bias, minimum, maximum, slope, residual = epilogue
+    """What an epilogue without an activation makes of outputs that are sums of nothing."""
+    bias, minimum, maximum, slope, residual, _ = epilogue
     out = np.broadcast_to(bias[: shape[-1]], shape)
     if residual.size:
         out = out + residual.reshape(shape)

@@ -8,7 +8,7 @@ from ..machine.limits import tile_finish
 from ..machine.memory import RAMP, opaque, ramp
 from ..machine.tile import FULL, lanes_of, tile_lines, tile_outer, tile_rows, tile_store
 from ..machine.vectors import LOW_ROWS, TILE_ROWS, TILE_VECS
-from .ending import end_row, is_plain, limits_of
+from .ending import end_windows, is_plain, limits_of
 from .plan.axes import MOST_STEPS
 from .planes import plane_at, write_planes
 from .records import Channels, Epilogue, Line, Panel, Places, Steps
@@ -202,9 +202,8 @@ def _write(buffer, first, width, places, panel, epilogue, out_at, out):
     """A chunk of windows from the buffer to the output."""
     end = min(places.end, places.count)
     if out.ndim == 1:
-        for at in range(places.first, end):
-            start = first + (at - places.first) * width
-            end_row(buffer, start, out, out_at[at] + panel.place, panel.count, epilogue)
+        there = Places(places.first, end, places.count, places.x_at, out_at)
+        end_windows(Line(buffer, first, width), there, panel, epilogue, out)
         return
     _, filters, positions = out.shape
     of_image, at = min(places.count, positions), places.first

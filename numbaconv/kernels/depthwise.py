@@ -8,10 +8,10 @@ from ..machine.limits import tile_clip
 from ..machine.memory import RAMP, ramp
 from ..machine.tile import tile_multiply, tile_rows, tile_slide, tile_store
 from ..machine.vectors import CACHE_WAY, TILE_ROWS, TILE_VECS
-from .ending import end_row, is_plain, limits_of
+from .ending import end_windows, is_plain, limits_of
 from .plan.axes import STRIP_DILATION, STRIP_STRIDE, TAPS, H, W
 from .planes import plane_at, write_planes
-from .records import Channels, Epilogue, Places, Source, Tiles
+from .records import Channels, Epilogue, Line, Places, Source, Tiles
 from .strip import aligned_flat, all_taps, image_of, image_shape, input_of, locate, places_of, taps_inside
 from .table import TASKS, WORK, panel_of, panels_of
 
@@ -112,8 +112,7 @@ def _write(buffer, start, places, panel, epilogue, out):
     """All windows of a block from the buffer to the output."""
     width = panel.weights.shape[4]
     if out.ndim == 1:
-        for window in range(places.count):
-            end_row(buffer, start + window * width, out, places.out_at[window] + panel.place, panel.count, epilogue)
+        end_windows(Line(buffer, start, width), places, panel, epilogue, out)
     else:
         _, filters, positions = out.shape
         plane = plane_at(places.out_at[0], filters, positions) + panel.place * positions

@@ -11,7 +11,7 @@ from ..machine.compiler import compiled
 from ..machine.limits import tile_finish
 from ..machine.memory import RAMP, copy, ramp
 from ..machine.tile import lanes_of, tile_rows, tile_scale, tile_store
-from .ending import end_row, is_plain, limits_of
+from .ending import end_rows, is_plain, limits_of
 from .plan.axes import OUT_STRIDE, STRIP_STRIDE, TAPS, WINDOWS, D, H, N, W
 from .planes import write_planes
 from .records import Block, Channels, Epilogue, Line, Source
@@ -138,8 +138,7 @@ def _write_pixels(lines, row, block, first, filters, epilogue, out, plan):
                 for w in range(block.columns):
                     copy(line, line_at + w * pixel + f, sums, at + f * pitch + w * step, 1)
         if not plain:
-            for w in range(block.columns):
-                end_row(buffer, buffer_at + w * filters, out, there + w * of_window, filters, epilogue)
+            end_rows(Line(buffer, buffer_at, filters), Line(out, there, of_window), block.columns, filters, epilogue)
 
 
 @compiled

@@ -113,6 +113,8 @@ class Epilogue(NamedTuple):
     slope: float
     # Added before that: an array with the elements of the output at the same flat indices, or none. Not for planes.
     residual: np.ndarray
+    # Number among `rules` of an activation that takes the place of slope and limits; 0 for none. Not for planes.
+    function: int
 
 
 class Panels(NamedTuple):

@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 # Finite in float32: what is below has a gate of 0 in either dtype.
 FAR = 3.4028234663852886e38
+# Numbers of the activations that are the end of a sum too; each second one is x times the one before.
+SIGMOID, SILU, HARD_SIGMOID, HARD_SILU = 1, 2, 3, 4
 
 
 class Sigmoid(NamedTuple):

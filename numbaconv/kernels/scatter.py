@@ -15,9 +15,9 @@ from ..machine.memory import RAMP, copy, opaque, ramp
 from ..machine.spread import tile_spread
 from ..machine.tile import FULL, tile_outer, tile_rows
 from .conv import tile_height
-from .ending import end_row, is_plain
+from .ending import end_rows, is_plain
 from .plan.scatter import COLUMNS, CROP, DILATION, IMAGES, ROWS, STRIDE, TAPS, TASKS, WORK, D, H, W
-from .records import Epilogue
+from .records import Epilogue, Line
 from .strip import aligned_flat
 
 
@@ -89,7 +89,7 @@ def _scatter_task(task, x, weights, epilogue, out, vecs, plan):
             if is_plain(epilogue) and epilogue.minimum == -np.inf and epilogue.maximum == np.inf:
                 copy(out, to, array, sums.start + i * pitch, count)
             else:
-                end_row(array, sums.start + i * pitch, out, to, count, epilogue)
+                end_rows(Line(array, sums.start + i * pitch, 0), Line(out, to, 0), 1, count, epilogue)
 
 
 @compiled

@@ -5,17 +5,22 @@ import pytest
 from cases import WEIGHTED, Case, each, operands, pack
 from winograd_cases import SMALL_BLOCKS, SPREAD
 
+from numbaconv import activations
 from numbaconv.calls.conv import conv_call, depthwise_call
 from numbaconv.calls.epilogue import epilogue_of, no_epilogue, pack_bias
 from numbaconv.calls.layouts import canonical
 from numbaconv.calls.separable import separable_call
-from numbaconv.calls.transposed import transposed_call
+from numbaconv.calls.transposed import TransposedCall, transposed_call
 from numbaconv.calls.window import window_of
+from numbaconv.kernels import rules
 
 by_dtype = pytest.mark.parametrize("dtype", ["float32", "float64"])
 # Minimum, maximum, slope, and whether there is a residual.
 ENDINGS = [(0.0, 6.0, 1.0, False), (-np.inf, 0.5, 1.0, False), (-np.inf, np.inf, 0.3, False), (0.0, np.inf, 1.0, True)]
 ENDINGS += [(-np.inf, np.inf, 1.0, True), (-0.25, 1.5, 0.5, True)]
+# Activations that take the place of limits.
+FUNCTIONS = [(rules.SIGMOID, activations.sigmoid), (rules.SILU, activations.silu)]
+FUNCTIONS += [(rules.HARD_SIGMOID, activations.hard_sigmoid), (rules.HARD_SILU, activations.hard_silu)]
 # Several panels, patches at the edges, several parts of channels.
 WINOGRAD = [
     Case("winograd", "conv", (2, 9, 13, 17), (3, 3), 45, settings={"padding": "same"}),
@@ -74,6 +79,13 @@ def check(operation):
         out = np.full_like(plain, np.nan)
         operation(out, minimum=minimum, maximum=maximum, slope=slope, residual=added)
         np.testing.assert_array_equal(out, separately(plain, minimum, maximum, slope, added))
+    if isinstance(operation.call, TransposedCall):
+        return
+    eps = np.finfo(plain.dtype).eps
+    for number, function in FUNCTIONS:
+        out = np.full_like(plain, np.nan)
+        operation(out, function=number, residual=residual)
+        np.testing.assert_allclose(out, function(plain + residual), rtol=5 * eps, atol=3 * eps)
 
 
 @each(CASES)

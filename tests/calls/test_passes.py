@@ -33,7 +33,7 @@ def test_scale_bias_and_ending(shape, dtype, each_thread_count):
             wanted = separately(plain, minimum, maximum, slope, added)
             for _ in each_thread_count():
                 out = np.full_like(x, np.nan)
-                epilogue = epilogue_of(shift, minimum, maximum, slope, added)
+                epilogue = epilogue_of(shift, minimum, maximum, slope, residual=added)
                 assert call.run(x, factors, epilogue, out) is out
                 np.testing.assert_array_equal(out, wanted)
 

@@ -39,7 +39,15 @@ LINES = {
     "slope": ([layers.Conv2D(8, 3), layers.LeakyReLU(0.2)], ["conv"]),
     "slope and maximum": ([layers.Conv2D(8, 3), layers.ReLU(1.0, negative_slope=0.1)], ["conv"]),
     "scale and end": ([layers.BatchNormalization(), layers.ReLU(6.0)], ["scale"]),
-    "no end": ([layers.Conv2D(8, 3, activation="swish")], ["conv", "function"]),
+    "sigmoid": ([layers.Conv2D(1, 3, activation="sigmoid")], ["conv"]),
+    "swish": ([layers.DepthwiseConv2D(3), layers.BatchNormalization(), layers.Activation("swish")], ["depthwise"]),
+    "hard swish": ([layers.Dense(9, activation="hard_swish")], ["dense"]),
+    "hard sigmoid": ([layers.BatchNormalization(), layers.Activation("hard_sigmoid")], ["scale"]),
+    "swish of a transposed convolution": (
+        [layers.Conv2DTranspose(8, 3, strides=4, activation="swish")],
+        ["transposed", "clip"],
+    ),
+    "no end": ([layers.Conv2D(8, 3, activation="tanh")], ["conv", "function"]),
     "pair": (
         [
             *(layers.ZeroPadding2D(((0, 1), (0, 1))), layers.DepthwiseConv2D(3, strides=2)),

@@ -12,10 +12,10 @@ from ...machine.compiler import compiled
 from ...machine.limits import tile_clip
 from ...machine.tile import lanes_of, tile_add, tile_outer, tile_rows, tile_store, tile_write_part
 from ...machine.vectors import TILE_VECS
-from ..ending import end_row, is_plain, limits_of
+from ..ending import end_rows, is_plain, limits_of
 from ..plan.axes import BLOCK, OUT_STRIDE, STEP, TAPS, WINDOWS, D, H, N, W
 from ..planes import write_planes
-from ..records import Block, Channels, Epilogue, Panels, Places
+from ..records import Block, Channels, Epilogue, Line, Panels, Places
 from ..strip import aligned, aligned_flat, all_taps, image_shape, input_of, locate
 from ..table import GROUP, PANELS, TASKS, WORK, panel_of
 from .points import INPUTS
@@ -381,9 +381,8 @@ def _write_images(buffer, outputs, block, panel, epilogue, out, plan):
             for y in range(outputs.rows):
                 at = buffer.at + image * buffer.image + y * buffer.row
                 to = outputs.at + image * outputs.image + y * outputs.row
-                for x in range(outputs.columns):
-                    there = to + x * outputs.column
-                    end_row(buffer.array, at + x * buffer.column, out, there, panel.count, epilogue)
+                line = Line(buffer.array, at, buffer.column)
+                end_rows(line, Line(out, to, outputs.column), outputs.columns, panel.count, epilogue)
         return
     _, filters, positions = out.shape
     size, width = scheme_of(plan).outputs, plan[WORK, WIDTH]

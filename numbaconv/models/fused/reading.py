@@ -11,6 +11,7 @@ from ... import activations, layers
 from ...activations.settings import WithSettings
 from ...common.structures import leaves, mapped
 from ...graph.operation import is_shape
+from ...kernels import rules
 from ...layers.activation import Activating, activated
 from ...layers.conv import Conv
 from ...layers.drawing import Drawing
@@ -30,6 +31,13 @@ _KERNELS = (
     (SeparableConv, "separable"),
     (ConvTranspose, "transposed"),
     (layers.Dense, "dense"),
+)
+# Activations that are the end of a sum.
+_NUMBERS = (
+    (activations.sigmoid, rules.SIGMOID),
+    (activations.silu, rules.SILU),
+    (activations.hard_sigmoid, rules.HARD_SIGMOID),
+    (activations.hard_silu, rules.HARD_SILU),
 )
 
 
@@ -152,6 +160,9 @@ def ending_of(function: Any) -> Ending | None:
         function, settings = function.function, dict(function.settings)
     if function is activations.linear:
         return Ending()
+    number = next((number for one, number in _NUMBERS if one is function), 0)
+    if number:
+        return Ending(function=number)
     if function is activations.relu6:
         return Ending(0.0, 6.0)
     if function is activations.relu:

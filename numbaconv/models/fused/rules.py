@@ -64,7 +64,11 @@ def _sum(first: Stage, second: Stage, known: Known) -> Stage | None:
 
 
 def _end(first: Stage, second: Stage, known: Known) -> Stage | None:
-    if first.ending != NO_ENDING or (second.ending.slope != 1 and not channels_last(first)):
+    function, slope = second.ending.function, second.ending.slope
+    if first.ending != NO_ENDING or not (channels_last(first) or (slope == 1 and not function)):
+        return None
+    # What lies under no window has an end of its own.
+    if function and first.kind == "transposed":
         return None
     if (first.kind == "scale" and not scales_channels(first, known.shapes)) or (
         first.kind == "add" and not adds_two(first, known.shapes)
@@ -137,7 +141,7 @@ RULES = (
     Rule(
         KERNELS,
         ("clip",),
-        "y = x * kernel + bias; z = min(max(y, minimum), maximum), negative ones times a slope before",
+        "y = x * kernel + bias; z = min(max(y, minimum), maximum), negative ones times a slope before; or z = silu(y)",
         "the kernel's last step does it, while the sum is in a register",
         _end,
     ),

@@ -9,11 +9,13 @@ import numpy as np
 
 
 class Ending(NamedTuple):
-    """What happens to each value at the end of a stage: negative ones times a slope, then a minimum and a maximum."""
+    """What happens to each value at the end of a stage: negative ones times a slope, an activation, then two limits."""
 
     minimum: float = -inf
     maximum: float = inf
     slope: float = 1.0
+    # One of `kernels.rules`; 0 for none.
+    function: int = 0
 
 
 NO_ENDING = Ending()
