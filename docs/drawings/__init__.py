@@ -2,5 +2,6 @@
 
 from .axis import draw_axis, draw_stack
 from .grids import draw_scatter, draw_slide
+from .winograd import draw_winograd
 
-__all__ = ["draw_axis", "draw_scatter", "draw_slide", "draw_stack"]
+__all__ = ["draw_axis", "draw_scatter", "draw_slide", "draw_stack", "draw_winograd"]
