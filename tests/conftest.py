@@ -65,14 +65,22 @@ ONE_OF = {
     **dict.fromkeys(("test_a_setting_acts_everywhere_or_is_refused", "test_channels_first"), 3),
     "test_blocks_and_threads_do_not_change_a_bit": 3,
     "test_relu_of_each_layer": 3,
+    "test_sums_end_as_by_separate_operations": 4,
+    "test_a_region_is_computed_from_the_inputs_that_it_names": 3,
+    **dict.fromkeys(("test_a_convolution_in_branches", "test_taps_along_depth_are_summed_up"), 4),
     "test_builds": 2,
 }
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_itemcollected(item):
-    """Mark as slow all but every n-th of the tests that `ONE_OF` names."""
+    """Mark as slow all but every n-th of the tests that `ONE_OF` names, and double precision with channels first.
+
+    Each of the two is met with the other's usual kind, and their kernels together would double what is compiled.
+    """
     name = getattr(item, "originalname", None)
+    if "float64" in item.name and "channels_first" in item.name:
+        item.add_marker(pytest.mark.slow)
     if name in ONE_OF:
         seen = item.parent.stash.setdefault(_SEEN, {})
         seen[name] = seen.get(name, -1) + 1

@@ -12,7 +12,7 @@ from numba.core.compiler_lock import global_compiler_lock
 from numba.core.dispatcher import Dispatcher
 
 from numbaconv.machine.cache import folders
-from numbaconv.selfcheck.layers import call_rare_kernels, check_layers
+from numbaconv.selfcheck import layers
 
 
 def compile_once(folder):
@@ -40,6 +40,8 @@ def compile_once(folder):
 
 if __name__ == "__main__":
     compile_once(sys.argv[1])
-    for _ in check_layers():
+    # Not all kernels of double precision are needed, and the tests compile theirs side by side.
+    del layers.TOLERANCE["float64"]
+    for _ in layers.check_layers():
         pass
-    call_rare_kernels()
+    layers.call_rare_kernels()
