@@ -108,6 +108,10 @@ class Rescaling(AnyRank):
         out += self._shift
         return out, None
 
+    def _factors_of(self, weights: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        """The factors of ``out = x * scale + shift``, as those of a batch normalization."""
+        return self._factor.astype(np.float64), self._shift.astype(np.float64)
+
     def _whole_axes(self, count: int) -> Collection[int]:
         shapes = (self._factor.shape, self._shift.shape)
         return {count - i for shape in shapes for i, n in enumerate(shape[::-1], 1) if n > 1}

@@ -34,6 +34,26 @@ LINES = {
     "fold dense": ([layers.Dense(8), layers.BatchNormalization()], ["dense"]),
     "no fold behind relu": ([layers.Conv2D(8, 3, activation="relu"), layers.BatchNormalization()], ["conv", "scale"]),
     "no fold of another axis": ([layers.Conv2D(8, 3), layers.BatchNormalization(axis=1)], ["conv", "scale"]),
+    "hard sigmoid of three layers": (
+        [layers.Conv2D(8, 1), layers.Rescaling(1.0, 3.0), layers.ReLU(6.0), layers.Rescaling(1 / 6)],
+        ["conv"],
+    ),
+    "no fold of a negative factor behind relu": (
+        [layers.Conv2D(8, 1, activation="relu"), layers.Rescaling(-2.0), layers.ReLU()],
+        ["conv", "scale"],
+    ),
+    "no fold of a shift behind relu": (
+        [layers.Conv2D(8, 1, activation="relu"), layers.Rescaling(2.0, 1.0)],
+        ["conv", "scale"],
+    ),
+    "several scales": (
+        [
+            *(layers.Rescaling(0.5), layers.Normalization(mean=[0.25] * 32, variance=[0.5] * 32)),
+            *(layers.Rescaling([2.0] * 32, 1.0), layers.BatchNormalization(), layers.ReLU()),
+        ],
+        ["scale"],
+    ),
+    "a scale of positions": ([layers.Conv2D(8, 1), layers.Rescaling([[[2.0]]] * 56)], ["conv", "scale"]),
     "relu": ([layers.Conv2D(8, 3), layers.BatchNormalization(), layers.Activation("relu")], ["conv"]),
     "relu6": ([layers.Conv2D(8, 3), layers.ReLU(6.0)], ["conv"]),
     "slope": ([layers.Conv2D(8, 3), layers.LeakyReLU(0.2)], ["conv"]),
@@ -93,6 +113,14 @@ def test_a_rule(name, monkeypatch):
     model, kinds = line(name)
     assert kinds_of(model, image()) == kinds
     close(model(image()), layer_by_layer(monkeypatch, model, image()))
+
+
+@pytest.mark.parametrize("training, kinds", [(False, ["conv"]), (None, ["conv"]), (True, ["conv", "layer", "scale"])])
+def test_layers_that_are_told_not_to_train(training, kinds):
+    given = layers.Input(SHAPE)
+    dropped = layers.Dropout(0.5)(layers.Conv2D(8, 3)(given), training=training)
+    model = Model(given, layers.BatchNormalization()(dropped, training=False))
+    assert kinds_of(model, image()) == kinds
 
 
 def test_each_rule_says_what_it_does():

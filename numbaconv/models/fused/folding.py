@@ -105,30 +105,50 @@ class Pair(NamedTuple):
 
 
 class Factors:
-    """The factors of a batch normalization that has a pass of its own, made anew where a weight has changed."""
+    """The factors of normalizations that have a pass of their own, made anew where a weight has changed.
 
-    def __init__(self, layer: Any, call: Any) -> None:
-        self._layer, self._call = layer, call
-        self._made: tuple[Any, Any] = (None, None)
+    Parameters
+    ----------
+    layers : tuple of Layer
+        In order: `BatchNormalization`, `Normalization` or `Rescaling`.
+    shape : tuple of int
+        Of what they take.
+    call : ScaleCall
+        What multiplies by them.
+    """
+
+    def __init__(self, layers: tuple[Any, ...], shape: tuple[int, ...], call: Any) -> None:
+        self._layers, self._shape, self._call = layers, shape, call
+        self._made: tuple[tuple[Any, ...], Any] = ((), None)
 
     def operands(self) -> tuple[np.ndarray, np.ndarray] | None:
         """Scale and shift, rounded; None where that takes more than the last digits, or where one is not finite."""
         weights, operands = self._made
-        if weights is not self._layer._weights:
-            weights = self._layer._weights
-            operands = self._rounded(weights)
-            self._made = weights, operands
+        for layer, before in zip(self._layers, weights, strict=False):
+            if layer._weights is not before:
+                break
+        else:
+            if weights:
+                return operands
+        weights = tuple(layer._weights for layer in self._layers)
+        operands = self._rounded(weights)
+        self._made = weights, operands
         return operands
 
-    def _rounded(self, weights: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray] | None:
-        dtype = self._layer._dtype
+    def _rounded(self, weights: tuple[dict[str, np.ndarray], ...]) -> tuple[np.ndarray, np.ndarray] | None:
+        dtype = self._layers[0]._dtype
+        exact, shift, near = np.ones(self._shape[-1]), np.zeros(self._shape[-1]), True
         with np.errstate(all="ignore"):
-            factors = self._layer._factors_of(weights)
-            scale, shift = (one.astype(dtype) for one in factors)
-            # A mean that is large beside the deviation would be taken away from what is rounded already.
-            moved = np.abs(weights["moving_mean"] * factors[0])
-            usual = np.abs(weights.get("gamma", 1)) + np.abs(weights.get("beta", 0))
-        alike = ((scale != 0) == (factors[0] != 0)).all() and moved.max() <= MOST_MOVED * np.max(usual)
-        if not (alike and np.isfinite(scale).all() and np.isfinite(shift).all()):
+            for layer, own in zip(self._layers, weights, strict=True):
+                several = not hasattr(layer, "_factors_of")
+                factor, term = layer._factors_for(self._shape)[1:] if several else layer._factors_of(own)
+                exact, shift = exact * factor, shift * factor + term
+                # A mean that is large beside the deviation would be taken away from what is rounded already.
+                beta = own.get("beta", 0)
+                near &= np.abs(term - beta).max() <= MOST_MOVED * np.max(np.abs(own.get("gamma", 1)) + np.abs(beta))
+            scale, shift = exact.astype(dtype), shift.astype(dtype)
+        if not (
+            near and ((scale != 0) == (exact != 0)).all() and np.isfinite(scale).all() and np.isfinite(shift).all()
+        ):
             return None
         return self._call.factors(scale, dtype), self._call.factors(shift, dtype)

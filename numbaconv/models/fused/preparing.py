@@ -122,9 +122,9 @@ def _call(stage: Stage, x_shape: tuple[int, ...], layer: Any, itemsize: int, pit
 def _scale(stage: Stage, shapes: dict[int, Any], itemsize: int, x_pitch: int) -> Prepared:
     if not scales_channels(stage, shapes):
         return _apart(stage, shapes)
-    (layer,), shape, ending = stage.layers, shapes[stage.output], stage.ending
+    shape, ending = shapes[stage.output], stage.ending
     call = scale_call(_pixels(shape), x_pitch=x_pitch)
-    factors = Factors(layer, call)
+    factors = Factors(stage.layers, shape, call)
 
     def run(out: np.ndarray, x: np.ndarray) -> Any:
         operands = factors.operands()

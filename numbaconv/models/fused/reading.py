@@ -86,7 +86,9 @@ class Read:
             fed = mapped(lambda one: self.shapes[slots[one.number]] if is_slot(one) else one, step.arguments, is_slot)
             shape = step.operation._called_shape(fed, step.keywords)
             self.shapes.update(zip((slots[slot] for slot in step.outputs), leaves(shape, is_shape), strict=True))
-            alone = step.arguments == (Slot(step.inputs[0]),) and not step.keywords and is_slot(step.structure)
+            # What a layer of the library does in training is of no concern here.
+            still = step.keywords in ({}, {"training": False}, {"training": None})
+            alone = step.arguments == (Slot(step.inputs[0]),) and still and is_slot(step.structure)
             if alone and (inner := _joinable(step, fed[0])) is not None:
                 ends = {inner.inputs[0]: slots[step.inputs[0]], inner.outputs[0]: slots[step.outputs[0]]}
                 self.nested.append((step.operation, inner))
@@ -117,7 +119,8 @@ class Read:
             yield Stage(type(layer).__name__.lower(), (part,), inputs, outputs, (layer,))
             return
         foreign = not own or not all(leaf._own and not isinstance(leaf, layers.Lambda) for leaf in layer._leaves())
-        part = Part(layer if alone else partial(_called, step), inputs, outputs, layer.name)
+        simple = alone and not step.keywords
+        part = Part(layer if simple else partial(_called, step), inputs, outputs, layer.name)
         yield Stage("layer", (part,), inputs, outputs, (layer,), foreign=foreign)
 
 
@@ -135,8 +138,7 @@ def _parts_of(layer: Any) -> list[tuple[str, Callable[..., Any], tuple[Any, ...]
         return [_activation(layer._function, layer.dtype)]
     if (type(layer) is layers.Flatten and layer.data_format == "channels_last") or type(layer) is layers.Reshape:
         return [("view", layer.call, (layer,), plain)]
-    kinds = {layers.BatchNormalization: "scale"}
-    kind = kinds.get(type(layer))
+    kind = "scale" if type(layer) in (layers.BatchNormalization, layers.Normalization, layers.Rescaling) else None
     if isinstance(layer, ZeroPadding):
         kind = "pad"
     if isinstance(layer, Pooling | GlobalPooling):

@@ -11,6 +11,7 @@ from math import inf
 from typing import Any, NamedTuple
 
 from ...calls.separable import separable_call
+from ...layers.pointwise import Rescaling
 from .stage import NO_ENDING, Stage
 
 # Stages that multiply by a kernel.
@@ -44,12 +45,24 @@ def _nothing(first: Stage, second: Stage, known: Known) -> Stage | None:
 
 
 def _fold(first: Stage, second: Stage, known: Known) -> Stage | None:
-    (norm,) = second.layers
+    (norm, *more), ending = second.layers, first.ending
     rank = len(known.shapes[first.output])
     channels = rank - 1 if channels_last(first) else 1
-    if first.ending != NO_ENDING or len(first.inputs) > 1 or norm._axes(rank) != (channels,):
+    if more or len(first.inputs) > 1 or not (hasattr(norm, "_factors_of") and _along(norm, rank, channels)):
         return None
-    return replace(_both(first, second), layers=(*first.layers, norm))
+    if ending != NO_ENDING:
+        # Limits grow with what lies between them, and slopes stay.
+        factor = float(norm._factor) if isinstance(norm, Rescaling) and not norm._factor.ndim else 0.0
+        if not factor > 0 or norm._shift.any() or ending.function:
+            return None
+        ending = ending._replace(minimum=ending.minimum * factor, maximum=ending.maximum * factor)
+    return replace(_both(first, second), layers=(*first.layers, norm), ending=ending)
+
+
+def _factors(first: Stage, second: Stage, known: Known) -> Stage | None:
+    if first.ending != NO_ENDING or not all(scales_channels(one, known.shapes) for one in (first, second)):
+        return None
+    return replace(_both(first, second), layers=first.layers + second.layers)
 
 
 def _sum(first: Stage, second: Stage, known: Known) -> Stage | None:
@@ -121,8 +134,15 @@ RULES = (
         KERNELS,
         ("scale",),
         "y = x * kernel + bias; z = y * scale + shift, with what batch normalization has of each channel",
-        "z = x * (kernel * scale) + (bias * scale + shift)",
+        "z = x * (kernel * scale) + (bias * scale + shift); a positive number also behind a minimum and a maximum",
         _fold,
+    ),
+    Rule(
+        ("scale",),
+        ("scale",),
+        "y = x * scale + shift; z = y * scale + shift",
+        "one scale and one shift for both",
+        _factors,
     ),
     Rule(
         KERNELS,
@@ -184,9 +204,17 @@ def _both(first: Stage, second: Stage) -> Stage:
 
 
 def scales_channels(stage: Stage, shapes: dict[int, Any]) -> bool:
-    """Whether a batch normalization has factors along the last axis."""
+    """Whether all normalizations of a stage have factors along the last axis."""
     rank = len(shapes[stage.output])
-    return bool(stage.layers[0]._axes(rank) == (rank - 1,))
+    return all(_along(layer, rank, rank - 1) for layer in stage.layers)
+
+
+def _along(layer: Any, rank: int, axis: int) -> bool:
+    """Whether a normalization has factors along one axis of so many, or the same for all."""
+    if isinstance(layer, Rescaling):
+        axes = max(layer._factor.ndim, layer._shift.ndim)
+        return axes == 0 or (axes == 1 and axis == rank - 1)
+    return bool(layer._axes(rank) == (axis,))
 
 
 def adds_two(stage: Stage, shapes: dict[int, Any]) -> bool:
