@@ -16,7 +16,9 @@ def html_table(title: str, head: Sequence[str], rows: Iterable[Sequence[str]], n
 
 
 def _row(kind: str, cells: Sequence[str], sides: Sequence[str]) -> str:
+    # Shapes stay on one line: a notebook lets wide tables scroll.
+    style = "padding: 2px 8px; white-space: nowrap; text-align:"
     marked = (
-        f'<{kind} style="text-align: {side}">{escape(cell)}</{kind}>' for cell, side in zip(cells, sides, strict=True)
+        f'<{kind} style="{style} {side}">{escape(cell)}</{kind}>' for cell, side in zip(cells, sides, strict=True)
     )
     return f"<tr>{''.join(marked)}</tr>"
