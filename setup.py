@@ -13,6 +13,9 @@ def description(readme: str, base: str = BASE) -> str:
     """The README without pictures and marks, its links absolute or left out."""
     text = re.sub(r"^!\[[^]]*\]\([^)]*\)\n\n", "", readme, flags=re.MULTILINE)
     text = re.sub(r"^<!-- .*? -->\n", "", text, flags=re.MULTILINE)
+    if not base:
+        # A way to another language, which leads nowhere.
+        text = re.sub(r"^\[[^][]+\]\([^)]*\)\n\n", "", text, flags=re.MULTILINE)
     return re.sub(r"\[([^][]+)\]\((?!https?:)([\w./#-]+)\)", rf"[\1]({base}\2)" if base else r"\1", text)
 
 

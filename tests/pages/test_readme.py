@@ -82,7 +82,7 @@ def test_text_goes_between_its_marks(tmp_path):
 
 def test_description_breaks_nowhere():
     text = described()
-    assert "![" not in text and "<!--" not in text
+    assert "![" not in text and "<!--" not in text and "\n中文\n" not in text
     assert re.findall(r"\]\((?!https?:)", text) == []
     # What is no link stands as it is.
     blocks = re.findall(r"^```.*?^```", README, re.MULTILINE | re.DOTALL)
