@@ -2,6 +2,16 @@
 
 from .axis import draw_axis, draw_stack
 from .grids import draw_scatter, draw_slide
+from .kernels import draw_strip, draw_tasks, draw_tile
 from .winograd import draw_winograd
 
-__all__ = ["draw_axis", "draw_scatter", "draw_slide", "draw_stack", "draw_winograd"]
+__all__ = [
+    "draw_axis",
+    "draw_scatter",
+    "draw_slide",
+    "draw_stack",
+    "draw_strip",
+    "draw_tasks",
+    "draw_tile",
+    "draw_winograd",
+]

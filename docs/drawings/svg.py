@@ -69,6 +69,11 @@ class Picture:
             f'<rect x="{x:g}" y="{y:g}" {size} fill="none" stroke="{colour}" stroke-width="3"/>',
         )
 
+    def box(self, x, y, width, height, colour):
+        """A plain rectangle."""
+        size = f'width="{width:g}" height="{height:g}" fill="{TINTS[colour]}" stroke="{colour}" stroke-width="1.5"'
+        self._add(x + width, y + height, f'<rect x="{x:g}" y="{y:g}" {size}/>')
+
     def line(self, x, y, to_x, to_y, colour=PALE, width=1.5):
         ends = f'x1="{x:g}" y1="{y:g}" x2="{to_x:g}" y2="{to_y:g}"'
         self._add(max(x, to_x), max(y, to_y), f'<line {ends} stroke="{colour}" stroke-width="{width}"/>')
