@@ -332,6 +332,12 @@ class Network(Trainer, Told, Tiled):
                     outputs[i] = outputs[i].astype(self.outputs[i].dtype, order="C")
         return self._joint(outputs), found if any(one is not None for one in found) else None, tape
 
+    def _shapes_for(self, x: Any) -> list[Any]:
+        # Asked of all layers, this takes as long as a small network itself.
+        one = self._program().fused
+        known = None if one is None else one.known([one.shape for one in self._given(x)])
+        return super()._shapes_for(x) if known is None else known
+
     def _alone(self, x: Any) -> Any:
         """Of a list of one that one, where the network takes it alone: so does Keras."""
         if not isinstance(x, list | tuple) or len(x) != 1 or self._takes_lists:

@@ -123,6 +123,18 @@ def test_layers_that_are_told_not_to_train(training, kinds):
     assert kinds_of(model, image()) == kinds
 
 
+def test_predictions_ask_layers_for_shapes_only_once(monkeypatch):
+    model, _ = line("pair")
+    wanted, asked = model.predict(image()), []
+    method = layers.Conv2D.compute_output_shape
+    monkeypatch.setattr(
+        layers.Conv2D, "compute_output_shape", lambda self, shape: asked.append(0) or method(self, shape)
+    )
+    np.testing.assert_array_equal(model.predict(image()), wanted)
+    assert not asked
+    assert model.predict(image()[:1, :20]).shape == (1, 10, 28, 64) and asked
+
+
 def test_each_rule_says_what_it_does():
     assert all(rule.before and rule.after for rule in RULES)
     assert len({rule.before for rule in RULES}) == len(RULES)
