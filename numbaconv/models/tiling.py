@@ -1,5 +1,6 @@
 """Prediction tile by tile, for images that no memory holds: the tiles together are the whole result."""
 
+import os
 from collections.abc import Iterator, Sequence
 from itertools import islice, product
 from math import prod
@@ -131,7 +132,9 @@ def _compute(images: "_Images", tiles: "Tiles", out: Any, done: int, bar: Any) -
         except KeyboardInterrupt:
             raise TilesInterrupted(tiles.told(done), done, tiles.sizes, out) from None
         except OSError as error:
-            raise OSError(error.errno, f"{error.strerror or error}; {tiles.told(done)}") from error
+            told = f"{error.strerror or error}; {tiles.told(done)}"
+            # Not all libraries say which error of the system's it is.
+            raise (OSError(told) if error.errno is None else OSError(error.errno, told)) from error
 
 
 class _Images:
@@ -152,6 +155,9 @@ class _Images:
             model.build((None, *(shape if rank is not None and len(shape) == rank + 1 else shape[1:])))
         if len(model.outputs) != 1:
             raise ValueError(f"one output is computed: take Model(model.input, output), got {len(model.outputs)}")
+        for i, one in enumerate(self.x):
+            if as_integers(tuple(one.shape), 0) is None or not hasattr(one, "__getitem__"):
+                raise ValueError(f"{_name(i)} must have known lengths and take slices, got {_told(one)}")
         wanted = [len(tensor.shape) for tensor in model.inputs]
         counts = [len(one.shape) for one in self.x]
         self.alone = counts == [n - 1 for n in wanted]
@@ -170,7 +176,10 @@ class _Images:
         """A part of some examples."""
         values = []
         for i, (one, read) in enumerate(zip(self.x, self.parts.reads(ends), strict=True)):
-            value = as_numbers(np.asarray(one[self._index(rows, read)]), f"x[{i}]" if i else "x")
+            value = as_numbers(np.asarray(one[self._index(rows, read)]), _name(i))
+            asked = tuple(b - a for a, b in (read if self.alone else (rows, *read)))
+            if value.shape != asked:
+                raise ValueError(f"{_name(i)} must give what is asked for, {asked}, got {value.shape}")
             values.append(value[None] if self.alone else value)
         return self.parts.run(ends, values)
 
@@ -301,8 +310,7 @@ def _checked_out(out: Any, images: _Images, resume: Any) -> Any:
             raise ValueError("resume needs the out that the tiles before are in")
         return np.empty(shape, images.dtype)
     if not hasattr(out, "__setitem__") or tuple(getattr(out, "shape", ())) != shape:
-        given = getattr(out, "shape", None)
-        raise ValueError(f"out must have shape {shape} and take slices, got {type(out).__name__} of shape {given}")
+        raise ValueError(f"out must have shape {shape} and take slices, got {_told(out)}")
     kind = getattr(out, "dtype", images.dtype)
     if not np.can_cast(images.dtype, kind, "same_kind"):
         raise ValueError(f"out must hold {images.dtype} or other floats, got {kind}")
@@ -311,6 +319,18 @@ def _checked_out(out: Any, images: _Images, resume: Any) -> Any:
             raise ValueError("out must be writable, got a read-only array")
         if any(isinstance(one, np.ndarray) and np.may_share_memory(one, out) for one in images.x):
             raise ValueError("out must not share memory with x, which later tiles read")
-    if getattr(out, "read_only", False):
+    if getattr(out, "read_only", False) or getattr(getattr(out, "file", None), "mode", "") == "r":
         raise ValueError(f"out must be writable, got a read-only {type(out).__name__}")
+    if isinstance(out, np.memmap) and out.mode != "c" and out.filename and hasattr(os, "posix_fallocate"):
+        # The file may have holes, and a disk that is full where one is filled ends the process.
+        with open(out.filename, "r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, os.fstat(file.fileno()).st_size)
     return out
+
+
+def _name(i: int) -> str:
+    return f"x[{i}]" if i else "x"
+
+
+def _told(array: Any) -> str:
+    return f"{type(array).__name__} of shape {getattr(array, 'shape', None)}"

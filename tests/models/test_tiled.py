@@ -297,6 +297,36 @@ def test_what_stops_it_leaves_whole_tiles(capfd):
     assert "12/12" in capfd.readouterr().err
 
 
+def test_what_hdf5_refuses(tmp_path):
+    h5py = pytest.importorskip("h5py")
+    model, x = Sequential([Conv2D(1, 1)]), images(8, 8, 2)
+    with h5py.File(tmp_path / "file", "w") as file:
+        file.create_dataset("out", (8, 8, 1), "float32")
+    with h5py.File(tmp_path / "file") as file, pytest.raises(ValueError, match="out must be writable"):
+        model.predict_tiled(x, 4, file["out"])
+    # Libraries raise errors without a number too.
+    failing = Watched(np.zeros((8, 8, 1), "float32"), 1, OSError("no room"))
+    with pytest.raises(OSError, match=r"^no room; 1 of 4 tiles are done"):
+        model.predict_tiled(x, 4, failing)
+
+
+@pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="no way to take room on a disk")
+def test_room_for_a_memory_map_is_taken_before(tmp_path, monkeypatch):
+    model, x = Sequential([Conv2D(1, 1)]), images(64, 64, 2)
+    out = np.memmap(tmp_path / "out", "float32", "w+", shape=(64, 64, 1))
+    assert os.stat(tmp_path / "out").st_blocks * 512 < out.nbytes
+    model.predict_tiled(x, 4, Watched(np.zeros((64, 64, 1))))
+    model.predict_tiled(x, 64, out)
+    assert os.stat(tmp_path / "out").st_blocks * 512 >= out.nbytes
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(OSError, match="No space left"):
+        model.predict_tiled(x, 64, out)
+
+
 def test_ctrl_c_finishes_the_tile():
     class Interrupting(Watched):
         def __setitem__(self, index, value):
@@ -364,6 +394,14 @@ def test_what_is_refused():
     ]:
         with pytest.raises(ValueError, match=told):
             asked.predict_tiled(x, **{"tile": 8, **settings})
+    short, unknown = Watched(x), Watched(x)
+    short.array, unknown.shape = x[:, :, :12], (1, None, 16, 3)
+    for wrong, told in [
+        (short, r"x must give what is asked for, \(1, 16, 16, 3\), got \(1, 16, 12, 3\)"),
+        (unknown, r"x must have known lengths and take slices, got Watched of shape \(1, None, 16, 3\)"),
+    ]:
+        with pytest.raises(ValueError, match=told):
+            model.predict_tiled(wrong)
     for wrong, told in [(x[0, 0], r"x must have \[4\] axes, or one less"), (x[..., :2], "must have 3 channels")]:
         with pytest.raises(ValueError, match=told):
             model.predict_tiled(wrong, 8)
