@@ -47,17 +47,33 @@ class Packed:
         What else they are prepared for: strides and dilation of a transposed convolution or of a gradient.
     branches : int
         Branches of a convolution (Keras's ``groups``), or of the one that a transposed convolution is the gradient of.
+    make : callable, optional
+        Makes the weights anew. They are not kept then, once they are packed.
     """
 
-    def __init__(self, operation: str, weights: np.ndarray, settings: tuple = (), branches: int = 1) -> None:
+    _kept: np.ndarray | None
+    _make: Callable[[], np.ndarray] | None
+
+    def __init__(
+        self,
+        operation: str,
+        weights: np.ndarray,
+        settings: tuple = (),
+        branches: int = 1,
+        make: Callable[[], np.ndarray] | None = None,
+    ) -> None:
         self.operation, self.shape, self.dtype, self.settings = operation, weights.shape, weights.dtype, settings
         self.branches = branches
         self._depthwise = operation == "depthwise_conv"
         if is_depthwise(weights.shape, branches):
             self._depthwise, weights = True, weights.reshape(depthwise_shape(weights.shape, branches))
-        self._weights = canonical_kernel(weights)
+        self._form, self._kept = weights.shape, canonical_kernel(weights)
         self._phases: dict[tuple, np.ndarray] = {}
-        self._read = False
+        self._read, self._make = False, None
+        if make is not None:
+            # What would be made anew for each look at it is looked at while it is there, and packed at once.
+            _ = self.finite
+            self._read, self._make = True, make
 
     def __getstate__(self) -> dict[str, Any]:
         # Copies would not begin with a cache line; they are made again.
@@ -66,6 +82,15 @@ class Packed:
 
     def __repr__(self) -> str:
         return f"<Packed for {self.operation}, weights {self.shape} of {self.dtype}>"
+
+    @property
+    def _weights(self) -> np.ndarray:
+        kept = self._kept
+        if self._make is not None:
+            self._kept = None
+            kept = canonical_kernel(self._make().reshape(self._form)) if kept is None else kept
+        assert kept is not None
+        return kept
 
     @property
     def plain(self) -> np.ndarray:

@@ -1,5 +1,6 @@
 """Kernels of layers with the batch normalizations after them, as the loops read them."""
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -63,15 +64,14 @@ class Folded:
                     factor, term = norm._factors_of(weights)
                     scale, shift = scale * factor, shift * factor + term
                 full = scale.reshape([n if i - kernel.ndim in axes else 1 for i, n in enumerate(kernel.shape)])
-                # Without a copy in float64.
-                folded = np.multiply(kernel, full, out=np.empty_like(kernel), casting="same_kind")
-                bias = shift.astype(dtype)
+                folded, bias = _product(kernel, full), shift.astype(dtype)
             # What has become 0 would no longer make NaN of infinity. Of what is infinite the product is, or NaN.
             alike = np.count_nonzero(folded) == np.count_nonzero(np.logical_and(kernel, full))
             if not (alike and np.isfinite(folded).all() and np.isfinite(bias).all()):
                 return None
-            kernel = folded
-        packed: tuple[Packed, ...] = (self._packed(layer, kernel),)
+            packed: tuple[Packed, ...] = (self._packed(layer, folded, partial(_product, kernel, full)),)
+        else:
+            packed = (self._packed(layer, kernel),)
         if self._kind == "separable":
             first = Packed("depthwise_conv", own["depthwise_kernel"])
             return (
@@ -82,14 +82,20 @@ class Folded:
             )
         return *packed, pack_bias(bias, filters, dtype)
 
-    def _packed(self, layer: Any, kernel: np.ndarray) -> Packed:
+    def _packed(self, layer: Any, kernel: np.ndarray, make: Any = None) -> Packed:
         if self._kind == "transposed":
-            return Packed("conv_transpose", kernel, (layer.strides, layer.dilation_rate))
+            return Packed("conv_transpose", kernel, (layer.strides, layer.dilation_rate), make=make)
         if self._kind == "depthwise":
-            return Packed("depthwise_conv", kernel)
+            return Packed("depthwise_conv", kernel, make=make)
         if self._kind == "dense":
-            return Packed("conv", kernel[None])
-        return Packed("conv", kernel, branches=getattr(layer, "groups", 1))
+            return Packed("conv", kernel[None], make=make)
+        return Packed("conv", kernel, branches=getattr(layer, "groups", 1), make=make)
+
+
+def _product(kernel: np.ndarray, factors: np.ndarray) -> np.ndarray:
+    """The kernel times factors of float64, rounded once, and without an array of float64 between."""
+    with np.errstate(all="ignore"):
+        return np.multiply(kernel, factors, out=np.empty_like(kernel), casting="same_kind")
 
 
 class Pair(NamedTuple):

@@ -1,0 +1,76 @@
+"""Memory of `predict`: weights are there twice at most, and nothing grows from call to call or from shape to shape."""
+
+import tracemalloc
+
+import numpy as np
+import pytest
+from test_fused_networks import filled
+
+from numbaconv import layers
+from numbaconv.models import Sequential
+from numbaconv.models.fused.running import fused
+
+# What Python's own caches may take in the course of many calls.
+SOME = 64 * 1024
+
+
+@pytest.fixture
+def traced():
+    tracemalloc.start()
+    yield lambda: tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+
+
+def small_network(filters=8):
+    model = Sequential(
+        [
+            layers.Input((None, None, 3)),
+            layers.Conv2D(filters, 3, padding="same"),
+            layers.BatchNormalization(),
+            layers.ReLU(),
+            layers.DepthwiseConv2D(3),
+            layers.GlobalAveragePooling2D(),
+            layers.Dense(filters),
+        ]
+    )
+    return filled(model, np.random.default_rng(0), "float32")
+
+
+def test_memory_is_flat_over_calls(traced):
+    model, x = small_network(), np.ones((1, 12, 12, 3), np.float32)
+    for _ in range(50):
+        model.predict_on_batch(x)
+    before = traced()
+    for _ in range(1000):
+        model.predict_on_batch(x)
+    assert traced() - before < SOME
+
+
+@pytest.mark.slow
+def test_memory_is_flat_over_shapes(traced):
+    model = small_network()
+    after = []
+    for _ in range(3):
+        for size in range(100):
+            model.predict_on_batch(np.ones((1, 8 + size // 10, 8 + size % 10, 3), np.float32))
+        after.append(traced())
+    assert after[2] - after[1] < SOME
+
+
+def test_folded_weights_are_kept_as_kernels_read_them_alone(traced):
+    filters, x = 256, np.ones((1, 12, 12, 256), np.float32)
+    model = Sequential([layers.Input((12, 12, filters)), layers.Conv2D(filters, 1), layers.BatchNormalization()])
+    filled(model, np.random.default_rng(0), "float32")
+    size = model.layers[0].kernel.nbytes
+    model.predict_on_batch(x)
+    before = traced()
+    for layer in model.layers:
+        layer.set_weights(layer.get_weights())
+    fresh = model.predict_on_batch(x)
+    # Made anew, in the place of those that were there.
+    assert traced() - before < size / 2
+    (turn,) = fused(model._program()).runner([x.shape]).turns
+    packed = next(iter(fused(model._program())._folded.values())).operands()[0]
+    assert packed._kept is None and packed.panels.nbytes == size and turn.stage.kind == "conv"
+    np.testing.assert_array_equal(packed.plain.ravel(), packed.plain.ravel())
+    np.testing.assert_array_equal(model.predict_on_batch(x), fresh)
