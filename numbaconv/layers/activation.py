@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import activations
-from ..activations.settings import meeting_axes
+from ..activations.settings import WithSettings, meeting_axes
 from ..calls.epilogue import NO_MINIMUM
 from .any_rank import AnyRank
 
@@ -22,6 +22,7 @@ class Activating(AnyRank):
     _function: Callable[[np.ndarray], np.ndarray]
 
     def _forward(self, x: np.ndarray) -> tuple[np.ndarray, Any]:
+        x = unshared(self._function, x)
         out = activated(self._function, x, self.dtype)
         return out, kept_of(self._function, x, out)
 
@@ -60,6 +61,17 @@ class Activation(Activating):
 def minimum_of(activation: Callable) -> float:
     """What a kernel has to raise smaller results to, so that it computes the activation itself if that is relu."""
     return 0.0 if activation is activations.relu else NO_MINIMUM
+
+
+def unshared(activation: Callable, before: np.ndarray) -> np.ndarray:
+    """``before``, or a copy for a function of the user's: it may work in place, and others may read ``before`` too."""
+    return before.copy() if is_users(activation) else before
+
+
+def is_users(activation: Callable) -> bool:
+    """Whether an activation function is none of the library's."""
+    base = activation.function if isinstance(activation, WithSettings) else activation
+    return not str(getattr(base, "__module__", "")).startswith(__name__.partition(".")[0] + ".")
 
 
 def activated(activation: Callable, before: np.ndarray, dtype: str) -> np.ndarray:

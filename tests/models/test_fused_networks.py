@@ -83,6 +83,8 @@ def blocks(seed):
         if rng.random() < 0.3:
             x = layers.ZeroPadding2D(one_of(1, ((0, 1), (0, 1)), ((2, 1), (0, 3))), **settings)(x)
         more = {"padding": one_of("valid", "same"), "use_bias": bool(rng.random() < 0.5), **settings}
+        if min(x.shape[1:3] if axis == -1 else x.shape[2:]) < 5:
+            more["padding"] = "same"
         x = one_of(
             lambda: layers.Conv2D(count, one_of(1, 3, (1, 5)), strides=one_of(1, 2), **more),
             lambda: layers.Conv2D(count, 3, activation=one_of("relu", "elu"), **more),
@@ -130,6 +132,14 @@ def test_a_random_network_of_convolutions(seed, monkeypatch):
     runner = fused(model._program()).runner([x.shape])
     assert runner is not None
     assert len(runner.turns) < len(model._program().steps) + 3
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("start", range(300, 2000, 100))
+def test_many_random_networks(start, monkeypatch):
+    for seed in range(start, start + 100):
+        test_a_random_network(seed, monkeypatch)
+        test_a_random_network_of_convolutions(seed, monkeypatch)
 
 
 def test_networks_are_joined():

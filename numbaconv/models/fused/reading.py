@@ -12,7 +12,7 @@ from ...activations.settings import WithSettings
 from ...common.structures import leaves, mapped
 from ...graph.operation import is_shape
 from ...kernels import rules
-from ...layers.activation import Activating, activated
+from ...layers.activation import Activating, activated, is_users, unshared
 from ...layers.conv import Conv
 from ...layers.drawing import Drawing
 from ...layers.moving import UpSampling, ZeroPadding
@@ -53,7 +53,7 @@ class Read:
     shapes : dict
         By slot.
     nested : list of tuples
-        Networks within it, and the programs that were read.
+        Networks within it, their programs, and whether these were read: ``fuse`` of each.
 
     Raises
     ------
@@ -63,7 +63,7 @@ class Read:
 
     def __init__(self, program: Program, shapes: Sequence[Shape]) -> None:
         self.stages: list[Stage] = []
-        self.nested: list[tuple[Any, Program]] = []
+        self.nested: list[tuple[Any, Program, bool]] = []
         self.shapes: dict[int, Any] = {}
         slots = self._slots(program, {})
         self.inputs = tuple(slots[slot] for slot in program.inputs)
@@ -89,9 +89,11 @@ class Read:
             # What a layer of the library does in training is of no concern here.
             still = step.keywords in ({}, {"training": False}, {"training": None})
             alone = step.arguments == (Slot(step.inputs[0]),) and still and is_slot(step.structure)
-            if alone and (inner := _joinable(step, fed[0])) is not None:
+            inner = _joinable(step, fed[0]) if alone else None
+            if inner is not None:
+                self.nested.append((step.operation, inner, step.operation.fuse))
+            if inner is not None and step.operation.fuse:
                 ends = {inner.inputs[0]: slots[step.inputs[0]], inner.outputs[0]: slots[step.outputs[0]]}
-                self.nested.append((step.operation, inner))
                 self._steps(inner, self._slots(inner, ends))
             else:
                 self.stages += self._stages(step, slots, alone)
@@ -109,7 +111,7 @@ class Read:
             for i, (kind, function, used, ending) in enumerate(parts):
                 end = outputs if i == len(parts) - 1 else (self.slot(self.shapes[outputs[0]]),)
                 part = Part(function, inputs, end, layer.name if i == 0 else f"{layer.name}'s activation")
-                yield Stage(kind, (part,), inputs, end, used, ending, foreign=kind == "function" and _is_users(used[0]))
+                yield Stage(kind, (part,), inputs, end, used, ending, foreign=kind == "function" and is_users(used[0]))
                 inputs = end
             if parts:
                 return
@@ -152,7 +154,7 @@ def _activation(function: Any, dtype: str) -> tuple[str, Callable[..., Any], tup
     ending = ending_of(function)
     kind = "function" if ending is None else "view" if ending == Ending() else "clip"
     used = (function,) if kind == "function" else ()
-    return kind, lambda x: activated(function, x, dtype), used, ending or Ending()
+    return kind, lambda x: activated(function, unshared(function, x), dtype), used, ending or Ending()
 
 
 def ending_of(function: Any) -> Ending | None:
@@ -177,11 +179,6 @@ def ending_of(function: Any) -> Ending | None:
         return None
     most = inf if most is None else float(most)
     return Ending(-inf, most, float(slope)) if slope else Ending(0.0, most)
-
-
-def _is_users(function: Any) -> bool:
-    base = function.function if isinstance(function, WithSettings) else function
-    return not getattr(base, "__module__", "").startswith(__name__.partition(".")[0] + ".")
 
 
 def _called(step: Step, *values: np.ndarray) -> Any:

@@ -141,7 +141,7 @@ class Fused:
         self.usable = layers is not None
         # A setting that is changed replaces the calls.
         self._settings = [(layer, layer._calls) for layer in layers or ()]
-        self._nested: dict[int, tuple[Any, Program]] = {}
+        self._nested: dict[int, tuple[Any, Program, bool]] = {}
         self._runners: OrderedDict[Any, Runner | None] = OrderedDict()
         self._folded: dict[Any, Folded] = {} if like is None else like._folded
         self._arenas: list[Arena] = [] if like is None else like._arenas
@@ -151,7 +151,7 @@ class Fused:
         for layer, calls in self._settings:
             if layer._calls is not calls:
                 return False
-        return all(network._program() is program for network, program in self._nested.values())
+        return all(one._program() is program and one.fuse is fuse for one, program, fuse in self._nested.values())
 
     def run(self, values: Sequence[Any]) -> list[Any] | None:
         """The outputs for these inputs; None where the plain network is to compute them."""
@@ -197,7 +197,7 @@ class Fused:
             return None
         try:
             read = Read(self.program, shapes)
-            self._nested.update({id(network): (network, program) for network, program in read.nested})
+            self._nested.update({id(network): (network, *more) for network, *more in read.nested})
             return Runner(read, self._settings[0][0]._dtype, self._kernel_of)
         except (ValueError, TypeError):
             # The plain network says what is wrong.
