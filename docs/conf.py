@@ -25,6 +25,7 @@ extensions = [
     "extensions.api",
     "extensions.drawn",
     "extensions.mathml",
+    "extensions.program",
     "extensions.rungs",
     "extensions.sliding",
 ]

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 from math import prod
+from os import PathLike
+from pathlib import Path
 from time import perf_counter
 from typing import Any, NamedTuple
 
@@ -11,6 +13,7 @@ from ...calls.scaling import ScaleCall
 from ...calls.separable import SeparableCall
 from ...calls.transposed import ScatterCall, TransposedCall
 from ...calls.winograd import WinogradCall
+from . import bars
 from .rules import KERNELS, channels_last
 from .running import Arena, Runner, Turn
 
@@ -67,6 +70,25 @@ class ProgramReport(tuple[StageReport, ...]):
         return "\n".join((lines[0], rule, *lines[1:-1], rule, lines[-1]))
 
     __repr__ = __str__
+
+    def plot(self, to_file: str | PathLike[str] = "program.svg") -> None:
+        """Draw a bar for each stage: its time where that was measured, its multiplications otherwise.
+
+        Parameters
+        ----------
+        to_file : path-like
+            An .svg file needs nothing else; .png, .pdf and what else Matplotlib writes need that.
+
+        Raises
+        ------
+        ModuleNotFoundError
+            If a format needs Matplotlib, and it is not installed.
+        """
+        picture = bars.bars_of(self)
+        if Path(to_file).suffix.lower() == ".svg":
+            Path(to_file).write_text(bars.svg(picture), "utf-8")
+        else:
+            bars.draw(picture, to_file)
 
 
 def explained(runner: Runner, inputs: Sequence[np.ndarray], measure: bool) -> ProgramReport:

@@ -1,0 +1,69 @@
+"""The directive `program`: what `explain_program` says of the ``model`` that the Python blocks before it have made."""
+
+import re
+from math import prod
+from pathlib import Path
+
+from docutils import nodes
+from extensions.drawn import figure
+from sphinx.util.docutils import SphinxDirective
+
+from numbaconv.models.fused import bars
+from numbaconv.models.fused.running import Fused
+
+KINDS = {"picture": "_picture", "table": "_table", "memory": "_memory"}
+
+
+class Svg(str):
+    """A picture as text."""
+
+    alt = "A bar for each step, as long as the step takes"
+
+
+class Program(SphinxDirective):
+    """The argument says what is shown: ``picture``, with the time of each stage, ``table`` or ``memory``."""
+
+    required_arguments = 1
+
+    def run(self):
+        page = Path(self.env.doc2path(self.env.docname)).read_text(encoding="utf-8")
+        before = page.split(f"```{{program}} {self.arguments[0]}")[0]
+        made = {}
+        for block in re.findall(r"^```python\n(.*?)^```", before, re.MULTILINE | re.DOTALL):
+            exec(block, made)
+        return getattr(self, KINDS[self.arguments[0]])(made["model"])
+
+    def _picture(self, model):
+        return [figure(self, Svg(bars.svg(bars.bars_of(model.explain_program(measure=True)))), "")]
+
+    def _table(self, model):
+        text = str(model.explain_program())
+        return [nodes.literal_block(text, text, language="text")]
+
+    def _memory(self, model):
+        text = "\n".join(f"{what:<56}{number:>12,}" for what, number in memory_of(model).items())
+        return [nodes.literal_block(text, text, language="text")]
+
+
+def memory_of(model):
+    """Bytes of all values between layers, of those that are left between steps, and of the memory that holds them."""
+    shapes = [(1, *one.shape[1:]) for one in model.inputs]
+    runner = Fused(model._program()).runner(shapes)
+    size = runner.dtype.itemsize
+    parts = [part for turn in runner.turns for part in turn.stage.parts]
+    return {
+        "layers, each counted with what it does": len(parts),
+        "steps": len(runner.turns),
+        "bytes of the results of all layers": sum(prod((1, *one[1:])) for one in _results(model)) * size,
+        "bytes of the results of all steps": sum(prod(runner.shapes[turn.outputs[0]]) for turn in runner.turns) * size,
+        "bytes of the arena": runner.room,
+    }
+
+
+def _results(model):
+    return [layer.compute_output_shape(layer.input_shape) for layer in model.layers]
+
+
+def setup(app):
+    app.add_directive("program", Program)
+    return {"parallel_read_safe": True}
