@@ -43,6 +43,8 @@ class Worker:
         count = str(threads)
         names = ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
         settings = {"PYTHONWARNINGS": "ignore", "TF_CPP_MIN_LOG_LEVEL": "3", **dict.fromkeys(names, count)}
+        # What is installed has its bytecode.
+        settings["PYTHONDONTWRITEBYTECODE"] = ""
         command = [sys.executable, HERE / "networks_runtimes.py", runtime, name, folder, str(batch), count]
         start = time.perf_counter()
         self.process = subprocess.Popen(
@@ -164,7 +166,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=0.3, help="of a block, at least three calls")
     parser.add_argument("--quick", action="store_true", help="one short block of each")
     parser.add_argument("--folder", type=Path, default=HERE / ".asv" / "networks", help="where networks are kept")
-    parser.add_argument("--json", type=Path, help="default: results.json in the folder")
+    parser.add_argument("--json", type=Path, help="default: named after the time, in the folder; with --kept the last")
     parser.add_argument("--kept", action="store_true", help="measure nothing, and tell what the file of --json holds")
     parser.add_argument("--publish", action="store_true", help="write the table and the chart into the pages")
     parser.add_argument("--profile", choices=[*NETWORKS, *OWN], metavar="NETWORK", help="tell where its time goes")
@@ -172,7 +174,12 @@ def parsed() -> argparse.Namespace:
     if options.quick:
         options.rounds, options.seconds = 1, 0.01
     options.folder = options.folder.absolute()
-    options.json = options.json or options.folder / "results.json"
+    if options.json is None:
+        kept = sorted(options.folder.glob("results-*.json"))
+        if options.kept and not kept:
+            parser.error(f"no results are kept in {options.folder}")
+        new = options.folder / f"results-{time.strftime('%Y%m%d-%H%M%S')}.json"
+        options.json = kept[-1] if options.kept else new
     return options
 
 
