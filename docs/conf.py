@@ -25,7 +25,7 @@ extensions = [
     "extensions.api",
     "extensions.drawn",
     "extensions.mathml",
-    "extensions.program",
+    "extensions.stages",
     "extensions.rungs",
     "extensions.sliding",
 ]

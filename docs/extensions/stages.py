@@ -1,4 +1,4 @@
-"""The directive `program`: what `explain_program` says of the ``model`` that the Python blocks before it have made."""
+"""The directive `stages`: what `explain_program` says of the ``model`` that the Python blocks before it have made."""
 
 import re
 from math import prod
@@ -20,14 +20,14 @@ class Svg(str):
     alt = "A bar for each step, as long as the step takes"
 
 
-class Program(SphinxDirective):
+class Stages(SphinxDirective):
     """The argument says what is shown: ``picture``, with the time of each stage, ``table`` or ``memory``."""
 
     required_arguments = 1
 
     def run(self):
         page = Path(self.env.doc2path(self.env.docname)).read_text(encoding="utf-8")
-        before = page.split(f"```{{program}} {self.arguments[0]}")[0]
+        before = page.split(f"```{{stages}} {self.arguments[0]}")[0]
         made = {}
         for block in re.findall(r"^```python\n(.*?)^```", before, re.MULTILINE | re.DOTALL):
             exec(block, made)
@@ -65,5 +65,5 @@ def _results(model):
 
 
 def setup(app):
-    app.add_directive("program", Program)
+    app.add_directive("stages", Stages)
     return {"parallel_read_safe": True}
