@@ -114,9 +114,9 @@ def _lazy(da: Any, images: _Images, arrays: list[Any], chunks: Any, threads: int
     program = needed("cloudpickle").dumps(images.parts.program)
     digest = hashlib.sha256(program).hexdigest()
     shapes = tuple((1, *one.shape) if images.alone else one.shape for one in arrays)
-    network = Network(digest, program, shapes, images.alone, threads)
+    network = Network(digest, program, shapes, images.alone, images.parts.fuse, threads)
     grid = _chunks(da, images, arrays, chunks)
-    token = tokenize(digest, threads, [one.name for one in arrays], grid)
+    token = tokenize(digest, network.fuse, threads, [one.name for one in arrays], grid)
     name, key = f"numbaconv-{token}", f"numbaconv-network-{token}"
     graph: dict[Any, Any] = {key: network}
     blocks = [_Blocks(one, f"numbaconv-piece{i}-{token}", graph) for i, one in enumerate(arrays)]

@@ -37,6 +37,8 @@ class Network:
     shapes: tuple[tuple[int, ...], ...]
     # Whether what comes in is one image without the batch axis.
     alone: bool
+    # Whether layers are joined, as where the prediction was asked for.
+    fuse: bool
     threads: int
 
     def parts(self) -> PartProgram:
@@ -48,9 +50,10 @@ class Network:
                 _unpacked[self.digest] = pickle.loads(self.program), {}
             _unpacked.move_to_end(self.digest)
             program, made = _unpacked[self.digest]
-            if self.shapes not in made:
-                made[self.shapes] = PartProgram(program, self.shapes)
-            return made[self.shapes]
+            key = self.shapes, self.fuse
+            if key not in made:
+                made[key] = PartProgram(program, *key)
+            return made[key]
 
 
 @dataclass(frozen=True)

@@ -221,7 +221,7 @@ class PartProgram:
         self.shapes = self.program.shapes(shapes)
         (self._end,) = self.program.outputs
         self.out_shape: tuple[int, ...] = tuple(self.shapes[self._end])
-        self._fuse, self._fused = fuse, Fused(self.program)
+        self.fuse, self._fused = fuse, Fused(self.program)
         self._made: dict[Any, Fused] = {}
         self._ways: dict[Any, str | None] = {}
 
@@ -238,7 +238,7 @@ class PartProgram:
     def run(self, asked: Ends, values: Sequence[np.ndarray]) -> np.ndarray:
         """A part of the output, from what `reads` says of the inputs."""
         made = self._form(asked)
-        outputs = made.run(values) if self._fuse else None
+        outputs = made.run(values) if self.fuse else None
         (out,) = outputs or made.program.run(values)[0]
         return np.asarray(out)
 
@@ -312,7 +312,7 @@ class PartProgram:
     def prepared(self, asked: Ends) -> Any:
         """What joins the layers for a part of one example; None if they run one by one."""
         shapes = [(1, *(b - a for a, b in ends)) for ends in self.reads(asked)]
-        return self._form(asked).runner(shapes) if self._fuse else None
+        return self._form(asked).runner(shapes) if self.fuse else None
 
     def spatial_axes(self) -> tuple[int, ...]:
         """Axes of the output that can be cut; ValueError, naming the layer, where positions are lost on the way."""
