@@ -6,9 +6,9 @@ from numba import prange
 from ..machine.compiler import compiled
 from ..machine.limits import tile_finish
 from ..machine.memory import RAMP, opaque, ramp
-from ..machine.tile import FULL, lanes_of, tile_lines, tile_outer, tile_rows, tile_store
+from ..machine.tile import FULL, lanes_of, tile_lines, tile_multiply, tile_outer, tile_rows, tile_store
 from ..machine.vectors import LOW_ROWS, TILE_ROWS, TILE_VECS
-from .ending import end_windows, is_plain, limits_of
+from .ending import end_windows, limits_of
 from .plan.axes import MOST_STEPS
 from .planes import plane_at, write_planes
 from .records import Channels, Epilogue, Line, Panel, Places, Steps
@@ -109,9 +109,8 @@ def sum_windows(source, places, steps, panels, vecs, epilogue, out):
     # Where there are more steps, the sums so far of all windows, panel by panel.
     room = places.end * width if part < length else 0
     sums, sums_at = np.empty((panels.end - panels.first) * room, source.dtype), np.empty(places.end + RAMP, np.int64)
-    direct = out.ndim == 1 and is_plain(epilogue)
-    chunk = max(1, places.end) if direct else CHUNK
-    buffer, buffer_first = aligned_flat(0 if direct else CHUNK * width, source)
+    residual, ones = epilogue.residual, np.ones(width, source.dtype)
+    buffer, buffer_first = aligned_flat(CHUNK * width, source)
     for first in range(0, max(1, length), part):
         now = Steps(shifts, starts, first, min(first + part, length))
         for number in range(panels.first, panels.end):
@@ -120,7 +119,14 @@ def sum_windows(source, places, steps, panels, vecs, epilogue, out):
             at = (number - panels.first) * room
             start = Line(sums, at, width) if first else Line(epilogue.bias, panel.first, 0)
             last = now.end == length
-            limits = limits_of(epilogue, last and is_plain(epilogue))
+            # Of a residual, whole lines are read.
+            whole = residual.size == 0 or panel.count == width
+            plain = epilogue.slope == 1.0 and epilogue.function == 0 and whole
+            direct = plain and out.ndim == 1
+            chunk = max(1, places.end) if direct else CHUNK
+            minimum, maximum = limits_of(epilogue, last and plain)
+            adds = direct and first == 0 and residual.size > 0
+            ends = minimum, maximum, (adds, residual, places.out_at, ones)
             for begin in range(0, places.end, chunk):
                 end, to, to_at = min(begin + chunk, places.end), sums, sums_at
                 if last and direct:
@@ -133,7 +139,7 @@ def sum_windows(source, places, steps, panels, vecs, epilogue, out):
                     ramp(sums_at, begin, at + begin * width - panel.place, width, end - begin)
                 there = Places(begin, end, places.count, places.x_at, to_at)
                 # In one place, for LLVM would copy all of it to others.
-                _sum_panel(source, there, now, panel, vecs, start, limits, to)
+                _sum_panel(source, there, now, panel, vecs, start, ends, to)
                 if last and not direct:
                     _write(buffer, buffer_first, width, there, panel, epilogue, places.out_at, out)
 
@@ -160,9 +166,12 @@ def _move(shifts, channels):
 
 
 @compiled
-def _sum_panel(source, places, steps, panel, vecs, start, limits, out):
-    """A panel for windows that begin with the lines of ``start``, one for each, or one for all."""
-    minimum, maximum = limits
+def _sum_panel(source, places, steps, panel, vecs, start, ends, out):
+    """A panel for windows that begin with the lines of ``start``, one for each, or one for all, and maybe a residual.
+
+    That is multiplied by ones: no intrinsic merely adds it.
+    """
+    minimum, maximum, (adds, residual, out_at, ones) = ends
     first, end = places.first, min(places.end, places.count)
     while first < end:
         if end - first > 2 * LOW_ROWS:
@@ -170,11 +179,15 @@ def _sum_panel(source, places, steps, panel, vecs, start, limits, out):
                 tile = tile_lines(FULL, vecs, start.array, start.at + first * start.step, start.step)
             else:
                 tile = tile_rows(FULL, vecs, start.array, start.at)
+            if adds:
+                tile = tile_multiply(tile, residual, out_at, first, panel.place, ones, 0)
             tile = _sum_tile(tile, source, places.x_at, first, steps, panel)
             tile_store(tile_finish(tile, minimum, maximum), out, places.out_at, first, panel.place, panel.count)
             first += tile_height(vecs)
         else:
             low = tile_lines(LOW_ROWS, vecs, start.array, start.at + first * start.step, start.step)
+            if adds:
+                low = tile_multiply(low, residual, out_at, first, panel.place, ones, 0)
             low = _sum_tile(low, source, places.x_at, first, steps, panel)
             tile_store(tile_finish(low, minimum, maximum), out, places.out_at, first, panel.place, panel.count)
             first += LOW_ROWS

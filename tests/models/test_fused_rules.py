@@ -411,3 +411,18 @@ def test_what_cannot_be_explained():
     penalized = Sequential([layers.Input((3,)), layers.Dense(2, activity_regularizer="l2")])
     with pytest.raises(ValueError, match="layers are joined"):
         penalized.explain_program()
+
+
+def test_a_sum_takes_the_memory_of_what_is_added(monkeypatch):
+    given = layers.Input((12, 12, 32))
+    x = layers.Conv2D(32, 3, padding="same")(given)
+    y = layers.ReLU()(layers.Add()([layers.Conv2D(32, 1)(layers.Conv2D(16, 1)(x)), x]))
+    # The first is read once more, the second is what the kernel reads, too.
+    z = layers.Add()([layers.Conv2D(32, 1)(layers.Conv2D(16, 1)(y)), y])
+    z = layers.Add()([layers.Conv2D(32, 1)(z), z])
+    model = filled(Model(given, layers.Conv2D(3, 1)(layers.Concatenate()([z, y]))), np.random.default_rng(0), "float32")
+    x = image()[:, :12, :12]
+    turns = [t for t in fused(model._program()).runner([x.shape]).turns if t.stage.kind == "conv"]
+    first, second, *others = (turn.place for turn in turns if len(turn.shape) == 4 and turn.shape[-1] == 32)
+    assert first == second and len({second, *others}) == 3
+    close(model(x), layer_by_layer(monkeypatch, model, x))

@@ -9,13 +9,13 @@ import numpy as np
 
 from ...activations.function import LARGE, takes
 from ...activations.settings import WithSettings
-from ...calls.conv import conv_call, dense_call, depthwise_call
+from ...calls.conv import WindowCall, conv_call, dense_call, depthwise_call
 from ...calls.epilogue import epilogue_of
 from ...calls.layouts import canonical_shape, contiguous
 from ...calls.moving import crop_call, upsample_call, zero_pad_call
 from ...calls.pooling import pool_call, pool_window
 from ...calls.scaling import scale_call
-from ...calls.separable import separable_call
+from ...calls.separable import SeparableCall, separable_call
 from ...calls.transposed import transposed_call
 from .folding import Factors, Folded, Pair
 from .rules import scales_channels
@@ -37,11 +37,14 @@ class Prepared(NamedTuple):
         Whether the result is in that memory; otherwise it has its own, or that of the first input.
     call : object
         Of `numbaconv.calls`, to be shown; None where there is none.
+    over : int, optional
+        The input whose memory the result may take: each value of it is read before the one in its place is written.
     """
 
     run: Callable[..., Any]
     writes: bool = False
     call: Any = None
+    over: int | None = None
 
 
 def prepared(
@@ -97,7 +100,9 @@ def _with_kernel(stage: Stage, shapes: dict[int, Any], itemsize: int, folded: Fo
             return out
         return call(x, *packed[:2], epilogue)
 
-    return Prepared(run, data_format == "channels_last", call)
+    # Winograd's and phases of a transposed convolution go back to windows that are written.
+    over = 1 if len(stage.inputs) > 1 and isinstance(call, WindowCall | SeparableCall) else None
+    return Prepared(run, data_format == "channels_last", call, over)
 
 
 def _call(stage: Stage, x_shape: tuple[int, ...], layer: Any, itemsize: int, pitch: int) -> Any:
@@ -152,7 +157,7 @@ def _add(stage: Stage, shapes: dict[int, Any], itemsize: int, pitch: int) -> Pre
         call.run(contiguous(x), none, epilogue_of(none, *ending, contiguous(more[-1])), out)
         return out
 
-    return Prepared(run, True, call)
+    return Prepared(run, True, call, 0)
 
 
 def _clip(stage: Stage, shapes: dict[int, Any], itemsize: int, pitch: int) -> Prepared:
@@ -163,7 +168,7 @@ def _clip(stage: Stage, shapes: dict[int, Any], itemsize: int, pitch: int) -> Pr
         call.run(contiguous(x), none, epilogue, out)
         return out
 
-    return Prepared(run, True, call)
+    return Prepared(run, True, call, 0)
 
 
 def _multiply(stage: Stage, shapes: dict[int, Any], itemsize: int, pitch: int) -> Prepared:
@@ -181,7 +186,7 @@ def _multiply(stage: Stage, shapes: dict[int, Any], itemsize: int, pitch: int) -
         call.run(contiguous(values[1 - gate]), contiguous(values[gate]), epilogue, out)
         return out
 
-    return Prepared(run, True, call)
+    return Prepared(run, True, call, 1 - gate)
 
 
 def _function(stage: Stage, shapes: dict[int, Any], itemsize: int, pitch: int) -> Prepared:

@@ -293,11 +293,20 @@ def _turns(
             last[slot] = last[roots.get(slot, slot)] = last[beside.get(slot, (slot, 0))[0]] = i
         for slot in stage.outputs:
             first.setdefault(beside.get(slot, (slot, 0))[0], i)
-    inside = [
-        s.output for s, one in zip(stages, ready, strict=True) if one.writes and s.output not in given | beside.keys()
-    ]
-    places, room = laid_out(Lifetime(prod(shapes[slot]) * itemsize, first[slot], last[slot]) for slot in inside)
-    place_of = dict(zip(inside, places, strict=True))
+    # Values of the arena, and the one in whose memory each begins, which nothing reads after it.
+    inside: dict[int, int] = {}
+    for i, (stage, one) in enumerate(zip(stages, ready, strict=True)):
+        slot, under = stage.outputs[0], -1 if one.over is None else stage.inputs[one.over]
+        if one.writes and slot not in given | beside.keys():
+            reads = [roots.get(read, read) for read in stage.inputs]
+            free = under in inside and last[under] == i and reads.count(under) == 1
+            inside[slot] = inside[under] if free else slot
+    ends: dict[int, int] = {}
+    for slot, home in inside.items():
+        ends[home] = max(ends.get(home, 0), last[slot])
+    places, room = laid_out(Lifetime(prod(shapes[home]) * itemsize, first[home], end) for home, end in ends.items())
+    place_of = dict(zip(ends, places, strict=True))
+    place_of |= {slot: place_of[home] for slot, home in inside.items()}
     turns = []
     for i, (stage, one) in enumerate(zip(stages, ready, strict=True)):
         ended = (slot for slot in dict.fromkeys((*stage.inputs, *stage.outputs)) if last[slot] == i)
