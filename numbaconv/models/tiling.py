@@ -94,7 +94,8 @@ class Tiled(Layered):
         -----
         Results are those of ``model(x)`` within 1e-5 of the largest, and to the last bit where convolutions have
         ``algorithm="direct"``. Otherwise sums are added up in an order that depends on where an image begins:
-        Winograd's, those of interpolation, and float64 averages. Layers are joined as by ``model(x)``.
+        Winograd's, those of interpolation, and float64 averages. Layers are joined as by ``model(x)``. For a single
+        layer, make a model of it: ``Sequential([layer])``.
 
         Examples
         --------

@@ -47,6 +47,18 @@ def test_what_was_lent_before_all_was_forgotten_is_left_alone(monkeypatch):
     assert not recycling._returned
 
 
+@pytest.mark.parametrize("promised", [True, False])
+def test_a_promise_bounds_what_lies_idle(promised):
+    before = made(0)
+    with recycling.at_most(3 * KEPT if promised else 2**24):
+        for width in (500, 700, 900):
+            made(1, (3, 100, width))
+        recycling._take_back()
+        assert (recycling._bytes(recycling._idle) <= 3 * KEPT) is promised
+    assert recycling._promises == []
+    assert (before == 0).all()
+
+
 def test_results_are_ordinary_arrays():
     out = made(1)
     assert type(out) is np.ndarray
