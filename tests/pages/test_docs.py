@@ -29,6 +29,8 @@ def test_block_runs(page, block, tmp_path, monkeypatch):
     if 'load_model("model.keras")' in block:
         pytest.importorskip("h5py")
         Sequential([layers.Input((32, 32, 3)), layers.Conv2D(4, 3)]).save("model.keras")
+    if "dask" in block:
+        pytest.importorskip("dask.array")
     exec(compile(block, str(page), "exec"), {})
 
 

@@ -53,6 +53,28 @@ def test_denoise(tmp_path):
     assert drawn(denoise.picture(images, clean, history), tmp_path / "denoise.png")
 
 
+@pytest.mark.slow
+def test_large_image(tmp_path):
+    pytest.importorskip("skimage")
+    import large_image
+
+    model, chain = large_image.train(epochs=3, count=200)
+    image, result = (large_image.on_disk(tmp_path / name, (512, 512, 3)) for name in ("slide", "result"))
+    large_image.slide(image)
+    clean = large_image.micrograph() / 255
+    model.predict_tiled(image, 96, large_image.Bytes(result))
+    errors = [np.mean((np.asarray(one[:]) / 255 - clean) ** 2) for one in (image, result)]
+    assert errors[1] < errors[0] / 2
+    share, most = large_image.largest_difference(model, image, result, large_image.reach(chain))
+    assert share < 1e-3
+    assert most <= 1
+    # A single row that is another one would show.
+    result[256] = result[255]
+    assert large_image.largest_difference(model, image, result, large_image.reach(chain))[1] > 1
+    compared = [large_image.measured(model, image[:256, :256], tile) for tile in (64, 128)]
+    assert drawn(large_image.picture(model, chain, image, result, 96, compared), tmp_path / "large_image.png")
+
+
 def network_of_moods(path):
     """One of the kind that the example opens, untrained."""
     x = layers.Input((32, 32, 1))
