@@ -8,8 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import shapes
-from ..kernels.blend import Recipe, between, blend, blend_arguments, spread, turned, unchanged
-from ..kernels.pad import place
+from ..kernels.blend import Recipe, between, blend, blend_arguments, shifted, spread, turned, unchanged
 from ..kernels.resize import resized
 from ..machine.aligned import aligned_empty
 from .layouts import SMALL, Ints, contiguous, images_shape, spatial, three
@@ -32,22 +31,23 @@ class MovingCall(NamedTuple):
 
 
 @lru_cache(maxsize=512)
-def crop_call(x_shape: Ints, cropping: tuple[Ints, ...], data_format: str) -> MovingCall:
+def crop_call(x_shape: Ints, cropping: tuple[Ints, ...], data_format: str, itemsize: int) -> MovingCall:
     """Prepare `functional.crop`."""
     result_shape: Any = shapes.crop_output_shape(x_shape, cropping, data_format)
-    return _moving_call(place, x_shape, result_shape, data_format, (three(tuple(-a for a, _ in cropping), 0),))
+    return _shift_call(x_shape, result_shape, tuple(-a for a, _ in cropping), data_format, itemsize)
 
 
 @lru_cache(maxsize=512)
-def zero_pad_call(x_shape: Ints, padding: tuple[Ints, ...], data_format: str) -> MovingCall:
+def zero_pad_call(x_shape: Ints, padding: tuple[Ints, ...], data_format: str, itemsize: int) -> MovingCall:
     """Prepare `functional.zero_pad`."""
     result_shape: Any = shapes.zero_pad_output_shape(x_shape, padding, data_format)
-    return _moving_call(place, x_shape, result_shape, data_format, (three(tuple(a for a, _ in padding), 0),))
+    return _shift_call(x_shape, result_shape, tuple(a for a, _ in padding), data_format, itemsize)
 
 
-def _moving_call(kernel: Any, x_shape: Ints, result_shape: Ints, data_format: str, arguments: tuple) -> MovingCall:
-    image_shape, out_shape = images_shape(x_shape, data_format), images_shape(result_shape, data_format)
-    return MovingCall(kernel, image_shape, out_shape, result_shape, arguments, prod(out_shape) < SMALL)
+def _shift_call(x_shape: Ints, result_shape: Ints, before: Ints, data_format: str, itemsize: int) -> MovingCall:
+    lengths = (spatial(shape, data_format) for shape in (x_shape, result_shape))
+    recipes = [shifted(*axis) for axis in zip(*lengths, before, strict=True)]
+    return blend_call(x_shape, result_shape, recipes, data_format, itemsize)
 
 
 class Resize(NamedTuple):
@@ -135,8 +135,6 @@ def _upsample_call(
 ) -> MovingCall:
     result_shape: Any = shapes.upsample_output_shape(x_shape, size, data_format)
     lengths, parts = spatial(x_shape, data_format), 1
-    if result_shape == x_shape:
-        return _moving_call(place, x_shape, x_shape, data_format, ((0, 0, 0),))
     if interpolation == "nearest":
         parts = lengths[0]
         recipes = [spread(*axis) for axis in zip((1, *lengths[1:]), size, strict=True)]

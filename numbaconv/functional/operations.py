@@ -257,7 +257,8 @@ def crop(x: Any, cropping: Any, data_format: str | None = None) -> np.ndarray:
     """
     x, data_format = as_numbers(x, "x"), check_data_format(data_format)
     pairs = shapes.normalize_pairs(cropping, spatial_rank(x), "cropping")
-    return crop_call(x.shape, pairs, data_format)(cast(x, common_dtype(x)))
+    x = cast(x, common_dtype(x))
+    return crop_call(x.shape, pairs, data_format, x.itemsize)(x)
 
 
 @as_in(conv)
@@ -276,7 +277,8 @@ def zero_pad(x: Any, padding: Any, data_format: str | None = None) -> np.ndarray
     """
     x, data_format = as_numbers(x, "x"), check_data_format(data_format)
     pairs = shapes.normalize_pairs(padding, spatial_rank(x), "padding")
-    return zero_pad_call(x.shape, pairs, data_format)(cast(x, common_dtype(x)))
+    x = cast(x, common_dtype(x))
+    return zero_pad_call(x.shape, pairs, data_format, x.itemsize)(x)
 
 
 @as_in(conv)

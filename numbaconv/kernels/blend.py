@@ -11,24 +11,28 @@ import numpy as np
 from numba import prange
 
 from ..machine.compiler import compiled
-from ..machine.lanes import line_equal
 from ..machine.line import LINE, line_gather, line_write
 from ..machine.memory import clear, copy
 
-# Values of a block of columns, at most.
-SPAN = 4096
+# Values of a block of columns, at most; values side by side, from which on they are copied as a run.
+SPAN, RUN = 4096, 32
 # Rows of fewer values become one with the next ones, to at most so many.
 SHORT_ROW, LONG_ROW = 256, 1024
 # Elements of a task, at least, and tasks that many cores share, at most.
 TASK_VALUES, MOST_TASKS = 16_384, 64
-# A plan: the axes of what is read, and of what is written; most shares of a row and of a column; whether columns are
-# copies; where the shares of columns begin; how all is cut.
-DEPTH, HEIGHT, WIDTH, CHANNELS, PLANES, ROWS, COLUMNS, ROW_MOST, MOST, COPIES, OF_COLUMNS = range(11)
+# A plan: the axes of what is read, and of what is written; most shares of a row and of a column; how columns are made:
+# from places of a table, one by one, or copied in runs; where the shares of columns begin; how all is cut.
+DEPTH, HEIGHT, WIDTH, CHANNELS, PLANES, ROWS, COLUMNS, ROW_MOST, MOST, WAY, OF_COLUMNS = range(11)
 LINES, BAND, BLOCK, BLOCKS, TASKS, ZERO = range(11, 17)
+# Ways.
+TABLE, SINGLE, RUNS = range(3)
 
 
 class Recipe(NamedTuple):
-    """What the positions of an axis are made from: position o from ``at[starts[o] : starts[o + 1]]``, with shares."""
+    """What the positions of an axis are made from: position o from ``at[starts[o] : starts[o + 1]]``, with shares.
+
+    A position without any is zero.
+    """
 
     starts: np.ndarray
     at: np.ndarray
@@ -53,45 +57,56 @@ def blend(x, out, starts, at, share, reads, table, plan):
     over what lies side by side: a row, or many channels of a column; few of them, with the columns, by a table.
     """
     for task in prange(plan[TASKS]):
-        _blend_block(np.int64(task), x, out, (starts, at, share), reads, table, plan)
+        _blend_block(np.int64(task), x, out, (starts, at), share, (reads, table), plan)
 
 
 @compiled
-def _blend_block(task, x, out, recipes, reads, table, plan):
+def _blend_block(task, x, out, recipes, share, tables, plan):
     """A block of columns of some rows of outputs."""
-    starts, at, share = recipes
+    (starts, at), (reads, table) = recipes, tables
     channels, rows, planes, width, zero = plan[CHANNELS], plan[ROWS], plan[PLANES], plan[COLUMNS], plan[ZERO]
     block, band = task % plan[BLOCKS], task // plan[BLOCKS] * plan[BAND]
     low, first = reads[block, 0], block * plan[BLOCK]
     length = (reads[block, 1] - low) * channels
-    middle, parts = np.empty(length, x.dtype), np.empty(plan[ROW_MOST], x.dtype)
     places = np.empty(plan[ROW_MOST], np.int64)
+    if share is not None:
+        middle, parts = np.empty(length, x.dtype), np.empty(plan[ROW_MOST], x.dtype)
+    plane = band // rows
+    image, d, y = plane // planes, plane % planes, planes + band % rows
     for line in range(band, min(band + plan[BAND], plan[LINES])):
-        plane = line // rows
-        d, y = plane % planes, planes + line - plane * rows
+        if y == planes + rows:
+            d, y = d + 1, planes
+        if d == planes:
+            image, d = image + 1, zero
         to, taps = (line * width + first) * channels, zero
         # The last row may be shorter.
         size = min(min(plan[BLOCK], width - first) * channels, len(out) - to)
         for i in range(starts[d, 0], starts[d + 1, 0]):
             for j in range(starts[y, 0], starts[y + 1, 0]):
-                place = ((plane // planes * plan[DEPTH] + at[i]) * plan[HEIGHT] + at[j]) * plan[WIDTH] + low
-                places[taps], parts[taps] = place * channels, share[i] * share[j]
+                place = ((image * plan[DEPTH] + at[i]) * plan[HEIGHT] + at[j]) * plan[WIDTH] + low
+                places[taps] = place * channels
+                if share is not None:
+                    parts[taps] = share[i] * share[j]
                 taps += 1
+        y += 1
         if size <= 0:
             continue
-        if line > band and starts[y, 1]:
+        if line > band and starts[y - 1, 1]:
             copy(out, to, out, to - width * channels, size)
         elif taps == 0:
             clear(out, to, size)
         else:
             source, base = x, places[0] - low * channels
-            if taps > 1 or parts[0] != 1:
-                source, base = middle, -low * channels
-                _weigh(x, zero, (places, parts, zero, taps), middle, zero, min(length, len(x) - places[taps - 1]))
-            if channels < LINE:
+            if share is not None:  # noqa: SIM102 Numba drops what depends on this alone
+                if taps > 1 or parts[0] != 1:
+                    source, base = middle, -low * channels
+                    _weigh(x, zero, (places, parts, zero, taps), middle, zero, min(length, len(x) - places[taps - 1]))
+            if plan[WAY] == TABLE:
                 _gather(source, base, share, table, first * channels, out, (to, size), plan)
-            else:
-                _blend_columns(source, base, recipes, planes + rows + first, out, (to, size), plan)
+            elif plan[WAY] == RUNS:
+                _copy_runs(source, base, starts, (reads[block, 2], reads[block, 3]), out, (to, size))
+            elif share is not None:
+                _blend_columns(source, base, (starts, at, share), planes + rows + first, out, (to, size, channels))
 
 
 @compiled
@@ -107,11 +122,10 @@ def _weigh(source, base, sums, out, to, length):
 
 
 @compiled
-def _blend_columns(source, base, recipes, column, out, write, plan):
+def _blend_columns(source, base, recipes, column, out, write):
     """Columns of many channels, one after the other."""
     starts, at, share = recipes
-    to, size = write
-    channels = plan[CHANNELS]
+    to, size, channels = write
     for w in range(column, column + size // channels):
         first, taps = starts[w, 0], starts[w + 1, 0] - starts[w, 0]
         if taps == 0:
@@ -124,6 +138,20 @@ def _blend_columns(source, base, recipes, column, out, write, plan):
 
 
 @compiled
+def _copy_runs(source, base, starts, runs, out, write):
+    """Each run from its place to where the next one begins."""
+    to, size = write
+    for r in range(runs[0], runs[1]):
+        begin, place = starts[r, 0], starts[r, 1]
+        count = min(starts[r + 1, 0], size) - begin
+        if count > 0:
+            if place < 0:
+                clear(out, to + begin, count)
+            else:
+                copy(out, to + begin, source, base + place, count)
+
+
+@compiled
 def _gather(source, base, share, table, first, out, write, plan):
     """Values side by side, each from where the table says, with shares of its own: first taps, then second ones..."""
     to, length = write
@@ -131,14 +159,11 @@ def _gather(source, base, share, table, first, out, write, plan):
     for j in range(first, first + length, LINE):
         left = first + length - j
         total = line_gather(source, base, table, j, left)
-        # A product would change the bits of a NaN.
-        if not plan[COPIES]:
-            shares = line_gather(share, plan[OF_COLUMNS], None, j, left)
-            total = line_equal(shares, 0.0, shares, total) * shares
+        if share is not None:
+            total = total * line_gather(share, plan[OF_COLUMNS], None, j, left)
             for k in range(1, plan[MOST]):
                 shares = line_gather(share, plan[OF_COLUMNS] + k * width, None, j, left)
-                value = line_gather(source, base, table, k * width + j, left)
-                total = total + line_equal(shares, 0.0, shares, value) * shares
+                total = total + line_gather(source, base, table, k * width + j, left) * shares
         line_write(total, out, to + j - first, left)
 
 
@@ -153,7 +178,13 @@ def recipe(count, outputs, at, share):
 
 def unchanged(length):
     """The recipe of an axis that stays as it is."""
-    return Recipe(np.arange(length + 1), np.arange(length), np.ones(length))
+    return shifted(length, length, 0)
+
+
+def shifted(length, count, before):
+    """The recipe of an axis with so many zeros in front of its positions, or fewer positions than before."""
+    outputs = np.arange(max(0, before), min(count, length + before))
+    return recipe(count, outputs, outputs - before, 1.0)
 
 
 def turned(given, length):
@@ -215,12 +246,14 @@ def blend_arguments(batch, lengths, recipes, channels, dtype):
     Returns
     -------
     starts : int64 array (positions + 1, 2)
-        Beside where its shares begin, whether a position is made as the one before it.
+        Beside where its shares begin, whether a position is made as the one before it. Of runs, where they begin and
+        where they are read: -1 for zeros.
     at : int64 array
-    share : array
+    share : array or None
         The three recipes, one after the other: for few channels, shares of the last one as the table has its places.
-    reads : int64 array (blocks, 2)
-        The first column that each block of columns is made from, and the one after the last.
+        None where all values are copies.
+    reads : int64 array (blocks, 4)
+        The first column that each block of columns is made from, and the one after the last; its runs likewise.
     table : int32 array
         For few channels, where in a row each value's first share lies, then likewise the second ones, and so on.
     plan : int64 array (17,)
@@ -232,11 +265,18 @@ def blend_arguments(batch, lengths, recipes, channels, dtype):
     above[1], last = above[1]._replace(share=above[1].share * factor), last._replace(share=last.share / factor)
     planes, rows, columns = (len(r.starts) - 1 for r in (*above, last))
     places, shares = _side_by_side(last)
+    way = SINGLE if channels >= LINE else TABLE
     block = max(1, min(columns, SPAN * columns // (max(columns, lengths[2]) * max(1, channels))))
     blocks = [places[:, first : first + block] for first in range(0, columns, block)]
-    reads = np.array([(b.min(), b.max() + 1) for b in blocks], np.int64).reshape(-1, 2)
-    copies, table = len(shares) == 1 and (shares == 1).all(), np.empty(0, np.int32)
-    if channels < LINE:
+    reads = [(max(0, b[b >= 0].min(initial=b.max())), b.max() + 1, 0, 0) for b in blocks]
+    if _selects(last):
+        runs = [_runs(b[0], channels) for b in blocks]
+        ends = np.cumsum([planes + rows + 1, *map(len, runs)])
+        if channels >= LINE or columns * channels >= RUN * (ends[-1] - ends[0]):
+            way, reads = RUNS, np.stack([*np.transpose(reads)[:2], ends[:-1], ends[1:] - 1], 1)
+    reads = np.array(reads, np.int64).reshape(-1, 4)
+    table = np.empty(0, np.int32)
+    if way == TABLE:
         table = np.append(places[..., None] * channels + np.arange(channels), np.zeros(LINE)).astype(np.int32)
         last = last._replace(share=np.repeat(shares, channels, 1).ravel())
     lines, work = batch * planes * rows, max(batch * prod(lengths), batch * planes * rows * columns) * channels
@@ -245,12 +285,14 @@ def blend_arguments(batch, lengths, recipes, channels, dtype):
     before = np.cumsum([0, *(len(r.at) for r in recipes)])
     starts = [(r.starts[:-1] + n, _repeats(r)) for r, n in zip(recipes, before[:3], strict=True)]
     cut = lines, band, block, len(blocks), ceil(lines / band) * len(blocks), 0
-    most = _most(above[0]) * _most(above[1]), len(shares), copies, before[2]
+    most = _most(above[0]) * _most(above[1]), len(shares), way, before[2]
     plan = np.array([*lengths, channels, planes, rows, columns, *most, *cut], np.int64)
     at = np.concatenate([above[0].at, above[1].at, last.at * channels])
     share = np.concatenate([above[0].share, above[1].share, last.share]).astype(dtype)
-    starts = np.stack([np.append(*n) for n in zip(np.concatenate(starts, 1), (before[3], 0), strict=True)], 1)
-    return starts, at, share, reads, table, plan
+    starts = np.append(np.concatenate(starts, 1).T, [[before[3], 0]], 0)
+    if way == RUNS:
+        starts = np.concatenate([starts[: planes + rows + 1], *runs])
+    return np.ascontiguousarray(starts), at, None if all(map(_selects, (*above, last))) else share, reads, table, plan
 
 
 def _repeats(given):
@@ -260,13 +302,19 @@ def _repeats(given):
 
 
 def _side_by_side(given):
-    """Where the first shares of all positions lie, where the second ones, and so on, and these: 0 for what has none."""
-    counts, taps = np.diff(given.starts), np.arange(_most(given))[:, None]
-    there = taps < counts
-    index = np.minimum(given.starts[:-1] + np.minimum(taps, np.maximum(counts - 1, 0)), len(given.at) - 1)
-    if len(given.at) == 0:
-        return np.zeros(there.shape, np.int64), np.zeros(there.shape)
-    return given.at[index], np.where(there, given.share[index], 0.0)
+    """Where the first shares of all positions lie, where the second ones, and so on, and these: -1 and 0 for none."""
+    taps = np.arange(_most(given))[:, None]
+    there = taps < np.diff(given.starts)
+    index = np.where(there, given.starts[:-1] + taps, 0)
+    at, share = (np.append(a, 0)[index] for a in (given.at, given.share))
+    return np.where(there, at, -1), np.where(there, share, 0.0)
+
+
+def _runs(places, channels):
+    """Where values that are read side by side begin, and where they lie, for a row of these places; then its end."""
+    marked = np.where(places < 0, -2, places)
+    first = np.flatnonzero(np.diff(marked, prepend=-4) != np.where(places < 0, 0, 1))
+    return np.append(np.stack([first, places[first]], 1) * channels, [[len(places) * channels, 0]], 0)
 
 
 def _short_rows_joined(batch, lengths, recipes, channels):
@@ -276,12 +324,12 @@ def _short_rows_joined(batch, lengths, recipes, channels):
     while above and (len(last.starts) - 1) * channels < SHORT_ROW:
         n, more = above[-1]
         # Sums of sums would have other bits as one sum, and a format's or a tile's rows may be longer than another's.
-        if not (_selects(more) or _selects(last)) or len(more.at) * len(last.at) * channels > LONG_ROW:
+        if not (_selects(more) or _selects(last)) or _size(more) * _size(last) * channels > LONG_ROW:
             break
         above.pop()
         last, length = joined(more, last, length), n * length
     if not above and (len(last.starts) - 1) * channels < SHORT_ROW:
-        images = max(1, min(batch, LONG_ROW // max(1, len(last.at) * channels)))
+        images = max(1, min(batch, LONG_ROW // max(1, _size(last) * channels)))
         batch = ceil(batch / images)
         last, length = joined(unchanged(images), last, length), images * length
     axes = [(1, unchanged(1))] * (2 - len(above)) + [*above, (length, last)]
@@ -291,6 +339,11 @@ def _short_rows_joined(batch, lengths, recipes, channels):
 def _selects(given):
     """Whether each position is one that there was."""
     return _most(given) == 1 and (given.share == 1).all()
+
+
+def _size(given):
+    """Positions or shares, of which there are more."""
+    return max(len(given.starts) - 1, len(given.at))
 
 
 def _most(given):

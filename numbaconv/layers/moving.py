@@ -25,13 +25,14 @@ class Cropping(Layer):
             self.data_format = check_data_format(data_format)
 
     def _prepare(self, x_shape: tuple[int, ...]) -> Any:
-        return crop_call(x_shape, self.cropping, self.data_format)
+        return crop_call(x_shape, self.cropping, self.data_format, self._dtype.itemsize)
 
     def _forward(self, x: np.ndarray) -> tuple[np.ndarray, Any]:
         return self.call(x), None
 
     def _backward(self, kept: Any, grad_out: np.ndarray, input_grad: bool) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-        return zero_pad_call(grad_out.shape, self.cropping, self.data_format)(grad_out), {}
+        call = zero_pad_call(grad_out.shape, self.cropping, self.data_format, grad_out.itemsize)
+        return call(grad_out), {}
 
     def _output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         return shapes.crop_output_shape(input_shape, self.cropping, self.data_format)
@@ -113,13 +114,13 @@ class ZeroPadding(Layer):
             self.data_format = check_data_format(data_format)
 
     def _prepare(self, x_shape: tuple[int, ...]) -> Any:
-        return zero_pad_call(x_shape, self.padding, self.data_format)
+        return zero_pad_call(x_shape, self.padding, self.data_format, self._dtype.itemsize)
 
     def _forward(self, x: np.ndarray) -> tuple[np.ndarray, Any]:
         return self.call(x), None
 
     def _backward(self, kept: Any, grad_out: np.ndarray, input_grad: bool) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-        return crop_call(grad_out.shape, self.padding, self.data_format)(grad_out), {}
+        return crop_call(grad_out.shape, self.padding, self.data_format, grad_out.itemsize)(grad_out), {}
 
     def _output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         return shapes.zero_pad_output_shape(input_shape, self.padding, self.data_format)

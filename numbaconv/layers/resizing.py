@@ -192,14 +192,14 @@ class CenterCrop(OneSize):
         cropping = self._cropping(x_shape)
         if cropping is None:
             return resize_call(x_shape, self._resize(x_shape), self.data_format, self._dtype.itemsize)
-        return crop_call(x_shape, cropping, self.data_format)
+        return crop_call(x_shape, cropping, self.data_format, self._dtype.itemsize)
 
     def _input_grad(self, x_shape: tuple[int, ...], grad_out: np.ndarray) -> np.ndarray:
         cropping = self._cropping(x_shape)
         if cropping is None:
             call = resize_grad_call(x_shape, self._resize(x_shape), self.data_format, self._dtype.itemsize)
             return call(grad_out)
-        return zero_pad_call(grad_out.shape, cropping, self.data_format)(grad_out)
+        return zero_pad_call(grad_out.shape, cropping, self.data_format, grad_out.itemsize)(grad_out)
 
     def _cropping(self, x_shape: tuple[int, ...]) -> tuple[tuple[int, int], ...] | None:
         """What is cut off on each axis; None where the image is too small."""

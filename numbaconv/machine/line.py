@@ -12,6 +12,7 @@ In Python terms, ``count`` being the channels from ``at`` on and W the width of 
 
 from llvmlite import ir
 from numba import config, types
+from numba.core import cgutils
 from numba.extending import intrinsic
 
 from .memory import INT, Memory, pointer_to, pointers_to
@@ -38,7 +39,7 @@ def line_read(typingctx, vecs, array, at, count):
 def line_gather(typingctx, array, at, table, first, count):
     """The line of `LINE` values at ``at`` plus those of the int32 ``table`` from ``first`` on; zeros beyond ``count``.
 
-    The table has room for a line after its last entry. None has the values side by side.
+    So are entries of the table below 0; it has room for a line after its last one. None has the values side by side.
     """
     line = Tile(1, array.dtype.bitwidth // types.float32.bitwidth, array.dtype)
 
@@ -91,7 +92,9 @@ def _gather(builder, line, array, at, table, entry, mask):
     """A vector of values that lie apart, in one instruction."""
     kind = ir.VectorType(table.element, line.lanes)
     place = pointer_to(builder, kind, table.pointer(builder.add(entry[0], INT(entry[1])), INT(line.lanes)))
-    steps = builder.sext(builder.load(place, align=table.align, typ=kind), ir.VectorType(INT, line.lanes))
+    steps = builder.load(place, align=table.align, typ=kind)
+    mask = builder.and_(mask, builder.icmp_signed(">=", steps, ir.Constant(kind, None)))
+    steps = builder.sext(steps, ir.VectorType(INT, line.lanes))
     start = builder.ptrtoint(array.pointer(at, INT(0)), INT)
     steps = builder.mul(steps, ir.Constant(steps.type, [array.align] * line.lanes))
     address = ir.VectorType(ir.PointerType(array.element), line.lanes)
@@ -103,13 +106,15 @@ def _gather(builder, line, array, at, table, entry, mask):
 
 def _pick(builder, line, array, at, table, entry, mask):
     """`_gather`, one value after the other."""
-    result = ir.Constant(line.vector, None)
+    result, zero = ir.Constant(line.vector, None), ir.Constant(array.element, 0)
+    nowhere = pointer_to(builder, array.element, cgutils.global_constant(builder, "zero", zero))
     for lane in range(line.lanes):
-        inside = builder.extract_element(mask, ir.IntType(32)(lane))
-        # Lanes that are not wanted read what the first of the line does.
-        shift = table.scalar(builder.add(entry[0], builder.select(inside, INT(entry[1] + lane), INT(0))))
-        value = array.scalar(builder.add(at, builder.sext(shift, INT)))
-        value = builder.select(inside, value, ir.Constant(value.type, 0))
+        step = table.scalar(builder.add(entry[0], INT(entry[1] + lane)))
+        there = builder.icmp_signed(">=", step, step.type(0))
+        there = builder.and_(there, builder.extract_element(mask, ir.IntType(32)(lane)))
+        place = array.pointer(builder.add(at, builder.sext(step, INT)), builder.select(there, INT(1), INT(0)))
+        place = builder.select(there, pointer_to(builder, array.element, place), nowhere)
+        value = builder.load(place, align=array.align, typ=array.element)
         result = builder.insert_element(result, value, ir.IntType(32)(lane))
     return result
 

@@ -28,7 +28,6 @@ from random_cases import random_cases
 from numbaconv.kernels import blend, transpose
 from numbaconv.kernels import conv as conv_kernel
 from numbaconv.kernels import depthwise as depthwise_kernel
-from numbaconv.kernels import pad as place
 from numbaconv.kernels.plan.axes import BLOCK, Axis, H
 from numbaconv.kernels.plan.host import HOST
 from numbaconv.kernels.plan.plans import make_plan
@@ -237,9 +236,8 @@ def test_each_kernel_is_compiled_for_two_dtypes_only():
     for kernel, kinds in (
         (conv_kernel.conv, 2 * formats),
         (depthwise_kernel.depthwise_conv, formats),
-        (place.place, 1),
         (transpose.transpose, 1),
-        (blend.blend, 1),
+        (blend.blend, 2),
     ):
         for dispatcher in (kernel.parallel, kernel.serial):
             assert len(dispatcher.signatures) <= 2 * kinds, dispatcher.signatures

@@ -13,7 +13,7 @@ import pytest
 from situations import ROOT, environment, run
 
 from numbaconv import kernels
-from numbaconv.kernels import pad as place
+from numbaconv.kernels import transpose
 from numbaconv.machine import cache as _cache
 from numbaconv.machine import compiler
 
@@ -24,10 +24,10 @@ import numpy as np
 with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter("always")
     from numbaconv import functional
-    from numbaconv.kernels.pad import place
+    from numbaconv.kernels.blend import blend
     for dtype in ("float32", "float64"):
         out = functional.zero_pad(np.ones((1, 2, 2, 1), dtype), 1)
-stats = place.serial.stats
+stats = blend.serial.stats
 print(np.count_nonzero(out), sum(stats.cache_hits.values()), sum(stats.cache_misses.values()), len(caught))
 for warning in caught:
     print(warning.category.__name__, warning.message, file=sys.stderr)
@@ -285,15 +285,14 @@ AT_ONCE = """
 import sys
 import numpy as np
 from numbaconv import functional
-from numbaconv.kernels import blend, pad as place
+from numbaconv.kernels import blend
 
 dtype, upsampling = sys.argv[1], sys.argv[2] == "True"
 x = np.arange(6, dtype=dtype).reshape(1, 3, 2)
 out = functional.upsample(x, 2) if upsampling else functional.zero_pad(x, (1, 2))
 assert (out == (x.repeat(2, axis=1) if upsampling else np.pad(x, ((0, 0), (1, 2), (0, 0))))).all()
 assert out.dtype == dtype
-kernel = blend.blend if upsampling else place.place
-print(sum(kernel.serial.stats.cache_misses.values()))
+print(sum(blend.blend.serial.stats.cache_misses.values()))
 """
 JOBS = [(dtype, upsampling) for dtype in ("float32", "float64") for upsampling in (True, False)]
 
@@ -381,13 +380,13 @@ def test_damaged_files_are_compiled_anew(tmp_path, monkeypatch):
     """A file that is not what was once written is replaced, whatever it holds; it is never run."""
     monkeypatch.setattr(_cache.config, "CACHE_DIR", str(tmp_path))
     monkeypatch.setattr(_cache, "_sources", _cache._Sources)
-    x, out = np.ones((1, 1, 1, 2, 1)), np.empty((1, 1, 1, 4, 1))
+    x, out = np.arange(1.0, 5).reshape(1, 2, 2), np.empty((1, 2, 2))
 
     def call():
-        kernel = compiler.ParallelKernel(place.place.__wrapped__)
+        kernel = compiler.ParallelKernel(transpose.transpose.__wrapped__)
         out.fill(np.nan)
-        kernel(x, out, (0, 0, 1), serial=True)
-        np.testing.assert_array_equal(out.ravel(), [0, 1, 1, 0])
+        kernel(x, out, serial=True)
+        np.testing.assert_array_equal(out.ravel(), [1, 3, 2, 4])
         return sum(kernel.serial.stats.cache_misses.values())
 
     assert [call(), call()] == [1, 0]
@@ -397,7 +396,7 @@ def test_damaged_files_are_compiled_anew(tmp_path, monkeypatch):
         file.write_bytes(damage(whole))
         assert [call(), call()] == [1, 0], name
     # A sound file of other argument types, under this one's name.
-    compiler.ParallelKernel(place.place.__wrapped__)(x.astype("float32"), out.astype("float32"), (0, 0, 1), serial=True)
+    compiler.ParallelKernel(transpose.transpose.__wrapped__)(x.astype("float32"), out.astype("float32"), serial=True)
     (other,) = (path for path in files(tmp_path) if path != file)
     shutil.copy(other, file)
     assert [call(), call()] == [1, 0]

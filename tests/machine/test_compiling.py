@@ -234,11 +234,11 @@ sys.exit(main(["--compile"]))
 TWINS = """
 import numpy as np
 from numbaconv import functional
-from numbaconv.kernels.pad import place
+from numbaconv.kernels.blend import blend
 for dtype in ("float32", "float64"):
     for length in (3, 500):
         functional.crop(np.ones((8, length, length, 3), dtype), 1)
-for twin in (place.parallel, place.serial):
+for twin in (blend.parallel, blend.serial):
     print(twin.stats.cache_hits.total(), twin.stats.cache_misses.total())
 """
 

@@ -56,7 +56,7 @@ import numba.core.event as event
 from numba.core.codegen import JITCodeLibrary
 from numbaconv import functional
 from numbaconv.machine import cache as _cache
-from numbaconv.kernels.pad import place
+from numbaconv.kernels.blend import blend
 
 x = np.arange(3.0).reshape(1, 3, 1)
 
@@ -110,7 +110,7 @@ if "listener" in globals():
 assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 for dtype in ("float64", "float32"):
     assert (functional.zero_pad(x.astype(dtype), 1).ravel() == [0, 0, 1, 2, 0]).all()
-print(sum(place.serial.stats.cache_misses.values()))
+print(sum(blend.serial.stats.cache_misses.values()))
 """
 
 

@@ -248,7 +248,7 @@ def _thin(stage: Stage, shapes: dict[int, Any], itemsize: int, pitch: int) -> Pr
 def _move(stage: Stage, shapes: dict[int, Any], itemsize: int, pitch: int) -> Prepared:
     (layer,), x_shape = stage.layers, shapes[stage.inputs[0]]
     if stage.kind == "pad":
-        call: Any = zero_pad_call(x_shape, layer.padding, layer.data_format)
+        call: Any = zero_pad_call(x_shape, layer.padding, layer.data_format, itemsize)
     else:
         call = upsample_call(x_shape, layer.size, layer.interpolation, layer.data_format, itemsize)
         if not hasattr(call, "kernel"):
@@ -263,7 +263,7 @@ def _cut(stage: Stage, shapes: dict[int, Any], itemsize: int, pitch: int) -> Pre
     if whole is None or not 2 <= last <= 4 or 0 in shapes[stage.output]:
         return _copy(stage, shapes, itemsize, pitch)
     del around[whole]
-    call = crop_call(x_shape, tuple(around), "channels_last" if whole else "channels_first")
+    call = crop_call(x_shape, tuple(around), "channels_last" if whole else "channels_first", itemsize)
     return Prepared(lambda out, x: call(x, out), True, call)
 
 
