@@ -11,14 +11,14 @@ import numpy as np
 
 from .. import shapes
 from ..common.arguments import check_branches
-from ..kernels.depthwise import depthwise_conv
+from ..kernels.depthwise import SLIDE, depthwise_conv
 from ..kernels.plan.axes import Axis
 from ..kernels.plan.plans import make_plan, make_sum_plan
 from ..kernels.sums import sum_runs
 from ..kernels.weight_grad import conv_weight_grad, depthwise_weight_grad
 from ..machine.aligned import aligned_empty
 from ..machine.threads import remember
-from ..machine.vectors import TILE_ROWS, TILE_VECS, conv_tile, panel_width
+from ..machine.vectors import TILE_VECS, conv_tile, panel_width
 from .conv import WindowCall, algorithm_for, dense_call, depthwise_arguments, gather_call, kernel_for
 from .epilogue import Epilogue, plain_epilogue
 from .layouts import SMALL, Ints, canonical_shape, swapped
@@ -51,7 +51,8 @@ class Bundles(NamedTuple):
 class SumCall(NamedTuple):
     """The gradient of weights, summed over all windows.
 
-    Of several `Bundles`, each has so many rows and outputs.
+    Of several `Bundles`, each has so many rows and outputs. Of so many ``taps`` along W, the first mean
+    something.
     """
 
     kernel: Any
@@ -61,6 +62,7 @@ class SumCall(NamedTuple):
     arguments: tuple
     serial: bool
     bundles: Bundles | None = None
+    taps: Ints = (1, 1)
 
     def __call__(self, image: np.ndarray, windows: np.ndarray) -> np.ndarray:
         """An array (rows, outputs) from the windows' image and an array with a value for each window and output."""
@@ -68,7 +70,8 @@ class SumCall(NamedTuple):
         self.kernel(image, windows, sums, *self.arguments, serial=self.serial)
         total = sums[0] if len(sums) == 1 else _sum(sums, 0)
         if self.bundles is None:
-            return np.ascontiguousarray(self._table(total))
+            filled, taps = self.taps
+            return np.ascontiguousarray(self._table(total).reshape(-1, filled, self.outputs)[:, :taps])
         number, joined, channels = self.bundles
         branches = []
         for part in total.reshape(number, -1, *total.shape[1:]):
@@ -238,7 +241,9 @@ def depthwise_grad(x_shape: Ints, weights_shape: Ints, itemsize: int, window: Wi
     grad_shape: Any = shapes.conv_output_shape(x_shape, filters, *window)
     axes = window_axes(x_shape, filters, window)
     full = (*canonical_shape(x_shape, window.data_format)[:-1], filters)
-    sum_call = _sum_call(depthwise_weight_grad, axes, prod(window.kernel_size), 1, filters, itemsize)
+    *_, d, h, w = (axis.taps for axis in axes)
+    filled = ceil(w / SLIDE) * SLIDE
+    sum_call = _sum_call(depthwise_weight_grad, axes, d * h * filled, 1, filters, itemsize)._replace(taps=(filled, w))
     batch, groups, complete = phase_axes(axes, full)
     parts = []
     for moving, members in groups.items():
@@ -290,7 +295,7 @@ def _sum_call(
     kernel: Any, axes: tuple[Axis, ...], rows: int, channels: int, outputs: int, itemsize: int, branches: int = 1
 ) -> SumCall:
     depthwise = kernel is depthwise_weight_grad
-    height, vecs = (TILE_ROWS, TILE_VECS) if depthwise else conv_tile(itemsize, outputs)
+    height, vecs = (SLIDE, TILE_VECS) if depthwise else conv_tile(itemsize, outputs)
     whole, width = ceil(rows / height) * height, panel_width(itemsize, vecs)
     plan = make_sum_plan(axes, whole, channels, outputs, itemsize, depthwise, branches)
     sums_shape = (plan.splits, branches * ceil(outputs / width), whole, width)

@@ -153,13 +153,12 @@ class Tiles(NamedTuple):
 class Share(NamedTuple):
     """What a task sums up for a gradient of weights."""
 
-    # Number of the share, and its blocks of windows.
-    number: int
+    # Its blocks of windows.
     first: int
     end: int
-    # Number of the group of panels, panels in a group, and the first filter of the gradient that they read.
-    part: int
+    # The branch, panels in the group, and the first filter of the gradient that they read.
+    branch: int
     group: int
     filter: int
-    # Rows of sums that each tap has.
-    rows: int
+    # Flat index of its sums.
+    sums_at: int

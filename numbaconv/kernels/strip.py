@@ -75,7 +75,7 @@ def _positions(axes, axis, windows, first, end):
 
 
 @compiled
-def _input_at(axes, axis, position):
+def input_at(axes, axis, position):
     """Input positions from the first strip position to another."""
     run = axes[axis, RUN]
     if run:
@@ -251,14 +251,14 @@ def fill_strip(strip, x, block, axes, channels):
         plane_size = image_d * image_h * image_w
         joined, shift = step == 1 and channels.count == 1, channels.first // channels.repeat * plane_size
     for column in range(inside.left, inside.right, run):
-        x_w = first_w + _input_at(axes, W, column)
+        x_w = first_w + input_at(axes, W, column)
         left, right = positions_inside(x_w, step, run, image_w)
         before, after = left * channels.count, right * channels.count
         for i in range(block.images):
             for plane in range(inside.front, inside.back):
                 x_d = first_d + plane * axes[D, STEP]
                 for row in range(inside.top, inside.bottom):
-                    x_h = first_h + _input_at(axes, H, row)
+                    x_h = first_h + input_at(axes, H, row)
                     at = strip.start + i * strip.image + plane * strip.plane + row * strip.row + column * channels.count
                     if not (0 <= x_d < image_d and 0 <= x_h < image_h):
                         clear(array, at, run * channels.count)

@@ -4,68 +4,41 @@ import numpy as np
 from numba import prange
 
 from ..machine.compiler import compiled
+from ..machine.line import line_read, line_write
 from ..machine.memory import clear
-from ..machine.tile import FULL, tile_add, tile_multiply, tile_outer, tile_rows
+from ..machine.tile import FULL, lanes_of, tile_add, tile_outer, tile_rows, tile_slide
 from .conv import tile_height
-from .plan.axes import STRIP_STRIDE, H, W
-from .records import Channels, Share
-from .strip import all_taps, count_blocks, fill_taps, input_of, locate, pitch_of
+from .depthwise import SLIDE
+from .plan.axes import ANY_LENGTH, DILATION, STRIDE, STRIP_DILATION, STRIP_STRIDE, TAPS, D, H, W
+from .records import Block, Channels, Share, Source
+from .strip import (
+    all_taps,
+    count_blocks,
+    fill_strip,
+    first_input,
+    image_of,
+    input_at,
+    input_of,
+    locate,
+    positions_inside,
+    strip_of,
+)
+
+# Neighbouring windows that a depthwise tile takes at once.
+WINDOWS = 4
 
 
 @compiled
-def _outer(tile, x, x_at, first, shift, f, grads, at):
-    return tile_outer(tile, x, x_at, first, shift, grads, at)
-
-
-@compiled
-def _multiply(tile, x, x_at, first, shift, f, grads, at):
-    return tile_multiply(tile, x, x_at, first, shift + f, grads, at)
-
-
-def _summing(update):
-    """The task of a kernel, in which ``update`` adds a window to a tile of the sums."""
-
-    @compiled
-    def sum_windows(share, channels, x, grad_out, sums, vecs, axes, grad_axes):
-        """A share of the windows, and channels of ``x``."""
-        _, panels, sum_rows, width = sums.shape
-        filters = share.group * width
-        sums_at = (share.number * panels + share.part * share.group) * sum_rows * width
-        clear(sums, sums_at, share.group * sum_rows * width)
-        x_at = np.empty(sum_rows, np.int64)
-        zeros = np.zeros(width, x.dtype)
-        for task in range(share.first, share.end):
-            block = locate(task, axes)
-            source = input_of(x, block, axes, channels, all_taps(axes))
-            grads = input_of(grad_out, block, grad_axes, Channels(share.filter, filters, 1), all_taps(grad_axes))
-            fill_taps(x_at, source, share.rows)
-            row, column = source.row * axes[H, STRIP_STRIDE], source.column * axes[W, STRIP_STRIDE]
-            for f in range(0, filters, width):
-                for first in range(0, sum_rows, tile_height(vecs)):
-                    tile = tile_rows(FULL, vecs, zeros, 0)
-                    for i in range(block.images):
-                        for y in range(block.rows):
-                            for z in range(block.columns):
-                                at = grads.start + i * grads.image + y * grads.row + z * grads.column + f
-                                shift = i * source.image + y * row + z * column
-                                tile = update(tile, source.array, x_at, first, shift, f, grads.array, at)
-                    tile_add(tile, sums, sums_at + f * sum_rows + first * width)
-
-    return sum_windows
-
-
-_sum_outer, _sum_multiply = _summing(_outer), _summing(_multiply)
-
-
-@compiled
-def _share(task, rows, sums, grad_out, axes, blocks, group, branches):
+def _share(task, sums, grad_out, axes, blocks, group, branches):
     """The `Share` of a task: one task for each group of panels has the same ``blocks``."""
     parts = sums.shape[1] // group
     number, part = task // parts, task % parts
     branch, place = part // (parts // branches), part % (parts // branches)
     first = branch * (grad_out.shape[4] // branches) + place * group * sums.shape[3]
     end = min((number + 1) * blocks, count_blocks(axes))
-    return Share(number, number * blocks, end, part, group, first, rows), branch
+    sums_at = (number * sums.shape[1] + part * group) * sums.shape[2] * sums.shape[3]
+    clear(sums, sums_at, group * sums.shape[2] * sums.shape[3])
+    return Share(number * blocks, end, branch, group, first, sums_at)
 
 
 @compiled(parallel=True)
@@ -91,14 +64,93 @@ def conv_weight_grad(x, grad_out, sums, vecs, axes, grad_axes, blocks, group, br
 
     Notes
     -----
-    The product of two matrices, (taps x channels) x windows and windows x filters, both read as they lie in memory.
-    Bound by arithmetic from about 100 windows in a block on; fewer do not pay for adding a tile to its sum.
+    The product of two matrices, (taps x channels) x windows and windows x filters. Bound by arithmetic from about 100
+    windows in a block on; fewer do not pay for adding a tile to its sum.
     """
     channels = x.shape[4] // branches
     for task in prange(sums.shape[0] * (sums.shape[1] // group)):
-        share, branch = _share(np.int64(task), channels, sums, grad_out, axes, blocks, group, branches)
-        read = Channels(branch * channels, pitch_of(channels, x), 1)
-        _sum_outer(share, read, x, grad_out, sums, vecs, axes, grad_axes)
+        share = _share(np.int64(task), sums, grad_out, axes, blocks, group, branches)
+        read = Channels(share.branch * channels, channels, 1)
+        _sum_windows(share, read, x, grad_out, sums, vecs, axes, grad_axes)
+
+
+@compiled
+def _sum_windows(share, channels, x, grad_out, sums, vecs, axes, grad_axes):
+    """A share of the windows, and channels of ``x``.
+
+    Both are copied, the gradient for one panel and the input for few channels at a time: values that lie as far apart
+    as pixels compete for a few sets of the L1 cache.
+    """
+    _, _, sum_rows, width = sums.shape
+    x_at = np.empty(sum_rows, np.int64)
+    zeros, count = np.zeros(width, x.dtype), share.group * width
+    for task in range(share.first, share.end):
+        block = locate(task, axes)
+        grads = _strips(grad_out, block, grad_axes, Channels(share.filter, count, 1), vecs)
+        source = _strips(x, block, axes, channels, (0,))
+        _fill_rows(x_at, source, channels.count, block.images * source.image)
+        row, column = source.row * axes[H, STRIP_STRIDE], source.column * axes[W, STRIP_STRIDE]
+        for panel in range(share.group):
+            for first in range(0, sum_rows, tile_height(vecs)):
+                tile = tile_rows(FULL, vecs, zeros, 0)
+                for i in range(panel * block.images, (panel + 1) * block.images):
+                    for y in range(block.rows):
+                        at = grads.start + i * grads.image + y * grads.row
+                        shift = (i - panel * block.images) * source.image + y * row
+                        for _ in range(block.columns):
+                            tile = tile_outer(tile, source.array, x_at, first, shift, grads.array, at)
+                            at += width
+                            shift += column
+                tile_add(tile, sums, share.sums_at + (panel * sum_rows + first) * width)
+
+
+@compiled
+def _strips(x, block, axes, channels, vecs):
+    """Strips of so many vectors of channels each, or of all where these are fewer; they follow each other like images.
+
+    Pixels are read once, from front to back: their parts are too short to be asked for ahead.
+    """
+    few = min(channels.count, len(vecs) * lanes_of(x))
+    images, parts = block.images, -(-channels.count // few)
+    room = Block(block.n, block.d, block.h, block.w, parts * images, block.rows, block.columns, block.part)
+    source = strip_of(x, room, axes, few, all_taps(axes), 0)
+    if few < lanes_of(x):
+        fill_strip(source, x, block, axes, channels)
+        return source
+    array, inside, part = source.array, source.inside, images * source.image
+    valid = min(channels.count, x.shape[4] - channels.first)
+    first_d, first_h, first_w = first_input(block.d, block.h, block.w, axes)
+    for i in range(images):
+        for plane in range(inside.back):
+            x_d = first_d + input_at(axes, D, plane)
+            for row in range(inside.bottom):
+                x_h = first_h + input_at(axes, H, row)
+                there = 0 <= x_d < x.shape[1] and 0 <= x_h < x.shape[2]
+                x_at = (((block.n + i) * x.shape[1] + x_d) * x.shape[2] + x_h) * x.shape[3]
+                to = source.start + i * source.image + plane * source.plane + row * source.row
+                for column in range(inside.right):
+                    x_w = first_w + input_at(axes, W, column)
+                    at = (x_at + x_w) * x.shape[4] + channels.first
+                    read = valid if there and 0 <= x_w < x.shape[3] else 0
+                    for j in range(0, channels.count, few):
+                        line_write(line_read(vecs, x, at + j, max(0, read - j)), array, to + j // few * part, few)
+                    to += few
+    return source
+
+
+@compiled
+def _fill_rows(x_at, source, channels, part):
+    """Where the first window reads each row of sums; those that fill up the last tile read what one does."""
+    taps, few, i = source.taps, source.column, 0
+    for kd in range(taps.back):
+        for kh in range(taps.bottom):
+            for kw in range(taps.right):
+                at = source.start + kd * source.plane + kh * source.tap_row + kw * source.tap_column
+                for c in range(channels):
+                    x_at[i] = at + c // few * part + c % few
+                    i += 1
+    for spare in range(i, len(x_at)):
+        x_at[spare] = x_at[0]
 
 
 @compiled(parallel=True)
@@ -107,13 +159,69 @@ def depthwise_weight_grad(x, grad_out, sums, vecs, axes, grad_axes, blocks, grou
 
     ``grad[k, f] = sum over n, q of x[n, q*stride + k*dilation - before, f // multiplier] * grad_out[n, q, f]``
 
-    The arguments are the same, ``grad_out`` with C*multiplier channels and ``sums`` with a row for each tap.
+    The arguments are the same, ``grad_out`` with C*multiplier channels and ``sums`` with a row for each tap; the taps
+    along W are filled up to a multiple of `SLIDE`.
 
     Notes
     -----
-    Bound by loads: each multiply-add reads its own vector of the strip, which should still lie in L1 or L2.
+    Bound by memory, where windows are neighbours and share what they read.
     """
     count, repeat = group * sums.shape[3], grad_out.shape[4] // x.shape[4]
     for task in prange(sums.shape[0] * (sums.shape[1] // group)):
-        share, _ = _share(np.int64(task), 1, sums, grad_out, axes, blocks, group, 1)
-        _sum_multiply(share, Channels(share.part * count, count, repeat), x, grad_out, sums, vecs, axes, grad_axes)
+        share = _share(np.int64(task), sums, grad_out, axes, blocks, group, 1)
+        for number in range(share.first, share.end):
+            block = locate(number, axes)
+            grads = input_of(grad_out, block, grad_axes, Channels(share.filter, count, 1), all_taps(grad_axes))
+            first, lengths = first_input(block.d, block.h, block.w, axes), x.shape[1:4]
+            if repeat == 1 and share.filter + count <= x.shape[4]:
+                source = image_of(x, block, axes, share.filter, all_taps(axes))
+            else:
+                source = input_of(x, block, axes, Channels(share.filter, count, repeat), all_taps(axes))
+                first, lengths = (0, 0, 0), (ANY_LENGTH, ANY_LENGTH, ANY_LENGTH)
+            _sum_lines(share, block, source, grads, (first, lengths), sums, vecs, axes)
+
+
+@compiled
+def _sum_lines(share, block, source, grads, image, sums, vecs, axes):
+    """A block of a share: for each row of windows the rows of taps, whose sums stay in registers.
+
+    Taps outside the image are left out; of this, what the first window reads first, and the lengths.
+    """
+    first, lengths = image
+    _, _, sum_rows, width = sums.shape
+    taps_h, pieces, zeros = axes[H, TAPS], -(-axes[W, TAPS] // SLIDE), np.zeros(width, sums.dtype)
+    front, back = positions_inside(first[0], axes[D, DILATION], axes[D, TAPS], lengths[0])
+    for f in range(0, share.group * width, width):
+        for i in range(block.images):
+            for y in range(block.rows):
+                grads_at = grads.start + i * grads.image + y * grads.row + f
+                x_at = source.start + i * source.image + y * axes[H, STRIP_STRIDE] * source.row + f
+                top, bottom = positions_inside(first[1] + y * axes[H, STRIDE], axes[H, DILATION], taps_h, lengths[1])
+                for kd in range(front, back):
+                    for kh in range(top, bottom):
+                        sums_at = share.sums_at + f * sum_rows + (kd * taps_h + kh) * pieces * SLIDE * width
+                        at = x_at + kd * source.plane + kh * source.tap_row, grads_at, sums_at
+                        _sum_row((block.columns, first[2], lengths[2]), at, source, grads, sums, zeros, vecs, axes)
+
+
+@compiled(inline=True)
+def _sum_row(row, at, source, grads, sums, zeros, vecs, axes):
+    """A row of windows for a row of taps, so many of these at a time: neighbours share what they read."""
+    (columns, first, length), (x_at, grads_at, sums_at) = row, at
+    taps, dilation, stride = axes[W, TAPS], axes[W, DILATION], axes[W, STRIDE]
+    step, tap_column = source.column * axes[W, STRIP_STRIDE], source.tap_column
+    # Windows that read inside the image with all taps.
+    low, high = positions_inside(first, stride, columns, length - (taps - 1) * dilation)
+    for kw in range(0, taps, SLIDE):
+        tile, z = tile_rows(SLIDE, vecs, zeros, 0), 0
+        several = step == tap_column and kw + SLIDE <= taps
+        while z < columns:
+            line, lines = x_at + z * step + kw * tap_column, (grads_at + z * grads.column, grads.column)
+            if several and low <= z and z + WINDOWS <= high:
+                tile = tile_slide(tile, source.array, (line, step, 0), grads.array, lines, WINDOWS, None)
+                z += WINDOWS
+            else:
+                inside = (0, taps) if low <= z < high else positions_inside(first + z * stride, dilation, taps, length)
+                tile = tile_slide(tile, source.array, (line, tap_column, kw), grads.array, lines, 1, inside)
+                z += 1
+        tile_add(tile, sums, sums_at + kw * len(zeros))

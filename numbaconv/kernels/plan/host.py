@@ -58,8 +58,11 @@ class Host(NamedTuple):
     spread_cost: int = 10
     # Reading Winograd's weights, in rows of a tile.
     weights_cost: int = 2
-    # Adding a tile of a gradient to its sum, in windows.
+    # Adding a tile of a gradient to its sum, in windows: where the sums of a task stay in L2, and where not.
     add_cost: int = 6
+    far_add_cost: int = 10
+    # Copying one element for a gradient of weights, pixel by pixel.
+    strips_cost: float = 1.0
 
     # A task's sums over windows, which should stay in L2 while the task goes through them.
     sum_bytes: int = 512 * 1024

@@ -317,13 +317,13 @@ def make_sum_plan(
     def time(block_rows, block_columns, group, tasks):
         windows = block_rows * block_columns
         copied = strip_size(block_rows, block_columns, group) + windows * group * width
-        task = host.task_cost + group * rows * tile_vecs * (windows + host.add_cost) + host.copy_cost * copied
+        adding = host.add_cost if group * rows * width * itemsize <= host.sum_bytes else host.far_add_cost
+        task = host.task_cost + group * rows * tile_vecs * (windows + adding) + host.strips_cost * copied
         return sum(ceil(tasks / cores) * cores for cores in host.cores) * task
 
     def fits(block_rows, block_columns, group):
         taken = strip_size(block_rows, block_columns, group) + block_rows * block_columns * group * width
-        small_sums = group == 1 or group * rows * width * itemsize <= host.sum_bytes
-        return taken * itemsize <= 2 * host.strip_bytes and small_sums
+        return taken * itemsize <= 4 * host.strip_bytes
 
     table, group, tasks, _ = cheapest(axes, panels, time, fits, several_images=True)
     parts = panels // group
