@@ -2,7 +2,7 @@
 
     python -m pip install -e ".[peers]"
     python asv_bench/training_steps.py               # prints the table
-    python asv_bench/training_steps.py --publish     # and writes it into the README
+    python asv_bench/training_steps.py --publish     # and writes it into docs/benchmarks.md
 
 A step is a forward pass, its loss, all gradients and Adam. Each side has a process of its own, since thread pools that
 spin disturb each other, and works only when the other does not. Both start from the same weights and take the same
@@ -253,7 +253,7 @@ def _processes(name: str, threads: int) -> Iterator[dict[str, Any]]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--publish", action="store_true", help="write the table into the README")
+    parser.add_argument("--publish", action="store_true", help="write the table into docs/benchmarks.md")
     parser.add_argument("--rounds", type=int, default=11, help="measurements of each side")
     parser.add_argument("--steps", type=int, default=3, help="steps of one measurement")
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="with 1, processor time is measured")
@@ -270,7 +270,7 @@ def main() -> None:
             times = ", ".join(f"{side} {t * 1e3:.1f} ms" for side, t in results[name].items())
             print(f"{name:32} {ratio(results[name]):5.2f}  {times}", flush=True)
     if options.publish:
-        from peers import publish
+        from paste import publish
 
         publish(table(results, options.threads), "steps")
 

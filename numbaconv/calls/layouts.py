@@ -116,3 +116,10 @@ def contiguous(x: np.ndarray) -> np.ndarray:
     if x.flags.carray:
         return x
     return np.array(x, order="C")
+
+
+def added(a: Any, b: Any) -> Any:
+    """``a + b``; of large arrays that are alike in memory that is used again: new memory takes as long as the sum."""
+    if not (isinstance(a, np.ndarray) and isinstance(b, np.ndarray) and (a.shape, a.dtype) == (b.shape, b.dtype)):
+        return a + b
+    return np.add(a, b, out=aligned_empty(a.shape, a.dtype))

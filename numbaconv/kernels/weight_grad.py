@@ -9,8 +9,8 @@ from ..machine.memory import clear
 from ..machine.tile import FULL, lanes_of, tile_add, tile_outer, tile_rows, tile_slide
 from .conv import tile_height
 from .depthwise import SLIDE
-from .plan.axes import ANY_LENGTH, DILATION, STRIDE, STRIP_DILATION, STRIP_STRIDE, TAPS, D, H, W
-from .records import Block, Channels, Share, Source
+from .plan.axes import ANY_LENGTH, DILATION, STRIDE, STRIP_STRIDE, TAPS, D, H, W
+from .records import Block, Channels, Share
 from .strip import (
     all_taps,
     count_blocks,

@@ -3,12 +3,13 @@
 from collections.abc import Callable, Collection, Sequence
 from functools import reduce
 from itertools import accumulate
-from operator import add, mul
+from operator import mul
 from typing import Any, ClassVar
 
 import numpy as np
 
 from .. import shapes
+from ..calls.layouts import added
 from ..common.arguments import as_numbers, cast
 from ..graph.operation import is_shape
 from .base import Layer
@@ -121,7 +122,7 @@ class Add(Merge):
     """
 
     def _merged(self, xs: list[np.ndarray]) -> np.ndarray:
-        return reduce(add, xs)
+        return reduce(added, xs)
 
     def _parts(self, xs: list[np.ndarray], grad_out: np.ndarray) -> list[np.ndarray]:
         return [grad_out] * len(xs)
@@ -171,7 +172,7 @@ class Average(Merge):
     """
 
     def _merged(self, xs: list[np.ndarray]) -> np.ndarray:
-        return reduce(add, xs) / self._dtype.type(len(xs))
+        return reduce(added, xs) / self._dtype.type(len(xs))
 
     def _parts(self, xs: list[np.ndarray], grad_out: np.ndarray) -> list[np.ndarray]:
         return [grad_out / self._dtype.type(len(xs))] * len(xs)

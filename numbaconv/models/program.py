@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from itertools import repeat
 from typing import Any, NamedTuple
 
+from ..calls.layouts import added
 from ..common.structures import leaves, mapped
 from ..graph.operation import Gradients, is_shape
 
@@ -242,4 +243,4 @@ def _penalized(operation: Any) -> bool:
 def _add(grads: dict[int, Any], slot: int, grad: Any) -> None:
     if grad is not None:
         before = grads.get(slot)
-        grads[slot] = grad if before is None else before + grad
+        grads[slot] = grad if before is None else added(before, grad)
