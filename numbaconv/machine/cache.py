@@ -51,7 +51,7 @@ _warned = False
 config: Any = _config
 
 
-def keep_on_disk(dispatcher: Any, *settings: Any) -> None:
+def keep_on_disk(dispatcher: Any, *settings: Any, called: bool = False) -> None:
     """Let a Numba dispatcher keep its machine code.
 
     Parameters
@@ -60,6 +60,8 @@ def keep_on_disk(dispatcher: Any, *settings: Any) -> None:
         Of a function of a module of this package; for functions from elsewhere nothing is kept.
     *settings
         What the machine code depends on besides the sources of the function's package; their ``repr`` must tell.
+    called : bool
+        Whether other compiled functions call it, into which its bitcode goes.
     """
     function: Callable = dispatcher.py_func
     library, floor, *_ = *function.__module__.split("."), ""
@@ -67,7 +69,7 @@ def keep_on_disk(dispatcher: Any, *settings: Any) -> None:
         with lost_without(_UNKEPT):
             # Numba's own keeps nothing.
             dispatcher._cache.load_overload, dispatcher._cache.save_overload  # noqa: B018
-            dispatcher._cache = _DiskCache(function, _sources(f"{library}.{floor}"), settings)
+            dispatcher._cache = _DiskCache(function, _sources(f"{library}.{floor}"), settings, called)
 
 
 def folders(dispatcher: Any) -> list[Path] | None:
@@ -76,12 +78,12 @@ def folders(dispatcher: Any) -> list[Path] | None:
 
 
 class _DiskCache:
-    def __init__(self, function: Callable, sources: "_Sources", settings: tuple) -> None:
+    def __init__(self, function: Callable, sources: "_Sources", settings: tuple, called: bool) -> None:
         module = ".".join(function.__module__.split(".")[2:])
         # Other interpreters have other bytecode, hence other fingerprints, and would delete each other's files.
         python = f"{sys.implementation.cache_tag}{sys.flags.optimize or ''}"
         self._stem = f"{module}.{function.__qualname__}.{python}".replace("<", "").replace(">", "")
-        self._sources, self._settings = sources, settings
+        self._sources, self._settings, self._called = sources, settings, called
 
     @property
     def folders(self) -> list[Path]:
@@ -114,7 +116,7 @@ class _DiskCache:
                 # Dynamic globals are addresses in this very process.
                 if not data._asdict()["library"].has_dynamic_globals:
                     name, key = self._identity(sig, data.codegen)
-                    content = _sealed(key, dumps(_needed(data)))
+                    content = _sealed(key, dumps(data._reduce() if self._called else _needed(data)))
         if content:
             self._write(name, content)
 
@@ -226,10 +228,10 @@ def _offer_runtime() -> None:
 
 
 def _needed(data: Any) -> tuple:
-    """What of a compiled kernel is to be kept: loading the rest would take longer than all else.
+    """What of a kernel that Python alone calls is to be kept: loading the rest would take longer than all else.
 
-    Bitcode is for code that calls it, which there is none of. It also says what names are in the machine code, of which
-    Numba looks up that of the wrapper and those of environments, which are for constants that are objects.
+    Its bitcode says what names are in the machine code, of which Numba looks up that of the wrapper and those of
+    environments, which are for constants that are objects.
     """
     (name, kind, (machine_code, _)), described, own, *others, environments = data._reduce()
     environments = tuple(one for one in environments if one.consts)

@@ -13,5 +13,5 @@ def njit(function: Callable) -> Any:
     dispatcher: Any = numba.njit(function)
     # The function itself where the compiler is switched off.
     if dispatcher is not function:
-        keep_on_disk(dispatcher)
+        keep_on_disk(dispatcher, called=True)
     return dispatcher

@@ -1,7 +1,11 @@
 """Which compiled functions the cache keeps on disk."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
+from situations import environment
 
 from numbaconv import functional
 from numbaconv.kernels import pool
@@ -16,6 +20,27 @@ def test_kernels_that_hand_helpers_on_are_kept(name):
     (one, *_) = [*kernel.serial.overloads.values(), *kernel.parallel.overloads.values()]
     # An address of this process keeps code from the disk.
     assert not one.library.has_dynamic_globals
+
+
+SEPARABLE = """
+import numpy as np
+from numbaconv import reference
+ones, zeros = (1, 1, 1), (0, 0, 0)
+weights = np.ones((1, 3, 3, 2, 1)), np.ones((1, 1, 1, 2, 3)), np.zeros(3)
+print(reference.separable_conv(np.ones((1, 1, 4, 4, 2)), *weights, ones, ones, zeros, zeros).sum())
+"""
+
+
+@pytest.mark.slow
+def test_functions_that_call_others_compile_where_those_are_kept(tmp_path):
+    """As where a process was stopped in between: code that is called must be whole on disk."""
+    command, env = [sys.executable, "-c", SEPARABLE], environment(NUMBA_CACHE_DIR=tmp_path)
+    for gone in ("operations.separable_conv.*", "operations.*conv.*", "operations.[cd]*conv.*"):
+        for path in tmp_path.rglob(gone):
+            if "_conv_length" not in path.name:
+                path.unlink()
+        done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+        assert (done.stdout, done.returncode) == ("216.0\n", 0), done.stderr
 
 
 def test_functions_from_elsewhere_are_not_kept():
