@@ -58,7 +58,7 @@ def test_large_image(tmp_path):
     pytest.importorskip("skimage")
     import large_image
 
-    model, chain = large_image.train(epochs=3, count=200)
+    model, chain = large_image.train(epochs=6, count=400)
     image, result = (large_image.on_disk(tmp_path / name, (512, 512, 3)) for name in ("slide", "result"))
     large_image.slide(image)
     clean = large_image.micrograph() / 255
