@@ -12,7 +12,7 @@ MOST_ROWS, MOST_COLUMNS = 16, 30
 def difference(got: Any, right: Array, tolerance: float) -> str | None:
     """Say how a result differs from the right one; None if it does not, up to this share of the largest number."""
     if got is None:
-        return "It returns nothing. Does it end with a return?"
+        return "It returns nothing. Does it end with a return? To print a result is not to return it."
     try:
         got = np.asarray(got, float)
     except (TypeError, ValueError):
@@ -69,7 +69,7 @@ def _plane(wrong: Array, place: tuple[int, ...]) -> list[str]:
 def _pattern(got: Array, right: Array, wrong: Array) -> list[str]:
     """What the wrong numbers have in common."""
     if np.isnan(got[wrong]).all():
-        return ["Nothing was written where it is wrong."]
+        return ["nan is no number. Was nothing written there, or added to what was never set, or 0 divided by 0?"]
     if wrong.all() and wrong.size > 1:
         with np.errstate(divide="ignore", invalid="ignore"):
             factors = got[right != 0] / right[right != 0]

@@ -1,7 +1,8 @@
 """What the functions of the exercises are tried on.
 
-Small whole numbers, so that a learner can follow each sum by hand; axes of different lengths, so that it shows if one
-is taken for the other.
+Small whole numbers, so that a learner can follow each sum by hand; the last case in halves, so that it shows if results
+are cut to whole numbers. No number is 0, because what is multiplied by 0 hides that it was forgotten. Axes are of
+different lengths, so that it shows if one is taken for the other.
 """
 
 from collections.abc import Callable, Iterator
@@ -14,17 +15,23 @@ Inputs = Callable[[], Iterator[tuple[Any, ...]]]
 
 
 def given(*rows: tuple[Any, ...]) -> Inputs:
-    """These arguments; a list stands for an array of that shape, filled with whole numbers from -4 to 4."""
+    """These arguments; a list stands for an array of that shape, filled with whole numbers or, in the last, halves."""
 
     def inputs() -> Iterator[tuple[Any, ...]]:
-        for row in rows:
-            yield tuple(whole(value, seed) if isinstance(value, list) else value for seed, value in enumerate(row))
+        for number, row in enumerate(rows, 1):
+            part = 2 if number == len(rows) > 1 else 1
+            yield tuple(
+                whole(value, place, number) / part if isinstance(value, list) else value
+                for place, value in enumerate(row)
+            )
 
     return inputs
 
 
-def whole(shape: list[int], seed: int) -> Array:
-    return np.random.default_rng(seed + 1).integers(-4, 5, shape).astype(float)
+def whole(shape: list[int], *seed: int) -> Array:
+    """Numbers from -4 to 4 without 0, others for each seed."""
+    rng = np.random.default_rng(seed)
+    return (rng.integers(1, 5, shape) * rng.choice([-1, 1], shape)).astype(float)
 
 
 def written(*sizes: tuple[int, ...]) -> Inputs:

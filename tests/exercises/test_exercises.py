@@ -63,6 +63,16 @@ def test_a_copy_has_holes_and_no_solutions(tmp_path, capsys):
         assert "Nothing is written yet." in capsys.readouterr().out
 
 
+def test_the_line_in_the_hole_is_missed_only_where_it_stands(tmp_path, capsys):
+    path = tmp_path / "ex03_convolution.py"
+    begun = solution(path.stem).replace("    # Yours from here.\n", f"    # Yours from here.\n    {EMPTY}\n")
+    path.write_text(begun)
+    assert not check(path)
+    assert "still stands beside yours" in capsys.readouterr().out
+    path.write_text(begun.replace(EMPTY, f"# {EMPTY}"))
+    assert check(path)
+
+
 def test_a_learners_work_stays(tmp_path):
     copy_course(tmp_path)
     work, other = tmp_path / "ex03_convolution.py", tmp_path / "ex04_channels.py"
@@ -122,13 +132,13 @@ def test_images_are_drawn():
 @pytest.mark.parametrize(
     ("got", "told"),
     [
-        (None, "It returns nothing. Does it end with a return?"),
+        (None, "It returns nothing. Does it end with a return? To print a result is not to return it."),
         ("text", "It returns str, where numbers are asked for."),
         (np.ones((2, 3)), "It gives an array of shape (2, 3), where an array of shape (3, 3) is right."),
         (3, "It gives the number 3, where an array of shape (3, 3) is right."),
         (2 * np.ones((3, 3)), "Everything is 2 times what is right."),
         (np.zeros((3, 3)), "Everything is 0 times what is right."),
-        (np.full((3, 3), np.nan), "Nothing was written where it is wrong."),
+        (np.full((3, 3), np.nan), "nan is no number."),
         (np.eye(3) * 7 + 3, "Nothing is right so far."),
         (np.where(np.arange(3) == 2, 5, np.ones((3, 3))), "Only the edge is wrong"),
     ],
@@ -152,6 +162,86 @@ def test_errors_name_the_learners_line(tmp_path, capsys):
     assert "SyntaxError" in capsys.readouterr().out
 
 
+def test_errors_are_told_with_their_case_and_never_at_lines_of_others(tmp_path, capsys):
+    path = tmp_path / "numba" / "ex07_causal.py"
+    path.parent.mkdir()
+    path.write_text("import numpy as np\ndef causal(x, weights, dilation):\n    return np.pad(x, (-1, 0))\n")
+    assert not check(path)
+    printed = capsys.readouterr().out
+    assert "Case 1 of 4: causal(x=[" in printed
+    assert "Line 3 of ex07_causal.py: return np.pad(x, (-1, 0))\nValueError" in printed
+    path.write_text("def causal(x, weights, dilation):\n    return (x\n")
+    assert not check(path)
+    assert "Line 2 of ex07_causal.py: return (x\nSyntaxError: '(' was never closed\n" in capsys.readouterr().out
+
+
+def test_what_the_first_inputs_hold_is_not_forgotten(capsys):
+    """Were they 0, nobody would see it."""
+
+    def causal(x, weights, dilation):
+        x = x.copy()
+        x[0] = 0
+        return answers.causal(x, weights, dilation)
+
+    assert not check(causal)
+
+    def average_pool(x, size, stride):
+        return answers.average_pool(x, size, stride).astype(int)
+
+    assert not check(average_pool)
+
+    def input_gradient(grad, weights, n, stride):
+        return answers.input_gradient(grad, weights, (len(grad) - 1) * stride + len(weights), stride)
+
+    assert not check(input_gradient)
+    assert len({case[0].tobytes() for case in EXERCISES["ex21_winograd"].inputs()}) == 3
+
+
+def test_what_is_printed_comes_once(capsys):
+    def causal(x, weights, dilation):
+        print("mine")
+        return x + 1
+
+    assert not check(causal)
+    assert capsys.readouterr().out.count("mine") == 1
+
+
+def test_an_output_that_is_read_or_returned(capsys):
+    def conv(x, weights, out):
+        return answers.conv(x, weights, out)
+
+    assert not check(conv, "ex17_parallel_rows")
+    printed = capsys.readouterr().out
+    assert "nan is no number." in printed
+    assert "the results belong in out" in printed
+
+
+def test_a_wrong_result_and_a_changed_input_are_both_told(capsys):
+    def causal(x, weights, dilation):
+        x[:] = answers.causal(x, weights, dilation) + 1
+        return x
+
+    assert not check(causal)
+    assert "What was given to it has changed, too" in capsys.readouterr().out
+
+
+def test_loops_on_one_core_are_told(tmp_path, capsys):
+    path = tmp_path / "ex17_parallel_rows.py"
+    path.write_text(solution(path.stem).replace("numba.prange", "range"))
+    assert not check(path)
+    assert "no loop is shared out among the cores" in capsys.readouterr().out
+
+
+def test_slow_functions_are_told(monkeypatch, capsys):
+    monkeypatch.setattr("numbaconv.exercises.checking.speeds", lambda *functions: {"yours": 2e9, "the solution": 9e9})
+
+    def conv(x, weights, out):
+        out[:] = answers.conv(x, weights, out)
+
+    assert check(conv, "ex18_filters_innermost")
+    assert "Yours takes 4.5 times as long as the solution" in capsys.readouterr().out
+
+
 def test_inputs_must_stay_as_they_are(capsys):
     def max_pool(x, size, stride):
         out = answers.max_pool(x, size, stride)
@@ -168,6 +258,12 @@ def test_multiplications_are_counted(capsys):
 
     assert not check(two_outputs)
     assert "with 6 multiplications; 4 are enough" in capsys.readouterr().out
+
+    def two_outputs(d, g):
+        return answers.two_outputs(np.array(d, float), np.array(g, float))
+
+    assert not check(two_outputs)
+    assert "multiplications cannot be counted" in capsys.readouterr().out
     d, g = np.ones(2), np.ones(2)
     assert products_of(lambda d, g: (d[0] + 2 * d[1] - 1) * (g[0] / 2 - g[1]) + d[0] * g[1], d, g) == 2
     assert products_of(lambda d, g: np.array([[1.0, 2.0]]) @ (d * g)[:, None], d, g) == 2
@@ -178,7 +274,7 @@ def test_exercises_use_those_beside_them_as_they_are_now(tmp_path, capsys):
     used, user = tmp_path / "ex09_depthwise.py", tmp_path / "ex10_separable.py"
     user.write_text(solution(user.stem))
     assert not check(user)
-    assert "Nothing is written yet." in capsys.readouterr().out
+    assert "It uses ex09_depthwise.py, and there nothing is written yet." in capsys.readouterr().out
     used.write_text(solution(used.stem))
     assert check(user)
     assert not list(tmp_path.glob("__pycache__"))

@@ -12,7 +12,8 @@ span 4 + 4 = 8 places, of which 5 are inputs: 3 zeros, 1 before and 2 after.
         -------
             -------
 
-Return both numbers, (before, after). A stride longer than the kernel may need no zeros at all.
+Return both numbers, (before, after). A stride longer than the kernel may need no zeros at all: with n = 8, taps = 1 and
+stride = 3 the windows end before the input does, and the answer is (0, 0).
 """
 
 

@@ -5,7 +5,8 @@ much the loss grows with each out[o]. How much does it grow with each x[i]?
 
 x[i] appears in out[o] with the weight number k = i - o * stride, if the kernel has one. So each grad[o] goes back to
 the inputs that made out[o], times the weight on the way. You have written these loops before: see exercise 8. That is
-where the name "transposed" comes from.
+where the name "transposed" comes from. Only the length differs: it is n, and where the stride leaves inputs over at the
+end, no output read them, and their gradient is 0.
 """
 
 import numpy as np

@@ -8,7 +8,8 @@ Write exercise 4 without a bias, with all loops written out, so that each row of
 
     out[h, w, f] = sum over kh, kw, c of x[h + kh, w + kw, c] * weights[kh, kw, c, f]
 
-``out`` is given and holds anything at first. Add up in a variable of its own, beginning with np.float32(0).
+``out`` is given, so nothing is returned. It holds anything at first: add up in a variable of its own, beginning with
+np.float32(0), and write it to ``out`` once.
 """
 
 import numba

@@ -11,7 +11,11 @@ filters, all in registers.
 `tile_outer` reads, for each row r of the tile, one value of x: that at place ``x_at[r] + shift``, counted along the
 whole array as it lies in memory. It multiplies each by the WIDTH weights that begin at place ``at``. `tile_store`
 writes row r from place ``out_at[r] + f`` on. So x_at[r] is where the window of pixel r begins, which is
-(h * W + w) * C for x of shape (H, W, C); a tap lies (kh * W + kw) * C + c further, whichever the pixel.
+(h * W + w) * C for x of shape (H, W, C); a tap lies (kh * W + kw) * C + c further, whichever the pixel. In the same
+way, count where the weight of a tap, a channel and filter f lies in an array of shape (KH, KW, C, F): that is ``at``.
+
+A tile is a value like a number: `tile_outer` returns a new one and leaves the old as it is. VECS is how many registers
+make WIDTH numbers. The 0 in the first line is where to begin in ``zeros``, in the others where in x_at and out_at.
 
 The loops and the places are written. What is missing is the innermost part: the tile's life. The output's width is a
 multiple of ROWS, and the number of filters one of WIDTH.

@@ -13,8 +13,9 @@ Winograd found a way with four (1980). Here are three of the products:
 
 Work out what m1 + m2 and m1 - m2 are. What must m3 be, and how are the outputs made of the four?
 
-The check counts the products of something of ``d`` by something of ``g``. Additions and halves are free here: those of
-g are made once for a whole image, and those of d are shared by all filters.
+The check counts the products of something of ``d`` by something of ``g``. Take the numbers as they are, without float()
+and without arrays of floats: those do not count. Additions and halves are free here: those of g are made once for a
+whole image, and those of d are shared by all filters.
 """
 
 

@@ -4,8 +4,9 @@ Write exercise 21 with matrices: B for the inputs, G for the weights, A for the 
 
     out = A.T @ ((G @ g) * (B.T @ d))
 
-where * multiplies number by number. For an image of 4 by 4 inputs and a kernel of 3 by 3, do it along the rows and
-along the columns:
+where * multiplies number by number. Row i of G and row i of B.T make the two factors of product i: G has 4 rows and 3
+columns, B.T has 4 and 4. Each row of A.T makes one output of the 4 products, with 1, -1 and 0. For an image of 4
+by 4 inputs and a kernel of 3 by 3, do it along the rows and along the columns:
 
     out = A.T @ ((G @ g @ G.T) * (B.T @ d @ B)) @ A
 
