@@ -20,6 +20,8 @@ from ..machine.vectors import VECTOR_BYTES
 LONG = 8 * LINE
 # Elements that a block of windows spans, and rows that become one at a time: as many streams as caches follow.
 SPAN, STREAMS = 8192, 32
+# Lines that are joined side by side, since each sum waits for its last addition: more do not make it faster.
+BESIDE = (0, 0)
 # Of columns that lie side by side a block has a multiple of so many.
 WHOLE = 4 * LINE
 # Elements of a task, at least, and tasks that many cores share, at most.
@@ -170,26 +172,30 @@ def _steps(taps, count, step):
         taps[k] = k * step
 
 
-@compiled
+@compiled(inline=True)
 def _run(join, read, write):
     """Join taps: ``out[to + j] = join over k of source[at + taps[k] + j]``, where they are apart ``table[j]`` for j.
 
-    After the first ones, others are joined to what there is.
+    After the first ones, others are joined to what there is. Of lines that are whole the compiler has to know it.
     """
     if read.apart:
         for j in range(0, write.length, LINE):
-            join(read, write, read.table, j)
+            join(read, write, read.table, None, j, write.length - j)
     else:
-        for j in range(0, write.length, LINE):
-            join(read, write, None, j)
+        step = len(BESIDE) * LINE
+        whole = write.length // step * step
+        for j in range(0, whole, step):
+            join(read, write, BESIDE, BESIDE, j, step)
+        for j in range(whole, write.length, LINE):
+            join(read, write, None, None, j, write.length - j)
 
 
 @compiled
-def _largest(read, write, table, j):
-    array, left = read.array, write.length - j
+def _largest(read, write, table, beside, j, left):
+    array = read.array
     best = line_gather(array, read.at + read.taps[read.first], table, j, left)
     if read.first > 0:
-        best = line_maximum(line_gather(write.array, write.at, None, j, left), best)
+        best = line_maximum(line_gather(write.array, write.at, beside, j, left), best)
     for k in range(read.first + 1, read.last):
         best = line_maximum(best, line_gather(array, read.at + read.taps[k], table, j, left))
     line_write(best, write.array, write.at + j, left)
@@ -229,11 +235,11 @@ def _mean_of(x, at, lanes, out, to, plan):
 
 
 @compiled
-def _mean(read, write, table, j):
-    array, left = read.array, write.length - j
+def _mean(read, write, table, beside, j, left):
+    array = read.array
     total = line_widen(line_gather(array, read.at + read.taps[read.first], table, j, left))
     if read.first > 0:
-        total = line_add(total, line_gather(write.array, write.at, None, j, left))
+        total = line_add(total, line_gather(write.array, write.at, beside, j, left))
     for k in range(read.first + 1, read.last):
         total = line_add(total, line_gather(array, read.at + read.taps[k], table, j, left))
     if write.rows > 0:
@@ -266,7 +272,9 @@ def pool_plan(image, result, ends, last, sums):
     inside = rows == 1 and before == 0 and (columns - 1) * stride + size <= image[3]
     alone = inside and channels < LINE and size * channels >= LONG and stride * channels >= LONG
     block = max(1, min(columns, max(SPAN, 4 * size * channels) // (channels * stride)))
-    tasks = min(MOST_TASKS, max(1, (prod(image) + prod(result)) // TASK_VALUES))
+    # Narrow blocks read short stretches of many rows, which takes longer.
+    least = 2 * TASK_VALUES if size == stride == 1 else TASK_VALUES
+    tasks = min(MOST_TASKS, max(1, (prod(image) + prod(result)) // least))
     if stride >= size:
         whole = WHOLE if stride == 1 else 1
         block = max(1, min(block, ceil(columns * lines / tasks / whole) * whole))

@@ -39,14 +39,16 @@ def line_read(typingctx, vecs, array, at, count):
 def line_gather(typingctx, array, at, table, first, count):
     """The line of `LINE` values at ``at`` plus those of the int32 ``table`` from ``first`` on; zeros beyond ``count``.
 
-    So are entries of the table below 0; it has room for a line after its last one. None has the values side by side.
+    So are entries of the table below 0; it has room for a line after its last one. None has the values side by side, as
+    a tuple has, which makes the line as many times longer as it has items.
     """
-    line = Tile(1, array.dtype.bitwidth // types.float32.bitwidth, array.dtype)
+    lines = table.count if isinstance(table, types.UniTuple) else 1
+    line = Tile(1, lines * array.dtype.bitwidth // types.float32.bitwidth, array.dtype)
 
     def codegen(context, builder, sig, args):
         array, at, table, first, count = args
         array = Memory(context, builder, sig.args[0], array)
-        if sig.args[2] is types.none:
+        if not isinstance(sig.args[2], types.Array):
             return _value(context, builder, line, _read(builder, line, array, builder.add(at, first), count))
         table = Memory(context, builder, sig.args[2], table)
         # Shorter vectors have no instruction for it, or a slow one.

@@ -39,6 +39,7 @@ CASES = [
     window("whole images, of which one line is not full", (3, 13, 11, 1), (13, 11)),
     window("many positions of few channels", (2, 95, 3), 45),
     window("many rows of many channels smoke", (2, 80, 40), 40, 20),
+    window("many rows, two lines side by side, one more and a rest smoke", (2, 45, 53), 45),
     window("many rows of many channels, same", (1, 9, 150), 5, 2, "same"),
     window("long windows that overlap", (1, 700, 5), 520, 60),
     window("valid", (2, 4, 5, 6, 2), (2, 3, 2)),
