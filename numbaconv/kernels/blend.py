@@ -264,6 +264,7 @@ def blend_arguments(batch, lengths, recipes, channels, dtype):
     factor = last.share[0] if len(last.share) and (last.share == last.share[0]).all() else 1.0
     above[1], last = above[1]._replace(share=above[1].share * factor), last._replace(share=last.share / factor)
     planes, rows, columns = (len(r.starts) - 1 for r in (*above, last))
+    copies = all(map(_selects, (*above, last)))
     places, shares = _side_by_side(last)
     way = SINGLE if channels >= LINE else TABLE
     block = max(1, min(columns, SPAN * columns // (max(columns, lengths[2]) * max(1, channels))))
@@ -292,7 +293,7 @@ def blend_arguments(batch, lengths, recipes, channels, dtype):
     starts = np.append(np.concatenate(starts, 1).T, [[before[3], 0]], 0)
     if way == RUNS:
         starts = np.concatenate([starts[: planes + rows + 1], *runs])
-    return np.ascontiguousarray(starts), at, None if all(map(_selects, (*above, last))) else share, reads, table, plan
+    return np.ascontiguousarray(starts), at, None if copies else share, reads, table, plan
 
 
 def _repeats(given):

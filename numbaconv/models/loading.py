@@ -11,7 +11,6 @@ from .keras.loading import drawn, listed_by, loaded
 from .network import Network
 
 
-@uncollected()
 def load_model(
     path: str | os.PathLike[str], custom_objects: Mapping[str, Any] | None = None, compile: bool = True
 ) -> Any:
@@ -48,16 +47,17 @@ def load_model(
     Nothing in the file is executed, whoever made it: no pickle is read, nothing imported, and no function out of it
     called. Memory is taken only for what the file accounts for. HDF5 is read by this library itself.
     """
-    with opened(path) as file:
-        if not file.own:
-            model, maker = loaded(file, custom_objects)
-            if compile:
-                compiled(model, file, listed_by(maker))
-            return model
-    model = Network.load(path)
-    if not compile:
-        model.optimizer = model.loss = None
-    return model
+    with uncollected():
+        with opened(path) as file:
+            if not file.own:
+                model, maker = loaded(file, custom_objects)
+                if compile:
+                    compiled(model, file, listed_by(maker))
+                return model
+        model = Network.load(path)
+        if not compile:
+            model.optimizer = model.loss = None
+        return model
 
 
 def model_from_json(json_string: str, custom_objects: Mapping[str, Any] | None = None) -> Any:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def uncollected() -> Iterator[None]:
-    """Context, or decorator, without garbage collection, which takes up to a fifth of such a time."""
+    """Context without garbage collection, which takes up to a fifth of such a time."""
     enabled = gc.isenabled()
     gc.disable()
     try:

@@ -91,7 +91,8 @@ def check(operation):
 def same(out, wanted, adds):
     """Equal; but for rounding where a sum may begin with what is added to it."""
     if adds:
-        np.testing.assert_allclose(out, wanted, rtol=0, atol=500 * np.finfo(out.dtype).eps)
+        largest = np.abs(wanted[np.isfinite(wanted)]).max(initial=1)
+        np.testing.assert_allclose(out, wanted, rtol=0, atol=20 * np.finfo(out.dtype).eps * largest)
     else:
         np.testing.assert_array_equal(out, wanted)
 

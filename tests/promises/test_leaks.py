@@ -129,7 +129,7 @@ def _caches():
 def test_caches_are_bounded():
     unbounded = {name.rpartition(".")[2] for name, f in _caches() if f.cache_parameters()["maxsize"] is None}
     # For each matrix of Winograd's schemes, and for each target that Numba compiles for.
-    assert unbounded == {"_matrix", "_sources", "_part_context", "_remembering"}
+    assert unbounded == {"_matrix", "_offer_runtime", "_sources", "_part_context", "_remembering"}
 
 
 @leaks

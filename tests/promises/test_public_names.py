@@ -22,7 +22,19 @@ from numbaconv.objects import public as _public
 
 ROOT = Path(__file__).parents[2]
 # Floors below the public ones; their names may change.
-INNER = {"calls", "commands", "common", "files", "graph", "kernels", "machine", "objects", "selfcheck", "training"}
+INNER = {
+    "calls",
+    "commands",
+    "common",
+    "exercises",
+    "files",
+    "graph",
+    "kernels",
+    "machine",
+    "objects",
+    "selfcheck",
+    "training",
+}
 FOUND = {info.name for info in pkgutil.iter_modules(numbaconv.__path__) if not info.name.startswith("_")}
 MODULES = {name: importlib.import_module(f"numbaconv.{name}") for name in sorted(FOUND - INNER)}
 every_module = pytest.mark.parametrize("name", ["numbaconv", *(f"numbaconv.{name}" for name in MODULES)])
