@@ -78,7 +78,7 @@ def check(operation):
         added = residual if adds else None
         out = np.full_like(plain, np.nan)
         operation(out, minimum=minimum, maximum=maximum, slope=slope, residual=added)
-        same(out, separately(plain, minimum, maximum, slope, added), adds)
+        same(out, separately(plain, minimum, maximum, slope, added), plain, adds)
     if isinstance(operation.call, TransposedCall):
         return
     eps = np.finfo(plain.dtype).eps
@@ -88,10 +88,10 @@ def check(operation):
         np.testing.assert_allclose(out, function(plain + residual), rtol=5 * eps, atol=3 * eps)
 
 
-def same(out, wanted, adds):
-    """Equal; but for rounding where a sum may begin with what is added to it."""
+def same(out, wanted, plain, adds):
+    """Equal; but for rounding beside the largest sum where it may begin with what is added to it."""
     if adds:
-        largest = np.abs(wanted[np.isfinite(wanted)]).max(initial=1)
+        largest = np.abs(plain[np.isfinite(plain)]).max(initial=1)
         np.testing.assert_allclose(out, wanted, rtol=0, atol=20 * np.finfo(out.dtype).eps * largest)
     else:
         np.testing.assert_array_equal(out, wanted)
@@ -136,7 +136,7 @@ def test_a_residual_may_become_the_output(case):
     out = np.random.default_rng(1).standard_normal(plain.shape, np.float32)
     wanted = separately(plain, 0.0, 2.0, 1.0, out)
     operation(out, minimum=0.0, maximum=2.0, residual=out)
-    same(out, wanted, adds=True)
+    same(out, wanted, plain, adds=True)
 
 
 SPECIAL = [
