@@ -336,7 +336,7 @@ def test_bars_of_unknown_length(capsys):
     model.predict(iter(parts()), verbose=1)
     err = capsys.readouterr().err
     assert "4batch" in err
-    assert err.count("10example") == 2
+    assert err.count(": 10example [") == 2
 
 
 # -- other libraries ---------------------------------------------------------------------------------------------------
