@@ -323,7 +323,9 @@ def make_sum_plan(
 
     def fits(block_rows, block_columns, group):
         taken = strip_size(block_rows, block_columns, group) + block_rows * block_columns * group * width
-        return taken * itemsize <= 4 * host.strip_bytes
+        # Threads may share a cache: sums of several panels that leave it cost two of them more than they save one.
+        small_sums = group == 1 or group * rows * width * itemsize <= host.sum_bytes
+        return taken * itemsize <= 4 * host.strip_bytes and small_sums
 
     table, group, tasks, _ = cheapest(axes, panels, time, fits, several_images=True)
     parts = panels // group
