@@ -383,36 +383,6 @@ def test_a_network_within_of_a_users_class_is_called():
     np.testing.assert_array_equal(seen[0], kept)
 
 
-def test_the_program_explains_itself():
-    model = block()
-    report = model.explain_program((2, *SHAPE))
-    layers_of = [stage.layers for stage in report]
-    assert any(len(names) == 4 and names[-2].startswith("add") for names in layers_of)
-    first = next(stage for stage in report if stage.output_shape[-1] == 5)
-    assert first.multiplications == 2 * 56 * 57 * 32 * 5 and first.kernel in ("conv", "conv_few")
-    assert first.bytes == 4 * (2 * 56 * 57 * (32 + 5) + 32 * 5 + 5) and first.seconds is None
-    assert {stage.algorithm for stage in report} >= {"Winograd", "direct"}
-    lines = str(report).splitlines()
-    assert lines[0].split()[:3] == ["Layers", "Kernel", "Algorithm"] and "Microseconds" not in lines[0]
-    assert len(lines) == len(report) + 4 and lines[-1].startswith("Total")
-    measured = model.explain_program(measure=True)
-    assert all(stage.seconds > 0 for stage in measured) and measured[0].output_shape[0] == 1
-    assert "Microseconds" in str(measured).splitlines()[0]
-
-
-def test_what_cannot_be_explained():
-    with pytest.raises(ValueError, match="needs a built model"):
-        Sequential([layers.Conv2D(3, 1)]).explain_program((1, 4, 4, 3))
-    model = Sequential([layers.Input((None, None, 3)), layers.Conv2D(3, 1)])
-    with pytest.raises(ValueError, match="1 shapes of known sizes"):
-        model.explain_program()
-    with pytest.raises(ValueError, match="layers are joined"):
-        model.explain_program((1, 4, 4, 2))
-    penalized = Sequential([layers.Input((3,)), layers.Dense(2, activity_regularizer="l2")])
-    with pytest.raises(ValueError, match="layers are joined"):
-        penalized.explain_program()
-
-
 def test_a_sum_takes_the_memory_of_what_is_added(monkeypatch):
     given = layers.Input((12, 12, 32))
     x = layers.Conv2D(32, 3, padding="same")(given)
