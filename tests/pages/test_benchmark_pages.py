@@ -20,9 +20,10 @@ def pages(tmp_path):
     """The pages of asv as it publishes them, with one measurement, and packages that hold files of the right names."""
     html, packages = tmp_path / "html", tmp_path / "node_modules"
     shutil.copytree(Path(asv.__file__).parent / "www", html)
-    (html / "graphs").mkdir()
-    (html / "index.json").write_text('{"project": "numbaconv"}')
-    (html / "graphs" / "one.json").write_text("[[1, 0.5]]")
+    (html / "graphs" / "summary").mkdir(parents=True)
+    (html / "index.json").write_text('{"show_commit_url": "#", "benchmarks": {"one": {}, "failed": {}, "new": {}}}')
+    (html / "graphs" / "summary" / "one.json").write_text("[[1, 0.5], [2, null]]")
+    (html / "graphs" / "summary" / "failed.json").write_text("[[1, null]]")
     (html / "regressions.xml").touch()
     for name in [*publish.LIBRARIES.values(), "bootstrap/dist/fonts/glyphs.woff"]:
         (packages / name).parent.mkdir(parents=True, exist_ok=True)
@@ -44,15 +45,35 @@ def test_pages_load_nothing_from_elsewhere(pages):
     assert (html / "fonts" / "glyphs.woff").is_file()
 
 
-def test_pages_hold_their_data(pages):
+def test_pages_hold_their_data_and_frames_of_what_was_measured(pages):
     html, packages = pages
     publish.localize(html, packages)
     start = "const files = "
     first, _ = (html / "data.js").read_text().split(";\n", 1)
     assert json.loads(first.removeprefix(start)) == {
-        "index.json": {"project": "numbaconv"},
-        "graphs/one.json": [[1, 0.5]],
+        "index.json": {"show_commit_url": "#", "benchmarks": {"one": {}}},
+        "graphs/summary/one.json": [[1, 0.5], [2, None]],
+        "graphs/summary/failed.json": [[1, None]],
     }
+
+
+def test_charts_begin_logarithmic_with_all_cases_and_commits_are_links_by_one_rule(pages):
+    html, packages = pages
+    publish.localize(html, packages)
+    for name, changes in publish.CHANGES.items():
+        text = (html / name).read_text()
+        assert all(new in text for _, new in changes)
+    scripts = "".join(script.read_text() for script in html.glob("*.js"))
+    assert scripts.count("commitUrl(") == 7
+    assert not re.search(r"show_commit_url \+ [a-z]", scripts.replace("base + hash", ""))
+
+
+def test_another_version_of_asvs_pages_is_an_error(pages):
+    html, packages = pages
+    script = html / "graphdisplay.js"
+    script.write_text(script.read_text().replace("max_curves = 8", "most = 8"))
+    with pytest.raises(ValueError, match="max_curves"):
+        publish.localize(html, packages)
 
 
 def test_unknown_script_is_an_error(pages):
