@@ -6,7 +6,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE.parent), str(HERE)]
 
-from extensions import api, gallery  # noqa: E402
+from extensions import api, gallery, languages  # noqa: E402
 
 import numbaconv  # noqa: E402
 
@@ -28,8 +28,9 @@ extensions = [
     "extensions.stages",
     "extensions.rungs",
     "extensions.sliding",
+    "extensions.languages",
 ]
-exclude_patterns = ["_build", "_drawn", "**/GALLERY_HEADER.rst"]
+exclude_patterns = ["_build", "_drawn", "locale", "**/GALLERY_HEADER.rst"]
 nitpicky = True
 # A parameter that is called as a module is, and what has no page here.
 nitpick_ignore_regex = [("py:obj", r"config|numba\.\w+|numbaconv\.(kernels|machine)\.[\w.]+")]
@@ -51,6 +52,7 @@ html_copy_source = False
 html_sidebars = {"*": []}
 html_theme_options = {
     "navbar_align": "left",
+    "navbar_persistent": ["search-button", "languages"],
     "navbar_end": ["theme-switcher"],
     "navigation_with_keys": False,
     "show_prev_next": True,
@@ -86,3 +88,6 @@ sphinx_gallery_conf = {
 }
 
 autosummary_context = {"public_base": api.public_base, "own_members": api.own_members}
+
+if tags.has(languages.LANGUAGE):  # noqa: F821
+    languages.translate(globals())

@@ -7,6 +7,7 @@ from typing import ClassVar
 import drawings
 from docutils import nodes
 from docutils.parsers.rst import directives
+from sphinx.transforms.post_transforms import SphinxPostTransform
 from sphinx.util.docutils import SphinxDirective
 
 from numbaconv import layers
@@ -21,11 +22,30 @@ def figure(directive, picture, caption):
     folder.mkdir(exist_ok=True)
     path = folder / f"{hashlib.sha256(text.encode()).hexdigest()[:16]}.svg"
     path.write_text(text, encoding="utf-8")
-    found = nodes.figure("", nodes.image(uri=f"/_drawn/{path.name}", alt=picture.alt), classes=["drawing"])
+    found = nodes.figure("", nodes.image(uri=f"/_drawn/{path.name}", drawn=picture.alt), classes=["drawing"])
     if caption:
-        children, _ = directive.parse_inline(caption)
-        found += nodes.caption("", "", *children)
+        found += inline(directive, nodes.caption, caption)
     return found
+
+
+def inline(directive, kind, text, **attributes):
+    """A node of a line of text, which knows where it stands, as catalogues of translations want it."""
+    children, _ = directive.parse_inline(text)
+    found = kind(text, "", *children, **attributes)
+    directive.set_source_info(found)
+    return found
+
+
+class Alternative(SphinxPostTransform):
+    """What a picture shows, in words, which are made like the picture and are not for translation."""
+
+    default_priority = 500
+    formats = ("html",)
+
+    def run(self, **kwargs):
+        for image in self.document.findall(nodes.image):
+            if "drawn" in image:
+                image["alt"] = image["drawn"]
 
 
 class Drawing(SphinxDirective):
@@ -58,4 +78,5 @@ class Explained(SphinxDirective):
 def setup(app):
     app.add_directive("drawing", Drawing)
     app.add_directive("explained", Explained)
+    app.add_post_transform(Alternative)
     return {"parallel_read_safe": True}

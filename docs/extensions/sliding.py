@@ -10,7 +10,7 @@ from sphinx.util.docutils import SphinxDirective
 
 from numbaconv.layers import Conv1D, Conv2DTranspose
 
-from .drawn import figure
+from .drawn import figure, inline
 
 LAYERS = {"forward": Conv1D, "transposed": Conv2DTranspose, "backward": Conv1D}
 NUMBERS = {"n": 7, "taps": 3, "stride": 1, "dilation": 1}
@@ -29,12 +29,11 @@ class Sliding(SphinxDirective):
         steps = {"strides": given["stride"], "dilation_rate": given["dilation"], "padding": given["padding"]}
         layer = LAYERS[mode](1, given["taps"], **steps)
         data = "".join(f' data-{name}="{escape(str(value))}"' for name, value in {"mode": mode, **given}.items())
-        caption, _ = self.parse_inline(" ".join(self.content))
         return [
             nodes.raw("", f'<div class="sliding"{data}>', format="html"),
             figure(self, drawings.draw_axis(layer, given["n"]), ""),
             nodes.raw("", "</div>", format="html"),
-            nodes.paragraph("", "", *caption, classes=["sliding-caption"]),
+            inline(self, nodes.paragraph, " ".join(self.content), classes=["sliding-caption"]),
         ]
 
 

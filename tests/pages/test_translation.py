@@ -1,9 +1,12 @@
-"""README.zh-CN.md says what the README says: no section is older, and code and pictures are the same."""
+"""The Chinese README and pages say what the English ones say: no passage is older, code and pictures are the same."""
 
 import re
+from collections import Counter
 from importlib.machinery import SourceFileLoader
-from importlib.util import module_from_spec, spec_from_loader
+from importlib.util import find_spec, module_from_spec, spec_from_loader
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).parents[2]
 loader = SourceFileLoader("translated", str(ROOT / ".ci" / "translated"))
@@ -36,3 +39,37 @@ def test_links_lead_where_those_of_the_original_do():
     places = [set(re.findall(r"(?<!!)\[[^]]*\]\(([^)]*)\)", text)) for text in (ORIGINAL, TRANSLATION)]
     assert places[1] - places[0] == {"README.md", "README.md#install", "README.md#speed"}
     assert places[0] - places[1] <= {"README.zh-CN.md"}
+
+
+# In a passage: code, formulas, what a role refers to, where links lead, pictures, footnotes.
+KEPT = r"(\{[\w:]+\}`[^`]+`|`[^`]+`|\$[^$]+\$|\]\([^)]*\)|\d+(?:[.,]\d+)*)"
+
+
+@pytest.mark.parametrize("path", translated.CATALOGUES, ids=lambda path: path.stem)
+def test_catalogue_is_whole_and_keeps_what_is_not_language(path):
+    pytest.importorskip("babel")
+    passages = [message for message in translated.read(path) if message.id]
+    assert passages
+    for message in passages:
+        assert message.string and not message.fuzzy, f"not translated: {message.id}"
+        assert Counter(re.findall(KEPT, message.string)) == Counter(re.findall(KEPT, message.id)), message.string
+        assert "\ufffd" not in message.string
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not find_spec("myst_parser"), reason='needs pip install -e ".[docs]"')
+def test_catalogues_have_the_passages_of_the_pages():
+    for path, now in translated.passages().items():
+        stale = translated.stale_passages(now, translated.read(path))
+        assert not stale, f"{path.stem}: .ci/translated --update, then translate {stale}"
+
+
+def test_changed_new_and_fuzzy_passages_are_stale():
+    catalog = pytest.importorskip("babel.messages.catalog")
+    now, kept = catalog.Catalog(), catalog.Catalog()
+    for passage in ("the same", "changed now", "new"):
+        now.add(passage)
+    kept.add("the same", "同")
+    kept.add("changed", "改")
+    kept.add("new", "新", flags=["fuzzy"])
+    assert translated.stale_passages(now, kept) == ["changed", "changed now", "new"]

@@ -1,0 +1,118 @@
+"""The pages that have a catalogue in `docs/locale` are built in Chinese, too, in a folder of the others.
+
+The second build reads the same sources. Links to pages without a catalogue lead back to the first.
+"""
+
+import posixpath
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from docutils import nodes
+from sphinx import addnodes
+from sphinx.errors import ExtensionError
+from sphinx.ext.intersphinx import InventoryAdapter
+from sphinx.transforms import SphinxTransform
+
+LANGUAGE = "zh_CN"
+CATALOGUES = Path(__file__).parents[1] / "locale" / LANGUAGE / "LC_MESSAGES"
+PAGES = sorted(path.stem for path in CATALOGUES.glob("*.po"))
+# What makes pages of their own stays in the first build.
+OMITTED = ("numpydoc", "sphinx.ext.viewcode", "sphinx_gallery.gen_gallery", "extensions.api")
+
+
+def translate(settings):
+    """Change the settings of conf.py into those of the second build."""
+    settings.update(
+        language=LANGUAGE,
+        locale_dirs=["locale"],
+        gettext_compact=False,
+        gettext_location=False,
+        include_patterns=[f"{page}.md" for page in PAGES],
+        extensions=[name for name in settings["extensions"] if name not in OMITTED] + ["sphinx.ext.intersphinx"],
+        autosummary_generate=False,
+        intersphinx_mapping={},
+        html_title="numbaconv",
+    )
+
+
+def _translated(app):
+    return app.config.language == LANGUAGE
+
+
+def _build_second(app, exception):
+    if exception is None and app.builder.format == "html" and not _translated(app):
+        options = ["-W", "--keep-going"] if app.warningiserror else []
+        command = [sys.executable, "-m", "sphinx", "-q", "-t", LANGUAGE, *options, app.srcdir, app.outdir / LANGUAGE]
+        if subprocess.run(command).returncode:
+            raise ExtensionError(f"the pages in {LANGUAGE} are not built")
+
+
+def _find_inventory(app, config):
+    inventory = app.outdir.parent / "objects.inv"
+    if config.language == LANGUAGE and inventory.exists():
+        config.intersphinx_mapping = {"first": ("..", str(inventory))}
+
+
+def _leave_out(app, docname, source):
+    """Lists of pages have those that are translated."""
+    if _translated(app):
+        found = re.sub(r"^[\w/]+\n(?=(?:[\w/]+\n)*```$)", _if_translated, source[0], flags=re.MULTILINE)
+        source[0] = re.sub(r"^```\{toctree\}\n(?::.*\n|\n)*```\n", "", found, flags=re.MULTILINE)
+
+
+def _if_translated(line):
+    return line[0] if line[0].strip() in PAGES else ""
+
+
+def _lead_back(app, doctree):
+    if not _translated(app) or app.builder.format != "html":
+        return
+    for link in list(doctree.findall(addnodes.pending_xref)):
+        target = link["reftarget"]
+        if link.get("refdomain") == "doc" and target not in app.env.found_docs:
+            place = f"#{link['reftargetid']}" if link["reftargetid"] else ""
+            title = InventoryAdapter(app.env).main_inventory["std:doc"][target].display_name
+            text = link.children if link.astext() else [nodes.Text(title)]
+            link.replace_self(nodes.reference("", "", *text, refuri=f"../{target}.html{place}"))
+
+
+def _name_other(app, pagename, templatename, context, doctree):
+    """Where the same page is in the other language; the first page there, if it is not."""
+    if _translated(app):
+        label, language, other = "English", "en", f"../{pagename}"
+    else:
+        label, language = "中文", "zh-CN"
+        other = f"{LANGUAGE}/{pagename if pagename in PAGES else 'index'}"
+    start = posixpath.dirname(pagename) or "."
+    context["other_language"] = {"label": label, "code": language, "url": posixpath.relpath(f"{other}.html", start)}
+
+
+class Untranslated(SphinxTransform):
+    """Takes out of the catalogues what is the same in each language, what `explain` says, and measured figures."""
+
+    default_priority = 10
+
+    def apply(self, **kwargs):
+        measured = False
+        for node in self.document.findall(nodes.TextElement):
+            mark = re.fullmatch(r"<!-- \w+: (begin|end) -->", node.astext().strip())
+            if mark:
+                measured = mark[1] == "begin"
+            elif not isinstance(node, nodes.Inline):
+                words = re.sub(r"`[^`]*`|\$[^$]*\$|\[\]\([^)]*\)|\d+x\d+", "", node.rawsource)
+                same = isinstance(node, nodes.math_block | nodes.line) or not re.search(r"[^\W\d_]", words)
+                if same or (measured and re.search(r"\d", node.rawsource)):
+                    node["translatable"] = False
+
+
+def setup(app):
+    app.add_transform(Untranslated)
+    # Before intersphinx looks at its settings.
+    app.connect("config-inited", _find_inventory, priority=100)
+    app.connect("source-read", _leave_out)
+    app.connect("doctree-read", _lead_back)
+    app.connect("html-page-context", _name_other)
+    app.connect("build-finished", _build_second)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
