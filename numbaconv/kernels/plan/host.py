@@ -20,6 +20,8 @@ class Host(NamedTuple):
 
     # Of a core's L2 cache, what a strip may take, which shares it with a panel of weights.
     strip_bytes: int = 128 * 1024
+    # How often that much the input of windows of one tap may take.
+    point_strips: int = 6
     # What a window takes of it beside the strip: its places in the tables, and the line of outputs being written.
     place_bytes: int = 64
     # What Winograd's transformed input may take of it.
@@ -30,6 +32,8 @@ class Host(NamedTuple):
     l2_bytes: int = 1280 * 1024
     # Rows of outputs that take as long to compute as their weights take to come from L3.
     l3_rows: int = 14
+    # The part of them that is waited for where the weights of the next steps are asked for ahead.
+    far_rows: int = 4
 
     # Starting a task, and starting all of them once more, on threads that are still awake.
     task_cost: int = 4000

@@ -119,6 +119,8 @@ def make_plan(
 
     serial = steps(1, 1) * filters * origins * branches * prod(axis.windows for axis in axes) < host.serial_work
     workers = 1 if serial else host.threads
+    # What several taps read should stay near for the next of them; what one does only for the next panel.
+    strips = 1 if depthwise else 2 if prod(axis.taps for axis in axes) > 1 else host.point_strips
 
     def strip_channels(group):
         return group * width if depthwise else channels * ceil(group / panels_of_branch)
@@ -127,22 +129,24 @@ def make_plan(
         return strip_channels(group) * strip_pixels(axes, rows, columns)
 
     def time(rows, columns, group, tasks):
-        filled = rows * columns
+        turns, work = ceil(tasks / workers), group * tile_vecs * steps(rows, columns)
+        filled = turns * rows * columns
         if not depthwise:
-            filled = tiles_cost(rows * columns, tile_rows, host)
-            if steps(rows, columns) * panels * width * itemsize > host.l2_bytes:
-                filled = max(filled, 2 * host.l3_rows)
+            # Weights come from far once for all blocks of a thread, or once for each if those of a task do not fit.
+            small = steps(rows, columns) * group * width * itemsize <= host.l2_bytes
+            far = ceil(turns * panels / max(1, tasks * group)) if small else turns
+            filled = turns * tiles_cost(rows * columns, tile_rows, host) + far * host.far_rows
         elements = strip_size(rows, columns, group)
         # Whole rows are copied at once, parts of the channels position by position.
         copies = elements / strip_channels(group) if (depthwise or branches > 1) and group < panels else 0
         copying = host.copy_cost * elements + host.call_cost * copies
-        return ceil(tasks / workers) * (host.task_cost + filled * group * tile_vecs * steps(rows, columns) + copying)
+        return turns * (host.task_cost + copying) + filled * work
 
     def fits(rows, columns, group):
         strip = strip_size(rows, columns, group) * itemsize
         # Depthwise weights leave most of the cache to the strip; of other strips, some steps are read at a time.
         share = 1 / 4 if depthwise else min(1, MOST_STEPS / max(1, steps(rows, columns)))
-        return share * strip + rows * columns * host.place_bytes <= host.strip_bytes and strip <= MOST_BYTES
+        return share * strip + rows * columns * host.place_bytes <= strips * host.strip_bytes and strip <= MOST_BYTES
 
     return Plan.of(cheapest(axes, panels, time, fits, several_images=not depthwise), serial)
 
