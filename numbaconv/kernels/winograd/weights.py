@@ -9,8 +9,7 @@ from numba import prange
 from ...machine.aligned import aligned_empty
 from ...machine.compiler import compiled
 from ...machine.tile import tile_larger, tile_rows, tile_write
-from ...machine.vectors import TILE_VECS
-from ..pack import pack_panels
+from ...machine.vectors import TILE_VECS, panel_width
 from ..records import Line
 from .points import SCHEMES, weights_matrix
 from .transform import weight_of
@@ -41,66 +40,75 @@ def pack_winograd(weights, backwards=False):
     -------
     Transformed
     """
-    blocks = pack_panels(weights)
-    count, depth, taps, _, channels, width = blocks.shape
-    scheme, planes = SCHEMES[taps], count * depth
+    depth, taps, _, channels, filters = weights.shape
+    width, scheme = panel_width(weights.itemsize), SCHEMES[taps]
+    count, parts = -(-filters // width), -(-channels // CHANNELS)
+    if filters % width:
+        # Lines are read whole, the last of each row too.
+        weights = np.pad(weights, [(0, 0)] * 4 + [(0, count * width - filters)])
     packed = aligned_empty((count, scheme.inputs**2, depth, channels, width), weights.dtype)
-    sums = np.zeros((planes, taps, taps, -(-channels // CHANNELS), width), weights.dtype)
-    largest = np.zeros((planes, width), weights.dtype)
-    blocks, serial = blocks.reshape(planes, *blocks.shape[2:]), weights.size < SMALL_WEIGHTS
-    transform_weights(blocks, _matrix(scheme), packed, backwards, sums, largest, serial=serial)
-    sums, largest = sums.reshape(count, depth * taps, *sums.shape[2:]), largest.reshape(count, depth, width)
-    return Transformed(packed, trust_limits(sums, largest.max(1)))
+    sums = np.zeros((count * depth * parts, taps**2, width), weights.dtype)
+    largest = np.zeros((count * depth * parts, width), weights.dtype)
+    serial = weights.size < SMALL_WEIGHTS
+    transform_weights(weights, _matrix(scheme), packed, backwards, sums, largest, serial=serial)
+    limits = trust_limits(
+        sums.reshape(count, depth * parts, taps, taps, width), largest.reshape(count, -1, width).max(1)
+    )
+    return Transformed(packed, limits)
 
 
 @compiled(parallel=True)
 def transform_weights(weights, matrix, packed, backwards, sums, largest):
-    """``packed[p, i*n + j, z, c] = sum over y, x of matrix[i, y] * matrix[j, x] * weights[p, z, y, x, c]``, lines all.
+    """``packed[p, i*n + j, z, c] = sum over y, x of matrix[i, y] * matrix[j, x] * weights[z, y, x, c, p]``, lines all.
 
     Parameters
     ----------
-    weights : array (panels*KD, k, k, C, VECS*LANES)
+    weights : array (KD, k, k, C, panels*VECS*LANES)
     matrix : array (n, k)
         G.
     packed : array (panels, n*n, KD, C, VECS*LANES)
         Written in full.
     backwards : bool
         Whether to take the taps in reverse order along all axes.
-    sums : array (panels*KD, k, k, parts, VECS*LANES)
-    largest : array (panels*KD, VECS*LANES)
-        Zeros; get what `trust_limits` asks for.
+    sums : array (panels*KD*parts, k*k, VECS*LANES)
+    largest : array (panels*KD*parts, VECS*LANES)
+        Zeros; get what `trust_limits` asks for, each part of `CHANNELS` channels its own.
     """
-    planes, taps, _, channels, width = weights.shape
-    points, depth = len(matrix), packed.shape[2]
-    for task in prange(planes):
-        plane = np.int64(task)
-        panel, z = plane // depth, plane % depth
+    depth, taps, _, channels, filters = weights.shape
+    points, width, tap = len(matrix), largest.shape[1], channels * filters
+    parts = -(-channels // CHANNELS)
+    for task in prange(len(largest)):
+        row = np.int64(task)
+        panel, z, part = row // (depth * parts), row // parts % depth, row % parts
+        some = part * CHANNELS, min((part + 1) * CHANNELS, channels)
+        begin = z * taps * taps * tap + panel * width
+        taps_of = Line(weights, begin + some[0] * filters, tap)
+        _measure(taps_of, filters, some[1] - some[0], row, sums, largest)
+        first, step = begin, tap
         if backwards:
-            z = depth - 1 - z
-        _measure(weights, plane, sums, largest)
+            first, step, z = begin + (taps * taps - 1) * tap, -tap, depth - 1 - z
         half, zeros = np.empty(taps * width, weights.dtype), np.zeros(width, weights.dtype)
-        zero, tap = tile_rows(1, TILE_VECS, zeros, 0), channels * width
-        first, step = (taps * taps - 1, -tap) if backwards else (0, tap)
-        for c in range(channels):
-            at = (plane * taps * taps + first) * tap + c * width
+        zero = tile_rows(1, TILE_VECS, zeros, 0)
+        for c in range(*some):
+            at = first + c * filters
             for i in range(points):
                 for x in range(taps):
                     column = Line(weights, at + x * step, taps * step)
                     tile_write(weight_of(column, matrix, i, zero), half, x * width)
                 for j in range(points):
-                    to = (((panel * points + i) * points + j) * depth + z) * tap + c * width
+                    to = (((panel * points + i) * points + j) * depth + z) * channels * width + c * width
                     tile_write(weight_of(Line(half, 0, width), matrix, j, zero), packed, to)
 
 
 @compiled
-def _measure(weights, panel, sums, largest):
-    """The sums of absolute weights of a panel, and the largest of each filter."""
-    _, taps, _, channels, width = weights.shape
-    parts, zeros = sums.shape[3], np.zeros(width, weights.dtype)
+def _measure(taps, filters, channels, row, sums, largest):
+    """The sums of absolute weights of each tap over so many channels, and the largest of each filter."""
+    width = largest.shape[1]
+    zeros = np.zeros(width, largest.dtype)
     zero = tile_rows(1, TILE_VECS, zeros, 0)
     for c in range(channels):
-        for tap in range(panel * taps * taps, (panel + 1) * taps * taps):
-            line = tile_rows(1, TILE_VECS, weights, (tap * channels + c) * width)
-            line, at = tile_larger(line, zero - line), (tap * parts + c // CHANNELS) * width
+        for tap in range(sums.shape[1]):
+            line = tile_rows(1, TILE_VECS, taps.array, taps.at + tap * taps.step + c * filters)
+            line, at = tile_larger(line, zero - line), (row * sums.shape[1] + tap) * width
             tile_write(tile_rows(1, TILE_VECS, sums, at) + line, sums, at)
-            tile_write(tile_larger(line, tile_rows(1, TILE_VECS, largest, panel * width)), largest, panel * width)
+            tile_write(tile_larger(line, tile_rows(1, TILE_VECS, largest, row * width)), largest, row * width)
