@@ -299,7 +299,7 @@ def _sum_call(
     whole, width = ceil(rows / height) * height, panel_width(itemsize, vecs)
     plan = make_sum_plan(axes, whole, channels, outputs, itemsize, depthwise, branches)
     sums_shape = (plan.splits, branches * ceil(outputs / width), whole, width)
-    arguments: tuple = ((0,) * vecs, plan.axes, plan.grad_axes, plan.blocks, plan.group)
+    arguments: tuple = ((0,) * vecs, plan.axes, plan.grad_axes, plan.cut)
     if not depthwise:
         arguments = (*arguments, branches)
     return SumCall(kernel, sums_shape, rows, outputs, arguments, plan.serial)

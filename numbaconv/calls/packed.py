@@ -19,7 +19,7 @@ from ..kernels.pack import (
 )
 from ..kernels.winograd.weights import Transformed, pack_winograd
 from ..machine.vectors import conv_width
-from .layouts import Ints, canonical_kernel, contiguous, readable, swapped, three
+from .layouts import Ints, canonical_kernel, readable, swapped, three
 
 
 class _MadeOnce:
@@ -129,13 +129,13 @@ class Packed:
         """What Winograd's convolution reads."""
         if self.operation == "conv_transpose":
             return pack_winograd(self._gathering, backwards=True)
-        return pack_winograd(contiguous(self._weights))
+        return pack_winograd(readable(self._weights))
 
     @_MadeOnce
     def _gathering(self) -> np.ndarray:
         """Weights (KD, KH, KW, F, C) of a transposed convolution with the last two axes as those of a convolution."""
         *taps, filters, channels = self._weights.shape
-        table = swapped(contiguous(self._weights).reshape(prod(taps), filters, channels))
+        table = swapped(readable(self._weights).reshape(prod(taps), filters, channels))
         branches, channels = self.branches, channels // self.branches
         by_branch = table.reshape(prod(taps), branches, channels, filters).swapaxes(1, 2)
         return by_branch.reshape(*taps, channels, branches * filters)

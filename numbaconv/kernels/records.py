@@ -160,5 +160,7 @@ class Share(NamedTuple):
     branch: int
     group: int
     filter: int
-    # Flat index of its sums.
+    # Flat index of its sums, and which of their rows it takes.
     sums_at: int
+    first_row: int
+    end_row: int

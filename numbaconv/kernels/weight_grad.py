@@ -29,20 +29,28 @@ WINDOWS = 4
 
 
 @compiled
-def _share(task, sums, grad_out, axes, blocks, group, branches):
-    """The `Share` of a task: one task for each group of panels has the same ``blocks``."""
-    parts = sums.shape[1] // group
-    number, part = task // parts, task % parts
+def _share(task, sums, grad_out, axes, cut, branches, height):
+    """The `Share` of a task: one for each group of panels and piece of their rows has the same blocks."""
+    (blocks, group, pieces), (_, panels, rows, width) = cut, sums.shape
+    parts, tiles, piece = panels // group, rows // height, task % pieces
+    number, part = task // pieces // parts, task // pieces % parts
     branch, place = part // (parts // branches), part % (parts // branches)
-    first = branch * (grad_out.shape[4] // branches) + place * group * sums.shape[3]
+    first = branch * (grad_out.shape[4] // branches) + place * group * width
     end = min((number + 1) * blocks, count_blocks(axes))
-    sums_at = (number * sums.shape[1] + part * group) * sums.shape[2] * sums.shape[3]
-    clear(sums, sums_at, group * sums.shape[2] * sums.shape[3])
-    return Share(number * blocks, end, branch, group, first, sums_at)
+    sums_at = (number * panels + part * group) * rows * width
+    begin, stop = tiles * piece // pieces * height, tiles * (piece + 1) // pieces * height
+    for panel in range(group):
+        clear(sums, sums_at + (panel * rows + begin) * width, (stop - begin) * width)
+    return Share(number * blocks, end, branch, group, first, sums_at, begin, stop)
+
+
+@compiled
+def _tasks(sums, cut):
+    return sums.shape[0] * (sums.shape[1] // cut[1]) * cut[2]
 
 
 @compiled(parallel=True)
-def conv_weight_grad(x, grad_out, sums, vecs, axes, grad_axes, blocks, group, branches):
+def conv_weight_grad(x, grad_out, sums, vecs, axes, grad_axes, cut, branches):
     """Sum what each window gave to its outputs, every task over windows of its own and into its own part of ``sums``.
 
     ``grad[k, c, f] = sum over n, q of x[n, q*stride + k*dilation - before, c] * grad_out[n, q, f]``, x being 0 outside
@@ -58,7 +66,7 @@ def conv_weight_grad(x, grad_out, sums, vecs, axes, grad_axes, blocks, group, br
         of a branch stand together, its last filled up.
     vecs : tuple
         As long as a row of the tile has vectors.
-    axes, grad_axes, blocks, group
+    axes, grad_axes, cut
         Of a `SumPlan`.
     branches : int
 
@@ -68,8 +76,8 @@ def conv_weight_grad(x, grad_out, sums, vecs, axes, grad_axes, blocks, group, br
     windows in a block on; fewer do not pay for adding a tile to its sum.
     """
     channels = x.shape[4] // branches
-    for task in prange(sums.shape[0] * (sums.shape[1] // group)):
-        share = _share(np.int64(task), sums, grad_out, axes, blocks, group, branches)
+    for task in prange(_tasks(sums, cut)):
+        share = _share(np.int64(task), sums, grad_out, axes, cut, branches, tile_height(vecs))
         read = Channels(share.branch * channels, channels, 1)
         _sum_windows(share, read, x, grad_out, sums, vecs, axes, grad_axes)
 
@@ -91,7 +99,7 @@ def _sum_windows(share, channels, x, grad_out, sums, vecs, axes, grad_axes):
         _fill_rows(x_at, source, channels.count, block.images * source.image)
         row, column = source.row * axes[H, STRIP_STRIDE], source.column * axes[W, STRIP_STRIDE]
         for panel in range(share.group):
-            for first in range(0, sum_rows, tile_height(vecs)):
+            for first in range(share.first_row, share.end_row, tile_height(vecs)):
                 tile = tile_rows(FULL, vecs, zeros, 0)
                 for i in range(panel * block.images, (panel + 1) * block.images):
                     for y in range(block.rows):
@@ -154,7 +162,7 @@ def _fill_rows(x_at, source, channels, part):
 
 
 @compiled(parallel=True)
-def depthwise_weight_grad(x, grad_out, sums, vecs, axes, grad_axes, blocks, group):
+def depthwise_weight_grad(x, grad_out, sums, vecs, axes, grad_axes, cut):
     """`conv_weight_grad` of a depthwise convolution: each channel of ``x`` meets its own outputs only.
 
     ``grad[k, f] = sum over n, q of x[n, q*stride + k*dilation - before, f // multiplier] * grad_out[n, q, f]``
@@ -166,9 +174,9 @@ def depthwise_weight_grad(x, grad_out, sums, vecs, axes, grad_axes, blocks, grou
     -----
     Bound by memory, where windows are neighbours and share what they read.
     """
-    count, repeat = group * sums.shape[3], grad_out.shape[4] // x.shape[4]
-    for task in prange(sums.shape[0] * (sums.shape[1] // group)):
-        share = _share(np.int64(task), sums, grad_out, axes, blocks, group, 1)
+    count, repeat = cut[1] * sums.shape[3], grad_out.shape[4] // x.shape[4]
+    for task in prange(_tasks(sums, cut)):
+        share = _share(np.int64(task), sums, grad_out, axes, cut, 1, SLIDE)
         for number in range(share.first, share.end):
             block = locate(number, axes)
             grads = input_of(grad_out, block, grad_axes, Channels(share.filter, count, 1), all_taps(grad_axes))

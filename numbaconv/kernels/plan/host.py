@@ -74,6 +74,8 @@ class Host(NamedTuple):
     sums_bytes: int = 32 * 1024 * 1024
     # Tasks that keep many cores busy with sums.
     sum_tasks: int = 8
+    # Parts of the rows of sums that so many tasks at most share, each with strips of its own.
+    row_pieces: int = 8
 
     # Tasks of `kernels.scatter` for each thread, so that all are busy.
     scatter_tasks: int = 4

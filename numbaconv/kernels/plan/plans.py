@@ -278,16 +278,17 @@ def _planes(axes):
 class SumPlan(NamedTuple):
     """How a gradient that sums over windows is cut.
 
-    The windows in ``splits`` shares of ``blocks`` blocks each, the output channels in panels of which a task takes
-    ``group``; the blocks of windows as they slide over the input, and as they lie in the gradient of the output.
+    The windows in ``splits`` shares; the blocks of windows as they slide over the input, and as they lie in the
+    gradient of the output.
 
-    Blocks and shares decide in which order values are added up: they must not depend on the number of threads.
+    Blocks and shares decide in which order values are added up: they must not depend on the number of threads. Who adds
+    up which panels and rows may.
     """
 
     axes: np.ndarray
     grad_axes: np.ndarray
-    blocks: int
-    group: int
+    # Blocks of a share, and of one task the panels and which part of the rows: one of so many.
+    cut: tuple[int, int, int]
     splits: int
     serial: bool
 
@@ -318,12 +319,14 @@ def make_sum_plan(
         strip_channels = group * width if depthwise else channels
         return strip_channels * d.taps * strip_length(h, block_rows) * strip_length(w, block_columns)
 
-    def time(block_rows, block_columns, group, tasks):
-        windows = block_rows * block_columns
+    def block_time(block_rows, block_columns, group, pieces=1):
+        windows, some = block_rows * block_columns, ceil(rows / pieces)
         copied = strip_size(block_rows, block_columns, group) + windows * group * width
-        adding = host.add_cost if group * rows * width * itemsize <= host.sum_bytes else host.far_add_cost
-        task = host.task_cost + group * rows * tile_vecs * (windows + adding) + host.strips_cost * copied
-        return sum(ceil(tasks / cores) * cores for cores in host.cores) * task
+        adding = host.add_cost if group * some * width * itemsize <= host.sum_bytes else host.far_add_cost
+        return host.task_cost + group * some * tile_vecs * (windows + adding) + host.strips_cost * copied
+
+    def time(block_rows, block_columns, group, tasks):
+        return sum(ceil(tasks / n) * n for n in host.cores) * block_time(block_rows, block_columns, group)
 
     def fits(block_rows, block_columns, group):
         taken = strip_size(block_rows, block_columns, group) + block_rows * block_columns * group * width
@@ -335,10 +338,26 @@ def make_sum_plan(
     parts = panels // group
     blocks = tasks // parts
     most = max(1, host.sums_bytes // (branches * panels * rows * width * itemsize))
-    share = max(1, ceil(blocks / min(most, ceil(host.sum_tasks / (branches * parts)))))
+    # Depthwise there is little to sum up in each, and no piece of the rows that another task could take.
+    wanted = host.sum_tasks * (4 if depthwise else 1)
+    share = max(1, ceil(blocks / min(most, ceil(wanted / (branches * parts)))))
     still = tuple(axis._replace(taps=1, stride=1, dilation=1, before=0) for axis in axes)
     serial = branches * rows * filters * prod(axis.windows for axis in axes) < host.serial_work
-    return SumPlan(table, axis_table(still, table[:, BLOCK]), share, group, max(1, ceil(blocks / share)), serial)
+    splits = max(1, ceil(blocks / share))
+
+    def run_time(some):
+        group, pieces = some
+        tasks = splits * branches * (panels // group) * pieces
+        return ceil(tasks / host.threads) * block_time(*table[[H, W], BLOCK].tolist(), group, pieces)
+
+    cuts = [
+        (fewer, pieces)
+        for fewer in range(group, 0, -1)
+        if panels % fewer == 0
+        for pieces in range(1, 2 if depthwise else host.row_pieces + 1)
+    ]
+    group, pieces = min(cuts, key=run_time)
+    return SumPlan(table, axis_table(still, table[:, BLOCK]), (share, group, pieces), splits, serial)
 
 
 @remember_plans
