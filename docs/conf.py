@@ -1,5 +1,6 @@
 """How Sphinx builds these pages: from this repository alone, without a network connection."""
 
+import re
 import sys
 from pathlib import Path
 
@@ -39,7 +40,15 @@ default_role = "autolink"
 suppress_warnings = ["config.cache"]
 templates_path = ["_templates"]
 
-myst_enable_extensions = ["dollarmath"]
+myst_enable_extensions = ["dollarmath", "substitution"]
+# The figures of the landing page are those of the page on benchmarks.
+_PEERS = re.search(
+    r"<!-- peers: begin -->.*?<!-- peers: end -->", (HERE / "benchmarks.md").read_text("utf-8"), re.DOTALL
+)[0]
+myst_substitutions = {
+    "ratio": re.search(r"\*\*geometric mean of all\*\* \| \*\*([\d.]+)\*\*", _PEERS)[1],
+    "cases": len(re.findall(r"^\| [^*|]+ \| [\d.]+ \|", _PEERS, re.MULTILINE)),
+}
 myst_heading_anchors = 3
 html_math_renderer = "mathml"
 

@@ -14,9 +14,9 @@ def _cells(line):
 def rungs(page):
     """A section for each rung in the table: its idea and limits from its docstring, its figures, and its code."""
     lines = page.splitlines()
-    (header,) = (_cells(line) for line in lines if line.startswith("| rung |"))
+    (header,) = (_cells(line) for line in lines if line.startswith("| | rung |"))
     sections = []
-    for row in (_cells(line) for line in lines if re.match(r"\| `\w+\.py` \|", line)):
+    for row in (_cells(line) for line in lines if re.match(r"\| \d+ \| `\w+\.py` \|", line)):
         figures = dict(zip(header, row, strict=True))
         path = RUNGS / figures["rung"].strip("`")
         tree = ast.parse(path.read_text(encoding="utf-8"))
@@ -28,7 +28,7 @@ def rungs(page):
         text = text.replace("What limits it:", "**What limits it:**")
         first = tree.body[1].lineno
         sections += [
-            f"## {name}",
+            f"## {row[0]}. {name}",
             f"*{idea[0].upper()}{idea[1:]}*",
             f"**{measured}.**",
             f"````{{eval-rst}}\n{text}\n````",

@@ -1,10 +1,10 @@
-"""One convolution seven times, each time faster: climb the whole ladder, side by side with PyTorch.
+"""One convolution eight times, each time faster: climb the whole ladder, side by side with PyTorch.
 
     python -m examples.ladder               # checks and times every rung and prints the table
-    python -m examples.ladder --publish     # and writes it into docs/ladder.md, with its chart
+    python -m examples.ladder --publish     # and writes it into docs/ladder.md, with its charts
 
-All rungs and PyTorch take turns in one process, so that the machine's ups and downs meet them alike. A rung by itself
-runs as ``python examples/ladder/plain_loops.py``.
+All rungs, a layer and PyTorch take turns in one process, so that the machine's ups and downs meet them alike. A rung by
+itself runs as ``python examples/ladder/plain_loops.py``.
 """
 
 import argparse
@@ -19,21 +19,25 @@ from typing import Any, NamedTuple
 import measure
 import numba
 import numpy as np
+import roofline
+
+from numbaconv.layers import Conv2D
 
 try:
     import torch
 except ImportError:
     torch = None
 
-PEER = "PyTorch"
+LAYER, PEER = "`Conv2D`", "PyTorch"
 ROOT = Path(__file__).parents[2]
-PAGE, CHART = ROOT / "docs" / "ladder.md", ROOT / "docs" / "ladder.png"
+PAGE, CHART, ROOF = (ROOT / "docs" / name for name in ("ladder.md", "ladder.png", "roofline.png"))
 
 RUNGS = [
     "plain_loops",
     "parallel_rows",
     "filters_innermost",
     "unrolled_block",
+    "matrix_product",
     "register_tile",
     "strips_and_packed_weights",
     "winograd",
@@ -55,8 +59,8 @@ def in_torch(x: np.ndarray, weights: np.ndarray) -> Callable[[], Any]:
     return lambda: torch.nn.functional.conv2d(image, kernel, padding=1)
 
 
-def climb(x: np.ndarray, weights: np.ndarray, rounds: int) -> tuple[list[Result], Result | None]:
-    """Check all rungs, then time them in turn; the last value is PyTorch's result, if it is installed."""
+def climb(x: np.ndarray, weights: np.ndarray, rounds: int) -> tuple[list[Result], list[Result]]:
+    """Check all rungs, then time them in turn; beside them a layer and, if it is installed, PyTorch."""
     wanted = measure.expected(x, weights)
     ideas, errors, calls = {}, {}, {}
     for name in RUNGS:
@@ -65,6 +69,11 @@ def climb(x: np.ndarray, weights: np.ndarray, rounds: int) -> tuple[list[Result]
         ideas[name] = (rung.__doc__ or "").partition("\n")[0]
         errors[name] = measure.checked(rung.conv, x, weights, wanted, pack)
         calls[name] = measure.prepared(rung.conv, x, weights, pack)
+    layer, image = Conv2D(weights.shape[-1], 3, padding="same"), x[None]
+    layer.build(image.shape)
+    layer.set_weights([weights, np.zeros(weights.shape[-1])])
+    calls[LAYER], ideas[LAYER] = lambda: layer(image), "the library's layer, called from Python, with a bias"
+    errors[LAYER] = measure.check(LAYER, layer(image)[0], wanted)
     with torch.inference_mode() if torch else nullcontext():
         if torch:
             torch.set_num_threads(numba.get_num_threads())
@@ -74,59 +83,68 @@ def climb(x: np.ndarray, weights: np.ndarray, rounds: int) -> tuple[list[Result]
         seconds = measure.interleaved(calls, rounds)
     work = measure.operations(x, weights)
     results = {name: Result(name, ideas[name], errors[name], work / s) for name, s in seconds.items()}
-    return [results[name] for name in RUNGS], results.get(PEER)
+    return [results[name] for name in RUNGS], [results[name] for name in (LAYER, PEER) if name in results]
 
 
 def title(name: str) -> str:
     return name.replace("_", " ").capitalize()
 
 
-def table(results: list[Result], peer: Result | None, peak: float) -> str:
+def table(results: list[Result], others: list[Result], peak: float, bandwidths: dict[str, float]) -> str:
     """The results as Markdown."""
     lines = [
         "A 3x3 convolution of a 56x56 image, 64 channels to 64 filters, float32, on "
         f"{numba.get_num_threads()} cores, {platform.machine()}, Python {platform.python_version()}, Numba "
         f"{numba.__version__}. The peak of {peak / 1e9:.0f} GFLOP/s is what the register tile reaches on data that "
-        "stay in the L1 cache. Winograd's rung is counted as if it computed the direct sum. The error is the largest "
-        "one as a share of the largest output.",
+        f"stay in the L1 cache, in the same run: at other times the processor's clock may be another. "
+        f"{roofline.sentence(bandwidths)} Winograd's rung and the layer are counted as if they computed the direct "
+        "sum. The error is the largest one as a share of the largest output.",
         "",
-        "| rung | idea | GFLOP/s | share of peak | times the rung before | error |",
-        "| --- | --- | ---: | ---: | ---: | ---: |",
+        "| | rung | idea | GFLOP/s | share of peak | times the rung before | error |",
+        "| ---: | --- | --- | ---: | ---: | ---: | ---: |",
     ]
     before = None
-    for r in results:
+    for number, r in enumerate(results, 1):
         gain = "" if before is None else f"{r.speed / before:.1f}"
         idea = r.idea.partition(": ")[2].rstrip(".")
-        row = f"`{r.name}.py`", idea, f"{r.speed / 1e9:.1f}", f"{r.speed / peak:.0%}", gain, f"{r.error:.1e}"
+        row = (
+            str(number),
+            f"`{r.name}.py`",
+            idea,
+            f"{r.speed / 1e9:.1f}",
+            f"{r.speed / peak:.0%}",
+            gain,
+            f"{r.error:.1e}",
+        )
         lines.append(f"| {' | '.join(row)} |")
         before = r.speed
-    if peer is not None:
-        row = peer.name, peer.idea, f"{peer.speed / 1e9:.1f}", f"{peer.speed / peak:.0%}", "", f"{peer.error:.1e}"
+    for r in others:
+        row = "", r.name, r.idea, f"{r.speed / 1e9:.1f}", f"{r.speed / peak:.0%}", "", f"{r.error:.1e}"
         lines.append(f"| {' | '.join(row)} |")
     return "\n".join(lines)
 
 
-def draw(results: list[Result], peer: Result | None, peak: float, path: Path) -> None:
+def draw(results: list[Result], others: list[Result], peak: float, path: Path) -> None:
     """The speeds as a bar chart."""
     import matplotlib
 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    figure, axes = plt.subplots(figsize=(9, 4.2), layout="constrained")
+    figure, axes = plt.subplots(figsize=(9, 4.6), layout="constrained")
     places, speeds = range(len(results)), [r.speed / 1e9 for r in results]
     least = min(1, min(speeds) / 2)
     axes.barh(places, speeds, color="#2a78b5", height=0.7)
     for place, speed in zip(places, speeds, strict=True):
         axes.text(1.1 * least, place, f"{speed:.3g}", va="center", color="white", fontweight="bold")
-    lines = [(peak, "peak", "-")] if peer is None else [(peak, "peak", "-"), (peer.speed, peer.name, "--")]
+    lines = [(peak, "peak", "-"), *((r.speed, r.name, "--") for r in others if r.name == PEER)]
     for (speed, label, style), side in zip(sorted(lines), ("right", "left"), strict=False):
         axes.axvline(speed / 1e9, color="black", linewidth=1, linestyle=style)
         axes.text(speed / 1e9, -0.55, f" {label} {speed / 1e9:.0f} ", ha=side, va="bottom")
     axes.set_xscale("log")
     axes.set_xlim(least, 2.5 * max(speeds))
     axes.set_xticks([1, 10, 100, 1000], ["1", "10", "100", "1000"])
-    axes.set_yticks(places, [title(r.name) for r in results])
+    axes.set_yticks(places, [f"{number}  {title(r.name)}" for number, r in enumerate(results, 1)])
     axes.set_ylim(len(results) - 0.5, -1)
     axes.set_xlabel("GFLOP/s of the direct sum (logarithmic)")
     axes.set_title("A 3x3 convolution, 56x56, 64 channels to 64 filters, float32", loc="left", fontweight="bold")
@@ -152,13 +170,15 @@ def main() -> None:
     options = parser.parse_args()
     x, weights = measure.task()
     peak = measure.peak_flops()
-    results, peer = climb(x, weights, options.rounds)
+    results, others = climb(x, weights, options.rounds)
+    bandwidths = roofline.bandwidths()
     # The machine may have been slower before.
     peak = max(peak, measure.peak_flops())
-    text = table(results, peer, peak)
+    text = table(results, others, peak, bandwidths)
     print(text)
     if options.publish:
-        draw(results, peer, peak, CHART)
+        draw(results, others, peak, CHART)
+        roofline.draw([(r.name, r.speed) for r in results], peak, bandwidths, ROOF)
         publish(text)
 
 

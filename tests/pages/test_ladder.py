@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "examples"))
 
 ladder = importlib.import_module("ladder.__main__")
-measure = importlib.import_module("measure")
+measure, roofline = importlib.import_module("measure"), importlib.import_module("roofline")
 WIDTH = importlib.import_module("register_tile").WIDTH
 
 SHAPES = [(6, 5, 3, 5), (1, 1, 1, 1), (7, 33, 4, 2 * WIDTH), (2, 6, 12, 7), (3, 2, 5, WIDTH), (1, 17, 8, WIDTH)]
@@ -42,7 +42,7 @@ def test_rung_computes_the_convolution(name):
 
 
 def test_every_file_is_a_rung_of_the_list():
-    helpers = {"__init__", "__main__", "measure"}
+    helpers = {"__init__", "__main__", "measure", "roofline"}
     assert {path.stem for path in (ROOT / "examples" / "ladder").glob("*.py")} == {*ladder.RUNGS, *helpers}
 
 
@@ -78,16 +78,20 @@ def test_unwritten_outputs_are_refused():
 def test_all_rungs_are_timed_and_shown(monkeypatch, tmp_path):
     pytest.importorskip("matplotlib")
     monkeypatch.setattr(ladder, "torch", None)
-    results, peer = ladder.climb(*measure.task(4, 5, 4, WIDTH), rounds=1)
+    results, others = ladder.climb(*measure.task(4, 5, 4, WIDTH), rounds=1)
     assert [r.name for r in results] == ladder.RUNGS
     assert all(r.speed > 0 for r in results)
-    assert peer is None
-    for peer in (None, ladder.Result("PyTorch", "a version", 1e-6, 1e11)):
-        text = ladder.table(results, peer, 2e11)
+    assert [r.name for r in others] == ["`Conv2D`"]
+    found = roofline.bandwidths(seconds=0.01)
+    assert min(found.values()) > 0
+    for others in ([], [ladder.Result("PyTorch", "a version", 1e-6, 1e11)]):
+        text = ladder.table(results, others, 2e11, found)
         assert [f"`{name}.py`" in text for name in ladder.RUNGS] == [True] * len(ladder.RUNGS)
-        assert len(text.splitlines()) == 4 + len(results) + (peer is not None)
-        ladder.draw(results, peer, 2e11, tmp_path / "ladder.png")
+        assert len(text.splitlines()) == 4 + len(results) + len(others)
+        ladder.draw(results, others, 2e11, tmp_path / "ladder.png")
         assert (tmp_path / "ladder.png").stat().st_size > 10_000
+    roofline.draw([(r.name, r.speed) for r in results], 2e11, found, tmp_path / "roofline.png")
+    assert (tmp_path / "roofline.png").stat().st_size > 10_000
 
     page = tmp_path / "page.md"
     page.write_text("before\n<!-- ladder: begin -->\nold\n<!-- ladder: end -->\nafter\n", encoding="utf-8")
@@ -100,10 +104,16 @@ def test_all_rungs_are_timed_and_shown(monkeypatch, tmp_path):
         ladder.publish("new", page)
 
 
+def test_operations_are_counted_for_each_byte():
+    assert {*roofline.MOVES} == {*ladder.RUNGS} - {"matrix_product"}
+    assert roofline.intensity("plain_loops") == 2 / 8
+    assert roofline.intensity("unrolled_block") == 32 / 48
+
+
 def test_pytorch_computes_the_same():
     pytest.importorskip("torch")
     x, weights = measure.task(5, 6, 4, WIDTH)
-    _, peer = ladder.climb(x, weights, rounds=1)
+    _, (_, peer) = ladder.climb(x, weights, rounds=1)
     assert (peer.name, peer.speed > 0, peer.error < 2e-6) == ("PyTorch", True, True)
 
 
@@ -124,5 +134,5 @@ def test_a_rung_runs_by_itself(arguments):
 
 def test_published_page_shows_every_rung():
     page = (ROOT / "docs" / "ladder.md").read_text(encoding="utf-8")
-    for name in ladder.RUNGS:
-        assert page.count(f"| `{name}.py` |") == 1
+    for number, name in enumerate(ladder.RUNGS, 1):
+        assert page.count(f"| {number} | `{name}.py` |") == 1

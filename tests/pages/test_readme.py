@@ -39,7 +39,7 @@ def test_links_lead_to_files(name):
 
 
 def test_no_page_includes_the_readme():
-    pages = [*(ROOT / "docs").glob("*.md")]
+    pages = [*(ROOT / "docs").rglob("*.md")]
     assert not [page.name for page in pages if "{include} ../README" in page.read_text(encoding="utf-8")]
 
 
