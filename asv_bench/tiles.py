@@ -1,12 +1,19 @@
 """An image larger than memory through a U-Net of twelve layers: what `predict_tiled` takes, and what the usual way.
 
-python asv_bench/tiles.py --side 20000 --folder /tmp    # writes 2 GB there, and deletes it; five minutes
-python asv_bench/tiles.py --side 3000 --rounds 1        # a minute
-python asv_bench/tiles.py --page                        # puts what was found before into the page
+python asv_bench/tiles.py --folder /tmp                        # writes 2 GB there, and deletes it; ten minutes
+python asv_bench/tiles.py --side 8000 --rounds 1 --beside 12   # two minutes
+python asv_bench/tiles.py --only beside                        # that part anew; the others stay as they were
+python asv_bench/tiles.py --publish                            # puts the table into the page
+python asv_bench/tiles.py --publish --kept                     # measures nothing: what --json holds from before
 
-The usual way is PyTorch, tile by tile, with a fixed overlap that is cut off. All runs on one thread, and processor time
-is what counts. What was found is written to --json, which `tiles_simulated.py` and the page "Images larger than memory"
-read. One process runs over the whole image, to see what it takes; another compares ways on a part of it, in turns.
+All runs on one thread, and processor time is what counts. What was found is written to --json, which
+`tiles_simulated.py` reads too. Each part is a process of its own:
+
+- whole: `predict_tiled` over all of the image, to see how much memory it takes.
+- beside: the same, but after each tile, a large image is computed at once. So whatever slows the machine down meets
+  both, and what is left is what tiles cost beyond their multiplications: reading, converting, preparing, writing.
+- turns: tiles of several sizes, and the usual way, on a part of the image, in turns. The usual way is PyTorch, tile by
+  tile, with a fixed overlap that is cut off; it is left out where PyTorch is missing.
 """
 
 import argparse
@@ -17,6 +24,8 @@ import sys
 import tempfile
 import threading
 import time
+from contextlib import suppress
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +44,7 @@ PAGE = ROOT / "docs" / "tile_costs.md"
 # Sides of tiles whose times `tiles_simulated.py` goes by, and the usual ways: side and overlap.
 SIDES = (64, 128, 256, 512, 1024, 2048)
 USUAL = ((512, 0), (512, 8), (512, 16), (512, 32), (512, 64), (1024, 32))
+PARTS = ("whole", "beside", "turns")
 LABELS = {"whole": "at once", "tiled": "`predict_tiled`", "PyTorch, whole": "PyTorch, at once"}
 LABELS |= {f"PyTorch, {side}, {overlap}": f"PyTorch, tiles of {side}², overlap {overlap}" for side, overlap in USUAL}
 # Of the image that is computed whole.
@@ -139,6 +149,67 @@ def multiplications(images: Any, ends: Any) -> int:
     return sum(row.multiplications for row in explained(runner, [], False))
 
 
+# -- tiles and a large image in turns ---------------------------------------------------------------------------------
+
+
+class EnoughError(Exception):
+    """So many tiles."""
+
+
+class Between:
+    """What tiles are written to; after each one, a large image is computed.
+
+    Parameters
+    ----------
+    out : array_like
+    large : function
+        Computes that image.
+    most : int
+        Tiles after which there have been enough; 0 is all.
+    """
+
+    def __init__(self, out: Any, large: Any, most: int) -> None:
+        self.out, self.shape, self.dtype, self.large, self.most = out, out.shape, out.dtype, large, most
+        self.tiles: list[float] = []
+        self.larges: list[float] = []
+        self._since = time.process_time()
+
+    def __setitem__(self, index: Any, value: np.ndarray) -> None:
+        self.out[index] = value
+        done = time.process_time()
+        self.large()
+        self.tiles.append(done - self._since)
+        self._since = time.process_time()
+        self.larges.append(self._since - done)
+        if len(self.tiles) == self.most:
+            raise EnoughError
+
+
+def beside(folder: Path, side: int, filters: tuple[int, ...], memory: int, most: int) -> dict[str, Any]:
+    """What tiles take, and what a large image takes after each of them."""
+    model = unet(filters)
+    x, large = np.memmap(folder / "x", "uint8", "r", shape=(side, side, 3)), np.array(picture(folder / "large", LARGE))
+    out = np.memmap(folder / "out", "float16", "w+", shape=(side, side, 1))
+    images = _Images(model, x)
+    tiles = _tiles_of(images, None, memory)
+    # Kernels are there before, as in the other parts; what is prepared for tiles is not.
+    model(large[None])
+    model.predict_tiled(x[: tiles.sizes[0], : tiles.sizes[1] * 2], tiles.sizes, verbose=0)
+    between = Between(out, lambda: model(large[None]), most)
+    with suppress(EnoughError):
+        model.predict_tiled(x, out=between, memory=memory, verbose=0)
+    ends = [ends for _, ends in tiles.after(0)][: len(between.tiles)]
+    whole = multiplications(_Images(model, large), ((0, LARGE), (0, LARGE), (0, 1)))
+    counts = [multiplications(images, one) for one in ends]
+    return {"tiles": between.tiles, "larges": between.larges, "multiplications": counts, "large": whole}
+
+
+def compared(found: dict[str, Any]) -> tuple[float, np.ndarray]:
+    """What tiles take, of what their multiplications take in the large image of the same turn: in all, and of each."""
+    each = np.array(found["multiplications"]) * found["larges"] / found["large"]
+    return float(np.sum(found["tiles"]) / each.sum()), found["tiles"] / each
+
+
 # -- ways in turns ----------------------------------------------------------------------------------------------------
 
 
@@ -193,14 +264,13 @@ def in_turns(filters: tuple[int, ...], memory: int, tile: tuple[int, ...], round
     model = unet(filters)
     x = np.array(picture(folder / "part", LARGE))
     # As for a large image: what is prepared serves many tiles.
-    images, other = _Images(model, x), Torch(model, filters)
+    images = _Images(model, x)
     size = tuple(min(n, LARGE) for n in tile)
-    ways: dict[str, Any] = {
-        "whole": lambda: model(x[None])[0],
-        "tiled": lambda: tiled(images, size, memory),
-        "PyTorch, whole": lambda: other(x),
-    }
-    ways |= {f"PyTorch, {side}, {overlap}": lambda s=side, o=overlap: other.tiled(x, s, o) for side, overlap in USUAL}
+    ways: dict[str, Any] = {"whole": lambda: model(x[None])[0], "tiled": lambda: tiled(images, size, memory)}
+    if find_spec("torch"):
+        other = Torch(model, filters)
+        ways["PyTorch, whole"] = lambda: other(x)
+        ways |= {f"PyTorch, {n}, {overlap}": lambda n=n, o=overlap: other.tiled(x, n, o) for n, overlap in USUAL}
     ways |= {f"tiles of {side}": lambda side=side: tiled(images, side, memory) for side in SIDES}
     exact, errors = ways["whole"](), {}
     seconds: dict[str, list[float]] = {name: [] for name in ways}
@@ -241,18 +311,15 @@ def told(found: dict[str, Any]) -> str:
     """What was found, as tables."""
     one, turns = found["whole"], found["turns"]
     quick = {name: float(np.quantile(times, 0.25)) for name, times in turns["seconds"].items()}
-    speed = turns["multiplications"]["whole"] / quick["whole"]
-    pixels, count = turns["large"] ** 2, turns["multiplications"]
-    sides = "x".join(map(str, one["tile"]))
-    most, need = one["anonymous"] / 1e6, one["multiplications"] / speed
-    slower = quick["tiled"] * speed / count["tiled"]
+    pixels, sides = turns["large"] ** 2, "x".join(map(str, one["tile"]))
+    ratio, each = compared(found["beside"])
+    low, high = np.quantile(each, [0.25, 0.75])
     text = (
         f"{one['side']:,} x {one['side']:,} pixels of three bytes, in {one['tiles']} tiles of {sides}, with "
-        f"`memory={one['memory']:,}`: the process had at most {most:,.0f} MB of anonymous memory, "
-        f"{one['before'] / 1e6:,.0f} MB of them before. It took {one['seconds']:,.0f} s of one core. The tiles' "
-        f"multiplications would take {need:,.0f} s at the speed of {turns['large']}² pixels at once, "
-        f"{speed / 1e9:.1f} billion a second. In turns with these pixels, their tiles take {slower:.2f} times what "
-        "their multiplications would."
+        f"`memory={one['memory']:,}`: the process had at most {one['anonymous'] / 1e6:,.0f} MB of anonymous memory, "
+        f"{one['before'] / 1e6:,.0f} MB of them before, and took {one['seconds']:,.0f} s of one core. Measured tile by "
+        f"tile, in turns with {LARGE}² pixels at once, {len(each)} of the tiles took {ratio:.2f} times what their "
+        f"multiplications take there (half of them between {low:.2f} and {high:.2f})."
     )
     lines = [
         text,
@@ -275,32 +342,50 @@ def main() -> None:
     parser.add_argument("--memory", type=int, default=2**29)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--folder", type=Path, help="where the image is written; by default a temporary one")
-    parser.add_argument("--json", type=Path, default=JSON)
-    parser.add_argument("--page", action="store_true", help="measure nothing; put what was found into the page")
+    parser.add_argument("--beside", type=int, default=0, help="tiles of the part of this name; by default all")
+    parser.add_argument("--json", type=Path, default=JSON, help="where what was found is kept")
+    parser.add_argument("--only", choices=PARTS, nargs="+", default=PARTS, help="parts to measure anew")
+    parser.add_argument("--kept", action="store_true", help="measure nothing; take what was found before")
+    parser.add_argument("--publish", action="store_true", help="put the table into the page")
     parser.add_argument("--tile", type=int, nargs=2, help=argparse.SUPPRESS)
-    parser.add_argument("--only", choices=["whole", "turns"], help=argparse.SUPPRESS)
+    parser.add_argument("--part", choices=PARTS, help=argparse.SUPPRESS)
     given = parser.parse_args()
+    if given.part:
+        return print(json.dumps(part(given)))
+    if not given.kept:
+        measure(given)
+    text = told(json.loads(given.json.read_text()))
+    print(text)
+    return publish(text, "tiles", PAGE) if given.publish else None
+
+
+def part(given: argparse.Namespace) -> dict[str, Any]:
+    """What a process of its own measures."""
     filters = tuple(given.filters)
-    if given.page:
-        return publish(told(json.loads(given.json.read_text())), "tiles", PAGE)
-    if given.only == "whole":
-        return print(json.dumps(whole(given.folder, given.side, filters, given.memory)))
-    if given.only == "turns":
-        return print(json.dumps(in_turns(filters, given.memory, tuple(given.tile), given.rounds, given.folder)))
+    if given.part == "turns":
+        return in_turns(filters, given.memory, tuple(given.tile), given.rounds, given.folder)
+    some = given.folder, given.side, filters, given.memory
+    return beside(*some, given.beside) if given.part == "beside" else whole(*some)
+
+
+def measure(given: argparse.Namespace) -> None:
+    """Measure parts, and keep what was found beside that of the others."""
+    found: dict[str, Any] = json.loads(given.json.read_text()) if given.json.exists() else {}
     with tempfile.TemporaryDirectory(dir=given.folder) as folder:
-        picture(Path(folder) / "x", given.side)
+        if {"whole", "beside"} & set(given.only):
+            picture(Path(folder) / "x", given.side)
         settings = ["--side", given.side, "--memory", given.memory, "--rounds", given.rounds, "--folder", folder]
-        found: dict[str, Any] = {"whole": _process("whole", *settings, "--filters", *filters)}
-        tile = found["whole"]["tile"]
-        found["turns"] = _process("turns", *settings, "--tile", *tile, "--filters", *filters)
-    given.json.parent.mkdir(exist_ok=True)
-    given.json.write_text(json.dumps(found, indent=1))
-    return print(told(found))
+        settings += ["--beside", given.beside, "--filters", *given.filters]
+        # The tile of the whole image is that of the turns.
+        for name in sorted(given.only, key=PARTS.index):
+            found[name] = _process(name, *settings, *(["--tile", *found["whole"]["tile"]] if name == "turns" else []))
+            given.json.parent.mkdir(exist_ok=True, parents=True)
+            given.json.write_text(json.dumps(found, indent=1))
 
 
-def _process(part: str, *settings: Any) -> dict[str, Any]:
+def _process(name: str, *settings: Any) -> dict[str, Any]:
     """What a process of its own, on one thread, finds: what was imported and computed before would count."""
-    command = [sys.executable, __file__, "--only", part, *map(str, settings)]
+    command = [sys.executable, __file__, "--part", name, *map(str, settings)]
     alone = dict.fromkeys(("OMP_NUM_THREADS", "NUMBA_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, env=os.environ | alone)
     return dict(json.loads(done.stdout))

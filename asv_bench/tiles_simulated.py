@@ -1,7 +1,7 @@
 """How long images of up to 10^12 pixels take on many workers, simulated from the tiles that `tiles.py` has measured.
 
 python asv_bench/tiles_simulated.py                            # a table
-python asv_bench/tiles_simulated.py --page --picture docs/tile_costs.png
+python asv_bench/tiles_simulated.py --publish --picture docs/tile_costs.png
 
 A worker is one core like the measured one. It asks the scheduler for a tile, reads what the tile depends on from the
 storage that all workers share, computes it, and writes the result there. Scheduler and storage serve one at a time.
@@ -180,12 +180,12 @@ def main() -> None:
     parser.add_argument("--handing", type=float, default=5e-4, help="seconds of the scheduler for each tile")
     parser.add_argument("--bandwidth", type=float, default=5e9, help="bytes a second of the storage")
     parser.add_argument("--picture", type=Path)
-    parser.add_argument("--page", action="store_true", help="put the tables into the page")
+    parser.add_argument("--publish", action="store_true", help="put the tables into the page")
     given = parser.parse_args()
     listed, shared = costs(json.loads(given.json.read_text())), Shared(given.handing, given.bandwidth)
     text = told(listed, given.workers, shared)
     print(text)
-    if given.page:
+    if given.publish:
         publish(text, "simulated", PAGE)
     if given.picture:
         drawn(listed, given.workers, shared, given.picture)
