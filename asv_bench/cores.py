@@ -67,8 +67,11 @@ def table(found: Found, machine: str) -> str:
         "| | cores | time / PyTorch's | best | worst | efficiency | PyTorch's |",
         "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
-    for part, those in found.items():
-        for count in next(iter(those.values())):
+    for part, every in found.items():
+        numbers = list(next(iter(every.values())))
+        # A run that was broken off leaves its last case incomplete.
+        those = {name: of for name, of in every.items() if list(of) == numbers}
+        for count in numbers:
             ratios = {name: of[count][0] / of[count][1] for name, of in those.items()}
             ours, theirs = (
                 geometric_mean([of["1"][side] / (int(count) * of[count][side]) for of in those.values()])
