@@ -72,10 +72,10 @@ def test_tasks_of_a_separable_convolution_cover_every_window_once(
     windows, window_settings, channels, filters, itemsize, depthwise
 ):
     made = plans.make_separable_plan(make_axes(windows, window_settings), channels, filters, itemsize)
-    if channels * filters * itemsize > HOST.l2_bytes:
-        assert made is None
-    elif made is not None:
+    if made is not None:
         assert_tasks_cover_once(made, windows, 1)
+        few = made.axes[H:, BLOCK].prod() < vectors.TILE_ROWS
+        assert not (few and channels * filters * itemsize > HOST.l2_bytes)
 
 
 @given(

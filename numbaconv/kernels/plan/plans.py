@@ -157,12 +157,12 @@ def make_separable_plan(
 ) -> Plan | None:
     """`make_plan` for `kernels.separable` with ``channels`` between its steps.
 
-    None where two calls are better: if the pointwise weights do not fit the L2 cache, since every task reads them all,
-    or if so few windows fit it with all their channels that tiles would stay empty and strips overlap.
+    None where two calls are better, since every task reads all pointwise weights: if those do not fit the L2 cache, and
+    are read for few windows, or if so few windows fit it with all their channels that tiles would stay empty and strips
+    overlap.
     """
     check_memory(axes, filters, itemsize)
-    if channels * filters * itemsize > host.l2_bytes:
-        return None
+    far = channels * filters * itemsize > host.l2_bytes
     _, d, h, w = axes
     tile_rows, tile_vecs = conv_tile(itemsize, filters)
     between = ceil(channels / panel_width(itemsize)) * panel_width(itemsize)
@@ -173,25 +173,24 @@ def make_separable_plan(
 
     # Windows that are neighbours read the image itself: the usual ones do, whatever their channels.
     near = w.stride == w.dilation == h.dilation == 1 and w.taps == 3
+    least = 4 * host.l3_rows if far else min(tile_rows, h.windows * w.windows)
 
     def strip_size(rows, columns):
-        if near and columns >= TILE_ROWS:
-            return 0
         return between * d.taps * strip_length(h, rows) * strip_length(w, columns)
 
     def time(rows, columns, group, tasks):
-        windows = tiles_cost(rows * columns, tile_rows, host)
+        windows = tiles_cost(rows * columns, tile_rows, host) + far * host.far_rows
         sums = channels * tile_vecs * panels + host.loads_cost * taps * between * itemsize / VECTOR_BYTES
         return ceil(tasks / workers) * (host.task_cost + windows * sums + host.copy_cost * strip_size(rows, columns))
 
     def fits(rows, columns, group):
-        taken = (strip_size(rows, columns) + rows * columns * channels) * itemsize + rows * columns * host.place_bytes
-        return taken <= 2 * host.strip_bytes
+        strip = 0 if near and columns >= TILE_ROWS else strip_size(rows, columns)
+        taken = (strip + rows * columns * channels) * itemsize + rows * columns * host.place_bytes
+        return rows * columns >= least and taken <= host.point_strips * host.strip_bytes
 
     plan = Plan.of(cheapest(axes, 1, time, fits), serial)
-    rows, columns = plan.axes[H:, BLOCK].tolist()
-    full = rows * columns >= min(tile_rows, h.windows * w.windows)
-    return plan if full and fits(rows, columns, 1) else None
+    idle = far and plan.tasks < workers
+    return plan if not idle and fits(*plan.axes[H:, BLOCK].tolist(), 1) else None
 
 
 class WinogradPlan(NamedTuple):
