@@ -83,6 +83,8 @@ class ModelCheckpoint(Monitor):
         # A model that cannot be saved is refused now and not after an epoch.
         self.model.get_config()
         self.model.get_compile_config()
+        if self.filepath.lower().endswith(".keras"):
+            saving.h5py()
 
     def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
         self._epoch = epoch

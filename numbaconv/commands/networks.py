@@ -4,6 +4,7 @@ import argparse
 import statistics
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -125,8 +126,13 @@ def _milliseconds(model: Any, x: Any) -> float:
 def _loaded(path: str) -> Any:
     from ..models import load_model
 
-    # How the network was trained makes no difference here.
-    return load_model(path, compile=False)
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always")
+        # How the network was trained makes no difference here.
+        model = load_model(path, compile=False)
+    for warning in found:
+        print(f"Note: {warning.message}", file=sys.stderr)
+    return model
 
 
 def _separate(out: Any) -> list[Any]:

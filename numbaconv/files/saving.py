@@ -4,6 +4,7 @@ What they mean is the business of `numbaconv.models`.
 """
 
 import errno
+import importlib
 import json
 import os
 import shutil
@@ -109,6 +110,16 @@ def check_suffix(path: str | os.PathLike[str], name: str) -> None:
             f"{name} must end in .keras, which Keras 3 reads, or have another suffix, such as .npz, because models in "
             f"HDF5 are those of older versions, got {os.fspath(path)!r}; save_weights writes .weights.h5"
         )
+
+
+def h5py() -> Any:
+    """The library that writes HDF5."""
+    try:
+        return importlib.import_module("h5py")
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(
+            'h5py is needed to write files of Keras\'s: pip install "numbaconv[keras]", or save as .npz', name="h5py"
+        ) from error
 
 
 def _check_regular(path: Path, use: str) -> None:

@@ -1,5 +1,7 @@
 """Files that Keras writes today, in all its formats: the same outputs here, and every weight to the last bit."""
 
+import warnings
+
 import numpy as np
 import pytest
 
@@ -129,3 +131,22 @@ def test_training_goes_on(tmp_path):
         found = ours.fit(x, y, epochs=3, batch_size=16, shuffle=False, verbose=0).history
         np.testing.assert_allclose(found["loss"], wanted["loss"], rtol=1e-4)
         np.testing.assert_allclose(found["mae"], wanted["mae"], rtol=1e-4)
+
+
+def test_layers_that_change_images_in_training_alone_hand_them_on(tmp_path):
+    at_random = [L.RandomFlip("horizontal"), L.RandomRotation(0.1), L.RandomZoom(0.2), L.RandomContrast(0.1)]
+    at_random += [L.RandomTranslation(0.1, 0.1), L.RandomBrightness(0.1)]
+    with quiet():
+        model = keras.Sequential([L.Input((8, 6, 3)), *at_random, L.Rescaling(1 / 255), L.Conv2D(2, 3)])
+        model.save(tmp_path / "a.keras")
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always")
+        here = load_model(tmp_path / "a.keras")
+    assert [str(one.message).split(":")[0] for one in found] == [
+        f"{type(layer).__name__} changes images in training alone" for layer in at_random
+    ]
+    x = np.random.default_rng(0).integers(0, 255, (2, 8, 6, 3)).astype(np.float32)
+    with quiet():
+        expected = model.predict(x, verbose=0)
+    np.testing.assert_allclose(here.predict(x), expected, atol=1e-5)
+    assert [layer.name for layer in here.layers] == [layer.name for layer in model.layers]

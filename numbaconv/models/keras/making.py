@@ -1,5 +1,6 @@
 """From an architecture to a model of this library's layers."""
 
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -20,6 +21,15 @@ from .old_names import renamed
 from .operations import is_operation, operation
 
 _WRAPPED = ("layer", "backward_layer")
+# Layers of Keras's that hand on what they get, but in training.
+_AT_RANDOM = {"AugMix", "RandAugment"} | {
+    f"Random{what}"
+    for what in (
+        *("Brightness", "ColorDegeneration", "ColorJitter", "Contrast", "ElasticTransform", "Erasing", "Flip"),
+        *("GaussianBlur", "Grayscale", "Hue", "Invert", "Perspective", "Posterization", "Rotation", "Saturation"),
+        *("Sharpness", "Shear", "Translation", "Zoom"),
+    )
+}
 
 
 class Maker:
@@ -50,6 +60,11 @@ class Maker:
             own = self._custom_class(part)
             if own is not None:
                 return self._custom_layer(own, part)
+            if part.class_name in _AT_RANDOM:
+                # Many networks begin with some of them.
+                what = f"{part.class_name} changes images in training alone: it is read as Identity, and fit does without"
+                warnings.warn(what, UserWarning, stacklevel=2)
+                part = part._replace(class_name="Identity", config={"dtype": part.config.get("dtype")})
             class_name, config = renamed(part.class_name, part.config)
             if class_name == "InputLayer":
                 return _input(config, part.name)

@@ -1,6 +1,5 @@
 """Models as files that Keras 3 reads: a ``.keras`` archive, or the weights alone."""
 
-import importlib
 import io
 import json
 import time
@@ -11,6 +10,7 @@ from typing import IO, Any
 import numpy as np
 
 from ...common.structures import mapped
+from ...files import saving
 from .layouts import variables
 
 # The version whose form the files have.
@@ -51,22 +51,12 @@ def write(file: IO[bytes], model: Any) -> None:
 
 def write_weights(file: IO[bytes], model: Any) -> None:
     """Write the weights, and the optimizer's state if there is one, as Keras 3 lays them out in HDF5."""
-    with h5py().File(file, "w") as hdf5:
+    with saving.h5py().File(file, "w") as hdf5:
         hdf5.create_group("layers")
         for variable in variables(model):
             hdf5[variable.path] = variable.layer._weights[variable.name]
         for i, array in enumerate(_state(model)):
             hdf5[f"optimizer/vars/{i}"] = array
-
-
-def h5py() -> Any:
-    """The library that writes HDF5."""
-    try:
-        return importlib.import_module("h5py")
-    except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(
-            'h5py is needed to write files of Keras\'s: pip install "numbaconv[keras]", or save as .npz', name="h5py"
-        ) from error
 
 
 def model_config(model: Any, training: dict[str, Any] | None = None) -> dict[str, Any]:
