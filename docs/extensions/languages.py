@@ -17,7 +17,7 @@ from sphinx.transforms import SphinxTransform
 
 LANGUAGE = "zh_CN"
 CATALOGUES = Path(__file__).parents[1] / "locale" / LANGUAGE / "LC_MESSAGES"
-PAGES = sorted(path.stem for path in CATALOGUES.glob("*.po"))
+PAGES = sorted(path.relative_to(CATALOGUES).with_suffix("").as_posix() for path in CATALOGUES.rglob("*.po"))
 # What makes pages of their own stays in the first build.
 OMITTED = ("numpydoc", "sphinx.ext.viewcode", "sphinx_gallery.gen_gallery", "extensions.api")
 
@@ -75,7 +75,8 @@ def _lead_back(app, doctree):
             place = f"#{link['reftargetid']}" if link["reftargetid"] else ""
             title = InventoryAdapter(app.env).main_inventory["std:doc"][target].display_name
             text = link.children if link.astext() else [nodes.Text(title)]
-            link.replace_self(nodes.reference("", "", *text, refuri=f"../{target}.html{place}"))
+            address = posixpath.relpath(f"../{target}.html", posixpath.dirname(app.env.docname) or ".")
+            link.replace_self(nodes.reference("", "", *text, refuri=address + place))
 
 
 def _name_other(app, pagename, templatename, context, doctree):

@@ -11,6 +11,11 @@ def _cells(line):
     return [cell.strip() for cell in line.strip().strip("|").split("|")]
 
 
+def _as_markdown(text):
+    """Docstrings have their own marks for code and for names of this library."""
+    return re.sub(r"(?<!`)`([^`]+)`(?!`)", r"{autolink}`\1`", text).replace("``", "`")
+
+
 def rungs(page):
     """A section for each rung in the table: its idea and limits from its docstring, its figures, and its code."""
     lines = page.splitlines()
@@ -30,8 +35,8 @@ def rungs(page):
         sections += [
             f"## {row[0]}. {name}",
             f"*{idea[0].upper()}{idea[1:]}*",
-            f"**{measured}.**",
-            f"````{{eval-rst}}\n{text}\n````",
+            f"<!-- rung: begin -->\n**{measured}.**\n<!-- rung: end -->",
+            _as_markdown(text),
             f"```{{literalinclude}} ../examples/ladder/{path.name}\n:lines: {first}-\n:lineno-match:\n```",
         ]
     return "\n\n".join(sections)

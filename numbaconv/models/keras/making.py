@@ -62,8 +62,8 @@ class Maker:
                 return self._custom_layer(own, part)
             if part.class_name in _AT_RANDOM:
                 # Many networks begin with some of them.
-                what = f"{part.class_name} changes images in training alone: it is read as Identity, and fit does without"
-                warnings.warn(what, UserWarning, stacklevel=2)
+                what = f"{part.class_name} changes images in training alone"
+                warnings.warn(f"{what}: it is read as Identity, and fit does without", UserWarning, stacklevel=2)
                 part = part._replace(class_name="Identity", config={"dtype": part.config.get("dtype")})
             class_name, config = renamed(part.class_name, part.config)
             if class_name == "InputLayer":

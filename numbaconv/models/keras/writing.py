@@ -1,5 +1,6 @@
 """Models as files that Keras 3 reads: a ``.keras`` archive, or the weights alone."""
 
+import importlib
 import io
 import json
 import time
