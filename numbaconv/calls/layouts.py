@@ -5,11 +5,13 @@ leading axes of length 1, which costs nothing. A planar array, (N, C, D, H, W, 1
 by its number of axes, Numba tells it from a canonical one when it compiles.
 """
 
-from math import prod
+from math import inf, prod
 from typing import Any
 
 import numpy as np
 
+from ..activations.function import kernels, takes
+from ..kernels.rules import Sum
 from ..kernels.transpose import transpose
 from ..machine.aligned import aligned_empty
 
@@ -118,8 +120,8 @@ def contiguous(x: np.ndarray) -> np.ndarray:
     return np.array(x, order="C")
 
 
-def added(a: Any, b: Any) -> Any:
-    """``a + b``; of large arrays that are alike in memory that is used again: new memory takes as long as the sum."""
-    if not (isinstance(a, np.ndarray) and isinstance(b, np.ndarray) and (a.shape, a.dtype) == (b.shape, b.dtype)):
-        return a + b
-    return np.add(a, b, out=aligned_empty(a.shape, a.dtype))
+def added(a: Any, b: Any, low: float = -inf) -> Any:
+    """``max(a + b, low)``; of large arrays that are alike on all cores, in memory that is used again."""
+    if takes(a, b) and a.flags.carray and b.flags.carray:
+        return kernels().applied_back(Sum(low), a, b)
+    return a + b if low == -inf else np.maximum(a + b, low)

@@ -47,6 +47,10 @@ class Operation(Named):
         """Compute the result, as in training or not, and what `_take_back` needs of the call."""
         raise NotImplementedError
 
+    def _takes_in(self, follower: Any) -> bool:
+        """Whether `_trace`, told ``joined=True``, computes this other operation on its result too, and the way back."""
+        return False
+
     def _visited(self, arguments: tuple[Any, ...], keywords: dict[str, Any], traced: bool) -> tuple[Any, Any, Any]:
         """A call in a network: the result, its masks and, if traced, what `_take_back` needs."""
         raise NotImplementedError

@@ -3,8 +3,12 @@
 Factors are float64 for arrays of either dtype: the passes are bound by memory, and where a channel's mean is large
 beside its deviations nothing is lost. Arrays are seen as rows (R, W), of which a task takes so many rows and columns.
 Either a row holds all channels, maybe several times, or one channel's positions; then the channels' rows take turns.
+
+Where relu follows, its gradient is part of the same passes: they find anew what it was given, ``x * scale + shift``,
+and leave out gradients of all that was not above 0. These factors are a ``gate``; a tuple of one item stands for none.
 """
 
+import math
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -13,11 +17,11 @@ from numba import prange
 
 from ..machine.aligned import aligned_empty
 from ..machine.compiler import compiled
-from ..machine.lanes import line_keep, line_sum
+from ..machine.lanes import line_keep, line_less, line_sum
 from ..machine.line import line_narrow, line_read, line_widen, line_write
 from ..machine.tile import lanes_of
 from ..machine.vectors import VECTOR_BYTES
-from .sums import TASK_ROWS, TASK_VALUES, fold, row_width
+from .sums import TASK_ROWS, TASK_VALUES, row_width
 
 # Columns that a task takes at most, and values of a channel from which on they have rows of their own.
 MOST_COLUMNS, OWN_ROWS = 4096, 64
@@ -31,14 +35,21 @@ def _task(task, shape, rows, columns):
     return first, min(first + rows, shape[0]), left, min(left + columns, shape[1])
 
 
+@compiled
+def _passed(line, wide_x, scale, shift, array):
+    """The line where relu passes what a line of ``x`` becomes, elsewhere 0."""
+    return line_less(0.0, line_narrow(wide_x * scale + shift, array), line, 0.0)
+
+
 @compiled(parallel=True)
-def sum_columns(a, b, a_from, b_from, sums, wide, rows, columns):
+def sum_columns(a, b, a_from, b_from, gate, sums, wide, rows, columns):
     """Sums of ``a - a_from`` and of its products with ``b - b_from``, of each column of arrays (R, W).
 
     Parameters
     ----------
     a, b : array (R, W)
     a_from, b_from : float64 array (W,)
+    gate : tuple of float64 array (W,)
     sums : float64 array (2, ceil(R / rows), W)
         Written in full: sums, then those of products.
     wide : tuple of int
@@ -52,24 +63,29 @@ def sum_columns(a, b, a_from, b_from, sums, wide, rows, columns):
         for j in range(left, right, lanes):
             count = right - j
             a_start, b_start = line_read(wide, a_from, j, count), line_read(wide, b_from, j, count)
+            scale, shift = line_read(wide, gate[0], j, count), line_read(wide, gate[-1], j, count)
             total = line_keep(a_start, 0, 0.0)
             product = total
             for at in range(first * width + j, last * width + j, width):
-                difference = line_widen(line_read(1, a, at, count)) - a_start
+                line, other = line_read(1, a, at, count), line_widen(line_read(1, b, at, count))
+                if len(gate) == 2:
+                    line = _passed(line, other, scale, shift, a)
+                difference = line_widen(line) - a_start
                 total = total + difference
-                product = product + difference * (line_widen(line_read(1, b, at, count)) - b_start)
+                product = product + difference * (other - b_start)
             line_write(total, sums, first // rows * width + j, count)
             line_write(product, sums, sums.size // 2 + first // rows * width + j, count)
 
 
 @compiled(parallel=True)
-def sum_planes(a, b, a_from, b_from, sums, rows, columns):
+def sum_planes(a, b, a_from, b_from, gate, sums, rows, columns):
     """The same of each row, for the columns of each task, where row r is of channel ``r % C``.
 
     Parameters
     ----------
     a, b : array (R, W)
     a_from, b_from : float64 array (C,)
+    gate : tuple of float64 array (C,)
     sums : float64 array (2, R, ceil(W / columns))
         Written in full, as there.
     rows, columns : int
@@ -84,16 +100,18 @@ def sum_planes(a, b, a_from, b_from, sums, rows, columns):
             product = total
             for j in range(left, right, lanes):
                 at, count = r * width + j, right - j
-                difference = line_keep(line_widen(line_read(1, a, at, count)) - a_start, count, 0.0)
-                other = line_keep(line_widen(line_read(1, b, at, count)) - b_start, count, 0.0)
+                line, other = line_read(1, a, at, count), line_widen(line_read(1, b, at, count))
+                if len(gate) == 2:
+                    line = _passed(line, other, gate[0][r % len(a_from)], gate[-1][r % len(a_from)], a)
+                difference = line_keep(line_widen(line) - a_start, count, 0.0)
                 total = total + difference
-                product = product + difference * other
+                product = product + difference * line_keep(other - b_start, count, 0.0)
             sums[0, r, left // columns] = line_sum(total)
             sums[1, r, left // columns] = line_sum(product)
 
 
 @compiled(parallel=True)
-def multiply_add(xs, scales, shift, out, wide, step, rows, columns):
+def multiply_add(xs, scales, shift, gate, low, out, wide, step, rows, columns):
     """``out[r, j] = x[r, j] * scale[r % T, j * step] + shift[r % T, j * step]`` for arrays (R, W), summed over two.
 
     The float64 tables are (T, W) with a step of 1, or hold a line of one number for each row, and the step is 0.
@@ -102,6 +120,10 @@ def multiply_add(xs, scales, shift, out, wide, step, rows, columns):
     ----------
     xs, scales : tuple of array
         One ``x`` and its table, or two.
+    gate : tuple of array
+        Two tables say that the first array is a gradient, which passes where the second does.
+    low : float
+        What smaller results become.
     """
     width, lanes = out.shape[1], lanes_of(out)
     for number in prange(-(-out.shape[0] // rows) * -(-width // columns)):
@@ -113,11 +135,16 @@ def multiply_add(xs, scales, shift, out, wide, step, rows, columns):
             for j in range(left, right, lanes):
                 at, count, place = r * width + j, right - j, table + j * step
                 there = count if step else lanes
-                line = line_widen(line_read(1, xs[-1], at, count)) * line_read(wide, scales[-1], place, there)
-                line = line + line_read(wide, shift, place, there)
+                x = line_widen(line_read(1, xs[-1], at, count))
+                line = x * line_read(wide, scales[-1], place, there) + line_read(wide, shift, place, there)
                 if len(xs) == 2:
-                    line = line_widen(line_read(1, xs[0], at, count)) * line_read(wide, scales[0], place, there) + line
-                line_write(line_narrow(line, out), out, at, count)
+                    other = line_read(1, xs[0], at, count)
+                    if len(gate) == 2:
+                        factors = line_read(wide, gate[0], place, there), line_read(wide, gate[-1], place, there)
+                        other = _passed(other, x, factors[0], factors[1], out)
+                    line = line_widen(other) * line_read(wide, scales[0], place, there) + line
+                narrow = line_narrow(line, out)
+                line_write(line_less(narrow, low, low, narrow), out, at, count)
 
 
 class Grid(NamedTuple):
@@ -146,11 +173,11 @@ class Grid(NamedTuple):
         return factor if len(factor) == width else factor[None].repeat(width // len(factor), 0).reshape(-1)
 
     def total(self, sums):
-        """Sums of tasks as sums of channels (C,)."""
+        """Sums of tasks (2, ...) as sums of channels (2, C)."""
         outer, channels, inner = self.shape
         if self.planes:
-            return fold(sums.sum(1).reshape(outer, channels), channels)
-        return fold(sums, channels * inner).reshape(channels, inner).sum(1) if inner > 1 else fold(sums, channels)
+            return sums.sum(2).reshape(2, outer, channels).sum(1)
+        return sums.sum(1).reshape(2, -1, channels, max(1, inner)).sum((1, 3))
 
 
 @lru_cache(maxsize=512)
@@ -173,45 +200,49 @@ def moments(x):
     """Mean and variance of each channel, the variance without Bessel's correction; at least one value for each."""
     # Deviations from any value of the channel are small beside the values where these are nearly alike.
     first = x[0, :, 0].astype(np.float64)
-    sums, products = centred_sums(x, x, first, first)
-    count = x.size // x.shape[1]
-    mean = sums / count
-    return first + mean, np.maximum(products / count - mean * mean, 0)
+    shift, square = centred_sums(x, x, first, first) / (x.size // x.shape[1])
+    return first + shift, np.maximum(square - shift * shift, 0)
 
 
-def centred_sums(a, b, a_from, b_from):
-    """For each channel the sums of ``a - a_from`` and of ``(a - a_from) * (b - b_from)``."""
+def centred_sums(a, b, a_from, b_from, gate=None):
+    """For each channel the sums of ``a - a_from`` and of ``(a - a_from) * (b - b_from)``, as an array (2, C).
+
+    Of what a gate does not pass, ``a`` is 0.
+    """
     grid = make_grid(a.shape)
     a, b = (x.reshape(grid.rows_shape) for x in (a, b))
     total, width = grid.rows_shape
+    factors = a_from, b_from, *(gate or (b_from,))
     if grid.planes:
         sums = np.empty((2, total, -(-width // grid.columns)))
-        sum_planes(a, b, a_from, b_from, sums, grid.rows, grid.columns, serial=grid.serial)
+        sum_planes(a, b, *factors[:2], factors[2:], sums, grid.rows, grid.columns, serial=grid.serial)
     else:
         sums = np.empty((2, -(-total // grid.rows), width))
-        starts = grid.row(a_from), grid.row(b_from)
-        sum_columns(a, b, *starts, sums, _wide(a), grid.rows, grid.columns, serial=grid.serial)
-    return grid.total(sums[0]), grid.total(sums[1])
+        factors = tuple(map(grid.row, factors))
+        sum_columns(a, b, *factors[:2], factors[2:], sums, _wide(a), grid.rows, grid.columns, serial=grid.serial)
+    return grid.total(sums)
 
 
-def scaled(x, scale, shift):
-    """``x * scale + shift`` as a new array."""
-    return _filled((x,), (scale,), shift)
+def scaled(x, scale, shift, low=-math.inf):
+    """``max(x * scale + shift, low)`` as a new array."""
+    return _filled((x,), (scale,), shift, None, low)
 
 
-def scaled_sum(x, y, x_scale, y_scale, shift):
-    """``x * x_scale + y * y_scale + shift`` as a new array."""
-    return _filled((x, y), (x_scale, y_scale), shift)
+def scaled_sum(x, y, x_scale, y_scale, shift, gate=None):
+    """``x * x_scale + y * y_scale + shift`` as a new array; ``x`` is 0 where the gate does not let ``y`` pass."""
+    return _filled((x, y), (x_scale, y_scale), shift, gate, -math.inf)
 
 
-def _filled(arrays, scales, shift):
+def _filled(arrays, scales, shift, gate, low):
     first = arrays[0]
     grid = make_grid(first.shape)
     out = aligned_empty(grid.shape, first.dtype)
     *inputs, result = (x.reshape(grid.rows_shape) for x in (*arrays, out))
-    *scales, shift = (grid.table(factor, VECTOR_BYTES // first.itemsize) for factor in (*scales, shift))
+    lanes = VECTOR_BYTES // first.itemsize
+    *scales, shift = (grid.table(factor, lanes) for factor in (*scales, shift))
+    gate = tuple(grid.table(factor, lanes) for factor in gate) if gate else (shift,)
     cut = int(not grid.planes), grid.rows, grid.columns
-    multiply_add(tuple(inputs), tuple(scales), shift, result, _wide(first), *cut, serial=grid.serial)
+    multiply_add(tuple(inputs), tuple(scales), shift, gate, low, result, _wide(first), *cut, serial=grid.serial)
     return out
 
 

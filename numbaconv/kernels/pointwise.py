@@ -279,6 +279,11 @@ def _band_slope(rule, grad, kept):
     return line_less(rule.low, kept, line_most(rule.high, kept, outside, inside), outside)
 
 
+def _sum(rule, grad, kept):
+    total = grad + kept
+    return line_less(total, rule.low, rule.low, total)
+
+
 _formulas(rules.Sigmoid, lambda rule, x: gates(x)[0], lambda rule, grad, kept: grad * (kept * (1.0 - kept)))
 _formulas(rules.Tanh, lambda rule, x: tangent(x), lambda rule, grad, kept: grad * ((1.0 - kept) * (1.0 + kept)))
 _formulas(rules.Exponential, lambda rule, x: exp_anywhere(x), lambda rule, grad, kept: grad * kept)
@@ -294,5 +299,6 @@ _formulas(rules.HardSilu, _hard_silu, _hard_silu_slope)
 _formulas(rules.Elu, _elu, _elu_slope)
 _formulas(rules.Pieces, _pieces, None)
 _formulas(rules.Band, None, _band_slope)
+_formulas(rules.Sum, None, _sum)
 _formulas(rules.Moved, None, lambda rule, grad, kept: line_equal(kept, 0.0, 0.0, grad))
 _formulas(rules.Clipped, None, lambda rule, grad, kept: line_most(abs(kept), 1.0, grad, 0.0))

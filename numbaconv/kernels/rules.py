@@ -128,6 +128,12 @@ class Clipped(NamedTuple):
     one: float = 1.0
 
 
+class Sum(NamedTuple):
+    """The sum of two arrays, but at least ``low``."""
+
+    low: float = -math.inf
+
+
 def pieces(
     low: float,
     high: float,

@@ -58,6 +58,14 @@ class Activation(Activating):
         return self.activation
 
 
+def joins_relu(layer: Any, follower: Any) -> bool:
+    """Whether a layer that can end with relu may do so in place of another, which is relu and nothing else."""
+    if not (isinstance(follower, Activating) and follower._function is activations.relu):
+        return False
+    plain = (one._own and not one._replaced and one.activity_regularizer is None for one in (layer, follower))
+    return all(plain) and layer.dtype == follower.dtype
+
+
 def minimum_of(activation: Callable) -> float:
     """What a kernel has to raise smaller results to, so that it computes the activation itself if that is relu."""
     return 0.0 if activation is activations.relu else NO_MINIMUM

@@ -14,6 +14,8 @@ from ..graph.operation import Gradients, Operation
 from .weights import frozen
 
 _NO_FORWARD = "backward needs a forward(x, training=True) before it, one for each backward"
+# What a layer keeps of a call that the one before it has computed.
+_JOINED = object()
 # What a call may replace that is none of what a user's layer remembers of it.
 _NOT_REMEMBERED = frozenset({"_weights", "_calls", "_activity_loss", "gradients"})
 
@@ -124,6 +126,10 @@ class Learner(Operation):
         noted = before and self._remembered(before)
         return out, (out.shape, kept, activity, shapes_of(x), (self._calls, self._weights), noted)
 
+    def _computed(self, out: np.ndarray) -> Any:
+        """What `_trace` keeps where the layer before it has computed this result of both, and their way back."""
+        return out.shape, _JOINED, None, out.shape, (self._calls, self._weights), None
+
     def _remembered(self, before: dict[str, Any]) -> dict[str, Any]:
         """What a user's layer has noted of a call, which may be not its last one before the way back."""
         now = vars(self).items()
@@ -192,6 +198,8 @@ class Learner(Operation):
             grad_out = cast(as_numbers(grad_out, "grad_out"), self._dtype)
             if grad_out.shape != shape:
                 raise ValueError(f"grad_out must have shape {shape}, that of forward's result, got {grad_out.shape}")
+            if kept is _JOINED:
+                return grad_out
             if activity is not None:
                 grad_out = grad_out + regularizers.gradient(self.activity_regularizer)(activity) / max(len(activity), 1)
             if hasattr(type(self).backward, "is_hook"):

@@ -8,10 +8,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from .. import shapes
+from .. import activations, shapes
 from ..calls.layouts import added
 from ..common.arguments import as_numbers, cast
 from ..graph.operation import is_shape
+from .activation import activation_grad, joins_relu
 from .base import Layer
 
 Shape = tuple[int | None, ...]
@@ -120,6 +121,22 @@ class Add(Merge):
     -----
     Input a list of arrays, which may differ in sizes of 1. Keeps for backward: its input.
     """
+
+    def _takes_in(self, follower: Any) -> bool:
+        return joins_relu(self, follower)
+
+    def _forward(self, x: list[np.ndarray], joined: bool = False) -> tuple[np.ndarray, Any]:
+        if not joined:
+            return super()._forward(x)
+        *xs, last = _same_rank(x)
+        out = np.ascontiguousarray(added(reduce(added, xs), last, 0.0) if xs else activations.relu(last))
+        return out, (x, out)
+
+    def _backward(self, kept: Any, grad_out: np.ndarray, input_grad: bool) -> tuple[Any, dict[str, np.ndarray]]:
+        if isinstance(kept, tuple):
+            kept, out = kept
+            grad_out = activation_grad(activations.relu, grad_out, out, self.dtype)
+        return super()._backward(kept, grad_out, input_grad)
 
     def _merged(self, xs: list[np.ndarray]) -> np.ndarray:
         return reduce(added, xs)

@@ -5,10 +5,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..calls.epilogue import NO_MINIMUM
 from ..calls.layouts import contiguous
 from ..common.arguments import cast
 from ..kernels.normalize import centred_sums, moments, scaled, scaled_sum
 from ..objects.registry import number
+from .activation import joins_relu
 from .along_axes import Affine, one_axis
 from .weights import Weight
 
@@ -93,14 +95,19 @@ class BatchNormalization(Affine):
             self._factors = self._weights, factors
         return scaled(self._planes(x), *factors).reshape(x.shape)
 
-    def _forward(self, x: np.ndarray) -> tuple[np.ndarray, Any]:
-        return self._normalized(x, self.trainable and x.size > 0)
+    def _takes_in(self, follower: Any) -> bool:
+        # The moving mean and variance leave infinities alone, which do not pass the multiply-adds of the way back.
+        return self.trainable and joins_relu(self, follower)
+
+    def _forward(self, x: np.ndarray, joined: bool = False) -> tuple[np.ndarray, Any]:
+        return self._normalized(x, self.trainable and x.size > 0, joined)
 
     def _forward_still(self, x: np.ndarray) -> tuple[np.ndarray, Any]:
         return self._normalized(x, False)
 
     @np.errstate(all="ignore")
-    def _normalized(self, x: np.ndarray, by_batch: bool) -> tuple[np.ndarray, Any]:
+    def _normalized(self, x: np.ndarray, by_batch: bool, joined: bool = False) -> tuple[np.ndarray, Any]:
+        """The result, or relu of it, and what the way back needs."""
         planes = self._planes(x)
         if by_batch:
             mean, variance = moments(planes)
@@ -108,28 +115,28 @@ class BatchNormalization(Affine):
             deviation = np.sqrt(variance + self.epsilon)
         else:
             mean, deviation = self._moving()
-        out = scaled(planes, *self._scale_and_shift(mean, deviation))
-        return out.reshape(x.shape), (planes, mean, deviation, by_batch)
+        scale, shift = self._scale_and_shift(mean, deviation)
+        out = scaled(planes, scale, shift, 0.0 if joined else NO_MINIMUM)
+        return out.reshape(x.shape), (planes, mean, deviation, by_batch, scale, (scale, shift) if joined else None)
 
     @np.errstate(all="ignore")
     def _backward(
         self, kept: Any, grad_out: np.ndarray, input_grad: bool
     ) -> tuple[np.ndarray | None, dict[str, np.ndarray]]:
-        planes, mean, deviation, by_batch = kept
+        planes, mean, deviation, by_batch, scale, gate = kept
         grad = self._planes(grad_out)
         zeros = np.zeros_like(mean)
         gradients = {}
         if self.trainable or by_batch:
-            sums, products = centred_sums(grad, planes, zeros, mean)
+            sums, products = centred_sums(grad, planes, zeros, mean, gate)
             gradients = {"gamma": cast(products / deviation, self._dtype), "beta": cast(sums, self._dtype)}
         if not input_grad:
             return None, gradients
-        scale, _ = self._scale_and_shift(mean, deviation)
         if by_batch:
             # Mean and variance depend on every value of the channel too.
             count = planes.size // len(mean)
             slope = -scale * products / (count * deviation**2)
-            grad_x = scaled_sum(grad, planes, scale, slope, -scale * sums / count - slope * mean)
+            grad_x = scaled_sum(grad, planes, scale, slope, -scale * sums / count - slope * mean, gate)
         else:
             grad_x = scaled(grad, scale, zeros)
         return grad_x.reshape(grad_out.shape), gradients

@@ -5,12 +5,14 @@ A value is an array that a step gives and others read. Its number is its slot.
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from itertools import repeat
+from itertools import pairwise, repeat
+from operator import is_
 from typing import Any, NamedTuple
 
 from ..calls.layouts import added
 from ..common.structures import leaves, mapped
 from ..graph.operation import Gradients, is_shape
+from ..layers import Lambda
 
 
 class Slot(NamedTuple):
@@ -47,9 +49,12 @@ class Program:
         self.steps, self.inputs, self.outputs = list(steps), tuple(inputs), tuple(outputs)
         # What `predict` runs in its place, which `fused.running` makes.
         self.fused: Any = None
+        # What `shapes` was asked last, the calls of the layers that answer the same again, and what it found.
+        self._shapes: tuple[list[Any], list[Any], dict[int, Any]] = ([], [], {})
         self._done = _last_read(self.steps, self.outputs)
         # One value in and one out, as nearly all are.
         self._plain = [step.arguments == (Slot(step.inputs[0]),) and _is_plain(step) for step in self.steps]
+        self._followers = self._only_readers()
         counts = Counter(id(step.operation) for step in self.steps)
         self._repeated = {one for one, count in counts.items() if count > 1}
         # The loop of nearly all calls: no masks, no layer twice, no tape.
@@ -87,15 +92,24 @@ class Program:
             return [found[slot] for slot in self.outputs], [None] * len(self.outputs)
         known = {slot: mask for slot, mask in zip(self.inputs, masks, strict=False) if mask is not None}
         penalties: dict[int, float] = {}
-        for step, plain, done in zip(self.steps, self._plain, self._done, strict=True):
-            operation = step.operation
-            if not plain or known or operation._makes_masks:
-                _visit(step, found, known, training, tape)
-            elif tape is None:
+        joined = False
+        for step, plain, done, follower in zip(self.steps, self._plain, self._done, self._followers, strict=True):
+            operation, masked = step.operation, bool(known) or step.operation._makes_masks
+            if joined and tape is not None:
+                found[step.outputs[0]], joined = found[step.inputs[0]], False
+                tape.append(operation._computed(found[step.outputs[0]]))
+            elif tape is None and plain and not masked:
                 found[step.outputs[0]] = operation(found[step.inputs[0]], training)
             else:
-                found[step.outputs[0]], kept = operation._trace(found[step.inputs[0]], training=training)
-                tape.append(kept)
+                may = follower is not None and tape is not None and not masked and training is True
+                joined = may and operation._takes_in(follower)
+                keywords = {"joined": True} if joined else {}
+                if masked or not plain:
+                    _visit(step, found, known, training, tape, keywords)
+                elif tape is not None:
+                    out, kept = operation._trace(found[step.inputs[0]], training=training, **keywords)
+                    found[step.outputs[0]] = out
+                    tape.append(kept)
             if id(operation) in self._repeated and getattr(operation, "_activity_loss", None) is not None:
                 # What a layer has is the penalty of its last call.
                 penalties[id(operation)] = operation._activity_loss = (
@@ -140,10 +154,26 @@ class Program:
 
     def shapes(self, given: Sequence[Any]) -> dict[int, Any]:
         """The shapes of all values, by slot, for inputs of these shapes."""
+        # To ask all layers takes as long as a small network itself. A setting that is changed replaces the calls.
+        calls = [step.operation._calls for step in self.steps if _is_settled(step.operation)]
+        asked, known, shapes = self._shapes
+        if asked == given and len(known) == len(self.steps) and all(map(is_, calls, known)):
+            return shapes.copy()
         found = dict(zip(self.inputs, given, strict=True))
         for step in self.steps:
             shape = step.operation._called_shape(_filled(step.arguments, found), step.keywords)
             found.update(zip(step.outputs, leaves(shape, is_shape), strict=True))
+        self._shapes = list(given), calls, found.copy()
+        return found
+
+    def _only_readers(self) -> list[Any]:
+        """For each step the operation of the next one, if that alone reads its value, and no other."""
+        read = Counter(self.outputs) + Counter(slot for step in self.steps for slot in step.inputs)
+        found: list[Any] = [None] * len(self.steps)
+        for i, (step, after) in enumerate(pairwise(self.steps)):
+            alone = after.inputs == step.outputs and read[step.outputs[0]] == 1
+            if alone and self._plain[i + 1] and not step.keywords:
+                found[i] = after.operation
         return found
 
     def _wanted(self, trained: Sequence[bool], input_grad: bool) -> set[int]:
@@ -196,10 +226,16 @@ def line(operations: Iterable[Any]) -> Program:
 
 
 def _visit(
-    step: Step, found: dict[int, Any], known: dict[int, Any], training: bool | None, tape: list[Any] | None
+    step: Step,
+    found: dict[int, Any],
+    known: dict[int, Any],
+    training: bool | None,
+    tape: list[Any] | None,
+    further: dict[str, Any],
 ) -> None:
     """Compute a step of any form, and the masks of its values."""
-    arguments, keywords = _filled(step.arguments, found), {"training": training, **_filled(step.keywords, found)}
+    arguments, keywords = _filled(step.arguments, found), {**further, **_filled(step.keywords, found)}
+    keywords.setdefault("training", training)
     masks = [known.get(slot) for slot in step.inputs]
     if any(one is not None for one in masks):
         keywords.setdefault("mask", masks[0] if len(masks) == 1 else masks)
@@ -234,6 +270,11 @@ def _last_read(steps: Sequence[Step], outputs: Sequence[int]) -> list[list[int]]
         done.append(sorted(over))
         read |= over
     return done[::-1]
+
+
+def _is_settled(operation: Any) -> bool:
+    """Whether it is a layer whose settings alone say what shapes come out: none with code of the user's or layers."""
+    return operation._own and not isinstance(operation, Lambda) and operation._leaves() == [operation]
 
 
 def _penalized(operation: Any) -> bool:

@@ -156,6 +156,7 @@ def test_settings_that_change_shapes_act_in_networks_too():
     layer = Conv2D(3, 3)
     model = Model(x, GlobalAveragePooling2D(keepdims=True)(layer(x)))
     line = Model(x, layer(x))
+    assert line.output_shape == (None, 4, 4, 3)
     layer.strides = 2
     assert line.output_shape == (None, 2, 2, 3)
     assert line(np.ones((1, 6, 6, 2))).shape == line.predict(np.ones((1, 6, 6, 2)), verbose=0).shape == (1, 2, 2, 3)

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from training_cases import Linear, same
 
-from numbaconv.layers import BatchNormalization, Conv1D, Dense, Dropout, Flatten
-from numbaconv.models import Sequential
+from numbaconv import Input
+from numbaconv.layers import Add, BatchNormalization, Conv1D, Dense, Dropout, Flatten, ReLU
+from numbaconv.models import Model, Sequential
 
 RNG = np.random.default_rng(0)
 X, TOWARDS = RNG.normal(size=(4, 6, 2)), RNG.normal(size=(4, 3))
@@ -119,3 +120,30 @@ def test_errors_name_model_and_layer():
     for use in (Sequential().forward, Sequential().backward):
         with pytest.raises(ValueError, match="the model has no layers"):
             use(X)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("axis", [-1, 1])
+@pytest.mark.parametrize("shape", [(3, 5, 7), (2, 70, 67)])
+def test_relu_is_joined_to_what_comes_before_it(shape, axis, dtype, monkeypatch):
+    rng = np.random.default_rng(0)
+    x, grad = rng.normal(1, 2, (2, *shape)).astype(dtype)
+    # Values that are NaN, infinite or 0 after the normalization; a channel that is all NaN.
+    x[0, :2, :2] = grad[0, 0, 0] = np.nan
+    norms = [BatchNormalization(axis, dtype=dtype) for _ in range(2)]
+    image = Input(shape[1:], dtype=dtype)
+    model = Model(image, ReLU(dtype=dtype)(Add(dtype=dtype)([image, ReLU(dtype=dtype)(norms[0](image))])))
+    weights = list(rng.normal(size=(4, shape[axis])) ** 2 - np.array([[1], [1], [0], [0]]))
+    for norm in norms:
+        norm.build(x.shape)
+        norm.set_weights(weights)
+    first, total, last = ReLU(dtype=dtype), Add(dtype=dtype), ReLU(dtype=dtype)
+    out = last.forward(total.forward([x, first.forward(norms[1].forward(x))]))
+    direct, through = total.backward(last.backward(grad))
+    grad_x = direct + norms[1].backward(first.backward(through))
+
+    monkeypatch.delattr(ReLU.__base__, "_forward")
+    np.testing.assert_array_equal(model.forward(x), out)
+    np.testing.assert_array_equal(model.backward(grad), grad_x)
+    for found, right in zip(norms[0].gradients + norms[0].weights, norms[1].gradients + norms[1].weights, strict=True):
+        np.testing.assert_array_equal(found, right)
