@@ -140,6 +140,12 @@ def run_sums(memory, shape, dtype):
     np.testing.assert_allclose(normalize.scaled(x, variance, mean), x * variance[:, None] + mean[:, None], 1e-4, 1e-5)
     both = normalize.scaled_sum(x, x, variance, mean, mean)
     np.testing.assert_allclose(both, x * (variance + mean)[:, None] + mean[:, None], 1e-4, 1e-4)
+    rows = [factor[:, None] for factor in (variance, mean)]
+    passed = np.where(x * rows[0] + rows[1] > 0, x, 0)
+    gated = normalize.scaled_sum(x, x, variance, mean, mean, (variance, mean))
+    np.testing.assert_allclose(gated, passed * rows[0] + x * rows[1] + rows[1], 1e-4, 1e-4)
+    sums, _ = normalize.centred_sums(x, x, np.zeros_like(mean), mean, (variance, mean))
+    np.testing.assert_allclose(sums, passed.sum((0, 2), dtype=float), 1e-5, 1e-4)
     np.testing.assert_allclose(channel_sums.channel_sums(x), x.sum((0, 1), dtype=float), 1e-5, 1e-4)
 
 
