@@ -22,11 +22,10 @@ def aligned_empty(shape, dtype):
     size = count * dtype.itemsize
     if size >= recycling.SMALLEST and (array := recycling.recycled_empty(shape, dtype, size)) is not None:
         return array
-    room = count + CACHE_LINE // dtype.itemsize
     try:
-        memory = np.empty(room, dtype)
+        memory = recycling.fresh(size + CACHE_LINE)
     except MemoryError:
         recycling.give_back()
-        memory = np.empty(room, dtype)
-    start = -memory.__array_interface__["data"][0] % CACHE_LINE // dtype.itemsize
-    return memory[start : start + count].reshape(shape)
+        memory = recycling.fresh(size + CACHE_LINE)
+    start = -memory.__array_interface__["data"][0] % CACHE_LINE
+    return memory[start : start + size].view(dtype).reshape(shape)

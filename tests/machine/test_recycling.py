@@ -1,6 +1,7 @@
 """Memory of results that are gone serves new ones, and never a result that still exists."""
 
 import gc
+import mmap
 import os
 import pickle
 import subprocess
@@ -139,14 +140,14 @@ def test_idle_memory_is_given_back_where_none_is_left(monkeypatch):
     large = recycling.limit // 4 + 1
     asked = []
 
-    def empty(count, dtype):
-        asked.append(count)
+    def fresh(size):
+        asked.append(size)
         # As long as memory lies idle there is none for others.
         if recycling._idle or recycling._returned:
             raise MemoryError
-        return np.zeros(count, dtype)
+        return np.zeros(size, np.uint8)
 
-    monkeypatch.setattr("numbaconv.machine.aligned.np.empty", empty)
+    monkeypatch.setattr(recycling, "fresh", fresh)
     assert aligned_empty((large,), np.float32).size == large
     assert len(asked) >= 2
     assert not recycling._idle
@@ -208,3 +209,17 @@ def test_layers_take_it_and_keep_what_training_needs():
     wanted = layer.backward(np.ones_like(out))
     layer.forward(x)
     np.testing.assert_array_equal(layer.backward(np.ones_like(out)), wanted)
+
+
+@pytest.mark.parametrize("size", [1, recycling.PAGE, 3 * recycling.PAGE + 5])
+def test_new_memory_begins_with_a_large_page_if_it_fills_one(size, monkeypatch):
+    def refuse(*args):
+        raise OSError
+
+    memory = recycling.fresh(size)
+    memory[...] = 1
+    assert (memory.size, memory.sum()) == (size, size)
+    if hasattr(mmap, "MADV_HUGEPAGE"):
+        assert size < recycling.PAGE or address(memory) % recycling.PAGE == 0
+    monkeypatch.setattr(mmap, "mmap", refuse)
+    assert recycling.fresh(size).size == size
