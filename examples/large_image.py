@@ -55,7 +55,10 @@ CLOSE = slice(160, 320), slice(60, 220)
 INK, MUTED, ACCENT, SECOND = "#1f2430", "#8a90a0", "#c2410c", "#2563a8"
 
 
-# -- the image ---------------------------------------------------------------------------------------------------------
+# %%
+# The image
+# ---------
+# It is made and written by some rows at a time, since it may be larger than memory.
 
 
 def on_disk(path: Path, shape: tuple[int, ...]) -> Any:
@@ -105,7 +108,11 @@ def as_bytes(values: np.ndarray) -> np.ndarray:
     return np.clip(np.rint(255 * values), 0, 255).astype(np.uint8)
 
 
-# -- the network -------------------------------------------------------------------------------------------------------
+# %%
+# The network
+# -----------
+# It is fully convolutional, so it takes images of any size, and tiles of them. `numbaconv.shapes.input_region` tells
+# what a tile of the result reads of each layer's input.
 
 
 def network(seed: int = 0) -> tuple[Model, list[nl.Layer]]:
@@ -166,7 +173,11 @@ def reach(chain: list[nl.Layer]) -> int:
     return 2 * -(-(size // 2 - region.start) // 2)
 
 
-# -- what is told of it ------------------------------------------------------------------------------------------------
+# %%
+# Tiles beside the whole
+# ----------------------
+# A strip of the result is compared with the same strip computed as one image. Tiles that know nothing of each other
+# show what happens otherwise.
 
 
 def largest_difference(model: Model, image: Any, result: Any, margin: int) -> tuple[float, int]:
@@ -241,7 +252,10 @@ def measured(model: Model, image: np.ndarray, tile: int) -> tuple[int, float, fl
     return tile, 1e9 * min(seconds) / image[..., 0].size, memory.most / 1e6
 
 
-# -- the picture -------------------------------------------------------------------------------------------------------
+# %%
+# The picture
+# -----------
+# All of it is drawn on one sheet.
 
 
 def picture(
@@ -345,6 +359,12 @@ def draw_costs(both: Any, compared: list[tuple[int, float, float]]) -> None:
     both[1].set_xlabel("outputs of a tile along each side", fontsize=9)
 
 
+# %%
+# The run
+# -------
+# A first step compiles the kernels, so that the seconds are those of training and of predicting alone.
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="Take the noise out of an image larger than memory.")
     parser.add_argument("--size", type=int, default=2048, help="pixels along each side, even")
@@ -353,9 +373,10 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, help="where the image and the result go; by default they are deleted")
     parser.add_argument("--out", type=Path, default=Path("large_image.jpg"), help="where the picture goes")
     options = parser.parse_args()
+    train(1, count=64)
     start = time.perf_counter()
     model, chain = train(options.epochs)
-    print(f"trained in {time.perf_counter() - start:.1f} s, compilation included")
+    print(f"trained in {time.perf_counter() - start:.1f} s")
     with tempfile.TemporaryDirectory() as temporary:
         folder = options.folder or Path(temporary)
         shape = (options.size, options.size, 3)

@@ -14,6 +14,7 @@ comes with scikit-image: nothing is downloaded.
 
 import argparse
 import statistics
+import textwrap
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -29,7 +30,13 @@ from skimage import data
 
 from numbaconv import layers as nl
 
-# Kernels with spatial axes alone; the functions below them add the channel axes that the layers' weights have.
+# %%
+# The weights
+# -----------
+# A kernel is a small picture, too: where it is positive, it adds the pixel that lies there, and where it is negative,
+# it takes it away. These have spatial axes alone. The functions below them add the axes for channels that a layer's
+# weights have.
+
 SOBEL = np.array([[-1, 0, 1], [-2, 0, 2], [-1, 0, 1]]) / 4  # its transpose measures from top to bottom
 SHARPEN = np.array([[0, -1, 0], [-1, 5, -1], [0, -1, 0]])
 EMBOSS = np.array([[-2, -1, 0], [-1, 0, 1], [0, 1, 2]])
@@ -69,7 +76,11 @@ def colours_apart(kernel: np.ndarray) -> np.ndarray:
     return kernel[..., None, None] * np.eye(3)
 
 
-# Layer outputs, shape (1, ...) or, where the rows are the batch, (rows, ...), as pictures of values from 0 to 1.
+# %%
+# From outputs to pictures
+# ------------------------
+# What comes out of a layer has the shape (1, ...) or, where the rows of the photograph are the batch, (rows, ...), and
+# any values. A picture has values from 0 to 1.
 
 
 def plain(out: np.ndarray) -> np.ndarray:
@@ -128,6 +139,13 @@ def as_written(layer: nl.Layer) -> str:
     return f"{type(layer).__name__}({', '.join(arguments)})"
 
 
+# %%
+# The contact sheet
+# -----------------
+# It sets a layer's weights, calls the layer, prints a line of the table and keeps the picture. The first call compiles
+# the kernel, or loads what an earlier run has compiled. It is not in the times.
+
+
 class Panel(NamedTuple):
     title: str
     call: str
@@ -166,7 +184,7 @@ class Sheet:
         return out
 
     def save(self, path: str) -> None:
-        columns, width, left, cell_height, head = 4, 3.84, 0.26, 3.36, 1.02  # inches
+        columns, width, left, cell_height, head = 4, 4.2, 0.26, 4.1, 1.2  # inches
         rows = -(-len(self.panels) // columns)
         size = (columns * (width + left) + left, rows * cell_height + head)
         figure = plt.figure(figsize=size, dpi=100, facecolor="#faf9f6")
@@ -174,8 +192,8 @@ class Sheet:
         def write(x: float, y: float, text: str, **style: Any) -> None:
             figure.text(x / size[0], 1 - y / size[1], text, va="baseline", **style)
 
-        write(left, 0.5, "Seventeen layers, one cat", fontsize=22, weight="bold", color="#222222")
-        write(left, 0.78, "Chelsea, by Stéfan van der Walt (CC0), through numbaconv", fontsize=11, color="#666666")
+        write(left, 0.55, "Seventeen layers, one cat", fontsize=26, weight="bold", color="#222222")
+        write(left, 0.9, "Chelsea, by Stéfan van der Walt (CC0), through numbaconv", fontsize=14, color="#666666")
         for i, panel in enumerate(self.panels):
             x, y = left + i % columns * (width + left), head + i // columns * cell_height
             box = (x / size[0], 1 - (y + width / 1.5) / size[1], width / size[0], width / 1.5 / size[1])
@@ -183,10 +201,20 @@ class Sheet:
             axes.spines[:].set_visible(False)
             axes.imshow(panel.image, cmap="gray", vmin=0, vmax=1)
             axes.set_adjustable("datalim")  # the same box for every shape of picture; what is left over is background
-            write(x, y + 2.77, panel.title, fontsize=11, weight="bold", color="#222222")
-            write(x, y + 2.95, panel.call, fontsize=8, family="monospace", color="#2b5c8a")
-            write(x, y + 3.12, panel.shape, fontsize=8, family="monospace", color="#777777")
+            y += width / 1.5 + 0.06
+            for line in textwrap.wrap(panel.title, 31):
+                write(x, y := y + 0.22, line, fontsize=14, weight="bold", color="#222222")
+            for line in textwrap.wrap(panel.call, 40):
+                write(x, y := y + 0.21, line, fontsize=12, family="monospace", color="#2b5c8a")
+            write(x, y + 0.21, panel.shape, fontsize=12, family="monospace", color="#666666")
         figure.savefig(path)
+
+
+# %%
+# The layers
+# ----------
+# Layers of two dimensions get the photograph. Those of one dimension get its 300 rows, as 300 signals of 451 steps.
+# Those of three dimensions get frames of a film: the photograph through a window that moves.
 
 
 def main() -> None:

@@ -122,6 +122,7 @@ const all = [];
 for (const form of given.forms ? given.forms.split(",") : Object.keys(FORMS)) {
   mkdirSync(join(given.out, form), { recursive: true });
   const context = await browser.newContext({ ...FORMS[form], reducedMotion: "reduce" });
+  context.setDefaultTimeout(300_000);
   const page = await context.newPage();
   const results = [];
   for (const name of pages) results.push(await look(page, name, form));

@@ -3,6 +3,9 @@
 import os
 from pathlib import Path
 
+# What compiles is told on the page, once.
+os.environ.setdefault("NUMBACONV_NOTICE", "0")
+
 
 class Arguments:
     """Command line of an example: its picture goes where nobody looks, since the gallery keeps the figure itself."""

@@ -16,6 +16,11 @@ def copy_course(folder: str | PathLike[str]) -> list[Path]:
 
     A file that is there already is a learner's work, and stays.
 
+    Parameters
+    ----------
+    folder : path
+        Where the files go.
+
     Returns
     -------
     list of pathlib.Path
@@ -32,12 +37,21 @@ def copy_course(folder: str | PathLike[str]) -> list[Path]:
 
 
 def solution(name: str) -> str:
-    """The text of an exercise with its solution, for teachers.
+    """Give the text of an exercise with its solution, for teachers.
+
+    Parameters
+    ----------
+    name : str
+        The exercise's, one of ``EXERCISES``.
+
+    Returns
+    -------
+    str
 
     Raises
     ------
     KeyError
-        If there is no exercise of this name; `EXERCISES` has them all.
+        If there is no exercise of this name; ``EXERCISES`` has them all.
     """
     return (SOLUTIONS / f"{EXERCISES[name].name}.py").read_text("utf-8")
 

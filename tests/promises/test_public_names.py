@@ -26,7 +26,6 @@ INNER = {
     "calls",
     "commands",
     "common",
-    "exercises",
     "files",
     "graph",
     "kernels",
