@@ -48,7 +48,8 @@ def check(what: str | PathLike[str] | Function, name: str | None = None) -> bool
     what : path or callable
         A learner's file, or the function itself, as in a notebook.
     name : str, optional
-        The exercise's, one of ``EXERCISES``. A file is called like its exercise, and most functions belong to one alone.
+        The exercise's, one of ``EXERCISES``. A file is called like its exercise, and most functions belong to one
+        alone.
 
     Returns
     -------
