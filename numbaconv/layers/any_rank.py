@@ -1,6 +1,5 @@
 """What layers for inputs of any number of axes share."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -26,7 +25,7 @@ class AnyRank(Layer):
         """Whether values of several positions meet, in which case there is no receptive field."""
         return False
 
-    def explain(self, input_shape: Sequence[int | None]) -> str:
+    def _explained(self, input_shape: Any) -> str:
         after = self.compute_output_shape(input_shape)
         before = shapes.normalize_shape(input_shape, "input_shape")
         return f"{type(self).__name__} turns {before} into {after}.\n{self._why(before, after)}."

@@ -10,6 +10,7 @@ from .. import shapes
 from ..common.arguments import as_numbers, cast, check_bool, check_channels, check_dtype, check_rank
 from ..graph.operation import is_shape
 from ..graph.tensor import tensors_in
+from ..shapes.regions import region_sentences
 from .arguments import (
     USED_UP,
     Arguments,
@@ -236,16 +237,32 @@ class Layer(Settled, Arguments):
         """
         return mask if self.supports_masking else None
 
-    def explain(self, input_shape: Sequence[int | None]) -> str:
-        """Say in plain sentences how the output shape comes from ``input_shape``, batch axis included."""
+    def explain(self, input_shape: Sequence[int | None], region: Any = None) -> str:
+        """Say in plain sentences how the output shape comes from ``input_shape``, batch axis included.
+
+        Parameters
+        ----------
+        input_shape : tuple of int or None
+        region : sequence of pairs of int, optional
+            For each spatial axis of the output the first one and the one behind the last: what they need of the input
+            is said besides, with the zeros where the image ends; see `numbaconv.shapes.input_region`.
+
+        Raises
+        ------
+        ValueError
+            If the shape does not fit the layer, or it has no such region, since outputs depend on a whole axis.
+        """
         with self._named():
-            if self.rank is None:
-                before, after = (
-                    shapes.normalize_shape(input_shape, "input_shape"),
-                    self.compute_output_shape(input_shape),
-                )
-                return f"{type(self).__name__} turns {before} into {tuple(after)}."
+            told = self._explained(input_shape)
+            if region is None:
+                return told
+            return "\n".join([told, *region_sentences(self, self._checked_shape(input_shape), region)])
+
+    def _explained(self, input_shape: Any) -> str:
+        if self.rank is not None:
             return shapes.explain(self, input_shape)
+        before, after = shapes.normalize_shape(input_shape, "input_shape"), self.compute_output_shape(input_shape)
+        return f"{type(self).__name__} turns {before} into {tuple(after)}."
 
     @property
     def output_shape(self) -> tuple[int | None, ...] | None:

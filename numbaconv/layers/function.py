@@ -95,7 +95,7 @@ class Lambda(AnyRank):
             "read; make the layer anew in your program, or write a layer class of your own"
         )
 
-    def explain(self, input_shape: Any) -> str:
+    def _explained(self, input_shape: Any) -> str:
         after = self.compute_output_shape(input_shape)
         name = getattr(self.function, "__name__", "the function")
         return f"{type(self).__name__} turns {input_shape} into {after}.\nit is what {name} returns."

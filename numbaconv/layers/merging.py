@@ -101,7 +101,7 @@ class Merge(Layer):
     def _whole_axes(self, count: int) -> Collection[int]:
         return ()
 
-    def explain(self, input_shape: Any) -> str:
+    def _explained(self, input_shape: Any) -> str:
         after = self.compute_output_shape(input_shape)
         before = " and ".join(str(tuple(shape)) for shape in input_shape)
         return f"{type(self).__name__} turns {before} into {after}.\n{self._why()}."

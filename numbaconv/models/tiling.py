@@ -325,7 +325,12 @@ def _checked_out(out: Any, images: _Images, resume: Any) -> Any:
     if isinstance(out, np.memmap) and out.mode != "c" and out.filename and hasattr(os, "posix_fallocate"):
         # The file may have holes, and a disk that is full where one is filled ends the process.
         with open(out.filename, "r+b") as file:
-            os.posix_fallocate(file.fileno(), 0, os.fstat(file.fileno()).st_size)
+            size = os.fstat(file.fileno()).st_size
+            try:
+                os.posix_fallocate(file.fileno(), 0, size)
+            except OSError as error:
+                told = f"{error.strerror}: out takes {size:,} bytes, and none of its tiles are done"
+                raise OSError(error.errno, told, str(out.filename)) from error
     return out
 
 

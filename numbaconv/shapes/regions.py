@@ -251,11 +251,27 @@ def axis_region(layer: Any, axis: int, n: Any, start: int, stop: int) -> Region:
     return conv_region(start, stop, n, kernel, layer.padding, stride, dilation)
 
 
-def region_sentences(layer: Any, input_shape: Sequence[int | None], region: Any) -> list[str]:
+def region_sentences(layer: Any, input_shape: Any, region: Any) -> list[str]:
     """One line for each axis: what the outputs of a region read."""
+    if layer.rank is None:
+        return _place_by_place(layer, input_shape, region)
     found = input_region(layer, input_shape, region)
     rows = zip(AXIS_NAMES[layer.rank], region, found, strict=True)
     return [f"{name}: {_sentence(layer_kind(layer), (ends[0], ends[1]), one)}." for name, ends, one in rows]
+
+
+def _place_by_place(layer: Any, input_shape: Any, region: Any) -> list[str]:
+    """Of a layer that takes any number of axes, its channels behind the others."""
+    count = len(input_shape)
+    if not all(isinstance(n, int | None) for n in input_shape):
+        raise ValueError(f"{type(layer).__name__} has several inputs: a model of it tells what a region needs of each")
+    if set(layer._whole_axes(count)) & set(range(1, count - 1)) or count - 2 not in AXIS_NAMES:
+        raise ValueError(f"{type(layer).__name__} has no regions: each of its outputs depends on a whole axis")
+    pairs = check_region(region, input_shape[1:-1])
+    return [
+        f"{name}: {_sentence('', pair, Region(*pair, 0, 0))}."
+        for name, pair in zip(AXIS_NAMES[count - 2], pairs, strict=True)
+    ]
 
 
 def _sentence(kind: str, asked: tuple[int, int], region: Region) -> str:

@@ -323,7 +323,7 @@ def test_room_for_a_memory_map_is_taken_before(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "posix_fallocate", full)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(OSError, match=r"No space left on device: out takes 16,384 bytes, and none .* done"):
         model.predict_tiled(x, 64, out)
 
 

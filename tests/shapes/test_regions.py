@@ -133,6 +133,35 @@ def test_in_words():
     ]
 
 
+def test_layers_tell_it_themselves():
+    pool = layers.MaxPooling2D(3, 2, padding="same")
+    shape, region = (None, 9, 8, 3), [(0, 5), (1, 3)]
+    assert pool.explain(shape, region) == shapes.explain(pool, shape, region)
+    assert pool.explain(shape, region).startswith(pool.explain(shape))
+    # Those without windows read what lies at the same place.
+    for layer in (layers.Activation("relu"), layers.Dense(2), layers.BatchNormalization()):
+        assert layer.explain(shape, [(3, 5), (7, 8)]).splitlines()[-2:] == [
+            "height: outputs 3 to 4 read inputs 3 to 4.",
+            "width: output 7 reads input 7.",
+        ]
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape", "region", "told"),
+    [
+        (layers.Flatten(name="flat"), (None, 4, 4, 2), [(0, 1)] * 2, "Flatten 'flat': Flatten has no regions"),
+        (layers.Softmax(axis=2, name="rows"), (None, 4, 4, 2), [(0, 1)] * 2, "Softmax 'rows': Softmax has no regions"),
+        (layers.GlobalMaxPooling2D(name="all"), (None, 4, 4, 2), [(0, 1)] * 2, "'all': GlobalMaxPooling2D has no reg"),
+        (layers.Add(name="sum"), [(None, 4, 2)] * 2, [(0, 1)], "Add 'sum': Add has several inputs: a model"),
+        (layers.Activation("relu", name="relu"), (None, 4, 2), [(0, 5)], "Activation 'relu': region must be 1 pairs"),
+        (layers.Conv1D(1, 3, name="conv"), (None, None, 2), [(0, 5)], "Conv1D 'conv': input_shape must have known"),
+    ],
+)
+def test_layers_refuse_what_has_none(layer, shape, region, told):
+    with pytest.raises(ValueError, match=told):
+        layer.explain(shape, region)
+
+
 @pytest.mark.parametrize(
     ("layer", "region", "sentence"),
     [
