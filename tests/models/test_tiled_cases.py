@@ -6,8 +6,6 @@ import numpy as np
 import pytest
 from cases import (
     CASES,
-    FORMATS,
-    TOLERANCE,
     assert_close,
     each,
     expected,
@@ -17,12 +15,7 @@ from cases import (
     to_format,
 )
 from cases import operands as operands_of
-from pooling_cases import CASES as POOLING
-from pooling_cases import KINDS
-from pooling_cases import expected as pooled
-from pooling_cases import operands as pooling_operands
 
-from numbaconv import layers
 from numbaconv.models import Sequential
 
 # Where there are no more outputs, each is a tile.
@@ -43,10 +36,6 @@ def layer_of(case, data_format, **arguments):
 
 
 LAYERS = [case for case in CASES if layer_of(case, "channels_last")]
-# Layers of one axis that only move values know but one format.
-SETTLED = {"crop", "zero_pad", "upsample"}
-# Each precision in one format: what they share is tested elsewhere.
-WAYS = list(zip(TOLERANCE, FORMATS, strict=True))
 
 
 def tiles(lengths):
@@ -86,28 +75,6 @@ def compare(case, dtype, data_format):
 @each([case for case in LAYERS if "smoke" in case.name])
 def test_a_layer(case):
     compare(case, "float32", "channels_last")
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(("dtype", "data_format"), WAYS)
-@each(LAYERS)
-def test_every_layer(case, dtype, data_format):
-    one_format = case.operation in SETTLED and case.rank == 1
-    compare(case, dtype, FORMATS[0] if one_format else data_format)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(("dtype", "data_format"), WAYS)
-@pytest.mark.parametrize("kind", KINDS)
-@each(POOLING)
-def test_every_pooling(case, kind, dtype, data_format):
-    make = getattr(layers, f"{kind.capitalize()}Pooling{case.rank}D")
-    model = Sequential([make(**case.settings, data_format=data_format, dtype=dtype)])
-    x = pooling_operands(case, dtype)[0]
-    wanted, x = to_format(pooled(kind, case, x), data_format), to_format(x, data_format)
-    whole = model(x)
-    assert_close(whole, wanted)
-    check(model, x, whole, 1e-13 if kind == "average" and dtype == "float64" else 0.0)
 
 
 def test_every_case_has_a_layer_but_one():
