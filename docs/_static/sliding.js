@@ -5,6 +5,7 @@
 
 (() => {
   const DIGITS = [3, 1, 4, 1, 5, 9, 2, 6, 5, 3, 5, 8];
+  const CHINESE = typeof document !== "undefined" && document.documentElement.lang.startsWith("zh");
   const CELL = 40, LEFT = 84, TOP = 26, GAP = 76;
 
   /* Rows of numbers and which of them meet.
@@ -64,6 +65,7 @@
   }
 
   function words(mode, from, to, lit, step, all, steps) {
+    if (CHINESE) return chineseWords(mode, from, to, lit, step, all, steps);
     if (steps === 0) return "The kernel is longer than the input: there is no output.";
     if (all) {
       const done = { forward: "outputs, each the sum of a window", transposed: "inputs have gone to the output",
@@ -80,12 +82,33 @@
     return `${what} ${step} is ${value}: it adds ${parts.join(", ")}`;
   }
 
+  function chineseWords(mode, from, to, lit, step, all, steps) {
+    if (steps === 0) return "卷积核比输入还长：没有输出。";
+    if (all) {
+      const done = { forward: "每个输出都是一个窗口的和", transposed: "每个输入都已到达输出", backward: "每个梯度都已回到输入" };
+      return `全部 ${steps} 步：${done[mode]}。`;
+    }
+    if (mode === "forward") {
+      const sum = lit.map(([i, , k]) => `${from.get(i).value}·${k + 1}`).join(" + ");
+      return `输出 ${step} = ${sum} = ${to.get(step).value}`;
+    }
+    const what = mode === "transposed" ? "输入" : "输出的梯度";
+    const value = from.get(step).value;
+    const parts = lit.map(([, i, k]) => `${value}·${k + 1} ${to.get(i).inside ? `加到 ${i}` : "被裁掉"}`);
+    return `${what} ${step} 是 ${value}：${parts.join("，")}`;
+  }
+
   if (typeof module !== "undefined") {
     module.exports = { axis, state };
     return;
   }
 
   const NAMES = { forward: ["input", "output"], transposed: ["input", "output"], backward: ["grad. out", "grad. in"] };
+  const TRANSLATED = {
+    input: "输入", output: "输出", "grad. out": "输出梯度", "grad. in": "输入梯度", length: "长度", kernel: "卷积核",
+    stride: "步长", dilation: "膨胀率", padding: "填充", Play: "播放", Pause: "暂停", Step: "单步", All: "全部", "the rows": "各行",
+  };
+  const label = (word) => (CHINESE ? TRANSLATED[word] : word);
   const DRAWN = ["svg", "rect", "line", "text", "circle"];
 
   function element(parent, name, attributes, text) {
@@ -112,7 +135,7 @@
     now.links.filter((link) => !lit.has(link)).forEach((link) => line(link, "link"));
     now.lit.forEach((link) => line(link, "lit"));
     rows.forEach((row, r) => {
-      element(svg, "text", { class: r ? "to name" : "from name", x: LEFT - 8, y: y[r] + CELL / 2 }, NAMES[given.mode][r]);
+      element(svg, "text", { class: r ? "to name" : "from name", x: LEFT - 8, y: y[r] + CELL / 2 }, label(NAMES[given.mode][r]));
       for (const [at, cell] of row) {
         const kind = `${r ? "to" : "from"}${cell.inside ? "" : " outside"}`;
         element(svg, "rect", { class: kind, x: x(cell), y: y[r], width: CELL, height: CELL });
@@ -143,25 +166,25 @@
     figure.replaceChildren();
     const controls = element(figure, "div", { class: "controls" });
     const outputs = {}, inputs = {};
-    for (const [name, label, least, longest] of SLIDERS) {
+    for (const [name, word, least, longest] of SLIDERS) {
       // The output of a transposed convolution is several times as long.
       const most = name === "n" && given.mode === "transposed" ? 6 : longest;
-      const box = element(controls, "label", {}, `${label} `);
+      const box = element(controls, "label", {}, `${label(word)} `);
       inputs[name] = element(box, "input", { type: "range", min: least, max: most, value: given[name] });
       outputs[name] = element(box, "output", {}, given[name]);
       inputs[name].addEventListener("input", () => change(name, Number(inputs[name].value)));
     }
-    const box = element(controls, "label", {}, "padding ");
+    const box = element(controls, "label", {}, `${label("padding")} `);
     const select = element(box, "select", {});
     for (const padding of given.mode === "transposed" ? ["valid", "same"] : ["valid", "same", "causal"]) {
       element(select, "option", padding === given.padding ? { selected: "" } : {}, padding);
     }
     select.addEventListener("change", () => change("padding", select.value));
     const buttons = element(controls, "span", { class: "buttons" });
-    const play = element(buttons, "button", { type: "button" }, "Play");
-    const next = element(buttons, "button", { type: "button" }, "Step");
-    const whole = element(buttons, "button", { type: "button" }, "All");
-    const scroll = element(figure, "div", { class: "picture", tabindex: 0, role: "group", "aria-label": "the rows" });
+    const play = element(buttons, "button", { type: "button" }, label("Play"));
+    const next = element(buttons, "button", { type: "button" }, label("Step"));
+    const whole = element(buttons, "button", { type: "button" }, label("All"));
+    const scroll = element(figure, "div", { class: "picture", tabindex: 0, role: "group", "aria-label": label("the rows") });
     const svg = element(scroll, "svg", { role: "img" });
     const said = element(figure, "p", { class: "said", "aria-live": "polite" });
     let step = Infinity, timer = null;
@@ -176,7 +199,7 @@
     function pause() {
       clearInterval(timer);
       timer = null;
-      play.textContent = "Play";
+      play.textContent = label("Play");
     }
     function advance() {
       step = step >= axis(given).steps ? 0 : step + 1;
@@ -200,7 +223,7 @@
       if (timer !== null) return pause();
       advance();
       timer = setInterval(advance, 1400);
-      play.textContent = "Pause";
+      play.textContent = label("Pause");
     });
     next.addEventListener("click", () => { pause(); advance(); });
     whole.addEventListener("click", () => { pause(); step = Infinity; show(); });

@@ -58,12 +58,13 @@ def _find_inventory(app, config):
 def _leave_out(app, docname, source):
     """Lists of pages have those that are translated."""
     if _translated(app):
-        found = re.sub(r"^[\w/]+\n(?=(?:[\w/]+\n)*```$)", _if_translated, source[0], flags=re.MULTILINE)
-        source[0] = re.sub(r"^```\{toctree\}\n(?::.*\n|\n)*```\n", "", found, flags=re.MULTILINE)
+        source[0] = re.sub(r"^```\{toctree\}\n.*?^```\n", _shorter, source[0], flags=re.MULTILINE | re.DOTALL)
 
 
-def _if_translated(line):
-    return line[0] if line[0].strip() in PAGES else ""
+def _shorter(found):
+    lines = found[0].splitlines(keepends=True)
+    kept = [line for line in lines if not re.fullmatch(r"[\w/]+\n", line) or line.strip() in PAGES]
+    return "".join(kept) if any(line.strip() in PAGES for line in kept) else ""
 
 
 def _lead_back(app, doctree):

@@ -56,6 +56,24 @@ def test_catalogue_is_whole_and_keeps_what_is_not_language(path):
         assert "\ufffd" not in message.string
 
 
+HTML = ROOT / "docs" / "_build" / "html"
+
+
+@pytest.mark.skipif(
+    not (HTML / "zh_CN").exists(), reason="the pages are not built: python -m sphinx docs docs/_build/html"
+)
+def test_built_pages_show_the_same_code_formulas_and_pictures():
+    for path in translated.CATALOGUES:
+        page = path.relative_to(translated.FOLDER).with_suffix(".html")
+        of_both = []
+        for built in (HTML / page, HTML / "zh_CN" / page):
+            text = built.read_text("utf-8")
+            # A sentence may have its formulas in another order.
+            of_both.append(sorted(re.findall(r"<pre>.*?</pre>|<math.*?</math>|_images/[\w.-]+", text, re.DOTALL)))
+        assert of_both[0] == of_both[1], page
+    assert of_both[0]
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(not find_spec("myst_parser"), reason='needs pip install -e ".[docs]"')
 def test_catalogues_have_the_passages_of_the_pages():
