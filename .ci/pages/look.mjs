@@ -128,6 +128,7 @@ for (const form of given.forms ? given.forms.split(",") : Object.keys(FORMS)) {
   for (const name of pages) results.push(await look(page, name, form));
   await context.close();
   const sheet = await (await browser.newContext()).newPage();
+  sheet.setDefaultTimeout(300_000);
   await sheets(sheet, results, form);
   all.push(...results);
 }

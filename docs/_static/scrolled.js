@@ -1,19 +1,25 @@
-// Pictures that are wider than the page are moved sideways, with the keyboard too.
+// Pictures and tables that are wider than the page are moved sideways, with the keyboard too, and fade where they go on.
 document.addEventListener("DOMContentLoaded", () => {
-  const pictures = document.querySelectorAll("figure.drawing, .bd-article p:has(> img)");
+  const pictures = [...document.querySelectorAll("figure.drawing, .bd-article p:has(> img)")].filter(
+    (picture) => !picture.closest(".landing, .sphx-glr-thumbcontainer"),
+  );
+  const all = [...pictures, ...document.querySelectorAll(".pst-scrollable-table-container")];
   const update = () => {
-    for (const picture of pictures) {
-      if (picture.closest(".landing, .sphx-glr-thumbcontainer")) continue;
-      picture.classList.add("scrolled");
-      if (picture.scrollWidth > picture.clientWidth + 1) {
-        picture.tabIndex = 0;
-        picture.setAttribute("role", "group");
-        picture.setAttribute("aria-label", "Picture, wider than the screen");
+    for (const one of all) {
+      const hidden = one.scrollWidth - one.clientWidth;
+      one.classList.toggle("goes-on", hidden > 1 && one.scrollLeft < hidden - 1);
+      if (!pictures.includes(one)) continue;
+      if (hidden > 1) {
+        one.tabIndex = 0;
+        one.setAttribute("role", "group");
+        one.setAttribute("aria-label", "Picture, wider than the screen");
       } else {
-        picture.removeAttribute("tabindex");
+        for (const name of ["tabindex", "role", "aria-label"]) one.removeAttribute(name);
       }
     }
   };
+  for (const picture of pictures) picture.classList.add("scrolled");
+  for (const one of all) one.addEventListener("scroll", update, { passive: true });
   update();
   window.addEventListener("load", update);
   window.addEventListener("resize", update);

@@ -22,7 +22,7 @@ def _plan_of(length, channels, filters, threads):
     return axes, plan, int(plan.axes[H, BLOCK]), int(plan.axes[W, BLOCK])
 
 
-def draw_tasks(length=14, channels=256, filters=512, threads=8):
+def draw_tasks(length=28, channels=128, filters=256, threads=8):
     """How a 3x3 convolution of an image is cut: blocks of outputs, and groups of panels of filters."""
     _, plan, rows, columns = _plan_of(length, channels, filters, threads)
     width = panel_width(4)
@@ -46,7 +46,7 @@ def draw_tasks(length=14, channels=256, filters=512, threads=8):
     return picture
 
 
-def draw_caches(length=14, channels=256, filters=512, threads=8):
+def draw_caches(length=28, channels=128, filters=256, threads=8):
     """Where a task of such a convolution has its numbers, from the registers to memory, and how large they are."""
     axes, plan, rows, columns = _plan_of(length, channels, filters, threads)
     width, taps, windows = panel_width(4), 9, rows * columns
@@ -60,8 +60,13 @@ def draw_caches(length=14, channels=256, filters=512, threads=8):
             f"{taps * channels} products are added",
         ),
         ("L1 cache", "what the tile reads for one tap", used * channels, "the next tap reads most of it again"),
-        ("L2 cache", "a panel of weights", taps * channels * width, f"read by {tiles} tiles, one after the other"),
-        ("L2 cache", "the strip", strip, f"read by {plan.group} panels, one after the other"),
+        (
+            "L2 cache",
+            "a panel of weights",
+            taps * channels * width,
+            f"read by {_many(tiles, 'tile')}, one after the other",
+        ),
+        ("L2 cache", "the strip", strip, f"read by {_many(plan.group, 'panel')}, one after the other"),
         (
             "L3 cache",
             "all weights",
@@ -87,6 +92,10 @@ def draw_caches(length=14, channels=256, filters=512, threads=8):
         picture.text(LEFT + 105, y + 15, f"{what}: {_bytes(count)}", 15, INK, "start")
         picture.text(LEFT + 105, y + 34, used_for, 14, INK, "start")
     return picture
+
+
+def _many(count, what):
+    return f"{count} {what}" + "s" * (count > 1)
 
 
 def _bytes(count):
