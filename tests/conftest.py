@@ -20,6 +20,7 @@ from situations import SUPPORT, digests, environment
 import numbaconv
 from numbaconv import config
 from numbaconv.kernels.plan import plans
+from numbaconv.machine import recycling
 from numbaconv.machine.aligned import aligned_empty
 
 pytest_plugins = ["reliability"]
@@ -148,6 +149,13 @@ def recut(monkeypatch):
     monkeypatch.undo()
     # The plans made meanwhile are nobody else's.
     _forget_plans()
+
+
+@pytest.fixture
+def all_memory_is_traced(monkeypatch):
+    """Memory comes from NumPy alone: `tracemalloc` does not see large pages."""
+    monkeypatch.setattr(recycling, "PAGE", sys.maxsize)
+    recycling.give_back()
 
 
 @pytest.fixture

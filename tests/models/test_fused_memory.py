@@ -15,7 +15,7 @@ SOME = 64 * 1024
 
 
 @pytest.fixture
-def traced():
+def traced(all_memory_is_traced):
     tracemalloc.start()
     yield lambda: tracemalloc.get_traced_memory()[0]
     tracemalloc.stop()

@@ -250,7 +250,7 @@ def test_tiles_are_as_large_as_memory_allows():
 
 
 @pytest.mark.parametrize("joined", [True, False])
-def test_no_more_memory_is_taken_than_may_be(joined):
+def test_no_more_memory_is_taken_than_may_be(joined, all_memory_is_traced):
     # Images as bytes are read beside what becomes of them; layers of two dtypes run one by one.
     model, x, memory = unet(first=8), np.ones((1, 400, 300, 3), "uint8"), 6_000_000
     if not joined:

@@ -227,7 +227,7 @@ def wide(shape=(ROWS, COLUMNS), path=None):
 
 
 @pytest.mark.parametrize("use", ["fit", "split", "validation", "class_weight", "evaluate", "predict"])
-def test_memory_maps_stay_maps(tmp_path, use):
+def test_memory_maps_stay_maps(tmp_path, use, all_memory_is_traced):
     x, y = wide(path=tmp_path / "x"), wide((ROWS,), tmp_path / "y")
     model = Sequential([Linear(1)])
     model.compile("sgd", "mse")

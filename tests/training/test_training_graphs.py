@@ -239,7 +239,7 @@ def test_the_batch_size_of_an_input_binds_no_batch():
 
 
 @pytest.mark.slow
-def test_memory_maps_of_several_inputs_stay_maps(tmp_path):
+def test_memory_maps_of_several_inputs_stay_maps(tmp_path, all_memory_is_traced):
     left, right = (np.memmap(tmp_path / name, np.float32, "w+", shape=(2500, 500)) for name in ("left", "right"))
     inputs = [Input((500,), name="left"), Input((500,), name="right")]
     outputs = [Dense(1, name=name)(one) for name, one in zip("ab", inputs, strict=True)]
