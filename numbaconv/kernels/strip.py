@@ -250,19 +250,21 @@ def fill_strip(strip, x, block, axes, channels):
     if x.ndim == 6:
         plane_size = image_d * image_h * image_w
         joined, shift = step == 1 and channels.count == 1, channels.first // channels.repeat * plane_size
-    for column in range(inside.left, inside.right, run):
-        x_w = first_w + input_at(axes, W, column)
-        left, right = positions_inside(x_w, step, run, image_w)
-        before, after = left * channels.count, right * channels.count
-        for i in range(block.images):
-            for plane in range(inside.front, inside.back):
-                x_d = first_d + plane * axes[D, STEP]
-                for row in range(inside.top, inside.bottom):
-                    x_h = first_h + input_at(axes, H, row)
+    for i in range(block.images):
+        for plane in range(inside.front, inside.back):
+            x_d = first_d + plane * axes[D, STEP]
+            for row in range(inside.top, inside.bottom):
+                x_h = first_h + input_at(axes, H, row)
+                there = 0 <= x_d < image_d and 0 <= x_h < image_h
+                # In the order of the strip: what is written beyond the end of a run is covered by those that follow.
+                for column in range(inside.left, inside.right, run):
                     at = strip.start + i * strip.image + plane * strip.plane + row * strip.row + column * channels.count
-                    if not (0 <= x_d < image_d and 0 <= x_h < image_h):
+                    if not there:
                         clear(array, at, run * channels.count)
                         continue
+                    x_w = first_w + input_at(axes, W, column)
+                    left, right = positions_inside(x_w, step, run, image_w)
+                    before, after = left * channels.count, right * channels.count
                     x_at = _pixel_at(x, block.n + i, x_d, x_h, x_w + left * step)
                     if joined:
                         copy(array, at + before, x, x_at + shift, after - before)
