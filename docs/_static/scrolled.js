@@ -18,6 +18,11 @@ document.addEventListener("DOMContentLoaded", () => {
       }
     }
   };
+  for (const formula of document.querySelectorAll('math[display="block"]')) formula.tabIndex = 0;
+  // The theme's list of pages at the side has buttons without names.
+  for (const button of document.querySelectorAll(".toctree-l1 summary, .toctree-l2 summary")) {
+    button.setAttribute("aria-label", "Pages within");
+  }
   for (const picture of pictures) picture.classList.add("scrolled");
   for (const one of all) one.addEventListener("scroll", update, { passive: true });
   update();
