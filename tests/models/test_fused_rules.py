@@ -8,6 +8,7 @@ import pytest
 from test_fused_networks import filled, layer_by_layer
 
 from numbaconv import config, layers
+from numbaconv.machine import threads
 from numbaconv.models import Model, Sequential
 from numbaconv.models.fused.rules import RULES
 from numbaconv.models.fused.running import fused
@@ -194,6 +195,20 @@ def test_gates(keepdims, monkeypatch):
     x = image()[:, :24, :24, :8]
     assert next(t for t in fused(model._program()).runner([x.shape]).turns if t.stage.kind == "multiply").place >= 0
     close(model(x), layer_by_layer(monkeypatch, model, x))
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_threads_are_kept_awake_between_large_stages(count, monkeypatch):
+    given = layers.Input((40, 40, 32))
+    gates = layers.Dense(32)(layers.GlobalAveragePooling2D(keepdims=True)(layers.Conv2D(32, 1)(given)))
+    gates = layers.Conv2DTranspose(32, 1)(gates)
+    both = layers.Multiply()([gates, given])
+    model = filled(Model(given, layers.Dense(8)(layers.GlobalAveragePooling2D()(both))), np.random.default_rng(0), "f4")
+    monkeypatch.setattr(threads, "count", lambda: count)
+    x = image()[:, :40, :40]
+    turns = fused(model._program()).runner([x.shape]).turns
+    # The last one has nothing behind it.
+    assert [turn.call.serial for turn in turns if turn.stage.kind == "dense"] == [count == 1, True]
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])

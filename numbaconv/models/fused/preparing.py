@@ -48,11 +48,20 @@ class Prepared(NamedTuple):
 
 
 def prepared(
-    stage: Stage, shapes: dict[int, Any], itemsize: int, folded: Any, pitch: int = 0, x_pitch: int = 0
+    stage: Stage,
+    shapes: dict[int, Any],
+    itemsize: int,
+    folded: Any,
+    pitch: int = 0,
+    x_pitch: int = 0,
+    awake: bool = False,
 ) -> Prepared:
-    """A stage for values of these shapes, by slot; pixels of its result, and of its input, are so many values apart."""
+    """A stage for values of these shapes, by slot; pixels of its result, and of its input, are so many values apart.
+
+    ``awake`` has sums run on all threads, however small they are.
+    """
     if folded is not None:
-        return _with_kernel(stage, shapes, itemsize, folded, pitch)
+        return _with_kernel(stage, shapes, itemsize, folded, pitch, awake)
     if stage.kind == "scale":
         return _scale(stage, shapes, itemsize, x_pitch)
     make = PREPARE.get(stage.kind)
@@ -75,10 +84,14 @@ def _apart(stage: Stage, shapes: dict[int, Any]) -> Prepared:
     return Prepared(run)
 
 
-def _with_kernel(stage: Stage, shapes: dict[int, Any], itemsize: int, folded: Folded | Pair, pitch: int) -> Prepared:
+def _with_kernel(
+    stage: Stage, shapes: dict[int, Any], itemsize: int, folded: Folded | Pair, pitch: int, awake: bool
+) -> Prepared:
     x_shape, layer = shapes[stage.inputs[0]], stage.layers[0]
     data_format = getattr(layer, "data_format", "channels_last")
     call = _call(stage, x_shape, layer, itemsize, pitch)
+    if awake and isinstance(call, WindowCall | SeparableCall):
+        call = call._replace(serial=False)
     image = (
         (1, 1, 1, prod(x_shape[:-1]), x_shape[-1]) if stage.kind == "dense" else canonical_shape(x_shape, data_format)
     )

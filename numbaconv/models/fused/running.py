@@ -90,9 +90,16 @@ class Runner:
         def pitch(slot: int) -> int:
             return int(shapes[beside[slot][0]][-1]) if slot in beside else 0
 
-        ready = [
-            prepared(one, shapes, size, folded(one), pitch(one.outputs[0]), pitch(one.inputs[0])) for one in stages
-        ]
+        def ready_for(stage: Stage, awake: bool = False) -> Prepared:
+            pitches = pitch(stage.outputs[0]), pitch(stage.inputs[0])
+            return prepared(stage, shapes, size, folded(stage), *pitches, awake)
+
+        ready = [ready_for(stage) for stage in stages]
+        # A thread that sleeps through small work takes longer to wake than all of that takes.
+        spread = [i for i, one in enumerate(ready) if not getattr(one.call, "serial", one.call is None)]
+        for i in range(spread[0], spread[-1]) if spread and threads.count() > 1 else ():
+            if i not in spread:
+                ready[i] = ready_for(stages[i], True)
         self.turns, self.room = _turns(stages, ready, shapes, (roots, given, beside), self.outputs, size)
         self.slots, self.shapes = len(shapes), shapes
         read_slots = {slot for stage in stages for slot in stage.inputs}
