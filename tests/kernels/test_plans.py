@@ -159,6 +159,16 @@ def test_many_threads_get_tasks():
                 assert plan.tasks >= 0.6 * threads
 
 
+def test_networks_share_out_what_is_much_to_move():
+    # A row times many weights, times few, and channels each of which has few of them.
+    row, square = 4 * (UNIT,), make_axes((1, 1, 7, 7), [(1, 1, 1, 0), (3, 1, 1, 1), (3, 1, 1, 1)])
+    host = HOST._replace(threads=2)
+    found = [plans.make_plan(row, n, 120, 4, host=host) for n in (480, 48)]
+    found.append(plans.make_plan(square, 1, 1024, 4, depthwise=True, host=host))
+    assert [plan.tasks > 1 for plan in found] == [True, False, True]
+    assert all(plan.serial for plan in found)
+
+
 def test_what_several_threads_share_is_transformed_once():
     axes = make_axes((1, 1, 14, 14), [(1, 1, 1, 0), (3, 1, 1, 1), (3, 1, 1, 1)])
     # Transforms dear enough for vectors of any width.

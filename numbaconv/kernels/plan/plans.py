@@ -117,8 +117,11 @@ def make_plan(
     def steps(rows, columns):
         return channels * mean_taps(d, 1) * mean_taps(h, min(rows, h.windows)) * mean_taps(w, columns)
 
-    serial = steps(1, 1) * filters * origins * branches * prod(axis.windows for axis in axes) < host.serial_work
-    workers = 1 if serial else host.threads
+    windows, values = prod(axis.windows for axis in axes), filters * origins * branches
+    serial = windows * steps(1, 1) * values < host.serial_work
+    # A network shares out more than a call by itself, which would have to wake the other threads.
+    alone = (windows * steps(1, 1) + host.moved_cost * (windows + steps(1, 1))) * values < host.serial_work
+    workers = 1 if alone else host.threads
     # What several taps read should stay near for the next of them; what one does only for the next panel.
     strips = 1 if depthwise else 2 if prod(axis.taps for axis in axes) > 1 else host.point_strips
 
