@@ -75,13 +75,14 @@ ONE_OF = {
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_itemcollected(item):
-    """Mark as slow all but every n-th of the tests that `ONE_OF` names, and double precision with channels first.
+    """Mark as slow all but every n-th of the tests that `ONE_OF` names, and set double precision apart.
 
-    Each of the two is met with the other's usual kind, and their kernels together would double what is compiled.
+    Its kernels are the same code for vectors of half as many values, and twice as much would have to be compiled.
     """
     name = getattr(item, "originalname", None)
-    if "float64" in item.name and "channels_first" in item.name:
-        item.add_marker(pytest.mark.slow)
+    if "float64" in item.name and item.path.parent.name not in FIRST:
+        # With channels first, each of the two is met with the other's usual kind.
+        item.add_marker(pytest.mark.slow if "channels_first" in item.name else pytest.mark.double)
     if name in ONE_OF:
         seen = item.parent.stash.setdefault(_SEEN, {})
         seen[name] = seen.get(name, -1) + 1

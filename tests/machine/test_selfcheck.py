@@ -123,11 +123,13 @@ def test_a_machine_without_the_usual_programs_and_tables(monkeypatch, tmp_path, 
     assert "logical" in _environment.cores()
 
 
-def checked(monkeypatch, capsys, *names):
+def checked(monkeypatch, capsys, *names, dtypes=("float32",)):
     """Exit status and last line of a run over some layers."""
     checks = [check for check in _selfcheck._checks() if check.name in names]
     assert checks
     monkeypatch.setattr(_selfcheck, "_checks", lambda: checks)
+    # Kernels of double precision take long to compile.
+    monkeypatch.setattr(_selfcheck, "TOLERANCE", {dtype: _selfcheck.TOLERANCE[dtype] for dtype in dtypes})
     status = main(["--quick"])
     return status, capsys.readouterr().out.splitlines()[-1]
 
@@ -161,6 +163,20 @@ def test_wrong_result_is_named(monkeypatch, capsys, damage, owner, method, name,
     assert "result is off by" in last
     monkeypatch.undo()
     assert checked(monkeypatch, capsys, name, *others) == (0, FINE)
+
+
+@pytest.mark.slow
+def test_wrong_doubles_are_named(monkeypatch, capsys):
+    right = calls.WindowCall.run
+
+    def wrong(*args):
+        out = right(*args)
+        return larger(out) if out.dtype == np.float64 else out
+
+    monkeypatch.setattr(calls.WindowCall, "run", wrong)
+    status, last = checked(monkeypatch, capsys, "Conv2D", dtypes=("float32", "float64"))
+    assert status == 1
+    assert "float64" in last
 
 
 @pytest.mark.parametrize("name", ["UpSampling2D", "Dropout", "Conv1D", "GlobalMaxPooling1D"])

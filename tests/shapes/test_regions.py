@@ -68,8 +68,8 @@ def from_region(case, arrays, found, compute):
     return compute(case.operation, [with_ends(x, found), *arrays[1:]], **own)
 
 
-def check(case, whole, compute):
-    arrays = operands(case)
+def check(case, whole, compute, dtype="float64"):
+    arrays = operands(case, dtype)
     for region in regions_of(case, whole.shape[1:-1]):
         found = [axis_region(case, axis, *ends) for axis, ends in enumerate(region)]
         assert all(0 <= one.start < one.stop <= n for one, n in zip(found, case.shape[1:-1], strict=True))
@@ -82,7 +82,7 @@ def by_function(operation, arrays, **own):
 
 @each(CASES)
 def test_a_region_is_computed_from_the_inputs_that_it_names(case):
-    check(case, expected(case), by_function)
+    check(case, expected(case), by_function, "float32")
 
 
 @given(random_cases())
@@ -94,7 +94,7 @@ def test_random_regions(case):
 @pytest.mark.parametrize("kind", KINDS)
 @each(POOLING)
 def test_regions_of_pooling(case, kind):
-    x, _ = pooling_operands(case)
+    x, _ = pooling_operands(case, "float32")
     whole = pooled(kind, case, x)
     size, strides = case.settings["pool_size"], case.settings["strides"]
     window = pool_window(size, strides, case.settings["padding"], None, case.rank)

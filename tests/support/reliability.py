@@ -114,7 +114,8 @@ def render(page: str, measured: dict[str, Measured], environment: str) -> str:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("reliability")
-    group.addoption("--slow", action="store_true", help="run the tests that take long, too")
+    group.addoption("--slow", action="store_true", help="run the tests that take long, and double precision, too")
+    group.addoption("--double", action="store_true", help="run the tests of double precision, too")
     group.addoption("--reliability-report", type=Path, metavar="PATH", help="write docs/reliability.md anew to PATH")
 
 
@@ -126,10 +127,14 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if not config.getoption("--slow"):
-        for item in items:
-            if item.get_closest_marker("slow") or item.get_closest_marker("nightly"):
-                item.add_marker(pytest.mark.skip(reason="takes long; run with --slow"))
+    if config.getoption("--slow"):
+        return
+    doubles = config.getoption("--double")
+    for item in items:
+        if item.get_closest_marker("slow") or item.get_closest_marker("nightly"):
+            item.add_marker(pytest.mark.skip(reason="takes long; run with --slow"))
+        elif item.get_closest_marker("double") and not doubles:
+            item.add_marker(pytest.mark.skip(reason="double precision; run with --double or --slow"))
 
 
 class Reporter:
