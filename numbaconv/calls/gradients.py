@@ -13,7 +13,8 @@ from .. import shapes
 from ..common.arguments import check_branches
 from ..kernels.depthwise import SLIDE, depthwise_conv
 from ..kernels.plan.axes import Axis
-from ..kernels.plan.plans import make_plan, make_sum_plan
+from ..kernels.plan.plans import make_plan
+from ..kernels.plan.sums import make_sum_plan
 from ..kernels.sums import sum_runs
 from ..kernels.weight_grad import conv_weight_grad, depthwise_weight_grad
 from ..machine.aligned import aligned_empty

@@ -28,8 +28,14 @@ MOST_COLUMNS, OWN_ROWS = 4096, 64
 
 
 @compiled
-def _task(task, shape, rows, columns):
+def _tasks(shape, cut):
+    return -(-shape[0] // cut[0]) * -(-shape[1] // cut[1])
+
+
+@compiled
+def _task(task, shape, cut):
     """First and last row of a task, each with its first and last column: those of a row come one after the other."""
+    rows, columns = cut
     pieces = -(-shape[1] // columns)
     first, left = task // pieces * rows, task % pieces * columns
     return first, min(first + rows, shape[0]), left, min(left + columns, shape[1])
@@ -42,7 +48,7 @@ def _passed(line, wide_x, scale, shift, array):
 
 
 @compiled(parallel=True)
-def sum_columns(a, b, a_from, b_from, gate, sums, wide, rows, columns):
+def sum_columns(a, b, a_from, b_from, gate, sums, wide, cut):
     """Sums of ``a - a_from`` and of its products with ``b - b_from``, of each column of arrays (R, W).
 
     Parameters
@@ -50,16 +56,16 @@ def sum_columns(a, b, a_from, b_from, gate, sums, wide, rows, columns):
     a, b : array (R, W)
     a_from, b_from : float64 array (W,)
     gate : tuple of float64 array (W,)
-    sums : float64 array (2, ceil(R / rows), W)
+    sums : float64 array (2, ceil(R / cut[0]), W)
         Written in full: sums, then those of products.
     wide : tuple of int
         As long as a line has vectors in float64.
-    rows, columns : int
-        Of a task.
+    cut : tuple of int
+        Rows and columns of a task.
     """
     width, lanes = a.shape[1], lanes_of(a)
-    for number in prange(-(-a.shape[0] // rows) * -(-width // columns)):
-        first, last, left, right = _task(np.int64(number), a.shape, rows, columns)
+    for number in prange(_tasks(a.shape, cut)):
+        first, last, left, right = _task(np.int64(number), a.shape, cut)
         for j in range(left, right, lanes):
             count = right - j
             a_start, b_start = line_read(wide, a_from, j, count), line_read(wide, b_from, j, count)
@@ -73,12 +79,12 @@ def sum_columns(a, b, a_from, b_from, gate, sums, wide, rows, columns):
                 difference = line_widen(line) - a_start
                 total = total + difference
                 product = product + difference * (other - b_start)
-            line_write(total, sums, first // rows * width + j, count)
-            line_write(product, sums, sums.size // 2 + first // rows * width + j, count)
+            line_write(total, sums, first // cut[0] * width + j, count)
+            line_write(product, sums, sums.size // 2 + first // cut[0] * width + j, count)
 
 
 @compiled(parallel=True)
-def sum_planes(a, b, a_from, b_from, gate, sums, rows, columns):
+def sum_planes(a, b, a_from, b_from, gate, sums, cut):
     """The same of each row, for the columns of each task, where row r is of channel ``r % C``.
 
     Parameters
@@ -86,14 +92,14 @@ def sum_planes(a, b, a_from, b_from, gate, sums, rows, columns):
     a, b : array (R, W)
     a_from, b_from : float64 array (C,)
     gate : tuple of float64 array (C,)
-    sums : float64 array (2, R, ceil(W / columns))
+    sums : float64 array (2, R, ceil(W / cut[1]))
         Written in full, as there.
-    rows, columns : int
-        Of a task.
+    cut : tuple of int
+        Rows and columns of a task.
     """
     width, lanes = a.shape[1], lanes_of(a)
-    for number in prange(-(-a.shape[0] // rows) * -(-width // columns)):
-        first, last, left, right = _task(np.int64(number), a.shape, rows, columns)
+    for number in prange(_tasks(a.shape, cut)):
+        first, last, left, right = _task(np.int64(number), a.shape, cut)
         for r in range(first, last):
             a_start, b_start = a_from[r % len(a_from)], b_from[r % len(b_from)]
             total = line_keep(line_widen(line_read(1, a, r * width + left, right - left)), 0, 0.0)
@@ -106,12 +112,12 @@ def sum_planes(a, b, a_from, b_from, gate, sums, rows, columns):
                 difference = line_keep(line_widen(line) - a_start, count, 0.0)
                 total = total + difference
                 product = product + difference * line_keep(other - b_start, count, 0.0)
-            sums[0, r, left // columns] = line_sum(total)
-            sums[1, r, left // columns] = line_sum(product)
+            sums[0, r, left // cut[1]] = line_sum(total)
+            sums[1, r, left // cut[1]] = line_sum(product)
 
 
 @compiled(parallel=True)
-def multiply_add(xs, scales, shift, gate, low, out, wide, step, rows, columns):
+def multiply_add(xs, scales, shift, relu, out, wide, step, cut):
     """``out[r, j] = x[r, j] * scale[r % T, j * step] + shift[r % T, j * step]`` for arrays (R, W), summed over two.
 
     The float64 tables are (T, W) with a step of 1, or hold a line of one number for each row, and the step is 0.
@@ -120,14 +126,14 @@ def multiply_add(xs, scales, shift, gate, low, out, wide, step, rows, columns):
     ----------
     xs, scales : tuple of array
         One ``x`` and its table, or two.
-    gate : tuple of array
-        Two tables say that the first array is a gradient, which passes where the second does.
-    low : float
-        What smaller results become.
+    relu : tuple of a tuple of array, and float
+        Two tables say that the first array is a gradient, which passes where the second does; the number is what
+        smaller results become.
     """
+    gate, low = relu
     width, lanes = out.shape[1], lanes_of(out)
-    for number in prange(-(-out.shape[0] // rows) * -(-width // columns)):
-        first, last, left, right = _task(np.int64(number), out.shape, rows, columns)
+    for number in prange(_tasks(out.shape, cut)):
+        first, last, left, right = _task(np.int64(number), out.shape, cut)
         table = (first % len(shift) - 1) * shift.shape[1]
         for r in range(first, last):
             # Division would take as long as four lines.
@@ -215,11 +221,11 @@ def centred_sums(a, b, a_from, b_from, gate=None):
     factors = a_from, b_from, *(gate or (b_from,))
     if grid.planes:
         sums = np.empty((2, total, -(-width // grid.columns)))
-        sum_planes(a, b, *factors[:2], factors[2:], sums, grid.rows, grid.columns, serial=grid.serial)
+        sum_planes(a, b, *factors[:2], factors[2:], sums, (grid.rows, grid.columns), serial=grid.serial)
     else:
         sums = np.empty((2, -(-total // grid.rows), width))
         factors = tuple(map(grid.row, factors))
-        sum_columns(a, b, *factors[:2], factors[2:], sums, _wide(a), grid.rows, grid.columns, serial=grid.serial)
+        sum_columns(a, b, *factors[:2], factors[2:], sums, _wide(a), (grid.rows, grid.columns), serial=grid.serial)
     return grid.total(sums)
 
 
@@ -241,8 +247,8 @@ def _filled(arrays, scales, shift, gate, low):
     lanes = VECTOR_BYTES // first.itemsize
     *scales, shift = (grid.table(factor, lanes) for factor in (*scales, shift))
     gate = tuple(grid.table(factor, lanes) for factor in gate) if gate else (shift,)
-    cut = int(not grid.planes), grid.rows, grid.columns
-    multiply_add(tuple(inputs), tuple(scales), shift, gate, low, result, _wide(first), *cut, serial=grid.serial)
+    how = _wide(first), int(not grid.planes), (grid.rows, grid.columns)
+    multiply_add(tuple(inputs), tuple(scales), shift, (gate, low), result, *how, serial=grid.serial)
     return out
 
 

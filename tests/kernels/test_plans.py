@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from plan_cases import any_plan, compiled_call, input_at, make_axes, often, sizes
 
 from numbaconv.kernels import strip
-from numbaconv.kernels.plan import plans
+from numbaconv.kernels.plan import plans, sums
 from numbaconv.kernels.plan.axes import (
     BEFORE,
     BLOCK,
@@ -187,7 +187,7 @@ def test_sums_are_cut_for_any_number_of_threads_alike(windows, window_settings, 
     axes = make_axes(windows, window_settings)
     rows = vectors.TILE_ROWS * 3
     one, many = (
-        plans.make_sum_plan(axes, rows, channels, filters, itemsize, depthwise, host=HOST._replace(threads=n))
+        sums.make_sum_plan(axes, rows, channels, filters, itemsize, depthwise, host=HOST._replace(threads=n))
         for n in (1, 64)
     )
     assert one.axes.tobytes() == many.axes.tobytes()
@@ -200,7 +200,7 @@ def test_many_threads_get_sums():
         axes = make_axes((batch, 1, size, size), [(1, 1, 1, 0), (3, 1, 1, 1), (3, 1, 1, 1)])
         for threads in (1, 2, 4, 8, 16, 32):
             host = HOST._replace(threads=threads)
-            plan = plans.make_sum_plan(axes, 9 * channels, channels, channels, 4, host=host)
+            plan = sums.make_sum_plan(axes, 9 * channels, channels, channels, 4, host=host)
             _, group, pieces = plan.cut
             assert plan.splits * ceil(channels / vectors.panel_width(4)) // group * pieces >= threads
 

@@ -11,8 +11,8 @@ from numbaconv import functional, layers, shapes
 from numbaconv.calls import conv as calls
 from numbaconv.calls import gradients as gradient_calls
 from numbaconv.calls.window import window_of
-from numbaconv.kernels.plan import plans, positions
-from numbaconv.kernels.plan.axes import OUT_STRIDE, STRIDE, WINDOWS
+from numbaconv.kernels.plan import plans, positions, sums
+from numbaconv.kernels.plan.axes import OUT_STRIDE, STRIDE, WINDOWS, Axis, axis_table
 
 pytestmark = pytest.mark.situation("more than 2^31 elements")
 
@@ -153,21 +153,26 @@ LARGE = [
 @pytest.mark.parametrize("algorithm", ["direct", "auto"])
 def test_plans_of_large_arrays_fit_64_bits(x_shape, weights_shape, algorithm, monkeypatch):
     """The tables of numbers from which kernels compute where they read and write."""
-    for module in (plans, positions):
+    for module in (plans, positions, sums):
         monkeypatch.setattr(module, "check_memory", lambda *_: None)
     window = window_of(weights_shape[:-2], padding="same")
     uncached = [f.__wrapped__ for f in (calls.conv_call, gradient_calls.conv_grad, calls.depthwise_call)]
     conv, grad = (f(x_shape, weights_shape, 4, window, algorithm) for f in uncached[:2])
     found = tables((conv, grad, uncached[2](x_shape, (*weights_shape[:-1], 2), 4, window)))
-    assert found
+    width, seen = axis_table((Axis(1, 1, 1, 1, 0, 0),) * 4, [1] * 4).shape[1], 0
     for table in found:
         assert table.dtype == np.int64
         assert table.min() >= 0
-        if table.shape == (4, 9):
-            windows, strides, out = (table[:, i].astype(object) for i in (WINDOWS, STRIDE, OUT_STRIDE))
+        if table.shape[-1] != width:
+            continue
+        # The axes come first in a plan, of which there may be several.
+        for axes in table.reshape(-1, *table.shape[-2:])[:, :4]:
+            seen += 1
+            windows, strides, out = (axes[:, i].astype(object) for i in (WINDOWS, STRIDE, OUT_STRIDE))
             # Every place is inside of the largest array that there is here.
             assert sum((windows - 1) * out) < 2 * prod(x_shape) * prod(weights_shape)
             assert all((windows - 1) * strides <= max(x_shape))
+    assert seen
     assert len(conv.out_shape) == 5
     assert conv.out_shape[0] == x_shape[0]
     assert conv.rank == len(x_shape) - 2
