@@ -354,7 +354,10 @@ def main() -> None:
         return print(json.dumps(part(given)))
     if not given.kept:
         measure(given)
-    text = told(json.loads(given.json.read_text()))
+    found = json.loads(given.json.read_text())
+    if missing := [name for name in PARTS if name not in found]:
+        return print(json.dumps(found, indent=1), f"\nThe table has to wait for: {', '.join(missing)}.")
+    text = told(found)
     print(text)
     return publish(text, "tiles", PAGE) if given.publish else None
 
