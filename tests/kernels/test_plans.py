@@ -205,6 +205,14 @@ def test_many_threads_get_sums():
             assert plan.splits * ceil(channels / vectors.panel_width(4)) // group * pieces >= threads
 
 
+def test_a_tile_of_sums_is_not_cut():
+    axes = make_axes((8, 1, 56, 56), [(1, 1, 1, 0), (1, 1, 1, 0), (1, 1, 1, 0)])
+    height, _ = vectors.conv_tile(4, 32)
+    for tiles in (1, 2):
+        plan = sums.make_sum_plan(axes, tiles * height, 3, 32, 4, host=HOST._replace(threads=64))
+        assert plan.cut[2] <= tiles
+
+
 def test_strips_fit_the_cache_where_rows_can_be_cut():
     axes = make_axes((1, 1, 200, 200), [(1, 1, 1, 0), (3, 1, 1, 1), (3, 1, 1, 1)])
     table = plans.make_plan(axes, 64, 64, 4).axes

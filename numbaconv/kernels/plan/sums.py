@@ -48,7 +48,7 @@ def make_sum_plan(
     """
     check_memory((), branches * rows * filters, itemsize)
     _, d, h, w = axes
-    _, tile_vecs = (TILE_ROWS, TILE_VECS) if depthwise else conv_tile(itemsize, filters)
+    height, tile_vecs = (TILE_ROWS, TILE_VECS) if depthwise else conv_tile(itemsize, filters)
     width = panel_width(itemsize, tile_vecs)
     panels = ceil(filters / width)
 
@@ -57,7 +57,8 @@ def make_sum_plan(
         return strip_channels * d.taps * strip_length(h, block_rows) * strip_length(w, block_columns)
 
     def block_time(block_rows, block_columns, group, pieces=1):
-        windows, some = block_rows * block_columns, ceil(rows / pieces)
+        # A piece has whole tiles.
+        windows, some = block_rows * block_columns, min(rows, ceil(rows / height / pieces) * height)
         copied = strip_size(block_rows, block_columns, group) + windows * group * width
         adding = host.add_cost if group * some * width * itemsize <= host.sum_bytes else host.far_add_cost
         return host.task_cost + group * some * tile_vecs * (windows + adding) + host.strips_cost * copied
