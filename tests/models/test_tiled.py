@@ -6,6 +6,7 @@ import signal
 import tracemalloc
 
 import graphs
+import numba
 import numpy as np
 import pytest
 
@@ -252,12 +253,14 @@ def test_tiles_are_as_large_as_memory_allows():
 @pytest.mark.parametrize("joined", [True, False])
 def test_no_more_memory_is_taken_than_may_be(joined, all_memory_is_traced):
     # Images as bytes are read beside what becomes of them; layers of two dtypes run one by one.
-    model, x, memory = unet(first=8), np.ones((1, 400, 300, 3), "uint8"), 6_000_000
+    model, x, memory = unet(first=8), np.ones((1, 640, 640, 3), "uint8"), 17_600_000
     if not joined:
-        model, x, memory = volume(), images(2, 40, 41, 42, 2), 3_000_000
+        model, x, memory = volume(), images(1, 96, 96, 96, 2), 18_600_000
     x, out = Watched(x), Watched(np.empty(model.compute_output_shape(x.shape), "float32"))
     # What is kept of kernels is no part of it.
     model.predict_tiled(x, out=out, memory=memory)
+    # Tiles that nearly fill it: it is their memory that is seen, not what rounding leaves.
+    assert len(x.read) == (4 if joined else 8)
     give_back()
     tracemalloc.start()
     try:
@@ -265,7 +268,8 @@ def test_no_more_memory_is_taken_than_may_be(joined, all_memory_is_traced):
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert memory / 3 < peak < memory
+    # What kernels need besides follows the processor's caches.
+    assert 0.7 * memory < peak < memory + 2_000_000 * numba.get_num_threads()
 
 
 def volume():
