@@ -23,6 +23,8 @@ from .window import Window
 SHORT_ROW, SOME_CHANNELS = 64, 8
 # Values of a window from which on one row of values after the other is joined.
 MANY_VALUES = 512
+# Values of a part, at least, of windows that are so few that they are pooled in so many parts at most.
+PART_VALUES, MANY_PARTS, FEW_WINDOWS = pool.TASK_VALUES, 32, 8
 # Vectors of channels that the gradient of the maximum looks at together, where there are that many.
 GRAD_VECS = 4
 
@@ -63,6 +65,22 @@ class FlatCall(NamedTuple):
         return original(out, len(self.out_shape) - 2, "channels_first") if self.last else out
 
 
+class PartsCall(NamedTuple):
+    """Pooling of few large windows: of their parts, which many cores share, then of what these became."""
+
+    views: tuple[Ints, Ints]
+    out_shape: Ints
+    parts: Any
+    whole: Any
+    last: None = None
+
+    def __call__(self, x: np.ndarray, out: Any = None) -> np.ndarray:
+        """The result, in ``out`` where that is given."""
+        out = aligned_empty(self.out_shape, x.dtype) if out is None else out
+        self.whole(self.parts(contiguous(x).reshape(self.views[0])), out.reshape(self.views[1]))
+        return out
+
+
 def pool_window(pool_size: Any, strides: Any, padding: Any, data_format: Any, rank: int) -> Window:
     """Check a user's settings for pooling over ``rank`` axes; strides of None are the windows' lengths."""
     size = shapes.normalize_tuple(pool_size, rank, "pool_size")
@@ -72,16 +90,24 @@ def pool_window(pool_size: Any, strides: Any, padding: Any, data_format: Any, ra
 
 
 @lru_cache(maxsize=512)
-def pool_call(kind: str, x_shape: Ints, window: Window) -> FlatCall:
+def pool_call(kind: str, x_shape: Ints, window: Window) -> FlatCall | PartsCall:
     """Prepare `functional.max_pool` or `functional.average_pool`, ``kind`` being "max" or "average"."""
     out_shape, data_format = _out_shape(x_shape, window), window.data_format
     image, result, last = images_shape(x_shape, data_format), images_shape(out_shape, data_format), None
     check_memory((), max(prod(image), prod(result)), 4)
     batch, axes = _merged(image, result, window)
-    if data_format == "channels_first" and axes[2][1] < SHORT_ROW and x_shape[1] >= SOME_CHANNELS:
+    # Long windows are long rows themselves.
+    short = axes[2][1] < SHORT_ROW and axes[2][3] < pool.LONG
+    if data_format == "channels_first" and short and x_shape[1] >= SOME_CHANNELS:
         image, last = canonical_shape(x_shape, data_format), canonical_shape(out_shape, data_format)
         batch, axes = _merged(image, last, window)
     channels = image[4]
+    parts = _parts(axes, batch, channels)
+    if parts > 1 and last is None:
+        (n, windows, *_, size, _, _) = axes[2]
+        several = ((1, n, channels), size // parts), ((1, windows * parts, channels), parts)
+        calls = [pool_call(kind, shape, pool_window(k, None, "valid", "channels_last", 1)) for shape, k in several]
+        return PartsCall((several[0][0], (1, windows, channels)), out_shape, *calls)
     if axes[1][0] == 1 and channels >= LINE and channels * axes[2][3] >= MANY_VALUES:
         # Windows of many channels along one axis: positions are rows, and channels are columns.
         columns = channels, channels, pool.window_ends(channels, channels, 1, 1, 0), 1, 1, 0
@@ -118,6 +144,15 @@ def _merged(image: Ints, result: Ints, window: Window) -> tuple[int, list[tuple]
     if len(axes) == 4:
         return image[0], axes[1:]
     return 1, [(1, 1, np.array([[0, 1]]), 1, 1, 0)] * (3 - len(axes)) + axes
+
+
+def _parts(axes: list[tuple], batch: int, channels: int) -> int:
+    """Parts of windows that lie side by side, where there are too few windows for many cores."""
+    n, windows, _, size, step, before = axes[2]
+    whole = (batch, axes[0][0], axes[1][0], before) == (1, 1, 1, 0) and n == windows * size and step == size
+    if not whole or windows > FEW_WINDOWS or n * channels < MANY_PARTS * PART_VALUES:
+        return 1
+    return max(k for k in range(1, MANY_PARTS // windows + 1) if size % k == 0)
 
 
 @lru_cache(maxsize=512)

@@ -248,3 +248,19 @@ def test_small_arrays_and_single_tasks_stay_on_one_core():
     assert not serial((8, 64, 64, 4), (2, 2))
     assert serial((1, 64, 64, 16), (64, 64))
     assert not serial((2, 64, 64, 16), (64, 64))
+
+
+@pytest.mark.parametrize("shape", [(1, 96, 120, 48), (3, 101, 100, 20), (1, 739, 739, 1), (8, 9, 9, 900)])
+@pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
+def test_few_large_windows_are_shared_by_many_cores(shape, data_format):
+    x = np.random.default_rng(8).standard_normal(shape, dtype=np.float32)
+    x[0, 5, 7, 0] = np.nan
+    last, moved = data_format == "channels_last", np.moveaxis(x, -1, 1)
+    given = x if last else np.ascontiguousarray(moved)
+    largest = layers.GlobalMaxPooling2D(data_format=data_format)(given)
+    np.testing.assert_array_equal(largest, x.max((1, 2)))
+    mean = layers.GlobalAveragePooling2D(data_format=data_format)(given)
+    np.testing.assert_allclose(mean, x.mean((1, 2), dtype=np.float64), rtol=0, atol=1e-7)
+    if last and shape[1] == 96:
+        call = pool_calls.pool_call("max", shape, window_of(shape[1:3], shape[1:3]))
+        assert call.parts.arguments[-1][pool.TASKS] >= 16
