@@ -106,8 +106,10 @@ def pool_call(kind: str, x_shape: Ints, window: Window) -> FlatCall | PartsCall:
     if parts > 1 and last is None:
         (n, windows, *_, size, _, _) = axes[2]
         several = ((1, n, channels), size // parts), ((1, windows * parts, channels), parts)
-        calls = [pool_call(kind, shape, pool_window(k, None, "valid", "channels_last", 1)) for shape, k in several]
-        return PartsCall((several[0][0], (1, windows, channels)), out_shape, *calls)
+        first, then = (
+            pool_call(kind, shape, pool_window(k, None, "valid", "channels_last", 1)) for shape, k in several
+        )
+        return PartsCall(((1, n, channels), (1, windows, channels)), out_shape, first, then)
     if axes[1][0] == 1 and channels >= LINE and channels * axes[2][3] >= MANY_VALUES:
         # Windows of many channels along one axis: positions are rows, and channels are columns.
         columns = channels, channels, pool.window_ends(channels, channels, 1, 1, 0), 1, 1, 0
