@@ -14,6 +14,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+import stable
 
 import numbaconv
 from numbaconv import layers
@@ -56,6 +57,23 @@ def shown_by(module):
 def test_every_module_is_public_or_known_to_be_an_inner_one():
     assert set(numbaconv.__all__) - {"Input", "Model", "Sequential", "__version__"} == FOUND - INNER
     assert FOUND >= INNER
+
+
+def test_what_is_stable_is_listed():
+    listed = stable.LIST.read_text(encoding="utf-8").splitlines()
+    # From 1.0 on, only what is new may differ: python tests/support/stable.py
+    assert listed == list(stable.lines())
+
+
+def test_the_page_tells_of_every_module_whether_it_is_stable():
+    page = (ROOT / "docs/stability.md").read_text(encoding="utf-8")
+    row, others = (
+        re.findall(r"^\| Names in `__all__` of (.*?) \|", page, re.MULTILINE)[0],
+        page.partition("## Not stable")[2],
+    )
+    assert {*re.findall(r"`(?:numbaconv\.)?(\w+)`", row)} == {name.rpartition(".")[2] for name in stable.modules()}
+    assert all(f"`numbaconv.{name}`" in others for name in stable.NEW_MODULES)
+    assert all(f"`{name}`" in others for name in stable.NEW_METHODS)
 
 
 def test_the_reference_has_all_public_modules():
