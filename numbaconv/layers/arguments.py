@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Mapping
 from functools import lru_cache
+from types import FunctionType
 from typing import Any
 
 from .. import activations, constraints, initializers, regularizers, shapes
@@ -57,6 +58,15 @@ def argument_names(cls: Any, base: Any = object) -> tuple[str, ...]:
             parameters = inspect.signature(vars(owner)["__init__"]).parameters.values()
             names += tuple(p.name for p in parameters if p.kind in kinds and p.name not in ("self", *names))
     return names
+
+
+def with_defaults(constructor: Any, **defaults: Any) -> Any:
+    """The same constructor with other defaults, so that whoever asks for its arguments sees them one by one."""
+    made = FunctionType(constructor.__code__, constructor.__globals__, "__init__", None, constructor.__closure__)
+    positional = [p for p in inspect.signature(constructor).parameters.values() if p.kind is p.POSITIONAL_OR_KEYWORD]
+    made.__defaults__ = tuple(defaults.get(p.name, p.default) for p in positional if p.default is not p.empty)
+    made.__kwdefaults__, made.__annotations__ = constructor.__kwdefaults__, constructor.__annotations__
+    return made
 
 
 # Arguments that are used up when a layer is made or built, and are not attributes.

@@ -2,7 +2,7 @@
 
 from functools import reduce
 from math import prod, sqrt
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,6 +13,9 @@ from ..objects.registry import integer, number
 from .any_rank import Shape
 from .predict_only import PredictOnly
 from .weights import Weight
+
+if TYPE_CHECKING:
+    from ..common.words import Common, Unpack
 
 
 class MultiHeadAttention(PredictOnly):
@@ -84,7 +87,7 @@ class MultiHeadAttention(PredictOnly):
         bias_constraint: Any = None,
         use_gate: bool = False,
         seed: int | None = None,
-        **kwargs: Any,
+        **kwargs: "Unpack[Common]",
     ) -> None:
         super().__init__(**kwargs)
         with self._named():

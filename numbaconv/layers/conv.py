@@ -17,6 +17,7 @@ from ..common.arguments import check_algorithm, check_bool, check_groups
 from ..common.words import Activation, Algorithm, AxisPadding, DataFormat
 from ..kernels.sums import channel_sums
 from .activation import activated, activation_grad, kept_of, minimum_of
+from .arguments import with_defaults
 from .base import Layer
 from .weights import Weight
 
@@ -262,18 +263,7 @@ class Conv1D(Conv):
 
     if not TYPE_CHECKING:
         # Editors and type checkers see the arguments of the base, which are the same.
-
-        def __init__(
-            self,
-            filters: int,
-            kernel_size: Any,
-            strides: Any = 1,
-            padding: AxisPadding = "valid",
-            data_format: DataFormat | None = "channels_last",
-            *args: Any,
-            **kwargs: "Unpack[Common]",
-        ) -> None:
-            super().__init__(filters, kernel_size, strides, padding, data_format, *args, **kwargs)
+        __init__ = with_defaults(Conv.__init__, data_format="channels_last")
 
 
 class Conv2D(Conv):

@@ -1,6 +1,6 @@
 """Dropout, of single values and of whole channels."""
 
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -11,6 +11,9 @@ from ..common.words import DataFormat
 from ..objects.registry import number
 from .any_rank import Shape
 from .drawing import Drawing
+
+if TYPE_CHECKING:
+    from ..common.words import Penalized, Unpack
 
 
 class Dropping(Drawing):
@@ -68,7 +71,9 @@ class Dropout(Dropping):
     Input of any shape, output the same. Keeps for backward: which values are left, a bool for each one drawn.
     """
 
-    def __init__(self, rate: float, noise_shape: Any = None, seed: int | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self, rate: float, noise_shape: Any = None, seed: int | None = None, **kwargs: "Unpack[Penalized]"
+    ) -> None:
         super().__init__(**kwargs)
         with self._named():
             self.rate = number(rate, "rate", minimum=0, maximum=1)

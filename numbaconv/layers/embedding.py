@@ -1,6 +1,6 @@
 """Embedding, which turns numbers of words into vectors, and Masking, which says what steps count."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -10,6 +10,9 @@ from ..objects.registry import number
 from .any_rank import Shape
 from .predict_only import PredictOnly
 from .weights import Weight
+
+if TYPE_CHECKING:
+    from ..common.words import Penalized, Unpack
 
 
 class Embedding(PredictOnly):
@@ -129,7 +132,7 @@ class Masking(PredictOnly):
     supports_masking = True
     _makes_masks = True
 
-    def __init__(self, mask_value: float = 0.0, **kwargs: Any) -> None:
+    def __init__(self, mask_value: float = 0.0, **kwargs: "Unpack[Penalized]") -> None:
         super().__init__(**kwargs)
         with self._named():
             self.mask_value = number(mask_value, "mask_value")

@@ -14,6 +14,7 @@ from ..calls.separable import separable_call
 from ..calls.window import point_window
 from ..common.words import Activation, AxisPadding, DataFormat, Padding
 from .activation import kept_of, minimum_of
+from .arguments import with_defaults
 from .conv import WindowLayer
 from .weights import Weight
 
@@ -96,22 +97,28 @@ class DepthwiseConv1D(DepthwiseConv):
 
     rank = 1
 
-    if not TYPE_CHECKING:
-        # Editors and type checkers see the arguments of the base, which are the same.
-
-        def __init__(
-            self,
-            kernel_size: Any,
-            strides: Any = 1,
-            padding: Padding = "valid",
-            depth_multiplier: int = 1,
-            data_format: DataFormat | None = None,
-            dilation_rate: Any = 1,
-            *args: Any,
-            **kwargs: "Unpack[Common]",
-        ) -> None:
-            kwargs["dilation_rate"] = dilation_rate
-            super().__init__(kernel_size, strides, padding, depth_multiplier, data_format, *args, **kwargs)
+    def __init__(
+        self,
+        kernel_size: Any,
+        strides: Any = 1,
+        padding: Padding = "valid",
+        depth_multiplier: int = 1,
+        data_format: DataFormat | None = None,
+        dilation_rate: Any = 1,
+        activation: Activation = None,
+        use_bias: bool = True,
+        depthwise_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
+        depthwise_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        activity_regularizer: Any = None,
+        depthwise_constraint: Any = None,
+        bias_constraint: Any = None,
+        **kwargs: "Unpack[Common]",
+    ) -> None:
+        # Only here do the dilation's arguments have a place.
+        given = {name: value for name, value in locals().items() if name not in ("self", "kwargs", "__class__")}
+        super().__init__(**given, **kwargs)
 
 
 class DepthwiseConv2D(DepthwiseConv):
@@ -237,18 +244,7 @@ class SeparableConv1D(SeparableConv):
 
     if not TYPE_CHECKING:
         # Editors and type checkers see the arguments of the base, which are the same.
-
-        def __init__(
-            self,
-            filters: int,
-            kernel_size: Any,
-            strides: Any = 1,
-            padding: AxisPadding = "valid",
-            data_format: DataFormat | None = "channels_last",
-            *args: Any,
-            **kwargs: "Unpack[Common]",
-        ) -> None:
-            super().__init__(filters, kernel_size, strides, padding, data_format, *args, **kwargs)
+        __init__ = with_defaults(SeparableConv.__init__, data_format="channels_last")
 
 
 class SeparableConv2D(SeparableConv):

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from itertools import islice
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -11,6 +11,9 @@ from ..common.arguments import as_numbers, check_mask
 from ..graph.operation import Gradients, Operation
 from .any_rank import AnyRank, Shape
 from .base import Layer
+
+if TYPE_CHECKING:
+    from ..common.words import Common, Unpack
 
 # Classes of what may be held, by the names that stand in configurations; those who make them add them.
 KINDS: dict[str, Any] = {}
@@ -189,7 +192,7 @@ class TimeDistributed(Wrapper):
 
     _states = frozenset({"layer"})
 
-    def __init__(self, layer: Any, **kwargs: Any) -> None:
+    def __init__(self, layer: Any, **kwargs: "Unpack[Common]") -> None:
         super().__init__(check_held(layer, "layer", Operation), **kwargs)
         self.layer = layer
         if not self.trainable:

@@ -1,7 +1,7 @@
 """Models made from models, or from their configurations."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from ..common.structures import mapped
 from ..layers import Input, InputLayer, Layer
@@ -10,8 +10,10 @@ from .model import Model
 from .network import Network
 from .sequential import Sequential
 
+Made = TypeVar("Made", bound=Network)
 
-def clone_model(model: Network, clone_function: Callable[[Any], Any] | None = None) -> Any:
+
+def clone_model(model: Made, clone_function: Callable[[Any], Any] | None = None) -> Made:
     """Make a model with the layers of another one, and with weights of its own (Keras's ``models.clone_model``).
 
     Parameters

@@ -13,7 +13,7 @@ from .network import Network
 
 def load_model(
     path: str | os.PathLike[str], custom_objects: Mapping[str, Any] | None = None, compile: bool = True
-) -> Any:
+) -> Network:
     """Open a file with a model in it, of Keras's or of this library's (Keras's ``models.load_model``).
 
     What is in the file counts, and not its name: a ``.keras`` archive of Keras 2.13 to 3, an HDF5 file of Keras 1 to 3,
@@ -60,7 +60,7 @@ def load_model(
         return model
 
 
-def model_from_json(json_string: str, custom_objects: Mapping[str, Any] | None = None) -> Any:
+def model_from_json(json_string: str, custom_objects: Mapping[str, Any] | None = None) -> Network:
     """Make a model from what ``to_json`` returned, here or in Keras, with fresh weights.
 
     Parameters

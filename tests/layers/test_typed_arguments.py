@@ -2,13 +2,13 @@
 
 import subprocess
 import sys
-from inspect import signature
+from inspect import Parameter, signature
 from pathlib import Path
 from typing import get_args
 
 import pytest
 
-from numbaconv import activations
+from numbaconv import activations, layers
 from numbaconv.common import words
 from numbaconv.layers import Layer
 from numbaconv.shapes.kinds import RADIUS
@@ -16,11 +16,14 @@ from numbaconv.shapes.kinds import RADIUS
 PROGRAM = """
 import numpy as np
 from numbaconv import layers
+from numbaconv.models import load_model
 
 layers.Conv2D(1, 3, padding="same", data_format="channels_first", activation="relu", name="a", trainable=False)
 layers.Conv1D(1, 3, padding="causal", groups=1, kernel_regularizer="l2", dtype="float64")
 layers.Conv1DTranspose(1, 3, 2, "same", None, "channels_last", 1, np.tanh, bias_initializer="ones")
-layers.DepthwiseConv1D(3, depth_multiplier=2, dilation_rate=2)
+layers.DepthwiseConv1D(3, 1, "same", 2, None, 2, "relu", False)
+layers.Dropout(0.5, name="c")
+load_model("model.keras").fit(np.ones((2, 3)), np.ones(2))
 layers.SeparableConv1D(1, 3, depth_multiplier=2, input_shape=(None, 3))
 layers.MaxPooling2D(padding="same", name="b")
 layers.Dense(3, activation={"class_name": "LeakyReLU", "config": {}}, activity_regularizer="l2")
@@ -35,6 +38,8 @@ layers.Conv3DTranspose(1, 3, algorithm="fast")
 layers.SeparableConv1D(1, 3, activation="rleu")
 layers.MaxPooling2D(nmae="b")
 layers.Dense(3, trainable="no")
+layers.Dropout(0.5, nmae="c")
+load_model("model.keras").fti(np.ones((2, 3)), np.ones(2))
 layers.UpSampling2D(interpolation="linear")
 """
 
@@ -47,6 +52,12 @@ def test_words_are_those_that_are_taken():
 def test_every_layer_takes_the_common_arguments():
     own = {name for name, parameter in signature(Layer).parameters.items() if parameter.kind is parameter.KEYWORD_ONLY}
     assert words.Penalized.__annotations__.keys() == own | Layer._neutral.keys()
+
+
+def test_every_constructor_tells_its_arguments_one_by_one():
+    for name in layers.__all__:
+        kinds = {parameter.kind for parameter in signature(getattr(layers, name)).parameters.values()}
+        assert Parameter.VAR_POSITIONAL not in kinds, name
 
 
 @pytest.mark.slow

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ...layers.building import unfilled
 from ..copies import sharing, walked
@@ -12,8 +12,11 @@ from .layouts import is_model, layers_of, leaves_of
 from .loading import listed_by
 from .making import Maker
 
+if TYPE_CHECKING:
+    from ..network import Network
 
-def from_keras(model: Any, custom_objects: Mapping[str, Any] | None = None) -> Any:
+
+def from_keras(model: Any, custom_objects: Mapping[str, Any] | None = None) -> "Network":
     """Make the model of this library that a model of Keras's in memory is.
 
     Parameters
