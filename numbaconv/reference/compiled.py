@@ -4,8 +4,15 @@ from collections.abc import Callable
 from typing import Any
 
 import numba
+from numba import config as _config
 
 from ..machine.cache import keep_on_disk
+from ..machine.threads import compiler_lock
+
+# LLVM's optimization level: further ones take half as long again, and loops in this order hardly run faster.
+LEVEL = 1
+# Typed as a module that defines nothing.
+config: Any = _config
 
 
 def njit(function: Callable) -> Any:
@@ -13,5 +20,18 @@ def njit(function: Callable) -> Any:
     dispatcher: Any = numba.njit(function)
     # The function itself where the compiler is switched off.
     if dispatcher is not function:
-        keep_on_disk(dispatcher, called=True)
+        keep_on_disk(dispatcher, LEVEL, called=True)
+        thoroughly = dispatcher.compile
+
+        def compile_fast(sig: Any) -> Any:
+            # Numba compiles under this lock, so no other function sees the level.
+            with compiler_lock:
+                level = config.OPT
+                config.OPT = type(level)(LEVEL)
+                try:
+                    return thoroughly(sig)
+                finally:
+                    config.OPT = level
+
+        dispatcher.compile = compile_fast
     return dispatcher

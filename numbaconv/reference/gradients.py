@@ -95,7 +95,9 @@ def conv_input_grad(
         grad = np.ascontiguousarray(grad_out[..., group * F : (group + 1) * F])
         kernel = np.ascontiguousarray(weights[..., group * F : (group + 1) * F])
         part = conv_transpose(grad, kernel, np.zeros(C), strides, dilation, before, in_lengths)
-        grad_x[..., group * C : (group + 1) * C] = part
+        # An assignment to all of them at once would take seconds more to compile: its error message is put together.
+        for (n, d, h, w, c), value in np.ndenumerate(part):
+            grad_x[n, d, h, w, group * C + c] = value
     return grad_x
 
 
