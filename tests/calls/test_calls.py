@@ -83,6 +83,7 @@ def test_empty_batch(operation, settings, data_format, dtype):
     assert (out.shape, out.dtype) == (output_shape(shaped, data_format), dtype)
 
 
+@pytest.mark.double
 @each_operation
 def test_one_shape_in_both_dtypes(operation, settings):
     case = make_case(operation, settings, (2, 9, 7, 17), 20)
@@ -94,6 +95,7 @@ def test_one_shape_in_both_dtypes(operation, settings):
             assert (again.dtype, again.tobytes()) == (dtype, out.tobytes())
 
 
+@pytest.mark.double
 @pytest.mark.parametrize("wide", range(4), ids=["x", "depthwise", "pointwise", "bias"])
 def test_separable_is_float64_where_one_operand_is(wide):
     case = make_case("separable_conv", STRIDED, (2, 9, 7, 17), 20)

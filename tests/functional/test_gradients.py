@@ -57,12 +57,13 @@ def test_gradients_match_the_reference(drawn, dtype, data_format, poisoned):
 @pytest.mark.parametrize(
     "knobs", [SMALL_BLOCKS, LARGE_BLOCKS, {**SMALL_BLOCKS, "sum_tasks": 3}], ids=["small", "large", "few tasks"]
 )
-def test_any_cut_gives_the_gradients(case, knobs, recut, poisoned):
+@by_dtype
+def test_any_cut_gives_the_gradients(case, knobs, dtype, recut, poisoned):
     recut(knobs)
     arrays = operands(case)
     grad_out = np.random.default_rng(1).standard_normal(output_shape(case))
     wanted = reference_gradients(case, arrays, grad_out)
-    for name, gradient in gradients(case, arrays, grad_out).items():
+    for name, gradient in gradients(case, [a.astype(dtype) for a in arrays], grad_out.astype(dtype)).items():
         assert_close(gradient, wanted[name])
 
 
@@ -93,15 +94,17 @@ def test_no_number_of_threads_changes_a_bit_of_random_configurations(case, data_
     assert len(found) == 1
 
 
+@by_dtype
 @settings(max_examples=150)
 @given(case=random_cases(), data_format=st.sampled_from(FORMATS))
-def test_random_configurations(case, data_format):
+def test_random_configurations(case, data_format, dtype):
     arrays = operands(case)
     grad_out = np.random.default_rng(1).standard_normal(output_shape(case))
     wanted = reference_gradients(case, arrays, grad_out)
     wanted["x"] = to_format(wanted["x"], data_format)
     arrays[0] = to_format(arrays[0], data_format)
-    for name, gradient in gradients(case, arrays, to_format(grad_out, data_format), data_format).items():
+    arrays, grad_out = [a.astype(dtype) for a in arrays], to_format(grad_out.astype(dtype), data_format)
+    for name, gradient in gradients(case, arrays, grad_out, data_format).items():
         assert_close(gradient, wanted[name])
 
 

@@ -146,6 +146,7 @@ def test_computes_its_function(case, data_format):
     assert set(x.shape) | set(out.shape) <= set(said)
 
 
+@pytest.mark.double
 @each([case for case in TABLE if "smoke" in case.name])
 def test_float64_layer(case):
     x, *weights = operands(case)

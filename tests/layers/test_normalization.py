@@ -120,6 +120,7 @@ def test_gradients(shape, axis, settings):
     assert_gradients(layer, x)
 
 
+@pytest.mark.double
 @by_shape
 def test_gradients_of_float32(shape, axis):
     x, weights = example(shape, axis)

@@ -77,7 +77,7 @@ def with_gaps(a):
     return table["value"]
 
 
-# Each makes such an array of one of small natural numbers in float64.
+# Each makes such an array of one of small natural numbers.
 READ = {
     "float32": lambda a: a.astype(np.float32),
     "float64": lambda a: a.copy(),

@@ -16,7 +16,7 @@ def read_only(x):
 
 
 INPUT_FORMS = {
-    "float64": lambda x: x,
+    "as it is": lambda x: x,
     "float32": lambda x: x.astype(np.float32),
     "list": lambda x: x.tolist(),
     "nested tuple of rows": lambda x: tuple(x),

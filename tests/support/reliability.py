@@ -17,6 +17,8 @@ import pytest
 
 from numbaconv.machine.vectors import VECTOR_BYTES
 
+# From this number of skipped tests on, they are not even counted one by one.
+MANY = 500
 PAGE = Path(__file__).parents[2] / "docs" / "reliability.md"
 MARKS = "<!-- measured: begin -->\n", "<!-- measured: end -->"
 # Each situation and what is promised there. Other names are refused.
@@ -127,14 +129,20 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Skip what takes long; in a large run leave it out, as skipping takes a millisecond or two."""
     if config.getoption("--slow"):
         return
-    doubles = config.getoption("--double")
+    doubles, skipped = config.getoption("--double"), set()
     for item in items:
         if item.get_closest_marker("slow") or item.get_closest_marker("nightly"):
+            skipped.add(item)
             item.add_marker(pytest.mark.skip(reason="takes long; run with --slow"))
         elif item.get_closest_marker("double") and not doubles:
+            skipped.add(item)
             item.add_marker(pytest.mark.skip(reason="double precision; run with --double or --slow"))
+    if len(skipped) > MANY and not config.getoption("--reliability-report"):
+        config.hook.pytest_deselected(items=list(skipped))
+        items[:] = [item for item in items if item not in skipped]
 
 
 class Reporter:
