@@ -7,13 +7,27 @@ history. A callback's own counts are not saved with a model.
 A callback that waits for a quantity which can never come is refused before the first step.
 """
 
+from typing import TYPE_CHECKING
+
 from ..objects.public import publish
 from .base import Callback
-from .checkpoint import ModelCheckpoint
-from .early_stopping import EarlyStopping
 from .history import History
-from .rates import LearningRateScheduler, ReduceLROnPlateau
-from .records import CSVLogger, LambdaCallback
+
+# The others load on first use, some of them with all optimizers.
+if TYPE_CHECKING:
+    from .checkpoint import ModelCheckpoint
+    from .early_stopping import EarlyStopping
+    from .rates import LearningRateScheduler, ReduceLROnPlateau
+    from .records import CSVLogger, LambdaCallback
+
+_MODULES = {
+    "CSVLogger": "records",
+    "EarlyStopping": "early_stopping",
+    "LambdaCallback": "records",
+    "LearningRateScheduler": "rates",
+    "ModelCheckpoint": "checkpoint",
+    "ReduceLROnPlateau": "rates",
+}
 
 __all__ = [
     "CSVLogger",
@@ -25,4 +39,4 @@ __all__ = [
     "ModelCheckpoint",
     "ReduceLROnPlateau",
 ]
-publish(__name__)
+publish(__name__, {name: f"{__name__}.{module}:{name}" for name, module in _MODULES.items()})

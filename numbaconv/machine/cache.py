@@ -64,12 +64,19 @@ def keep_on_disk(dispatcher: Any, *settings: Any, called: bool = False) -> None:
         Whether other compiled functions call it, into which its bitcode goes.
     """
     function: Callable = dispatcher.py_func
-    library, floor, *_ = *function.__module__.split("."), ""
-    if os.environ.get("NUMBACONV_CACHE") != "0" and library == __name__.partition(".")[0] and _UNKEPT not in losses:
+    sources = sources_of(function)
+    if sources and _UNKEPT not in losses:
         with lost_without(_UNKEPT):
             # Numba's own keeps nothing.
             dispatcher._cache.load_overload, dispatcher._cache.save_overload  # noqa: B018
-            dispatcher._cache = _DiskCache(function, _sources(f"{library}.{floor}"), settings, called)
+            dispatcher._cache = _DiskCache(function, sources, settings, called)
+
+
+def sources_of(function: Callable) -> "_Sources | None":
+    """The sources behind a function's machine code, as they were at the first call; None if nothing is to be kept."""
+    library, floor, *_ = *function.__module__.split("."), ""
+    kept = os.environ.get("NUMBACONV_CACHE") != "0" and library == __name__.partition(".")[0]
+    return _sources(f"{library}.{floor}") if kept else None
 
 
 def folders(dispatcher: Any) -> list[Path] | None:

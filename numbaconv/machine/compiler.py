@@ -6,7 +6,7 @@ import numba
 from numba import config
 
 from . import threads
-from .cache import keep_on_disk
+from .cache import keep_on_disk, sources_of
 from .private import lost_without
 from .vectors import TILE_ROWS, TILE_VECS, VECTOR_BYTES
 
@@ -39,7 +39,17 @@ class ParallelKernel:
 
     def __init__(self, function):
         functools.update_wrapper(self, function)
-        self.parallel, self.serial = _kernel(function, True), _kernel(function, False)
+        # From now on changes of the sources are seen.
+        sources_of(function)
+
+    def __getattr__(self, name):
+        # Made at need, for Numba takes long over it.
+        if name not in ("parallel", "serial"):
+            raise AttributeError(name)
+        with threads.compiler_lock:
+            if name not in vars(self):
+                setattr(self, name, _kernel(self.__wrapped__, name == "parallel"))
+            return vars(self)[name]
 
     def __call__(self, *args, serial=False):
         # Numba drops bounds checks in parallel code.

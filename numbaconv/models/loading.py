@@ -6,7 +6,6 @@ from typing import Any
 
 from ..files.keras_file import opened, parsed
 from ..objects.collecting import uncollected
-from .keras.compiled import compiled
 from .keras.loading import drawn, listed_by, loaded
 from .network import Network
 
@@ -52,6 +51,9 @@ def load_model(
             if not file.own:
                 model, maker = loaded(file, custom_objects)
                 if compile:
+                    # With all optimizers.
+                    from .keras.compiled import compiled
+
                     compiled(model, file, listed_by(maker))
                 return model
         model = Network.load(path)

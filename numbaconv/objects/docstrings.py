@@ -38,12 +38,23 @@ def completed(docstring: str, names: Sequence[str], *others: str) -> str:
     return f"{text}\n" if "\n" in text else text
 
 
+class _Completed:
+    """The docstring of a class, with what its bases say. It is put together when it is first read."""
+
+    def __init__(self, docstring: str) -> None:
+        self._docstring = docstring
+
+    def __get__(self, instance: Any, cls: Any) -> str:
+        others = [base.__doc__ for base in cls.__mro__[1:-1] if base.__doc__]
+        cls.__doc__ = completed(self._docstring, _arguments(cls), *others) if others else self._docstring
+        return str(cls.__doc__)
+
+
 def complete_class(cls: Any) -> None:
     """Let a class say what its bases say of its constructor's arguments and errors."""
-    others = [base.__doc__ for base in cls.__mro__[1:-1] if base.__doc__]
     # None with Python's option -OO.
-    if cls.__doc__ and others:
-        cls.__doc__ = completed(cls.__doc__, _arguments(cls), *others)
+    if cls.__doc__:
+        cls.__doc__ = _Completed(cls.__doc__)
 
 
 def as_in(*others: Callable) -> Callable[[Function], Function]:

@@ -3,7 +3,6 @@
 import dis
 import inspect
 from collections.abc import Iterable, Iterator
-from difflib import get_close_matches
 from functools import lru_cache
 from itertools import pairwise
 from types import FunctionType
@@ -39,6 +38,8 @@ class Strict:
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
     """The known name that looks most like another; capitals and underscores count for nothing, initials will do."""
+    from difflib import get_close_matches
+
     names = sorted(known)
     plain = {bare(one): one for one in names}
     near = get_close_matches(bare(name), plain, 1, 0.7)

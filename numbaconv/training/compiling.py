@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from .. import losses, metrics, optimizers
 from ..callbacks.history import History
 from ..objects.telling import check_neutral
 from .examples import Examples, check_examples, labels, targets_by_output, weights_by_output
@@ -121,6 +120,8 @@ class Compiled(Trainee):
         if self.optimizer is None:
             return None
         with self._named():
+            from .. import losses, optimizers
+
             asked = self._asked
             config = {
                 "optimizer": optimizers.serialize(self.optimizer),
@@ -157,6 +158,9 @@ class Compiled(Trainee):
             raise ValueError(f"{use} needs a loss: call compile(optimizer, loss) with one")
 
     def _compile(self, optimizer: Any, loss: Any, loss_weights: Any, metrics: Any, weighted_metrics: Any) -> None:
+        # Whoever predicts alone does without, here and in `objective`: importing them takes a tenth of a start.
+        from .. import optimizers
+
         outputs = self.output_names
         chosen, (loss, objective) = optimizers.get(optimizer), objective_of(loss, loss_weights, outputs)
         asked = measures_of(metrics, weighted_metrics, outputs, ["loss", *objective.names])
@@ -172,6 +176,8 @@ class Compiled(Trainee):
         return parts[0] if len(parts) == 1 else parts
 
     def _serialized(self, measures: list[Measure]) -> Any:
+        from .. import metrics
+
         found: list[list[Any]] = [[] for _ in self._objective.outputs]
         for _, metric, output, _ in measures:
             found[output].append(metric if isinstance(metric, str) else metrics.serialize(metric))

@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from .. import losses, metrics
 from ..objects.registry import number
 from .examples import Examples
 
@@ -88,6 +87,8 @@ class Measure(NamedTuple):
         """The same with a metric that fits the loss, the examples and the shapes of outputs."""
         if not isinstance(self.metric, str):
             return self
+        from .. import losses, metrics
+
         loss, shape, y = objective.losses[self.output], shapes[self.output], examples.ys[self.output]
         if loss is None and y is not None and (y.ndim < len(shape) or y.shape[-1] < shape[-1]):
             # Without a loss to tell it, targets without the axis of classes are labels.
@@ -97,6 +98,8 @@ class Measure(NamedTuple):
 
 def objective_of(loss: Any, loss_weights: Any, outputs: Sequence[str]) -> tuple[Any, Objective]:
     """The losses in the form in which they were given, and what they come to."""
+    from .. import losses
+
     told: Any
     if _is_by_output(loss):
         found = [losses.get(one) for one in by_output(loss, outputs, "loss")]
@@ -120,6 +123,8 @@ def objective_of(loss: Any, loss_weights: Any, outputs: Sequence[str]) -> tuple[
 
 def measures_of(given: Any, weighted: Any, outputs: Sequence[str], taken: Sequence[str]) -> list[Measure]:
     """The metrics of all outputs; ``taken`` are names that results have already."""
+    from .. import metrics
+
     measures: list[Measure] = []
     for argument, value in (("metrics", given), ("weighted_metrics", weighted)):
         unweighted = [measure.name for measure in measures]
