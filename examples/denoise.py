@@ -13,6 +13,7 @@ come with scikit-image: nothing is downloaded. Strided convolutions make the ima
 back; what comes out is the noise, which is then taken away (Zhang et al., "Beyond a Gaussian Denoiser", 2017).
 
 .. image:: /denoise.jpg
+   :alt: A noisy photograph, blurred and as the network returns it
 """
 
 # sphinx_gallery_thumbnail_path = "denoise.jpg"

@@ -18,6 +18,7 @@ Below the answer stands what leads to it: what the blocks of layers make of the 
 when a part of the face is covered.
 
 .. image:: /keras_file.jpg
+   :alt: A face, the mood that the network finds in it, what its layers make of it, and where it must not be covered
 """
 
 # sphinx_gallery_thumbnail_path = "keras_file.jpg"

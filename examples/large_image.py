@@ -16,6 +16,8 @@ tiles, what one of them reads, the seams that tiles have which know nothing of e
 tiles of several sizes take. With ``--size 32768`` the image has a gigapixel.
 
 .. image:: /large_image.jpg
+   :alt: The tiles of an image and what one of them reads; a part with noise and without; the seams of tiles that know
+      nothing of each other; time and memory against the size of tiles
 """
 
 # sphinx_gallery_thumbnail_path = "large_image.jpg"

@@ -4,7 +4,7 @@
 //     node .ci/pages/look.mjs                               # all pages; writes to docs/_build/look
 //     node .ci/pages/look.mjs --only 'kernels|ladder' --skip generated --forms phone-dark
 //
-// Writes a picture of each page in each form, contact sheets of all of them, and report.json. Prints what axe-core finds
+// Writes a picture of each page in each form, and report.json. Prints what axe-core finds
 // serious, and pages wider than their screen, headings that are cut, small writing, and pictures shrunk until theirs is.
 // Ends with an error if there is any. The browser has no network.
 
@@ -95,24 +95,6 @@ async function look(page, name, form) {
   return { name, form, picture, faults, found };
 }
 
-// Beginnings of pages side by side, some dozen on each sheet.
-async function sheets(page, results, form) {
-  const [across, each] = form.startsWith("desk") ? [4, 12] : [8, 16];
-  await page.setViewportSize({ width: 1600, height: 900 });
-  for (let at = 0; at < results.length; at += each) {
-    const cells = results.slice(at, at + each).map(
-      ({ name, picture }) => `<figure><div><img src="${pathToFileURL(picture).href}"></div>${name}</figure>`,
-    );
-    const sheet = join(given.out, `sheet-${form}-${String(at / each).padStart(2, "0")}`);
-    const style = `body { margin: 8px; display: grid; grid-template-columns: repeat(${across}, 1fr); gap: 8px }
-      figure { margin: 0; font: 11px sans-serif; overflow: hidden }
-      div { height: 460px; overflow: hidden; border: 1px solid #888 } img { width: 100% }`;
-    writeFileSync(`${sheet}.html`, `<!doctype html><style>${style}</style>${cells.join("")}`);
-    await page.goto(pathToFileURL(`${sheet}.html`).href);
-    await page.screenshot({ path: `${sheet}.png`, fullPage: true });
-  }
-}
-
 const pages = pagesOf(given.html);
 const browser = await chromium.launch({
   executablePath: given.browser,
@@ -124,17 +106,15 @@ for (const form of given.forms ? given.forms.split(",") : Object.keys(FORMS)) {
   const context = await browser.newContext({ ...FORMS[form], reducedMotion: "reduce" });
   context.setDefaultTimeout(300_000);
   const page = await context.newPage();
-  const results = [];
-  for (const name of pages) results.push(await look(page, name, form));
+  for (const name of pages) {
+    all.push(await look(page, name, form));
+    // One that is stopped has told what it saw.
+    writeFileSync(join(given.out, "report.json"), JSON.stringify(all, null, 1));
+  }
   await context.close();
-  const sheet = await (await browser.newContext()).newPage();
-  sheet.setDefaultTimeout(300_000);
-  await sheets(sheet, results, form);
-  all.push(...results);
 }
 await browser.close();
 
-writeFileSync(join(given.out, "report.json"), JSON.stringify(all, null, 1));
 const serious = all.flatMap(({ name, form, found, faults }) => [
   ...faults.map((fault) => `${form} ${name}: ${fault}`),
   ...found

@@ -1,9 +1,20 @@
-// Pictures and tables that are wider than the page are moved sideways, with the keyboard too, and fade where they go on.
+// Pictures, tables and code that are wider than the page are moved sideways, with the keyboard too, and fade where they
+// go on.
 document.addEventListener("DOMContentLoaded", () => {
-  const pictures = [...document.querySelectorAll("figure.drawing, .bd-article p:has(> img)")].filter(
-    (picture) => !picture.closest(".landing, .sphx-glr-thumbcontainer"),
-  );
-  const all = [...pictures, ...document.querySelectorAll(".pst-scrollable-table-container")];
+  const [wide, within] = document.documentElement.lang.startsWith("zh")
+    ? ["图，比屏幕宽", "下级页面"]
+    : ["Picture, wider than the screen", "Pages within"];
+  const pictures = [];
+  for (const image of document.querySelectorAll(".bd-article img")) {
+    if (image.closest(".landing, .sphx-glr-thumbcontainer")) continue;
+    const picture = image.closest("a") ?? image;
+    const frame = document.createElement("div");
+    frame.className = "scrolled";
+    picture.replaceWith(frame);
+    frame.append(picture);
+    pictures.push(frame);
+  }
+  const all = [...pictures, ...document.querySelectorAll(".pst-scrollable-table-container, .highlight pre")];
   const update = () => {
     for (const one of all) {
       const hidden = one.scrollWidth - one.clientWidth;
@@ -12,7 +23,7 @@ document.addEventListener("DOMContentLoaded", () => {
       if (hidden > 1) {
         one.tabIndex = 0;
         one.setAttribute("role", "group");
-        one.setAttribute("aria-label", "Picture, wider than the screen");
+        one.setAttribute("aria-label", wide);
       } else {
         for (const name of ["tabindex", "role", "aria-label"]) one.removeAttribute(name);
       }
@@ -21,9 +32,10 @@ document.addEventListener("DOMContentLoaded", () => {
   for (const formula of document.querySelectorAll('math[display="block"]')) formula.tabIndex = 0;
   // The theme's list of pages at the side has buttons without names.
   for (const button of document.querySelectorAll(".toctree-l1 summary, .toctree-l2 summary")) {
-    button.setAttribute("aria-label", "Pages within");
+    button.setAttribute("aria-label", within);
   }
-  for (const picture of pictures) picture.classList.add("scrolled");
+  // Sentences get room in tables, numbers and names do not need it.
+  for (const cell of document.querySelectorAll("td")) cell.classList.toggle("wordy", cell.textContent.length > 30);
   for (const one of all) one.addEventListener("scroll", update, { passive: true });
   update();
   window.addEventListener("load", update);

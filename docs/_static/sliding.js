@@ -127,6 +127,8 @@
     const width = LEFT + (most - least + 1) * CELL + 12, height = TOP + 2 * CELL + GAP + 26;
     const x = (cell) => LEFT + (cell.place - least) * CELL, y = [TOP, TOP + CELL + GAP];
     svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
+    // Smaller, nobody could read it.
+    svg.style.minWidth = `${0.78 * width}px`;
     svg.style.width = `${width}px`;
     const lit = new Set(now.lit);
     const line = (link, kind) => element(svg, "line", {

@@ -8,7 +8,7 @@ from numbaconv import reference
 from numbaconv.shapes import conv_padding, deconv_crop, dilated_kernel_size
 from numbaconv.shapes.kinds import layer_kind
 
-from .svg import BLUE, CELL, GREEN, INK, ORANGE, PALE, Picture, number
+from .svg import BLUE, CELL, GREEN, INK, MUTED, ORANGE, PALE, Picture, number
 
 DIGITS = np.array([3, 1, 4, 1, 5, 9, 2, 6, 5, 3, 5, 8], float)
 LEFT, TOP, GAP = 76, 28, 76
@@ -59,7 +59,7 @@ def draw_axis(layer, n, mark=0):
             picture.cell(x_of[place], y, value, colour if inside else PALE, not inside)
             if inside:
                 label_y = TOP - 12 if row is axis.inputs else bottom + CELL + 12
-                picture.text(x_of[place] + CELL / 2, label_y, position, 12, PALE)
+                picture.text(x_of[place] + CELL / 2, label_y, position, 12, MUTED)
     for i, o, _ in marked:
         picture.frame(x_of[axis.inputs[i][0]], TOP, 1, 1)
         picture.frame(x_of[axis.outputs[o][0]], bottom, 1, 1)

@@ -55,7 +55,7 @@ def draw_caches(length=28, channels=128, filters=256, threads=8):
     levels = [
         (
             "registers",
-            f"a tile: {used} windows x {width} filters",
+            f"a tile of {used} windows x {width} filters",
             used * width,
             f"{taps * channels} products are added",
         ),
@@ -64,9 +64,9 @@ def draw_caches(length=28, channels=128, filters=256, threads=8):
             "L2 cache",
             "a panel of weights",
             taps * channels * width,
-            f"read by {_many(tiles, 'tile')}, one after the other",
+            f"read by {_many(tiles, 'tile')} in turn",
         ),
-        ("L2 cache", "the strip", strip, f"read by {_many(plan.group, 'panel')}, one after the other"),
+        ("L2 cache", "the strip", strip, f"read by {_many(plan.group, 'panel')} in turn"),
         (
             "L3 cache",
             "all weights",
@@ -77,7 +77,7 @@ def draw_caches(length=28, channels=128, filters=256, threads=8):
             "memory",
             "image and outputs",
             length * length * (channels + filters),
-            "copied once, written once",
+            "copied and written once",
         ),
     ]
     sizes = "; ".join(f"{name}: {what}, {_bytes(count)}, {used_for}" for name, what, count, used_for in levels)
@@ -175,5 +175,5 @@ def draw_tile(rows=4, vectors=2, lanes=4):
         for row in range(rows):
             picture.frame(left + vector * lanes * CELL, top + row * CELL, lanes, 1, GREEN)
     words = f"{rows * vectors} registers of sums, {vectors} of weights, 1 for a value of the input"
-    picture.text(left, top + rows * CELL + 24, words, 15, PALE, "start")
+    picture.text(left, top + rows * CELL + 24, words, 15, INK, "start")
     return picture

@@ -4,7 +4,7 @@ from html import escape
 
 CELL = 40
 # Of Okabe and Ito's palette, which the colour-blind tell apart too; each with a tint to lie under black numbers.
-INK, PALE = "#1f2933", "#9aa5b1"
+INK, MUTED, PALE = "#1f2933", "#616e7c", "#9aa5b1"
 BLUE, ORANGE, GREEN = "#0072b2", "#d55e00", "#00795a"
 TINTS = {BLUE: "#dcecf7", ORANGE: "#fbe3d2", GREEN: "#d7f0e7", PALE: "#f1f3f5"}
 
@@ -50,7 +50,7 @@ class Picture:
         )
         self._add(x + CELL, y + CELL, square)
         words = number(value)
-        self.text(x + CELL / 2, y + CELL / 2, words, size if len(words) < 4 else 13, PALE if dashed else INK)
+        self.text(x + CELL / 2, y + CELL / 2, words, size if len(words) < 4 else 13, MUTED if dashed else INK)
 
     def grid(self, x, y, values, colour=BLUE, border=((0, 0), (0, 0))):
         """Cells in rows and columns, as many of them at each end as ``border`` says being padding."""

@@ -1,28 +1,36 @@
 """Directives for pictures and sentences that are made when the pages are built, from the same settings."""
 
 import hashlib
+import re
+from html import escape, unescape
 from pathlib import Path
 from typing import ClassVar
 
 import drawings
 from docutils import nodes
 from docutils.parsers.rst import directives
+from drawings.chinese import in_chinese
 from sphinx.transforms.post_transforms import SphinxPostTransform
 from sphinx.util.docutils import SphinxDirective
 
 from numbaconv import layers
+
+from . import languages
 
 NAMES = {name: getattr(module, name) for module in (drawings, layers) for name in module.__all__}
 
 
 def figure(directive, picture, caption):
     """A figure of a picture, which is kept in a file named after what is in it."""
-    text = str(picture)
+    text, alt = str(picture), picture.alt
+    if directive.config.language == languages.LANGUAGE:
+        alt = in_chinese(alt)
+        text = re.sub("(?<=>)([^<>]+)(?=</t(ext|itle)>)", lambda found: escape(in_chinese(unescape(found[1]))), text)
     folder = Path(directive.env.srcdir) / "_drawn"
     folder.mkdir(exist_ok=True)
     path = folder / f"{hashlib.sha256(text.encode()).hexdigest()[:16]}.svg"
     path.write_text(text, encoding="utf-8")
-    found = nodes.figure("", nodes.image(uri=f"/_drawn/{path.name}", drawn=picture.alt), classes=["drawing"])
+    found = nodes.figure("", nodes.image(uri=f"/_drawn/{path.name}", drawn=alt), classes=["drawing"])
     if caption:
         found += inline(directive, nodes.caption, caption)
     return found

@@ -1,7 +1,9 @@
 """The Chinese README and pages say what the English ones say: no passage is older, code and pictures are the same."""
 
 import re
+import sys
 from collections import Counter
+from html import unescape
 from importlib.machinery import SourceFileLoader
 from importlib.util import find_spec, module_from_spec, spec_from_loader
 from pathlib import Path
@@ -9,6 +11,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT / "docs"))
+from drawings.chinese import in_chinese  # noqa: E402
+
 loader = SourceFileLoader("translated", str(ROOT / ".ci" / "translated"))
 translated = module_from_spec(spec_from_loader("translated", loader))
 loader.exec_module(translated)
@@ -59,6 +64,13 @@ def test_catalogue_is_whole_and_keeps_what_is_not_language(path):
 HTML = ROOT / "docs" / "_build" / "html"
 
 
+def without_words(folder, found):
+    """What pages show in any language; drawings have the same lines and numbers, with other words."""
+    if re.fullmatch(r"_images/[0-9a-f]{16}\.svg", found):
+        return " ".join(sorted(re.findall(r"\d+", unescape((folder / found).read_text("utf-8")))))
+    return found
+
+
 @pytest.mark.skipif(
     not (HTML / "zh_CN").exists(), reason="the pages are not built: python -m sphinx docs docs/_build/html"
 )
@@ -66,12 +78,22 @@ def test_built_pages_show_the_same_code_formulas_and_pictures():
     for path in translated.CATALOGUES:
         page = path.relative_to(translated.FOLDER).with_suffix(".html")
         of_both = []
-        for built in (HTML / page, HTML / "zh_CN" / page):
-            text = built.read_text("utf-8")
+        for folder in (HTML, HTML / "zh_CN"):
+            text = (folder / page).read_text("utf-8")
+            found = re.findall(r"<pre>.*?</pre>|<math.*?</math>|_images/[\w.-]+", text, re.DOTALL)
             # A sentence may have its formulas in another order.
-            of_both.append(sorted(re.findall(r"<pre>.*?</pre>|<math.*?</math>|_images/[\w.-]+", text, re.DOTALL)))
+            of_both.append(sorted(without_words(folder, one) for one in found))
         assert of_both[0] == of_both[1], page
     assert of_both[0]
+
+
+def test_drawings_have_words_in_chinese_for_all_that_they_say():
+    assert in_chinese("tap 1, channel 0") == "抽头 1，通道 0"  # noqa: RUF001
+    assert in_chinese("Conv1D: input 1, 2; kernel 3; output 3, 6; 0 positions of padding or cut off.") == (
+        "Conv1D：输入 1, 2；卷积核 3；输出 3, 6；填充或裁掉的位置有 0 个。"  # noqa: RUF001
+    )
+    with pytest.raises(LookupError, match="lacks 'tap 1, lane 0'"):
+        in_chinese("tap 1, lane 0")
 
 
 @pytest.mark.slow

@@ -1,0 +1,114 @@
+"""The words of the drawings in Chinese."""
+# ruff: noqa: RUF001
+
+import re
+
+WORDS = {
+    "input": "输入",
+    "output": "输出",
+    "kernel": "卷积核",
+    "inputs": "输入",
+    "outputs": "输出",
+    "sums": "和",
+    "products": "积",
+    "inputs {}": "输入 {}",
+    "outputs {}": "输出 {}",
+    "sums {}": "和 {}",
+    "products {}": "积 {}",
+    "times": "相乘",
+    "registers": "寄存器",
+    "memory": "内存",
+    "L{} cache": "L{} 缓存",
+    "kernel {}": "卷积核 {}",
+    "windows of {}": "大小为 {} 的窗口",
+    "one window over all": "一个盖住全部的窗口",
+    "cut": "裁剪",
+    "zeros added": "补零",
+    "size {}": "大小 {}",
+    "dilation {}": "膨胀率 {}",
+    "{}: input {}; {}; output {}; {} positions of padding or cut off.": (
+        "{}：输入 {}；{}；输出 {}；填充或裁掉的位置有 {} 个。"
+    ),
+    "{} convolutions one after the other: what the last output reads of {} inputs.": (
+        "{} 个卷积一个接一个：最后一个输出读取 {} 个输入中的哪些。"
+    ),
+    "A kernel of 3x3 numbers slides over {} numbers, {}, stride {}, dilation {}; "
+    "the output has {} numbers, from {} to {}.": (
+        "3x3 的卷积核在 {} 个数上滑动，{}，步长 {}，膨胀率 {}；输出有 {} 个数，从 {} 到 {}。"
+    ),
+    "Each of {} numbers is multiplied by a kernel of {} numbers; "
+    "the products land {} positions apart and overlaps add up to an output of {} numbers.": (
+        "{} 个数各乘以 {} 的卷积核；积落在相隔 {} 个位置的地方，重叠处相加，得到 {} 个数的输出。"
+    ),
+    "{} times the kernel, added here": "卷积核的 {} 倍，加在这里",
+    "{} outputs in blocks of {}; {} filters in {} panels of {}, {} to a task: {} tasks for {} threads.": (
+        "{} 个输出，分成 {} 的块；{} 个滤波器，分成 {} 个面板，每个 {} 个滤波器，"
+        "每个任务 {} 个面板：{} 个任务，{} 个线程。"
+    ),
+    "{} outputs": "{} 个输出",
+    "{} filters: panels of {}": "{} 个滤波器：每个面板 {} 个",
+    "A task: {} outputs times {} filters. There are {}.": "一个任务：{} 个输出乘 {} 个滤波器。共有 {} 个任务。",
+    "Where the numbers of a task lie, near ones first. {}.": "一个任务的数放在哪里，由近及远。{}。",
+    "a tile of {} windows x {} filters": "一个寄存器块：{} 个窗口 x {} 个滤波器",
+    "{} products are added": "加上 {} 个乘积",
+    "what the tile reads for one tap": "寄存器块为一个抽头读取的数",
+    "the next tap reads most of it again": "下一个抽头再次读取其中的大部分",
+    "a panel of weights": "一个面板的权重",
+    "read by {} tiles in turn": "由 {} 个寄存器块依次读取",
+    "the strip": "条带",
+    "read by {} panels in turn": "由 {} 个面板依次读取",
+    "all weights": "全部权重",
+    "read by {} blocks of windows": "由 {} 组窗口读取",
+    "image and outputs": "图像和输出",
+    "copied and written once": "复制一次，写入一次",
+    "Weights of {} taps, {} channels and {} filters as {} rows of {}; "
+    "packed, they are {} panels of {} rows of {}, read as {} and so on.": (
+        "{} 个抽头、{} 个通道、{} 个滤波器的权重，共 {} 行，每行 {} 个；"
+        "打包之后是 {} 个面板，每个 {} 行，每行 {} 个，按 {} 的顺序读下去。"
+    ),
+    "{} filters": "{} 个滤波器",
+    "tap {}, channel {}": "抽头 {}，通道 {}",
+    "panel {}": "面板 {}",
+    "in memory: {} ... one panel behind the other": "内存中：{} …… 一个面板接一个面板",
+    "An image of {} numbers with a border of zeros; "
+    "the first {} rows of 3x3 windows read {} rows, which are copied into a strip of {} numbers.": (
+        "{} 个数的图像，四周一圈零；前 {} 行 3x3 的窗口读取 {} 行，它们被复制到 {} 个数的条带里。"
+    ),
+    "image, and zeros that are imagined": "图像，以及设想的零",
+    "strip: zeros like any others": "条带：零与别的数一样",
+    "A tile of {} rows by {} vectors of {}: "
+    "{} values of the input at the left, {} weights above; each place of the tile adds their product.": (
+        "{} 行、每行 {} 个向量（各 {} 个数）的寄存器块：左边是 {} 个输入值，上面是 {} 个权重；"
+        "块的每个位置加上它们的积。"
+    ),
+    "weights of {} filters, for one tap and channel": "{} 个滤波器在一个抽头、一个通道上的权重",
+    "{} registers of sums, {} of weights, 1 for a value of the input": "{} 个寄存器放和，{} 个放权重，1 个放输入值",
+    "Winograd's algorithm for a kernel of {}: {}.": "卷积核 {} 的 Winograd 算法：{}。",
+}
+PATTERNS = [
+    # Sentences may hold lists of phrases.
+    (
+        re.compile(re.escape(words).replace(r"\{\}", "(.+?)" if words[-1] == "." else "([^a-wyz;:]+?)")),
+        chinese.replace("{}", "%s"),
+    )
+    for words, chinese in WORDS.items()
+]
+
+
+def in_chinese(words):
+    """What stands in a drawing, translated; words that are not in the list are an error."""
+    found = _translated(words)
+    # Names have capitals, and arguments stand in quotation marks.
+    if re.search(r"(?<![\w'])[a-z]{3,}(?![\w'])", found):
+        raise LookupError(f"docs/drawings/chinese.py lacks {words!r}")
+    return found
+
+
+def _translated(words):
+    for pattern, chinese in PATTERNS:
+        if match := pattern.fullmatch(words):
+            return chinese % tuple(_translated(group) for group in match.groups())
+    for mark, chinese in (("; ", "；"), (": ", "："), (", ", "，")):
+        if mark in words and re.search("[a-z]{2}", words):
+            return chinese.join(map(_translated, words.split(mark)))
+    return words
