@@ -1,9 +1,9 @@
 // Pictures, tables and code that are wider than the page are moved sideways, with the keyboard too, and fade where they
 // go on.
 document.addEventListener("DOMContentLoaded", () => {
-  const [wide, within] = document.documentElement.lang.startsWith("zh")
-    ? ["图，比屏幕宽", "下级页面"]
-    : ["Picture, wider than the screen", "Pages within"];
+  const [wide, within, long] = document.documentElement.lang.startsWith("zh")
+    ? ["图，比屏幕宽", "下级页面", 10]
+    : ["Picture, wider than the screen", "Pages within", 30];
   const pictures = [];
   for (const image of document.querySelectorAll(".bd-article img")) {
     if (image.closest(".landing, .sphx-glr-thumbcontainer")) continue;
@@ -35,7 +35,7 @@ document.addEventListener("DOMContentLoaded", () => {
     button.setAttribute("aria-label", within);
   }
   // Sentences get room in tables, numbers and names do not need it.
-  for (const cell of document.querySelectorAll("td")) cell.classList.toggle("wordy", cell.textContent.length > 30);
+  for (const cell of document.querySelectorAll("td")) cell.classList.toggle("wordy", cell.textContent.length > long);
   for (const one of all) one.addEventListener("scroll", update, { passive: true });
   update();
   window.addEventListener("load", update);
