@@ -34,6 +34,8 @@ document.addEventListener("DOMContentLoaded", () => {
   for (const button of document.querySelectorAll(".toctree-l1 summary, .toctree-l2 summary")) {
     button.setAttribute("aria-label", within);
   }
+  // The gallery hides the words of its links.
+  for (const link of document.querySelectorAll(".sphx-glr-thumbcontainer a")) link.setAttribute("aria-label", link.textContent);
   // Sentences get room in tables, numbers and names do not need it.
   for (const cell of document.querySelectorAll("td")) cell.classList.toggle("wordy", cell.textContent.length > long);
   for (const one of all) one.addEventListener("scroll", update, { passive: true });

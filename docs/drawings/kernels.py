@@ -130,7 +130,7 @@ def draw_packing(taps=3, channels=2, filters=7, width=4):
             at = x + column * CELL, TOP + row * CELL
             picture.cell(*at, str(value), colour if value else PALE, not value)
     words = f"in memory: {order} ... one panel behind the other"
-    picture.text(left + (filters + 1) * CELL, TOP + (taps * channels + 0.5) * CELL, words, 15, INK, "start")
+    picture.text(LEFT, TOP + (taps * channels + 0.5) * CELL, words, 15, INK, "start")
     return picture
 
 

@@ -34,6 +34,7 @@ def translate(settings):
         autosummary_generate=False,
         intersphinx_mapping={},
         html_title="numbaconv",
+        html_theme_options=settings["html_theme_options"] | {"header_dropdown_text": "更多"},
     )
 
 
