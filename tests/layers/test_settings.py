@@ -81,6 +81,8 @@ SETTINGS = [
     if name not in USED_UP and (cls, name) != ("ActivityRegularization", "activity_regularizer")
 ]
 every_setting = pytest.mark.parametrize(("cls", "name"), SETTINGS)
+# Of double precision every layer would be compiled once more.
+used = [pytest.param(*one, marks=pytest.mark.double if one[1] == "dtype" else ()) for one in SETTINGS]
 
 
 def values_for(cls, name):
@@ -128,7 +130,7 @@ def with_values(layer, x):
     return layer
 
 
-@every_setting
+@pytest.mark.parametrize(("cls", "name"), used)
 def test_a_setting_acts_everywhere_or_is_refused(cls, name):
     for value in values_for(cls, name):
         layer = make(cls)
