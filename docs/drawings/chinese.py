@@ -49,7 +49,7 @@ WORDS = {
     "{} filters: panels of {}": "{} 个滤波器：每个面板 {} 个",
     "A task: {} outputs times {} filters. There are {}.": "一个任务：{} 个输出乘 {} 个滤波器。共有 {} 个任务。",
     "Where the numbers of a task lie, near ones first. {}.": "一个任务的数放在哪里，由近及远。{}。",
-    "a tile of {} windows x {} filters": "一个寄存器块：{} 个窗口 x {} 个滤波器",
+    "a tile of {} windows x {} filters": "{} 个窗口 x {} 个滤波器的块",
     "{} products are added": "加上 {} 个乘积",
     "what the tile reads for one tap": "寄存器块为一个抽头读取的数",
     "the next tap reads most of it again": "下一个抽头再次读取其中的大部分",
