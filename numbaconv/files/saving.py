@@ -118,7 +118,7 @@ def h5py() -> Any:
         return importlib.import_module("h5py")
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(
-            'h5py is needed to write files of Keras\'s: pip install "numbaconv[keras]", or save as .npz', name="h5py"
+            "h5py is needed to write files of Keras's: pip install h5py, or save as .npz", name="h5py"
         ) from error
 
 
