@@ -10,6 +10,7 @@ import pytest
 
 asv = pytest.importorskip("asv")
 sys.path.insert(0, str(Path(__file__).parents[2] / "asv_bench"))
+import durations  # noqa: E402
 import publish  # noqa: E402
 
 LOADED = re.compile(r'<(?:script|link|img)\b[^>]*?\b(?:src|href)="([^"]*)"')
@@ -88,3 +89,12 @@ def test_packages_are_pinned():
     wanted = json.loads((publish.BENCH / "pages" / "package.json").read_text())["dependencies"]
     assert {name.split("/")[0] for name in publish.LIBRARIES.values()} == set(wanted)
     assert all(re.fullmatch(r"\d+\.\d+\.\d+", version) for version in wanted.values())
+
+
+def test_the_table_of_commands_is_that_of_the_script_that_times_them():
+    readme = (Path(durations.__file__).parent / "README.md").read_text(encoding="utf-8")
+    marked = readme.split("<!-- durations: begin -->\n")[1].split("\n<!-- durations: end -->")[0]
+    cells = [line.split(" | ")[:2] for line in marked.splitlines()[2:]]
+    assert cells == [line.split(" | ")[:2] for line in durations.table({}).splitlines()[2:]]
+    times = durations.table({"python prove_gate.py": 250.0, "asv run HEAD^!": 99.4})
+    assert "| 4 minutes |" in times and "| 99 s |" in times and "| 99 s, for each |" in times
