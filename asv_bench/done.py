@@ -4,6 +4,7 @@ import time
 from typing import Any
 
 from asv.commands.run import Run
+from asv.console import log
 
 
 def setup() -> None:
@@ -13,6 +14,8 @@ def setup() -> None:
         start = time.perf_counter()
         failed = asvs_own(*given, **named)
         outcome = "some benchmarks failed, see above" if failed else "every benchmark worked"
+        # asv's last line waits for its end.
+        log.flush()
         print(f"done in {time.perf_counter() - start:.0f} s: {outcome}")
         return failed
 
