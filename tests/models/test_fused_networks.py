@@ -44,12 +44,14 @@ def layer_by_layer(monkeypatch, model, x):
         return model(x)
 
 
-def seeds(examples):
-    marked = [pytest.param(seed, marks=pytest.mark.slow) for seed in range(EXAMPLES, max(EXAMPLES, 300))]
-    return [*range(examples), *marked]
+def seeds(dtype_of):
+    def marks(seed):
+        return pytest.mark.slow if seed >= EXAMPLES else pytest.mark.double if dtype_of(seed) == "float64" else ()
+
+    return [pytest.param(seed, marks=marks(seed)) for seed in range(max(EXAMPLES, 300))]
 
 
-@pytest.mark.parametrize("seed", seeds(EXAMPLES))
+@pytest.mark.parametrize("seed", seeds(lambda seed: graphs.graph_of(seed)["dtype"]))
 def test_a_random_network(seed, monkeypatch):
     graph, model, x = drawn(seed)
     wanted = graphs.flat(layer_by_layer(monkeypatch, model, x), graph["output_form"])
@@ -64,10 +66,14 @@ def test_a_random_network(seed, monkeypatch):
 ACTIVATIONS = "relu", "relu6", "leaky_relu", "swish", "sigmoid", "linear"
 
 
+def dtype_from(rng):
+    return rng.choice(["float32", "float32", "float64"])
+
+
 def blocks(seed):
     """A random network of what stands in networks of convolutions, and an input for it."""
     rng = np.random.default_rng(seed)
-    dtype, data_format = rng.choice(["float32", "float32", "float64"]), rng.choice(["channels_last", "channels_first"])
+    dtype, data_format = dtype_from(rng), rng.choice(["channels_last", "channels_first"])
     axis, settings = (
         (-1, {"data_format": data_format}) if data_format == "channels_last" else (1, {"data_format": data_format})
     )
@@ -122,7 +128,7 @@ def blocks(seed):
     return model, rng.standard_normal((int(rng.integers(1, 3)), *given.shape[1:])).astype(dtype)
 
 
-@pytest.mark.parametrize("seed", seeds(EXAMPLES))
+@pytest.mark.parametrize("seed", seeds(lambda seed: dtype_from(np.random.default_rng(seed))))
 def test_a_random_network_of_convolutions(seed, monkeypatch):
     model, x = blocks(seed)
     wanted, found = layer_by_layer(monkeypatch, model, x), model(x)
