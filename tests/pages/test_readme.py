@@ -93,6 +93,18 @@ def test_description_breaks_nowhere():
     assert absolute.count("](https://example.org/numbaconv/") == len(links) > 10
 
 
+def test_an_index_renders_the_description():
+    try:
+        renderer = importlib.import_module("readme_renderer.markdown")
+    except (ImportError, UserWarning):  # a warning where it lacks what it renders with
+        pytest.skip('needs pip install -e ".[release]"')
+    text = described()
+    page = renderer.render(text)
+    assert "<img" not in page and re.findall('href="(?!#|https:)', page) == []
+    assert page.count("<table") == len(re.findall(r"^\| --", text, re.MULTILINE)) > 2
+    assert page.count("<pre") == text.count("\n```\n") > 5
+
+
 def test_one_version():
     citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
     assert re.findall("^version: (.*)$", citation, re.MULTILINE) == [numbaconv.__version__]
