@@ -49,12 +49,22 @@ def ended(epilogue: Epilogue, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def pack_bias(bias: Any, filters: int, dtype: np.dtype) -> np.ndarray:
-    """A bias, zeros for None, filled up with zeros by one panel: a tile may begin at its last filter."""
+    """A bias filled up with zeros by one panel: a tile may begin at its last filter. All calls share those for None."""
+    room = filters + panel_width(dtype.itemsize)
+    if bias is None:
+        return _zeros(room, dtype)
     bias = check_bias(bias, filters, dtype)
-    packed = aligned_empty((filters + panel_width(dtype.itemsize),), dtype)
+    packed = aligned_empty((room,), dtype)
     packed[:filters] = bias
     packed[filters:] = 0
     return packed
+
+
+@lru_cache(maxsize=64)
+def _zeros(count: int, dtype: np.dtype) -> np.ndarray:
+    zeros = aligned_empty((count,), dtype)
+    zeros.fill(0)
+    return zeros
 
 
 @lru_cache(maxsize=64)

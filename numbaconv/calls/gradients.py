@@ -16,24 +16,18 @@ from ..kernels.plan.axes import Axis
 from ..kernels.plan.plans import make_plan
 from ..kernels.plan.sums import make_sum_plan
 from ..kernels.sums import sum_runs
-from ..kernels.weight_grad import conv_weight_grad, depthwise_weight_grad
+from ..kernels.weight_grad import add_shares, conv_weight_grad, depthwise_weight_grad
 from ..machine.aligned import aligned_empty
 from ..machine.threads import remember
 from ..machine.vectors import TILE_VECS, conv_tile, panel_width
 from .conv import WindowCall, algorithm_for, dense_call, depthwise_arguments, gather_call, kernel_for
-from .epilogue import Epilogue, plain_epilogue
+from .epilogue import Epilogue, no_epilogue
 from .layouts import SMALL, Ints, canonical_shape, swapped
 from .packed import Packed, depthwise_shape, is_depthwise
 from .patches import Patches, are_products
 from .transposed import ScatterCall, TransposedCall, phase_axes, scatter_call, transposed_shape
 from .window import Window, transposed_axes, window_axes
 from .winograd import WinogradCall
-
-
-@np.errstate(invalid="ignore", over="ignore")
-def _sum(array: np.ndarray, axis: int) -> np.ndarray:
-    """The sum along an axis, as silent about infinities and NaN as the kernels are."""
-    return array.sum(axis=axis)
 
 
 class Bundles(NamedTuple):
@@ -69,20 +63,14 @@ class SumCall(NamedTuple):
         """An array (rows, outputs) from the windows' image and an array with a value for each window and output."""
         sums = aligned_empty(self.sums_shape, image.dtype)
         self.kernel(image, windows, sums, *self.arguments, serial=self.serial)
-        total = sums[0] if len(sums) == 1 else _sum(sums, 0)
+        number, joined, channels = self.bundles or (1, 1, 0)
+        out = aligned_empty((number, self.rows, self.outputs), image.dtype)
+        add_shares(sums, out, serial=sums.size < 4 * SMALL)
         if self.bundles is None:
             filled, taps = self.taps
-            return np.ascontiguousarray(self._table(total).reshape(-1, filled, self.outputs)[:, :taps])
-        number, joined, channels = self.bundles
-        branches = []
-        for part in total.reshape(number, -1, *total.shape[1:]):
-            blocks = self._table(part).reshape(-1, joined, channels, joined, self.outputs // joined)
-            branches += [blocks[:, i, :, i] for i in range(joined)]
-        return np.concatenate(branches, axis=-1)
-
-    def _table(self, sums: np.ndarray) -> np.ndarray:
-        """Panels side by side."""
-        return sums.swapaxes(0, 1).reshape(sums.shape[1], -1)[: self.rows, : self.outputs]
+            return np.ascontiguousarray(out.reshape(-1, filled, self.outputs)[:, :taps])
+        blocks = out.reshape(number, -1, joined, channels, joined, self.outputs // joined)
+        return np.concatenate([part[:, i, :, i] for part in blocks for i in range(joined)], axis=-1)
 
 
 class ProductCall(NamedTuple):
@@ -134,7 +122,7 @@ class ProductInputCall(NamedTuple):
 
 
 def _no_bias(call: WindowCall, dtype: Any) -> Epilogue:
-    return plain_epilogue(None, call.out_shape[-1], dtype)
+    return no_epilogue(call.out_shape[-1], dtype)
 
 
 class DepthwiseInputCall(NamedTuple):
@@ -188,7 +176,7 @@ class GradientCall(NamedTuple):
     def input(self, grad: np.ndarray, packed: Packed) -> np.ndarray:
         """Gradient of the input from that of the output; ``packed`` is of the opposite operation."""
         call = self.input_call
-        return call.run(grad, packed, plain_epilogue(None, call.out_shape[-1], grad.dtype))
+        return call.run(grad, packed, no_epilogue(call.out_shape[-1], grad.dtype))
 
     def weights(self, x: np.ndarray, grad: np.ndarray) -> np.ndarray:
         """Gradient of the weights, of their shape."""

@@ -99,9 +99,7 @@ def check_groups(groups: Any, **divided: int | None) -> int:
 
 
 def check_bias(bias: Any, filters: int, dtype: np.dtype) -> np.ndarray:
-    """A bias of ``filters`` values; zeros for None."""
-    if bias is None:
-        return np.zeros(filters, dtype)
+    """A bias of ``filters`` values."""
     bias = as_numbers(bias, "bias")
     if bias.shape != (filters,):
         raise ValueError(f"bias must have shape ({filters},), one value per output channel, got {bias.shape}")

@@ -164,26 +164,29 @@ class Grid(NamedTuple):
     planes: bool
     serial: bool
 
-    def table(self, factor, lanes):
-        """A factor of each channel (C,) as a table (T, W), or (C, lanes) where rows have one channel each."""
+    def tables(self, factors, lanes):
+        """Factors of each channel (C,) as tables (T, W), or (C, lanes) where rows have one channel each."""
         if self.planes:
-            return np.repeat(factor[:, None], lanes, axis=1)
-        return self.row(factor)[None]
+            return [np.repeat(factor[:, None], lanes, axis=1) for factor in factors]
+        return [row[None] for row in self.rows_of(factors)]
 
-    def row(self, factor):
-        """A factor of each channel as those of a row (W,)."""
-        inner = self.shape[2]
-        factor = np.repeat(factor, inner) if inner > 1 else factor
-        width = self.rows_shape[1]
+    def rows_of(self, factors):
+        """Factors of each channel as those of a row (W,)."""
+        # All at once: a network is trained by many calls on small arrays.
+        together = np.array(factors)
+        if self.shape[2] > 1:
+            together = together.repeat(self.shape[2], axis=1)
+        times = self.rows_shape[1] // together.shape[1]
         # Like np.tile, in a tenth of its time.
-        return factor if len(factor) == width else factor[None].repeat(width // len(factor), 0).reshape(-1)
+        return together if times == 1 else together[:, None].repeat(times, axis=1).reshape(len(factors), -1)
 
     def total(self, sums):
         """Sums of tasks (2, ...) as sums of channels (2, C)."""
         outer, channels, inner = self.shape
         if self.planes:
             return sums.sum(2).reshape(2, outer, channels).sum(1)
-        return sums.sum(1).reshape(2, -1, channels, max(1, inner)).sum((1, 3))
+        sums = np.add.reduce(sums, axis=1)
+        return sums if sums.shape[1] == channels else sums.reshape(2, -1, channels, max(1, inner)).sum((1, 3))
 
 
 @lru_cache(maxsize=512)
@@ -216,16 +219,15 @@ def centred_sums(a, b, a_from, b_from, gate=None):
     Of what a gate does not pass, ``a`` is 0.
     """
     grid = make_grid(a.shape)
-    a, b = (x.reshape(grid.rows_shape) for x in (a, b))
     total, width = grid.rows_shape
-    factors = a_from, b_from, *(gate or (b_from,))
+    a, b = a.reshape(grid.rows_shape), b.reshape(grid.rows_shape)
+    factors, kernel = (a_from, b_from, *(gate or ())), sum_planes if grid.planes else sum_columns
     if grid.planes:
-        sums = np.empty((2, total, -(-width // grid.columns)))
-        sum_planes(a, b, *factors[:2], factors[2:], sums, (grid.rows, grid.columns), serial=grid.serial)
+        sums, wide = np.empty((2, total, -(-width // grid.columns))), ()
     else:
-        sums = np.empty((2, -(-total // grid.rows), width))
-        factors = tuple(map(grid.row, factors))
-        sum_columns(a, b, *factors[:2], factors[2:], sums, _wide(a), (grid.rows, grid.columns), serial=grid.serial)
+        sums, wide, factors = np.empty((2, -(-total // grid.rows), width)), (_wide(a),), grid.rows_of(factors)
+    a_from, b_from, *gate = factors
+    kernel(a, b, a_from, b_from, tuple(gate) or (b_from,), sums, *wide, (grid.rows, grid.columns), serial=grid.serial)
     return grid.total(sums)
 
 
@@ -244,11 +246,11 @@ def _filled(arrays, scales, shift, gate, low):
     grid = make_grid(first.shape)
     out = aligned_empty(grid.shape, first.dtype)
     *inputs, result = (x.reshape(grid.rows_shape) for x in (*arrays, out))
-    lanes = VECTOR_BYTES // first.itemsize
-    *scales, shift = (grid.table(factor, lanes) for factor in (*scales, shift))
-    gate = tuple(grid.table(factor, lanes) for factor in gate) if gate else (shift,)
+    lanes, count = VECTOR_BYTES // first.itemsize, len(scales)
+    tables = grid.tables((*scales, shift, *(gate or ())), lanes)
+    scales, shift, gate = tuple(tables[:count]), tables[count], tuple(tables[count + 1 :])
     how = _wide(first), int(not grid.planes), (grid.rows, grid.columns)
-    multiply_add(tuple(inputs), tuple(scales), shift, (gate, low), result, *how, serial=grid.serial)
+    multiply_add(tuple(inputs), scales, shift, (gate or (shift,), low), result, *how, serial=grid.serial)
     return out
 
 

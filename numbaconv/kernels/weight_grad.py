@@ -82,6 +82,30 @@ def conv_weight_grad(x, grad_out, sums, vecs, axes, grad_axes, cut, branches):
         _sum_windows(share, read, x, grad_out, sums, vecs, axes, grad_axes)
 
 
+@compiled(parallel=True)
+def add_shares(sums, out):
+    """Add up what the shares of windows gave, in their order, and put the panels side by side.
+
+    Parameters
+    ----------
+    sums : array (splits, panels, rows, VECS*LANES)
+        Of `conv_weight_grad`.
+    out : array (bundles, rows or fewer, outputs)
+        Written in full; each bundle has panels of its own.
+    """
+    _, panels, sum_rows, width = sums.shape
+    bundles, rows, outputs = out.shape
+    lanes, share = lanes_of(out), panels * sum_rows * width
+    for task in prange(bundles * rows):
+        bundle, row = np.int64(task) // rows, np.int64(task) % rows
+        for first in range(0, outputs, lanes):
+            at = ((bundle * (panels // bundles) + first // width) * sum_rows + row) * width + first % width
+            line = line_read(1, sums, at, lanes)
+            for more in range(at + share, sums.size, share):
+                line = line + line_read(1, sums, more, lanes)
+            line_write(line, out, np.int64(task) * outputs + first, outputs - first)
+
+
 @compiled
 def _sum_windows(share, channels, x, grad_out, sums, vecs, axes, grad_axes):
     """A share of the windows, and channels of ``x``.

@@ -308,7 +308,7 @@ class Learner(Operation):
 
     def _assign(self, values: dict[str, Any]) -> None:
         # A new dict every time: whatever is derived from the weights is kept with the dict it was made from.
-        new = {n: frozen(v, self._weights[n].shape, self.dtype, n) for n, v in values.items()}
+        new = {n: frozen(v, self._weights[n].shape, self._dtype, n) for n, v in values.items()}
         self._weights = {**self._weights, **new}
 
     def _after_call(self, out: np.ndarray) -> None:

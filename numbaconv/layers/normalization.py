@@ -7,7 +7,6 @@ import numpy as np
 
 from ..calls.epilogue import NO_MINIMUM
 from ..calls.layouts import contiguous
-from ..common.arguments import cast
 from ..kernels.normalize import centred_sums, moments, scaled, scaled_sum
 from ..objects.registry import number
 from .activation import joins_relu
@@ -125,11 +124,11 @@ class BatchNormalization(Affine):
     ) -> tuple[np.ndarray | None, dict[str, np.ndarray]]:
         planes, mean, deviation, by_batch, scale, gate = kept
         grad = self._planes(grad_out)
-        zeros = np.zeros_like(mean)
-        gradients = {}
+        zeros, gradients = np.zeros(len(mean)), {}
         if self.trainable or by_batch:
             sums, products = centred_sums(grad, planes, zeros, mean, gate)
-            gradients = {"gamma": cast(products / deviation, self._dtype), "beta": cast(sums, self._dtype)}
+            found = {"gamma": products / deviation, "beta": sums}
+            gradients = {name: gradient.astype(self._dtype) for name, gradient in found.items()}
         if not input_grad:
             return None, gradients
         if by_batch:

@@ -71,7 +71,7 @@ def adopted(layer: Any, name: str, value: np.ndarray) -> bool:
     return True
 
 
-def frozen(value: Any, shape: tuple[int, ...], dtype: str, name: str) -> np.ndarray:
+def frozen(value: Any, shape: tuple[int, ...], dtype: Any, name: str) -> np.ndarray:
     """``value`` as nobody can make it writable again: in an immutable bytes object, which may be its own already."""
     array = as_numbers(value, name)
     if array.shape != tuple(shape):

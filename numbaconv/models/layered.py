@@ -191,6 +191,8 @@ class LayerWeights(TrainedWeights):
 
     def spoilt(self, snapshot: list[dict[str, np.ndarray]]) -> list[str]:
         for layer, before in zip(self._layers, snapshot, strict=True):
+            if layer._weights is before:
+                continue
             changed = {name: w for name, w in layer._weights.items() if w is not before.get(name)}
             found = [f"{layer.name}/{name}" for name, w in changed.items() if not np.isfinite(w).all()]
             if found:

@@ -6,6 +6,7 @@ the inputs of every single output, and marks patches where they are too unlike a
 plain sum.
 """
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -76,8 +77,8 @@ def trust_limits(sums, largest):
 
     Parameters
     ----------
-    sums : array (panels, k, k, parts, VECS*LANES)
-        Absolute weights of each tap and filter, summed up over each `CHANNELS` channels.
+    sums : array (panels, VECS*LANES)
+        Absolute weights of each filter, summed up over each `CHANNELS` channels of a tap: the largest of these sums.
     largest : array (panels, VECS*LANES)
         Largest absolute weight of each filter.
 
@@ -88,14 +89,14 @@ def trust_limits(sums, largest):
     None
         If the weights themselves leave no room for that.
     """
-    filters = largest[largest != 0]
-    if not np.isfinite(sums).all() or filters.min(initial=1) < SMALLEST or filters.max(initial=1) > LARGEST:
+    some = largest != 0
+    least, most = float(largest.min(initial=1, where=some)), float(largest.max(initial=1))
+    if not math.isfinite(sums.max(initial=0)) or least < SMALLEST or most > LARGEST:
         return None
-    many = (sums.max((1, 2, 3), initial=0)[largest != 0] / filters).max(initial=0)
+    many = np.divide(sums, largest, out=np.zeros_like(sums), where=some).max(initial=0)
     ratio = ALLOWED / ROUNDING / (ERROR + CHANNEL_ERROR * float(many))
     # The squares are of float32 themselves.
-    low = max(1e-15, SMALLEST / float(filters.min(initial=1)))
-    high = min(1e18, LARGEST / float(filters.max(initial=1)))
+    low, high = max(1e-15, SMALLEST / least), min(1e18, LARGEST / most)
     return Limits(ratio**2, low**2, high**2)
 
 

@@ -45,15 +45,16 @@ def pack_winograd(weights, backwards=False):
     count, parts = -(-filters // width), -(-channels // CHANNELS)
     if filters % width:
         # Lines are read whole, the last of each row too.
-        weights = np.pad(weights, [(0, 0)] * 4 + [(0, count * width - filters)])
+        padded = np.zeros((*weights.shape[:-1], count * width), weights.dtype)
+        padded[..., :filters] = weights
+        weights = padded
     packed = aligned_empty((count, scheme.inputs**2, depth, channels, width), weights.dtype)
     sums = np.zeros((count * depth * parts, taps**2, width), weights.dtype)
     largest = np.zeros((count * depth * parts, width), weights.dtype)
     serial = weights.size < SMALL_WEIGHTS
     transform_weights(weights, _matrix(scheme), packed, backwards, sums, largest, serial=serial)
-    limits = trust_limits(
-        sums.reshape(count, depth * parts, taps, taps, width), largest.reshape(count, -1, width).max(1)
-    )
+    # All that counts is the largest of each filter.
+    limits = trust_limits(*(array.reshape(count, -1, width).max(1, initial=0) for array in (sums, largest)))
     return Transformed(packed, limits)
 
 
