@@ -1,6 +1,8 @@
 """The one decorator through which every loop of this package is compiled."""
 
 import functools
+from contextlib import contextmanager
+from threading import local
 
 import numba
 from numba import config
@@ -34,6 +36,30 @@ def _helper(function, inline):
     return dispatcher
 
 
+class _Recording(local):
+    """The list that calls of this thread's go to, if there is one."""
+
+    calls = None
+
+
+_recording = _Recording()
+
+
+@contextmanager
+def recorded():
+    """A list of the calls of kernels that this thread makes meanwhile: what was called, and its arguments."""
+    _recording.calls = calls = []
+    try:
+        yield calls
+    finally:
+        _recording.calls = None
+
+
+def door(kernel, args):
+    """What computes a kernel for arguments of these types, and looks at the types no more; the kernel, if unknown."""
+    return getattr(kernel.overloads.get(tuple(map(numba.typeof, args))), "entry_point", kernel)
+
+
 class ParallelKernel:
     """A kernel compiled twice at need: with its ``prange`` loop spread over the cores, and as a plain loop."""
 
@@ -53,7 +79,10 @@ class ParallelKernel:
 
     def __call__(self, *args, serial=False):
         # Numba drops bounds checks in parallel code.
-        (self.serial if serial or threads.alone or config.BOUNDSCHECK else self.parallel)(*args)
+        kernel = self.serial if serial or threads.alone or config.BOUNDSCHECK else self.parallel
+        if _recording.calls is not None:
+            _recording.calls.append((kernel, args))
+        kernel(*args)
 
 
 def _without_compiler(function):

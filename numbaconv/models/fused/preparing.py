@@ -39,12 +39,15 @@ class Prepared(NamedTuple):
         Of `numbaconv.calls`, to be shown; None where there is none.
     over : int, optional
         The input whose memory the result may take: each value of it is read before the one in its place is written.
+    steady : bool
+        Whether the same arrays always lead to the same calls of kernels, and to nothing else that counts.
     """
 
     run: Callable[..., Any]
     writes: bool = False
     call: Any = None
     over: int | None = None
+    steady: bool = False
 
 
 def prepared(
@@ -114,8 +117,11 @@ def _with_kernel(
         return call(x, *packed[:2], epilogue)
 
     # Winograd's and phases of a transposed convolution go back to windows that are written.
-    over = 1 if len(stage.inputs) > 1 and isinstance(call, WindowCall | SeparableCall) else None
-    return Prepared(run, data_format == "channels_last", call, over)
+    once = isinstance(call, WindowCall | SeparableCall)
+    over = 1 if len(stage.inputs) > 1 and once else None
+    # Two passes have memory between them.
+    steady = once and getattr(call, "arguments", None) is not None
+    return Prepared(run, data_format == "channels_last", call, over, steady)
 
 
 def _call(stage: Stage, x_shape: tuple[int, ...], layer: Any, itemsize: int, pitch: int) -> Any:
@@ -156,7 +162,7 @@ def _scale(stage: Stage, shapes: dict[int, Any], itemsize: int, x_pitch: int) ->
         call.run(contiguous(x), scale, epilogue_of(shift, *ending), out)
         return out
 
-    return Prepared(run, True, call)
+    return Prepared(run, True, call, steady=True)
 
 
 def _add(stage: Stage, shapes: dict[int, Any], itemsize: int, pitch: int) -> Prepared:
@@ -170,7 +176,7 @@ def _add(stage: Stage, shapes: dict[int, Any], itemsize: int, pitch: int) -> Pre
         call.run(contiguous(x), none, epilogue_of(none, *ending, contiguous(more[-1])), out)
         return out
 
-    return Prepared(run, True, call, 0)
+    return Prepared(run, True, call, 0, True)
 
 
 def _clip(stage: Stage, shapes: dict[int, Any], itemsize: int, pitch: int) -> Prepared:
@@ -181,7 +187,7 @@ def _clip(stage: Stage, shapes: dict[int, Any], itemsize: int, pitch: int) -> Pr
         call.run(contiguous(x), none, epilogue, out)
         return out
 
-    return Prepared(run, True, call, 0)
+    return Prepared(run, True, call, 0, True)
 
 
 def _multiply(stage: Stage, shapes: dict[int, Any], itemsize: int, pitch: int) -> Prepared:
@@ -199,7 +205,7 @@ def _multiply(stage: Stage, shapes: dict[int, Any], itemsize: int, pitch: int) -
         call.run(contiguous(values[1 - gate]), contiguous(values[gate]), epilogue, out)
         return out
 
-    return Prepared(run, True, call, 1 - gate)
+    return Prepared(run, True, call, 1 - gate, True)
 
 
 def _function(stage: Stage, shapes: dict[int, Any], itemsize: int, pitch: int) -> Prepared:
@@ -234,7 +240,7 @@ def _concatenate(stage: Stage, shapes: dict[int, Any], itemsize: int, pitch: int
                 out[part] = value
         return out
 
-    return Prepared(run, True)
+    return Prepared(run, True, steady=axis == len(shape) - 1)
 
 
 def _pixels(shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -249,13 +255,13 @@ def _pool(stage: Stage, shapes: dict[int, Any], itemsize: int, pitch: int) -> Pr
     if call.last is not None:
         shape = shapes[stage.output]
         return Prepared(lambda out, x: call(x).reshape(shape), False, call)
-    return Prepared(lambda out, x: call(x, out), True, call)
+    return Prepared(lambda out, x: call(x, out), True, call, steady=True)
 
 
 def _thin(stage: Stage, shapes: dict[int, Any], itemsize: int, pitch: int) -> Prepared:
     window = pool_window(1, stage.strides, "valid", "channels_last", len(stage.strides))
     call = pool_call("max", shapes[stage.inputs[0]], window)
-    return Prepared(lambda out, x: call(x, out), True, call)
+    return Prepared(lambda out, x: call(x, out), True, call, steady=True)
 
 
 def _move(stage: Stage, shapes: dict[int, Any], itemsize: int, pitch: int) -> Prepared:
@@ -266,7 +272,7 @@ def _move(stage: Stage, shapes: dict[int, Any], itemsize: int, pitch: int) -> Pr
         call = upsample_call(x_shape, layer.size, layer.interpolation, layer.data_format, itemsize)
         if not hasattr(call, "kernel"):
             return Prepared(lambda out, x: call(x), False, call)
-    return Prepared(lambda out, x: call(x, out), True, call)
+    return Prepared(lambda out, x: call(x, out), True, call, steady=True)
 
 
 def _cut(stage: Stage, shapes: dict[int, Any], itemsize: int, pitch: int) -> Prepared:
@@ -277,7 +283,7 @@ def _cut(stage: Stage, shapes: dict[int, Any], itemsize: int, pitch: int) -> Pre
         return _copy(stage, shapes, itemsize, pitch)
     del around[whole]
     call = crop_call(x_shape, tuple(around), "channels_last" if whole else "channels_first", itemsize)
-    return Prepared(lambda out, x: call(x, out), True, call)
+    return Prepared(lambda out, x: call(x, out), True, call, steady=True)
 
 
 def _view(stage: Stage, shapes: dict[int, Any], itemsize: int, pitch: int) -> Prepared:

@@ -13,7 +13,7 @@ from ...common.arrays import cast
 from ...machine import threads
 from ...machine.aligned import aligned_empty
 from ..program import Program
-from .arena import Lifetime, laid_out
+from .arena import MOST_SHAPES, Arena, Lifetime, laid_out
 from .folding import Folded, Pair
 from .moving import moved_back
 from .preparing import OtherShapeError, Prepared, prepared
@@ -21,15 +21,15 @@ from .reading import Read, watched
 from .rules import KERNELS, channels_last, joined, renamed, scales_channels
 from .stage import Stage
 
-# Shapes that a network remembers, and pieces of memory that wait for calls: as many as threads have called it at once.
-MOST_SHAPES, MOST_ARENAS = 64, 8
+# Pieces of memory that wait for calls: as many as threads have called a network at once.
+MOST_ARENAS = 8
 
 
 class Turn(NamedTuple):
     """A stage in a runner: what it reads, and where its results go.
 
     ``place`` is where its result begins in the arena, -1 where it is new memory that may leave the network, and None
-    where the stage itself finds memory. ``done`` are values that nothing reads after it.
+    where the stage itself finds memory. ``done`` are values that nothing reads after it. ``steady`` as in `Prepared`.
     """
 
     stage: Stage
@@ -40,34 +40,7 @@ class Turn(NamedTuple):
     place: int | None
     done: tuple[int, ...]
     call: Any
-
-
-class Arena:
-    """Memory of one call at a time, and for each runner the arrays in it."""
-
-    def __init__(self) -> None:
-        self._memory = np.empty(0, np.uint8)
-        self._arrays: OrderedDict[int, Any] = OrderedDict()
-
-    def arrays(self, runner: "Runner") -> list[Any]:
-        """For each turn of a runner where its result goes, None where that is not here."""
-        if runner.room > self._memory.size:
-            # What was there goes first: there are never both.
-            self._arrays.clear()
-            self._memory = np.empty(0, np.uint8)
-            self._memory = aligned_empty((runner.room,), np.uint8)
-        known = self._arrays.get(id(runner))
-        if known is None or known[0] is not runner:
-            if len(self._arrays) >= MOST_SHAPES:
-                self._arrays.popitem(last=False)
-            known = self._arrays[id(runner)] = runner, [self._array(turn, runner.dtype) for turn in runner.turns]
-        return known[1]
-
-    def _array(self, turn: Turn, dtype: np.dtype) -> np.ndarray | None:
-        if turn.place is None or turn.place < 0:
-            return None
-        end = turn.place + prod(turn.shape) * dtype.itemsize
-        return self._memory[turn.place : end].view(dtype).reshape(turn.shape)
+    steady: bool
 
 
 class Runner:
@@ -107,29 +80,42 @@ class Runner:
         # Bytes in all: those of the arena, of what comes in as it is read, and of what leaves the network.
         apart = [shapes[to] for _, to in self._cast] + [turn.shape for turn in self.turns if turn.place == -1]
         self.bytes = self.room + size * sum(map(prod, apart))
+        # Those whose weights decide what kernels take.
+        layers = [layer for stage in stages for one in (stage, stage.before) if one for layer in one.layers]
+        both = (one for layer in layers for one in (layer, getattr(layer, "_whole", layer)))
+        self.layers = list({id(one): one for one in both if hasattr(one, "_weights")}.values())
 
     def run(self, values: Sequence[Any], arena: Arena, tell: Callable[[], Any] | None = None) -> list[Any]:
         """The outputs for these inputs; each turn that is done is told."""
-        found: list[Any] = [None] * self.slots
+        laid = arena.laid(self)
+        found = laid.begun()
         for slot, value in zip(self.inputs, values, strict=True):
             found[slot] = value
         for slot, to in self._cast:
             found[to] = contiguous(cast(found[slot], self.dtype))
-        for turn, out in zip(self.turns, arena.arrays(self), strict=True):
-            _, run, inputs, outputs, shape, place, done, _ = turn
-            if place == -1:
-                out = aligned_empty(shape, self.dtype)
-            result = run(out, *[found[slot] for slot in inputs])
-            if len(outputs) == 1:
-                found[outputs[0]] = result
+        for turn, out, calls in laid.steps:
+            if calls is None:
+                self._take(turn, out, found, laid)
             else:
-                for slot, one in zip(outputs, result, strict=True):
-                    found[slot] = one
-            for slot in done:
-                found[slot] = None
+                for kernel, arguments in calls:
+                    kernel(*arguments)
             if tell is not None:
                 tell()
+        laid.ended()
         return [found[slot] for slot in self.outputs]
+
+    def _take(self, turn: Turn, out: Any, found: list[Any], laid: Any) -> None:
+        """Run a stage, whose results are among what is found then."""
+        if turn.place == -1:
+            out = aligned_empty(turn.shape, self.dtype)
+        result = laid.result(turn, out, [found[slot] for slot in turn.inputs])
+        if len(turn.outputs) == 1:
+            found[turn.outputs[0]] = result
+        else:
+            for slot, one in zip(turn.outputs, result, strict=True):
+                found[slot] = one
+        for slot in turn.done:
+            found[slot] = None
 
 
 class Fused:
@@ -324,7 +310,7 @@ def _turns(
             whole, channel = beside[slot]
             # Flat, from its first channel on.
             place, shape = place_of[whole] + channel * itemsize, (prod(shapes[whole]) - channel,)
-        turns.append(Turn(stage, one.run, stage.inputs, stage.outputs, shape, place, done, one.call))
+        turns.append(Turn(stage, one.run, stage.inputs, stage.outputs, shape, place, done, one.call, one.steady))
     return turns, room
 
 

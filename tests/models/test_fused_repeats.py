@@ -1,0 +1,115 @@
+"""From their third run on, programs of `predict` repeat calls of kernels that were written down."""
+
+import threading
+
+import numpy as np
+from test_fused_networks import filled
+
+from numbaconv import layers
+from numbaconv.machine import threads
+from numbaconv.models import Model
+from numbaconv.models.fused import arena
+from numbaconv.models.fused.running import fused
+
+
+def network():
+    """Convolutions with views, gates, a residual, parts side by side, and Winograd's algorithm between them."""
+    inputs = layers.Input((12, 12, 8))
+    x = layers.Conv2D(16, 1, activation="relu")(inputs)
+    y = layers.BatchNormalization()(layers.DepthwiseConv2D(3, padding="same")(x))
+    gates = layers.GlobalAveragePooling2D(keepdims=True)(y)
+    gates = layers.Conv2D(16, 1, activation="sigmoid")(layers.Reshape((1, 1, 16))(gates))
+    x = layers.Add()([layers.Conv2D(16, 1)(layers.Multiply()([y, gates])), x])
+    x = layers.Conv2D(16, 3, padding="same")(x)
+    x = layers.Concatenate()([layers.Conv2D(8, 1)(x), layers.MaxPooling2D(3, 1, padding="same")(x)])
+    outputs = layers.Dense(5)(layers.Flatten()(layers.Conv2D(4, 1)(x)))
+    return filled(Model(inputs, outputs), np.random.default_rng(0), "float32")
+
+
+def images(count):
+    return [np.random.default_rng(i).normal(size=(1, 12, 12, 8)).astype(np.float32) for i in range(count)]
+
+
+def plain(model, x):
+    model.fuse = False
+    result = model(x)
+    model.fuse = True
+    return result
+
+
+def repeated(model):
+    """For each turn whether its calls are repeated."""
+    (one,) = fused(model._program())._arenas
+    return [calls is not None for laid in one._laid.values() for _, _, calls in laid.steps]
+
+
+def repeated_kernels(model):
+    (one,) = fused(model._program())._arenas
+    return [kernel for laid in one._laid.values() for _, _, calls in laid.steps for kernel, _ in calls or ()]
+
+
+def check(model, x, wanted):
+    np.testing.assert_allclose(model(x), wanted, rtol=0, atol=1e-5 * np.abs(wanted).max())
+
+
+def test_each_call_has_its_own_input():
+    model, xs = network(), images(5)
+    wanted = [plain(model, x) for x in xs]
+    results = [model(x) for x in xs]
+    assert sum(repeated(model)) > len(repeated(model)) / 2
+    assert not any(hasattr(kernel, "overloads") for kernel in repeated_kernels(model))
+    for one, right, x in zip(results, wanted, xs, strict=True):
+        # Results that were given out are not written again.
+        np.testing.assert_allclose(one, right, rtol=0, atol=1e-5 * np.abs(right).max())
+        np.testing.assert_array_equal(model(x), one)
+
+
+def test_weights_that_change():
+    model, (x, *_) = network(), images(1)
+    for layer in (model.layers[1], model.layers[3], model.layers[-1]):
+        for _ in range(3):
+            model(x)
+        layer.set_weights([2 * w + 0.5 for w in layer.get_weights()])
+        check(model, x, plain(model, x))
+        kernel = next(iter(layer._weights))
+        layer.set_weights([np.full_like(w, np.nan if i == 0 else 1.0) for i, w in enumerate(layer.get_weights())])
+        with np.errstate(all="ignore"):
+            for _ in range(3):
+                np.testing.assert_array_equal(np.isnan(model(x)), np.isnan(plain(model, x)), err_msg=kernel)
+        filled(model, np.random.default_rng(0), "float32")
+
+
+def test_several_shapes_share_memory():
+    model = network()
+    small, large = (np.ones((n, 12, 12, 8), np.float32) for n in (1, 3))
+    for _ in range(4):
+        for x in (small, large):
+            check(model, x, plain(model, x))
+
+
+def test_several_threads():
+    model, xs = network(), images(4)
+    wanted, results = [plain(model, x) for x in xs], {}
+
+    def run(i):
+        results[i] = [model(xs[i]) for _ in range(20)]
+
+    running = [threading.Thread(target=run, args=(i,)) for i in range(4)]
+    for one in running:
+        one.start()
+    for one in running:
+        one.join()
+    for i, right in enumerate(wanted):
+        for one in results[i]:
+            np.testing.assert_allclose(one, right, rtol=0, atol=1e-5 * np.abs(right).max())
+
+
+def test_a_process_that_must_do_without_threads(monkeypatch):
+    model, (x, *_) = network(), images(1)
+    monkeypatch.setattr(arena, "door", lambda kernel, arguments: kernel)
+    first, *_ = [model(x) for _ in range(3)]
+    monkeypatch.setattr(threads, "alone", True)
+    for _ in range(3):
+        np.testing.assert_array_equal(model(x), first)
+    kernels = repeated_kernels(model)
+    assert kernels and not any(kernel.targetoptions["parallel"] for kernel in kernels)
