@@ -19,12 +19,12 @@ from .layouts import SMALL, Ints, canonical, canonical_shape, contiguous, images
 from .moving import MovingCall, grad_call
 from .window import Window
 
-# Windows of a row below which so many channels are better taken to the end than left in planes.
-SHORT_ROW, SOME_CHANNELS = 64, 8
 # Values of a window from which on one row of values after the other is joined.
 MANY_VALUES = 512
 # Values of a part, at least, of windows that are so few that they are pooled in so many parts at most.
 PART_VALUES, MANY_PARTS, FEW_WINDOWS = pool.TASK_VALUES, 32, 8
+# An axis of length 1, as `_merged` returns it.
+ONE = 1, 1, np.array([[0, 1]]), 1, 1, 0
 # Vectors of channels that the gradient of the maximum looks at together, where there are that many.
 GRAD_VECS = 4
 
@@ -48,21 +48,18 @@ class PoolCall(NamedTuple):
 
 
 class FlatCall(NamedTuple):
-    """Pooling, ready for arrays of one shape, which the kernel sees as flat ones; ``last`` has it see channels last."""
+    """Pooling, ready for arrays of one shape, which the kernel sees as flat ones."""
 
     kernel: Any
     out_shape: Ints
-    last: Ints | None
     arguments: tuple
     serial: bool
 
     def __call__(self, x: np.ndarray, out: Any = None) -> np.ndarray:
-        """The result; in ``out``, where that is given and channels stay where they are."""
-        if out is None or self.last:
-            out = aligned_empty(self.last or self.out_shape, x.dtype)
-        x = canonical(x, "channels_first") if self.last else contiguous(x)
-        self.kernel(x.reshape(-1), out.reshape(-1), *self.arguments, serial=self.serial)
-        return original(out, len(self.out_shape) - 2, "channels_first") if self.last else out
+        """The result; in ``out``, where that is given."""
+        out = aligned_empty(self.out_shape, x.dtype) if out is None else out
+        self.kernel(contiguous(x).reshape(-1), out.reshape(-1), *self.arguments, serial=self.serial)
+        return out
 
 
 class PartsCall(NamedTuple):
@@ -72,7 +69,6 @@ class PartsCall(NamedTuple):
     out_shape: Ints
     parts: Any
     whole: Any
-    last: None = None
 
     def __call__(self, x: np.ndarray, out: Any = None) -> np.ndarray:
         """The result, in ``out`` where that is given."""
@@ -93,41 +89,40 @@ def pool_window(pool_size: Any, strides: Any, padding: Any, data_format: Any, ra
 def pool_call(kind: str, x_shape: Ints, window: Window) -> FlatCall | PartsCall:
     """Prepare `functional.max_pool` or `functional.average_pool`, ``kind`` being "max" or "average"."""
     out_shape, data_format = _out_shape(x_shape, window), window.data_format
-    image, result, last = images_shape(x_shape, data_format), images_shape(out_shape, data_format), None
+    image, result = images_shape(x_shape, data_format), images_shape(out_shape, data_format)
     check_memory((), max(prod(image), prod(result)), 4)
     batch, axes = _merged(image, result, window)
-    # Long windows are long rows themselves.
-    short = axes[2][1] < SHORT_ROW and axes[2][3] < pool.LONG
-    if data_format == "channels_first" and short and x_shape[1] >= SOME_CHANNELS:
-        image, last = canonical_shape(x_shape, data_format), canonical_shape(out_shape, data_format)
-        batch, axes = _merged(image, last, window)
-    channels = image[4]
+    channels, (n, count, _, size, step, _) = image[4], axes[2]
     parts = _parts(axes, batch, channels)
-    if parts > 1 and last is None:
-        (n, windows, *_, size, _, _) = axes[2]
-        several = ((1, n, channels), size // parts), ((1, windows * parts, channels), parts)
+    if parts > 1:
+        several = ((1, n, channels), size // parts), ((1, count * parts, channels), parts)
         first, then = (
             pool_call(kind, shape, pool_window(k, None, "valid", "channels_last", 1)) for shape, k in several
         )
-        return PartsCall(((1, n, channels), (1, windows, channels)), out_shape, first, then)
-    if axes[1][0] == 1 and channels >= LINE and channels * axes[2][3] >= MANY_VALUES:
+        return PartsCall(((1, n, channels), (1, count, channels)), out_shape, first, then)
+    short = axes[1] is ONE and channels < LINE and pool.LONG_ALONE <= size * channels < pool.LONG
+    if short and n == count * size == count * step and count >= LINE:
+        # Windows side by side are images, and their values rows.
+        batch, axes = batch * count, [ONE, (size, 1, np.array([[0, size]]), size, size, 0), ONE]
+    if axes[1] is ONE and channels >= LINE and channels * axes[2][3] >= MANY_VALUES:
         # Windows of many channels along one axis: positions are rows, and channels are columns.
         columns = channels, channels, pool.window_ends(channels, channels, 1, 1, 0), 1, 1, 0
-        axes, channels = [axes[0], axes[2], columns], 1
+        axes, channels = [ONE, axes[2], columns], 1
     lengths, windows, ends = zip(*(axis[:3] for axis in axes), strict=True)
     views = (batch, *lengths, channels), (batch, *windows, channels)
     plan = pool.pool_plan(*views, ends, axes[2][3:], kind == "average")
     serial = plan[pool.TASKS] == 1 or max(prod(image), prod(result)) < SMALL
     kernel = pool.max_pool if kind == "max" else pool.average_pool
     arguments = np.concatenate(ends), *pool.beside(plan, ends[2]), plan
-    return FlatCall(kernel, out_shape, last, arguments, bool(serial))
+    return FlatCall(kernel, out_shape, arguments, bool(serial))
 
 
 def _merged(image: Ints, result: Ints, window: Window) -> tuple[int, list[tuple]]:
     """The batch and three axes, each its length, windows, their ends, size, stride and positions in front.
 
     Under windows that hold a whole axis, this and the one before it are one; so may the batch be. Not with explicit
-    zeros: sums of a part would be added up in another order than those of the whole.
+    zeros: sums of a part would be added up in another order than those of the whole. Axes that stay as they are, of
+    those in front, are more of the batch.
     """
     sizes, steps = ((1, *three(values, 1)) for values in (window.kernel_size, window.strides))
     paddings = ("valid", *three(along_axes(window.padding, window.rank), "valid"))
@@ -143,9 +138,10 @@ def _merged(image: Ints, result: Ints, window: Window) -> tuple[int, list[tuple]
             axes.append((length * n, windows, others * n, *(a * n for a in settings)))
         else:
             axes.append((n, count, ends, size, step, before))
-    if len(axes) == 4:
-        return image[0], axes[1:]
-    return 1, [(1, 1, np.array([[0, 1]]), 1, 1, 0)] * (3 - len(axes)) + axes
+    batch = 1
+    while len(axes) > 1 and axes[0][1] == axes[0][0] and axes[0][3:] == (1, 1, 0):
+        batch *= axes.pop(0)[0]
+    return batch, [ONE] * (3 - len(axes)) + axes
 
 
 def _parts(axes: list[tuple], batch: int, channels: int) -> int:

@@ -18,7 +18,7 @@ from numba import prange
 from ..machine.aligned import aligned_empty
 from ..machine.compiler import compiled
 from ..machine.lanes import line_keep, line_less, line_sum
-from ..machine.line import line_narrow, line_read, line_widen, line_write
+from ..machine.line import line_as, line_read, line_write
 from ..machine.tile import lanes_of
 from ..machine.vectors import VECTOR_BYTES
 from .sums import TASK_ROWS, TASK_VALUES, row_width
@@ -44,7 +44,7 @@ def _task(task, shape, cut):
 @compiled
 def _passed(line, wide_x, scale, shift, array):
     """The line where relu passes what a line of ``x`` becomes, elsewhere 0."""
-    return line_less(0.0, line_narrow(wide_x * scale + shift, array), line, 0.0)
+    return line_less(0.0, line_as(wide_x * scale + shift, array), line, 0.0)
 
 
 @compiled(parallel=True)
@@ -73,10 +73,10 @@ def sum_columns(a, b, a_from, b_from, gate, sums, wide, cut):
             total = line_keep(a_start, 0, 0.0)
             product = total
             for at in range(first * width + j, last * width + j, width):
-                line, other = line_read(1, a, at, count), line_widen(line_read(1, b, at, count))
+                line, other = line_read(1, a, at, count), line_as(line_read(1, b, at, count), sums)
                 if len(gate) == 2:
                     line = _passed(line, other, scale, shift, a)
-                difference = line_widen(line) - a_start
+                difference = line_as(line, sums) - a_start
                 total = total + difference
                 product = product + difference * (other - b_start)
             line_write(total, sums, first // cut[0] * width + j, count)
@@ -102,14 +102,14 @@ def sum_planes(a, b, a_from, b_from, gate, sums, cut):
         first, last, left, right = _task(np.int64(number), a.shape, cut)
         for r in range(first, last):
             a_start, b_start = a_from[r % len(a_from)], b_from[r % len(b_from)]
-            total = line_keep(line_widen(line_read(1, a, r * width + left, right - left)), 0, 0.0)
+            total = line_keep(line_as(line_read(1, a, r * width + left, right - left), sums), 0, 0.0)
             product = total
             for j in range(left, right, lanes):
                 at, count = r * width + j, right - j
-                line, other = line_read(1, a, at, count), line_widen(line_read(1, b, at, count))
+                line, other = line_read(1, a, at, count), line_as(line_read(1, b, at, count), sums)
                 if len(gate) == 2:
                     line = _passed(line, other, gate[0][r % len(a_from)], gate[-1][r % len(a_from)], a)
-                difference = line_keep(line_widen(line) - a_start, count, 0.0)
+                difference = line_keep(line_as(line, sums) - a_start, count, 0.0)
                 total = total + difference
                 product = product + difference * line_keep(other - b_start, count, 0.0)
             sums[0, r, left // cut[1]] = line_sum(total)
@@ -141,15 +141,15 @@ def multiply_add(xs, scales, shift, relu, out, wide, step, cut):
             for j in range(left, right, lanes):
                 at, count, place = r * width + j, right - j, table + j * step
                 there = count if step else lanes
-                x = line_widen(line_read(1, xs[-1], at, count))
+                x = line_as(line_read(1, xs[-1], at, count), shift)
                 line = x * line_read(wide, scales[-1], place, there) + line_read(wide, shift, place, there)
                 if len(xs) == 2:
                     other = line_read(1, xs[0], at, count)
                     if len(gate) == 2:
                         factors = line_read(wide, gate[0], place, there), line_read(wide, gate[-1], place, there)
                         other = _passed(other, x, factors[0], factors[1], out)
-                    line = line_widen(other) * line_read(wide, scales[0], place, there) + line
-                narrow = line_narrow(line, out)
+                    line = line_as(other, shift) * line_read(wide, scales[0], place, there) + line
+                narrow = line_as(line, out)
                 line_write(line_less(narrow, low, low, narrow), out, at, count)
 
 

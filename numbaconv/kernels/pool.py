@@ -11,24 +11,29 @@ import numpy as np
 from numba import prange
 
 from ..machine.compiler import compiled
-from ..machine.lanes import line_keep
-from ..machine.line import LINE, line_add, line_gather, line_maximum, line_narrow, line_share, line_widen, line_write
+from ..machine.lanes import line_keep, line_sum, line_top
+from ..machine.line import LINE, line_as, line_gather, line_maximum, line_write
 from ..machine.memory import clear
 from ..machine.vectors import VECTOR_BYTES
+from .planes import write_planes
+from .strip import aligned_flat
 
-# Values of windows that are joined one by one, and from one to the next, at least.
-LONG = 8 * LINE
+# Values of windows that are joined one by one, and from one to the next, at least; and of one channel.
+LONG, LONG_ALONE = 8 * LINE, 8
 # Elements that a block of windows spans, and rows that become one at a time: as many streams as caches follow.
 SPAN, STREAMS = 8192, 32
 # Lines that are joined side by side, since each sum waits for its last addition: more do not make it faster.
 BESIDE = (0, 0)
 # Of columns that lie side by side a block has a multiple of so many.
 WHOLE = 4 * LINE
+# Values of an image that others are brought beside, at most, and of a row from which on it is alone; values of all of
+# these images, where that is more than a line of them. Lines of images that leave enough tasks.
+NEAR, LONG_ROW, ALL_NEAR, NEAR_LINES = 16_384, 128, 8192, 4
 # Elements of a task, at least, and tasks that many cores share, at most.
 TASK_VALUES, MOST_TASKS = 16_384, 64
 # A plan: the image's axes; the rows of outputs and their axes; windows along the last axis; how all is cut.
 DEPTH, HEIGHT, WIDTH, CHANNELS, LINES, PLANES, ROWS, COLUMNS, SIZE, STRIDE, BEFORE = range(11)
-SUMS, ALONE, MIDDLE, MOST, BAND, BLOCK, TASKS = range(11, 18)
+SUMS, ALONE, MIDDLE, MOST, BAND, BLOCK, TASKS, IMAGES, TOGETHER = range(11, 20)
 
 
 @compiled(parallel=True)
@@ -52,10 +57,11 @@ def max_pool(x, out, ends, counts, table, plan):
     Notes
     -----
     Bound by memory. The rows under a window become one, then the columns of that: each time, vectors run over columns
-    and channels alike, as far as these lie side by side.
+    and channels alike, as far as these lie side by side. Where that is not far, images are brought side by side as if
+    they were channels.
     """
     for task in prange(plan[TASKS]):
-        _pool_block(np.int64(task), x, out, (ends, counts, table), plan, _largest, _largest_of, x)
+        _pool_task(np.int64(task), x, out, (ends, counts, table), plan, _largest, _largest_of, x)
 
 
 @compiled(parallel=True)
@@ -72,7 +78,7 @@ def average_pool(x, out, ends, counts, table, plan):
     As for `max_pool`; sums are kept in float64, since a window may be as long as a recording.
     """
     for task in prange(plan[TASKS]):
-        _pool_block(np.int64(task), x, out, (ends, counts, table), plan, _mean, _mean_of, np.zeros(0))
+        _pool_task(np.int64(task), x, out, (ends, counts, table), plan, _mean, _mean_of, np.zeros(0))
 
 
 class Read(NamedTuple):
@@ -97,6 +103,25 @@ class Write(NamedTuple):
     rows: int
     counts: np.ndarray
     first: int
+
+
+@compiled
+def _pool_task(task, x, out, tables, plan, join, join_all, like):
+    """A block; or several images, so many at a time side by side."""
+    lanes, images = max(plan[TOGETHER], 1), plan[IMAGES]
+    inputs = plan[DEPTH] * plan[HEIGHT] * plan[WIDTH] * plan[CHANNELS] // lanes
+    outputs = plan[LINES] * plan[COLUMNS] * plan[CHANNELS] // lanes
+    near, pooled, first, end = x, out, task, task + 1
+    if images:
+        (near, at), (pooled, to) = aligned_flat(inputs * lanes, x), aligned_flat(outputs * lanes, x)
+        near, pooled, first, end = near[at:], pooled[to:], task * images, min((task + 1) * images, len(x) // inputs)
+    for n in range(first, end, lanes):
+        count = min(end - n, lanes)
+        if images:
+            write_planes(x, n * inputs, inputs, count, inputs, near, 0, lanes)
+        _pool_block(0 if images else task, near, pooled, tables, plan, join, join_all, like)
+        if images:
+            write_planes(pooled, 0, lanes, outputs, count, out, n * outputs, outputs)
 
 
 @compiled
@@ -192,12 +217,13 @@ def _run(join, read, write):
 
 @compiled
 def _largest(read, write, table, beside, j, left):
-    array = read.array
-    best = line_gather(array, read.at + read.taps[read.first], table, j, left)
+    array, at, taps, k = read.array, read.at, read.taps, read.first + 1
+    best = line_gather(array, at + taps[read.first], table, j, left)
     if read.first > 0:
         best = line_maximum(line_gather(write.array, write.at, beside, j, left), best)
-    for k in range(read.first + 1, read.last):
-        best = line_maximum(best, line_gather(array, read.at + read.taps[k], table, j, left))
+    while k < read.last:
+        best = line_maximum(best, line_gather(array, at + taps[k], table, j, left))
+        k += 1
     line_write(best, write.array, write.at + j, left)
 
 
@@ -206,10 +232,20 @@ def _largest_of(x, at, lanes, out, to, plan):
     """The largest values of a window of few channels, whose values lie side by side: lane by lane, then of lanes."""
     channels, length = plan[CHANNELS], plan[SIZE] * plan[CHANNELS]
     step = LINE // channels * channels
-    best = line_keep(line_gather(x, at, None, 0, length), min(step, length), -np.inf)
-    for j in range(step, length, step):
+    left = min(step, length)
+    best, j = line_keep(line_gather(x, at, None, 0, left), left, -np.inf), step
+    while j + 4 * step <= length:
+        a, b = line_gather(x, at, None, j, step), line_gather(x, at, None, j + step, step)
+        c, d = line_gather(x, at, None, j + 2 * step, step), line_gather(x, at, None, j + 3 * step, step)
+        best = line_maximum(best, line_maximum(line_maximum(a, b), line_maximum(c, d)))
+        j += 4 * step
+    while j < length:
         left = min(step, length - j)
         best = line_maximum(best, line_keep(line_gather(x, at, None, j, left), left, -np.inf))
+        j += step
+    if channels == 1:
+        out[to] = line_top(best)
+        return
     line_write(best, lanes, 0, LINE)
     for c in range(channels):
         value = lanes[c]
@@ -223,9 +259,12 @@ def _largest_of(x, at, lanes, out, to, plan):
 def _mean_of(x, at, lanes, out, to, plan):
     channels, length = plan[CHANNELS], plan[SIZE] * plan[CHANNELS]
     step = LINE // channels * channels
-    total = line_widen(line_gather(x, at, None, 0, min(step, length)))
+    total = line_as(line_gather(x, at, None, 0, min(step, length)), lanes)
     for j in range(step, length, step):
-        total = line_add(total, line_gather(x, at, None, j, min(step, length - j)))
+        total = total + line_as(line_gather(x, at, None, j, min(step, length - j)), lanes)
+    if channels == 1:
+        out[to] = line_sum(total) / plan[SIZE]
+        return
     line_write(total, lanes, 0, LINE)
     for c in range(channels):
         value = lanes[c]
@@ -236,15 +275,15 @@ def _mean_of(x, at, lanes, out, to, plan):
 
 @compiled
 def _mean(read, write, table, beside, j, left):
-    array = read.array
-    total = line_widen(line_gather(array, read.at + read.taps[read.first], table, j, left))
+    array, at, taps = read.array, read.at, read.taps
+    total = line_as(line_gather(array, at + taps[read.first], table, j, left), write.counts)
     if read.first > 0:
-        total = line_add(total, line_gather(write.array, write.at, beside, j, left))
+        total = total + line_as(line_gather(write.array, write.at, beside, j, left), write.counts)
     for k in range(read.first + 1, read.last):
-        total = line_add(total, line_gather(array, read.at + read.taps[k], table, j, left))
+        total = total + line_as(line_gather(array, at + taps[k], table, j, left), write.counts)
     if write.rows > 0:
-        total = line_share(total, write.rows, write.counts, write.first + j)
-    line_write(line_narrow(total, write.array), write.array, write.at + j, left)
+        total = total / (line_gather(write.counts, write.first, beside, j, left) * write.rows)
+    line_write(line_as(total, write.array), write.array, write.at + j, left)
 
 
 def window_ends(windows, length, size, stride, before):
@@ -254,7 +293,7 @@ def window_ends(windows, length, size, stride, before):
 
 
 def pool_plan(image, result, ends, last, sums):
-    """What a kernel of pooling has to know of shapes, and how the work is cut into tasks: int64 (18,).
+    """What a kernel of pooling has to know of shapes, and how the work is cut into tasks: int64 (20,).
 
     Parameters
     ----------
@@ -270,18 +309,27 @@ def pool_plan(image, result, ends, last, sums):
     size, stride, before = last
     rows = prod(int((e[:, 1] - e[:, 0]).max(initial=0)) for e in ends[:2])
     inside = rows == 1 and before == 0 and (columns - 1) * stride + size <= image[3]
-    alone = inside and channels < LINE and size * channels >= LONG and stride * channels >= LONG
-    block = max(1, min(columns, max(SPAN, 4 * size * channels) // (channels * stride)))
+    alone = inside and channels < LINE and min(size, stride) * channels >= LONG
     # Narrow blocks read short stretches of many rows, which takes longer.
     least = 2 * TASK_VALUES if size == stride == 1 else TASK_VALUES
     tasks = min(MOST_TASKS, max(1, (prod(image) + prod(result)) // least))
+    near = prod(image[1:]) <= NEAR and (stride > 1 or columns * channels < LONG_ROW)
+    if near and channels < LINE and image[0] >= LINE * min(tasks, NEAR_LINES) and not alone:
+        images = ceil(image[0] / tasks / LINE) * LINE
+        lanes = LINE * max(1, min(images, ALL_NEAR // prod(image[1:])) // LINE)
+        shapes = ((1, *shape[1:4], channels * lanes) for shape in (image, result))
+        plan = pool_plan(*shapes, ends, last, sums)
+        plan[[BAND, BLOCK, MIDDLE]] = plan[LINES], columns, (columns - 1) * stride + size
+        plan[[TASKS, IMAGES, TOGETHER]] = ceil(image[0] / images), images, lanes
+        return plan
+    block = max(1, min(columns, max(SPAN, 4 * size * channels) // (channels * stride)))
     if stride >= size:
         whole = WHOLE if stride == 1 else 1
         block = max(1, min(block, ceil(columns * lines / tasks / whole) * whole))
     blocks = ceil(columns / block)
     band = max(1, ceil(lines * blocks / tasks))
     middle = LINE if alone else (block - 1) * stride + size
-    cut = sums, alone, middle, max(rows, size), band, block, ceil(lines / band) * blocks
+    cut = sums, alone, middle, max(rows, size), band, block, ceil(lines / band) * blocks, 0, 0
     return np.array([*image[1:], lines, *result[1:4], *last, *cut], np.int64)
 
 

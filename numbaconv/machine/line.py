@@ -6,6 +6,7 @@ In Python terms, ``count`` being the channels from ``at`` on and W the width of 
     line_gather    the same of values that lie apart: line = array[at + table[first : first + W]]
     line_write     out[at : at + min(W, count)] = line
     line_maximum   max(best, line), NaN where either is NaN
+    line_as        line.astype(array.dtype)
     line_first     where ``line`` is larger than ``best``, or the first NaN: ``tap``; elsewhere ``taps``
     line_where     where ``taps == tap``: ``line``; elsewhere 0
 """
@@ -153,12 +154,18 @@ def _beats(builder, line, best):
     return builder.and_(builder.fcmp_unordered(">", line, best), builder.fcmp_ordered("ord", best, best))
 
 
+def _larger(builder, best, line):
+    # One instruction, and one that does not wait for ``best``.
+    most = builder.select(builder.fcmp_ordered(">", line, best), line, best)
+    return builder.select(builder.fcmp_unordered("uno", line, line), line, most)
+
+
 @intrinsic
 def line_maximum(typingctx, best, line):
     """The larger of two lines, lane by lane; NaN where either is NaN."""
 
     def codegen(context, builder, sig, args):
-        return _each(context, builder, best, lambda b, v: builder.select(_beats(builder, v, b), v, b), *args)
+        return _each(context, builder, best, lambda b, v: _larger(builder, b, v), *args)
 
     return best(best, line), codegen
 
@@ -212,71 +219,24 @@ def _number(builder, taps, tap):
 
 
 @intrinsic
-def line_widen(typingctx, line):
-    """A line in float64, of as many vectors more as its elements are shorter."""
-    wide = _widened(line)
+def line_as(typingctx, line, array):
+    """A line in the dtype of ``array``."""
+    size, wanted = line.dtype.bitwidth, array.dtype.bitwidth
+    result = Tile(1, line.vecs * wanted // size, array.dtype)
 
     def codegen(context, builder, sig, args):
-        return _value(context, builder, wide, _widen(builder, line, args[0]))
-
-    return wide(line), codegen
-
-
-@intrinsic
-def line_add(typingctx, total, line):
-    """The total, which is in float64, and a line."""
-
-    def codegen(context, builder, sig, args):
-        vectors = enumerate(_widen(builder, line, args[1]))
-        sums = [builder.fadd(builder.extract_value(args[0], i), vector) for i, vector in vectors]
-        return _value(context, builder, total, sums)
-
-    return total(total, line), codegen
-
-
-@intrinsic
-def line_share(typingctx, total, number, counts, at):
-    """The total, lane by lane divided by the number times the float64 ``counts[at:]``."""
-
-    def codegen(context, builder, sig, args):
-        counts = Memory(context, builder, sig.args[2], args[2]).vectors(args[3], total)
-        factor = _splat(builder, context.cast(builder, args[1], number, types.float64), total.lanes)
-        pairs = ((builder.extract_value(args[0], i), builder.fmul(factor, count)) for i, count in enumerate(counts))
-        return _value(context, builder, total, [builder.fdiv(*pair) for pair in pairs])
-
-    return total(total, number, counts, at), codegen
-
-
-@intrinsic
-def line_narrow(typingctx, total, array):
-    """A float64 line in the dtype of ``array``."""
-    fewer = types.float64.bitwidth // array.dtype.bitwidth
-    line = Tile(1, total.vecs // fewer, array.dtype)
-
-    def codegen(context, builder, sig, args):
-        parts = [builder.extract_value(args[0], i) for i in range(total.vecs)]
-        if fewer > 1:
-            half = ir.VectorType(line.vector.element, total.lanes)
-            lanes = ir.Constant(ir.VectorType(ir.IntType(32), line.lanes), list(range(line.lanes)))
+        parts = [builder.extract_value(args[0], i) for i in range(line.vecs)]
+        if wanted > size:
+            kind = ir.VectorType(ir.IntType(32), result.lanes)
+            firsts = range(0, line.lanes, result.lanes)
+            masks = [ir.Constant(kind, [first + lane for lane in range(result.lanes)]) for first in firsts]
+            parts = [builder.shuffle_vector(part, part, mask) for part in parts for mask in masks]
+            parts = [builder.fpext(part, result.vector) for part in parts]
+        elif wanted < size:
+            half = ir.VectorType(result.vector.element, line.lanes)
+            lanes = ir.Constant(ir.VectorType(ir.IntType(32), result.lanes), list(range(result.lanes)))
             parts = [builder.fptrunc(part, half) for part in parts]
             parts = [builder.shuffle_vector(a, b, lanes) for a, b in zip(parts[::2], parts[1::2], strict=True)]
-        return _value(context, builder, line, parts)
+        return _value(context, builder, result, parts)
 
-    return line(total, array), codegen
-
-
-def _widened(line):
-    return Tile(1, line.vecs * types.float64.bitwidth // line.dtype.bitwidth, types.float64)
-
-
-def _widen(builder, line, value):
-    """The vectors of a line in float64."""
-    wide, vectors = _widened(line), [builder.extract_value(value, i) for i in range(line.vecs)]
-    if wide == line:
-        return vectors
-    more, parts = wide.vecs // line.vecs, []
-    for i in range(wide.vecs):
-        lanes = [i % more * wide.lanes + lane for lane in range(wide.lanes)]
-        mask, vector = ir.Constant(ir.VectorType(ir.IntType(32), wide.lanes), lanes), vectors[i // more]
-        parts.append(builder.fpext(builder.shuffle_vector(vector, vector, mask), wide.vector))
-    return parts
+    return result(line, array), codegen

@@ -42,6 +42,9 @@ CASES = [
     window("many rows, two lines side by side, one more and a rest smoke", (2, 45, 53), 45),
     window("many rows of many channels, same", (1, 9, 150), 5, 2, "same"),
     window("long windows that overlap", (1, 700, 5), 520, 60),
+    window("images side by side", (37, 7, 6, 2), 3, 2, "same"),
+    window("small whole images side by side smoke", (41, 3, 4, 1), (3, 4)),
+    window("windows side by side", (2, 19, 3), 4, 2),
     window("valid", (2, 4, 5, 6, 2), (2, 3, 2)),
     window("same, overlapping smoke", (2, 5, 6, 4, 3), (3, 2, 3), (2, 1, 3), "same"),
 ]

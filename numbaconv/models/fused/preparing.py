@@ -252,9 +252,6 @@ def _pool(stage: Stage, shapes: dict[int, Any], itemsize: int, pitch: int) -> Pr
     (layer,), x_shape = stage.layers, shapes[stage.inputs[0]]
     window = layer._window(x_shape)
     call = pool_call(layer.kind, x_shape, window._replace(padding=stage.zeros) if stage.zeros else window)
-    if call.last is not None:
-        shape = shapes[stage.output]
-        return Prepared(lambda out, x: call(x).reshape(shape), False, call)
     return Prepared(lambda out, x: call(x, out), True, call, steady=True)
 
 
