@@ -159,7 +159,9 @@ def use_winograd(algorithm: str, axes: tuple[Axis, ...], channels: int, filters:
     patches = ceil(lengths[0] / outputs) * ceil(lengths[1] / outputs)
     filled = 4 * lengths[0] * lengths[1] >= 3 * outputs**2 * patches
     few_phases = height.dilation * width.dilation <= 16
-    enough = max(batch.windows, 1) * patches >= 8
+    # Each thread reads all weights of a single panel for its part of the patches; in a network they come from far.
+    alone = depth.taps == 1 and filters <= panel_width(itemsize)
+    enough = max(batch.windows, 1) * patches >= (24 if alone else 8)
     if depth.taps > 1:
         # All of the input is transformed before it is read.
         room = height.dilation * width.dilation * patches * patch_room(channels, VECTOR_BYTES // itemsize) * itemsize

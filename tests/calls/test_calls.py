@@ -155,7 +155,7 @@ def test_a_separable_convolution_takes_two_passes_where_few_windows_fit_the_cach
 def test_a_transposed_convolution_has_three_kinds_of_call():
     def kind(strides, channels=16):
         window = window_of((3, 3), strides, "same")
-        return type(transposed_call((1, 16, 16, channels), (3, 3, 16, channels), 4, window))
+        return type(transposed_call((2, 16, 16, channels), (3, 3, 16, channels), 4, window))
 
     assert kind(1) is WinogradCall
     assert kind(1, 15) is calls.WindowCall
