@@ -30,12 +30,13 @@ def value_of(rng, weight, name, dtype):
 
 
 def drawn(seed):
-    """A random network of random weights, and inputs for it."""
+    """A random network of random weights, and inputs for it, twice."""
     graph, rng = graphs.graph_of(seed), np.random.default_rng(seed)
     model = filled(graphs.build(graph, numbaconv), rng, graph["dtype"])
     batch = int(rng.integers(1, 4))
     inputs = [rng.standard_normal((batch, *one["actual"])).astype(graph["dtype"]) for one in graph["inputs"]]
-    return graph, model, graphs.formed(inputs, graph["input_form"], graph["name"])
+    several = inputs, [-one for one in inputs]
+    return graph, model, *(graphs.formed(some, graph["input_form"], graph["name"]) for some in several)
 
 
 def layer_by_layer(monkeypatch, model, x):
@@ -53,13 +54,15 @@ def seeds(dtype_of):
 
 @pytest.mark.parametrize("seed", seeds(lambda seed: graphs.graph_of(seed)["dtype"]))
 def test_a_random_network(seed, monkeypatch):
-    graph, model, x = drawn(seed)
+    graph, model, x, other = drawn(seed)
     wanted = graphs.flat(layer_by_layer(monkeypatch, model, x), graph["output_form"])
-    found, again = (graphs.flat(model(x), graph["output_form"]) for _ in range(2))
-    for ours, plain, same in zip(found, wanted, again, strict=True):
+    # The third and fourth call repeat what the second one has written down.
+    found, others, again, others_again = (graphs.flat(model(one), graph["output_form"]) for one in (x, other) * 2)
+    for ours, plain in zip(found, wanted, strict=True):
         assert ours.shape == plain.shape and ours.dtype == plain.dtype
         error = np.abs(ours - plain).max(initial=0) / max(np.abs(plain).max(initial=0), SMALL)
         assert error <= TOLERANCE[graph["dtype"]]
+    for ours, same in zip([*found, *others], [*again, *others_again], strict=True):
         np.testing.assert_array_equal(ours, same)
 
 
@@ -131,10 +134,11 @@ def blocks(seed):
 @pytest.mark.parametrize("seed", seeds(lambda seed: dtype_from(np.random.default_rng(seed))))
 def test_a_random_network_of_convolutions(seed, monkeypatch):
     model, x = blocks(seed)
-    wanted, found = layer_by_layer(monkeypatch, model, x), model(x)
+    wanted, found, other = layer_by_layer(monkeypatch, model, x), model(x), model(-x)
     error = np.abs(found - wanted).max() / max(np.abs(wanted).max(), SMALL)
     assert error <= TOLERANCE[x.dtype.name]
     np.testing.assert_array_equal(found, model(x))
+    np.testing.assert_array_equal(other, model(-x))
     runner = fused(model._program()).runner([x.shape])
     assert runner is not None
     assert len(runner.turns) < len(model._program().steps) + 3
