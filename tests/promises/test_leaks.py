@@ -15,7 +15,7 @@ from cases import LAYERS
 
 import numbaconv
 from numbaconv import functional, layers
-from numbaconv.models import Sequential
+from numbaconv.models import Model, Sequential
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc/self")
 leaks = pytest.mark.situation("leaks")
@@ -182,6 +182,22 @@ def test_one_layer_of_ever_new_shapes(record_property):
     layer = layers.Conv1D(2, 3)
     # A layer forgets its calls when it has 256 of them.
     assert_level(lambda i: layer(np.ones((1, 3 + i % 400, 1), np.float32)), 3 * 768, record_property, warm_up=768)
+
+
+@leaks
+@pytest.mark.parametrize("shapes", [1, pytest.param(100, marks=pytest.mark.slow)])
+def test_programs(shapes, record_property):
+    """A network remembers 64 shapes; it gives what lay in memory for others back."""
+    x = inputs = layers.Input((None, None, 8))
+    y = layers.BatchNormalization()(layers.DepthwiseConv2D(3, padding="same")(x))
+    x = layers.Add()([layers.Conv2D(8, 1, activation="relu")(y), x])
+    x = layers.Concatenate()([layers.Conv2D(16, 3, padding="same")(x), layers.MaxPooling2D(3, 1, padding="same")(x)])
+    model = Model(inputs, layers.Dense(5)(layers.GlobalAveragePooling2D()(x)))
+
+    def work(i):
+        model(np.ones((1, 16 + i % shapes, 40, 8), np.float32))
+
+    assert_level(work, 1000, record_property, warm_up=2 * shapes + 100)
 
 
 def trained():
