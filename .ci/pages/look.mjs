@@ -42,7 +42,7 @@ function pagesOf(folder) {
     .filter((entry) => entry.isFile() && entry.name.endsWith(".html"))
     .map((entry) => relative(folder, join(entry.parentPath, entry.name)))
     // Files of the theme, lists of sources, and pages that only lead to others.
-    .filter((name) => !/^(_static|_modules)\b/.test(name));
+    .filter((name) => !/(^|\/)(_static|_modules)\b/.test(name));
   return found.filter((name) => RegExp(given.only).test(name) && !RegExp(given.skip).test(name)).sort();
 }
 
