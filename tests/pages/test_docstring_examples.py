@@ -17,8 +17,10 @@ def examples():
     """Examples in docstrings of what the public modules list, by name; aliases once."""
     finder, found = doctest.DocTestFinder(), {}
     for module in MODULES:
+        # Some names load on first use.
+        known = vars(module) | {name: getattr(module, name) for name in module.__all__}
         for name in module.__all__:
-            tests = finder.find(getattr(module, name), name, module=False, extraglobs=vars(module).copy())
+            tests = finder.find(known[name], name, module=False, extraglobs=known.copy())
             found.update({test.docstring: test for test in tests if test.examples})
     return {test.name: test for test in found.values()}
 

@@ -24,7 +24,8 @@ def test_what_is_made_counts_as_old_but_where_something_is_frozen(frozen):
         assert not gc.isenabled()
         made = [[] for _ in range(2000)]
     assert gc.isenabled()
-    assert gc.get_freeze_count() == before
+    # What was frozen may be gone meanwhile.
+    assert (gc.get_freeze_count() > 0) == frozen and gc.get_freeze_count() <= before
     if not frozen:
         assert any(one is made for one in gc.get_objects(generation=2))
 
