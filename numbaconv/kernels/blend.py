@@ -14,16 +14,18 @@ from ..machine.compiler import compiled
 from ..machine.line import LINE, line_gather, line_write
 from ..machine.memory import clear, copy
 
-# Values of a block of columns, at most; values side by side, from which on they are copied as a run.
-SPAN, RUN = 4096, 32
-# Rows of fewer values become one with the next ones, to at most so many.
-SHORT_ROW, LONG_ROW = 256, 1024
+# Values of a block of columns, at most; values side by side, from which on they are copied as a run, and those of runs
+# that lines copy.
+SPAN, RUN, SHORT_RUN = 4096, 8, 128
+# Rows of fewer values become one with the next ones, to at most so many, or where they are only copied.
+SHORT_ROW, LONG_ROW, LONG_COPIED = 256, 1024, 8192
 # Elements of a task, at least, and tasks that many cores share, at most.
 TASK_VALUES, MOST_TASKS = 16_384, 64
 # A plan: the axes of what is read, and of what is written; most shares of a row and of a column; how columns are made:
-# from places of a table, one by one, or copied in runs; where the shares of columns begin; how all is cut.
+# from places of a table, one by one, or copied in runs; where the shares of columns begin; how all is cut; whether
+# there are columns without shares.
 DEPTH, HEIGHT, WIDTH, CHANNELS, PLANES, ROWS, COLUMNS, ROW_MOST, MOST, WAY, OF_COLUMNS = range(11)
-LINES, BAND, BLOCK, BLOCKS, TASKS, ZERO = range(11, 17)
+LINES, BAND, BLOCK, BLOCKS, TASKS, ZERO, HOLES = range(11, 18)
 # Ways.
 TABLE, SINGLE, RUNS = range(3)
 
@@ -104,7 +106,7 @@ def _blend_block(task, x, out, recipes, share, tables, plan):
             if plan[WAY] == TABLE:
                 _gather(source, base, share, table, first * channels, out, (to, size), plan)
             elif plan[WAY] == RUNS:
-                _copy_runs(source, base, starts, (reads[block, 2], reads[block, 3]), out, (to, size))
+                _copy_runs(source, base, starts, (reads[block, 2], reads[block, 3]), out, (to, size), plan[HOLES])
             elif share is not None:
                 _blend_columns(source, base, (starts, at, share), planes + rows + first, out, (to, size, channels))
 
@@ -138,17 +140,24 @@ def _blend_columns(source, base, recipes, column, out, write):
 
 
 @compiled
-def _copy_runs(source, base, starts, runs, out, write):
+def _copy_runs(source, base, starts, runs, out, write, zeros):
     """Each run from its place to where the next one begins."""
     to, size = write
+    # To call a function for each short run would take longer than to clear all, or to copy some lines.
+    short = size < SHORT_RUN * (runs[1] - runs[0])
+    if short and zeros:
+        clear(out, to, size)
     for r in range(runs[0], runs[1]):
         begin, place = starts[r, 0], starts[r, 1]
         count = min(starts[r + 1, 0], size) - begin
-        if count > 0:
+        if not short and count > 0:
             if place < 0:
                 clear(out, to + begin, count)
             else:
                 copy(out, to + begin, source, base + place, count)
+        elif place >= 0:
+            for j in range(0, count, LINE):
+                line_write(line_gather(source, base + place, None, j, count - j), out, to + begin + j, count - j)
 
 
 @compiled
@@ -256,7 +265,7 @@ def blend_arguments(batch, lengths, recipes, channels, dtype):
         The first column that each block of columns is made from, and the one after the last; its runs likewise.
     table : int32 array
         For few channels, where in a row each value's first share lies, then likewise the second ones, and so on.
-    plan : int64 array (17,)
+    plan : int64 array (18,)
     """
     batch, lengths, recipes = _short_rows_joined(batch, lengths, recipes, channels)
     *above, last = recipes
@@ -285,7 +294,7 @@ def blend_arguments(batch, lengths, recipes, channels, dtype):
     band = max(1, ceil(lines * len(blocks) / tasks))
     before = np.cumsum([0, *(len(r.at) for r in recipes)])
     starts = [(r.starts[:-1] + n, _repeats(r)) for r, n in zip(recipes, before[:3], strict=True)]
-    cut = lines, band, block, len(blocks), ceil(lines / band) * len(blocks), 0
+    cut = lines, band, block, len(blocks), ceil(lines / band) * len(blocks), 0, (places < 0).any()
     most = _most(above[0]) * _most(above[1]), len(shares), way, before[2]
     plan = np.array([*lengths, channels, planes, rows, columns, *most, *cut], np.int64)
     at = np.concatenate([above[0].at, above[1].at, last.at * channels])
@@ -325,7 +334,8 @@ def _short_rows_joined(batch, lengths, recipes, channels):
     while above and (len(last.starts) - 1) * channels < SHORT_ROW:
         n, more = above[-1]
         # Sums of sums would have other bits as one sum, and a format's or a tile's rows may be longer than another's.
-        if not (_selects(more) or _selects(last)) or _size(more) * _size(last) * channels > LONG_ROW:
+        longest = LONG_COPIED if _selects(more) and _selects(last) else LONG_ROW
+        if not (_selects(more) or _selects(last)) or _size(more) * _size(last) * channels > longest:
             break
         above.pop()
         last, length = joined(more, last, length), n * length
