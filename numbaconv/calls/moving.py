@@ -8,10 +8,24 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import shapes
-from ..kernels.blend import Recipe, between, blend, blend_arguments, shifted, spread, turned, unchanged
+from ..kernels.blend import (
+    Recipe,
+    between,
+    blend,
+    blend_arguments,
+    selects,
+    shifted,
+    spread,
+    turned,
+    unchanged,
+)
 from ..kernels.resize import resized
 from ..machine.aligned import aligned_empty
-from .layouts import SMALL, Ints, contiguous, images_shape, spatial, three
+from ..machine.line import LINE
+from .layouts import SMALL, Ints, canonical, contiguous, images_shape, original, spatial, three
+
+# Values of a row of a plane, fewer than which are taken with channels last.
+TURNED_ROW = 64
 
 
 class MovingCall(NamedTuple):
@@ -30,21 +44,38 @@ class MovingCall(NamedTuple):
         return out.reshape(self.result_shape)
 
 
+class TurnedCall(NamedTuple):
+    """One of channels first by way of channels last."""
+
+    call: MovingCall
+
+    def __call__(self, x: np.ndarray, out: Any = None) -> np.ndarray:
+        last = canonical(self.call(canonical(x, "channels_first")), "channels_last")
+        result = original(last, x.ndim - 2, "channels_first")
+        if out is None:
+            return result
+        out[...] = result.reshape(out.shape)
+        return out
+
+
+AnyMoving = MovingCall | TurnedCall
+
+
 @lru_cache(maxsize=512)
-def crop_call(x_shape: Ints, cropping: tuple[Ints, ...], data_format: str, itemsize: int) -> MovingCall:
+def crop_call(x_shape: Ints, cropping: tuple[Ints, ...], data_format: str, itemsize: int) -> AnyMoving:
     """Prepare `functional.crop`."""
     result_shape: Any = shapes.crop_output_shape(x_shape, cropping, data_format)
     return _shift_call(x_shape, result_shape, tuple(-a for a, _ in cropping), data_format, itemsize)
 
 
 @lru_cache(maxsize=512)
-def zero_pad_call(x_shape: Ints, padding: tuple[Ints, ...], data_format: str, itemsize: int) -> MovingCall:
+def zero_pad_call(x_shape: Ints, padding: tuple[Ints, ...], data_format: str, itemsize: int) -> AnyMoving:
     """Prepare `functional.zero_pad`."""
     result_shape: Any = shapes.zero_pad_output_shape(x_shape, padding, data_format)
     return _shift_call(x_shape, result_shape, tuple(a for a, _ in padding), data_format, itemsize)
 
 
-def _shift_call(x_shape: Ints, result_shape: Ints, before: Ints, data_format: str, itemsize: int) -> MovingCall:
+def _shift_call(x_shape: Ints, result_shape: Ints, before: Ints, data_format: str, itemsize: int) -> AnyMoving:
     lengths = (spatial(shape, data_format) for shape in (x_shape, result_shape))
     recipes = [shifted(*axis) for axis in zip(*lengths, before, strict=True)]
     return blend_call(x_shape, result_shape, recipes, data_format, itemsize)
@@ -75,14 +106,14 @@ class Resize(NamedTuple):
 
 
 @lru_cache(maxsize=512)
-def resize_call(x_shape: Ints, resize: Resize, data_format: str, itemsize: int) -> MovingCall:
+def resize_call(x_shape: Ints, resize: Resize, data_format: str, itemsize: int) -> AnyMoving:
     """Prepare resizing for an input of ``x_shape``."""
     recipes = _resized(x_shape, resize, data_format)
     return blend_call(x_shape, _of_lengths(x_shape, resize.size, data_format), recipes, data_format, itemsize)
 
 
 @lru_cache(maxsize=512)
-def resize_grad_call(x_shape: Ints, resize: Resize, data_format: str, itemsize: int) -> MovingCall:
+def resize_grad_call(x_shape: Ints, resize: Resize, data_format: str, itemsize: int) -> AnyMoving:
     """Prepare the gradient of resizing for an input of ``x_shape``."""
     recipes = _resized(x_shape, resize, data_format)
     return grad_call(x_shape, _of_lengths(x_shape, resize.size, data_format), recipes, data_format, itemsize)
@@ -99,10 +130,15 @@ def _of_lengths(shape: Ints, lengths: Ints, data_format: str) -> Ints:
 
 def blend_call(
     x_shape: Ints, result_shape: Ints, recipes: Sequence[Recipe], data_format: str, itemsize: int, parts: int = 1
-) -> MovingCall:
+) -> AnyMoving:
     """Prepare what has these recipes for its axes, the first of which consists of so many equal parts."""
-    batch, *_, channels = images_shape(x_shape, data_format)
     first, *rest = spatial(x_shape, data_format)
+    row = max(spatial(x_shape, data_format)[-1], spatial(result_shape, data_format)[-1])
+    if data_format == "channels_first" and x_shape[1] >= LINE and row < TURNED_ROW and not all(map(selects, recipes)):
+        # Vectors of channels need no tables.
+        shapes_last = ((n, *lengths, c) for n, c, *lengths in (x_shape, result_shape))
+        return TurnedCall(blend_call(*shapes_last, recipes, "channels_last", itemsize, parts))
+    batch, *_, channels = images_shape(x_shape, data_format)
     lengths, dtype = three((first // parts, *rest), 1), np.dtype(f"f{itemsize}")
     arguments = blend_arguments(batch * parts, lengths, three(tuple(recipes), unchanged(1)), channels, dtype)
     sizes = prod(x_shape), prod(result_shape)
@@ -111,7 +147,7 @@ def blend_call(
 
 def grad_call(
     x_shape: Ints, result_shape: Ints, recipes: Sequence[Recipe], data_format: str, itemsize: int, parts: int = 1
-) -> MovingCall:
+) -> AnyMoving:
     """Prepare the gradient of what has these recipes, for an input of ``x_shape``."""
     first, *rest = spatial(x_shape, data_format)
     back = [turned(r, n) for r, n in zip(recipes, (first // parts, *rest), strict=True)]
@@ -119,20 +155,20 @@ def grad_call(
 
 
 @lru_cache(maxsize=512)
-def upsample_call(x_shape: Ints, size: Ints, interpolation: str, data_format: str, itemsize: int) -> MovingCall:
+def upsample_call(x_shape: Ints, size: Ints, interpolation: str, data_format: str, itemsize: int) -> AnyMoving:
     """Prepare `functional.upsample`."""
     return _upsample_call(blend_call, x_shape, size, interpolation, data_format, itemsize)
 
 
 @lru_cache(maxsize=512)
-def upsample_grad_call(x_shape: Ints, size: Ints, interpolation: str, data_format: str, itemsize: int) -> MovingCall:
+def upsample_grad_call(x_shape: Ints, size: Ints, interpolation: str, data_format: str, itemsize: int) -> AnyMoving:
     """Prepare the gradient of `functional.upsample` for an input of ``x_shape``."""
     return _upsample_call(grad_call, x_shape, size, interpolation, data_format, itemsize)
 
 
 def _upsample_call(
     prepare: Any, x_shape: Ints, size: Ints, interpolation: str, data_format: str, itemsize: int
-) -> MovingCall:
+) -> AnyMoving:
     result_shape: Any = shapes.upsample_output_shape(x_shape, size, data_format)
     lengths, parts = spatial(x_shape, data_format), 1
     if interpolation == "nearest":

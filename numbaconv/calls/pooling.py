@@ -9,14 +9,14 @@ import numpy as np
 from .. import shapes
 from ..common.arguments import check_data_format
 from ..kernels import pool, pool_grad
-from ..kernels.blend import averages
+from ..kernels.blend import averages, recipe
 from ..kernels.plan.plans import check_memory
 from ..machine.aligned import aligned_empty
 from ..machine.line import LINE
 from ..machine.vectors import VECTOR_BYTES
 from ..shapes.checks import along_axes
-from .layouts import SMALL, Ints, canonical, canonical_shape, contiguous, images_shape, original, spatial, three
-from .moving import MovingCall, grad_call
+from .layouts import SMALL, Ints, contiguous, images_shape, spatial, swapped, three
+from .moving import AnyMoving, blend_call, grad_call
 from .window import Window
 
 # Values of a window from which on one row of values after the other is joined.
@@ -29,22 +29,29 @@ ONE = 1, 1, np.array([[0, 1]]), 1, 1, 0
 GRAD_VECS = 4
 
 
-class PoolCall(NamedTuple):
-    """Pooling or a gradient of it, ready for operands of certain shapes, which the kernel sees as ``views``."""
+class PoolGradCall(NamedTuple):
+    """The gradient of max pooling, ready for operands of certain shapes, which the kernel sees as ``views``.
 
-    kernel: Any
-    views: tuple[Ints, ...]
-    out_view: Ints
+    Where they have to be ``turned`` before, it tells their shapes (images, lines, positions); lines become channels.
+    """
+
+    views: tuple[Ints, Ints]
+    turned: tuple[Ints, Ints] | None
     out_shape: Ints
-    data_format: str
     arguments: tuple
     serial: bool
 
     def __call__(self, *operands: np.ndarray) -> np.ndarray:
-        images = [canonical(x, self.data_format).reshape(view) for x, view in zip(operands, self.views, strict=True)]
-        out = aligned_empty(self.out_view, operands[0].dtype)
-        self.kernel(*images, out, *self.arguments, serial=self.serial)
-        return original(out.reshape(self.out_shape), operands[0].ndim - 2, self.data_format)
+        images = map(contiguous, operands)
+        if self.turned:
+            images = (swapped(x.reshape(shape)) for x, shape in zip(images, self.turned, strict=True))
+        views = (x.reshape(view) for x, view in zip(images, self.views, strict=True))
+        out = aligned_empty(self.views[0], operands[0].dtype)
+        pool_grad.max_pool_grad(*views, out, *self.arguments, serial=self.serial)
+        if self.turned:
+            batch, lines, positions = self.turned[0]
+            out = swapped(out.reshape(batch, positions, lines))
+        return out.reshape(self.out_shape)
 
 
 class FlatCall(NamedTuple):
@@ -86,11 +93,13 @@ def pool_window(pool_size: Any, strides: Any, padding: Any, data_format: Any, ra
 
 
 @lru_cache(maxsize=512)
-def pool_call(kind: str, x_shape: Ints, window: Window) -> FlatCall | PartsCall:
+def pool_call(kind: str, x_shape: Ints, window: Window) -> FlatCall | PartsCall | AnyMoving:
     """Prepare `functional.max_pool` or `functional.average_pool`, ``kind`` being "max" or "average"."""
     out_shape, data_format = _out_shape(x_shape, window), window.data_format
     image, result = images_shape(x_shape, data_format), images_shape(out_shape, data_format)
     check_memory((), max(prod(image), prod(result)), 4)
+    if set(window.kernel_size) == {1} and isinstance(window.padding, str):
+        return _selection(x_shape, out_shape, window)
     batch, axes = _merged(image, result, window)
     channels, (n, count, _, size, step, _) = image[4], axes[2]
     parts = _parts(axes, batch, channels)
@@ -117,6 +126,15 @@ def pool_call(kind: str, x_shape: Ints, window: Window) -> FlatCall | PartsCall:
     return FlatCall(kernel, out_shape, arguments, bool(serial))
 
 
+def _selection(x_shape: Ints, out_shape: Ints, window: Window) -> AnyMoving:
+    """Pooling of windows of one value."""
+    counts = spatial(out_shape, window.data_format)
+    recipes = [
+        recipe(n, np.arange(n), np.arange(n) * step, 1.0) for n, step in zip(counts, window.strides, strict=True)
+    ]
+    return blend_call(x_shape, out_shape, recipes, window.data_format, 4)
+
+
 def _merged(image: Ints, result: Ints, window: Window) -> tuple[int, list[tuple]]:
     """The batch and three axes, each its length, windows, their ends, size, stride and positions in front.
 
@@ -141,6 +159,10 @@ def _merged(image: Ints, result: Ints, window: Window) -> tuple[int, list[tuple]
     batch = 1
     while len(axes) > 1 and axes[0][1] == axes[0][0] and axes[0][3:] == (1, 1, 0):
         batch *= axes.pop(0)[0]
+    n, count, _, size, step, before = axes[0]
+    if len(axes) > 1 and image[4] < LINE and before == 0 and n == count * size == count * step:
+        # Few columns and channels leave vectors empty: windows that lie side by side are images.
+        batch, axes[0] = batch * count, (size, 1, np.array([[0, size]]), size, size, 0)
     return batch, [ONE] * (3 - len(axes)) + axes
 
 
@@ -162,17 +184,31 @@ def pool_grad_call(kind: str, x_shape: Ints, grad_shape: Ints, itemsize: int, wi
     check_memory((), max(prod(x_shape), prod(out_shape)), 4)
     if kind == "average":
         return _average_grad_call(x_shape, out_shape, itemsize, window)
-    image, result = _view(x_shape, data_format), _view(out_shape, data_format)
+    lines = _lines(x_shape, data_format)
+    image, result = (_view(shape, data_format, lines) for shape in (x_shape, out_shape))
     windows = _windows(image, result, window)
-    bands = pool_grad.input_bands(image, itemsize, windows[0][: result[1]], window.kernel_size[0], window.strides[0])
     vecs = (0,) * (GRAD_VECS if image[-1] * itemsize >= GRAD_VECS * VECTOR_BYTES else 1)
+    first = windows[0][: result[1]], window.kernel_size[0], window.strides[0]
+    bands = pool_grad.input_bands(image, itemsize, *first, len(vecs) * VECTOR_BYTES // itemsize)
     serial = image[0] * len(bands) == 1 or prod(image) < SMALL
-    arguments = *windows, bands, vecs
-    canonical_image = canonical_shape(x_shape, data_format)
-    return PoolCall(pool_grad.max_pool_grad, (image, result), image, canonical_image, data_format, arguments, serial)
+    turned = None
+    if lines:
+        turned = tuple((*lines, prod(shape) // max(1, prod(lines))) for shape in (x_shape, out_shape))
+    return PoolGradCall((image, result), turned, x_shape, (*windows, bands, vecs), serial)
 
 
-def _average_grad_call(x_shape: Ints, out_shape: Ints, itemsize: int, window: Window) -> MovingCall:
+def _lines(shape: Ints, data_format: str) -> tuple[int, int] | None:
+    """Images, and the lines of each that are to be turned into channels; None where channels are last as they are.
+
+    Few channels fill no vector, but with those of other images they may.
+    """
+    images = images_shape(shape, data_format)[0]
+    if shape[1 if data_format == "channels_first" else -1] < LINE <= images:
+        return 1, images
+    return (shape[0], shape[1]) if data_format == "channels_first" else None
+
+
+def _average_grad_call(x_shape: Ints, out_shape: Ints, itemsize: int, window: Window) -> AnyMoving:
     lengths, windows = (spatial(shape, window.data_format) for shape in (x_shape, out_shape))
     ends: list[np.ndarray] = []
     parts = 1
@@ -190,11 +226,12 @@ def _out_shape(x_shape: Ints, window: Window) -> Ints:
     return shapes.pool_output_shape(x_shape, size, strides, padding, data_format)  # type: ignore[return-value]
 
 
-def _view(shape: Ints, data_format: str) -> Ints:
+def _view(shape: Ints, data_format: str, lines: Any) -> Ints:
     """Shape (N, D, H, W, C) with the axes of length 1 behind the first spatial axis, along which kernels cut bands."""
     first, *rest = spatial(shape, data_format)
-    channels = shape[1 if data_format == "channels_first" else -1]
-    return (shape[0], first, *(1,) * (2 - len(rest)), *rest, channels)
+    batch = lines[0] if lines else shape[0]
+    channels = prod(shape) // max(1, batch * first * prod(rest))
+    return (batch, first, *(1,) * (2 - len(rest)), *rest, channels)
 
 
 def _windows(image: Ints, result: Ints, window: Window) -> tuple:

@@ -267,19 +267,19 @@ def blend_arguments(batch, lengths, recipes, channels, dtype):
         For few channels, where in a row each value's first share lies, then likewise the second ones, and so on.
     plan : int64 array (18,)
     """
-    batch, lengths, recipes = _short_rows_joined(batch, lengths, recipes, channels)
+    batch, lengths, recipes, channels = _short_rows_joined(batch, lengths, recipes, channels)
     *above, last = recipes
     # A factor that all columns share is one of the rows.
     factor = last.share[0] if len(last.share) and (last.share == last.share[0]).all() else 1.0
     above[1], last = above[1]._replace(share=above[1].share * factor), last._replace(share=last.share / factor)
     planes, rows, columns = (len(r.starts) - 1 for r in (*above, last))
-    copies = all(map(_selects, (*above, last)))
+    copies = all(map(selects, (*above, last)))
     places, shares = _side_by_side(last)
     way = SINGLE if channels >= LINE else TABLE
     block = max(1, min(columns, SPAN * columns // (max(columns, lengths[2]) * max(1, channels))))
     blocks = [places[:, first : first + block] for first in range(0, columns, block)]
     reads = [(max(0, b[b >= 0].min(initial=b.max())), b.max() + 1, 0, 0) for b in blocks]
-    if _selects(last):
+    if selects(last):
         runs = [_runs(b[0], channels) for b in blocks]
         ends = np.cumsum([planes + rows + 1, *map(len, runs)])
         if channels >= LINE or columns * channels >= RUN * (ends[-1] - ends[0]):
@@ -328,14 +328,18 @@ def _runs(places, channels):
 
 
 def _short_rows_joined(batch, lengths, recipes, channels):
-    """The same work with fewer axes, the last of which is longer: batch, lengths and recipes."""
+    """The same work with fewer axes, the last of which is longer: batch, lengths, recipes and channels."""
     *outer, length, last = *lengths, recipes[2]
     above = [(n, r) for n, r in zip(outer, recipes[:2], strict=True) if n > 1 or len(r.starts) > 2]
+    # Columns that stay as they are, of those that do not, are more channels.
+    while above and length * channels < SHORT_ROW and _stays(last, length) and not selects(above[-1][1]):
+        channels *= length
+        length, last = above.pop()
     while above and (len(last.starts) - 1) * channels < SHORT_ROW:
         n, more = above[-1]
         # Sums of sums would have other bits as one sum, and a format's or a tile's rows may be longer than another's.
-        longest = LONG_COPIED if _selects(more) and _selects(last) else LONG_ROW
-        if not (_selects(more) or _selects(last)) or _size(more) * _size(last) * channels > longest:
+        longest = LONG_COPIED if selects(more) and selects(last) else LONG_ROW
+        if not (selects(more) or selects(last)) or _size(more) * _size(last) * channels > longest:
             break
         above.pop()
         last, length = joined(more, last, length), n * length
@@ -344,10 +348,15 @@ def _short_rows_joined(batch, lengths, recipes, channels):
         batch = ceil(batch / images)
         last, length = joined(unchanged(images), last, length), images * length
     axes = [(1, unchanged(1))] * (2 - len(above)) + [*above, (length, last)]
-    return batch, *zip(*axes, strict=True)
+    return batch, *zip(*axes, strict=True), channels
 
 
-def _selects(given):
+def _stays(given, length):
+    """Whether an axis of this length stays as it is."""
+    return len(given.starts) - 1 == len(given.at) == length and (given.at == np.arange(length)).all() and selects(given)
+
+
+def selects(given):
     """Whether each position is one that there was."""
     return _most(given) == 1 and (given.share == 1).all()
 

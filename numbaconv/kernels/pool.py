@@ -259,9 +259,16 @@ def _largest_of(x, at, lanes, out, to, plan):
 def _mean_of(x, at, lanes, out, to, plan):
     channels, length = plan[CHANNELS], plan[SIZE] * plan[CHANNELS]
     step = LINE // channels * channels
-    total = line_as(line_gather(x, at, None, 0, min(step, length)), lanes)
-    for j in range(step, length, step):
+    total, j = line_as(line_gather(x, at, None, 0, min(step, length)), lanes), step
+    # Each sum waits for the one before it. Of lines that are whole the compiler has to know it.
+    while step == LINE and j + 4 * LINE <= length:
+        a, b = line_gather(x, at, None, j, LINE), line_gather(x, at, None, j + LINE, LINE)
+        c, d = line_gather(x, at, None, j + 2 * LINE, LINE), line_gather(x, at, None, j + 3 * LINE, LINE)
+        total = total + ((line_as(a, lanes) + line_as(b, lanes)) + (line_as(c, lanes) + line_as(d, lanes)))
+        j += 4 * LINE
+    while j < length:
         total = total + line_as(line_gather(x, at, None, j, min(step, length - j)), lanes)
+        j += step
     if channels == 1:
         out[to] = line_sum(total) / plan[SIZE]
         return

@@ -34,7 +34,7 @@ def max_pool_grad(x, grad_out, out, ends, most, bands, vecs):
         As for `max_pool`.
     most : int
         Taps of a window, at most.
-    bands : int64 array (bands, 4)
+    bands : int64 array (bands, 6)
         From `input_bands`.
     vecs : tuple
         As long as the vectors of channels that are looked at together.
@@ -54,26 +54,32 @@ def _max_grad_band(task, x, grad_out, out, ends, most, bands, vecs):
     channels, step = x.shape[4], len(vecs) * VECTOR_BYTES // x.itemsize
     n, band, source = _band(task, bands, height * width * channels, depth)
     lo, hi = bands[band, 2], bands[band, 3]
-    row = x.shape[2] * x.shape[3] * channels
-    clear(out, (n * x.shape[1] + lo) * row, (hi - lo) * row)
+    first, last = bands[band, 4], bands[band, 5]
+    pixels = x.shape[2] * x.shape[3]
+    start, count = (n * x.shape[1] + lo) * pixels, (hi - lo) * pixels
+    if last - first == channels:
+        clear(out, start * channels, count * channels)
+    else:
+        for pixel in range(start, start + count):
+            clear(out, pixel * channels + first, last - first)
     taps, window = np.empty(most, np.int64), (0, 0, 0)
     for d in range(bands[band, 0], bands[band, 1]):
         for h in range(depth, depth + height):
             for w in range(depth + height, len(ends)):
                 at, window = _window(n, d, h, w, x.shape, ends, taps, window)
                 plane = window[1] * window[2]
-                for c in range(0, channels, step):
-                    best = line_read(vecs, x, at + c, channels - c)
+                for c in range(first, last, step):
+                    best = line_read(vecs, x, at + c, last - c)
                     places = line_taps(best)
                     for k in range(1, window[0] * plane):
-                        line = line_read(vecs, x, at + taps[k] + c, channels - c)
+                        line = line_read(vecs, x, at + taps[k] + c, last - c)
                         places = line_first(places, best, line, k)
                         best = line_maximum(best, line)
-                    grad = line_read(vecs, grad_out, source + c, channels - c)
+                    grad = line_read(vecs, grad_out, source + c, last - c)
                     for k in range(max(lo - ends[d, 0], 0) * plane, min(hi - ends[d, 0], window[0]) * plane):
                         to = at + taps[k] + c
-                        total = line_read(vecs, out, to, channels - c) + line_where(places, k, grad)
-                        line_write(total, out, to, channels - c)
+                        total = line_read(vecs, out, to, last - c) + line_where(places, k, grad)
+                        line_write(total, out, to, last - c)
                 source += channels
 
 
@@ -103,8 +109,8 @@ def _window(n, d, h, w, shape, ends, taps, known):
     return (((n * shape[1] + first_d) * rows + first_h) * columns + first_w) * channels, window
 
 
-def input_bands(image, itemsize, ends, size, stride):
-    """Bands of the input along the first axis, for gradients.
+def input_bands(image, itemsize, ends, size, stride, step):
+    """Bands of the input along the first axis, for gradients, and of channels where they are few.
 
     Parameters
     ----------
@@ -115,11 +121,13 @@ def input_bands(image, itemsize, ends, size, stride):
         From `window_ends`.
     size, stride : int
         Of the windows, along the first axis.
+    step : int
+        Channels that are looked at together.
 
     Returns
     -------
-    int64 array (bands, 4)
-        The first window that reaches into the band and the one after the last, and its positions likewise.
+    int64 array (bands, 6)
+        The first window that reaches into the band and the one after the last, its positions and channels likewise.
     """
     batch, length, *others = image
     bands = max(ceil(BANDS / max(batch, 1)), ceil(length * prod(others) * itemsize / BAND_BYTES))
@@ -127,4 +135,9 @@ def input_bands(image, itemsize, ends, size, stride):
     first = np.arange(0, length, ceil(rows / stride) * stride)
     last = np.append(first[1:], length)
     windows = np.searchsorted(ends[:, 1], first, "right"), np.searchsorted(ends[:, 0], last, "left")
-    return np.stack([*windows, first, last], 1)
+    along = np.stack([*windows, first, last], 1)
+    channels, most = others[-1], max(1, BANDS // max(1, batch * len(along)))
+    share = ceil(channels / (step * most)) * step
+    begin = np.arange(0, channels, max(share, 1))
+    parts = np.stack([begin, np.minimum(begin + share, channels)], 1)
+    return np.concatenate([np.repeat(along, len(parts), 0), np.tile(parts, (len(along), 1))], 1)

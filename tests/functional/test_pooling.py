@@ -92,9 +92,13 @@ def test_input_bands_hold_every_window_that_reaches_into_them(windows, padding, 
     assume(count > 0)
     ends = pool.window_ends(count, length, size, stride, shapes.conv_padding(length, size, padding, stride)[0])
     assert (ends[:, 0] < ends[:, 1]).all()
-    bands = pool_grad.input_bands((batch, length, 1, 7, channels), 4, ends, size, stride)
-    assert np.concatenate([np.arange(lo, hi) for _, _, lo, hi in bands]).tolist() == list(range(length))
-    for first, last, lo, hi in bands:
+    bands = pool_grad.input_bands((batch, length, 1, 7, channels), 4, ends, size, stride, 16)
+    parts: dict[tuple[int, ...], list[int]] = {}
+    for *band, begin, end in bands.tolist():
+        parts.setdefault(tuple(band), []).extend(range(begin, end))
+    assert all(covered == list(range(channels)) for covered in parts.values())
+    assert np.concatenate([np.arange(lo, hi) for _, _, lo, hi in parts]).tolist() == list(range(length))
+    for first, last, lo, hi in parts:
         assert list(range(first, last)) == [q for q, (start, end) in enumerate(ends) if start < hi and end > lo]
 
 
