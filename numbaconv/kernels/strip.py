@@ -3,7 +3,7 @@
 import numpy as np
 
 from ..machine.compiler import compiled
-from ..machine.line import line_read, line_write
+from ..machine.line import LINE, line_gather, line_read, line_write
 from ..machine.memory import RAMP, clear, copy, ramp
 from ..machine.square import transpose_square
 from ..machine.tile import lanes_of
@@ -245,6 +245,7 @@ def fill_strip(strip, x, block, axes, channels):
     image_d, image_h, image_w, image_c = image_shape(x)
     first_d, first_h, first_w = first_input(block.d, block.h, block.w, axes)
     step, run = axes[W, STEP], axes[W, RUN] or max(1, inside.right - inside.left)
+    repeats = _repeats(channels)
     # Not in functions, of which each call would count references to arrays.
     joined, shift = step == 1 and channels.repeat == 1 and channels.first == 0 and channels.count == image_c, 0
     if x.ndim == 6:
@@ -269,7 +270,11 @@ def fill_strip(strip, x, block, axes, channels):
                     if joined:
                         copy(array, at + before, x, x_at + shift, after - before)
                     elif x.ndim == 5:
-                        _fill_row(array, at + before, x, x_at, right - left, step, channels)
+                        if channels.repeat == 1:
+                            _fill_row(array, at + before, x, x_at, right - left, step, channels)
+                        else:
+                            count = right - left
+                            _fill_row_repeated(array, at + before, x, x_at, count, step, channels, repeats)
                     else:
                         _fill_row_planar(array, at + before, x, x_at, right - left, step, channels)
                     clear(array, at, before)
@@ -279,25 +284,42 @@ def fill_strip(strip, x, block, axes, channels):
 @compiled
 def _fill_row(strip, to, x, x_at, columns, step, channels):
     """A row of a strip from pixels that lie side by side, or a step apart, from the one at ``x_at`` on."""
+    channel, count, _ = channels
+    image_c = x.shape[4]
+    valid = min(count, image_c - channel)
+    if count == 1:
+        for column in range(columns):
+            copy(strip, to + column, x, x_at + channel + column * step * image_c, 1)
+        return
+    for _ in range(columns):
+        for j in range(0, valid, lanes_of(x)):
+            line_write(line_read(1, x, x_at + channel + j, valid - j), strip, to + j, valid - j)
+        if valid < count:
+            clear(strip, to + valid, count - valid)
+        to, x_at = to + count, x_at + step * image_c
+
+
+@compiled
+def _fill_row_repeated(strip, to, x, x_at, columns, step, channels, repeats):
+    """`_fill_row` where several values are copies of each channel."""
     channel, count, repeat = channels
     image_c = x.shape[4]
     valid = min(count, image_c * repeat - channel)
-    if count == 1:
-        for column in range(columns):
-            copy(strip, to + column, x, x_at + channel // repeat + column * step * image_c, 1)
-        return
     for _ in range(columns):
-        if repeat == 1:
-            for j in range(0, valid, lanes_of(x)):
-                line_write(line_read(1, x, x_at + channel + j, valid - j), strip, to + j, valid - j)
-        else:
-            # A division for each value would take several times as long.
-            at, left = x_at + channel // repeat, repeat - channel % repeat
-            for j in range(valid):
-                copy(strip, to + j, x, at, 1)
-                at, left = (at, left - 1) if left > 1 else (at + 1, repeat)
-        clear(strip, to + valid, count - valid)
+        for j in range(0, valid, LINE):
+            line_write(line_gather(x, x_at + channel // repeat, repeats, j, valid - j), strip, to + j, valid - j)
+        if valid < count:
+            clear(strip, to + valid, count - valid)
         to, x_at = to + count, x_at + step * image_c
+
+
+@compiled
+def _repeats(channels):
+    """How far the channel that each value of a pixel is a copy of is from the first one."""
+    table = np.empty(channels.count + LINE if channels.repeat > 1 else 0, np.int32)
+    for j in range(len(table)):
+        table[j] = (channels.first % channels.repeat + j) // channels.repeat
+    return table
 
 
 @compiled
