@@ -17,26 +17,28 @@ from numbaconv.kernels import transpose
 from numbaconv.machine import cache as _cache
 from numbaconv.machine import compiler
 
-# Prints a result, the numbers of kernels read from the cache and compiled, and of warnings.
-PADDED = """
+# Prints whether a result is right, the numbers of kernels read from the cache and compiled, and of warnings. The kernel
+# takes a moment to compile.
+SWAPPED = """
 import sys, warnings
 import numpy as np
 with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter("always")
-    from numbaconv import functional
-    from numbaconv.kernels.blend import blend
+    from numbaconv.calls.layouts import swapped
+    from numbaconv.kernels.transpose import transpose
     for dtype in ("float32", "float64"):
-        out = functional.zero_pad(np.ones((1, 2, 2, 64), dtype), 1)
-stats = blend.serial.stats
-print(np.count_nonzero(out[..., 0]), sum(stats.cache_hits.values()), sum(stats.cache_misses.values()), len(caught))
+        x = np.arange(1024, dtype=dtype).reshape(1, 32, 32)
+        out = swapped(x)
+stats = transpose.serial.stats
+print(int((out == x.mT).all()), sum(stats.cache_hits.values()), sum(stats.cache_misses.values()), len(caught))
 for warning in caught:
     print(warning.category.__name__, warning.message, file=sys.stderr)
 """
 
 
-def padded(folder, prelude="", **variables):
-    """The numbers that `PADDED` prints, and its warnings; with the cache in a folder, or wherever None leads."""
-    out, err = run(prelude + PADDED, NUMBA_CACHE_DIR=folder, **variables)
+def swap(folder, prelude="", **variables):
+    """The numbers that `SWAPPED` prints, and its warnings; with the cache in a folder, or wherever None leads."""
+    out, err = run(prelude + SWAPPED, NUMBA_CACHE_DIR=folder, **variables)
     return [int(number) for number in out.split()], err
 
 
@@ -46,7 +48,7 @@ def files(folder):
 
 @pytest.fixture
 def package(tmp_path):
-    """A copy of the package, which `padded` imports."""
+    """A copy of the package, which `swap` imports."""
     root = tmp_path / "copy"
     shutil.copytree(ROOT / "numbaconv", root / "numbaconv", ignore=shutil.ignore_patterns("__pycache__"))
     return root
@@ -62,7 +64,7 @@ def no_home(package):
 
 
 def assert_one_warning(numbers, err):
-    assert numbers == [4, 0, 2, 1]
+    assert numbers == [1, 0, 2, 1]
     assert err.count("RuntimeWarning") == 1
     assert "Set NUMBA_CACHE_DIR to a folder that can be written, or NUMBACONV_CACHE=0" in err
 
@@ -71,7 +73,7 @@ def assert_one_warning(numbers, err):
 def test_a_cache_folder_that_cannot_be_written(tmp_path):
     """A folder that cannot be written costs time and one warning, nothing else."""
     (tmp_path / "file").touch()
-    assert_one_warning(*padded(tmp_path / "file" / "below"))
+    assert_one_warning(*swap(tmp_path / "file" / "below"))
 
 
 @pytest.mark.situation("folders unwritable or disk full")
@@ -90,14 +92,14 @@ def check():
     assert reference.crop(np.ones((1, 1, 1, 3, 1)), (0, 0, 1), (0, 0, 1)).shape == (1, 1, 1, 1, 1)
 import atexit; atexit.register(check)
 """
-    assert_one_warning(*padded(None, reference, **variables))
+    assert_one_warning(*swap(None, reference, **variables))
 
 
 @pytest.mark.slow
 def test_kernels_are_kept_in_the_cache_folder_of_the_user(package, tmp_path):
     """Nothing lies beside the sources, where it would outlive an installation."""
     variables = {"HOME": tmp_path / "home", "XDG_CACHE_HOME": None, "PYTHONPATH": package}
-    assert padded(None, **variables)[0] == [4, 0, 2, 0]
+    assert swap(None, **variables)[0] == [1, 0, 2, 0]
     assert list((tmp_path / "home").rglob("*.nbc"))
     assert not list(package.rglob("*.nbc"))
 
@@ -107,16 +109,16 @@ def test_kernels_are_kept_in_the_cache_folder_of_the_user(package, tmp_path):
 def test_a_user_without_a_home_keeps_kernels_among_temporary_files(package):
     (package / "numbaconv" / "kernels" / "__pycache__").touch()
     variables = {**no_home(package), "PYTHONDONTWRITEBYTECODE": 1}
-    assert padded(None, **variables) == ([4, 0, 2, 0], "")
-    assert padded(None, **variables) == ([4, 2, 0, 0], "")
+    assert swap(None, **variables) == ([1, 0, 2, 0], "")
+    assert swap(None, **variables) == ([1, 2, 0, 0], "")
     folder = package / f"numba-{os.getuid()}"
     assert list(folder.rglob("*.nbc"))
     folder.chmod(0o770)
-    assert_one_warning(*padded(None, **variables))
+    assert_one_warning(*swap(None, **variables))
     folder.chmod(0o700)
     folder.rename(package / "elsewhere")
     folder.symlink_to(package / "elsewhere")
-    assert_one_warning(*padded(None, **variables))
+    assert_one_warning(*swap(None, **variables))
 
 
 UNKNOWN = """
@@ -132,7 +134,7 @@ pwd.getpwuid = unknown
 @pytest.mark.slow
 def test_a_user_whom_the_machine_does_not_know(package):
     """Nothing is warned of without a home and an entry in the table of users, as in containers."""
-    assert padded(None, UNKNOWN, **{**no_home(package), "HOME": None}) == ([4, 0, 2, 0], "")
+    assert swap(None, UNKNOWN, **{**no_home(package), "HOME": None}) == ([1, 0, 2, 0], "")
 
 
 @pytest.mark.slow
@@ -140,7 +142,7 @@ def test_a_user_whom_the_machine_does_not_know(package):
 def test_a_full_disk(tmp_path):
     """A disk that fills up while a file is written leaves nothing half done."""
     limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
-    assert_one_warning(*padded(tmp_path, limit))
+    assert_one_warning(*swap(tmp_path, limit))
     assert files(tmp_path) == []
 
 
@@ -150,22 +152,22 @@ def test_a_prepared_cache_is_read_where_nothing_can_be_written(package):
     """A read-only installation reads what was compiled while it could still be written, and warns of nothing."""
     cache = package / "numbaconv" / "kernels" / "__pycache__"
     variables = no_home(package)
-    assert padded(None, **variables)[0] == [4, 0, 2, 0]
+    assert swap(None, **variables)[0] == [1, 0, 2, 0]
     assert list(cache.glob("*.nbc"))
     full = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))\n"
-    assert padded(None, full, PYTHONDONTWRITEBYTECODE=1, **variables)[0] == [4, 2, 0, 0]
+    assert swap(None, full, PYTHONDONTWRITEBYTECODE=1, **variables)[0] == [1, 2, 0, 0]
 
 
 @pytest.mark.situation("folders unwritable or disk full")
 def test_the_cache_and_how_to_switch_it_off(tmp_path):
     """What one process compiles, the next one reads; ``NUMBACONV_CACHE=0`` reads and writes nothing, silently."""
-    assert padded(tmp_path)[0] == [4, 0, 2, 0]
+    assert swap(tmp_path)[0] == [1, 0, 2, 0]
     before = files(tmp_path)
     assert len(before) == 2
-    assert padded(tmp_path)[0] == [4, 2, 0, 0]
+    assert swap(tmp_path)[0] == [1, 2, 0, 0]
     for file in before:
         file.unlink()
-    assert padded(tmp_path, NUMBACONV_CACHE=0)[0] == [4, 0, 2, 0]
+    assert swap(tmp_path, NUMBACONV_CACHE=0)[0] == [1, 0, 2, 0]
     assert files(tmp_path) == []
 
 
@@ -186,15 +188,15 @@ def edit(path, old, new):
 def test_an_edited_intrinsic_runs_at_once(package, tmp_path, bytecode):
     """An edit in a file that a kernel only calls changes what the kernel does, even if size and time do not tell."""
     variables = {"PYTHONPATH": package, "PYTHONDONTWRITEBYTECODE": None if bytecode else 1}
-    memory = package / "numbaconv" / "machine" / "memory.py"
-    assert padded(tmp_path / "cache", **variables)[0] == [4, 0, 2, 0]
-    edit(memory, "size, 0)", "size, 1)")
+    square = package / "numbaconv" / "machine" / "square.py"
+    assert swap(tmp_path / "cache", **variables)[0] == [1, 0, 2, 0]
+    edit(square, "distance, 0)", "distance, 1)")
     if bytecode:
         # Python itself takes the file for unchanged; what it runs now must not be taken for the new code later.
-        assert padded(tmp_path / "cache", **variables)[0] == [4, 2, 0, 0]
-        shutil.rmtree(memory.parent / "__pycache__")
-    numbers, _ = padded(tmp_path / "cache", **variables)
-    assert numbers[0] != 4
+        assert swap(tmp_path / "cache", **variables)[0] == [1, 2, 0, 0]
+        shutil.rmtree(square.parent / "__pycache__")
+    numbers, _ = swap(tmp_path / "cache", **variables)
+    assert numbers[0] == 0
     assert numbers[1:] == [0, 2, 0]
     # The code that is gone does not stay on disk.
     assert len(files(tmp_path / "cache")) == 2
@@ -234,7 +236,8 @@ def test_every_source_counts(tmp_path, monkeypatch, every):
     for folder in ("below", "below/further"):
         (tmp_path / folder / "__init__.py").touch()
         (tmp_path / folder / "helper.py").write_text("value = 1")
-    spec = importlib.util.spec_from_file_location("copy_of_kernels", tmp_path / "__init__.py")
+    # Python knows the packages below it from now on, hence another name each time.
+    spec = importlib.util.spec_from_file_location(f"copy_of_kernels_{every}", tmp_path / "__init__.py")
     package = importlib.util.module_from_spec(spec)
     monkeypatch.setitem(sys.modules, package.__name__, package)
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
@@ -265,7 +268,7 @@ def test_an_edit_while_the_program_runs(package, tmp_path):
 import numbaconv.layers, pathlib
 (pathlib.Path(numbaconv.__file__).parent / "machine" / "tile.py").touch()
 """
-    assert padded(tmp_path / "cache", touch, PYTHONPATH=package)[0] == [4, 0, 2, 0]
+    assert swap(tmp_path / "cache", touch, PYTHONPATH=package)[0] == [1, 0, 2, 0]
     assert files(tmp_path / "cache") == []
 
 
@@ -273,10 +276,10 @@ import numbaconv.layers, pathlib
 @pytest.mark.slow
 def test_other_versions_compile_anew(tmp_path):
     """Machine code is never shared between versions of what made it."""
-    assert padded(tmp_path)[0] == [4, 0, 2, 0]
+    assert swap(tmp_path)[0] == [1, 0, 2, 0]
     for other in ("numba", "llvmlite", "numpy"):
-        assert padded(tmp_path, f"import {other}; {other}.__version__ += '.1'\n")[0] == [4, 0, 2, 0], other
-    assert padded(tmp_path)[0] == [4, 2, 0, 0]
+        assert swap(tmp_path, f"import {other}; {other}.__version__ += '.1'\n")[0] == [1, 0, 2, 0], other
+    assert swap(tmp_path)[0] == [1, 2, 0, 0]
 
 
 # -- many at once ------------------------------------------------------------------------------------------------------
@@ -340,15 +343,15 @@ def test_a_process_killed_while_it_saves(tmp_path):
     """A process that is killed while it writes to the cache stands in nobody's way, and its rest is cleared away."""
     kill = "import os, pathlib\npathlib.Path.replace = lambda *_: os.kill(os.getpid(), 9)\n"
     killed = subprocess.run(
-        [sys.executable, "-c", kill + PADDED], env=environment(NUMBA_CACHE_DIR=tmp_path), capture_output=True
+        [sys.executable, "-c", kill + SWAPPED], env=environment(NUMBA_CACHE_DIR=tmp_path), capture_output=True
     )
     assert killed.returncode == -9
     (rest,) = files(tmp_path)
-    assert padded(tmp_path)[0] == [4, 0, 2, 0]
+    assert swap(tmp_path)[0] == [1, 0, 2, 0]
     assert rest in files(tmp_path)
     os.utime(rest, (0, time.time() - 2 * _cache.ABANDONED))
     next(file for file in files(tmp_path) if file != rest).unlink()
-    assert padded(tmp_path)[0] == [4, 1, 1, 0]
+    assert swap(tmp_path)[0] == [1, 1, 1, 0]
     assert len(files(tmp_path)) == 2
     assert rest not in files(tmp_path)
 

@@ -18,39 +18,39 @@ from numbaconv.machine import compiling as _compiling
 from numbaconv.training.progress import Progress, _new_bar, watched
 
 # Two dtypes are two kernels to compile.
-PADDED = """
+SWAPPED = """
 import io, os, sys
 import numpy as np
-from numbaconv import functional
+from numbaconv.calls.layouts import swapped
 from numbaconv.machine import compiling as _compiling
 _compiling.PATIENCE = float(sys.argv[1])
 {prelude}
 for dtype in ("float32", "float64"):
-    functional.zero_pad(np.ones((1, 2, 2, 1), dtype), 1)
+    swapped(np.ones((1, 2, 2), dtype))
 assert _compiling.seconds > 0
 print("computed", file=sys.__stdout__)
 """
 NOTICE = "numbaconv: compiling kernels, once on this machine ... (python -m numbaconv --compile does it ahead)\n"
 
 
-def padded(tmp_path, patience=0, prelude="", **variables):
+def swap(tmp_path, patience=0, prelude="", **variables):
     """Standard error of a process that compiles."""
     variables = {"NUMBA_CACHE_DIR": tmp_path, "NUMBACONV_NOTICE": None, **variables}
-    out, err = run_process(PADDED.format(prelude=prelude), patience, **variables)
+    out, err = run_process(SWAPPED.format(prelude=prelude), patience, **variables)
     assert out == "computed\n"
     return err
 
 
 def test_compiling_is_said_once_and_only_where_it_happens(tmp_path):
-    assert padded(tmp_path) == NOTICE
+    assert swap(tmp_path) == NOTICE
     with pytest.raises(AssertionError):
         # Nothing is left to compile.
-        padded(tmp_path)
+        swap(tmp_path)
 
 
 @pytest.mark.slow
 def test_without_a_cache_it_is_not_said_to_be_once(tmp_path):
-    assert "in every process" in padded(tmp_path, NUMBACONV_CACHE=0)
+    assert "in every process" in swap(tmp_path, NUMBACONV_CACHE=0)
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_without_a_cache_it_is_not_said_to_be_once(tmp_path):
 def test_compiling_in_silence(tmp_path, patience, prelude, variables):
     if "/dev/full" in prelude and not os.path.exists("/dev/full"):
         pytest.skip("needs the file that is always full")
-    assert padded(tmp_path, patience, prelude, **variables) == ""
+    assert swap(tmp_path, patience, prelude, **variables) == ""
 
 
 def test_bars_are_drawn_below_the_notice(capsys, monkeypatch):

@@ -54,11 +54,11 @@ import signal, sys
 import numpy as np
 import numba.core.event as event
 from numba.core.codegen import JITCodeLibrary
-from numbaconv import functional
+from numbaconv.calls.layouts import swapped
 from numbaconv.machine import cache as _cache
-from numbaconv.kernels.blend import blend
+from numbaconv.kernels.transpose import transpose
 
-x = np.arange(3.0).reshape(1, 3, 1)
+x = np.arange(6.0).reshape(1, 2, 3)
 
 presses = [0] * int(sys.argv[2])
 def press(*_):
@@ -96,7 +96,7 @@ elif sys.argv[1] == "callback":
     engine.set_object_cache(JITCodeLibrary._object_compiled_hook, JITCodeLibrary._object_getbuffer_hook)
 
 try:
-    functional.zero_pad(x, 1)
+    swapped(x)
 except KeyboardInterrupt:
     pass
 else:
@@ -109,8 +109,8 @@ if "listener" in globals():
             pass
 assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 for dtype in ("float64", "float32"):
-    assert (functional.zero_pad(x.astype(dtype), 1).ravel() == [0, 0, 1, 2, 0]).all()
-print(sum(blend.serial.stats.cache_misses.values()))
+    assert (swapped(x.astype(dtype)) == x.mT).all()
+print(sum(transpose.serial.stats.cache_misses.values()))
 """
 
 
