@@ -3,10 +3,12 @@
 The second build reads the same sources. Links to pages without a catalogue lead back to the first.
 """
 
+import itertools
 import posixpath
 import re
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 from docutils import nodes
@@ -14,10 +16,13 @@ from sphinx import addnodes
 from sphinx.errors import ExtensionError
 from sphinx.ext.intersphinx import InventoryAdapter
 from sphinx.transforms import SphinxTransform
+from sphinx.transforms.i18n import Locale
 
 LANGUAGE = "zh_CN"
 CATALOGUES = Path(__file__).parents[1] / "locale" / LANGUAGE / "LC_MESSAGES"
 PAGES = sorted(path.relative_to(CATALOGUES).with_suffix("").as_posix() for path in CATALOGUES.rglob("*.po"))
+# What may be another one in another run.
+FIGURE = re.compile(r"(?<![\w.])\d+(?:[.,]\d+)*(?:e[-+]\d+|\+\w+)?(?!\w)|\b(?:x86_64|aarch64|arm64)\b")
 # What makes pages of their own stays in the first build.
 OMITTED = ("numpydoc", "sphinx.ext.viewcode", "sphinx_gallery.gen_gallery", "extensions.api")
 
@@ -92,8 +97,15 @@ def _name_other(app, pagename, templatename, context, doctree):
     context["other_language"] = {"label": label, "code": language, "url": posixpath.relpath(f"{other}.html", start)}
 
 
+def _next(places, _):
+    return next(places)
+
+
 class Untranslated(SphinxTransform):
-    """Takes out of the catalogues what is the same in each language, what `explain` says, and measured figures."""
+    """Takes out of the catalogues what is the same in each language, what `explain` says, and measured figures.
+
+    A measured sentence has `{0}`, `{1}` and so on in the catalogues.
+    """
 
     default_priority = 10
 
@@ -104,14 +116,31 @@ class Untranslated(SphinxTransform):
             if mark:
                 measured = mark[1] == "begin"
             elif not isinstance(node, nodes.Inline):
-                words = re.sub(r"`[^`]*`|\$[^$]*\$|\[\]\([^)]*\)|\d+x\d+", "", node.rawsource)
-                same = isinstance(node, nodes.math_block | nodes.line) or not re.search(r"[^\W\d_]", words)
-                if same or (measured and re.search(r"\d", node.rawsource)):
+                words = re.sub(r"`[^`]*`|\$[^$]*\$|\[\]\([^)]*\)|\d+x\d+", "", FIGURE.sub("", node.rawsource))
+                if isinstance(node, nodes.math_block | nodes.line) or not re.search(r"[^\W\d_]", words):
                     node["translatable"] = False
+                elif measured and FIGURE.search(node.rawsource):
+                    node["figures"] = FIGURE.findall(node.rawsource)
+                    places = map("{{{}}}".format, itertools.count())
+                    node.rawsource = FIGURE.sub(partial(_next, places), node.rawsource)
+
+
+class Figures(SphinxTransform):
+    """Puts measured figures into their sentences, once these are translated."""
+
+    default_priority = Locale.default_priority + 1
+
+    def apply(self, **kwargs):
+        for node in self.document.findall(lambda node: isinstance(node, nodes.Element) and "figures" in node):
+            for text in list(node.findall(nodes.Text)):
+                words = re.split(r"\{(\d+)\}", text)
+                words[1::2] = [node["figures"][int(number)] for number in words[1::2]]
+                text.parent.replace(text, nodes.Text("".join(words)))
 
 
 def setup(app):
     app.add_transform(Untranslated)
+    app.add_transform(Figures)
     # Before intersphinx looks at its settings.
     app.connect("config-inited", _find_inventory, priority=100)
     app.connect("source-read", _leave_out)
