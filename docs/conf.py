@@ -28,6 +28,7 @@ extensions = [
     "extensions.mathml",
     "extensions.stages",
     "extensions.rungs",
+    "extensions.searching",
     "extensions.sliding",
     "extensions.languages",
 ]
@@ -58,8 +59,8 @@ html_static_path = ["_static"]
 html_css_files = ["numbaconv.css"]
 html_js_files = ["scrolled.js"]
 html_copy_source = False
-# Only sections of several pages need a list of them at their side.
-html_sidebars = {"*": []}
+# Only the reference has so many pages that it needs a list of them at their side; elsewhere code gets the room.
+html_sidebars = {"*": [], "kernels/*": [], "gallery/*": []}
 html_theme_options = {
     "navbar_align": "left",
     "navbar_persistent": ["search-button", "languages"],

@@ -5,7 +5,8 @@
 //     node .ci/pages/look.mjs --only 'kernels|ladder' --skip generated --forms phone-dark
 //
 // Writes a picture of each page in each form, and report.json. Prints what axe-core finds
-// serious, and pages wider than their screen, headings that are cut, small writing, and pictures shrunk until theirs is.
+// serious, errors of scripts, pages wider than their screen, headings that are cut, small writing, and pictures shrunk
+// until theirs is.
 // Ends with an error if there is any. The browser has no network.
 
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
@@ -98,7 +99,10 @@ async function look(page, name, form) {
 const pages = pagesOf(given.html);
 const browser = await chromium.launch({
   executablePath: given.browser,
-  args: ["--no-sandbox", "--disable-gpu", "--host-resolver-rules=MAP * ~NOTFOUND"],
+  // Drawings are pictures, which do not hear what a page is told of motion.
+  args: [
+    "--no-sandbox", "--disable-gpu", "--host-resolver-rules=MAP * ~NOTFOUND", "--force-prefers-reduced-motion",
+  ],
 });
 const all = [];
 for (const form of given.forms ? given.forms.split(",") : Object.keys(FORMS)) {
@@ -106,8 +110,13 @@ for (const form of given.forms ? given.forms.split(",") : Object.keys(FORMS)) {
   const context = await browser.newContext({ ...FORMS[form], reducedMotion: "reduce" });
   context.setDefaultTimeout(300_000);
   const page = await context.newPage();
+  let errors = [];
+  page.on("pageerror", (error) => errors.push(`script: ${error.message}`));
   for (const name of pages) {
-    all.push(await look(page, name, form));
+    errors = [];
+    const seen = await look(page, name, form);
+    seen.faults.push(...errors);
+    all.push(seen);
     // One that is stopped has told what it saw.
     writeFileSync(join(given.out, "report.json"), JSON.stringify(all, null, 1));
   }
