@@ -46,7 +46,7 @@ def main() -> None:
             axes.loglog(sizes, np.multiply(ours, 1e3), "o-", label="numbaconv")
             axes.loglog(sizes, np.multiply(peer, 1e3), "s--", label="PyTorch")
             axes.set_title(title, fontsize=10)
-            axes.set_xticks(sizes, [str(size) for size in sizes], fontsize=8)
+            axes.set_xticks(sizes, [str(size) for size in sizes], fontsize=9)
             axes.minorticks_off()
             axes.grid(alpha=0.3)
             axes.spines[["top", "right"]].set_visible(False)

@@ -130,7 +130,7 @@ def draw(runs: dict[str, list[Outcome]], path: Path) -> None:
     axes.set_ylabel("share of the cases up to there")
     axes.set_title("numbaconv beside PyTorch on random shapes of all operations", loc="left", fontweight="bold")
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(fontsize=8, frameon=False, loc="lower right")
+    axes.legend(fontsize=8, frameon=False, loc="upper left")
     path.parent.mkdir(exist_ok=True)
     figure.savefig(path, dpi=130)
     plt.close(figure)

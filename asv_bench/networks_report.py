@@ -97,10 +97,10 @@ def values_of(members: list[Measured], value: Value) -> dict[str, float]:
 
 
 def head(found: list[Measured]) -> str:
-    threads = ", ".join(str(n) for n in dict.fromkeys(one.threads for one in found))
+    threads = " or ".join("1 thread" if n == 1 else f"{n} threads" for n in dict.fromkeys(one.threads for one in found))
     errors = [one.error for one in found if one.error is not None]
     return (
-        f"float32, {threads} thread(s), {platform.machine()}, Python {platform.python_version()}. "
+        f"float32, {threads}, {platform.machine()}, Python {platform.python_version()}. "
         f"All results but torchvision's are within {max(errors, default=0):.0e} of the largest output of Keras."
     )
 

@@ -4,6 +4,7 @@ document.addEventListener("DOMContentLoaded", () => {
   const [wide, within, long] = document.documentElement.lang.startsWith("zh")
     ? ["图，比屏幕宽", "下级页面", 10]
     : ["Picture, wider than the screen", "Pages within", 30];
+  const figures = 20;
   const pictures = [];
   for (const image of document.querySelectorAll(".bd-article img")) {
     if (image.closest(".landing, .sphx-glr-thumbcontainer")) continue;
@@ -37,9 +38,21 @@ document.addEventListener("DOMContentLoaded", () => {
   // The gallery hides the words of its links.
   for (const link of document.querySelectorAll(".sphx-glr-thumbcontainer a")) link.setAttribute("aria-label", link.textContent);
   // Sentences get room in tables, numbers and names do not need it.
-  for (const cell of document.querySelectorAll("td")) cell.classList.toggle("wordy", cell.textContent.length > long);
+  for (const cell of document.querySelectorAll("td")) {
+    cell.classList.toggle("wordy", cell.textContent.length > (cell.classList.contains("text-right") ? figures : long));
+  }
   for (const one of all) one.addEventListener("scroll", update, { passive: true });
   update();
   window.addEventListener("load", update);
   window.addEventListener("resize", update);
+  // Paper is light.
+  const page = document.documentElement.dataset;
+  let theme;
+  window.addEventListener("beforeprint", () => {
+    theme = page.theme;
+    page.theme = "light";
+  });
+  window.addEventListener("afterprint", () => {
+    page.theme = theme;
+  });
 });

@@ -228,7 +228,10 @@
       play.textContent = label("Pause");
     });
     next.addEventListener("click", () => { pause(); advance(); });
-    whole.addEventListener("click", () => { pause(); step = Infinity; show(); });
+    const end = () => { pause(); step = Infinity; show(); };
+    whole.addEventListener("click", end);
+    // What moves on a screen is on paper as it ends.
+    window.addEventListener("beforeprint", end);
     show();
   }
 

@@ -17,6 +17,7 @@ from numbaconv import layers
 
 from . import languages
 
+LANG = languages.LANGUAGE.replace("_", "-")
 NAMES = {name: getattr(module, name) for module in (drawings, layers) for name in module.__all__}
 
 
@@ -26,14 +27,24 @@ def figure(directive, picture, caption):
     if directive.config.language == languages.LANGUAGE:
         alt = in_chinese(alt)
         text = re.sub("(?<=>)([^<>]+)(?=</t(ext|itle)>)", lambda found: escape(in_chinese(unescape(found[1]))), text)
+        # The same characters have other forms in other languages.
+        text = text.replace("<svg ", f'<svg xml:lang="{LANG}" ', 1)
+    moves = "@keyframes" in text
+    found = nodes.figure("", _image(directive, text, alt, ["moving"] * moves), classes=["drawing"])
+    if moves:
+        # Paper shows how it ends.
+        found += _image(directive, text.replace('class="timed" ', ""), alt, ["still"])
+    if caption:
+        found += inline(directive, nodes.caption, caption)
+    return found
+
+
+def _image(directive, text, alt, classes):
     folder = Path(directive.env.srcdir) / "_drawn"
     folder.mkdir(exist_ok=True)
     path = folder / f"{hashlib.sha256(text.encode()).hexdigest()[:16]}.svg"
     path.write_text(text, encoding="utf-8")
-    found = nodes.figure("", nodes.image(uri=f"/_drawn/{path.name}", drawn=alt), classes=["drawing"])
-    if caption:
-        found += inline(directive, nodes.caption, caption)
-    return found
+    return nodes.image(uri=f"/_drawn/{path.name}", drawn=alt, classes=classes)
 
 
 def inline(directive, kind, text, **attributes):

@@ -41,7 +41,7 @@ class Stages(SphinxDirective):
         return [nodes.literal_block(text, text, language="text")]
 
     def _memory(self, model):
-        text = "\n".join(f"{what:<56}{number:>12,}" for what, number in memory_of(model).items())
+        text = "\n".join(f"{number:>9,}  {what}" for what, number in memory_of(model).items())
         return [nodes.literal_block(text, text, language="text")]
 
 

@@ -95,15 +95,17 @@ def draw(rungs: Sequence[tuple[str, float]], peak: float, found: dict[str, float
     least, most = min(speed for _, speed in rungs) / 1e9, max(peak, *(speed for _, speed in rungs)) / 1e9
     axes.set_ylim(0.5 * least, 2 * most)
     x = np.geomspace(left, right, 300)
-    styles = (("#1f2933", 0.9), ("#5b6770", 0.35), ("#8a949c", 0.9))
-    for (name, speed), (colour, share) in zip(found.items(), styles, strict=True):
+    # Two roofs may be near each other: one is named above its line, the other below.
+    styles = (("#1f2933", 0.9, "bottom"), ("#5b6770", 0.75, "top"), ("#8a949c", 0.5, "bottom"))
+    for (name, speed), (colour, share, side) in zip(found.items(), styles, strict=True):
         axes.plot(x, np.minimum(peak, speed * x) / 1e9, color=colour, linewidth=1.5)
         at = share * peak / speed
         # Where the slope is, once both axes have their scales.
         (x0, y0), (x1, y1) = axes.transData.transform([[at, speed * at / 1e9], [2 * at, 2 * speed * at / 1e9]])
         angle = np.degrees(np.arctan2(y1 - y0, x1 - x0))
         style = {"rotation": angle, "rotation_mode": "anchor", "ha": "right"}
-        axes.text(at, 1.06 * speed * at / 1e9, f"data of {name}", va="bottom", **style)
+        height = {"bottom": 1.12, "top": 0.9}[side] * speed * at / 1e9
+        axes.text(at, height, f"data of {name}", va=side, **style)
     one = peak * ITEM / VECTOR_BYTES
     axes.axhline(one / 1e9, color="#8a949c", linestyle=":", linewidth=1.5)
     axes.text(right, 1.07 * one / 1e9, "one number at a time ", ha="right")
