@@ -37,9 +37,9 @@ def epilogue_of(
 
 @np.errstate(all="ignore")
 def ended(epilogue: Epilogue, shape: tuple[int, ...]) -> np.ndarray:
-    """What an epilogue without an activation makes of outputs that are sums of nothing."""
+    """What an epilogue without an activation makes of outputs that are sums of nothing, or of each pixel of them."""
     bias, minimum, maximum, slope, residual, _ = epilogue
-    out = np.broadcast_to(bias[: shape[-1]], shape)
+    out = bias[: shape[-1]]
     if residual.size:
         out = out + residual.reshape(shape)
     if slope != 1:

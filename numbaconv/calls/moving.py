@@ -47,11 +47,13 @@ class MovingCall(NamedTuple):
 class TurnedCall(NamedTuple):
     """One of channels first by way of channels last."""
 
-    call: MovingCall
+    call: Any
+    x_shape: Ints
+    result_shape: Ints
 
     def __call__(self, x: np.ndarray, out: Any = None) -> np.ndarray:
-        last = canonical(self.call(canonical(x, "channels_first")), "channels_last")
-        result = original(last, x.ndim - 2, "channels_first")
+        last = canonical(self.call(canonical(x.reshape(self.x_shape), "channels_first")), "channels_last")
+        result = original(last, len(self.x_shape) - 2, "channels_first").reshape(self.result_shape)
         if out is None:
             return result
         out[...] = result.reshape(out.shape)
@@ -109,14 +111,14 @@ class Resize(NamedTuple):
 def resize_call(x_shape: Ints, resize: Resize, data_format: str, itemsize: int) -> AnyMoving:
     """Prepare resizing for an input of ``x_shape``."""
     recipes = _resized(x_shape, resize, data_format)
-    return blend_call(x_shape, _of_lengths(x_shape, resize.size, data_format), recipes, data_format, itemsize)
+    return blend_call(x_shape, of_lengths(x_shape, resize.size, data_format), recipes, data_format, itemsize)
 
 
 @lru_cache(maxsize=512)
 def resize_grad_call(x_shape: Ints, resize: Resize, data_format: str, itemsize: int) -> AnyMoving:
     """Prepare the gradient of resizing for an input of ``x_shape``."""
     recipes = _resized(x_shape, resize, data_format)
-    return grad_call(x_shape, _of_lengths(x_shape, resize.size, data_format), recipes, data_format, itemsize)
+    return grad_call(x_shape, of_lengths(x_shape, resize.size, data_format), recipes, data_format, itemsize)
 
 
 def _resized(x_shape: Ints, resize: Resize, data_format: str) -> list[Recipe]:
@@ -124,7 +126,8 @@ def _resized(x_shape: Ints, resize: Resize, data_format: str) -> list[Recipe]:
     return [resized(n, m, resize.interpolation, resize.antialias, start) for (start, n), m in parts]
 
 
-def _of_lengths(shape: Ints, lengths: Ints, data_format: str) -> Ints:
+def of_lengths(shape: Ints, lengths: Ints, data_format: str) -> Ints:
+    """The shape with other spatial axes."""
     return (*shape[:2], *lengths) if data_format == "channels_first" else (shape[0], *lengths, shape[-1])
 
 
@@ -137,7 +140,7 @@ def blend_call(
     if data_format == "channels_first" and x_shape[1] >= LINE and row < TURNED_ROW and not all(map(selects, recipes)):
         # Vectors of channels need no tables.
         shapes_last = ((n, *lengths, c) for n, c, *lengths in (x_shape, result_shape))
-        return TurnedCall(blend_call(*shapes_last, recipes, "channels_last", itemsize, parts))
+        return TurnedCall(blend_call(*shapes_last, recipes, "channels_last", itemsize, parts), x_shape, result_shape)
     batch, *_, channels = images_shape(x_shape, data_format)
     lengths, dtype = three((first // parts, *rest), 1), np.dtype(f"f{itemsize}")
     arguments = blend_arguments(batch * parts, lengths, three(tuple(recipes), unchanged(1)), channels, dtype)

@@ -16,7 +16,7 @@ from ..machine.line import LINE
 from ..machine.vectors import VECTOR_BYTES
 from ..shapes.checks import along_axes
 from .layouts import SMALL, Ints, contiguous, images_shape, spatial, swapped, three
-from .moving import AnyMoving, blend_call, grad_call
+from .moving import AnyMoving, blend_call, grad_call, of_lengths
 from .window import Window
 
 # Values of a window from which on one row of values after the other is joined.
@@ -209,16 +209,25 @@ def _lines(shape: Ints, data_format: str) -> tuple[int, int] | None:
 
 
 def _average_grad_call(x_shape: Ints, out_shape: Ints, itemsize: int, window: Window) -> AnyMoving:
-    lengths, windows = (spatial(shape, window.data_format) for shape in (x_shape, out_shape))
-    ends: list[np.ndarray] = []
+    data_format = window.data_format
+    lengths, windows = (spatial(shape, data_format) for shape in (x_shape, out_shape))
+    axes: list[tuple[int, np.ndarray]] = []
     parts = 1
     for n, count, size, step in zip(lengths, windows, window.kernel_size, window.strides, strict=True):
-        if not ends and n == count * size and (size == step or count == 1):
+        if not axes and n == count * size and (size == step or count == 1):
             # The axis is cut into windows.
             parts, n, count = count, size, 1
         before, _ = shapes.conv_padding(n, size, window.padding, step)
-        ends.append(pool.window_ends(count, n, size, step, before))
-    return grad_call(x_shape, out_shape, [averages(e) for e in ends], window.data_format, itemsize, parts)
+        axes.append((n, pool.window_ends(count, n, size, step, before)))
+        if len(axes) > 1 and all(np.array_equal(ends, [[0, n]]) for n, ends in axes[-2:]):
+            # Two axes under one window are one.
+            n *= axes[-2][0]
+            axes[-2:] = [(n, np.array([[0, n]]))]
+    (first, *rest), ends = zip(*axes, strict=True)
+    image = of_lengths(x_shape, (parts * first, *rest), data_format)
+    result = of_lengths(x_shape, (parts * len(ends[0]), *map(len, ends[1:])), data_format)
+    call = grad_call(image, result, [averages(e) for e in ends], data_format, itemsize, parts)
+    return call._replace(result_shape=x_shape)
 
 
 def _out_shape(x_shape: Ints, window: Window) -> Ints:

@@ -28,4 +28,4 @@ def aligned_empty(shape, dtype):
         recycling.give_back()
         memory = recycling.fresh(size + CACHE_LINE)
     start = -memory.__array_interface__["data"][0] % CACHE_LINE
-    return memory[start : start + size].view(dtype).reshape(shape)
+    return np.ndarray(shape, dtype, memory, start)
