@@ -98,3 +98,21 @@ def test_the_table_of_commands_is_that_of_the_script_that_times_them():
     assert cells == [line.split(" | ")[:2] for line in durations.table({}).splitlines()[2:]]
     times = durations.table({"python prove_gate.py": 250.0, "asv run HEAD^!": 99.4})
     assert "| 4 minutes |" in times and "| 99 s |" in times and "| 99 s, for each |" in times
+
+
+def test_that_table_is_written_once_all_are_timed_and_no_command_failed(monkeypatch, tmp_path):
+    with pytest.raises(SystemExit, match="exit 1 has failed: 1"):
+        durations.timed("exit 1")
+    written = []
+    monkeypatch.setattr(durations, "RECORD", tmp_path / ".asv" / "durations.json")
+    monkeypatch.setattr(durations, "timed", lambda command: 60.0)
+    monkeypatch.setattr(durations, "publish", lambda *given: written.append(given))
+    monkeypatch.setattr(sys, "argv", ["durations.py", "--only", "quick", "--publish"])
+    with pytest.raises(SystemExit, match=r"not timed yet.*python prove_gate\.py$"):
+        durations.main()
+    assert not written
+    monkeypatch.setattr(sys, "argv", ["durations.py", "--publish"])
+    durations.main()
+    assert written == [
+        (durations.table(json.loads(durations.RECORD.read_text())), "durations", durations.BENCH / "README.md")
+    ]
