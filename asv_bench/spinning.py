@@ -90,7 +90,7 @@ def table(rounds: dict[tuple[int, str], list[list[float]]]) -> str:
             for place in range(0, 2 * len(PAUSES), 2):
                 medians, means = ([1e6 * found[place + i] for found in rounds[count, kind]] for i in range(2))
                 low, middle, high = statistics.quantiles(medians, n=4)
-                cells.append(f"{middle:.0f} ({low:.0f} to {high:.0f}), mean {statistics.median(means):.0f}")
+                cells.append(f"{middle:.0f} ({low:.0f} to {high:.0f}), mean\u00a0{statistics.median(means):.0f}")
         lines.append(f"| {count} | {' | '.join(cells)} |")
     return "\n".join(lines)
 

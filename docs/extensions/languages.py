@@ -39,7 +39,8 @@ def translate(settings):
         autosummary_generate=False,
         intersphinx_mapping={},
         html_title="numbaconv",
-        html_theme_options=settings["html_theme_options"] | {"header_dropdown_text": "更多"},
+        html_theme_options=settings["html_theme_options"]
+        | {"header_dropdown_text": "更多", "search_bar_text": "搜索这些页面"},
     )
 
 
