@@ -8,11 +8,11 @@ from math import ceil, prod
 from typing import NamedTuple
 
 import numpy as np
-from numba import prange
 
 from ..machine.compiler import compiled
 from ..machine.line import LINE, line_gather, line_write
 from ..machine.memory import clear, copy
+from ..machine.words import prange
 
 # Values of a block of columns, at most; values side by side, from which on they are copied as a run, and those of runs
 # that lines copy.

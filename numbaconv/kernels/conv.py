@@ -1,13 +1,13 @@
 """Convolution: forward pass in one, two and three dimensions, and of each phase of a transposed convolution."""
 
 import numpy as np
-from numba import prange
 
 from ..machine.compiler import compiled
 from ..machine.limits import tile_finish
 from ..machine.memory import RAMP, opaque, ramp
 from ..machine.tile import FULL, lanes_of, tile_lines, tile_multiply, tile_outer, tile_rows, tile_store
 from ..machine.vectors import LOW_ROWS, TILE_ROWS, TILE_VECS
+from ..machine.words import prange
 from .ending import end_windows, limits_of
 from .plan.axes import MOST_STEPS
 from .planes import plane_at, write_planes

@@ -1,13 +1,13 @@
 """Depthwise convolution: every channel is filtered by itself, so vectors of channels multiply elementwise."""
 
 import numpy as np
-from numba import prange
 
 from ..machine.compiler import compiled
 from ..machine.limits import tile_clip
 from ..machine.memory import RAMP, ramp
 from ..machine.tile import tile_multiply, tile_rows, tile_slide, tile_store
 from ..machine.vectors import CACHE_WAY, TILE_ROWS, TILE_VECS
+from ..machine.words import prange
 from .ending import end_windows, is_plain, limits_of
 from .plan.axes import STRIP_DILATION, STRIP_STRIDE, TAPS, H, W
 from .planes import plane_at, write_planes

@@ -4,12 +4,12 @@ A tile as `kernels.conv` has it would leave unused the lanes for which there are
 """
 
 import numpy as np
-from numba import prange
 
 from ..machine.compiler import compiled
 from ..machine.memory import copy
 from ..machine.square import tile_dots, tile_square, tile_totals
 from ..machine.tile import lanes_of, tile_write
+from ..machine.words import prange
 from .ending import end_value
 from .plan.axes import TAPS, W
 from .planes import plane_at

@@ -5,9 +5,9 @@ those taps that lie outside the image.
 """
 
 import numpy as np
-from numba import prange
 
 from ..machine.compiler import compiled
+from ..machine.words import prange
 from .ending import end_value
 from .plan.axes import DILATION, OUT_STRIDE, D, H, N, W
 from .records import Epilogue

@@ -13,7 +13,6 @@ from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
-from numba import prange
 
 from ..machine.aligned import aligned_empty
 from ..machine.compiler import compiled
@@ -21,6 +20,7 @@ from ..machine.lanes import line_keep, line_less, line_sum
 from ..machine.line import line_as, line_read, line_write
 from ..machine.tile import lanes_of
 from ..machine.vectors import VECTOR_BYTES
+from ..machine.words import prange
 from .sums import TASK_ROWS, TASK_VALUES, row_width
 
 # Columns that a task takes at most, and values of a channel from which on they have rows of their own.

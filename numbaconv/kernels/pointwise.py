@@ -7,8 +7,6 @@ exp and what is made of it are within two units of rounding of the exact value, 
 import math
 
 import numpy as np
-from numba import config, prange
-from numba.extending import overload
 
 from ..machine.aligned import aligned_empty
 from ..machine.compiler import compiled
@@ -26,12 +24,13 @@ from ..machine.lanes import (
 )
 from ..machine.line import line_read, line_write
 from ..machine.tile import lanes_of
+from ..machine.words import overloaded, prange, setting
 from . import rules
 from .rules import FAR
 
 # Values that one task computes, and that one core computes before another has woken up.
 TASK_VALUES, SERIAL_VALUES = 8192, 16_384
-COMPILED = not config.DISABLE_JIT
+COMPILED = not setting("DISABLE_JIT", 0)
 LOG2, ROOT, SMALL = math.log(2), math.sqrt(2 * math.pi), 0.5**FAR_DOWN
 # Of a standard normal distribution, the share below -a is its density there times ``t * polynomial(t)`` with
 # ``t = 1 / (1 + a / 5)``, but for a factor. The polynomial meets it at as many Chebyshev nodes as it has numbers, for a
@@ -62,12 +61,12 @@ def slope(rule, grad, kept):
     raise NotImplementedError
 
 
-@overload(value)
+@overloaded(value)
 def _value(rule, x):
     return _VALUES[rule.instance_class]
 
 
-@overload(slope)
+@overloaded(slope)
 def _slope(rule, grad, kept):
     return _SLOPES[rule.instance_class]
 
@@ -167,7 +166,7 @@ def _tail(t):
     raise NotImplementedError
 
 
-@overload(_tail)
+@overloaded(_tail)
 def _normal_tail(t):
     numbers = TAIL[t.dtype.bitwidth]
     return lambda t: line_series(t, numbers)

@@ -8,13 +8,13 @@ from math import ceil, prod
 from typing import NamedTuple
 
 import numpy as np
-from numba import prange
 
 from ..machine.compiler import compiled
 from ..machine.lanes import line_keep, line_sum, line_top
 from ..machine.line import LINE, line_as, line_gather, line_maximum, line_write
 from ..machine.memory import clear
 from ..machine.vectors import VECTOR_BYTES
+from ..machine.words import prange
 from .planes import write_planes
 from .strip import aligned_flat
 

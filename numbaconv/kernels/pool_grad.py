@@ -7,12 +7,12 @@ window is known by its taps inside the image, in row-major order; what lies in t
 from math import ceil, prod
 
 import numpy as np
-from numba import prange
 
 from ..machine.compiler import compiled
 from ..machine.line import line_first, line_maximum, line_read, line_taps, line_where, line_write
 from ..machine.memory import clear
 from ..machine.vectors import VECTOR_BYTES
+from ..machine.words import prange
 
 # Bands that a call should have for its cores to share, and what one may take of a core's L2 cache.
 BANDS = 16

@@ -5,12 +5,12 @@ positions; what is computed for those between the rows, which are no windows, is
 """
 
 import numpy as np
-from numba import prange
 
 from ..machine.compiler import compiled
 from ..machine.limits import tile_finish
 from ..machine.memory import RAMP, copy, ramp
 from ..machine.tile import lanes_of, tile_rows, tile_scale, tile_store
+from ..machine.words import prange
 from .ending import end_rows, is_plain, limits_of
 from .plan.axes import OUT_STRIDE, STRIP_STRIDE, TAPS, WINDOWS, D, H, N, W
 from .planes import write_planes

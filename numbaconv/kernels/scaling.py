@@ -5,11 +5,11 @@ a copy into some channels of a wider image. What a plan holds stands in `scale_r
 """
 
 import numpy as np
-from numba import prange
 
 from ..machine.compiler import compiled
 from ..machine.line import line_read
 from ..machine.tile import lanes_of
+from ..machine.words import prange
 from .ending import end_line
 from .records import Epilogue
 

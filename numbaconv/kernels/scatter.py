@@ -8,12 +8,12 @@ filters together, so that few filters fill them. Where a row has one input, this
 from typing import NamedTuple
 
 import numpy as np
-from numba import prange
 
 from ..machine.compiler import compiled
 from ..machine.memory import RAMP, copy, opaque, ramp
 from ..machine.spread import tile_spread
 from ..machine.tile import FULL, tile_outer, tile_rows
+from ..machine.words import prange
 from .conv import tile_height
 from .ending import end_rows, is_plain
 from .plan.scatter import COLUMNS, CROP, DILATION, IMAGES, ROWS, STRIDE, TAPS, TASKS, WORK, D, H, W

@@ -1,10 +1,10 @@
 """Separable convolution in one pass: what the depthwise step makes of a block of windows stays in the L2 cache."""
 
 import numpy as np
-from numba import prange
 
 from ..machine.compiler import compiled
 from ..machine.memory import RAMP, ramp
+from ..machine.words import prange
 from .conv import sum_windows, tile_height
 from .depthwise import filter_windows, input_of_panels
 from .records import Epilogue, Panels, Places, Steps

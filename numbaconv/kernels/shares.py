@@ -7,7 +7,6 @@ whose lanes are added up at its end; otherwise each lane has a row of its own.
 import math
 
 import numpy as np
-from numba import prange
 
 from ..machine.aligned import aligned_empty
 from ..machine.compiler import compiled
@@ -15,6 +14,7 @@ from ..machine.lanes import line_keep, line_log, line_sum, line_top
 from ..machine.line import line_maximum, line_read, line_write
 from ..machine.tile import lanes_of
 from ..machine.vectors import VECTOR_BYTES
+from ..machine.words import prange
 from .pointwise import SERIAL_VALUES, TASK_VALUES, exp, flattened
 
 # Values of a row that are added up before their sum is added to that of the row.

@@ -3,9 +3,9 @@
 from math import gcd
 
 import numpy as np
-from numba import prange
 
 from ..machine.compiler import compiled
+from ..machine.words import prange
 
 # Values that one task adds up, rows that it takes at least, and values that make a row worth a vector loop.
 TASK_VALUES, TASK_ROWS, ROW_VALUES = 16_384, 16, 64

@@ -1,11 +1,11 @@
 """Swapping two axes: between channels first and channels last."""
 
 import numpy as np
-from numba import prange
 
 from ..machine.compiler import compiled
 from ..machine.square import transpose_square
 from ..machine.vectors import VECTOR_BYTES
+from ..machine.words import prange
 
 
 @compiled(parallel=True)

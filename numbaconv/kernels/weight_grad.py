@@ -1,12 +1,12 @@
 """Gradients of the weights of convolutions: the input, correlated with the gradient of the output over all windows."""
 
 import numpy as np
-from numba import prange
 
 from ..machine.compiler import compiled
 from ..machine.line import line_read, line_write
 from ..machine.memory import clear
 from ..machine.tile import FULL, lanes_of, tile_add, tile_outer, tile_rows, tile_slide
+from ..machine.words import prange
 from .conv import tile_height
 from .depthwise import SLIDE
 from .plan.axes import ANY_LENGTH, DILATION, STRIDE, STRIP_STRIDE, TAPS, D, H, W

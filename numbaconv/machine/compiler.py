@@ -1,39 +1,13 @@
 """The one decorator through which every loop of this package is compiled."""
 
 import functools
+import sys
 from contextlib import contextmanager
 from threading import local
 
-import numba
-from numba import config
-
-from . import threads
-from .cache import keep_on_disk, sources_of
-from .private import lost_without
-from .vectors import TILE_ROWS, TILE_VECS, VECTOR_BYTES
-
-parts = None
-with lost_without("compiling takes longer, and Ctrl-C or a fork may break into it"):
-    from . import parts
-
-
-def _dispatcher(function, **options):
-    return numba.njit(fastmath={"contract"}, error_model="numpy", nogil=True, **options)(function)
-
-
-def _kernel(function, parallel):
-    dispatcher = _dispatcher(function, parallel=parallel)
-    if parts:
-        parts.bend_kernel(dispatcher)
-    keep_on_disk(dispatcher, parallel, VECTOR_BYTES, TILE_ROWS, TILE_VECS)
-    return dispatcher
-
-
-def _helper(function, inline):
-    dispatcher = _dispatcher(function)
-    if parts:
-        parts.bend_helper(dispatcher, inline)
-    return dispatcher
+from . import start, threads
+from .sources import sources_of
+from .words import Word, setting
 
 
 class _Recording(local):
@@ -57,7 +31,12 @@ def recorded():
 
 def door(kernel, args):
     """What computes a kernel for arguments of these types, and looks at the types no more; the kernel, if unknown."""
-    return getattr(kernel.overloads.get(tuple(map(numba.typeof, args))), "entry_point", kernel)
+    if not hasattr(kernel, "overloads"):
+        # Machine code that was found without Numba.
+        return kernel
+    from numba import typeof
+
+    return getattr(kernel.overloads.get(tuple(map(typeof, args))), "entry_point", kernel)
 
 
 class ParallelKernel:
@@ -67,22 +46,38 @@ class ParallelKernel:
         functools.update_wrapper(self, function)
         # From now on changes of the sources are seen.
         sources_of(function)
+        # What was found without Numba, by whether it is serial and the kinds of its arguments.
+        self._found = {}
 
     def __getattr__(self, name):
-        # Made at need, for Numba takes long over it.
+        # Made at need, for Numba takes long over it, and longer to be imported.
         if name not in ("parallel", "serial"):
             raise AttributeError(name)
         with threads.compiler_lock:
             if name not in vars(self):
-                setattr(self, name, _kernel(self.__wrapped__, name == "parallel"))
+                from .dispatching import kernel
+
+                setattr(self, name, kernel(self.__wrapped__, name == "parallel"))
             return vars(self)[name]
 
     def __call__(self, *args, serial=False):
-        # Numba drops bounds checks in parallel code.
-        kernel = self.serial if serial or threads.alone or config.BOUNDSCHECK else self.parallel
+        kernel = self._chosen(args, serial or threads.alone)
         if _recording.calls is not None:
             _recording.calls.append((kernel, args))
         kernel(*args)
+
+    def _chosen(self, args, serial):
+        """What computes the kernel for these arguments."""
+        of = start.kinds(args) if start.usable() else None
+        if of is not None:
+            key = serial, of
+            if key not in self._found:
+                self._found[key] = start.load(self.__wrapped__, serial, of)
+            if self._found[key] is not None:
+                return self._found[key]
+        twin = self.serial if serial else self.parallel
+        # Numba drops bounds checks in parallel code.
+        return self.serial if sys.modules["numba"].config.BOUNDSCHECK else twin
 
 
 def _without_compiler(function):
@@ -125,8 +120,14 @@ def compiled(function=None, *, parallel=False, inline=False):
     """
     if function is None:
         return lambda f: compiled(f, parallel=parallel, inline=inline)
-    if config.DISABLE_JIT:
+    if setting("DISABLE_JIT", 0):
         return _without_compiler(function)
     if parallel:
         return ParallelKernel(function)
-    return _helper(function, inline)
+
+    def make(function):
+        from .dispatching import helper
+
+        return helper(function, inline)
+
+    return Word(function, make)

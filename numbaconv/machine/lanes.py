@@ -19,15 +19,10 @@ All do the same in every lane, whatever the others hold, so that a value's place
 """
 
 import math
-import operator
-
-from llvmlite import ir
-from numba import types
-from numba.core import cgutils
-from numba.extending import intrinsic, lower_builtin, type_callable
 
 from .line import _beats, _each
-from .tile import Tile, _call, _masks, _splat, _suffix, _vectors
+from .tile import _call, _masks, _splat, _suffix, _vectors
+from .words import cgutils, intrinsic, ir, tiles, types
 
 # Powers of two that smallest and largest results are away from 1 more than others: see `line_exp`.
 FAR_DOWN, FAR_UP = 64, -64
@@ -41,7 +36,7 @@ _KINDS = {
 
 def _comparison(sign):
     def choose(typingctx, a, b, x, y):
-        line = next(kind for kind in (a, b, x, y) if isinstance(kind, Tile))
+        line = next(kind for kind in (a, b, x, y) if isinstance(kind, tiles.Tile))
 
         def codegen(context, builder, sig, args):
             sides = [_vectors(context, builder, line, *side) for side in zip(sig.args, args, strict=True)]
@@ -70,21 +65,6 @@ def _function(name, doc):
 
 
 line_log = _function("log", "The logarithms: one by one, and so for what is seldom.")
-
-
-def _sign(operation, change):
-    @type_callable(operation)
-    def result(context):
-        return lambda a: a if isinstance(a, Tile) else None
-
-    @lower_builtin(operation, Tile)
-    def apply(context, builder, sig, args):
-        a = sig.return_type
-        return _each(context, builder, a, lambda v: change(builder, a, v), *args)
-
-
-_sign(operator.neg, lambda builder, a, v: builder.fneg(v))
-_sign(abs, lambda builder, a, v: _call(builder, f"llvm.fabs.{_suffix(a)}", a.vector, v))
 
 
 @intrinsic

@@ -2,10 +2,8 @@
 
 from math import inf
 
-from llvmlite import ir
-from numba.extending import intrinsic
-
 from .tile import _splat
+from .words import intrinsic, ir
 
 
 @intrinsic

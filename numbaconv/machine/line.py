@@ -11,14 +11,10 @@ In Python terms, ``count`` being the channels from ``at`` on and W the width of 
     line_where     where ``taps == tap``: ``line``; elsewhere 0
 """
 
-from llvmlite import ir
-from numba import config, types
-from numba.core import cgutils
-from numba.extending import intrinsic
-
-from .memory import INT, Memory, pointer_to, pointers_to
-from .tile import Tile, _call, _masks, _splat, _store_row, _suffix
+from .memory import Memory, pointer_to, pointers_to
+from .tile import _call, _masks, _splat, _store_row, _suffix
 from .vectors import VECTOR_BYTES
+from .words import cgutils, intrinsic, ir, setting, tiles, types
 
 # Elements of a line that is as long for every dtype.
 LINE = VECTOR_BYTES // 4
@@ -27,7 +23,7 @@ LINE = VECTOR_BYTES // 4
 @intrinsic(prefer_literal=True)
 def line_read(typingctx, vecs, array, at, count):
     """The line of ``vecs`` vectors, or as many as that tuple is long, at ``array[at:]``; zeros beyond ``count``."""
-    line = Tile(1, vecs.count if isinstance(vecs, types.UniTuple) else vecs.literal_value, array.dtype)
+    line = tiles.Tile(1, vecs.count if isinstance(vecs, types.UniTuple) else vecs.literal_value, array.dtype)
 
     def codegen(context, builder, sig, args):
         memory = Memory(context, builder, sig.args[1], args[1])
@@ -44,7 +40,7 @@ def line_gather(typingctx, array, at, table, first, count):
     a tuple has, which makes the line as many times longer as it has items.
     """
     lines = table.count if isinstance(table, types.UniTuple) else 1
-    line = Tile(1, lines * array.dtype.bitwidth // types.float32.bitwidth, array.dtype)
+    line = tiles.Tile(1, lines * array.dtype.bitwidth // types.float32.bitwidth, array.dtype)
 
     def codegen(context, builder, sig, args):
         array, at, table, first, count = args
@@ -53,7 +49,7 @@ def line_gather(typingctx, array, at, table, first, count):
             return _value(context, builder, line, _read(builder, line, array, builder.add(at, first), count))
         table = Memory(context, builder, sig.args[2], table)
         # Shorter vectors have no instruction for it, or a slow one.
-        gather = _gather if VECTOR_BYTES == 64 and not config.BOUNDSCHECK else _pick
+        gather = _gather if VECTOR_BYTES == 64 and not setting("BOUNDSCHECK") else _pick
         masks = enumerate(_masks(builder, line, count))
         vectors = [gather(builder, line, array, at, table, (first, v * line.lanes), mask) for v, mask in masks]
         return _value(context, builder, line, vectors)
@@ -70,7 +66,7 @@ def _value(context, builder, line, vectors):
 
 def _read(builder, line, memory, at, count):
     """The vectors of a line."""
-    width = INT(line.vecs * line.lanes)
+    width = tiles.INT(line.vecs * line.lanes)
     whole = builder.icmp_signed(">=", count, width)
     start = memory.pointer(at, builder.select(whole, width, count))
     places = pointers_to(builder, line.vector, start, line.vecs)
@@ -94,11 +90,11 @@ def _read(builder, line, memory, at, count):
 def _gather(builder, line, array, at, table, entry, mask):
     """A vector of values that lie apart, in one instruction."""
     kind = ir.VectorType(table.element, line.lanes)
-    place = pointer_to(builder, kind, table.pointer(builder.add(entry[0], INT(entry[1])), INT(line.lanes)))
+    place = pointer_to(builder, kind, table.pointer(builder.add(entry[0], tiles.INT(entry[1])), tiles.INT(line.lanes)))
     steps = builder.load(place, align=table.align, typ=kind)
     mask = builder.and_(mask, builder.icmp_signed(">=", steps, ir.Constant(kind, None)))
-    steps = builder.sext(steps, ir.VectorType(INT, line.lanes))
-    start = builder.ptrtoint(array.pointer(at, INT(0)), INT)
+    steps = builder.sext(steps, ir.VectorType(tiles.INT, line.lanes))
+    start = builder.ptrtoint(array.pointer(at, tiles.INT(0)), tiles.INT)
     steps = builder.mul(steps, ir.Constant(steps.type, [array.align] * line.lanes))
     address = ir.VectorType(ir.PointerType(array.element), line.lanes)
     places = builder.inttoptr(builder.add(_splat(builder, start, line.lanes), steps), address)
@@ -112,10 +108,12 @@ def _pick(builder, line, array, at, table, entry, mask):
     result, zero = ir.Constant(line.vector, None), ir.Constant(array.element, 0)
     nowhere = pointer_to(builder, array.element, cgutils.global_constant(builder, "zero", zero))
     for lane in range(line.lanes):
-        step = table.scalar(builder.add(entry[0], INT(entry[1] + lane)))
+        step = table.scalar(builder.add(entry[0], tiles.INT(entry[1] + lane)))
         there = builder.icmp_signed(">=", step, step.type(0))
         there = builder.and_(there, builder.extract_element(mask, ir.IntType(32)(lane)))
-        place = array.pointer(builder.add(at, builder.sext(step, INT)), builder.select(there, INT(1), INT(0)))
+        place = array.pointer(
+            builder.add(at, builder.sext(step, tiles.INT)), builder.select(there, tiles.INT(1), tiles.INT(0))
+        )
         place = builder.select(there, pointer_to(builder, array.element, place), nowhere)
         value = builder.load(place, align=array.align, typ=array.element)
         result = builder.insert_element(result, value, ir.IntType(32)(lane))
@@ -129,7 +127,7 @@ def line_write(typingctx, line, out, at, count):
     def codegen(context, builder, sig, args):
         value, out, at, count = args
         memory = Memory(context, builder, sig.args[1], out)
-        whole = builder.icmp_signed(">=", count, INT(line.vecs * line.lanes))
+        whole = builder.icmp_signed(">=", count, tiles.INT(line.vecs * line.lanes))
         parts = None, (count, _masks(builder, line, count))
         with builder.if_else(whole, likely=True) as branches:
             for branch, part in zip(branches, parts, strict=True):
@@ -173,7 +171,7 @@ def line_maximum(typingctx, best, line):
 @intrinsic
 def line_taps(typingctx, line):
     """Tap 0 in every lane of ``line``."""
-    taps = Tile(1, line.vecs, types.Integer.from_bitwidth(line.dtype.bitwidth))
+    taps = tiles.Tile(1, line.vecs, types.Integer.from_bitwidth(line.dtype.bitwidth))
 
     def codegen(context, builder, sig, args):
         return ir.Constant(context.get_value_type(taps), None)
@@ -222,7 +220,7 @@ def _number(builder, taps, tap):
 def line_as(typingctx, line, array):
     """A line in the dtype of ``array``."""
     size, wanted = line.dtype.bitwidth, array.dtype.bitwidth
-    result = Tile(1, line.vecs * wanted // size, array.dtype)
+    result = tiles.Tile(1, line.vecs * wanted // size, array.dtype)
 
     def codegen(context, builder, sig, args):
         parts = [builder.extract_value(args[0], i) for i in range(line.vecs)]

@@ -4,14 +4,9 @@ Slices would do the same, but Numba takes most of a second to compile each assig
 checks every access here as Numba does in plain loops.
 """
 
-from llvmlite import ir
-from numba import config, types
-from numba.core import cgutils
-from numba.extending import intrinsic
-
 from .vectors import CACHE_LINE
+from .words import cgutils, intrinsic, ir, setting, tiles, types
 
-INT = ir.IntType(64)
 # Numbers that `ramp` writes at once.
 RAMP = 8
 
@@ -24,7 +19,7 @@ def pointer_to(builder, kind, address):
 def pointers_to(builder, kind, address, count):
     """Pointers to ``count`` values of type ``kind`` that lie one after the other from ``address`` on."""
     start = pointer_to(builder, kind, address)
-    return [builder.gep(start, [INT(i)], source_etype=kind) for i in range(count)]
+    return [builder.gep(start, [tiles.INT(i)], source_etype=kind) for i in range(count)]
 
 
 class Memory:
@@ -39,15 +34,15 @@ class Memory:
     def pointer(self, index, elements, shift=None):
         """Address of ``index + shift``, from where ``elements`` are about to be read or written."""
         builder = self.builder
-        if config.BOUNDSCHECK:
+        if setting("BOUNDSCHECK"):
             first = index if shift is None else builder.add(index, shift)
             end = builder.add(first, elements)
             outside = builder.or_(
-                builder.icmp_signed("<", first, INT(0)), builder.icmp_signed(">", end, self.array.nitems)
+                builder.icmp_signed("<", first, tiles.INT(0)), builder.icmp_signed(">", end, self.array.nitems)
             )
             # No elements lie nowhere, and fewer than none are a mistake wherever they begin.
-            some = builder.icmp_signed("!=", elements, INT(0))
-            outside = builder.or_(builder.and_(outside, some), builder.icmp_signed("<", elements, INT(0)))
+            some = builder.icmp_signed("!=", elements, tiles.INT(0))
+            outside = builder.or_(builder.and_(outside, some), builder.icmp_signed("<", elements, tiles.INT(0)))
             with builder.if_then(outside, likely=False):
                 self.context.call_conv.return_user_exc(builder, IndexError, ("a tile left its array",))
         start = builder.gep(self.array.data, [index], source_etype=self.element)
@@ -55,12 +50,14 @@ class Memory:
         return start if shift is None else builder.gep(start, [shift], source_etype=self.element)
 
     def scalar(self, index, shift=None):
-        return self.builder.load(self.pointer(index, INT(1), shift), align=self.align, typ=self.element)
+        return self.builder.load(self.pointer(index, tiles.INT(1), shift), align=self.align, typ=self.element)
 
     def vectors(self, index, tile, shift=None, there=None):
         """The VECS vectors that start at ``index + shift``; zeros where the condition ``there`` does not hold."""
-        width = INT(tile.vecs * tile.lanes)
-        pointer = self.pointer(index, width if there is None else self.builder.select(there, width, INT(0)), shift)
+        width = tiles.INT(tile.vecs * tile.lanes)
+        pointer = self.pointer(
+            index, width if there is None else self.builder.select(there, width, tiles.INT(0)), shift
+        )
         start = pointer_to(self.builder, tile.vector, pointer)
         if there is not None:
             kind = ir.ArrayType(tile.vector, tile.vecs)
@@ -73,7 +70,7 @@ class Memory:
         """Ask for the cache lines of ``count`` elements from ``index`` on, which may lie outside the array."""
         builder, flag = self.builder, ir.IntType(32)
         for element in range(0, count, CACHE_LINE // self.align):
-            place = builder.gep(self.array.data, [builder.add(index, INT(element))], source_etype=self.element)
+            place = builder.gep(self.array.data, [builder.add(index, tiles.INT(element))], source_etype=self.element)
             place = pointer_to(builder, ir.IntType(8), place)
             kind = ir.FunctionType(ir.VoidType(), [place.type, flag, flag, flag])
             function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
@@ -99,7 +96,7 @@ def clear(typingctx, target, at, count):
 
     def codegen(context, builder, sig, args):
         to = Memory(context, builder, sig.args[0], args[0])
-        size = builder.mul(args[2], INT(to.align))
+        size = builder.mul(args[2], tiles.INT(to.align))
         cgutils.memset(builder, to.pointer(args[1], args[2]), size, 0)
         return context.get_dummy_value()
 
@@ -112,7 +109,7 @@ def ramp(typingctx, target, at, first, step, count):
 
     def codegen(context, builder, sig, args):
         target = Memory(context, builder, sig.args[0], args[0])
-        vector = ir.VectorType(INT, RAMP)
+        vector = ir.VectorType(tiles.INT, RAMP)
 
         def splat(number):
             single = builder.insert_element(ir.Constant(vector, ir.Undefined), number, ir.IntType(32)(0))
@@ -120,10 +117,10 @@ def ramp(typingctx, target, at, first, step, count):
 
         places = ir.Constant(vector, list(range(RAMP)))
         line = builder.add(splat(args[2]), builder.mul(splat(args[3]), places))
-        vectors = builder.sdiv(builder.add(args[4], INT(RAMP - 1)), INT(RAMP))
-        with cgutils.for_range(builder, vectors, intp=INT) as loop:
-            i = builder.mul(loop.index, INT(RAMP))
-            place = pointer_to(builder, vector, target.pointer(args[1], INT(RAMP), i))
+        vectors = builder.sdiv(builder.add(args[4], tiles.INT(RAMP - 1)), tiles.INT(RAMP))
+        with cgutils.for_range(builder, vectors, intp=tiles.INT) as loop:
+            i = builder.mul(loop.index, tiles.INT(RAMP))
+            place = pointer_to(builder, vector, target.pointer(args[1], tiles.INT(RAMP), i))
             builder.store(builder.add(line, splat(builder.mul(i, args[3]))), place, align=target.align)
         return context.get_dummy_value()
 

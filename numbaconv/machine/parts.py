@@ -25,6 +25,7 @@ from ..objects.collecting import uncollected
 from .compiling import compiling
 from .private import lose
 from .threads import compiler_lock
+from .words import Word
 
 # LLVM's optimization level. Further ones take longer and gain nothing: the tile's intrinsics are vectorized and
 # unrolled as they are written.
@@ -112,7 +113,7 @@ def _part_context(context):
 
     def add_address(builder, address, info):
         # A helper that is handed on is known by its type. Code with its address could not be kept on disk.
-        return _NOWHERE if info == _Helper.__name__ else context.add_dynamic_addr(builder, address, info)
+        return _NOWHERE if info == Word.__name__ else context.add_dynamic_addr(builder, address, info)
 
     return context.subtarget(codegen=lambda: codegen, get_executable=_part_executable, add_dynamic_addr=add_address)
 

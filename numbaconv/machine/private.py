@@ -8,9 +8,6 @@ import contextlib
 import warnings
 from collections.abc import Iterator
 
-import llvmlite
-import numba
-
 # What this process does without, in the order in which it was missed.
 losses: list[str] = []
 
@@ -21,6 +18,9 @@ def lose(loss: str, error: Exception) -> None:
         return
     losses.append(loss)
     if len(losses) == 1:
+        import llvmlite
+        import numba
+
         warnings.warn(
             f"This numbaconv does not know Numba {numba.__version__} with llvmlite {llvmlite.__version__} yet "
             f"({type(error).__name__}: {error}). Results are right, but {loss}. A newer numbaconv or an older Numba "

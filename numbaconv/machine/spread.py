@@ -1,11 +1,8 @@
 """A tile whose rows are added to memory where they may overlap."""
 
-from llvmlite import ir
-from numba import types
-from numba.extending import intrinsic
-
-from .memory import INT, Memory, pointers_to
+from .memory import Memory, pointers_to
 from .tile import _masks
+from .words import intrinsic, ir, tiles, types
 
 
 @intrinsic
@@ -19,9 +16,9 @@ def tile_spread(typingctx, tile, sums, places, first, count):
         tile, (value, _, _, first, count) = sig.args[0], args
         sums, places = (Memory(context, builder, sig.args[i], args[i]) for i in (1, 2))
         masks, zeros = _masks(builder, tile, count), ir.Constant(tile.vector, None)
-        width = INT(tile.vecs * tile.lanes)
+        width = tiles.INT(tile.vecs * tile.lanes)
         for r in range(tile.rows):
-            place = places.scalar(builder.add(first, INT(r)))
+            place = places.scalar(builder.add(first, tiles.INT(r)))
             lines = pointers_to(builder, tile.vector, sums.pointer(place, width), tile.vecs)
             for v, (old, mask) in enumerate(zip(sums.vectors(place, tile), masks, strict=True)):
                 # A sum of zeros and an infinity is NaN, and beyond the channels lie sums of other rows.

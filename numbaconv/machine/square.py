@@ -1,23 +1,19 @@
 """Squares: as many vectors as each has lanes, whose axes are swapped, or whose lanes are added up."""
 
-from llvmlite import ir
-from numba import types
-from numba.core import cgutils
-from numba.extending import intrinsic
-
-from .memory import INT, Memory, pointer_to
-from .tile import Tile, _call, _masks, _multiply_add, _suffix
+from .memory import Memory, pointer_to
+from .tile import _call, _masks, _multiply_add, _suffix
 from .vectors import VECTOR_BYTES
+from .words import cgutils, intrinsic, ir, tiles, types
 
 
 @intrinsic
 def transpose_square(typingctx, x, at, row, out, to, column):
     """``out[to + j*column + i] = x[at + i*row + j]`` for a square of as many elements each way as a vector holds."""
-    square = Tile(VECTOR_BYTES * 8 // x.dtype.bitwidth, 1, x.dtype)
+    square = tiles.Tile(VECTOR_BYTES * 8 // x.dtype.bitwidth, 1, x.dtype)
 
     def codegen(context, builder, sig, args):
         x, out = (Memory(context, builder, sig.args[i], args[i]) for i in (0, 3))
-        starts = [builder.add(args[1], builder.mul(args[2], INT(i))) for i in range(square.rows)]
+        starts = [builder.add(args[1], builder.mul(args[2], tiles.INT(i))) for i in range(square.rows)]
         lines = [x.vectors(start, square)[0] for start in starts]
         # Exchange the off-diagonal halves of pairs of lines, then quarters, down to single elements.
         distance = square.rows // 2
@@ -29,8 +25,8 @@ def transpose_square(typingctx, x, at, row, out, to, column):
                     lines[i + distance] = _pick(builder, square, a, b, distance, distance)
             distance //= 2
         for j, line in enumerate(lines):
-            place = builder.add(args[4], builder.mul(args[5], INT(j)))
-            pointer = pointer_to(builder, square.vector, out.pointer(place, INT(square.lanes)))
+            place = builder.add(args[4], builder.mul(args[5], tiles.INT(j)))
+            pointer = pointer_to(builder, square.vector, out.pointer(place, tiles.INT(square.lanes)))
             builder.store(line, pointer, align=out.align)
         return context.get_dummy_value()
 
@@ -49,7 +45,7 @@ def _pick(builder, square, a, b, distance, offset):
 @intrinsic
 def tile_square(typingctx, x):
     """Tile of zeros of the kind of ``x``, one vector wide, with as many rows as that has values."""
-    tile = Tile(VECTOR_BYTES * 8 // x.dtype.bitwidth, 1, x.dtype)
+    tile = tiles.Tile(VECTOR_BYTES * 8 // x.dtype.bitwidth, 1, x.dtype)
 
     def codegen(context, builder, sig, args):
         return ir.Constant(context.get_value_type(tile), None)
@@ -70,11 +66,11 @@ def tile_dots(typingctx, square, filters, x, places, weights, at, count):
         x_at, first, shift = cgutils.unpack_tuple(builder, args[3])
         x_at = Memory(context, builder, sig.args[3][0], x_at)
         x, weights = (Memory(context, builder, sig.args[i], args[i]) for i in (2, 4))
-        line = Tile(number, 1, square.dtype)
-        factors = weights.vectors(args[5], Tile(1, number, square.dtype))
+        line = tiles.Tile(number, 1, square.dtype)
+        factors = weights.vectors(args[5], tiles.Tile(1, number, square.dtype))
         part = None if sig.args[6] is types.none else args[6]
         for r in range(square.rows // number):
-            where = x_at.scalar(builder.add(first, INT(r)))
+            where = x_at.scalar(builder.add(first, tiles.INT(r)))
             (inputs,) = _part(builder, line, x, where, shift, part) if part else x.vectors(where, line, shift)
             for f in range(number):
                 value = _multiply_add(builder, square, value, r * number + f, [inputs], [factors[f]])
@@ -94,7 +90,7 @@ def _part(builder, line, x, index, shift, count):
 @intrinsic
 def tile_totals(typingctx, square):
     """Line of the sums of the rows of a `tile_square`."""
-    line = Tile(1, 1, square.dtype)
+    line = tiles.Tile(1, 1, square.dtype)
 
     def codegen(context, builder, sig, args):
         lines, part = [builder.extract_value(args[0], i) for i in range(square.lanes)], square.lanes

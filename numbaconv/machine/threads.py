@@ -1,24 +1,17 @@
-"""What threads and forks do to Numba's parallel loops, and how the kernels get along with it.
-
-Of Numba's three threading layers, "omp" and "tbb" take launches from any number of threads. "workqueue", which Numba
-falls back on where it finds no other, aborts the process when a second launch comes before the first has ended, be it
-from another thread or from within. Here such a launch runs in its own thread instead, as do those of all programs that
-are compiled after the import of this module; where others may have been before it, the kernels do without workqueue.
+"""How many threads kernels are spread over, and what forks do to them.
 
 A forked process has none of its parent's worker threads; GNU's OpenMP waits for them for ever, or Numba ends the
-process. So its kernels run in one thread.
+process. So its kernels run in one thread. What Numba does with launches is in `launching`.
 """
 
+import contextlib
 import ctypes
 import functools
 import os
+import sys
 import threading
 
-import numba
-from llvmlite import binding, ir
-from numba.types import intp
-
-from .private import lose, lost_without
+from .words import setting
 
 # GNU OpenMP has idle threads spin for milliseconds. Where another process takes a core, spinning threads end up waiting
 # for each other's time slices; where none does, a thread that sleeps takes longer to wake than a small call. So they
@@ -28,24 +21,56 @@ if "OMP_WAIT_POLICY" not in os.environ:
 
 # Whether kernels are to run in the thread that calls them.
 alone = False
-_UNGUARDED = "over Numba's threading layer workqueue, where it is all there is, kernels run in one thread"
 
-# The lock under which Numba compiles.
-compiler_lock = threading.RLock()
-with lost_without("a fork while another thread compiles with Numba can leave the child waiting for ever"):
-    from numba.core.compiler_lock import global_compiler_lock as compiler_lock
 
+class CompilerLock:
+    """The lock under which kernels are loaded and compiled, and with it that of Numba's compiler, once it is there."""
+
+    def __init__(self):
+        self._own, self._taken, self.numbas = threading.RLock(), [], None
+
+    def acquire(self):
+        self._own.acquire()
+        # The one who takes it may be just about to import Numba.
+        self._taken.append(self.numbas)
+        if self._taken[-1] is not None:
+            self._taken[-1].acquire()
+
+    def release(self):
+        taken = self._taken.pop()
+        if taken is not None:
+            taken.release()
+        self._own.release()
+
+    def __enter__(self):
+        self.acquire()
+
+    def __exit__(self, *_):
+        self.release()
+
+
+compiler_lock = CompilerLock()
 # Numba takes a lock that parent and child share whenever the number of threads is asked for. A child made meanwhile
 # could never give it back, and both would wait for ever.
 asking_lock = threading.RLock()
+
+
+@functools.cache
+def most():
+    """Threads that Numba will start."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return int(setting("NUM_THREADS", cores))
 
 
 def count():
     """Threads that a kernel called from here is spread over."""
     if alone:
         return 1
+    ask = getattr(sys.modules.get("numba"), "get_num_threads", None)
+    if ask is None:
+        return most()
     with asking_lock:
-        return numba.get_num_threads()
+        return ask()
 
 
 def remember(maxsize):
@@ -79,85 +104,6 @@ def remember(maxsize):
     return decorate
 
 
-def _layer():
-    """Name of Numba's threading layer; None before the first launch."""
-    try:
-        return numba.threading_layer()
-    except ValueError:
-        return None
-
-
-def _parallel_for_one_at_a_time(address):
-    """LLVM module with workqueue's ``parallel_for`` (at `address`), in its own thread while another one is under way.
-
-    It waits for nobody, so that it cannot deadlock, and needs no Python, so that no exception can come in between.
-    """
-    pointer, size, flag = ir.IntType(8).as_pointer(), ir.IntType(intp.bitwidth), ir.IntType(32)
-    launch_type = ir.FunctionType(ir.VoidType(), [pointer] * 5 + [size] * 3)
-    loop_type = ir.FunctionType(ir.VoidType(), [pointer] * 4)
-    module = ir.Module()
-    module.triple = binding.get_default_triple()
-    busy = ir.GlobalVariable(module, flag, "busy")
-    busy.initializer = flag(0)
-    function = ir.Function(module, launch_type, "parallel_for")
-    builder = ir.IRBuilder(function.append_basic_block())
-    free = builder.extract_value(builder.cmpxchg(busy, flag(0), flag(1), "acquire", "monotonic"), 1)
-    with builder.if_else(free) as (launch, run):
-        with launch:
-            builder.call(builder.inttoptr(size(address), launch_type.as_pointer()), function.args)
-            builder.store_atomic(flag(0), busy, "release", 4)
-        with run:
-            # The loop over all tasks, its arguments as for a launch of one thread.
-            loop, *arguments = function.args[:5]
-            builder.call(builder.bitcast(loop, loop_type.as_pointer()), arguments)
-    builder.ret_void()
-    return module
-
-
-def _guard(layer):
-    """Have loops that are linked from now on call the guarded ``parallel_for``, if `layer` needs that."""
-    global _engine
-    if layer.__name__.endswith("workqueue"):
-        binding.initialize_native_target()
-        binding.initialize_native_asmprinter()
-        module = binding.parse_assembly(str(_parallel_for_one_at_a_time(layer.parallel_for)))
-        # Kept for ever, as its code is.
-        _engine = binding.create_mcjit_compiler(module, binding.Target.from_default_triple().create_target_machine())
-        _engine.finalize_object()
-        binding.add_symbol("numba_parallel_for", _engine.get_function_address("parallel_for"))
-
-
-def _guard_launches():
-    """See to it that no loop is linked before `_guard` was asked."""
-    global alone
-    from numba.np.ufunc import parallel
-
-    load = parallel._load_threading_functions
-
-    def load_guarded(layer):
-        global alone
-        load(layer)
-        try:
-            _guard(layer)
-        except Exception as error:
-            alone = True
-            lose(_UNGUARDED, error)
-
-    with parallel._backend_init_thread_lock:
-        parallel._load_threading_functions = load_guarded
-        # Where loops may have been linked already, there is no telling when they are launched.
-        alone = _layer() == "workqueue"
-
-
-try:
-    _guard_launches()
-except Exception as error:
-    lose(_UNGUARDED, error)
-    # Only the threads themselves tell which layer they belong to.
-    numba.get_num_threads()
-    alone = _layer() == "workqueue"
-
-
 def held_at_fork(lock):
     """`lock`, an RLock, which each fork from now on waits for: in the child, whoever else held it would be gone.
 
@@ -183,8 +129,13 @@ def _gomp_loaded():
 
 def _stay_alone():
     global alone
+    numba = sys.modules.get("numba")
+    layer = None
+    if numba is not None:
+        with contextlib.suppress(ValueError, AttributeError):
+            layer = numba.threading_layer()
     # Somebody else may have run OpenMP before Numba did.
-    alone = alone or _layer() is not None or _gomp_loaded()
+    alone = alone or layer is not None or _gomp_loaded()
 
 
 if hasattr(os, "register_at_fork"):

@@ -19,40 +19,14 @@ row. Arrays are C-contiguous and addressed by flat index, whatever their shape. 
 access here as Numba does in plain loops.
 """
 
-import operator
-
-from llvmlite import ir
-from numba import types
-from numba.core import cgutils
-from numba.extending import intrinsic, lower_builtin, models, register_model, type_callable
-
-from .memory import INT, Memory, pointers_to
+from .memory import Memory, pointers_to
 from .vectors import TILE_ROWS, TILE_VECS, VECTOR_BYTES
+from .words import cgutils, intrinsic, ir, tiles, types
 
 # Updates before a line of weights is used that it is asked for: they come from L2 or L3 in a long stream.
 AHEAD = 16
 # Rows of a tile that fills the registers, however many vectors it is wide.
 FULL = 0
-
-
-class Tile(types.Type):
-    """Numba type of a tile: ``rows`` x ``vecs`` vectors of ``dtype``."""
-
-    def __init__(self, rows, vecs, dtype):
-        self.rows, self.vecs, self.dtype = rows, vecs, dtype
-        self.lanes = VECTOR_BYTES * 8 // dtype.bitwidth
-        super().__init__(name=f"Tile({rows}, {vecs}, {self.lanes} x {dtype})")
-
-    @property
-    def vector(self):
-        scalars = {types.float32: ir.FloatType(), types.float64: ir.DoubleType()}
-        return ir.VectorType(scalars.get(self.dtype, ir.IntType(self.dtype.bitwidth)), self.lanes)
-
-
-@register_model(Tile)
-class _TileModel(models.PrimitiveModel):
-    def __init__(self, manager, tile):
-        super().__init__(manager, tile, ir.ArrayType(tile.vector, tile.rows * tile.vecs))
 
 
 @intrinsic(prefer_literal=True)
@@ -78,7 +52,7 @@ def tile_lines(typingctx, rows, vecs, x, at, step):
 
     def codegen(context, builder, sig, args):
         x = Memory(context, builder, sig.args[2], args[2])
-        starts = (builder.add(args[3], builder.mul(args[4], INT(r))) for r in range(tile.rows))
+        starts = (builder.add(args[3], builder.mul(args[4], tiles.INT(r))) for r in range(tile.rows))
         return _tile_value(context, builder, tile, [x.vectors(start, tile) for start in starts])
 
     return tile(rows, vecs, x, at, step), codegen
@@ -86,7 +60,7 @@ def tile_lines(typingctx, rows, vecs, x, at, step):
 
 def _tile_of(rows, vecs, x):
     height, width = (n.count if isinstance(n, types.UniTuple) else n.literal_value for n in (rows, vecs))
-    return Tile(height or TILE_ROWS * TILE_VECS // width, width, x.dtype)
+    return tiles.Tile(height or TILE_ROWS * TILE_VECS // width, width, x.dtype)
 
 
 def _tile_value(context, builder, tile, lines):
@@ -105,10 +79,10 @@ def tile_outer(typingctx, tile, x, x_at, first, shift, weights, at):
 
     def codegen(context, builder, sig, args):
         *before, at = args
-        step = INT(tile.vecs * tile.lanes)
+        step = tiles.INT(tile.vecs * tile.lanes)
         if isinstance(sig.args[6], types.UniTuple):
             at, step = cgutils.unpack_tuple(builder, at)
-        ahead = builder.add(at, builder.mul(step, INT(AHEAD)))
+        ahead = builder.add(at, builder.mul(step, tiles.INT(AHEAD)))
         Memory(context, builder, sig.args[5], args[5]).prefetch(ahead, tile.vecs * tile.lanes)
         return _update(context, builder, sig, (*before, at), _splat_row)
 
@@ -158,7 +132,7 @@ def tile_slide(typingctx, tile, x, x_lines, weights, weights_lines, taps, inside
             if sig.args[6] is not types.none:
                 low, high = (builder.sub(builder.extract_value(inside, i), number) for i in range(2))
                 there = builder.and_(
-                    builder.icmp_signed("<=", low, INT(column)), builder.icmp_signed(">", high, INT(column))
+                    builder.icmp_signed("<=", low, tiles.INT(column)), builder.icmp_signed(">", high, tiles.INT(column))
                 )
             line = x.vectors(at, tile, there=there)
             at = builder.add(at, step)
@@ -172,7 +146,7 @@ def tile_slide(typingctx, tile, x, x_lines, weights, weights_lines, taps, inside
 @intrinsic
 def lanes_of(typingctx, x):
     """Values of ``x`` in a vector: a constant, where ``x.itemsize`` would be read, and divided by, when running."""
-    return types.int64(x), lambda context, builder, sig, args: INT(VECTOR_BYTES * 8 // x.dtype.bitwidth)
+    return types.int64(x), lambda context, builder, sig, args: tiles.INT(VECTOR_BYTES * 8 // x.dtype.bitwidth)
 
 
 @intrinsic
@@ -183,7 +157,7 @@ def tile_magnitude(typingctx, tile, x, x_at, first, shift):
         tile, result = sig.args[0], args[0]
         x, x_at = (Memory(context, builder, sig.args[i], args[i]) for i in (1, 2))
         for r in range(tile.rows):
-            where = x_at.scalar(builder.add(args[3], INT(r)))
+            where = x_at.scalar(builder.add(args[3], tiles.INT(r)))
             for v, line in enumerate(x.vectors(where, tile, args[4]), r * tile.vecs):
                 line = _call(builder, f"llvm.fabs.{_suffix(tile)}", tile.vector, line)
                 result = builder.insert_value(result, builder.fadd(builder.extract_value(result, v), line), v)
@@ -200,14 +174,14 @@ def tile_store(typingctx, tile, out, out_at, first, shift, count):
         value, out, out_at, first, shift, count = args
         out = Memory(context, builder, sig.args[1], out)
         out_at = Memory(context, builder, sig.args[2], out_at)
-        whole = builder.icmp_signed(">=", count, INT(tile.vecs * tile.lanes))
+        whole = builder.icmp_signed(">=", count, tiles.INT(tile.vecs * tile.lanes))
         # Masked stores take longer, and few tiles need them.
         parts = _masks(builder, tile, count)
         with builder.if_else(whole, likely=True) as (plain, masked):
             for branch, most in ((plain, None), (masked, (count, parts))):
                 with branch:
                     for r in range(tile.rows):
-                        at = builder.add(out_at.scalar(builder.add(first, INT(r))), shift)
+                        at = builder.add(out_at.scalar(builder.add(first, tiles.INT(r))), shift)
                         _store_row(builder, tile, value, r, out, at, most)
         return context.get_dummy_value()
 
@@ -222,8 +196,8 @@ def tile_add(typingctx, tile, sums, at):
         tile, sums = sig.args[0], Memory(context, builder, sig.args[1], args[1])
         width = tile.vecs * tile.lanes
         for r in range(tile.rows):
-            place = builder.add(args[2], INT(r * width))
-            lines = pointers_to(builder, tile.vector, sums.pointer(place, INT(width)), tile.vecs)
+            place = builder.add(args[2], tiles.INT(r * width))
+            lines = pointers_to(builder, tile.vector, sums.pointer(place, tiles.INT(width)), tile.vecs)
             for v, old in enumerate(sums.vectors(place, tile)):
                 total = builder.fadd(old, builder.extract_value(args[0], r * tile.vecs + v))
                 builder.store(total, lines[v], align=sums.align)
@@ -255,30 +229,6 @@ def tile_write_part(typingctx, tile, out, at, count):
     return types.void(tile, out, at, count), codegen
 
 
-def _arithmetic(operation, instruction):
-    """Have an operator take tiles of one kind, or a tile and a number."""
-
-    # Numba would compile a function for each kind of operands of an overload.
-    @type_callable(operation)
-    def result(context):
-        def kind(a, b):
-            if isinstance(a, Tile) and (a == b or isinstance(b, types.Number)):
-                return a
-            return b if isinstance(b, Tile) and isinstance(a, types.Number) else None
-
-        return kind
-
-    @lower_builtin(operation, Tile, Tile)
-    @lower_builtin(operation, Tile, types.Number)
-    @lower_builtin(operation, types.Number, Tile)
-    def apply(context, builder, sig, args):
-        tile, total = sig.return_type, ir.Constant(context.get_value_type(sig.return_type), ir.Undefined)
-        sides = [_vectors(context, builder, tile, *side) for side in zip(sig.args, args, strict=True)]
-        for i, pair in enumerate(zip(*sides, strict=True)):
-            total = builder.insert_value(total, getattr(builder, instruction)(*pair, ("contract",)), i)
-        return total
-
-
 def _extreme(comparison, doc):
     def choose(typingctx, a, b):
         def codegen(context, builder, sig, args):
@@ -297,13 +247,11 @@ def _extreme(comparison, doc):
 
 tile_smaller = _extreme("<", "The smaller of each two values; that of ``b`` where one is NaN.")
 tile_larger = _extreme(">", "The larger of each two values; that of ``b`` where one is NaN.")
-for _operation, _instruction in (("add", "fadd"), ("sub", "fsub"), ("mul", "fmul"), ("truediv", "fdiv")):
-    _arithmetic(getattr(operator, _operation), _instruction)
 
 
 def _vectors(context, builder, tile, kind, value):
     """The vectors of a tile, or as many of a number."""
-    if isinstance(kind, Tile):
+    if isinstance(kind, tiles.Tile):
         return [builder.extract_value(value, i) for i in range(tile.rows * tile.vecs)]
     return [_splat(builder, context.cast(builder, value, kind, tile.dtype), tile.lanes)] * (tile.rows * tile.vecs)
 
@@ -316,7 +264,7 @@ def _update(context, builder, sig, args, row):
     x_at = Memory(context, builder, sig.args[2], x_at)
     line = Memory(context, builder, sig.args[5], weights).vectors(at, tile)
     for r in range(tile.rows):
-        factors = row(tile, x, x_at.scalar(builder.add(first, INT(r))), shift)
+        factors = row(tile, x, x_at.scalar(builder.add(first, tiles.INT(r))), shift)
         value = _multiply_add(builder, tile, value, r, factors, line)
     return value
 
@@ -337,7 +285,7 @@ def _multiply_add(builder, tile, value, row, factors, line):
 
 def _store_row(builder, tile, value, row, out, at, part):
     """Store one row, or only that part of it: a number of channels and their masks."""
-    width = INT(tile.vecs * tile.lanes)
+    width = tiles.INT(tile.vecs * tile.lanes)
     written = width if part is None else builder.select(builder.icmp_signed("<", part[0], width), part[0], width)
     for v, place in enumerate(pointers_to(builder, tile.vector, out.pointer(at, written), tile.vecs)):
         vector = builder.extract_value(value, row * tile.vecs + v)

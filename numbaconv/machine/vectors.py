@@ -4,10 +4,11 @@ Any choice computes correct results on any CPU; a wrong one is merely slow. ``NU
 overrides it.
 """
 
+import functools
 import os
 import platform
 
-from numba import config
+from .words import setting
 
 # Bytes of a cache line, and of the stretch after which addresses share a set of the L1 cache.
 CACHE_LINE, CACHE_WAY = 64, 4096
@@ -20,14 +21,35 @@ _TILES = {64: (14, 2), 32: (6, 2), 16: (6, 4)}
 def _host_vector_bytes():
     if platform.machine().lower() not in ("x86_64", "amd64"):
         return 16
-    if config.CPU_FEATURES is not None:
-        return 64 if "+avx512f" in config.CPU_FEATURES else 32
+    features = setting("CPU_FEATURES")
+    if features is not None:
+        return 64 if "+avx512f" in features else 32
     # A CPU asked for by name may lack what the host has.
-    if config.CPU_NAME not in (None, "host"):
+    if setting("CPU_NAME") not in (None, "host"):
         return 32
+    return 64 if _has_avx512() else 32
+
+
+def _has_avx512():
+    # Linux tells what LLVM would be imported for.
+    described = processor()
+    if described:
+        return b" avx512f " in described
     from llvmlite import binding
 
-    return 64 if binding.get_host_cpu_features().get("avx512f") else 32
+    return binding.get_host_cpu_features().get("avx512f")
+
+
+@functools.cache
+def processor():
+    """What Linux says the first processor is and can do; nothing on other systems."""
+    try:
+        with open("/proc/cpuinfo", "rb") as file:
+            lines = file.read(8192).partition(b"\n\n")[0].splitlines()
+    except OSError:
+        return b""
+    kept = b"vendor_id", b"cpu family", b"model", b"stepping", b"flags"
+    return b"\n".join(line + b" " for line in lines if line.startswith(kept))
 
 
 _chosen = os.environ.get("NUMBACONV_VECTOR_BYTES") or str(_host_vector_bytes())

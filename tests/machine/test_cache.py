@@ -15,12 +15,14 @@ from situations import ROOT, environment, run
 from numbaconv import kernels
 from numbaconv.kernels import transpose
 from numbaconv.machine import cache as _cache
-from numbaconv.machine import compiler
+from numbaconv.machine import compiler, sources
+from numbaconv.machine.sources import ABANDONED, Sources, write
 
 # Prints whether a result is right, the numbers of kernels read from the cache and compiled, and of warnings. The kernel
 # takes a moment to compile.
 SWAPPED = """
 import sys, warnings
+import numba
 import numpy as np
 with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter("always")
@@ -43,7 +45,8 @@ def swap(folder, prelude="", **variables):
 
 
 def files(folder):
-    return sorted(Path(folder).rglob("*.*"))
+    """All files but those that say what the sources are."""
+    return sorted(file for file in Path(folder).rglob("*.*") if file.suffix != ".nbs")
 
 
 @pytest.fixture
@@ -163,7 +166,7 @@ def test_the_cache_and_how_to_switch_it_off(tmp_path):
     """What one process compiles, the next one reads; ``NUMBACONV_CACHE=0`` reads and writes nothing, silently."""
     assert swap(tmp_path)[0] == [1, 0, 2, 0]
     before = files(tmp_path)
-    assert len(before) == 2
+    assert sorted(file.suffix for file in before) == [".nbc", ".nbc", ".nbm", ".nbm"]
     assert swap(tmp_path)[0] == [1, 2, 0, 0]
     for file in before:
         file.unlink()
@@ -199,7 +202,7 @@ def test_an_edited_intrinsic_runs_at_once(package, tmp_path, bytecode):
     assert numbers[0] == 0
     assert numbers[1:] == [0, 2, 0]
     # The code that is gone does not stay on disk.
-    assert len(files(tmp_path / "cache")) == 2
+    assert len(files(tmp_path / "cache")) == 4
 
 
 HELPED = """
@@ -241,7 +244,7 @@ def test_every_source_counts(tmp_path, monkeypatch, every):
     package = importlib.util.module_from_spec(spec)
     monkeypatch.setitem(sys.modules, package.__name__, package)
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
-    first = _cache._Sources(package.__name__)
+    first = Sources(package.__name__)
     seen = {first.fingerprint}
     sources = sorted(tmp_path.rglob("*.py"))
     if not every:
@@ -251,12 +254,12 @@ def test_every_source_counts(tmp_path, monkeypatch, every):
         text = source.read_text()
         source.write_text(f"{text}\n# changed\n")
         assert not first.unchanged()
-        assert _cache._Sources(package.__name__).fingerprint == first.fingerprint
+        assert Sources(package.__name__).fingerprint == first.fingerprint
         source.write_text(f"{text}\n_changed = 1\n")
-        seen.add(_cache._Sources(package.__name__).fingerprint)
+        seen.add(Sources(package.__name__).fingerprint)
         source.write_text(text)
         # The time would tell of the next one, too.
-        first = _cache._Sources(package.__name__)
+        first = Sources(package.__name__)
     assert len(seen) == 1 + len(sources)
 
 
@@ -286,6 +289,7 @@ def test_other_versions_compile_anew(tmp_path):
 
 AT_ONCE = """
 import sys
+import numba
 import numpy as np
 from numbaconv import functional
 from numbaconv.kernels import blend
@@ -316,7 +320,7 @@ def test_eight_processes_at_once(tmp_path, rounds):
             for job in JOBS * 2
         ]
         assert [process.wait(120) for process in started] == [0] * 8
-        assert len(files(cache)) == len(JOBS)
+        assert len(files(cache)) == 2 * len(JOBS)
         if r == 0:
             assert [run(AT_ONCE, *job, NUMBA_CACHE_DIR=cache)[0] for job in JOBS] == ["0\n"] * len(JOBS)
 
@@ -330,9 +334,9 @@ def test_a_file_that_is_being_read_elsewhere(tmp_path, monkeypatch):
 
     monkeypatch.setattr(Path, "replace", refuse)
     with pytest.raises(PermissionError):
-        _cache._write(target, b"new")
+        write(target, b"new")
     target.touch()
-    _cache._write(target, b"new")
+    write(target, b"new")
     assert files(tmp_path) == []
     assert list(tmp_path.iterdir()) == [target]
 
@@ -349,10 +353,10 @@ def test_a_process_killed_while_it_saves(tmp_path):
     (rest,) = files(tmp_path)
     assert swap(tmp_path)[0] == [1, 0, 2, 0]
     assert rest in files(tmp_path)
-    os.utime(rest, (0, time.time() - 2 * _cache.ABANDONED))
-    next(file for file in files(tmp_path) if file != rest).unlink()
+    os.utime(rest, (0, time.time() - 2 * ABANDONED))
+    next(file for file in files(tmp_path) if file.suffix == ".nbc").unlink()
     assert swap(tmp_path)[0] == [1, 1, 1, 0]
-    assert len(files(tmp_path)) == 2
+    assert len(files(tmp_path)) == 4
     assert rest not in files(tmp_path)
 
 
@@ -382,7 +386,7 @@ DAMAGE = {
 def test_damaged_files_are_compiled_anew(tmp_path, monkeypatch):
     """A file that is not what was once written is replaced, whatever it holds; it is never run."""
     monkeypatch.setattr(_cache.config, "CACHE_DIR", str(tmp_path))
-    monkeypatch.setattr(_cache, "_sources", _cache._Sources)
+    monkeypatch.setattr(sources, "_sources", Sources)
     x, out = np.arange(1.0, 5).reshape(1, 2, 2), np.empty((1, 2, 2))
 
     def call():
@@ -393,14 +397,14 @@ def test_damaged_files_are_compiled_anew(tmp_path, monkeypatch):
         return sum(kernel.serial.stats.cache_misses.values())
 
     assert [call(), call()] == [1, 0]
-    (file,) = files(tmp_path)
+    (file,) = tmp_path.rglob("*.nbc")
     whole = file.read_bytes()
     for name, damage in DAMAGE.items():
         file.write_bytes(damage(whole))
         assert [call(), call()] == [1, 0], name
     # A sound file of other argument types, under this one's name.
     compiler.ParallelKernel(transpose.transpose.__wrapped__)(x.astype("float32"), out.astype("float32"), serial=True)
-    (other,) = (path for path in files(tmp_path) if path != file)
+    (other,) = (path for path in tmp_path.rglob("*.nbc") if path != file)
     shutil.copy(other, file)
     assert [call(), call()] == [1, 0]
     # A folder cannot be replaced.

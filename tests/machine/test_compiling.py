@@ -251,7 +251,7 @@ def test_helpers_are_compiled_once_for_all_numbers_and_bring_what_they_call():
     axes = np.zeros((4, 32), np.int64)
     axes[:, TAPS], axes[:, STRIP_DILATION], axes[:, STRIP_STRIDE] = 3, 2, 1
     assert spans(axes) == (6, 9)
-    assert len([types for types in strip.span.signatures if types[0] == numba.typeof(axes)]) == 1
+    assert len([types for types in strip.span.made.signatures if types[0] == numba.typeof(axes)]) == 1
 
 
 @pytest.mark.slow

@@ -54,7 +54,7 @@ from situations import digests
 expected, names, loss = json.loads(sys.argv[1]), sys.argv[2].split(), sys.argv[3]
 with one_warning(loss):
     with hidden(names):
-        import numbaconv.machine.compiler
+        import numbaconv.machine.dispatching
     assert digests(expected) == expected
 from numbaconv.machine import private, threads
 assert loss in private.losses
@@ -100,19 +100,19 @@ from numba.core.compiler import CompileResult
 expected, name, loss = json.loads(sys.argv[1]), sys.argv[2], sys.argv[3]
 owner, _, last = name.rpartition(".")
 with hidden([name] if "." in owner else [], **{last: changed}):
-    import numbaconv.machine.compiler
-    from numbaconv.machine import threads
+    import numbaconv.machine.dispatching
+    from numbaconv.machine import launching, threads
 with one_warning("it got other arguments than it wants", loss):
-    if owner in ("CompileResult", "threads"):
+    if owner in ("CompileResult", "launching"):
         patch.object(globals()[owner], last, changed).start()
     assert digests(expected) == expected
-assert threads.alone == (owner == "threads")
+assert threads.alone == (owner == "launching")
 """
 CHANGES = {
     "numba.core.compiler.compile_extra": WHOLE,
     "CompileResult._reduce": CACHE,
     "CompileResult._rebuild": CACHE,
-    "threads._guard": LAUNCHES,
+    "launching._guard": LAUNCHES,
 }
 
 
@@ -122,5 +122,5 @@ def test_a_change_that_only_a_call_shows(name, tmp_path, expected_digests):
     """Names may stay and mean something else. What is done then is done as without them: a few results tell."""
     expected = json.dumps({kind: json.loads(expected_digests)[kind] for kind in ("direct", "padding")})
     # Only what was kept before can be read.
-    cache = {} if name in ("CompileResult._rebuild", "threads._guard") else {"NUMBA_CACHE_DIR": tmp_path}
+    cache = {} if name in ("CompileResult._rebuild", "launching._guard") else {"NUMBA_CACHE_DIR": tmp_path}
     run(CHANGED, expected, name, CHANGES[name], NUMBA_THREADING_LAYER="workqueue", timeout=600, **cache)

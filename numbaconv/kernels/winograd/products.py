@@ -6,12 +6,12 @@ The products of one pair of points are a product of matrices, (patches x channel
 from typing import NamedTuple
 
 import numpy as np
-from numba import prange
 
 from ...machine.compiler import compiled
 from ...machine.limits import tile_clip
 from ...machine.tile import lanes_of, tile_add, tile_outer, tile_rows, tile_store, tile_write_part
 from ...machine.vectors import TILE_VECS
+from ...machine.words import prange
 from ..ending import end_rows, is_plain, limits_of
 from ..plan.axes import BLOCK, OUT_STRIDE, STEP, TAPS, WINDOWS, D, H, N, W
 from ..planes import write_planes

@@ -4,12 +4,12 @@ import functools
 from typing import NamedTuple
 
 import numpy as np
-from numba import prange
 
 from ...machine.aligned import aligned_empty
 from ...machine.compiler import compiled
 from ...machine.tile import tile_larger, tile_rows, tile_write
 from ...machine.vectors import TILE_VECS, panel_width
+from ...machine.words import prange
 from ..records import Line
 from .points import SCHEMES, weights_matrix
 from .transform import weight_of

@@ -1,0 +1,179 @@
+"""Machine code without the compiler: an object file of Numba's, put into memory and made a function of Python's.
+
+Numba has LLVM do this, whose import and set-up take longer than a network takes to load. What LLVM makes of a kernel is
+a relocatable object file in the ELF format with two kinds of relocation, so little is left to do: sections go one after
+the other into memory of their own, and wherever an address is to stand, it is written. What kernels call lies in small
+extension modules of Numba's, which are loaded without the package that they belong to.
+
+Sources: the System V ABI and its supplement for x86-64.
+"""
+
+import builtins
+import ctypes
+import functools
+import importlib.util
+import mmap
+import os
+import struct
+import sys
+from importlib.machinery import EXTENSION_SUFFIXES, ExtensionFileLoader
+from typing import Any, NamedTuple
+
+from . import threads
+
+# Types of sections, and the flags of those that are in memory and that can be written.
+_SYMBOLS, _RELOCATIONS, _EMPTY = 2, 4, 8
+_WRITTEN, _LOADED = 1, 2
+# Numbers of sections that are none: of symbols from elsewhere, and of variables that only have a size.
+_ELSEWHERE, _COMMON = 0, 0xFFF2
+# Kinds of relocation: an address, and the way from here to an address, of 64 bits both.
+_ADDRESS, _DISTANCE = 1, 24
+_HEADER, _SYMBOL, _RELOCATION = struct.Struct("<IIQQQQIIQQ"), struct.Struct("<IBBHQQ"), struct.Struct("<QQq")
+_SCHEDULING = (
+    *("do_scheduling_signed", "do_scheduling_unsigned", "allocate_sched", "deallocate_sched", "get_num_threads"),
+    *("set_num_threads", "get_thread_id", "set_parallel_chunksize", "get_parallel_chunksize", "get_sched_size"),
+)
+
+
+class _Section(NamedTuple):
+    name: int
+    kind: int
+    flags: int
+    address: int
+    offset: int
+    size: int
+    link: int
+    info: int
+    align: int
+    entry: int
+
+
+def _extension(name: str) -> Any:
+    """An extension module of Numba's by itself."""
+    spec: Any = importlib.util.find_spec("numba")
+    start = os.path.join(spec.submodule_search_locations[0], *name.split("."))
+    path = next((start + suffix for suffix in EXTENSION_SUFFIXES if os.path.exists(start + suffix)), start)
+    name = f"numba.{name}"
+    known = sys.modules.get(name)
+    loader = ExtensionFileLoader(name, path)
+    found = importlib.util.module_from_spec(importlib.util.spec_from_loader(name, loader))  # type: ignore[arg-type]
+    loader.exec_module(found)
+    # Numba is to find its modules as if nobody had been there.
+    if known is None:
+        sys.modules.pop(name, None)
+    return found
+
+
+class Runtime:
+    """What kernels need around them: memory, threads, and the way in from Python.
+
+    Raises
+    ------
+    ImportError
+        If Numba has no such modules, or OpenMP is missing.
+    """
+
+    def __init__(self) -> None:
+        self._functions, helpers, memory = map(_extension, ("_dynfunc", "_helperlib", "core.runtime._nrt_python"))
+        threading = _extension("np.ufunc.omppool")
+        self._known: dict[str, int] = {"_Py_NoneStruct": id(None), "numba_parallel_for": threading.parallel_for}
+        for module in (helpers, self._functions):
+            self._known |= {f"numba_{name}": address for name, address in module.c_helpers.items()}
+        for name, address in memory.c_helpers.items():
+            self._known[name if name.startswith("_") else f"NRT_{name}"] = address
+        self._known |= {name: getattr(threading, name) for name in _SCHEDULING}
+        for start in (threading.launch_threads, threading.set_num_threads):
+            ctypes.CFUNCTYPE(None, ctypes.c_int)(start)(threads.most())
+
+    def address(self, name: str) -> int:
+        """Where a function or variable lies that machine code names."""
+        if name not in self._known:
+            error = getattr(builtins, name.removeprefix("PyExc_"), None) if name.startswith("PyExc_") else None
+            self._known[name] = id(error) if error is not None else _address(name)
+        return self._known[name]
+
+    def function(self, machine_code: bytes, wrapper: str, environment: str, name: str) -> Any:
+        """What Numba makes of a kernel: a function that takes arguments of the types it was compiled for."""
+        memory, places = _placed(machine_code, self)
+        empty = self._functions.Environment({})
+        ctypes.c_void_p.from_address(places[environment]).value = id(empty)
+        module = sys.modules[__name__]
+        return self._functions.make_function(module, name, "", places[wrapper], empty, (memory, empty))
+
+
+runtime = functools.cache(Runtime)
+
+
+def _address(name: str) -> int:
+    for library in (ctypes.pythonapi, ctypes.CDLL(None)):
+        found = getattr(library, name, None)
+        if found is not None:
+            return ctypes.cast(found, ctypes.c_void_p).value or 0
+    raise ImportError(f"machine code needs {name}, which nothing has")
+
+
+def _placed(content: bytes, runtime: Runtime) -> tuple[mmap.mmap, dict[str, int]]:
+    """Memory with an object file's code, ready to run, and where its symbols lie."""
+    (start,), (size, count) = struct.unpack_from("<Q", content, 40), struct.unpack_from("<HH", content, 58)
+    sections = [_Section(*_HEADER.unpack_from(content, start + i * size)) for i in range(count)]
+    table = next(section for section in sections if section.kind == _SYMBOLS)
+    names = sections[table.link].offset
+    symbols = list(_SYMBOL.iter_unpack(content[table.offset : table.offset + table.size]))
+    page, end = mmap.PAGESIZE, 0
+    offsets, common = {}, {}
+    # Pages that are written, as variables are, do not run.
+    loaded = [i for i, section in enumerate(sections) if section.flags & _LOADED]
+    for written in (0, _WRITTEN):
+        for i in loaded:
+            if sections[i].flags & _WRITTEN == written:
+                offsets[i] = end = _up(end, sections[i].align)
+                end += sections[i].size
+        if not written:
+            fixed = end = _up(end, page)
+    for i, (*_, section, align, length) in enumerate(symbols):
+        if section == _COMMON:
+            common[i] = end = _up(end, align)
+            end += length
+    memory = mmap.mmap(-1, end, prot=mmap.PROT_READ | mmap.PROT_WRITE)
+    base = ctypes.addressof(ctypes.c_char.from_buffer(memory))
+    for i, offset in offsets.items():
+        section = sections[i]
+        if section.kind != _EMPTY:
+            memory[offset : offset + section.size] = content[section.offset : section.offset + section.size]
+    places: dict[str, int] = {}
+    values = []
+    for i, (at, _, _, section, value, _) in enumerate(symbols):
+        name = content[names + at : content.index(b"\0", names + at)].decode()
+        if section == _ELSEWHERE:
+            place = runtime.address(name) if name else 0
+        else:
+            place = base + (common[i] if i in common else offsets.get(section, 0) + value)
+        places[name] = place
+        values.append(place)
+    for section in sections:
+        if section.kind == _RELOCATIONS and section.info in offsets:
+            relocations = content[section.offset : section.offset + section.size]
+            _relocate(memory, base, offsets[section.info], relocations, values)
+    _make_executable(base, fixed)
+    return memory, places
+
+
+def _relocate(memory: mmap.mmap, base: int, start: int, relocations: bytes, values: list[int]) -> None:
+    for offset, info, addend in _RELOCATION.iter_unpack(relocations):
+        at, kind, value = start + offset, info & 0xFFFFFFFF, values[info >> 32] + addend
+        if kind == _DISTANCE:
+            value -= base + at
+        elif kind != _ADDRESS:
+            raise ImportError(f"machine code has a relocation of kind {kind}")
+        memory[at : at + 8] = (value & 0xFFFFFFFFFFFFFFFF).to_bytes(8, "little")
+
+
+def _up(size: int, step: int) -> int:
+    return -(-size // max(step, 1)) * max(step, 1)
+
+
+def _make_executable(base: int, size: int) -> None:
+    protect = ctypes.CDLL(None, use_errno=True).mprotect
+    protect.argtypes = ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int
+    if protect(base, size, mmap.PROT_READ | mmap.PROT_EXEC):
+        raise OSError(ctypes.get_errno(), "memory cannot be made executable")

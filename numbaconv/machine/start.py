@@ -1,0 +1,117 @@
+"""Kernels for a process that has not imported Numba: found on disk by the types of their arguments.
+
+`cache` keeps machine code under a key that only Numba can name. This is the same code once more, under one that takes
+no Numba: with what the system says of the processor, and of the files of Numba and llvmlite. Where anything is unusual
+(another system, a setting of Numba's, TBB), nothing is found, and Numba is imported as ever.
+"""
+
+import ctypes
+import functools
+import hashlib
+import importlib.util
+import os
+import platform
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from .native import runtime
+from .private import lose
+from .sources import Sources, read, sealed, sources_of, stem_of, write_in
+from .threads import compiler_lock
+from .vectors import TILE_ROWS, TILE_VECS, VECTOR_BYTES, processor
+
+# Variables of Numba's that machine code does not depend on.
+_HARMLESS = {"NUMBA_CACHE_DIR", "NUMBA_NUM_THREADS"}
+# Of an array's flags those that Numba tells types apart by: C-contiguous, aligned, writeable.
+_CONTIGUOUS, _TOLD = 0x1, 0x500
+_NUMBERS: dict[Any, int] = {int: -1, np.int64: -1, float: -2, np.float64: -2, bool: -3, type(None): -4}
+_broken = False
+
+
+@functools.cache
+def host() -> tuple | None:
+    """What machine code depends on besides its sources; None where none is kept for processes without Numba."""
+    set_ = {name for name in os.environ if name.startswith("NUMBA_")} - _HARMLESS
+    usual = sys.platform == "linux" and platform.machine() == "x86_64" and sys.implementation.name == "cpython"
+    if set_ or not usual or not processor() or os.path.exists(".numba_config.yaml"):
+        return None
+    found = [importlib.util.find_spec(name) for name in ("numba", "llvmlite")]
+    stamps = [(one.origin, os.stat(one.origin).st_mtime_ns) for one in found if one is not None and one.origin]
+    return sys.version, np.__version__, *stamps, processor(), VECTOR_BYTES, TILE_ROWS, TILE_VECS
+
+
+@functools.cache
+def usable() -> bool:
+    """Whether this process looks for machine code before it imports Numba."""
+    if "numba" in sys.modules or os.environ.get("NUMBACONV_CACHE") == "0" or host() is None:
+        return False
+    try:
+        # Numba would take its threads from there.
+        ctypes.CDLL("libtbb.so.12")
+    except OSError:
+        return True
+    return False
+
+
+def kinds(values: tuple) -> tuple | None:
+    """The types of some arguments; None where machine code would not know one of them."""
+    found: list[Any] = []
+    for value in values:
+        kind = type(value)
+        if kind is np.ndarray:
+            flags = value.flags.num
+            if not flags & _CONTIGUOUS:
+                return None
+            found.append(value.dtype.num << 16 | flags & _TOLD | value.ndim)
+        elif isinstance(value, tuple):
+            inner = kinds(value)
+            if inner is None:
+                return None
+            found.append(inner if kind is tuple else (kind, inner))
+        elif kind in _NUMBERS:
+            found.append(_NUMBERS[kind])
+        else:
+            return None
+    return tuple(found)
+
+
+def load(function: Callable, serial: bool, of: tuple) -> Any:
+    """A kernel's machine code for arguments of these kinds, as a function; None where there is none."""
+    global _broken
+    sources = sources_of(function)
+    if _broken or sources is None:
+        return None
+    payload = read(sources.folders, *_identity(function, sources, serial, of))
+    if payload is None:
+        return None
+    wrapper, environment, machine_code = payload.split(b"\n", 2)
+    try:
+        with compiler_lock:
+            return runtime().function(machine_code, wrapper.decode(), environment.decode(), function.__name__)
+    except (ImportError, OSError):
+        # No OpenMP, or a system that runs no code which a process has written.
+        _broken = True
+    except Exception as error:
+        _broken = True
+        lose("processes that find their machine code on disk import Numba all the same", error)
+    return None
+
+
+def keep(function: Callable, sources: Sources, serial: bool, of: tuple, code: tuple[bytes, str, str]) -> None:
+    """Keep machine code, with the names of its wrapper and environment, for processes without Numba."""
+    if host() is None:
+        return
+    name, key = _identity(function, sources, serial, of)
+    machine_code, wrapper, environment = code
+    if not any((folder / name).exists() for folder in sources.folders):
+        content = sealed(key, b"\n".join((wrapper.encode(), environment.encode(), machine_code)))
+        # Where nothing can be written, `cache` says so.
+        write_in(sources.folders, name, content, lambda other: False)
+
+
+def _identity(function: Callable, sources: Sources, serial: bool, of: tuple) -> tuple[str, bytes]:
+    key = repr((stem_of(function), sources.fingerprint, host(), serial, of)).encode()
+    return f"{stem_of(function)}-{sources.fingerprint[:12]}-{hashlib.sha256(key).hexdigest()[:20]}.nbm", key

@@ -1,0 +1,124 @@
+"""Names for Numba's that kernels are written in, so that their modules are imported without it.
+
+Numba takes as long to import as a network to load and run. A process that finds all its machine code on disk never
+needs it (see `native`), so what stands for Numba here fetches it when the compiler first asks.
+"""
+
+import functools
+import importlib
+import os
+import sys
+from typing import Any
+
+# Set in Numba's place when a kernel is about to be compiled: see `made_of_numba`.
+prange = range
+
+
+class _Later:
+    """A module that is imported when one of its names is first asked for."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(importlib.import_module(self._name), name)
+        setattr(self, name, found)
+        return found
+
+
+ir, types, cgutils = map(_Later, ("llvmlite.ir", "numba.types", "numba.core.cgutils"))
+tiles = _Later(f"{__package__}.tiles")
+# Registers what `overloaded` has collected, in order.
+_overloads: list[tuple[Any, Any]] = []
+
+
+def setting(name: str, usual: Any = None) -> Any:
+    """A setting of Numba's, from its environment variable where Numba has not been imported."""
+    numba = sys.modules.get("numba")
+    if numba is None and not os.path.exists(".numba_config.yaml"):
+        text = os.environ.get(f"NUMBA_{name}")
+        return usual if text is None else int(text) if isinstance(usual, int) else text
+    from numba import config
+
+    return getattr(config, name)
+
+
+class Word:
+    """A function of compiled code that Numba makes when it first meets it."""
+
+    __name__: str
+    __wrapped__: Any
+
+    def __init__(self, function: Any, make: Any) -> None:
+        functools.update_wrapper(self, function)
+        self._make = make
+
+    @functools.cached_property
+    def made(self) -> Any:
+        """Numba's own object."""
+        return self._make(self.__wrapped__)
+
+    @property
+    def py_func(self) -> Any:
+        """The function itself, as of Numba's dispatchers."""
+        return self.__wrapped__
+
+    @property
+    def _numba_type_(self) -> Any:
+        return _type_of(self.made)
+
+    def __call__(self, *args: Any) -> Any:
+        raise TypeError(f"{self.__name__} exists in compiled code only: call it from a numba.njit function")
+
+
+def _type_of(made: Any) -> Any:
+    """Numba's type of one of its functions."""
+    from numba.core.registry import cpu_target
+
+    register()
+    cpu_target.typing_context.refresh()
+    return cpu_target.typing_context.resolve_value_type(made)
+
+
+def intrinsic(function: Any = None, **options: Any) -> Any:
+    """Decorator like Numba's."""
+    if function is None:
+        return functools.partial(intrinsic, **options)
+
+    def make(function: Any) -> Any:
+        from numba.extending import intrinsic
+
+        return intrinsic(**options)(function) if options else intrinsic(function)
+
+    return Word(function, make)
+
+
+def overloaded(function: Any) -> Any:
+    """Decorator like ``numba.extending.overload``."""
+
+    def decorate(overload: Any) -> Any:
+        _overloads.append((function, overload))
+        return overload
+
+    return decorate
+
+
+def register() -> None:
+    """Have Numba know the operators of tiles, and what has been overloaded."""
+    from numba.extending import overload
+
+    from . import tiles  # noqa: F401
+
+    while _overloads:
+        function, made = _overloads.pop(0)
+        overload(function)(made)
+
+
+def made_of_numba(function: Any) -> Any:
+    """A kernel with Numba's own name for its parallel loop, which it knows by nothing else."""
+    import numba
+
+    register()
+    if "prange" in function.__globals__:
+        function.__globals__["prange"] = numba.prange
+    return function
