@@ -11,6 +11,14 @@ from typing import Any, ClassVar
 from .docstrings import complete_class
 from .public import bare
 
+_STORE = dis.opmap["STORE_ATTR"]
+# Instructions that load variables, and the bits of their argument that tell the last one: some versions of Python load
+# two at once.
+_LOADS = {
+    number: 15 if name.count("LOAD_FAST") == 2 else 255
+    for name, number in dis.opmap.items()
+    if name.startswith("LOAD_FAST")
+}
 _PACKAGE = __name__.partition(".")[0]
 
 
@@ -89,9 +97,23 @@ def _assigned_in(owner: type) -> frozenset[str]:
 
 def _assigned(member: Any) -> Iterator[str]:
     function = inspect.unwrap(member.fset if isinstance(member, property) and member.fset else member)
-    # To read all functions would take as long as all else that opening a file does.
-    if isinstance(function, FunctionType) and dis.opmap["STORE_ATTR"] in function.__code__.co_code[::2]:
-        for before, instruction in pairwise(dis.get_instructions(function)):
-            # Some versions of Python load two variables at once; the last one is what the attribute belongs to.
-            if instruction.opname == "STORE_ATTR" and before.argrepr.rpartition(", ")[2] == "self":
-                yield instruction.argval
+    if isinstance(function, FunctionType):
+        code = function.__code__
+        operations = code.co_code[::2]
+        at = operations.find(_STORE)
+        if at >= 0 and "self" in code.co_cellvars:
+            # Of a variable that inner functions share, other instructions tell the name.
+            yield from _assigned_to_self(function)
+            return
+        while at >= 0:
+            # The instruction before it loads what the attribute belongs to: the first argument.
+            load, (argument, name) = operations[at - 1], code.co_code[2 * at - 1 : 2 * at + 2 : 2]
+            if load in _LOADS and argument & _LOADS[load] == 0 and code.co_varnames[:1] == ("self",):
+                yield code.co_names[name]
+            at = operations.find(_STORE, at + 1)
+
+
+def _assigned_to_self(function: FunctionType) -> Iterator[str]:
+    for before, instruction in pairwise(dis.get_instructions(function)):
+        if instruction.opname == "STORE_ATTR" and before.argrepr == "self":
+            yield instruction.argval

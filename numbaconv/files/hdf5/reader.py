@@ -44,6 +44,8 @@ class Hdf5File:
         # By the address of a header, since its blocks are to be read once.
         self._links: dict[int, dict[str, int]] = {}
         self._attributes: dict[int, dict[str, Attribute]] = {}
+        # By path.
+        self._found: dict[str, int | None] = {"": self._blocks.root}
         # Arrays that share their bytes could be many times as large as the file.
         self._left = self._blocks.size
 
@@ -126,14 +128,12 @@ class Hdf5File:
         return self._links[address]
 
     def _find(self, path: str) -> int | None:
-        address = self._blocks.root
-        for name in path.split("/"):
-            if name and name != ".":
-                found = self._members(address).get(name)
-                if found is None:
-                    return None
-                address = found
-        return address
+        if path not in self._found:
+            parent, _, name = path.rpartition("/")
+            address = self._find(parent) if parent else self._blocks.root
+            known = address is None or name in ("", ".")
+            self._found[path] = address if known else self._members(address).get(name)
+        return self._found[path]
 
     def _address(self, path: str) -> int:
         address = self._find(path)
