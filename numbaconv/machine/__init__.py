@@ -11,7 +11,8 @@ one core for a first 3 x 3 convolution, direct and by Winograd, with Numba 0.68;
 | Ctrl-C and forks wait for the compiler | `parts`, `threads` | | half a kernel, a child that waits for ever |
 | machine code is kept on disk, known by all its sources | `cache` | 0.15 s | 2.0 s in every process, or old code |
 | code from disk runs without the compiler being loaded | `cache` | 0.15 s | 0.43 s |
-| workqueue takes launches beside and inside others | `threads` | | the process is aborted |
+| code from disk runs without Numba being imported | `start`, `native`, `words` | | 0.15 s in every process |
+| workqueue takes launches beside and inside others | `launching` | | the process is aborted |
 | OpenMP's idle threads soon sleep | `threads` | 0.08 ms | 0.32 ms a small call beside busy processes |
 
 Large results share memory with results that are gone: `recycling`.
@@ -20,5 +21,6 @@ Machine code is as fast without `parts`. Tiles in registers, and memory by flat 
 `square`, `memory`): what they pay is shown in `examples/ladder`.
 
 What Numba documents for extensions (``numba.extending``, ``numba.types``, ``numba.core.cgutils``, ``llvmlite.ir``) is
-used freely. All private names stand in `parts`, `cache` and `threads`, each of which can be done without: `private`.
+used freely. All private names stand in `parts`, `cache`, `launching`, `native` and `words`, each of which can be done
+without: `private`. Modules here and in `kernels` are imported without Numba; what stands for it is in `words`.
 """

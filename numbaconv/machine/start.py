@@ -10,7 +10,6 @@ import functools
 import hashlib
 import importlib.util
 import os
-import platform
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -35,11 +34,15 @@ _broken = False
 def host() -> tuple | None:
     """What machine code depends on besides its sources; None where none is kept for processes without Numba."""
     set_ = {name for name in os.environ if name.startswith("NUMBA_")} - _HARMLESS
-    usual = sys.platform == "linux" and platform.machine() == "x86_64" and sys.implementation.name == "cpython"
+    usual = sys.platform == "linux" and os.uname().machine == "x86_64" and sys.implementation.name == "cpython"
     if set_ or not usual or not processor() or os.path.exists(".numba_config.yaml"):
         return None
-    found = [importlib.util.find_spec(name) for name in ("numba", "llvmlite")]
-    stamps = [(one.origin, os.stat(one.origin).st_mtime_ns) for one in found if one is not None and one.origin]
+    origins = [str(getattr(importlib.util.find_spec(name), "origin", "")) for name in ("numba", "llvmlite")]
+    try:
+        # In whole seconds, as images of containers keep them.
+        stamps = [(path, int(found.st_mtime), found.st_size) for path in origins for found in [os.stat(path)]]
+    except OSError:
+        return None
     return sys.version, np.__version__, *stamps, processor(), VECTOR_BYTES, TILE_ROWS, TILE_VECS
 
 

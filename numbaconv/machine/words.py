@@ -10,6 +10,8 @@ import os
 import sys
 from typing import Any
 
+from .private import lost_without
+
 # Set in Numba's place when a kernel is about to be compiled: see `made_of_numba`.
 prange = range
 
@@ -71,13 +73,23 @@ class Word:
         raise TypeError(f"{self.__name__} exists in compiled code only: call it from a numba.njit function")
 
 
+@functools.cache
+def _types() -> Any:
+    """Where Numba keeps the types of functions; None where it is not what it was."""
+    found = None
+    with lost_without("functions of tiles cannot be called from functions of your own"):
+        from numba.core.registry import cpu_target
+
+        found = cpu_target.typing_context
+        found.refresh, found.resolve_value_type  # noqa: B018
+    return found
+
+
 def _type_of(made: Any) -> Any:
     """Numba's type of one of its functions."""
-    from numba.core.registry import cpu_target
-
     register()
-    cpu_target.typing_context.refresh()
-    return cpu_target.typing_context.resolve_value_type(made)
+    _types().refresh()
+    return _types().resolve_value_type(made)
 
 
 def intrinsic(function: Any = None, **options: Any) -> Any:
@@ -121,4 +133,16 @@ def made_of_numba(function: Any) -> Any:
     register()
     if "prange" in function.__globals__:
         function.__globals__["prange"] = numba.prange
+    if _types() is None:
+        _replace()
     return function
+
+
+def _replace() -> None:
+    """Put what Numba has made in the place of all words, where it would not know what they are."""
+    package = __name__.partition(".")[0]
+    for name, module in list(sys.modules.items()):
+        if name.startswith((f"{package}.kernels", f"{package}.machine")):
+            for attribute, value in list(vars(module).items()):
+                if isinstance(value, Word):
+                    setattr(module, attribute, value.made)

@@ -9,6 +9,7 @@ PARTS = "compiling takes longer, and Ctrl-C or a fork may break into it"
 CACHE = "compiled code is not kept on disk, so that every process compiles for seconds"
 LAUNCHES = "over Numba's threading layer workqueue, where it is all there is, kernels run in one thread"
 LOCK = "a fork while another thread compiles with Numba can leave the child waiting for ever"
+WORDS = "functions of tiles cannot be called from functions of your own"
 WHOLE = "compiling takes twice as long"
 
 # Private name -> what is lost without it. "dispatcher" stands for what `numba.njit` returns.
@@ -25,6 +26,7 @@ LOSSES = {
     "numba.core.runtime._nrt_python": CACHE,
     "numba.core.serialize.dumps": CACHE,
     "dispatcher._cache": CACHE,
+    "numba.core.registry.cpu_target": WORDS,
     "numba.core.compiler_lock.global_compiler_lock": LOCK,
     "numba.np.ufunc.parallel._load_threading_functions": LAUNCHES,
     "numba.np.ufunc.parallel._backend_init_thread_lock": LAUNCHES,

@@ -131,8 +131,9 @@ class Hdf5File:
         if path not in self._found:
             parent, _, name = path.rpartition("/")
             address = self._find(parent) if parent else self._blocks.root
-            known = address is None or name in ("", ".")
-            self._found[path] = address if known else self._members(address).get(name)
+            if address is not None and name not in ("", "."):
+                address = self._members(address).get(name)
+            self._found[path] = address
         return self._found[path]
 
     def _address(self, path: str) -> int:
