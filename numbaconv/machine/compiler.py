@@ -32,7 +32,6 @@ def recorded():
 def door(kernel, args):
     """What computes a kernel for arguments of these types, and looks at the types no more; the kernel, if unknown."""
     if not hasattr(kernel, "overloads"):
-        # Machine code that was found without Numba.
         return kernel
     from numba import typeof
 
@@ -46,8 +45,8 @@ class ParallelKernel:
         functools.update_wrapper(self, function)
         # From now on changes of the sources are seen.
         sources_of(function)
-        # What was found without Numba, by whether it is serial and the kinds of its arguments.
-        self._found = {}
+        # Machine code that was found without Numba: whether it is serial, what tells its arguments, and the code.
+        self._known = []
 
     def __getattr__(self, name):
         # Made at need, for Numba takes long over it, and longer to be imported.
@@ -61,20 +60,24 @@ class ParallelKernel:
             return vars(self)[name]
 
     def __call__(self, *args, serial=False):
-        kernel = self._chosen(args, serial or threads.alone)
+        serial = serial or threads.alone
+        for twin, fits, code in self._known:
+            if twin is serial and fits(args):
+                kernel = code
+                break
+        else:
+            kernel = self._found(args, serial)
         if _recording.calls is not None:
             _recording.calls.append((kernel, args))
         kernel(*args)
 
-    def _chosen(self, args, serial):
+    def _found(self, args, serial):
         """What computes the kernel for these arguments."""
         of = start.kinds(args) if start.usable() else None
-        if of is not None:
-            key = serial, of
-            if key not in self._found:
-                self._found[key] = start.load(self.__wrapped__, serial, of)
-            if self._found[key] is not None:
-                return self._found[key]
+        code = of and start.load(self.__wrapped__, serial, of)
+        if code:
+            self._known.append((serial, start.test_of(args), code))
+            return code
         twin = self.serial if serial else self.parallel
         # Numba drops bounds checks in parallel code.
         return self.serial if sys.modules["numba"].config.BOUNDSCHECK else twin

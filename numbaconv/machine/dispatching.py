@@ -2,7 +2,7 @@
 
 import numba
 
-from . import launching  # noqa: F401
+from . import launching, tiles  # noqa: F401
 from .cache import keep_on_disk
 from .private import lost_without
 from .vectors import TILE_ROWS, TILE_VECS, VECTOR_BYTES

@@ -119,8 +119,8 @@ def register() -> None:
     """Have Numba know the operators of tiles, and what has been overloaded."""
     from numba.extending import overload
 
-    from . import tiles  # noqa: F401
-
+    # Operators are known once the module has been imported.
+    tiles.INT  # noqa: B018
     while _overloads:
         function, made = _overloads.pop(0)
         overload(function)(made)

@@ -150,6 +150,11 @@ def test_types_are_told_alike_with_and_without_numba():
     frozen.flags.writeable = False
     values = (x, frozen, x[0, 0, 0], np.zeros(3, np.int32), 3, 2.5, True, None, (1, 2), (x, 1.0), (), np.int64(3))
     assert start.kinds(values) == _cache._kinds([numba.typeof(value) for value in values])
+    fits = start.test_of(values)
+    assert fits(values)
+    for i, other in enumerate((x[0], x, x[0, 0, 0].astype("f8"), x[0, 0, 0], 3.0, 2, 1, 0, (1, 2, 3), (x, 1), None, 3)):
+        assert not fits((*values[:i], other, *values[i + 1 :])), i
+    assert not fits((x[:, ::-1], *values[1:]))
     assert start.kinds((x[:, ::2],)) is None
     assert start.kinds((np.float32(3),)) is None
     with recorded() as calls:
