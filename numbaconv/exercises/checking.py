@@ -74,11 +74,12 @@ def check(what: str | PathLike[str] | Function, name: str | None = None) -> bool
         print(f"{exercise.name}: not yet.\n{fault}")
         return False
     print(f"{exercise.name}: right.")
-    if exercise.timed:
+    if exercise.rung:
         solution = _written(SOLUTIONS / f"{exercise.name}.py", exercise)
         measured = speeds(function, solution)
         for whose, speed in measured.items():
-            print(f"  {whose:14} {speed / 1e9:8.1f} GFLOP/s")
+            called = f"{whose}, rung {exercise.rung}" if whose == "the solution" else whose
+            print(f"  {called:20} {speed / 1e9:8.1f} GFLOP/s")
         if (slower := measured.get("the solution", 0) / measured["yours"]) >= MUCH_SLOWER:
             print(f"Yours takes {slower:.1f} times as long as the solution: read again which loop goes where.")
     return True
@@ -164,13 +165,13 @@ def _fault(function: Function, exercise: Exercise) -> str | None:
         except Exception as error:
             return f"{call}\n{_raised(error)}"
         returned = got
-        if exercise.timed:
+        if exercise.rung:
             given, got = given[:-1], given[-1]
         found = difference(got, right, TOLERANCE)
         told = []
         if found is not None:
             told = [] if got is None else _mistake(function, exercise, cases, number - 1)
-            if exercise.timed and returned is not None:
+            if exercise.rung and returned is not None:
                 told.append("It returns something, but the results belong in out, which was given to it.")
         if any(isinstance(a, Array) and not np.array_equal(a, b) for a, b in zip(arguments, given, strict=False)):
             if found is None:

@@ -19,11 +19,8 @@ class Exercise(NamedTuple):
     """What it is tried on."""
     products: int | None = None
     """The number of multiplications that is enough, where they are counted."""
-
-    @property
-    def timed(self) -> bool:
-        """Whether it writes into an array that is given, and is to be fast."""
-        return self.function == "conv"
+    rung: int | None = None
+    """Which of the ladder its solution is. What is one writes into an array that is given, and is to be fast."""
 
 
 _ANY_SIZE = inputs.written((4, 8, 3, 3, 2, 5), (3, 4, 2, 3, 4, 7))
@@ -80,10 +77,10 @@ EXERCISES = {
         Exercise("ex14_input_gradient", "input_gradient", given(*(([o], [k], n, s) for n, k, s, o in _PLACES))),
         Exercise("ex15_weight_gradient", "weight_gradient", given(*(([n], [o], k, s) for n, k, s, o in _PLACES))),
         Exercise("ex16_im2col", "im2col", given(([4, 6, 2], 2, 3), ([3, 3, 1], 3, 1), ([3, 4, 3], 1, 2))),
-        Exercise("ex17_parallel_rows", "conv", _ANY_SIZE),
-        Exercise("ex18_filters_innermost", "conv", _ANY_SIZE),
-        Exercise("ex19_unrolled_block", "conv", _ANY_SIZE),
-        Exercise("ex20_register_tile", "conv", inputs.tiles),
+        Exercise("ex17_parallel_rows", "conv", _ANY_SIZE, rung=2),
+        Exercise("ex18_filters_innermost", "conv", _ANY_SIZE, rung=3),
+        Exercise("ex19_unrolled_block", "conv", _ANY_SIZE, rung=4),
+        Exercise("ex20_register_tile", "conv", inputs.tiles, rung=6),
         Exercise("ex21_winograd", "two_outputs", given(([4], [3]), ([4], [3]), ([4], [3])), products=4),
         Exercise("ex22_winograd_2d", "four_outputs", given(([4, 4], [3, 3]), ([4, 4], [3, 3])), products=16),
         Exercise(

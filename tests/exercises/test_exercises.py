@@ -16,7 +16,7 @@ from numbaconv.exercises.drawing import difference
 from numbaconv.exercises.mistakes import MISTAKES, TURNED
 
 ROOT = Path(__file__).parents[2]
-TIMED = [name for name, exercise in EXERCISES.items() if exercise.timed]
+TIMED = [name for name, exercise in EXERCISES.items() if exercise.rung]
 
 
 def right(name):
@@ -329,6 +329,7 @@ def test_the_whole_course_from_a_shell(tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.endswith(f"All {len(EXERCISES)} are done.\n")
     assert done.stdout.count("  numbaconv ") == len(TIMED)
+    assert done.stdout.count("  the solution, rung 6 ") == 1
 
 
 @pytest.mark.slow

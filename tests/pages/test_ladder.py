@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from numbaconv.exercises import EXERCISES
+
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "examples"))
 
@@ -136,3 +138,9 @@ def test_published_page_shows_every_rung():
     page = (ROOT / "docs" / "ladder.md").read_text(encoding="utf-8")
     for number, name in enumerate(ladder.RUNGS, 1):
         assert page.count(f"| {number} | `{name}.py` |") == 1
+
+
+def test_exercises_know_which_rung_their_solution_is():
+    rungs = {name.partition("_")[2]: exercise.rung for name, exercise in EXERCISES.items() if exercise.rung}
+    assert rungs == {name: ladder.RUNGS.index(name) + 1 for name in rungs}
+    assert len(rungs) == 4
