@@ -44,7 +44,8 @@ class Hdf5File:
         # By the address of a header, since its blocks are to be read once.
         self._links: dict[int, dict[str, int]] = {}
         self._attributes: dict[int, dict[str, Attribute]] = {}
-        # By path.
+        # By path: addresses, and what arrays are like.
+        self._arrays: dict[str, tuple[np.dtype, Dataspace, Layout]] = {}
         self._found: dict[str, int | None] = {"": self._blocks.root}
         # Arrays that share their bytes could be many times as large as the file.
         self._left = self._blocks.size
@@ -94,6 +95,11 @@ class Hdf5File:
         return array
 
     def _described(self, path: str) -> tuple[np.dtype, Dataspace, Layout]:
+        if path not in self._arrays:
+            self._arrays[path] = self._parsed(path)
+        return self._arrays[path]
+
+    def _parsed(self, path: str) -> tuple[np.dtype, Dataspace, Layout]:
         messages = {m.kind: m for m in self._blocks.messages(self._address(path)) if m.kind != _ATTRIBUTE}
         if _EXTERNAL in messages:
             raise ValueError(f"its array {path!r} lies in another file, which is not opened")
