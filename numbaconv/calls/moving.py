@@ -139,8 +139,9 @@ def blend_call(
     row = max(spatial(x_shape, data_format)[-1], spatial(result_shape, data_format)[-1])
     if data_format == "channels_first" and x_shape[1] >= LINE and row < TURNED_ROW and not all(map(selects, recipes)):
         # Vectors of channels need no tables.
-        shapes_last = ((n, *lengths, c) for n, c, *lengths in (x_shape, result_shape))
-        return TurnedCall(blend_call(*shapes_last, recipes, "channels_last", itemsize, parts), x_shape, result_shape)
+        x_last, result_last = ((n, *lengths, c) for n, c, *lengths in (x_shape, result_shape))
+        call = blend_call(x_last, result_last, recipes, "channels_last", itemsize, parts)
+        return TurnedCall(call, x_shape, result_shape)
     batch, *_, channels = images_shape(x_shape, data_format)
     lengths, dtype = three((first // parts, *rest), 1), np.dtype(f"f{itemsize}")
     arguments = blend_arguments(batch * parts, lengths, three(tuple(recipes), unchanged(1)), channels, dtype)

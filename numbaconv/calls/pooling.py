@@ -36,15 +36,15 @@ class PoolGradCall(NamedTuple):
     """
 
     views: tuple[Ints, Ints]
-    turned: tuple[Ints, Ints] | None
+    turned: tuple[Ints, ...] | None
     out_shape: Ints
     arguments: tuple
     serial: bool
 
     def __call__(self, *operands: np.ndarray) -> np.ndarray:
-        images = map(contiguous, operands)
+        images = [contiguous(x) for x in operands]
         if self.turned:
-            images = (swapped(x.reshape(shape)) for x, shape in zip(images, self.turned, strict=True))
+            images = [swapped(x.reshape(shape)) for x, shape in zip(images, self.turned, strict=True)]
         views = (x.reshape(view) for x, view in zip(images, self.views, strict=True))
         out = aligned_empty(self.views[0], operands[0].dtype)
         pool_grad.max_pool_grad(*views, out, *self.arguments, serial=self.serial)

@@ -44,6 +44,7 @@ CASES = [
     window("long windows that overlap", (1, 700, 5), 520, 60),
     window("images side by side", (37, 7, 6, 2), 3, 2, "same"),
     window("small whole images side by side smoke", (41, 3, 4, 1), (3, 4)),
+    window("rows of windows that are images", (90, 6, 5, 1), 2),
     window("windows side by side", (2, 19, 3), 4, 2),
     window("valid", (2, 4, 5, 6, 2), (2, 3, 2)),
     window("same, overlapping smoke", (2, 5, 6, 4, 3), (3, 2, 3), (2, 1, 3), "same"),
