@@ -1,5 +1,6 @@
 """Fixtures: work cut differently or spread over other numbers of cores, results that begin as NaN, fuzz in bounds."""
 
+import gc
 import importlib
 import json
 import os
@@ -121,6 +122,15 @@ def compiled_once(request, tmp_path_factory):
     if ahead:
         ahead.kill()
         ahead.wait()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def tests_are_no_garbage(request):
+    """In a large run, no garbage collection goes through all tests, which takes most of half a second."""
+    if len(request.session.items) > MANY:
+        gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 @cache

@@ -164,11 +164,11 @@ def test_a_transposed_convolution_has_three_kinds_of_call():
 
 def test_packed_transposed_weights_serve_any_length():
     # Other lengths have other phases, or the same in another order: "same" crops by the length.
-    weights = np.random.default_rng(4).standard_normal((4, 5, 6, 3))
+    weights = np.random.default_rng(4).standard_normal((4, 5, 6, 3), np.float32)
     packed = functional.pack_conv_transpose(weights, (3, 2))
     for lengths in ((2, 3), (5, 4), (2, 9), (2, 3), (5, 4)):
         for padding, output_padding in (("same", None), ("valid", None), ("same", 0), ("same", (2, 1)), ("valid", 1)):
-            x = np.random.default_rng(5).standard_normal((2, *lengths, 3))
+            x = np.random.default_rng(5).standard_normal((2, *lengths, 3), np.float32)
             settings = {"strides": (3, 2), "padding": padding, "output_padding": output_padding}
             plain = functional.conv_transpose(x, weights, **settings)
             assert functional.conv_transpose(x, packed, **settings).tobytes() == plain.tobytes()

@@ -37,6 +37,7 @@ CHOSEN = [
 ]
 
 
+@pytest.mark.double
 @each(CHOSEN)
 def test_error_where_auto_chooses_it(case):
     assert is_winograd(call_of(case))

@@ -47,7 +47,7 @@ def strip_blocks(lengths, window_settings, channel, channels, repeat, block):
     """
     axes = make_axes((2, 2, 5, 5), window_settings)
     table = table_of(axes, (1, 1, block, block))
-    x = np.random.default_rng(1).standard_normal((2, *lengths, 3))
+    x = np.random.default_rng(1).standard_normal((2, *lengths, 3), np.float32)
     # What the strip holds past the image and past its channels is 0; no window reaches further than this.
     around = max(5 * stride + taps * dilation + abs(before) for taps, stride, dilation, before in window_settings)
     padded = np.pad(np.repeat(x, repeat, axis=4), [(0, 0), *[(around, around)] * 3, (0, channels)])
@@ -86,7 +86,7 @@ def test_helpers_refuse_a_call_from_python():
 @by_strip
 def test_strip_is_the_padded_image(lengths, window_settings, channel, channels, repeat, block):
     for table, x, place, wanted, *_ in strip_blocks(lengths, window_settings, channel, channels, repeat, block):
-        out = np.full((1, 1, 1, 1, wanted.size + 5), np.nan)
+        out = np.full((1, 1, 1, 1, wanted.size + 5), np.nan, np.float32)
         target, read = whole_strip(out, 3, wanted.shape), records.Channels(channel, channels, repeat)
         compiled_call(strip.fill_strip)(target, x, place, table, read)
         np.testing.assert_array_equal(out[0, 0, 0, 0, 3:-2].reshape(wanted.shape), wanted)
@@ -99,7 +99,7 @@ def test_strip_is_the_padded_image(lengths, window_settings, channel, channels, 
 def test_strip_of_planes_is_the_padded_image(lengths, window_settings, channel, channels, repeat, block):
     for table, x, place, wanted, *_ in strip_blocks(lengths, window_settings, channel, channels, repeat, block):
         spare = strip.OVERHANG * wanted.shape[-1]
-        out = np.full((1, 1, 1, 1, wanted.size + spare + 5), np.nan)
+        out = np.full((1, 1, 1, 1, wanted.size + spare + 5), np.nan, np.float32)
         planar = np.ascontiguousarray(np.moveaxis(x, -1, 1))[..., None]
         target, read = whole_strip(out, 3, wanted.shape), records.Channels(channel, channels, repeat)
         compiled_call(strip.fill_strip)(target, planar, place, table, read)
@@ -129,8 +129,8 @@ def test_strip_of_planes_made_of_squares(width, channels, dtype):
 def test_strip_of_some_planes(channel):
     axes = make_axes((1, 1, 1, 20), [(1, 1, 1, 0), (1, 1, 1, 0), (1, 1, 1, 0)])
     table = table_of(axes, (1, 1, 1, 20))
-    x = np.random.default_rng(3).standard_normal((1, 40, 1, 1, 20))
-    out = np.full((1, 1, 1, 1, (20 + strip.OVERHANG) * 19), np.nan)
+    x = np.random.default_rng(3).standard_normal((1, 40, 1, 1, 20), np.float32)
+    out = np.full((1, 1, 1, 1, (20 + strip.OVERHANG) * 19), np.nan, np.float32)
     block, read = records.Block(0, 0, 0, 0, 1, 1, 20, 0), records.Channels(channel, 19, 1)
     compiled_call(strip.fill_strip)(whole_strip(out, 0, (1, 1, 20, 19)), x[..., None], block, table, read)
     np.testing.assert_array_equal(out.reshape(-1)[: 20 * 19].reshape(20, 19), x[0, channel : channel + 19, 0, 0].T)

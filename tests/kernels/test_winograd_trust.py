@@ -87,6 +87,7 @@ def largest_error(operation, x, weights, out, **settings):
     return float((np.abs(out - exact) / allowed)[fits].max(initial=0))
 
 
+@pytest.mark.double
 @pytest.mark.parametrize("taps", [3, 5])
 @pytest.mark.parametrize("operation", ["conv", "conv_transpose", "conv_input_grad", "conv_transpose_input_grad"])
 @settings(max_examples=60)
@@ -190,6 +191,7 @@ def test_blocks_threads_and_formats_do_not_change_a_bit_of_uneven_inputs(taps, d
             assert run(case, [x, weights, bias]).tobytes() == usual.tobytes()
 
 
+@pytest.mark.double
 @settings(max_examples=20)
 @given(kind=st.sampled_from(sorted(INPUTS)), channels=st.sampled_from([16, 70]), seed=st.integers(0, 2**32 - 1))
 def test_errors_of_taps_along_depth(kind, channels, seed):
@@ -252,6 +254,7 @@ def test_doubtful_patches_are_those_of_the_rule(lengths, taps):
     assert 0.3 < doubtful.mean() < 0.7
 
 
+@pytest.mark.double
 @pytest.mark.parametrize("taps", [3, 5])
 @pytest.mark.parametrize("channels", [16, 64, 200])
 @pytest.mark.parametrize("weights_kind", ["ones", "signs", "halves", "normal", "half empty", "one larger"])

@@ -112,9 +112,8 @@ def test_flatten_by_hand():
 
 @pytest.mark.parametrize("shape", [(3, 4), (2, 3, 4), (1, 40, 30, 20), (2, 2, 1, 3, 2, 2), (0, 2, 3), (2, 0, 3)])
 def test_both_formats_flatten_to_the_same(shape):
-    x = normal(*shape)
-    last = Flatten(dtype=float)
-    first = Flatten("channels_first", dtype=float)
+    x = normal(*shape, dtype=np.float32)
+    last, first = Flatten(), Flatten("channels_first")
     moved = np.moveaxis(x, -1, 1)
     out = last(x)
     assert out.shape == last.compute_output_shape(shape) == (shape[0], int(np.prod(shape[1:])))

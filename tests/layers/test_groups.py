@@ -14,7 +14,7 @@ from numbaconv.models import Sequential
 
 
 def drawn(*shape):
-    return np.random.default_rng(sum(shape)).standard_normal(shape)
+    return np.random.default_rng(sum(shape)).standard_normal(shape, np.float32)
 
 
 def test_kernels_have_the_channels_of_a_group():
@@ -37,6 +37,7 @@ def test_each_group_is_a_layer_of_its_own(name, rank, data_format):
     assert_close(whole(to_format(x, data_format)), to_format(np.concatenate(parts, axis=-1), data_format))
 
 
+@pytest.mark.double
 @pytest.mark.parametrize("layer", [layers.Conv1D(4, 3, 2, groups=2), layers.Conv2D(6, 3, padding="same", groups=3)])
 def test_gradients_are_slopes(layer):
     layer = type(layer)(**{**layer.get_config(), "dtype": "float64", "activation": "tanh", "kernel_regularizer": "l2"})

@@ -162,7 +162,14 @@ def test_result_has_the_layers_dtype(name):
     layer = make(name)
     for dtype in ("float64", "float16", "int32", "bool", ">f8"):
         assert layer(example(layer).astype(dtype)).dtype == np.float32
-    assert make(name, dtype="float64")(example(layer)).dtype == np.float64
+
+
+@pytest.mark.double
+@every_class
+def test_result_of_a_float64_layer(name):
+    layer = make(name, dtype="float64")
+    for dtype in ("float64", "float32"):
+        assert layer(example(layer).astype(dtype)).dtype == np.float64
 
 
 @every_class
@@ -177,6 +184,8 @@ def test_configuration_round_trip(name, data_format):
     assert json.dumps(twin.get_config()) == text
     assert (twin.name, twin.dtype, twin.trainable) == (layer.name, "float64", False)
     assert twin.batch_input_shape == layer.batch_input_shape
+    # What is computed is compiled in single precision.
+    layer, twin = (cls.from_config({**each.get_config(), "dtype": "float32"}) for each in (layer, twin))
     x = example(layer)
     layer.build(x.shape)
     twin.build((None, *x.shape[1:]))

@@ -44,6 +44,7 @@ def test_each_step_for_itself(make, dtype):
     assert layer(X, training=True).tobytes() == layer.forward(X).tobytes() == out.tobytes()
 
 
+@pytest.mark.double
 @pytest.mark.parametrize("make", INNER.values(), ids=INNER)
 def test_gradients(make):
     layer = TimeDistributed(make(dtype="float64"))

@@ -22,28 +22,28 @@ from numbaconv.layers import (
 )
 from numbaconv.models import Model, Sequential
 
-ONES = {"kernel_initializer": "ones", "dtype": "float64"}
+ONES = {"kernel_initializer": "ones"}
 
 
 def unet():
     x = Input((16, 24, 1))
     skip = Conv2D(1, 3, padding="same", **ONES)(x)
-    low = Conv2D(1, 3, padding="same", **ONES)(MaxPooling2D(2, dtype="float64")(skip))
+    low = Conv2D(1, 3, padding="same", **ONES)(MaxPooling2D(2)(skip))
     up = Conv2DTranspose(1, 3, strides=2, padding="same", **ONES)(low)
-    return Model(x, Conv2D(1, (1, 3), padding="same", **ONES)(Concatenate(dtype="float64")([skip, up])))
+    return Model(x, Conv2D(1, (1, 3), padding="same", **ONES)(Concatenate()([skip, up])))
 
 
 def nested():
     x = Input((12, 2))
-    block = Sequential([Conv1D(2, 3, padding="same", **ONES), Activation("linear", dtype="float64")])
-    y = Add(dtype="float64")([x, block(block(x))])
-    return Model(x, UpSampling1D(2, dtype="float64")(AveragePooling1D(3, dtype="float64")(y)))
+    block = Sequential([Conv1D(2, 3, padding="same", **ONES), Activation("linear")])
+    y = Add()([x, block(block(x))])
+    return Model(x, UpSampling1D(2)(AveragePooling1D(3)(y)))
 
 
 def squeezed():
     x = Input((6, 2))
-    weights = Dense(2, **ONES)(GlobalAveragePooling1D(keepdims=True, dtype="float64")(x))
-    return Model(x, Multiply(dtype="float64")([BatchNormalization(dtype="float64")(x), weights]))
+    weights = Dense(2, **ONES)(GlobalAveragePooling1D(keepdims=True)(x))
+    return Model(x, Multiply()([BatchNormalization()(x), weights]))
 
 
 @pytest.mark.parametrize("made", [unet, nested, squeezed])

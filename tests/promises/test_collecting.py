@@ -9,9 +9,12 @@ from numbaconv.objects.collecting import uncollected
 
 @pytest.fixture
 def thawed():
+    frozen = gc.get_freeze_count()
     gc.unfreeze()
     yield
     gc.unfreeze()
+    if frozen:
+        gc.freeze()
 
 
 @pytest.mark.usefixtures("thawed")

@@ -55,7 +55,7 @@ class Branches(Trainer, Layered):
 
 
 def dense(value, name, **settings):
-    return Dense(2, use_bias=False, dtype="float64", weights=[np.full((3, 2), value)], name=name, **settings)
+    return Dense(2, use_bias=False, weights=[np.full((3, 2), value)], name=name, **settings)
 
 
 def compiled(model, optimizer=None, metrics=()):
@@ -71,10 +71,10 @@ def test_branches_learn_as_one_layer_with_the_sum_of_their_weights():
     found, wanted = branches.fit(X, Y, **validated).history, one.fit(X, Y, **validated).history
     assert list(found) == list(wanted) == ["loss", "mae", "val_loss", "val_mae"]
     for name in wanted:
-        np.testing.assert_allclose(found[name], wanted[name], rtol=1e-12)
-    np.testing.assert_allclose(sum(branches.weights), one.weights[0], rtol=1e-12)
-    np.testing.assert_allclose(branches.predict(X, verbose=0), one.predict(X, verbose=0), rtol=1e-12)
-    np.testing.assert_allclose(branches.evaluate(X, Y, verbose=0), one.evaluate(X, Y, verbose=0), rtol=1e-12)
+        np.testing.assert_allclose(found[name], wanted[name], rtol=1e-4)
+    np.testing.assert_allclose(sum(branches.weights), one.weights[0], rtol=1e-4)
+    np.testing.assert_allclose(branches.predict(X, verbose=0), one.predict(X, verbose=0), rtol=1e-4)
+    np.testing.assert_allclose(branches.evaluate(X, Y, verbose=0), one.evaluate(X, Y, verbose=0), rtol=1e-4)
 
 
 def test_penalties_constraints_and_frozen_branches():
@@ -83,7 +83,7 @@ def test_penalties_constraints_and_frozen_branches():
     loss = model.train_on_batch(X, Y)
     assert loss == pytest.approx(MeanSquaredError()(Y, X @ np.full((3, 2), 1.5)) + 0.01 * 6 * 0.25)
     assert (a.kernel >= 0).all()
-    assert same([model.weights[1]], [np.full((3, 2), 1.0)])
+    assert same([model.weights[1]], [np.ones((3, 2), np.float32)])
     model.layers[1].trainable = True
     with pytest.raises(ValueError, match=r"^Branches .*began with, a/kernel; .* to train a/kernel, b/kernel"):
         model.fit(X, Y, **QUIET)
