@@ -308,9 +308,10 @@ def test_lengths_may_be_unknown():
     inputs = nc.Input((None, 3))
     x = nc.layers.Conv1D(4, 3, padding="same")(inputs)
     assert shape(x) == (None, None, 4)
-    model = nc.Model(inputs, nc.layers.GlobalMaxPooling1D()(x))
-    for length in (1, 7):
-        assert shape(model(np.zeros((2, length, 3), np.float32))) == (2, 4)
+    for pooling in (nc.layers.GlobalMaxPooling1D, nc.layers.GlobalAveragePooling1D):
+        model = nc.Model(inputs, pooling()(x))
+        for length in (1, 7):
+            assert shape(model(np.zeros((2, length, 3), np.float32))) == (2, 4)
 
 
 def test_a_batch_size_may_be_given():

@@ -252,7 +252,8 @@ def _pool(stage: Stage, shapes: dict[int, Any], itemsize: int, pitch: int) -> Pr
     (layer,), x_shape = stage.layers, shapes[stage.inputs[0]]
     window = layer._window(x_shape)
     call = pool_call(layer.kind, x_shape, window._replace(padding=stage.zeros) if stage.zeros else window)
-    return Prepared(lambda out, x: call(x, out), True, call, steady=True)
+    # Global pooling may leave the axes out over which it went.
+    return Prepared(lambda out, x: call(x, out).reshape(out.shape), True, call, steady=True)
 
 
 def _thin(stage: Stage, shapes: dict[int, Any], itemsize: int, pitch: int) -> Prepared:
