@@ -107,8 +107,13 @@ def test_the_choice_depends_on_shapes_and_dtype_alone(recut, each_thread_count):
     assert spoilt[0].tobytes() == out[0].tobytes() == run(case, [x[:1], *rest]).tobytes()
     assert spoilt[1, :8].tobytes() == run(case, [x[1:], *rest], algorithm="direct")[0, :8].tobytes()
     assert spoilt[1, 8:].tobytes() == out[1, 8:].tobytes()
-    x, *rest = operands(case, "float64")
-    assert run(case, [x, *rest]).tobytes() == run(case, [x, *rest], algorithm="direct").tobytes()
+
+
+@pytest.mark.double
+def test_double_precision_is_direct():
+    case = make_case((32, 12), 32, 32)
+    arrays = operands(case, "float64")
+    assert run(case, arrays).tobytes() == run(case, arrays, algorithm="direct").tobytes()
 
 
 REFUSED = {

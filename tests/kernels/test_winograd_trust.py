@@ -140,6 +140,7 @@ def test_a_pixel_spoils_nothing_that_it_does_not_touch(value, data_format):
     assert np.abs(out - clean)[0, ~touched].max() <= 2e-5 * np.abs(clean).max()
 
 
+@pytest.mark.double
 @pytest.mark.parametrize("taps", [3, 5])
 def test_slices_of_volumes_are_as_right_as_images(taps):
     rng = np.random.default_rng(0)

@@ -77,6 +77,7 @@ def test_gradients_match_the_reference(case, dtype, data_format):
     np.testing.assert_array_equal(grad_out, before[1])
 
 
+@pytest.mark.double
 @pytest.mark.parametrize("activation", ["elu", "softmax", "tanh", "softplus", "silu", "gelu"])
 @pytest.mark.parametrize("data_format", FORMATS)
 def test_activations_penalties_and_biases_have_their_part(activation, data_format):

@@ -66,6 +66,7 @@ def test_values_are_those_of_the_arithmetic():
     assert model.output_names == ["end", "sum", "joined"]
 
 
+@pytest.mark.double
 @pytest.mark.parametrize("missing", [None, 0, 1, 2])
 def test_gradients_by_differences(missing):
     model, xs = branches(), list(RNG.normal(size=(2, 3, 4)))

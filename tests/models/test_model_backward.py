@@ -40,6 +40,7 @@ def slopes(function, array, step=1e-6):
     return found
 
 
+@pytest.mark.double
 def test_gradients_are_those_of_small_changes():
     model = network()
     weights = model.get_weights()

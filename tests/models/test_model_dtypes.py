@@ -44,6 +44,7 @@ def in_float64(layers):
     return model
 
 
+@pytest.mark.double
 @pytest.mark.parametrize("make", MOVERS)
 def test_layers_that_only_move_values_keep_their_precision(make, tmp_path):
     x, first = FINE, make()
