@@ -18,7 +18,7 @@ MEASURED = {"side": "mae", "kind": "accuracy"}
 
 
 def factor(value, name, **settings):
-    return Dense(1, use_bias=False, weights=[[[value]]], dtype="float64", name=name, **settings)
+    return Dense(1, use_bias=False, weights=[[[value]]], name=name, **settings)
 
 
 def two_factors(a=3.0, b=-1.0, shared=2.0, **settings):
