@@ -51,6 +51,11 @@ class TurnedCall(NamedTuple):
     x_shape: Ints
     result_shape: Ints
 
+    @property
+    def serial(self) -> bool:
+        """Whether one core does it."""
+        return bool(self.call.serial)
+
     def __call__(self, x: np.ndarray, out: Any = None) -> np.ndarray:
         last = canonical(self.call(canonical(x.reshape(self.x_shape), "channels_first")), "channels_last")
         result = original(last, len(self.x_shape) - 2, "channels_first").reshape(self.result_shape)

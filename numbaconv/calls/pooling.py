@@ -13,6 +13,7 @@ from ..kernels.blend import averages, recipe
 from ..kernels.plan.plans import check_memory
 from ..machine.aligned import aligned_empty
 from ..machine.line import LINE
+from ..machine.threads import remember
 from ..machine.vectors import VECTOR_BYTES
 from ..shapes.checks import along_axes
 from .layouts import SMALL, Ints, contiguous, images_shape, spatial, swapped, three
@@ -76,6 +77,7 @@ class PartsCall(NamedTuple):
     out_shape: Ints
     parts: Any
     whole: Any
+    serial: bool = False
 
     def __call__(self, x: np.ndarray, out: Any = None) -> np.ndarray:
         """The result, in ``out`` where that is given."""
@@ -92,7 +94,7 @@ def pool_window(pool_size: Any, strides: Any, padding: Any, data_format: Any, ra
     return Window(size, steps, padding, (1,) * rank, check_data_format(data_format))
 
 
-@lru_cache(maxsize=512)
+@remember(maxsize=512)
 def pool_call(kind: str, x_shape: Ints, window: Window) -> FlatCall | PartsCall | AnyMoving:
     """Prepare `functional.max_pool` or `functional.average_pool`, ``kind`` being "max" or "average"."""
     out_shape, data_format = _out_shape(x_shape, window), window.data_format

@@ -5,10 +5,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..kernels.scaling import scale_rows
+from ..kernels.scaling import scale_lines, scale_rows
 from ..machine.aligned import aligned_empty
 from .epilogue import Epilogue
 from .layouts import SMALL, Ints
+from .packed import Packed
 
 # Values of a row, which as many pixels are as fit, and of a task.
 ROW, TASK = 1024, 8192
@@ -38,6 +39,34 @@ class ScaleCall(NamedTuple):
         arrays = image.reshape(-1), scale.reshape(-1), epilogue, out.reshape(-1)
         scale_rows(*arrays, *self.arguments, serial=self.serial)
         return out
+
+
+class LinesCall(NamedTuple):
+    """Weights of a convolution of one tap times a number of each channel, ready for panels (P, C, width)."""
+
+    shape: Ints
+    kernel: Any = scale_lines
+
+    @property
+    def serial(self) -> bool:
+        """Whether one core does it."""
+        return prod(self.shape) < SMALL
+
+    def run(self, packed: Packed, scale: np.ndarray, out: np.ndarray) -> None:
+        """The products of packed weights into ``out``."""
+        self.kernel(packed.panels.reshape(self.shape), scale.reshape(-1), out, serial=self.serial)
+
+
+class Lines(NamedTuple):
+    """What `LinesCall` made, in the place of `Packed`."""
+
+    panels: np.ndarray
+    finite: bool = True
+
+    def lines(self, few: bool) -> tuple[np.ndarray, np.ndarray]:
+        """As `Packed.lines`."""
+        whole = self.panels[:, None, None, None]
+        return whole, whole
 
 
 def scale_call(shape: Ints, gates: bool = False, pitch: int = 0, x_pitch: int = 0) -> ScaleCall:

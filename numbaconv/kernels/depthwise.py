@@ -56,15 +56,16 @@ def _depthwise_task(task, x, weights, epilogue, out, plan):
 def input_of_panels(x, block, axes, panels):
     """`input_of` for panels of channels, but that windows which are neighbours read the image even around its edges.
 
-    The source begins where channel 0 of the output would read it, though it may hold only those of the panels.
+    The source begins where channel 0 of the output would read it, though it may hold only those of the panels. An image
+    may have more channels than are filtered, so that vectors stay within its pixels.
     """
     width, last = panels.weights.shape[4], panel_of(panels, len(panels.weights) - 1)
-    filters = last.first + last.count
-    repeat, first = filters // image_shape(x)[3], panels.first * width
+    filters, channels = last.first + last.count, image_shape(x)[3]
+    repeat, first = max(1, filters // channels), panels.first * width
     if x.ndim == 5:
         # Pixels that lie far apart compete for the L1 cache, where many taps would find them again.
         near = panels.weights.shape[3] <= SLIDE or filters * x.itemsize < CACHE_WAY // 2
-        if repeat == 1 and filters % (width // TILE_VECS) == 0 and near and _neighbours(axes, block.columns):
+        if repeat == 1 and channels % (width // TILE_VECS) == 0 and near and _neighbours(axes, block.columns):
             return image_of(x, block, axes, 0, all_taps(axes))
     taps = taps_inside(x, block, axes)
     source = input_of(x, block, axes, Channels(first, (panels.end - panels.first) * width, repeat), taps)
@@ -74,8 +75,8 @@ def input_of_panels(x, block, axes, panels):
 
 @compiled
 def _neighbours(axes, columns):
-    """Whether windows of a tile that so many columns fill may overlap by all but one line."""
-    adjacent = axes[W, STRIP_STRIDE] == 1 and axes[W, STRIP_DILATION] == 1 and axes[H, STRIP_DILATION] == 1
+    """Whether windows of a tile that so many columns fill overlap, or lie side by side."""
+    adjacent = axes[W, STRIP_DILATION] == 1 and axes[H, STRIP_DILATION] == 1
     return adjacent and columns >= TILE_ROWS and axes[W, TAPS] >= SLIDE
 
 
@@ -141,13 +142,13 @@ def _gather(source, places, panel, ending, out):
 
 @compiled(inline=True)
 def _slide(source, places, block, panel, ending, out, axes):
-    """A panel of channels, for rows of windows that are neighbours: the windows of a tile overlap."""
-    low, high = source.inside.left, source.inside.right
-    taps, tiles = panel.weights.shape[3], -(-block.columns // TILE_ROWS)
-    whole = min(tiles, -(-low // TILE_ROWS))
+    """A panel of channels, for rows of windows that are neighbours."""
+    low, high, stride = source.inside.left, source.inside.right, axes[W, STRIP_STRIDE]
+    taps, tiles, tile = panel.weights.shape[3], -(-block.columns // TILE_ROWS), TILE_ROWS * stride
+    whole = min(tiles, -(-low // tile))
     # The last tile of a row reaches back to be full, perhaps as far as the edge: what two tiles compute is alike.
-    all_inside = low <= block.columns - TILE_ROWS and high == block.columns + taps - 1
-    end = tiles if all_inside else max(whole, (high - TILE_ROWS - taps + 1) // TILE_ROWS + 1)
+    all_inside = low <= block.columns * stride - tile and high == (block.columns - 1) * stride + taps
+    end = tiles if all_inside else max(whole, (high + stride - tile - taps) // tile + 1)
     _slide_tiles(source, places, block, panel, ending, out, axes, Tiles(0, whole, (low, high)))
     _slide_tiles(source, places, block, panel, ending, out, axes, Tiles(whole, end, None))
     _slide_tiles(source, places, block, panel, ending, out, axes, Tiles(end, tiles, (low, high)))
@@ -159,6 +160,9 @@ def _slide_tiles(source, places, block, panel, ending, out, axes, tiles):
     array, x_at, weights, inside = source.array, places.x_at, panel.weights, source.inside
     bias, minimum, maximum = ending
     _, taps_d, taps_h, taps_w, width = weights.shape
+    # Windows of a tile share what several taps at once read.
+    stride = axes[W, STRIP_STRIDE]
+    shared = taps_w - taps_w % SLIDE if stride == 1 else 0
     for t in range(tiles.first, tiles.end):
         edge = min(t * TILE_ROWS, block.columns - TILE_ROWS)
         for h in range(block.rows):
@@ -172,12 +176,13 @@ def _slide_tiles(source, places, block, panel, ending, out, axes, tiles):
                     for kh in range(low, high):
                         x_first = x_at[window] + source.start + kd * source.plane + kh * source.row + f
                         at = lines + (kd * taps_h + kh) * taps_w * width
-                        for kw in range(0, taps_w - SLIDE + 1, SLIDE):
-                            x_lines = x_first + kw * source.column, source.column, edge + kw
+                        for kw in range(0, shared, SLIDE):
+                            x_lines = x_first + kw * source.column, source.column, edge + kw, 1
                             taps = at + kw * width, width
                             tile = tile_slide(tile, array, x_lines, weights, taps, SLIDE, tiles.columns)
-                        for kw in range(taps_w - taps_w % SLIDE, taps_w):
-                            x_lines = x_first + kw * source.column, source.column, edge + kw
+                        for kw in range(shared, taps_w):
+                            step, number = stride * source.column, stride * edge + kw
+                            x_lines = x_first + kw * source.column, step, number, stride
                             taps = at + kw * width, width
                             tile = tile_slide(tile, array, x_lines, weights, taps, 1, tiles.columns)
                 tile = tile_clip(tile, minimum, maximum)

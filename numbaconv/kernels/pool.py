@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..machine import threads
 from ..machine.compiler import compiled
 from ..machine.lanes import line_keep, line_sum, line_top
 from ..machine.line import LINE, line_as, line_gather, line_maximum, line_write
@@ -24,8 +25,6 @@ LONG, LONG_ALONE = 8 * LINE, 8
 SPAN, STREAMS = 8192, 32
 # Lines that are joined side by side, since each sum waits for its last addition: more do not make it faster.
 BESIDE = (0, 0)
-# Of columns that lie side by side a block has a multiple of so many.
-WHOLE = 4 * LINE
 # Values of an image that others are brought beside, at most, and of a row from which on it is alone; values of all of
 # these images, where that is more than a line of them. Lines of images that leave enough tasks.
 NEAR, LONG_ROW, ALL_NEAR, NEAR_LINES = 16_384, 128, 8192, 4
@@ -330,9 +329,13 @@ def pool_plan(image, result, ends, last, sums):
         plan[[TASKS, IMAGES, TOGETHER]] = ceil(image[0] / images), images, lanes
         return plan
     block = max(1, min(columns, max(SPAN, 4 * size * channels) // (channels * stride)))
-    if stride >= size:
-        whole = WHOLE if stride == 1 else 1
-        block = max(1, min(block, ceil(columns * lines / tasks / whole) * whole))
+    if size == stride == 1:
+        # Of columns under which many rows become one, as many for each thread; narrow blocks take longer.
+        workers, widest = min(tasks, threads.count()), ceil(block / LINE) * LINE
+        parts = range(widest, 0, -LINE)
+        block = min(parts, key=lambda n: ceil(ceil(columns / n) * lines / workers) * (n + LINE))
+    elif stride >= size:
+        block = max(1, min(block, ceil(columns * lines / tasks)))
     blocks = ceil(columns / block)
     band = max(1, ceil(lines * blocks / tasks))
     middle = LINE if alone else (block - 1) * stride + size

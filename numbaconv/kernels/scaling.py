@@ -48,3 +48,22 @@ def scale_rows(x, scale, epilogue, out, plan):
                 if ending.bias.size:
                     line = line + line_read(1, ending.bias, j, end - j)
                 end_line(line, out, row * plan[PITCH] + j, end - j, ending)
+
+
+@compiled(parallel=True)
+def scale_lines(x, scale, out):
+    """``out[p, c] = x[p, c] * scale[c]``: weights in panels times a number of each channel that they read.
+
+    Parameters
+    ----------
+    x, out : array (panels, C, width)
+    scale : array (C,)
+
+    Notes
+    -----
+    Bound by memory.
+    """
+    for panel in prange(x.shape[0]):
+        for c in range(x.shape[1]):
+            for f in range(x.shape[2]):
+                out[panel, c, f] = x[panel, c, f] * scale[c]

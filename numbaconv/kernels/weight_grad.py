@@ -250,10 +250,10 @@ def _sum_row(row, at, source, grads, sums, zeros, vecs, axes):
         while z < columns:
             line, lines = x_at + z * step + kw * tap_column, (grads_at + z * grads.column, grads.column)
             if several and low <= z and z + WINDOWS <= high:
-                tile = tile_slide(tile, source.array, (line, step, 0), grads.array, lines, WINDOWS, None)
+                tile = tile_slide(tile, source.array, (line, step, 0, 1), grads.array, lines, WINDOWS, None)
                 z += WINDOWS
             else:
                 inside = (0, taps) if low <= z < high else positions_inside(first + z * stride, dilation, taps, length)
-                tile = tile_slide(tile, source.array, (line, tap_column, kw), grads.array, lines, 1, inside)
+                tile = tile_slide(tile, source.array, (line, tap_column, kw, 1), grads.array, lines, 1, inside)
                 z += 1
         tile_add(tile, sums, sums_at + kw * len(zeros))

@@ -113,16 +113,17 @@ def tile_multiply(typingctx, tile, x, x_at, first, shift, weights, at):
 def tile_slide(typingctx, tile, x, x_lines, weights, weights_lines, taps, inside):
     """Elementwise updates by several taps: row r takes the lines r, r + 1, ... of ``x``, each times one of ``weights``.
 
-    Lines are where the first begins, and the step from one to the next; of ``x`` also the number of the first.
-    Neighbouring rows share all but one of theirs, so that each is loaded once. TAPS is known when compiling. Where
-    ``inside`` is a pair, lines of numbers below the first and from the second on are zeros; None has all of them read.
+    Lines are where the first begins, and the step from one to the next; of ``x`` also the number of the first, and what
+    it grows by. Neighbouring rows share all but one of theirs, so that each is loaded once. TAPS is known when
+    compiling. Where ``inside`` is a pair, lines of numbers below the first and from the second on are zeros; None has
+    all of them read.
     """
 
     def codegen(context, builder, sig, args):
         tile, taps = sig.args[0], sig.args[5].literal_value
         value, inside = args[0], args[6]
         x, weights = (Memory(context, builder, sig.args[i], args[i]) for i in (1, 3))
-        (at, step, number), (weights_at, weights_step) = (cgutils.unpack_tuple(builder, args[i]) for i in (2, 4))
+        (at, step, number, each), (weights_at, weights_step) = (cgutils.unpack_tuple(builder, args[i]) for i in (2, 4))
         kernel = []
         for _ in range(taps):
             kernel.append(weights.vectors(weights_at, tile))
@@ -131,9 +132,8 @@ def tile_slide(typingctx, tile, x, x_lines, weights, weights_lines, taps, inside
             there = None
             if sig.args[6] is not types.none:
                 low, high = (builder.sub(builder.extract_value(inside, i), number) for i in range(2))
-                there = builder.and_(
-                    builder.icmp_signed("<=", low, tiles.INT(column)), builder.icmp_signed(">", high, tiles.INT(column))
-                )
+                far = builder.mul(each, tiles.INT(column))
+                there = builder.and_(builder.icmp_signed("<=", low, far), builder.icmp_signed(">", high, far))
             line = x.vectors(at, tile, there=there)
             at = builder.add(at, step)
             for k in range(max(0, column - tile.rows + 1), min(taps, column + 1)):

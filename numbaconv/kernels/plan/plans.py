@@ -175,7 +175,7 @@ def make_separable_plan(
     workers = 1 if serial else host.threads
 
     # Windows that are neighbours read the image itself: the usual ones do, whatever their channels.
-    near = w.stride == w.dilation == h.dilation == 1 and w.taps == 3
+    near = w.dilation == h.dilation == 1 and w.taps == 3
     least = 4 * host.l3_rows if far else min(tile_rows, h.windows * w.windows)
 
     def strip_size(rows, columns):

@@ -14,7 +14,7 @@ from ...calls.epilogue import epilogue_of
 from ...calls.layouts import canonical_shape, contiguous
 from ...calls.moving import crop_call, upsample_call, zero_pad_call
 from ...calls.pooling import pool_call, pool_window
-from ...calls.scaling import scale_call
+from ...calls.scaling import Lines, LinesCall, scale_call
 from ...calls.separable import SeparableCall, separable_call
 from ...calls.transposed import transposed_call
 from .folding import Factors, Folded, Pair
@@ -63,8 +63,10 @@ def prepared(
 
     ``awake`` has sums run on all threads, however small they are.
     """
+    if stage.kind == "weigh":
+        return _weigh(stage, shapes, folded)
     if folded is not None:
-        return _with_kernel(stage, shapes, itemsize, folded, pitch, awake)
+        return _with_kernel(stage, shapes, itemsize, folded, (pitch, x_pitch), awake)
     if stage.kind == "scale":
         return _scale(stage, shapes, itemsize, x_pitch)
     make = PREPARE.get(stage.kind)
@@ -88,11 +90,11 @@ def _apart(stage: Stage, shapes: dict[int, Any]) -> Prepared:
 
 
 def _with_kernel(
-    stage: Stage, shapes: dict[int, Any], itemsize: int, folded: Folded | Pair, pitch: int, awake: bool
+    stage: Stage, shapes: dict[int, Any], itemsize: int, folded: Folded | Pair, pitches: tuple[int, int], awake: bool
 ) -> Prepared:
-    x_shape, layer = shapes[stage.inputs[0]], stage.layers[0]
+    x_shape, layer, (pitch, x_pitch) = shapes[stage.inputs[0]], stage.layers[0], pitches
     data_format = getattr(layer, "data_format", "channels_last")
-    call = _call(stage, x_shape, layer, itemsize, pitch)
+    call = call_of(stage, x_shape, itemsize, pitch)
     if awake and isinstance(call, WindowCall | SeparableCall):
         call = call._replace(serial=False)
     image = (
@@ -101,30 +103,42 @@ def _with_kernel(
     ending, zeros, before = stage.ending, stage.zeros, stage.before
     middle = NO_ENDING if before is None else before.ending
 
-    def run(out: np.ndarray, x: np.ndarray, residual: Any = None) -> Any:
-        operands = folded.operands()
+    gated = stage.gated
+    added = len(stage.inputs) - 1 if len(stage.inputs) > 1 + 2 * gated else None
+
+    def run(out: np.ndarray, x: np.ndarray, *more: np.ndarray) -> Any:
+        operands, view = folded.operands(), image
+        if x_pitch and x.ndim == 1:
+            if operands is None or not operands[0].finite:
+                x = _together(x, x_pitch, x_shape)
+            else:
+                view = *image[:-1], x_pitch
         # Zeros that are only thought of make no NaN of an infinite weight.
         if operands is None or (zeros and not operands[0].finite):
-            return stage.plain(x) if residual is None else stage.plain(x, residual)
+            return stage.plain(x, *more)
         *packed, bias = operands
+        if gated:
+            packed[0] = Lines(more[0])
         if len(packed) == 3:
             # A depthwise convolution with its bias.
             packed[2] = epilogue_of(packed[2], *middle)
-        epilogue = epilogue_of(bias, *ending, residual)
+        epilogue = epilogue_of(bias, *ending, more[-1] if added else None)
         if data_format == "channels_last":
-            call.run(contiguous(x).reshape(image), *packed, epilogue, out)
+            call.run(contiguous(x).reshape(view), *packed, epilogue, out)
             return out
         return call(x, *packed[:2], epilogue)
 
     # Winograd's and phases of a transposed convolution go back to windows that are written.
     once = isinstance(call, WindowCall | SeparableCall)
-    over = 1 if len(stage.inputs) > 1 and once else None
+    over = added if once else None
     # Two passes have memory between them.
     steady = once and getattr(call, "arguments", None) is not None
     return Prepared(run, data_format == "channels_last", call, over, steady)
 
 
-def _call(stage: Stage, x_shape: tuple[int, ...], layer: Any, itemsize: int, pitch: int) -> Any:
+def call_of(stage: Stage, x_shape: tuple[int, ...], itemsize: int, pitch: int = 0) -> Any:
+    """The prepared call of a stage with a kernel."""
+    layer = stage.layers[0]
     weights = layer._weights
     if stage.kind == "dense":
         return dense_call(prod(x_shape[:-1]), *weights["kernel"].shape, itemsize, pitch)
@@ -143,6 +157,19 @@ def _call(stage: Stage, x_shape: tuple[int, ...], layer: Any, itemsize: int, pit
     return conv_call(x_shape, shape, itemsize, window, layer.algorithm, pitch)
 
 
+def _weigh(stage: Stage, shapes: dict[int, Any], folded: Folded) -> Prepared:
+    call = LinesCall(shapes[stage.output])
+
+    def run(out: np.ndarray, gates: np.ndarray) -> np.ndarray:
+        operands = folded.operands()
+        # Without them the plain network multiplies.
+        if operands is not None:
+            call.run(operands[0], contiguous(gates), out)
+        return out
+
+    return Prepared(run, True, call, steady=True)
+
+
 def _scale(stage: Stage, shapes: dict[int, Any], itemsize: int, x_pitch: int) -> Prepared:
     if not scales_channels(stage, shapes):
         return _apart(stage, shapes)
@@ -154,15 +181,18 @@ def _scale(stage: Stage, shapes: dict[int, Any], itemsize: int, x_pitch: int) ->
         operands = factors.operands()
         # Of a stage that fell back to the plain network the result stands by itself.
         if operands is None or (x_pitch and x.ndim > 1):
-            if x_pitch and x.ndim == 1:
-                whole = np.concatenate([x, np.empty(-len(x) % x_pitch, x.dtype)])
-                x = np.ascontiguousarray(whole.reshape(-1, x_pitch)[:, : shape[-1]]).reshape(shape)
-            return stage.plain(x)
+            return stage.plain(_together(x, x_pitch, shape) if x_pitch and x.ndim == 1 else x)
         scale, shift = operands
         call.run(contiguous(x), scale, epilogue_of(shift, *ending), out)
         return out
 
     return Prepared(run, True, call, steady=True)
+
+
+def _together(x: np.ndarray, pitch: int, shape: tuple[int, ...]) -> np.ndarray:
+    """What is written pixel by pixel, each so many values from the one before it, as an array of this shape."""
+    whole = np.concatenate([x, np.empty(-len(x) % pitch, x.dtype)])
+    return np.ascontiguousarray(whole.reshape(-1, pitch)[:, : shape[-1]]).reshape(shape)
 
 
 def _add(stage: Stage, shapes: dict[int, Any], itemsize: int, pitch: int) -> Prepared:

@@ -1,6 +1,6 @@
 """The program of `predict` at work: made for each shape, kept until a layer is set otherwise."""
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from math import prod
@@ -12,6 +12,7 @@ from ...calls.layouts import contiguous
 from ...common.arrays import cast
 from ...machine import threads
 from ...machine.aligned import aligned_empty
+from ...machine.vectors import VECTOR_BYTES
 from ..program import Program
 from .arena import MOST_SHAPES, Arena, Lifetime, laid_out
 from .folding import Folded, Pair
@@ -20,7 +21,11 @@ from .preparing import OtherShapeError, Prepared, prepared
 from .reading import Read, watched
 from .rules import KERNELS, channels_last, joined, renamed, scales_channels
 from .stage import Stage
+from .weighing import weighed
 
+# Bytes of a result that is rather copied out of the arena than written into new memory, for which Python would have to
+# call its kernel.
+SMALL = 65_536
 # Pieces of memory that wait for calls: as many as threads have called a network at once.
 MOST_ARENAS = 8
 
@@ -48,7 +53,7 @@ class Runner:
 
     def __init__(self, read: Read, dtype: np.dtype, folded: Any) -> None:
         self.dtype, self.inputs, self.outputs = dtype, read.inputs, read.outputs
-        stages = moved_back(joined(read.stages, read.outputs, read.shapes), read)
+        stages = weighed(moved_back(joined(read.stages, read.outputs, read.shapes), read), read, dtype.itemsize)
         shapes = read.shapes
         # What stages of the library's read is of the network's dtype.
         self.casts = {slot: read.slot(shapes[slot]) for slot in read.inputs}
@@ -57,8 +62,9 @@ class Runner:
         stages = _copying(stages, roots, (*self.inputs, *self.casts.values()), self.outputs)
         roots = _roots(stages)
         given = _given(stages, roots, self.outputs)
-        beside = _side_by_side(stages, shapes, given)
         size = dtype.itemsize
+        beside = _side_by_side(stages, shapes, given)
+        beside |= _with_room(stages, read, given | beside.keys(), VECTOR_BYTES // size)
 
         def pitch(slot: int) -> int:
             return int(shapes[beside[slot][0]][-1]) if slot in beside else 0
@@ -73,7 +79,11 @@ class Runner:
         for i in range(spread[0], spread[-1]) if spread and threads.count() > 1 else ():
             if i not in spread:
                 ready[i] = ready_for(stages[i], True)
-        self.turns, self.room = _turns(stages, ready, shapes, (roots, given, beside), self.outputs, size)
+        kept = _given(stages, roots, ())
+        small = {slot for slot in given - kept if slot not in self.inputs and prod(shapes[slot]) * size <= SMALL}
+        self.turns, self.room = _turns(stages, ready, shapes, (roots, given - small, beside), self.outputs, size)
+        made = {turn.outputs[0] for turn in self.turns if turn.place is not None and turn.place >= 0}
+        self._copied = {slot for slot in self.outputs if roots.get(slot, slot) in small & made}
         self.slots, self.shapes = len(shapes), shapes
         read_slots = {slot for stage in stages for slot in stage.inputs}
         self._cast = [(slot, to) for slot, to in self.casts.items() if to in read_slots]
@@ -102,7 +112,7 @@ class Runner:
             if tell is not None:
                 tell()
         laid.ended()
-        return [found[slot] for slot in self.outputs]
+        return [found[slot].copy() if slot in self._copied else found[slot] for slot in self.outputs]
 
     def _take(self, turn: Turn, out: Any, found: list[Any], laid: Any) -> None:
         """Run a stage, whose results are among what is found then."""
@@ -198,11 +208,11 @@ class Fused:
 
     def _kernel_of(self, stage: Stage) -> Any:
         """The weights of a stage with a kernel; runners share them."""
-        if stage.kind not in KERNELS:
+        if stage.kind not in (*KERNELS, "weigh"):
             return None
         # What is made for a part of an image has the weights of the layer for all of it.
         kind, (layer, *norms) = stage.kind, (getattr(one, "_whole", one) for one in stage.layers)
-        if stage.before is not None:
+        if stage.before is not None or kind == "weigh":
             kind = "conv"
         key = kind, *map(id, (layer, *norms))
         folded = self._folded.setdefault(key, Folded(kind, layer, tuple(norms)))
@@ -246,9 +256,7 @@ def _side_by_side(stages: Sequence[Stage], shapes: dict[int, Any], given: set[in
         for slot in stage.inputs:
             readers.setdefault(slot, []).append(stage)
     wholes = [one for one in stages if one.kind == "concatenate" and _along_channels(one, shapes)]
-    kinds = set(KERNELS) - {"transposed"}
-    able = {one.output for one in stages if one.kind in kinds and len(one.inputs) == 1 and channels_last(one)}
-    able |= {whole.output for whole in wholes}
+    able = _apart(stages) | {whole.output for whole in wholes}
     found: dict[int, tuple[int, int]] = {}
     # The last ones first: they may hold others.
     for whole in reversed(wholes):
@@ -261,6 +269,29 @@ def _side_by_side(stages: Sequence[Stage], shapes: dict[int, Any], given: set[in
             if slot in able - given and whole.inputs.count(slot) == 1 and apart:
                 found[slot] = root, start
             start += shapes[slot][-1]
+    return found
+
+
+def _apart(stages: Sequence[Stage]) -> set[int]:
+    """Values whose pixels may be written some way apart."""
+    kinds = set(KERNELS) - {"transposed"}
+    return {one.output for one in stages if one.kind in kinds and len(one.inputs) == 1 and channels_last(one)}
+
+
+def _with_room(stages: Sequence[Stage], read: Read, others: set[int], lanes: int) -> dict[int, tuple[int, int]]:
+    """Values whose pixels get room for whole vectors: for each a wider value, of which it is the first channels.
+
+    There a depthwise convolution may read vectors of channels, which all begin where a cache line does.
+    """
+    readers, able = Counter(slot for stage in stages for slot in stage.inputs), _apart(stages)
+    found = {}
+    for stage in stages:
+        first, slot = stage.before or stage, stage.inputs[0]
+        if first.kind != "depthwise" or slot not in able - others:
+            continue
+        *pixels, channels = read.shapes[slot]
+        if readers[slot] == 1 and channels > lanes and channels % lanes and channels_last(first):
+            found[slot] = read.slot((*pixels, -(-channels // lanes) * lanes)), 0
     return found
 
 
@@ -286,6 +317,7 @@ def _turns(
             last[slot] = last[roots.get(slot, slot)] = last[beside.get(slot, (slot, 0))[0]] = i
         for slot in stage.outputs:
             first.setdefault(beside.get(slot, (slot, 0))[0], i)
+    last |= {roots.get(slot, slot): len(stages) for slot in outputs}
     # Values of the arena, and the one in whose memory each begins, which nothing reads after it.
     inside: dict[int, int] = {}
     for i, (stage, one) in enumerate(zip(stages, ready, strict=True)):
@@ -294,6 +326,7 @@ def _turns(
             reads = [roots.get(read, read) for read in stage.inputs]
             free = under in inside and last[under] == i and reads.count(under) == 1
             inside[slot] = inside[under] if free else slot
+    inside |= {whole: whole for whole, _ in beside.values()}
     ends: dict[int, int] = {}
     for slot, home in inside.items():
         ends[home] = max(ends.get(home, 0), last[slot])

@@ -55,6 +55,8 @@ class Stage:
         Whether code of the user's sees its input, and may keep it.
     before : Stage, optional
         A depthwise convolution that is computed in the same pass, before it.
+    gated : bool
+        Whether its first input is followed by its weights times gates, and by the gates: see `weighing`.
     """
 
     kind: str
@@ -67,6 +69,7 @@ class Stage:
     strides: tuple[int, ...] = ()
     foreign: bool = False
     before: "Stage | None" = None
+    gated: bool = False
 
     @property
     def output(self) -> int:
