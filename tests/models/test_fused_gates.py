@@ -125,3 +125,18 @@ def test_small_results_are_the_callers():
         assert not any(np.may_share_memory(a, b) for a in again for b in (*first, *again) if a is not b)
         for one, value in zip(first, kept, strict=True):
             np.testing.assert_array_equal(one, value)
+
+
+def test_all_but_the_first_is_repeated():
+    given = layers.Input(SHAPE)
+    x = layers.UpSampling2D()(layers.MaxPooling2D()(layers.Conv2D(16, 1)(given)))
+    x = layers.ReLU()(layers.ZeroPadding2D(1)(layers.ReLU(4.0)(x)))
+    gates = layers.Reshape((1, 1, 16))(layers.Dense(16, "sigmoid")(layers.GlobalAveragePooling2D()(x)))
+    x = layers.Conv2D(8, 1)(layers.Multiply()([x, gates]))
+    model = filled(Model(given, layers.GlobalAveragePooling2D()(x)), np.random.default_rng(1), "float32")
+    wanted = model(images())
+    for _ in range(2):
+        np.testing.assert_array_equal(model(images()), wanted)
+    (arena,) = fused(model._program())._arenas
+    (laid,) = arena._laid.values()
+    assert [turn.stage.kind for turn, _, calls in laid.steps if calls is None] == ["conv"]

@@ -278,18 +278,27 @@ def _pixels(shape: tuple[int, ...]) -> tuple[int, ...]:
     return (1, 1, 1, prod(shape[:-1]), shape[-1])
 
 
+def _into(call: Any) -> Callable[..., np.ndarray]:
+    """A call that fills an array, which it may see in another shape: another one could not be repeated."""
+
+    def run(out: np.ndarray, x: np.ndarray) -> np.ndarray:
+        call(x, out)
+        return out
+
+    return run
+
+
 def _pool(stage: Stage, shapes: dict[int, Any], itemsize: int, pitch: int) -> Prepared:
     (layer,), x_shape = stage.layers, shapes[stage.inputs[0]]
     window = layer._window(x_shape)
     call = pool_call(layer.kind, x_shape, window._replace(padding=stage.zeros) if stage.zeros else window)
-    # Global pooling may leave the axes out over which it went.
-    return Prepared(lambda out, x: call(x, out).reshape(out.shape), True, call, steady=True)
+    return Prepared(_into(call), True, call, steady=True)
 
 
 def _thin(stage: Stage, shapes: dict[int, Any], itemsize: int, pitch: int) -> Prepared:
     window = pool_window(1, stage.strides, "valid", "channels_last", len(stage.strides))
     call = pool_call("max", shapes[stage.inputs[0]], window)
-    return Prepared(lambda out, x: call(x, out), True, call, steady=True)
+    return Prepared(_into(call), True, call, steady=True)
 
 
 def _move(stage: Stage, shapes: dict[int, Any], itemsize: int, pitch: int) -> Prepared:
@@ -300,7 +309,7 @@ def _move(stage: Stage, shapes: dict[int, Any], itemsize: int, pitch: int) -> Pr
         call = upsample_call(x_shape, layer.size, layer.interpolation, layer.data_format, itemsize)
         if not hasattr(call, "kernel"):
             return Prepared(lambda out, x: call(x), False, call)
-    return Prepared(lambda out, x: call(x, out), True, call, steady=True)
+    return Prepared(_into(call), True, call, steady=True)
 
 
 def _cut(stage: Stage, shapes: dict[int, Any], itemsize: int, pitch: int) -> Prepared:
@@ -311,7 +320,7 @@ def _cut(stage: Stage, shapes: dict[int, Any], itemsize: int, pitch: int) -> Pre
         return _copy(stage, shapes, itemsize, pitch)
     del around[whole]
     call = crop_call(x_shape, tuple(around), "channels_last" if whole else "channels_first", itemsize)
-    return Prepared(lambda out, x: call(x, out), True, call, steady=True)
+    return Prepared(_into(call), True, call, steady=True)
 
 
 def _view(stage: Stage, shapes: dict[int, Any], itemsize: int, pitch: int) -> Prepared:
