@@ -47,7 +47,11 @@ def cheapest(axes, panels, time, fits, several_images=False):
             if panels % groups:
                 continue
             size, tasks = (images * rows, columns, panels // groups), blocks * groups
-            key = not fits(*size), time(*size, tasks)
+            taken = time(*size, tasks)
+            # The first calls of a network try thousands of blocks, few of which are faster than one that fits.
+            if best is not None and best[0] <= (False, taken):
+                continue
+            key = not fits(*size), taken
             if best is None or key < best[0]:
                 best = key, block, size[2], tasks
     (_, least), block, group, tasks = best
