@@ -127,7 +127,7 @@ class _DiskCache:
     def _write(self, name: str, content: bytes) -> None:
         def old(other: str) -> bool:
             # What other sources have left.
-            return other.startswith(f"{self._stem}-") and (other.endswith(".tmp") or not other.startswith(self._prefix))
+            return other.startswith(f"{self._stem}-") and not other.startswith(self._prefix)
 
         failures = write_in(self.folders, name, content, old)
         if failures:

@@ -198,15 +198,14 @@ def write_in(folders: list[Path], name: str, content: bytes, old: Callable[[str]
         for file in folder.iterdir():
             # Others may be at it, too.
             with contextlib.suppress(OSError):
-                if old(file.name) and file.name != name and _is_left(file):
+                if _is_abandoned(file) if file.suffix == ".tmp" else file.name != name and old(file.name):
                     file.unlink()
         return []
     return failures
 
 
-def _is_left(file: Path) -> bool:
-    """Whether nobody is about to finish a file."""
-    return file.suffix != ".tmp" or time.time() - file.stat().st_mtime > ABANDONED
+def _is_abandoned(file: Path) -> bool:
+    return time.time() - file.stat().st_mtime > ABANDONED
 
 
 def write(path: Path, content: bytes) -> None:

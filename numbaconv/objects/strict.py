@@ -12,13 +12,9 @@ from .docstrings import complete_class
 from .public import bare
 
 _STORE = dis.opmap["STORE_ATTR"]
-# Instructions that load variables, and the bits of their argument that tell the last one: some versions of Python load
-# two at once.
-_LOADS = {
-    number: 15 if name.count("LOAD_FAST") == 2 else 255
-    for name, number in dis.opmap.items()
-    if name.startswith("LOAD_FAST")
-}
+# Instructions that load variables, and the bits of their argument that tell the last one: some versions of Python load,
+# or store, another one before.
+_LOADS = {number: 15 if name.count("FAST") == 2 else 255 for name, number in dis.opmap.items() if "LOAD_FAST" in name}
 _PACKAGE = __name__.partition(".")[0]
 
 
