@@ -83,7 +83,9 @@ def _link_parts(library, module):
     visit(library)
     # Callers first: LLVM leaves out what nobody has called yet.
     for part in reversed(found):
-        library._reload_init.update(part._reload_init)
+        # Numba 0.61 and before have none.
+        if hasattr(library, "_reload_init"):
+            library._reload_init.update(part._reload_init)
         of_part = part.alone() if isinstance(part, _PartLibrary) else part._get_module_for_linking()
         module.link_in(of_part, preserve=True)
 

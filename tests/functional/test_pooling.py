@@ -12,6 +12,7 @@ from numbaconv import functional, layers, shapes
 from numbaconv.calls import pooling as pool_calls
 from numbaconv.calls.window import window_of
 from numbaconv.kernels import blend, pool, pool_grad
+from numbaconv.machine.line import LINE
 from numbaconv.models import Sequential
 
 by_kind = pytest.mark.parametrize("kind", KINDS)
@@ -256,8 +257,8 @@ def test_small_arrays_and_single_tasks_stay_on_one_core():
 
     assert serial((8, 16, 16, 4), (2, 2))
     assert not serial((8, 64, 64, 4), (2, 2))
-    assert serial((1, 64, 64, 16), (64, 64))
-    assert not serial((2, 64, 64, 16), (64, 64))
+    assert serial((1, 64, 64, LINE), (64, 64))
+    assert not serial((2, 64, 64, LINE), (64, 64))
 
 
 @pytest.mark.parametrize("shape", [(1, 96, 120, 48), (3, 101, 100, 20), (1, 739, 739, 1), (8, 9, 9, 900)])
