@@ -9,6 +9,10 @@ from . import start, threads
 from .sources import sources_of
 from .words import Word, setting
 
+if not start.usable():
+    # Numba will run the kernels. Parallel loops that are compiled from now on get along with theirs.
+    from . import launching  # noqa: F401
+
 
 class _Recording(local):
     """The list that calls of this thread's go to, if there is one."""

@@ -169,6 +169,11 @@ def call_rare_kernels() -> None:
             for length in (8, 56):
                 few(image[:, :length, :length])
                 of_planes(planes[:, :, :length, :length])
+        given = layers.Input(image.shape[1:])
+        gates = layers.GlobalAveragePooling2D(keepdims=True, dtype=dtype)(given)
+        gates = layers.Conv2D(64, 1, activation="sigmoid", dtype=dtype)(gates)
+        gated = layers.Multiply(dtype=dtype)([given, gates])
+        models.Model(given, layers.Conv2D(64, 1, dtype=dtype)(gated))(image)
 
 
 def _formats(check: Check) -> tuple[str, ...]:

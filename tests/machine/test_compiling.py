@@ -232,6 +232,7 @@ _selfcheck.call_rare_kernels = lambda: None
 sys.exit(main(["--compile"]))
 """
 TWINS = """
+import numba
 import numpy as np
 from numbaconv import functional
 from numbaconv.kernels.blend import blend

@@ -85,7 +85,7 @@ if sys.argv[1] == "start":
 elif sys.argv[1] == "LLVM":
     event.register("numba:run_pass", listener := Listener())
 elif sys.argv[1] == "saving":
-    before(_cache, "_write")
+    before(_cache, "write_in")
 elif sys.argv[1] == "renaming":
     before(_cache.Path, "replace")
 elif sys.argv[1] == "callback":
