@@ -113,6 +113,22 @@ def test_pixels_with_room_for_vectors(after, stride, monkeypatch):
         layer.set_weights([kernel, *more])
 
 
+@pytest.mark.parametrize("multiplier", [2, 3])
+@pytest.mark.parametrize("after", [[], [layers.Conv2D(16, 1)]], ids=["alone", "pair"])
+def test_several_filters_of_a_channel(after, multiplier, monkeypatch):
+    """They read copies of a channel, of which pixels with room for vectors would have others."""
+    given = layers.Input((15, 12, 8))
+    x = layers.Conv2D(VECTOR_BYTES // 4 * 3 // 2, 1)(given)
+    x = layers.DepthwiseConv2D(3, depth_multiplier=multiplier, padding="same")(x)
+    for layer in after:
+        x = type(layer).from_config(layer.get_config())(x)
+    model = filled(Model(given, x), np.random.default_rng(1), "float32")
+    x = np.random.default_rng(2).normal(size=(2, 15, 12, 8)).astype(np.float32)
+    wanted = layer_by_layer(monkeypatch, model, x)
+    for _ in range(3):
+        close(model(x), wanted)
+
+
 def test_small_results_are_the_callers():
     given = layers.Input(SHAPE)
     mean = layers.Dense(6)(layers.GlobalAveragePooling2D()(layers.Conv2D(16, 1)(given)))

@@ -290,7 +290,9 @@ def _with_room(stages: Sequence[Stage], read: Read, others: set[int], lanes: int
         if first.kind != "depthwise" or slot not in able - others:
             continue
         *pixels, channels = read.shapes[slot]
-        if readers[slot] == 1 and channels > lanes and channels % lanes and channels_last(first):
+        # Several filters of a channel take copies of it.
+        single = read.shapes[first.output][-1] == channels
+        if readers[slot] == 1 and channels > lanes and channels % lanes and single and channels_last(first):
             found[slot] = read.slot((*pixels, -(-channels // lanes) * lanes)), 0
     return found
 
