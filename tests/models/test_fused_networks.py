@@ -144,7 +144,7 @@ def test_a_random_network_of_convolutions(seed, monkeypatch):
     assert len(runner.turns) < len(model._program().steps) + 3
 
 
-@pytest.mark.nightly
+@pytest.mark.slow
 @pytest.mark.parametrize("start", range(300, 2000, 100))
 def test_many_random_networks(start, monkeypatch):
     for seed in range(start, start + 100):
