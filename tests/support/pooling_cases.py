@@ -1,7 +1,7 @@
 """Cases of pooling, how to run them, and what the reference gives."""
 
 import numpy as np
-from cases import row
+from case import row
 
 from numbaconv import functional, shapes
 from numbaconv.selfcheck import textbook
