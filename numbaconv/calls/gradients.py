@@ -22,9 +22,10 @@ from ..machine.threads import remember
 from ..machine.vectors import TILE_VECS, conv_tile, panel_width
 from .conv import WindowCall, algorithm_for, dense_call, depthwise_arguments, gather_call, kernel_for
 from .epilogue import Epilogue, no_epilogue
-from .layouts import SMALL, Ints, canonical_shape, swapped
+from .layouts import SMALL, Ints, canonical_shape
 from .packed import Packed, depthwise_shape, is_depthwise
 from .patches import Patches, are_products
+from .products import FEW_STEPS, ProductCall, ProductInputCall
 from .transposed import ScatterCall, TransposedCall, phase_axes, scatter_call, transposed_shape
 from .window import Window, transposed_axes, window_axes
 from .winograd import WinogradCall
@@ -71,58 +72,6 @@ class SumCall(NamedTuple):
             return np.ascontiguousarray(out.reshape(-1, filled, self.outputs)[:, :taps])
         blocks = out.reshape(number, -1, joined, channels, joined, self.outputs // joined)
         return np.concatenate([part[:, i, :, i] for part in blocks for i in range(joined)], axis=-1)
-
-
-class ProductCall(NamedTuple):
-    """The gradient of the weights of a product of matrices: a product again, of the input turned round.
-
-    That of few windows is one of patches.
-    """
-
-    call: WindowCall
-    patches: Patches | None = None
-
-    @property
-    def serial(self) -> bool:
-        """Whether it runs in one thread."""
-        return self.call.serial
-
-    def __call__(self, x: np.ndarray, grad: np.ndarray) -> np.ndarray:
-        """An array (features, units) from canonical arrays."""
-        units = grad.shape[-1]
-        table = self.patches.gathered(x) if self.patches else x.reshape(-1, x.shape[-1])
-        image = swapped(table[None])
-        packed = Packed("conv", grad.reshape(1, -1, units))
-        return self.call.run(image[None, None], packed, _no_bias(self.call, x.dtype))
-
-
-class ProductInputCall(NamedTuple):
-    """The gradient of the input of a product of matrices.
-
-    It is the weights times the gradient turned round, so that these, which are larger, are read as they are. That of
-    few windows is what their patches add up to.
-    """
-
-    out_shape: Ints
-    call: WindowCall
-    patches: Patches | None = None
-
-    @property
-    def serial(self) -> bool:
-        """Whether it runs in one thread."""
-        return self.call.serial
-
-    def run(self, grad: np.ndarray, packed: Packed, epilogue: Epilogue) -> np.ndarray:
-        """From canonical array to canonical array."""
-        units = grad.shape[-1]
-        columns = Packed("conv", swapped(grad.reshape(1, -1, units)))
-        out = self.call.run(packed.plain.reshape(1, 1, 1, -1, units), columns, _no_bias(self.call, grad.dtype))
-        rows = swapped(out[0, 0])
-        return (self.patches.spread(rows) if self.patches else rows).reshape(self.out_shape)
-
-
-def _no_bias(call: WindowCall, dtype: Any) -> Epilogue:
-    return no_epilogue(call.out_shape[-1], dtype)
 
 
 class DepthwiseInputCall(NamedTuple):
@@ -200,10 +149,10 @@ def conv_grad(
     share = filters // branches
     full, rank = canonical_shape(x_shape, window.data_format), window.rank
     if branches == 1 and algorithm != "winograd" and are_products(axes, channels, filters, itemsize):
-        patches, features = Patches.of(axes, full[1:4]), prod(window.kernel_size) * channels
-        product = ProductCall(dense_call(features, prod(axis.windows for axis in axes), filters, itemsize), patches)
-        back = dense_call(features, filters, prod(axis.windows for axis in axes), itemsize)
-        return GradientCall(grad_shape, weights_shape, ProductInputCall(full, back, patches), product)
+        sizes = prod(axis.windows for axis in axes), prod(window.kernel_size) * channels, filters, itemsize
+        patches = Patches.of(axes, full[1:4])
+        back = ProductInputCall.of(full, *sizes, patches)
+        return GradientCall(grad_shape, weights_shape, back, ProductCall.of(*sizes, patches))
     # First, for it asks for memory: the phases of a kernel that does not fit would be many.
     sum_call = _branch_sum_call(axes, prod(window.kernel_size), channels, share, itemsize, branches)
     scatter = scatter_call(axes, full, share, itemsize, rank, window.data_format, algorithm, branches)
@@ -213,13 +162,13 @@ def conv_grad(
 @remember(maxsize=512)
 def dense_grad(rows: int, features: int, units: int, itemsize: int) -> GradientCall:
     """Prepare the gradients of the product that `dense_call` computes."""
-    weights = ProductCall(dense_call(features, rows, units, itemsize))
+    sizes = rows, features, units, itemsize
     grad: Any
-    if 0 < rows <= units:
-        grad = ProductInputCall((1, 1, 1, rows, features), dense_call(features, units, rows, itemsize))
+    if 0 < rows <= units or (units <= FEW_STEPS and features >= panel_width(itemsize)):
+        grad = ProductInputCall.of((1, 1, 1, rows, features), *sizes)
     else:
         grad = dense_call(rows, units, features, itemsize)
-    return GradientCall((rows, units), (features, units), grad, weights)
+    return GradientCall((rows, units), (features, units), grad, ProductCall.of(*sizes))
 
 
 @remember(maxsize=512)
@@ -261,7 +210,7 @@ def transposed_grad(
     sum_call: SumCall | ProductCall
     if are_products(axes, filters, channels, itemsize):
         patches = Patches.of(axes, canonical_shape(grad_shape, window.data_format)[1:4])
-        sum_call = ProductCall(dense_call(features, prod(axis.windows for axis in axes), channels, itemsize), patches)
+        sum_call = ProductCall.of(prod(axis.windows for axis in axes), features, channels, itemsize, patches)
     else:
         sum_call = _sum_call(conv_weight_grad, axes, features, filters, channels, itemsize)
     return GradientCall(grad_shape, weights_shape, gather, sum_call, transposed=True)

@@ -121,8 +121,9 @@ class Packed:
             return self.panels, self.panels
         self._read = True
         filters = self.shape[-1]
-        width = conv_width(filters, self.dtype.itemsize)
-        return self.plain[None], pack_panels(self._weights[..., filters // width * width :], width)
+        width, plain = conv_width(filters, self.dtype.itemsize), self.plain[None]
+        whole = filters // width * width
+        return plain, pack_panels(self._weights[..., whole:], width) if whole < filters else plain[:0]
 
     @_MadeOnce
     def winograd(self) -> Transformed:

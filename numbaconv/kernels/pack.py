@@ -50,12 +50,13 @@ def pack_panels(array, width=None):
     """Cut the last axis into blocks, as wide as a tile: (..., F) becomes (blocks, ..., width), filled up with zeros."""
     *others, filters = array.shape
     width = width or panel_width(array.itemsize)
-    blocks = -(-filters // width)
+    blocks, whole = -(-filters // width), filters // width
     packed = aligned_empty((blocks, *others, width), array.dtype)
-    for block in range(blocks):
-        part = array[..., block * width : (block + 1) * width]
-        packed[block, ..., : part.shape[-1]] = part
-        packed[block, ..., part.shape[-1] :] = 0
+    lying = array[..., : whole * width].reshape(*others, whole, width)
+    packed[:whole] = lying.transpose(len(others), *range(len(others)), -1)
+    if whole < blocks:
+        packed[whole, ..., : filters - whole * width] = array[..., whole * width :]
+        packed[whole, ..., filters - whole * width :] = 0
     return packed
 
 

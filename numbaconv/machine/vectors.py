@@ -82,6 +82,11 @@ def position_tile(filters):
     return rows, min(8, (TILE_ROWS * TILE_VECS + 4) // (rows + 1))
 
 
+def wide_vecs():
+    """Vectors of a tile of two rows, as a tuple of that length."""
+    return (0,) * min(8, TILE_ROWS * TILE_VECS // 3)
+
+
 def conv_vecs(filters, itemsize):
     """Vectors of a convolution's tile, as a tuple of that length: Numba knows lengths of tuples when it compiles."""
     return (0,) * conv_tile(itemsize, filters)[1]
