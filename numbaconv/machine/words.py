@@ -42,7 +42,8 @@ def setting(name: str, usual: Any = None) -> Any:
         return usual if text is None else int(text) if isinstance(usual, int) else text
     from numba import config
 
-    return getattr(config, name)
+    # That of the number of threads has the name of its variable there.
+    return getattr(config, name if hasattr(config, name) else f"NUMBA_{name}")
 
 
 class Word:

@@ -68,6 +68,18 @@ check()
 
 
 @pytest.mark.situation("fork after a kernel ran")
+def test_numba_is_there_first(kept, tmp_path):
+    """For a kernel that was not on disk; those that are do without it all the same."""
+    first = """
+functional.zero_pad(small.astype("float64"), ((1, 0), (0, 2)))
+assert "numba" in sys.modules
+check()
+from numbaconv.machine import start
+assert not start._broken
+"""
+    run(PAD + first, NUMBA_CACHE_DIR=shutil.copytree(kept, tmp_path / "kept"))
+
+
 def test_a_fork(kept):
     """A child has none of its parent's threads; it goes on with the plain loops."""
     forked = """
