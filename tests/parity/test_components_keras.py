@@ -2,24 +2,11 @@
 
 import inspect
 import math
-import os
-import warnings
 
 import numpy as np
 import pytest
 
 from numbaconv import activations, constraints, initializers, regularizers
-
-
-@pytest.fixture(scope="module")
-def keras():
-    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        pytest.importorskip("tensorflow")
-        return pytest.importorskip("keras")
-
 
 # Of TensorFlow's float64 functions: the slope, and the root of 2.
 CONSTANTS_IN_FLOAT32 = ("leaky_relu", "gelu")

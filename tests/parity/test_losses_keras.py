@@ -1,23 +1,10 @@
 """Losses beside Keras 3, their gradients beside TensorFlow's and PyTorch's."""
 
-import os
-import warnings
-
 import numpy as np
 import pytest
 from loss_cases import draw
 
 from numbaconv import losses
-
-
-@pytest.fixture(scope="module")
-def keras():
-    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        pytest.importorskip("tensorflow")
-        return pytest.importorskip("keras")
 
 
 def keras_loss(keras, name, dtype, y_true, y_pred, sample_weight=None, **arguments):

@@ -1,9 +1,7 @@
 """Metrics beside Keras 3, and the signatures, configurations and names of metrics and losses."""
 
 import inspect
-import os
 import re
-import warnings
 
 import numpy as np
 import pytest
@@ -11,16 +9,6 @@ from loss_cases import draw
 
 import numbaconv
 from numbaconv import losses, metrics
-
-
-@pytest.fixture(scope="module")
-def keras():
-    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        pytest.importorskip("tensorflow")
-        return pytest.importorskip("keras")
 
 
 def batches(sparse, shape, weights_rank):

@@ -1,12 +1,8 @@
 """docs/not_here.md lists the layers of Keras that are missing, all of them and no other."""
 
-import os
 import re
-import warnings
 from inspect import isclass
 from pathlib import Path
-
-import pytest
 
 from numbaconv import layers
 from numbaconv.objects import public
@@ -14,13 +10,7 @@ from numbaconv.objects import public
 PAGE = Path(__file__).parents[2] / "docs" / "not_here.md"
 
 
-def test_missing_layers_are_listed():
-    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        pytest.importorskip("tensorflow")
-        keras = pytest.importorskip("keras")
+def test_missing_layers_are_listed(keras):
     theirs = keras.layers
     text = PAGE.read_text(encoding="utf-8").partition("<!-- layers: begin -->")[2].partition("<!-- layers: end -->")[0]
     listed = re.findall(r"`(\w+)`", text)

@@ -1,25 +1,12 @@
 """Optimizers and schedules beside Keras 3."""
 
 import inspect
-import os
-import warnings
 
 import numpy as np
 import pytest
 
 from numbaconv import optimizers
 from numbaconv.optimizers import schedules
-
-
-@pytest.fixture(scope="module")
-def keras():
-    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        pytest.importorskip("tensorflow")
-        return pytest.importorskip("keras")
-
 
 STEPS = 20
 SHAPES = [(3, 3, 2, 4), (4,), (5, 1), (40,)]

@@ -1,7 +1,5 @@
 """Names beside Keras 3: what is an alias there is one here, and what is said to be Keras's is."""
 
-import os
-import warnings
 from types import ModuleType
 
 import pytest
@@ -13,16 +11,6 @@ from numbaconv.objects import public as _public
 
 # Here a function whose factors are 0.01 by default, as Keras 2 had it.
 OTHERWISE = {"l1_l2"}
-
-
-@pytest.fixture(scope="module")
-def keras():
-    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        pytest.importorskip("tensorflow")
-        return pytest.importorskip("keras")
 
 
 @pytest.mark.parametrize("name", [name for name in numbaconv.__all__ if name[0].islower()])

@@ -1,22 +1,9 @@
 """`numbaconv.utils` beside Keras 3."""
 
-import os
-import warnings
-
 import numpy as np
 import pytest
 
 from numbaconv import utils
-
-
-@pytest.fixture(scope="module")
-def keras():
-    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        pytest.importorskip("tensorflow")
-        return pytest.importorskip("keras")
 
 
 @pytest.mark.parametrize(
