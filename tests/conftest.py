@@ -48,11 +48,11 @@ FIRST = ("components", "files", "machine", "reference", "shapes", "training")
 MANY = 5000
 # Of tests that cross many arguments, one of this many is quick. The others are slow: they reach the same code again.
 ONE_OF = {
-    **dict.fromkeys(("test_strip_is_the_padded_image", "test_strip_of_planes_is_the_padded_image"), 20),
-    "test_input_is_read_from_the_image_only_where_all_of_it_lies_there": 20,
+    **dict.fromkeys(("test_strip_is_the_padded_image", "test_strip_of_planes_is_the_padded_image"), 40),
+    "test_input_is_read_from_the_image_only_where_all_of_it_lies_there": 60,
     "test_every_error_is_small_beside_the_inputs_of_its_own_window": 4,
     "test_what_is_too_large_is_refused_before_anything_is_computed": 3,
-    **dict.fromkeys(("test_values_strewn_over_all_operands", "test_infinite_weights_meet_no_padding"), 3),
+    **dict.fromkeys(("test_values_strewn_over_all_operands", "test_infinite_weights_meet_no_padding"), 6),
     "test_gradients_hide_nothing": 3,
     "test_same_bits_for_any_number_of_threads": 9,
     "test_forks": 3,
@@ -71,6 +71,10 @@ ONE_OF = {
     "test_a_region_is_computed_from_the_inputs_that_it_names": 3,
     **dict.fromkeys(("test_a_convolution_in_branches", "test_taps_along_depth_are_summed_up"), 4),
     "test_builds": 2,
+    "test_special_values_are_those_of_the_plain_network": 4,
+    "test_any_cut_gives_the_gradients": 3,
+    "test_each_size_matches_the_reference": 3,
+    "test_small_stacks": 3,
 }
 
 
@@ -124,13 +128,47 @@ def compiled_once(request, tmp_path_factory):
         ahead.wait()
 
 
+count_frozen = gc.get_freeze_count
+
+
+def _freeze():
+    gc.freeze()
+    # Whoever opens a model asks, and to count all that tests are takes a twentieth of a second.
+    gc.get_freeze_count = lambda: 1
+
+
+def _thaw():
+    gc.unfreeze()
+    gc.get_freeze_count = count_frozen
+
+
 @pytest.fixture(scope="session", autouse=True)
 def tests_are_no_garbage(request):
     """In a large run, no garbage collection goes through all tests, which takes most of half a second."""
     if len(request.session.items) > MANY:
-        gc.freeze()
+        _freeze()
     yield
-    gc.unfreeze()
+    _thaw()
+
+
+@pytest.fixture(scope="module")
+def loaded_is_no_garbage(request):
+    """What other tests have loaded is looked through once, not at every collection."""
+    gc.collect()
+    _freeze()
+    yield
+    if len(request.session.items) <= MANY:
+        _thaw()
+
+
+@pytest.fixture
+def thawed(request):
+    """Nothing is frozen."""
+    _thaw()
+    yield
+    _thaw()
+    if len(request.session.items) > MANY:
+        _freeze()
 
 
 @cache
@@ -140,12 +178,23 @@ def _modules():
     return [numbaconv, *map(importlib.import_module, names)]
 
 
+@cache
+def _remembering():
+    """All functions that keep what they return."""
+    functions = {id(function): function for module in _modules() for function in vars(module).values()}
+    # A module would look the name up among what Keras has.
+    return [function for function in functions.values() if callable(function) and hasattr(function, "cache_clear")]
+
+
+@cache
+def _allocating():
+    """Where functions look up how memory is taken: modules and names."""
+    return [(m, name) for m in _modules() for name, value in vars(m).items() if value is aligned_empty]
+
+
 def _forget_plans():
-    for module in _modules():
-        for function in vars(module).values():
-            # A module would look the name up among what Keras has.
-            if callable(function) and hasattr(function, "cache_clear"):
-                function.cache_clear()
+    for function in _remembering():
+        function.cache_clear()
 
 
 @pytest.fixture
@@ -197,10 +246,8 @@ def poisoned(monkeypatch):
         out.fill(np.nan)
         return out
 
-    for module in _modules():
-        for name, value in vars(module).copy().items():
-            if value is aligned_empty:
-                monkeypatch.setattr(module, name, aligned_nan)
+    for module, name in _allocating():
+        monkeypatch.setattr(module, name, aligned_nan)
 
 
 @pytest.fixture(scope="module")

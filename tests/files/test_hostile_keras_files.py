@@ -108,14 +108,15 @@ def harmless(path):
 # -- damage ------------------------------------------------------------------------------------------------------------
 
 
-def test_cut_short(good):
+@pytest.mark.parametrize("parts", [6, pytest.param(25, marks=pytest.mark.slow)])
+def test_cut_short(good, parts):
     content = good.read_bytes()
-    for size in [0, 1, 7, 8, 100, *range(200, len(content) - 1, len(content) // 25)]:
+    for size in [0, 1, 7, 8, 100, *range(200, len(content) - 1, len(content) // parts)]:
         good.write_bytes(content[:size])
         refused(good)
 
 
-@pytest.mark.parametrize("times", [40, pytest.param(1000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("times", [12, pytest.param(1000, marks=pytest.mark.slow)])
 def test_flipped_bytes(good, times):
     content, rng = good.read_bytes(), np.random.default_rng(times)
     noticed = 0
@@ -173,7 +174,7 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("case", HOSTILE)
-@pytest.mark.parametrize("write", [write_legacy, write_deflated])
+@pytest.mark.parametrize("write", [write_deflated, pytest.param(write_legacy, marks=pytest.mark.slow)])
 def test_architectures(tmp_path, case, write):
     place, value, said = HOSTILE[case]
     path = write(tmp_path / "model", changed(place, value))
@@ -231,7 +232,7 @@ def spoiled(folder, data):
 
 
 @pytest.mark.filterwarnings("ignore")
-@settings(max_examples=25)
+@settings(max_examples=10)
 @given(st.data())
 def test_arbitrary_configurations(folder, data):
     spoiled(folder, data)

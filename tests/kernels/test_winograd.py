@@ -63,7 +63,7 @@ def assert_right(case, dtype):
 @pytest.mark.parametrize("lengths", OUTPUTS)
 @pytest.mark.parametrize("taps", [3, 5])
 @by_dtype
-def test_matches_the_reference(lengths, taps, padding, channels, filters, dtype):
+def test_each_size_matches_the_reference(lengths, taps, padding, channels, filters, dtype):
     assert_right(make_case(lengths, channels, filters, padding, taps=taps), dtype)
 
 

@@ -74,15 +74,19 @@ DECIDES_WEIGHTS |= {"use_bias"}
 # Of these examples, some.
 CHANGE_NOTHING = ("algorithm", "fill_mode", "padding", "momentum", "output_padding")
 USED_UP = {"input_shape", "batch_input_shape", "batch_size", "weights"}
-SETTINGS = [
-    (cls, name)
-    for cls in CLASSES
-    for name in argument_names(getattr(layers, cls))
-    if name not in USED_UP and (cls, name) != ("ActivityRegularization", "activity_regularizer")
-]
-every_setting = pytest.mark.parametrize(("cls", "name"), SETTINGS)
+
+
+def settings_of(cls):
+    names = [name for name in argument_names(getattr(layers, cls)) if name not in USED_UP]
+    return [name for name in names if (cls, name) != ("ActivityRegularization", "activity_regularizer")]
+
+
 # Of double precision every layer would be compiled once more.
-used = [pytest.param(*one, marks=pytest.mark.double if one[1] == "dtype" else ()) for one in SETTINGS]
+used = [
+    pytest.param(cls, name, marks=pytest.mark.double if name == "dtype" else ())
+    for cls in CLASSES
+    for name in settings_of(cls)
+]
 
 
 def values_for(cls, name):
@@ -161,30 +165,31 @@ def test_a_setting_acts_everywhere_or_is_refused(cls, name):
         assert places(layer, x)[:4] != before[:4] or name in CHANGE_NOTHING or "Spatial" in cls
 
 
-@every_setting
-def test_before_a_layer_is_built_every_setting_acts(cls, name):
-    for value in values_for(cls, name):
-        layer = make(cls)
-        setattr(layer, name, value)
-        assert layer.get_config() == make(cls, **{name: value}).get_config()
-        assert layer.name == ("other" if name == "name" else "mine")
+@pytest.mark.parametrize("cls", CLASSES)
+def test_before_a_layer_is_built_every_setting_acts(cls):
+    for name in settings_of(cls):
+        for value in values_for(cls, name):
+            layer = make(cls)
+            setattr(layer, name, value)
+            assert layer.get_config() == make(cls, **{name: value}).get_config(), name
+            assert layer.name == ("other" if name == "name" else "mine")
 
 
-@every_setting
+@pytest.mark.parametrize("cls", CLASSES)
 @pytest.mark.parametrize("built", [False, True])
-def test_what_the_constructor_refuses_is_refused_and_changes_nothing(cls, name, built):
-    layer, wrong = make(cls), object()
-    x = example(layer)
-    if built:
-        layer(x)
-    before = dict(vars(layer))
-    with pytest.raises((ValueError, TypeError)) as constructor:
-        make(cls, **{name: wrong})
-    with pytest.raises(constructor.type) as setting:
-        setattr(layer, name, wrong)
-    said = [str(error.value).removeprefix(f"{cls} 'mine'").lstrip(": ") for error in (constructor, setting)]
-    assert said[0].removeprefix(f"{cls}: ") == said[1].removeprefix(f"{cls}: ")
-    assert vars(layer) == before
+def test_what_the_constructor_refuses_is_refused_and_changes_nothing(cls, built):
+    for name in settings_of(cls):
+        layer, wrong = make(cls), object()
+        if built:
+            layer(example(layer))
+        before = dict(vars(layer))
+        with pytest.raises((ValueError, TypeError)) as constructor:
+            make(cls, **{name: wrong})
+        with pytest.raises(constructor.type) as setting:
+            setattr(layer, name, wrong)
+        said = [str(error.value).removeprefix(f"{cls} 'mine'").lstrip(": ") for error in (constructor, setting)]
+        assert said[0].removeprefix(f"{cls}: ") == said[1].removeprefix(f"{cls}: "), name
+        assert vars(layer) == before, name
 
 
 def test_settings_are_made_of_what_the_constructor_takes():

@@ -7,16 +7,6 @@ import pytest
 from numbaconv.objects.collecting import uncollected
 
 
-@pytest.fixture
-def thawed():
-    frozen = gc.get_freeze_count()
-    gc.unfreeze()
-    yield
-    gc.unfreeze()
-    if frozen:
-        gc.freeze()
-
-
 @pytest.mark.usefixtures("thawed")
 @pytest.mark.parametrize("frozen", [False, True])
 def test_what_is_made_counts_as_old_but_where_something_is_frozen(frozen):

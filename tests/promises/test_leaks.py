@@ -18,7 +18,10 @@ import numbaconv
 from numbaconv import functional, layers
 from numbaconv.models import Model, Sequential
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc/self")
+pytestmark = [
+    pytest.mark.skipif(sys.platform != "linux", reason="reads /proc/self"),
+    pytest.mark.usefixtures("loaded_is_no_garbage"),
+]
 leaks = pytest.mark.situation("leaks")
 
 MB = 2**20
@@ -70,15 +73,6 @@ BUILDS = [
     for build in BUILDS
     for name in [type(build(0)[0]).__name__]
 ]
-
-
-@pytest.fixture(autouse=True, scope="module")
-def frozen():
-    """What other tests have loaded is looked through once, not at every measurement."""
-    gc.collect()
-    gc.freeze()
-    yield
-    gc.unfreeze()
 
 
 def make(name, dtype):
