@@ -22,8 +22,9 @@ from .window import Window
 
 # Values of a window from which on one row of values after the other is joined.
 MANY_VALUES = 512
-# Values of a part, at least, of windows that are so few that they are pooled in so many parts at most.
-PART_VALUES, MANY_PARTS, FEW_WINDOWS = pool.TASK_VALUES, 32, 8
+# Values of a part, at least, of windows that are so few that they are pooled in so many parts at most; how many of them
+# pay in a network.
+PART_VALUES, MANY_PARTS, FEW_WINDOWS, FEW_PARTS = pool.TASK_VALUES, 32, 8, 4
 # An axis of length 1, as `_merged` returns it.
 ONE = 1, 1, np.array([[0, 1]]), 1, 1, 0
 # Vectors of channels that the gradient of the maximum looks at together, where there are that many.
@@ -95,8 +96,12 @@ def pool_window(pool_size: Any, strides: Any, padding: Any, data_format: Any, ra
 
 
 @remember(maxsize=512)
-def pool_call(kind: str, x_shape: Ints, window: Window) -> FlatCall | PartsCall | AnyMoving:
-    """Prepare `functional.max_pool` or `functional.average_pool`, ``kind`` being "max" or "average"."""
+def pool_call(kind: str, x_shape: Ints, window: Window, least: int = MANY_PARTS) -> FlatCall | PartsCall | AnyMoving:
+    """Prepare `functional.max_pool` or `functional.average_pool`, ``kind`` being "max" or "average".
+
+    Few windows are pooled in parts where these are at least so many: a core then reads pixels that are neighbours. In a
+    network it is likely to have computed them, and would have others come from where they are.
+    """
     out_shape, data_format = _out_shape(x_shape, window), window.data_format
     image, result = images_shape(x_shape, data_format), images_shape(out_shape, data_format)
     check_memory((), max(prod(image), prod(result)), 4)
@@ -104,7 +109,7 @@ def pool_call(kind: str, x_shape: Ints, window: Window) -> FlatCall | PartsCall 
         return _selection(x_shape, out_shape, window)
     batch, axes = _merged(image, result, window)
     channels, (n, count, _, size, step, _) = image[4], axes[2]
-    parts = _parts(axes, batch, channels)
+    parts = _parts(axes, batch, channels, least)
     if parts > 1:
         several = ((1, n, channels), size // parts), ((1, count * parts, channels), parts)
         first, then = (
@@ -168,13 +173,14 @@ def _merged(image: Ints, result: Ints, window: Window) -> tuple[int, list[tuple]
     return batch, [ONE] * (3 - len(axes)) + axes
 
 
-def _parts(axes: list[tuple], batch: int, channels: int) -> int:
+def _parts(axes: list[tuple], batch: int, channels: int, least: int) -> int:
     """Parts of windows that lie side by side, where there are too few windows for many cores."""
     n, windows, _, size, step, before = axes[2]
     whole = (batch, axes[0][0], axes[1][0], before) == (1, 1, 1, 0) and n == windows * size and step == size
-    if not whole or windows > FEW_WINDOWS or n * channels < MANY_PARTS * PART_VALUES:
+    parts = min(MANY_PARTS, n * channels // PART_VALUES)
+    if not whole or windows > FEW_WINDOWS or parts < least:
         return 1
-    return max(k for k in range(1, MANY_PARTS // windows + 1) if size % k == 0)
+    return max(k for k in range(1, max(1, parts // windows) + 1) if size % k == 0)
 
 
 @lru_cache(maxsize=512)

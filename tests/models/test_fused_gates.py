@@ -6,6 +6,7 @@ from test_fused_networks import filled, layer_by_layer
 from test_fused_rules import close, same_kinds
 
 from numbaconv import layers
+from numbaconv.calls.pooling import PartsCall
 from numbaconv.machine.vectors import VECTOR_BYTES
 from numbaconv.models import Model
 from numbaconv.models.fused.running import fused
@@ -127,6 +128,33 @@ def test_several_filters_of_a_channel(after, multiplier, monkeypatch):
     wanted = layer_by_layer(monkeypatch, model, x)
     for _ in range(3):
         close(model(x), wanted)
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("columns", [3, 4, 20])
+def test_zeros_around_neighbours(columns, stride, monkeypatch):
+    """Tiles look for them at their ends alone, where there are few."""
+    given = layers.Input((15, 29, 8))
+    x = layers.ZeroPadding2D(((1, 2), (columns, columns)))(layers.Conv2D(VECTOR_BYTES // 4, 1)(given))
+    model = filled(Model(given, layers.DepthwiseConv2D(3, strides=stride)(x)), np.random.default_rng(1), "float32")
+    x = np.random.default_rng(2).normal(size=(2, 15, 29, 8)).astype(np.float32)
+    assert kinds(model, x) == ["conv", "depthwise"]
+    wanted = layer_by_layer(monkeypatch, model, x)
+    for _ in range(3):
+        np.testing.assert_array_equal(model(x), wanted)
+
+
+@pytest.mark.parametrize("pool", [layers.GlobalAveragePooling2D, layers.GlobalMaxPooling2D])
+def test_windows_in_parts(pool, monkeypatch):
+    given = layers.Input((64, 60, 8))
+    model = Model(given, pool()(layers.Conv2D(40, 1)(given)))
+    model = filled(model, np.random.default_rng(1), "float32")
+    x = np.random.default_rng(2).normal(size=(1, 64, 60, 8)).astype(np.float32)
+    assert isinstance(fused(model._program()).runner([x.shape]).turns[-1].call, PartsCall)
+    wanted = layer_by_layer(monkeypatch, model, x)
+    for _ in range(3):
+        close(model(x), wanted)
+    close(model(-x), layer_by_layer(monkeypatch, model, -x))
 
 
 def test_small_results_are_the_callers():

@@ -13,7 +13,7 @@ from ...calls.conv import WindowCall, conv_call, dense_call, depthwise_call
 from ...calls.epilogue import epilogue_of
 from ...calls.layouts import canonical_shape, contiguous
 from ...calls.moving import crop_call, upsample_call, zero_pad_call
-from ...calls.pooling import pool_call, pool_window
+from ...calls.pooling import FEW_PARTS, pool_call, pool_window
 from ...calls.scaling import Lines, LinesCall, scale_call
 from ...calls.separable import SeparableCall, separable_call
 from ...calls.transposed import transposed_call
@@ -291,7 +291,8 @@ def _into(call: Any) -> Callable[..., np.ndarray]:
 def _pool(stage: Stage, shapes: dict[int, Any], itemsize: int, pitch: int) -> Prepared:
     (layer,), x_shape = stage.layers, shapes[stage.inputs[0]]
     window = layer._window(x_shape)
-    call = pool_call(layer.kind, x_shape, window._replace(padding=stage.zeros) if stage.zeros else window)
+    window = window._replace(padding=stage.zeros) if stage.zeros else window
+    call = pool_call(layer.kind, x_shape, window, FEW_PARTS)
     return Prepared(_into(call), True, call, steady=True)
 
 
