@@ -5,14 +5,14 @@ import numpy as np
 from ..machine.compiler import compiled
 from ..machine.limits import tile_clip
 from ..machine.memory import RAMP, ramp
-from ..machine.tile import tile_multiply, tile_rows, tile_slide, tile_store
+from ..machine.tile import EDGE, tile_multiply, tile_rows, tile_slide, tile_store
 from ..machine.vectors import CACHE_WAY, TILE_ROWS, TILE_VECS
 from ..machine.words import prange
 from .ending import end_windows, is_plain, limits_of
 from .plan.axes import STRIP_DILATION, STRIP_STRIDE, TAPS, H, W
 from .planes import plane_at, write_planes
-from .records import Channels, Epilogue, Line, Places, Source, Tiles
-from .strip import aligned_flat, all_taps, image_of, image_shape, input_of, locate, places_of, taps_inside
+from .records import Channels, Epilogue, Inside, Line, Places, Source, Tiles
+from .strip import aligned_flat, all_taps, image_of, image_shape, input_of, locate, places_of, span, taps_inside
 from .table import TASKS, WORK, panel_of, panels_of
 
 # Taps of a row that a tile of neighbouring windows takes at once.
@@ -66,8 +66,13 @@ def input_of_panels(x, block, axes, panels):
         # Pixels that lie far apart compete for the L1 cache, where many taps would find them again.
         near = panels.weights.shape[3] <= SLIDE or filters * x.itemsize < CACHE_WAY // 2
         if repeat == 1 and channels % (width // TILE_VECS) == 0 and near and _neighbours(axes, block.columns):
-            return image_of(x, block, axes, 0, all_taps(axes))
+            image = image_of(x, block, axes, 0, all_taps(axes))
+            if max(image.inside.left, span(axes, W, block.columns) - image.inside.right) <= EDGE:
+                return image
     taps = taps_inside(x, block, axes)
+    if _neighbours(axes, block.columns):
+        # Where a tile looks for zeros, there are few.
+        taps = Inside(taps.front, taps.back, taps.top, taps.bottom, 0, axes[W, TAPS])
     source = input_of(x, block, axes, Channels(first, (panels.end - panels.first) * width, repeat), taps)
     array, start, image, plane, row, column, inside, tap_row, tap_column, taps = source
     return Source(array, start - first, image, plane, row, column, inside, tap_row, tap_column, taps)

@@ -27,6 +27,8 @@ from .words import cgutils, intrinsic, ir, tiles, types
 AHEAD = 16
 # Rows of a tile that fills the registers, however many vectors it is wide.
 FULL = 0
+# Lines at either end of those that a tile slides over which may lie outside of the image.
+EDGE = 3
 
 
 @intrinsic(prefer_literal=True)
@@ -115,8 +117,8 @@ def tile_slide(typingctx, tile, x, x_lines, weights, weights_lines, taps, inside
 
     Lines are where the first begins, and the step from one to the next; of ``x`` also the number of the first, and what
     it grows by. Neighbouring rows share all but one of theirs, so that each is loaded once. TAPS is known when
-    compiling. Where ``inside`` is a pair, lines of numbers below the first and from the second on are zeros; None has
-    all of them read.
+    compiling. Where ``inside`` is a pair, lines of numbers below the first and from the second on are zeros, of which
+    there are at most `EDGE` at either end; None has all of them read.
     """
 
     def codegen(context, builder, sig, args):
@@ -128,9 +130,10 @@ def tile_slide(typingctx, tile, x, x_lines, weights, weights_lines, taps, inside
         for _ in range(taps):
             kernel.append(weights.vectors(weights_at, tile))
             weights_at = builder.add(weights_at, weights_step)
-        for column in range(tile.rows + taps - 1):
+        columns = tile.rows + taps - 1
+        for column in range(columns):
             there = None
-            if sig.args[6] is not types.none:
+            if sig.args[6] is not types.none and not EDGE <= column < columns - EDGE:
                 low, high = (builder.sub(builder.extract_value(inside, i), number) for i in range(2))
                 far = builder.mul(each, tiles.INT(column))
                 there = builder.and_(builder.icmp_signed("<=", low, far), builder.icmp_signed(">", high, far))

@@ -89,6 +89,7 @@ CASES = [
     depthwise("taps farther apart than the output is wide", (1, 29, 39, 20), (3, 3), dilation_rate=(10, 17)),
     depthwise("dilated by more than the input", (1, 9, 30, 20), (3, 3), padding="same", dilation_rate=(10, 17)),
     depthwise("kernel beyond the input", (1, 4, 15, 20), (9, 32), padding="same"),
+    depthwise("kernel far beyond the input", (1, 3, 17, 16), (2, 45), padding="same"),
     depthwise("one channel", (2, 5, 6, 1), (2, 3)),
     depthwise("45 channels", (2, 6, 5, 45), (3, 3), padding="same"),
     depthwise("19 channels by 7", (1, 5, 4, 19), (3, 2), multiplier=7, padding="same"),
