@@ -9,6 +9,12 @@ from .building import Weighted
 from .weights import frozen, give_attribute
 
 
+class Changes:
+    """How often a setting of any layer has changed, by which a network of many sees that none of its own has."""
+
+    count = 0
+
+
 class Settled(Weighted):
     """The part of `Layer` that has settings."""
 
@@ -42,6 +48,7 @@ class Settled(Weighted):
     def _change(self, name: str, value: Any) -> None:
         """Give a setting another value."""
         vars(self).update(changed(self, name, value))
+        Changes.count += 1
 
     @property
     def _only_moves(self) -> bool:
@@ -65,6 +72,7 @@ class Settled(Weighted):
                     f"{self.dtype} are multiplied with what comes in as {dtype.name}"
                 )
             vars(self).update(dtype=dtype.name, _dtype=dtype, _calls={}, _kept=None)
+            Changes.count += 1
 
     def __getstate__(self) -> dict[str, Any]:
         # Compiled kernels cannot be pickled, and copies make their own calls.

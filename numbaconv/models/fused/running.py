@@ -4,12 +4,14 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from math import prod
+from operator import attrgetter, is_
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ...calls.layouts import contiguous
 from ...common.arrays import cast
+from ...layers.settings import Changes
 from ...machine import threads
 from ...machine.aligned import aligned_empty
 from ...machine.vectors import VECTOR_BYTES
@@ -28,6 +30,7 @@ from .weighing import weighed
 SMALL = 65_536
 # Pieces of memory that wait for calls: as many as threads have called a network at once.
 MOST_ARENAS = 8
+_calls_of = attrgetter("_calls")
 
 
 class Turn(NamedTuple):
@@ -85,6 +88,7 @@ class Runner:
         made = {turn.outputs[0] for turn in self.turns if turn.place is not None and turn.place >= 0}
         self._copied = {slot for slot in self.outputs if roots.get(slot, slot) in small & made}
         self.slots, self.shapes = len(shapes), shapes
+        self.foreign = any(stage.foreign for stage in stages)
         read_slots = {slot for stage in stages for slot in stage.inputs}
         self._cast = [(slot, to) for slot, to in self.casts.items() if to in read_slots]
         # Bytes in all: those of the arena, of what comes in as it is read, and of what leaves the network.
@@ -142,8 +146,9 @@ class Fused:
         self.program = program
         layers = watched(program)
         self.usable = layers is not None
-        # A setting that is changed replaces the calls.
-        self._settings = [(layer, layer._calls) for layer in layers or ()]
+        # A setting that is changed replaces the calls. To look at each layer would take longer than a kernel.
+        self._changes = Changes.count
+        self._settings = layers or [], [*map(_calls_of, layers or [])]
         self._nested: dict[int, tuple[Any, Program, bool]] = {}
         self._runners: OrderedDict[Any, Runner | None] = OrderedDict()
         self._folded: dict[Any, Folded] = {} if like is None else like._folded
@@ -151,9 +156,12 @@ class Fused:
 
     def fresh(self) -> bool:
         """Whether all settings and connections are those that this was made for."""
-        for layer, calls in self._settings:
-            if layer._calls is not calls:
+        count = Changes.count
+        if count != self._changes:
+            layers, calls = self._settings
+            if not all(map(is_, map(_calls_of, layers), calls)):
                 return False
+            self._changes = count
         return all(one._program() is program and one.fuse is fuse for one, program, fuse in self._nested.values())
 
     def run(self, values: Sequence[Any]) -> list[Any] | None:
@@ -177,7 +185,7 @@ class Fused:
     def known(self, shapes: Sequence[tuple[int, ...]]) -> list[Any] | None:
         """Shapes of the outputs, where they have been found before and no code of the user's can make them others."""
         runner = self._runners.get((threads.count(), *shapes)) if self.fresh() else None
-        if runner is None or any(turn.stage.foreign for turn in runner.turns):
+        if runner is None or runner.foreign:
             return None
         return [runner.shapes[slot] for slot in runner.outputs]
 
