@@ -15,7 +15,8 @@ def restart(seed: int) -> None:
     _source = seed, itertools.count()
 
 
-def generator(seed: int | None = None) -> np.random.Generator:
+# NumPy imports its generators, which takes a sixth of what predicting has to, when their name is first read.
+def generator(seed: int | None = None) -> "np.random.Generator":
     """A generator that starts from ``seed``; without one, from where no other has started."""
     if seed is not None:
         # NumPy takes no negative seeds and Keras does.

@@ -24,7 +24,7 @@ class RandomInitializer(Initializer):
     def __init__(self, seed: int | None = None) -> None:
         self.seed = None if seed is None else integer(seed, "seed")
 
-    def _generator(self) -> np.random.Generator:
+    def _generator(self) -> "np.random.Generator":
         return _random.generator(self.seed)
 
 
@@ -101,7 +101,7 @@ class Orthogonal(RandomInitializer):
         return self.gain * (q if rows >= columns else q.T).reshape(shape)
 
 
-def truncated_normal(generator: np.random.Generator, shape: Shape) -> Array:
+def truncated_normal(generator: "np.random.Generator", shape: Shape) -> Array:
     """Standard normal values, those beyond -2 and 2 drawn again."""
     values = generator.standard_normal(shape)
     outside = np.abs(values) > 2

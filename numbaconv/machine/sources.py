@@ -11,12 +11,10 @@ import hashlib
 import importlib.util
 import os
 import pkgutil
-import secrets
 import stat
 import sys
-import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import CodeType
 from typing import Any
@@ -56,15 +54,23 @@ class Sources:
 
     @functools.cached_property
     def folders(self) -> list[Path]:
+        """Where files are looked for; the first of these that can be written gets the new ones."""
+        return list(self.places())
+
+    def places(self) -> Iterator[Path]:
+        """The same one by one: who finds his file needs no more of them."""
         source = Path(self._tree[0][0]).absolute()
         name = f"{source.name}_{hashlib.sha256(str(source).encode()).hexdigest()[:20]}"
         given = setting("CACHE_DIR", "")
         if given:
-            return [Path(given).absolute() / name]
+            yield Path(given).absolute() / name
+            return
         user = _folder_of_the_user()
-        users = [user / name] if user.is_absolute() else []
         # The user's first: what lay beside the source would stay behind when the package is uninstalled.
-        return [*users, source / "__pycache__", *(folder / name for folder in _private_folder())]
+        if user.is_absolute():
+            yield user / name
+        yield source / "__pycache__"
+        yield from (folder / name for folder in _private_folder())
 
     @functools.cached_property
     def fingerprint(self) -> str:
@@ -76,7 +82,7 @@ class Sources:
         key = repr(self.stamps).encode()
         name = f"{self._stem}{hashlib.sha256(key).hexdigest()[:20]}.nbs"
         certain = bool(self.stamps) and self._bytecode_is_new()
-        known = read(self.folders, name, key) if certain else None
+        known = read(self.places(), name, key) if certain else None
         if known is not None:
             return known.decode()
         found = self._fingerprint()
@@ -144,6 +150,9 @@ def _private_folder() -> list[Path]:
     """Among the temporary files, for users whose home cannot be written; none where others could put code into it."""
     if not hasattr(os, "getuid"):
         return []
+    # Most processes never come here.
+    import tempfile
+
     try:
         folder = Path(tempfile.gettempdir(), f"numba-{os.getuid()}")
         with contextlib.suppress(FileExistsError):
@@ -171,7 +180,7 @@ def sealed(key: bytes, payload: bytes) -> bytes:
     return hashlib.sha256(key + payload).digest() + payload
 
 
-def read(folders: list[Path], name: str, key: bytes) -> bytes | None:
+def read(folders: Iterable[Path], name: str, key: bytes) -> bytes | None:
     """What the first of these folders has under a name, if it is whole and belongs to the key."""
     for folder in folders:
         try:
@@ -210,7 +219,7 @@ def _is_abandoned(file: Path) -> bool:
 
 def write(path: Path, content: bytes) -> None:
     """Put a file in place at once, whoever else is doing the same."""
-    temporary = path.with_suffix(f".{secrets.token_hex(8)}.tmp")
+    temporary = path.with_suffix(f".{os.urandom(8).hex()}.tmp")
     try:
         temporary.write_bytes(content)
         temporary.replace(path)

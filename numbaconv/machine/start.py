@@ -112,7 +112,7 @@ def load(function: Callable, serial: bool, of: tuple) -> Any:
     sources = sources_of(function)
     if _broken or sources is None:
         return None
-    payload = read(sources.folders, *_identity(function, sources, serial, of))
+    payload = read(sources.places(), *_identity(function, sources, serial, of))
     if payload is None:
         return None
     wrapper, environment, machine_code = payload.split(b"\n", 2)

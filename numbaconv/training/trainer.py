@@ -45,7 +45,7 @@ class Trainer(Compiled, Predictor):
         validation_batch_size: int | None = None,
         validation_freq: int | Sequence[int] = 1,
         *,
-        seed: int | np.random.Generator | None = None,
+        seed: "int | np.random.Generator | None" = None,
     ) -> History:
         """Change the weights so that the loss gets smaller: one step of the optimizer for every batch of examples.
 
