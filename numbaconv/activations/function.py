@@ -2,14 +2,13 @@
 
 from collections.abc import Callable, Hashable
 from functools import lru_cache, wraps
-from inspect import signature
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..common.arrays import as_floats
-from ..objects.docstrings import completed
+from ..objects.docstrings import completed, parameter_names
 
 Array = NDArray[np.floating[Any]]
 Activation = Callable[..., Array]
@@ -118,7 +117,7 @@ def activation(
             with np.errstate(all="ignore"):
                 return gradient(grad_out, kept, *settings, **named)
 
-        checked.__doc__ = completed(function.__doc__ or "", list(signature(function).parameters), _ARRAY)
+        checked.__doc__ = completed(function.__doc__ or "", parameter_names(function), _ARRAY)
         checked.gradient = derivative  # type: ignore[attr-defined]
         # What writes a large array's results where it is told to.
         checked.into = large[0] if large and hasattr(large[0], "takes_out") else None  # type: ignore[attr-defined]

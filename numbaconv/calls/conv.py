@@ -12,14 +12,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..common.arguments import check_branches, check_channels
-from ..kernels.conv import conv
-from ..kernels.depthwise import depthwise_conv
-from ..kernels.few import conv_few
-from ..kernels.nonfinite import conv_inside, depthwise_inside
+from ..kernels.named import conv, conv_few, conv_inside, conv_positions, depthwise_conv, depthwise_inside
 from ..kernels.plan.axes import Axis, stays_inside
 from ..kernels.plan.plans import Plan, is_for_few, joins_taps, make_few_plan, make_plan
 from ..kernels.plan.positions import make_position_plan
-from ..kernels.positions import conv_positions
 from ..kernels.table import CHANNELS, WORK, flat_plan, panel_table
 from ..machine.aligned import aligned_empty
 from ..machine.threads import remember

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from ..activations.function import kernels, takes
+from ..kernels.named import transpose
 from ..kernels.rules import Sum
-from ..kernels.transpose import transpose
 from ..machine.aligned import aligned_empty
 
 Ints = tuple[int, ...]

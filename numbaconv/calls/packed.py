@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from math import prod
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,9 +17,11 @@ from ..kernels.pack import (
     pack_phases,
     tap_steps,
 )
-from ..kernels.winograd.weights import Transformed, pack_winograd
 from ..machine.vectors import conv_width
 from .layouts import Ints, canonical_kernel, readable, swapped, three
+
+if TYPE_CHECKING:
+    from ..kernels.winograd.weights import Transformed
 
 
 class _MadeOnce:
@@ -126,8 +128,10 @@ class Packed:
         return plain, pack_panels(self._weights[..., whole:], width) if whole < filters else plain[:0]
 
     @_MadeOnce
-    def winograd(self) -> Transformed:
+    def winograd(self) -> "Transformed":
         """What Winograd's convolution reads."""
+        from ..kernels.winograd.weights import pack_winograd
+
         if self.operation == "conv_transpose":
             return pack_winograd(self._gathering, backwards=True)
         return pack_winograd(readable(self._weights))

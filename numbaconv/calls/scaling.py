@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..kernels.scaling import scale_lines, scale_rows
+from ..kernels.named import scale_lines, scale_rows
 from ..machine.aligned import aligned_empty
 from .epilogue import Epilogue
 from .layouts import SMALL, Ints

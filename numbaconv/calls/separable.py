@@ -4,8 +4,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..kernels.named import separable_conv
 from ..kernels.plan.plans import make_separable_plan
-from ..kernels.separable import separable_conv
 from ..kernels.table import flat_plan, panel_table
 from ..machine.aligned import aligned_empty
 from ..machine.threads import remember

@@ -7,12 +7,11 @@ import numpy as np
 
 from .. import shapes
 from ..common.arguments import check_channels
-from ..kernels.conv import conv
+from ..kernels.named import conv, scatter
 from ..kernels.phases import convolutions
 from ..kernels.plan.axes import Axis, mean_taps
 from ..kernels.plan.plans import few_cost, is_for_few, make_plan
 from ..kernels.plan.scatter import WINOGRAD_SHARE, ScatterPlan, Spread, gather_cost, make_scatter_plan
-from ..kernels.scatter import scatter
 from ..machine.aligned import aligned_empty
 from ..machine.threads import remember
 from ..machine.vectors import panel_width

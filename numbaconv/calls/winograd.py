@@ -7,14 +7,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..kernels.conv import conv_at
+from ..kernels.named import conv_at, conv_winograd, spread_patches
 from ..kernels.plan.axes import PIECE, WINDOWS, Axis, piece_axes
 from ..kernels.plan.plans import Plan, make_winograd_plan
+from ..kernels.records import NO_LIMITS
 from ..kernels.table import flat_plan, panel_table
-from ..kernels.winograd.points import SCHEMES
-from ..kernels.winograd.products import conv_winograd, patch_room, spread_patches
+from ..kernels.winograd.points import SCHEMES, patch_room
 from ..kernels.winograd.table import winograd_table
-from ..kernels.winograd.trust import NO_LIMITS
 from ..machine.aligned import aligned_empty
 from ..machine.vectors import VECTOR_BYTES, conv_vecs, conv_width, panel_width
 from .epilogue import Epilogue

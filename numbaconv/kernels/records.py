@@ -164,3 +164,15 @@ class Share(NamedTuple):
     sums_at: int
     first_row: int
     end_row: int
+
+
+class Limits(NamedTuple):
+    """What the inputs of a patch must be, as `winograd.trust.trust_limits` explains."""
+
+    ratio: float
+    least: float
+    largest: float
+
+
+# For where nobody asks.
+NO_LIMITS = Limits(0.0, 0.0, 0.0)

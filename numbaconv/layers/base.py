@@ -10,6 +10,7 @@ from .. import shapes
 from ..common.arguments import as_numbers, cast, check_bool, check_channels, check_dtype, check_rank
 from ..graph.operation import is_shape
 from ..graph.tensor import tensors_in
+from ..objects.docstrings import parameter_names
 from ..shapes.regions import region_sentences
 from .arguments import (
     USED_UP,
@@ -127,7 +128,7 @@ class Layer(Settled, Arguments):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        cls._takes_mask = "mask" in inspect.signature(cls.call).parameters
+        cls._takes_mask = "mask" in parameter_names(cls.call)
         cls._takes_lists = cls._takes_lists or not cls._own
 
     # -- what a kind of layer defines ------------------------------------------------------------------------------

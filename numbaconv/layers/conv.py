@@ -9,7 +9,6 @@ from .. import shapes
 from ..activations import linear, relu
 from ..calls.conv import algorithm_for, conv_call
 from ..calls.epilogue import epilogue_of, pack_bias
-from ..calls.gradients import GradientCall, conv_grad
 from ..calls.layouts import canonical, original
 from ..calls.packed import Packed
 from ..calls.window import Window, window_of
@@ -22,6 +21,7 @@ from .base import Layer
 from .weights import Weight
 
 if TYPE_CHECKING:
+    from ..calls.gradients import GradientCall
     from ..common.words import Common, Unpack
 
 
@@ -96,7 +96,7 @@ class WindowLayer(Layer):
         """The kernels as the loops of the backward pass read them."""
         raise NotImplementedError
 
-    def _gradient_call(self, x_shape: tuple[int, ...]) -> GradientCall:
+    def _gradient_call(self, x_shape: tuple[int, ...]) -> "GradientCall":
         """The call of `numbaconv.calls.gradients` for inputs of this shape."""
         raise NotImplementedError
 
@@ -235,7 +235,9 @@ class Conv(WindowLayer):
     def _pack_opposite(self) -> tuple[Packed, ...]:
         return (Packed("conv_transpose", self.kernel, (self.strides, self.dilation_rate), self.groups),)
 
-    def _gradient_call(self, x_shape: tuple[int, ...]) -> GradientCall:
+    def _gradient_call(self, x_shape: tuple[int, ...]) -> "GradientCall":
+        from ..calls.gradients import conv_grad
+
         return conv_grad(x_shape, self.kernel.shape, self.kernel.itemsize, self._window, self.algorithm)
 
 

@@ -10,7 +10,6 @@ from .. import shapes
 from ..activations import linear, relu
 from ..calls.conv import dense_call
 from ..calls.epilogue import epilogue_of, pack_bias
-from ..calls.gradients import dense_grad
 from ..calls.layouts import contiguous
 from ..calls.packed import Packed
 from ..common.arguments import check_bool
@@ -123,6 +122,8 @@ class Dense(AnyRank):
     def _backward(
         self, kept: Any, grad_out: np.ndarray, input_grad: bool
     ) -> tuple[np.ndarray | None, dict[str, np.ndarray]]:
+        from ..calls.gradients import dense_grad
+
         x, needed = kept
         rows, grad = _rows(x), _rows(activation_grad(self.activation, grad_out, needed, self.dtype))
         call = dense_grad(*rows.shape[3:], self.units, self._dtype.itemsize)

@@ -1,6 +1,5 @@
 """What every layer has for training: a forward pass that remembers, a backward pass, penalties and constraints."""
 
-import inspect
 import sys
 from collections.abc import Callable
 from functools import wraps
@@ -11,6 +10,7 @@ import numpy as np
 from .. import regularizers
 from ..common.arguments import as_numbers, cast
 from ..graph.operation import Gradients, Operation
+from ..objects.docstrings import parameter_names
 from .weights import frozen
 
 _NO_FORWARD = "backward needs a forward(x, training=True) before it, one for each backward"
@@ -44,7 +44,7 @@ class Learner(Operation):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         # One that takes input_grad too replaces the whole method.
-        if "backward" in vars(cls) and "input_grad" not in inspect.signature(cls.backward).parameters:
+        if "backward" in vars(cls) and "input_grad" not in parameter_names(cls.backward):
             cls.backward = _as_hook(cls.backward)  # type: ignore[method-assign]
         whole = cls.backward is not Learner.backward and not hasattr(cls.backward, "is_hook")
         cls._replaced = whole or cls.forward is not Learner.forward

@@ -7,7 +7,6 @@ import numpy as np
 from .. import shapes
 from ..calls.conv import depthwise_call
 from ..calls.epilogue import epilogue_of
-from ..calls.gradients import GradientCall, conv_grad, depthwise_grad
 from ..calls.layouts import canonical
 from ..calls.packed import Packed
 from ..calls.separable import separable_call
@@ -19,6 +18,7 @@ from .conv import WindowLayer
 from .weights import Weight
 
 if TYPE_CHECKING:
+    from ..calls.gradients import GradientCall
     from ..common.words import Common, Unpack
 
 
@@ -79,7 +79,9 @@ class DepthwiseConv(WindowLayer):
     def _pack_opposite(self) -> tuple[Packed, ...]:
         return (Packed("depthwise_conv", self.depthwise_kernel, (self.strides, self.dilation_rate)),)
 
-    def _gradient_call(self, x_shape: tuple[int, ...]) -> GradientCall:
+    def _gradient_call(self, x_shape: tuple[int, ...]) -> "GradientCall":
+        from ..calls.gradients import depthwise_grad
+
         return depthwise_grad(x_shape, self.depthwise_kernel.shape, self.depthwise_kernel.itemsize, self._window)
 
 
@@ -211,6 +213,8 @@ class SeparableConv(WindowLayer):
     def _kernel_gradients(
         self, kept: list[np.ndarray], grad: np.ndarray, input_grad: bool
     ) -> tuple[np.ndarray | None, dict[str, np.ndarray]]:
+        from ..calls.gradients import conv_grad, depthwise_grad
+
         x, between = kept
         depthwise, pointwise = self._packed_opposite()
         itemsize, between_shape = self._dtype.itemsize, (between.shape[0], *between.shape[4 - self.rank :])

@@ -3,7 +3,6 @@
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from .. import shapes
-from ..calls.gradients import GradientCall, transposed_grad
 from ..calls.packed import Packed
 from ..calls.transposed import transposed_call, transposed_shape
 from ..common.arguments import check_algorithm
@@ -12,6 +11,7 @@ from .conv import WindowLayer
 from .weights import Weight
 
 if TYPE_CHECKING:
+    from ..calls.gradients import GradientCall
     from ..common.words import Common, Unpack
 
 
@@ -84,7 +84,9 @@ class ConvTranspose(WindowLayer):
     def _pack_opposite(self) -> tuple[Packed, ...]:
         return (Packed("conv", self.kernel),)
 
-    def _gradient_call(self, x_shape: tuple[int, ...]) -> GradientCall:
+    def _gradient_call(self, x_shape: tuple[int, ...]) -> "GradientCall":
+        from ..calls.gradients import transposed_grad
+
         kernel = self.kernel
         return transposed_grad(
             x_shape, kernel.shape, kernel.itemsize, self._window, self.output_padding, self.algorithm

@@ -1,9 +1,11 @@
 """The one decorator through which every loop of this package is compiled."""
 
 import functools
+import importlib
 import sys
 from contextlib import contextmanager
 from threading import local
+from types import SimpleNamespace
 
 from . import start, threads
 from .sources import sources_of
@@ -48,11 +50,14 @@ class ParallelKernel:
     def __init__(self, function):
         functools.update_wrapper(self, function)
         # From now on changes of the sources are seen.
-        sources_of(function)
+        sources_of(self)
         # Machine code that was found without Numba: whether it is serial, what tells its arguments, and the code.
         self._known = []
 
     def __getattr__(self, name):
+        if name == "__wrapped__":
+            importlib.import_module(self.__module__)
+            return vars(self)[name]
         # Made at need, for Numba takes long over it, and longer to be imported.
         if name not in ("parallel", "serial"):
             raise AttributeError(name)
@@ -78,13 +83,26 @@ class ParallelKernel:
     def _found(self, args, serial):
         """What computes the kernel for these arguments."""
         of = start.kinds(args) if start.usable() else None
-        code = of and start.load(self.__wrapped__, serial, of)
+        code = of and start.load(self, serial, of)
         if code:
             self._known.append((serial, start.test_of(args), code))
             return code
         twin = self.serial if serial else self.parallel
         # Numba drops bounds checks in parallel code.
         return self.serial if sys.modules["numba"].config.BOUNDSCHECK else twin
+
+
+# Kernels whose modules nobody has imported yet.
+_named = {}
+
+
+def named(module, name):
+    """The kernel of this name in a module, which is imported when the kernel is about to be compiled."""
+    if setting("DISABLE_JIT", 0) or module in sys.modules:
+        return getattr(importlib.import_module(module), name)
+    kernel = _named[module, name] = ParallelKernel(SimpleNamespace(__module__=module, __name__=name, __qualname__=name))
+    del kernel.__wrapped__
+    return kernel
 
 
 def _without_compiler(function):
@@ -130,7 +148,8 @@ def compiled(function=None, *, parallel=False, inline=False):
     if setting("DISABLE_JIT", 0):
         return _without_compiler(function)
     if parallel:
-        return ParallelKernel(function)
+        kernel = _named.pop((function.__module__, function.__qualname__), None)
+        return functools.update_wrapper(kernel, function) if kernel else ParallelKernel(function)
 
     def make(function):
         from .dispatching import helper

@@ -3,7 +3,8 @@
 import re
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from inspect import CO_VARARGS, cleandoc, signature, unwrap
+from inspect import CO_VARARGS, CO_VARKEYWORDS, cleandoc, signature, unwrap
+from types import FunctionType
 from typing import Any, TypeVar
 
 Function = TypeVar("Function", bound=Callable)
@@ -64,10 +65,23 @@ def as_in(*others: Callable) -> Callable[[Function], Function]:
         # None with Python's option -OO.
         if function.__doc__:
             texts = [other.__doc__ or "" for other in others]
-            function.__doc__ = completed(function.__doc__, list(signature(function).parameters), *texts)
+            function.__doc__ = completed(function.__doc__, parameter_names(function), *texts)
         return function
 
     return complete
+
+
+def parameter_names(function: Callable) -> list[str]:
+    """Names of a function's parameters. (While modules are imported, `inspect.signature` would take too long.)"""
+    plain: Any = unwrap(function)
+    if type(plain) is not FunctionType or hasattr(function, "__signature__"):
+        return list(signature(function).parameters)
+    code = plain.__code__
+    positional, named = code.co_argcount, code.co_argcount + code.co_kwonlyargcount
+    several = named + bool(code.co_flags & CO_VARARGS)
+    rest = several + bool(code.co_flags & CO_VARKEYWORDS)
+    names = list(code.co_varnames)
+    return names[:positional] + names[named:several] + names[positional:named] + names[several:rest]
 
 
 def _arguments(cls: Any) -> list[str]:

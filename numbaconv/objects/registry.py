@@ -9,7 +9,7 @@ from functools import lru_cache
 from textwrap import fill
 from typing import Any, TypeVar
 
-from .docstrings import completed
+from .docstrings import completed, parameter_names
 from .strict import suggestion
 from .telling import Telling, check_arguments
 
@@ -152,7 +152,7 @@ class Registry:
 
     def documented(self, function: _Function) -> _Function:
         """Complete the docstring of a module's ``get`` or ``serialize``."""
-        names = list(inspect.signature(function).parameters)
+        names = parameter_names(function)
         text = _SERIALIZE.format(argument=names[0])
         if function.__name__ == "get":
             known = ", ".join(filter(str.islower, self.names))

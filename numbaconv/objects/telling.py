@@ -75,10 +75,10 @@ def check_arguments(cls: Any, names: Any, given: Mapping[str, Any]) -> dict[str,
 
 def _telling(method: Callable[..., None]) -> Callable[..., None]:
     """A constructor that answers unknown keyword arguments."""
-    parameters = list(inspect.signature(method).parameters.values())[1:]
-    if any(one.kind is one.VAR_KEYWORD for one in parameters):
+    code = inspect.unwrap(method).__code__
+    if code.co_flags & inspect.CO_VARKEYWORDS:
         return method
-    names = [one.name for one in parameters if one.kind is not one.VAR_POSITIONAL]
+    names = code.co_varnames[1 : code.co_argcount + code.co_kwonlyargcount]
 
     @wraps(method)
     def __init__(self: Any, *arguments: Any, **keywords: Any) -> None:  # noqa: N807

@@ -118,3 +118,9 @@ def _polynomial(roots):
         higher, lower = [Fraction(0), *coefficients], [*coefficients, Fraction(0)]
         coefficients = [h - root * low for h, low in zip(higher, lower, strict=True)]
     return coefficients
+
+
+def patch_room(channels, lanes):
+    """Elements that a patch's values need room for."""
+    # An odd number of lines, so that the patches of a tile lie in different sets of the L1 cache.
+    return (INPUTS * INPUTS + 1) * (-(-channels // lanes) * lanes)

@@ -15,13 +15,13 @@ from ...machine.words import prange
 from ..ending import end_rows, is_plain, limits_of
 from ..plan.axes import BLOCK, OUT_STRIDE, STEP, TAPS, WINDOWS, D, H, N, W
 from ..planes import write_planes
-from ..records import Block, Channels, Epilogue, Line, Panels, Places
+from ..records import Block, Channels, Epilogue, Limits, Line, Panels, Places
 from ..strip import aligned, aligned_flat, all_taps, image_shape, input_of, locate
 from ..table import GROUP, PANELS, TASKS, WORK, panel_of
-from .points import INPUTS
+from .points import INPUTS, patch_room
 from .table import HEIGHT, ORIGIN, PATCH, SHARES, WIDTH, count_tasks, scheme_of, tasks_of
 from .transform import Grid, along_h, along_w, outputs_of, transform_input, transform_output
-from .trust import CHANNELS, Limits, Trust, find_doubtful, room_for_sums
+from .trust import CHANNELS, Trust, find_doubtful, room_for_sums
 
 # Patches whose products are kept at a time: as many as leave room for the weights in L2.
 CHUNK = 32
@@ -133,12 +133,6 @@ def spread_tasks(run, x, values, trust, plans):
             block = locate(task, plan)
             _transform_inputs(x, block, inputs, _all_numbers(block, plan), scratch, trust, plan)
         run = run[0] - plan[WORK, TASKS], run[1] - plan[WORK, TASKS]
-
-
-def patch_room(channels, lanes):
-    """Elements that a patch's values need room for."""
-    # An odd number of lines, so that the patches of a tile lie in different sets of the L1 cache.
-    return (INPUTS * INPUTS + 1) * (-(-channels // lanes) * lanes)
 
 
 _patch_room = compiled(patch_room)

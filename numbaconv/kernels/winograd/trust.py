@@ -16,6 +16,7 @@ from ...machine.memory import ramp
 from ...machine.square import tile_square, tile_totals
 from ...machine.tile import lanes_of, tile_magnitude, tile_rows, tile_smaller, tile_write
 from ..plan.axes import WINDOWS, D, H, W
+from ..records import Limits
 from ..strip import span
 from ..table import WORK
 from .points import INPUTS
@@ -31,18 +32,6 @@ ERROR, CHANNEL_ERROR = 130.0, 12.0
 ROUNDING = 2.0**-24
 # Weights and inputs whose products neither underflow nor overflow in any step.
 SMALLEST, LARGEST = 1e-30, 1e30
-
-
-class Limits(NamedTuple):
-    """What the inputs of a patch must be, as `trust_limits` explains."""
-
-    ratio: float
-    least: float
-    largest: float
-
-
-# For where nobody asks.
-NO_LIMITS = Limits(0.0, 0.0, 0.0)
 
 
 class Trust(NamedTuple):

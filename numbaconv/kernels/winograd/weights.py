@@ -10,10 +10,10 @@ from ...machine.compiler import compiled
 from ...machine.tile import tile_larger, tile_rows, tile_write
 from ...machine.vectors import TILE_VECS, panel_width
 from ...machine.words import prange
-from ..records import Line
+from ..records import Limits, Line
 from .points import SCHEMES, weights_matrix
 from .transform import weight_of
-from .trust import CHANNELS, Limits, trust_limits
+from .trust import CHANNELS, trust_limits
 
 # Weights that one core transforms nearly as fast as several, which are worth no loop more to compile.
 SMALL_WEIGHTS = 100_000

@@ -10,7 +10,7 @@ from dataclasses import replace
 from math import prod
 
 from ...calls.conv import WindowCall
-from ...kernels.conv import conv
+from ...kernels.named import conv
 from ...kernels.rules import SILU
 from ...machine.vectors import conv_width
 from .preparing import call_of

@@ -1,0 +1,19 @@
+"""Kernels by name, for calls: modules of loops, and of all that these consist of, are imported when one is compiled."""
+
+from ..machine.compiler import named
+
+_HERE = __package__
+conv = named(f"{_HERE}.conv", "conv")
+conv_at = named(f"{_HERE}.conv", "conv_at")
+depthwise_conv = named(f"{_HERE}.depthwise", "depthwise_conv")
+conv_few = named(f"{_HERE}.few", "conv_few")
+conv_inside = named(f"{_HERE}.nonfinite", "conv_inside")
+depthwise_inside = named(f"{_HERE}.nonfinite", "depthwise_inside")
+conv_positions = named(f"{_HERE}.positions", "conv_positions")
+separable_conv = named(f"{_HERE}.separable", "separable_conv")
+scatter = named(f"{_HERE}.scatter", "scatter")
+transpose = named(f"{_HERE}.transpose", "transpose")
+scale_rows = named(f"{_HERE}.scaling", "scale_rows")
+scale_lines = named(f"{_HERE}.scaling", "scale_lines")
+conv_winograd = named(f"{_HERE}.winograd.products", "conv_winograd")
+spread_patches = named(f"{_HERE}.winograd.products", "spread_patches")
