@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 
-from ..common.tables import html_table
 from .base import Callback, Logs
 
 # From this number of epochs on, a curve is drawn without a mark for each of them.
@@ -50,6 +49,8 @@ class History(Callback):
         if len(rows) > 2 * _SHOWN:
             rows[_SHOWN:-_SHOWN] = [["..."] * (1 + len(columns))]
         title = "Training, interrupted" if self.interrupted else "Training"
+        from ..common.tables import html_table
+
         return html_table(title, ["epoch", *columns], rows, numbers=range(1 + len(columns)))
 
     def plot(self, path: str | PathLike[str] | None = None, ax: Any = None) -> Any:

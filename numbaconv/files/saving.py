@@ -9,7 +9,6 @@ import json
 import os
 import shutil
 import stat
-import uuid
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -58,7 +57,7 @@ def replaced(path: str | os.PathLike[str], overwrite: bool = True) -> Iterator[I
         raise FileExistsError(errno.EEXIST, "the file exists and overwrite is False", os.fspath(path))
     if target.exists() and not os.access(target, os.W_OK):
         raise PermissionError(errno.EACCES, "the file is write-protected", os.fspath(path))
-    temporary = target.with_name(f".numbaconv-{uuid.uuid4().hex}")
+    temporary = target.with_name(f".numbaconv-{os.urandom(16).hex()}")
     try:
         with open(temporary, "xb") as file:
             yield file

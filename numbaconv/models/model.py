@@ -18,7 +18,6 @@ from ..shapes import normalize_shape
 from .configs import check_names
 from .connections import config_of, from_config
 from .copies import begun, connected_anew, is_slot, placed
-from .needs import Needs
 from .network import Network
 from .program import Program
 
@@ -169,6 +168,8 @@ class Model(Network, Telling):
                 fed = mapped(lambda slot: known[slot.number], step.arguments, is_slot)
                 paragraphs.append(f"{step.operation.name}: {step.operation.explain(*fed)}")
             if region is not None:
+                from .needs import Needs
+
                 paragraphs += Needs(self, region, input_shape).sentences()
             return "\n\n".join(paragraphs)
 

@@ -15,9 +15,7 @@ from ..graph.operation import Gradients
 from ..graph.tensor import KerasTensor, tensors_in
 from ..objects.strict import suggestion
 from ..training.trainer import Trainer
-from . import parts
 from .fused.running import fused
-from .keras import writing
 from .keras.weight_files import load_weights
 from .program import Program
 from .telling import Told
@@ -203,6 +201,8 @@ class Network(Trainer, Told, Tiled):
         `numbaconv.models.model_from_json` makes the model anew, and so does ``keras.models.model_from_json``. A layer's
         ``algorithm``, which Keras has not, is left out.
         """
+        from .keras import writing
+
         return json.dumps(writing.model_config(self), **kwargs)
 
     def save(self, path: str | PathLike[str], overwrite: bool = True) -> None:
@@ -229,6 +229,9 @@ class Network(Trainer, Told, Tiled):
         --------
         numbaconv.models.load_model : Read either file.
         """
+        from . import parts
+        from .keras import writing
+
         with self._named():
             saving.check_suffix(path, "path")
             check_bool(overwrite, "overwrite")
@@ -258,6 +261,8 @@ class Network(Trainer, Told, Tiled):
         ModuleNotFoundError
             If h5py is not installed.
         """
+        from .keras import writing
+
         with self._named():
             check_bool(overwrite, "overwrite")
             if not fspath(path).endswith(".weights.h5"):
@@ -292,6 +297,8 @@ class Network(Trainer, Told, Tiled):
             if not self.built:
                 raise ValueError("load_weights needs a built model: call it, or build(input_shape), first")
         if not load_weights(self, path, by_name, skip_mismatch):
+            from . import parts
+
             with saving.opened(path) as (_, archive):
                 parts.read_weights(self, archive)
 
@@ -307,6 +314,8 @@ class Network(Trainer, Told, Tiled):
         ValueError
             If the file is damaged, of a newer format or no saved model; the message names it and says what is wrong.
         """
+        from . import parts
+
         with saving.opened(path) as (config, archive):
             return parts.put_together(cls, config, archive)
 

@@ -12,7 +12,6 @@ from ..layers import Input, InputLayer, Layer
 from ..layers.building import _building
 from ..shapes import Shape, normalize_shape
 from .layered import Layered
-from .needs import Needs
 from .program import line
 
 
@@ -228,6 +227,8 @@ class Stack(Layered):
                 paragraphs.append(layer.explain(shape))
                 shape = layer.compute_output_shape(shape)
             if region is not None:
+                from .needs import Needs
+
                 paragraphs += Needs(self, region, input_shape).sentences()
             return "\n\n".join(paragraphs)
 

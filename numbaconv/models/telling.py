@@ -1,20 +1,19 @@
 """What a network tells of itself: a summary, what its outputs read, and what computes them."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..common.arguments import check_bool
 from ..graph.operation import is_shape
 from ..shapes import normalize_shape
-from .fields import field_of
-from .fused.explaining import ProgramReport, explained
 from .fused.running import Fused
 from .layered import Layered
-from .needs import Needs
 from .program import Program
-from .summary import html_of, summary_of
+
+if TYPE_CHECKING:
+    from .fused.explaining import ProgramReport
 
 
 class Told(Layered):
@@ -46,6 +45,8 @@ class Told(Layered):
         TypeError
             If a layer works neither at each position by itself nor with windows.
         """
+        from .fields import field_of
+
         with self._named():
             return field_of(self, input_shape)
 
@@ -83,11 +84,13 @@ class Told(Layered):
         >>> model.input_region([(0, 8), (8, 16)], (None, 64, 64, 3))
         ((0, 19), (13, 35))
         """
+        from .needs import Needs
+
         with self._named():
             found = Needs(self, region, input_shape).inputs()
             return found[0] if len(found) == 1 else found
 
-    def explain_program(self, x_shape: Any = None, measure: bool = False) -> ProgramReport:
+    def explain_program(self, x_shape: Any = None, measure: bool = False) -> "ProgramReport":
         """Say what computes ``model(x)``: which layers are joined to one stage, and what each stage does.
 
         Parameters
@@ -113,6 +116,8 @@ class Told(Layered):
         --------
         numbaconv.config.set_fuse : Whether layers are joined.
         """
+        from .fused.explaining import explained
+
         with self._named():
             check_bool(measure, "measure")
             if not self.built:
@@ -132,7 +137,11 @@ class Told(Layered):
 
     def summary(self, print_fn: Callable[[str], Any] = print) -> None:
         """Hand ``print_fn`` one string: a table of the layers, their output shapes and numbers of parameters."""
+        from .summary import summary_of
+
         print_fn(summary_of(self))
 
     def _repr_html_(self) -> str:
+        from .summary import html_of
+
         return html_of(self)

@@ -5,7 +5,6 @@ After: y = each s-th pixel of x * kernel + each s-th of other, bounded; the wind
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -75,14 +74,14 @@ def _moved(stage: Stage, steps: dict[int, Steps], read: Read) -> list[Stage]:
         parts.insert(at + 1, Part(partial(_thin, steps=own), (whole,), parts[at].outputs, ""))
         parts[at] = parts[at]._replace(outputs=(whole,))
     if stage.kind == "pool":
-        return [replace(stage, kind="view", parts=tuple(parts), layers=())]
+        return [stage._replace(kind="view", parts=tuple(parts), layers=())]
     ones, zeros = (1,) * len(layer.strides), stage.zeros
     strides = (s * a // b for s, a, b in zip(layer.strides, own or ones, given or ones, strict=True))
     if layer.padding == "same" and given is None:
         lengths = read.shapes[stage.inputs[0]][1:-1]
         axes = zip(lengths, layer.kernel_size, ("same",) * len(ones), layer.strides, layer.dilation_rate, strict=True)
         zeros = tuple(conv_padding(*axis) for axis in axes)
-    new = replace(stage, parts=tuple(parts), zeros=zeros, strides=tuple(strides))
+    new = stage._replace(parts=tuple(parts), zeros=zeros, strides=tuple(strides))
     if own is None or len(stage.inputs) == 1 or steps.get(stage.inputs[1]) == own:
         return [new]
     added = stage.inputs[1]

@@ -6,7 +6,6 @@ and computes the same but for rounding, which `Stage.plain` goes back to where n
 
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from math import inf
 from typing import Any, NamedTuple
 
@@ -41,7 +40,7 @@ class Rule(NamedTuple):
 def _nothing(first: Stage, second: Stage, known: Known) -> Stage | None:
     if second.layers or len(first.outputs) > 1:
         return None
-    return replace(first, parts=first.parts + second.parts, outputs=second.outputs)
+    return first._replace(parts=first.parts + second.parts, outputs=second.outputs)
 
 
 def _fold(first: Stage, second: Stage, known: Known) -> Stage | None:
@@ -56,13 +55,13 @@ def _fold(first: Stage, second: Stage, known: Known) -> Stage | None:
         if not factor > 0 or norm._shift.any() or ending.function:
             return None
         ending = ending._replace(minimum=ending.minimum * factor, maximum=ending.maximum * factor)
-    return replace(_both(first, second), layers=(*first.layers, norm), ending=ending)
+    return _both(first, second)._replace(layers=(*first.layers, norm), ending=ending)
 
 
 def _factors(first: Stage, second: Stage, known: Known) -> Stage | None:
     if first.ending != NO_ENDING or not all(scales_channels(one, known.shapes) for one in (first, second)):
         return None
-    return replace(_both(first, second), layers=first.layers + second.layers)
+    return _both(first, second)._replace(layers=first.layers + second.layers)
 
 
 def _sum(first: Stage, second: Stage, known: Known) -> Stage | None:
@@ -87,7 +86,7 @@ def _end(first: Stage, second: Stage, known: Known) -> Stage | None:
         first.kind == "add" and not adds_two(first, known.shapes)
     ):
         return None
-    return replace(_both(first, second), ending=second.ending)
+    return _both(first, second)._replace(ending=second.ending)
 
 
 def _pad(first: Stage, second: Stage, known: Known) -> Stage | None:
@@ -99,7 +98,7 @@ def _pad(first: Stage, second: Stage, known: Known) -> Stage | None:
         within = all(max(ends) < size for ends, size in zip(pad.padding, layer.pool_size, strict=True))
         if layer.kind != "max" or not within or known.least.get(first.inputs[0], -inf) < 0:
             return None
-    return replace(_both(first, second), zeros=pad.padding)
+    return _both(first, second)._replace(zeros=pad.padding)
 
 
 def _pair(first: Stage, second: Stage, known: Known) -> Stage | None:
@@ -111,7 +110,7 @@ def _pair(first: Stage, second: Stage, known: Known) -> Stage | None:
     kernels = one.depthwise_kernel.shape, other.kernel.shape
     if separable_call(known.shapes[first.inputs[0]], *kernels, one._dtype.itemsize, window).arguments is None:
         return None
-    return replace(_both(first, second), kind="pair", before=first, zeros=first.zeros)
+    return _both(first, second)._replace(kind="pair", before=first, zeros=first.zeros)
 
 
 RULES = (
@@ -200,7 +199,7 @@ def _both(first: Stage, second: Stage) -> Stage:
     keeps = first.kind in KERNELS or second.kind == "clip"
     like = first if keeps and second.kind not in KERNELS else second
     others = tuple(slot for slot in second.inputs if slot not in first.outputs)
-    return replace(like, parts=first.parts + second.parts, inputs=(*first.inputs, *others), outputs=second.outputs)
+    return like._replace(parts=first.parts + second.parts, inputs=(*first.inputs, *others), outputs=second.outputs)
 
 
 def scales_channels(stage: Stage, shapes: dict[int, Any]) -> bool:
@@ -246,4 +245,4 @@ def renamed(stage: Stage, inputs: tuple[int, ...]) -> Stage:
         return stage
     names = dict(zip(stage.inputs, inputs, strict=True))
     parts = tuple(part._replace(inputs=tuple(names.get(slot, slot) for slot in part.inputs)) for part in stage.parts)
-    return replace(stage, parts=parts, inputs=inputs)
+    return stage._replace(parts=parts, inputs=inputs)

@@ -2,7 +2,6 @@
 
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from math import prod
 from operator import attrgetter, is_
 from typing import Any, NamedTuple
@@ -245,7 +244,7 @@ def _copying(stages: list[Stage], roots: dict[int, int], inputs: Sequence[int], 
     ends = [roots.get(slot, slot) for slot in dict.fromkeys(outputs)]
     shared = {root for root in ends if ends.count(root) > 1 or root in inputs}
     own = {slot for slot in outputs if roots.get(slot) in shared}
-    return [replace(stage, kind="copy") if stage.kind == "view" and stage.output in own else stage for stage in stages]
+    return [stage._replace(kind="copy") if stage.kind == "view" and stage.output in own else stage for stage in stages]
 
 
 def _given(stages: Sequence[Stage], roots: dict[int, int], outputs: Sequence[int]) -> set[int]:

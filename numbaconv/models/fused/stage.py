@@ -1,7 +1,6 @@
 """What the program of `predict` is made of: stages, which rules join."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from math import inf
 from typing import Any, NamedTuple
 
@@ -31,8 +30,7 @@ class Part(NamedTuple):
     name: str
 
 
-@dataclass(frozen=True)
-class Stage:
+class Stage(NamedTuple):
     """One or more parts of a network that are computed in one pass.
 
     Attributes

@@ -6,7 +6,6 @@ After: w = kernel * gates; z = x * w, where the kernel has fewer numbers than th
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
 from math import prod
 
 from ...calls.conv import WindowCall
@@ -34,10 +33,10 @@ def weighed(stages: Sequence[Stage], read: Read, itemsize: int) -> list[Stage]:
         *_, channels, filters = stage.layers[0]._weights["kernel"].shape
         width = conv_width(filters, itemsize)
         lines = read.slot((-(-filters // width), channels, width))
-        changed[id(product)] = replace(product, kind="weigh", inputs=(gates,), outputs=(lines,), layers=stage.layers)
+        changed[id(product)] = product._replace(kind="weigh", inputs=(gates,), outputs=(lines,), layers=stage.layers)
         parts = (*(part._replace(name="") for part in product.parts), *stage.parts)
         inputs = x, lines, gates, *stage.inputs[1:]
-        changed[id(stage)] = replace(stage, parts=parts, inputs=inputs, gated=True)
+        changed[id(stage)] = stage._replace(parts=parts, inputs=inputs, gated=True)
     return [changed.get(id(stage), stage) for stage in stages]
 
 
