@@ -1,6 +1,5 @@
 """What a file of Keras's holds, whatever its name; nothing is read before it is asked for."""
 
-import io
 import json
 import os
 import stat
@@ -70,7 +69,7 @@ class KerasFile:
         """The file's arrays, if it has any; ``size`` is the number of bytes of those that are wanted."""
         if self._zipped is not None and self._hdf5 is None and _WEIGHTS in self._zipped.infos:
             content = self._zipped.content(_WEIGHTS, max(_STATES * size + _HEADERS, self._stored))
-            self._hdf5 = Hdf5File(io.BytesIO(content))
+            self._hdf5 = Hdf5File(content)
         return self._hdf5
 
     def _read_hdf5(self, file: BinaryIO) -> None:

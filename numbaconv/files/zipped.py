@@ -63,7 +63,7 @@ class Zipped:
                 if stream.readinto(part) != len(part):
                     raise ValueError(f"its entry {name!r} is cut short")
 
-    def content(self, name: str, most: int) -> bytearray:
+    def content(self, name: str, most: int) -> bytes:
         """The bytes of an entry.
 
         Raises
@@ -76,6 +76,9 @@ class Zipped:
         size = self.infos[name].file_size
         if size > most:
             raise ValueError(f"its entry {name!r} must have at most {most} bytes, got {size}")
+        if self.infos[name].compress_type == zipfile.ZIP_STORED:
+            # Comes without a copy.
+            return self.data(name, 0, size)
         found = bytearray(size)
         self.fill(memoryview(found), name)
-        return found
+        return bytes(found)

@@ -5,7 +5,6 @@ Every size and address comes from a stranger: nothing is read from outside the f
 read once, so that together they are no larger than the file; where they are, they go in a circle or share their bytes.
 """
 
-import io
 import os
 import struct
 from collections.abc import Iterator
@@ -33,7 +32,7 @@ class Blocks:
 
     Parameters
     ----------
-    file : binary file
+    file : binary file or bytes
         Seekable; it stays open.
 
     Raises
@@ -42,11 +41,9 @@ class Blocks:
         If it is no HDF5 file, or is cut short; methods raise it for whatever is damaged or not supported.
     """
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: BinaryIO | bytes) -> None:
         self._file = file
-        self.size = self._left = file.seek(0, os.SEEK_END)
-        # A file in memory has its parts at hand.
-        self._content = file.getbuffer() if isinstance(file, io.BytesIO) else None
+        self.size = self._left = len(file) if isinstance(file, bytes) else file.seek(0, os.SEEK_END)
         self._steps = 0
         self._messages: dict[int, list[Message]] = {}
         if self.size < 8 or self.take(0, 8) != SIGNATURE:
@@ -71,8 +68,8 @@ class Blocks:
         """A part of the file, all of which must be there."""
         if not 0 <= address <= address + size <= self.size:
             raise ValueError("it is damaged or cut short: an address leads out of the file")
-        if self._content is not None:
-            return bytes(self._content[address : address + size])
+        if isinstance(self._file, bytes):
+            return self._file[address : address + size]
         self._file.seek(address)
         found = self._file.read(size)
         if len(found) != size:

@@ -29,7 +29,7 @@ class Hdf5File:
 
     Parameters
     ----------
-    file : binary file
+    file : binary file or bytes
         Seekable; it stays open.
 
     Raises
@@ -39,7 +39,7 @@ class Hdf5File:
         what would take more memory than the file accounts for.
     """
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: BinaryIO | bytes) -> None:
         self._blocks = Blocks(file)
         # By the address of a header, since its blocks are to be read once.
         self._links: dict[int, dict[str, int]] = {}
