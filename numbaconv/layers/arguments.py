@@ -7,6 +7,7 @@ from types import FunctionType
 from typing import Any
 
 from .. import activations, constraints, initializers, regularizers, shapes
+from ..objects.docstrings import parameter_names
 from ..objects.strict import suggestion
 from ..objects.telling import check_neutral
 
@@ -43,7 +44,9 @@ beta_constraint, gamma_constraint : str, class, dict or callable, optional
     """
 
 
+@lru_cache(maxsize=1024)
 def family_of(argument: str) -> Any:
+    """The module that reads an argument; None where it is read as it is."""
     # An activity_regularizer is a regularizer; the activation argument has no prefix.
     return _FAMILIES.get(argument.rpartition("_")[2])
 
@@ -54,9 +57,8 @@ def argument_names(cls: Any, base: Any = object) -> tuple[str, ...]:
     names: tuple[str, ...] = ()
     for owner in cls.__mro__[: cls.__mro__.index(base)]:
         if "__init__" in vars(owner):
-            kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-            parameters = inspect.signature(vars(owner)["__init__"]).parameters.values()
-            names += tuple(p.name for p in parameters if p.kind in kinds and p.name not in ("self", *names))
+            own = parameter_names(vars(owner)["__init__"], several=False)
+            names += tuple(name for name in own if name not in ("self", *names))
     return names
 
 
@@ -154,6 +156,8 @@ def check_unknown(cls: Any, arguments: dict[str, Any]) -> None:
     TypeError
         If Keras's layer has no such argument either, or one asks for something that is not computed here.
     """
+    if not arguments:
+        return
     neutral = {name: rule for owner in reversed(cls.__mro__) for name, rule in vars(owner).get("_neutral", {}).items()}
     unknown = [name for name in arguments if name not in neutral]
     if unknown:

@@ -32,6 +32,9 @@ def unfilled() -> Iterator[None]:
         _unfilled.reset(token)
 
 
+# A number of any dtype.
+_NOTHING = bytes(8)
+
 # Held while a layer is built, so that threads that share an unbuilt layer get the same weights.
 _building = held_at_fork(threading.RLock())
 
@@ -224,7 +227,7 @@ class Weighted(Learner):
     def _drawn_weight(self, name: str, size: tuple[int, ...]) -> np.ndarray:
         if self._initial_weights is not None or _unfilled.get():
             # Takes no memory, and only its shape matters.
-            return np.broadcast_to(np.zeros((), self._dtype), size)
+            return np.ndarray(size, self._dtype, _NOTHING, strides=(0,) * len(size))
         return frozen(self._component(name, "initializer")(size, self.dtype), size, self.dtype, f"initial {name}")
 
     def _matched(self, weights: Sequence[Any], wanted: dict[str, tuple[int, ...]]) -> dict[str, np.ndarray]:

@@ -71,17 +71,23 @@ def as_in(*others: Callable) -> Callable[[Function], Function]:
     return complete
 
 
-def parameter_names(function: Callable) -> list[str]:
-    """Names of a function's parameters. (While modules are imported, `inspect.signature` would take too long.)"""
+def parameter_names(function: Callable, several: bool = True) -> list[str]:
+    """Names of a function's parameters, with those that stand for several values or without.
+
+    While modules are imported, `inspect.signature` would take too long.
+    """
     plain: Any = unwrap(function)
     if type(plain) is not FunctionType or hasattr(function, "__signature__"):
-        return list(signature(function).parameters)
+        found = signature(function).parameters.values()
+        return [one.name for one in found if several or one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD)]
     code = plain.__code__
     positional, named = code.co_argcount, code.co_argcount + code.co_kwonlyargcount
-    several = named + bool(code.co_flags & CO_VARARGS)
-    rest = several + bool(code.co_flags & CO_VARKEYWORDS)
     names = list(code.co_varnames)
-    return names[:positional] + names[named:several] + names[positional:named] + names[several:rest]
+    if not several:
+        return names[:named]
+    behind = named + bool(code.co_flags & CO_VARARGS)
+    end = behind + bool(code.co_flags & CO_VARKEYWORDS)
+    return names[:positional] + names[named:behind] + names[positional:named] + names[behind:end]
 
 
 def _arguments(cls: Any) -> list[str]:

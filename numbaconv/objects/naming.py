@@ -3,8 +3,7 @@
 import itertools
 import re
 from collections import defaultdict
-from collections.abc import Iterator
-from contextlib import contextmanager
+from typing import Any
 
 from .strict import Strict
 
@@ -40,13 +39,25 @@ class Named(Strict):
         kind = ValueError if isinstance(error, ValueError) else TypeError
         return error if str(error).startswith(self._label) else kind(f"{self._label}: {error}")
 
-    @contextmanager
-    def _named(self) -> Iterator[None]:
+    def _named(self) -> "_Naming":
         """Put the name in front of whatever a check says."""
-        try:
-            yield
-        except (ValueError, TypeError) as error:
-            raise self._labelled(error) from None
+        return _Naming(self)
+
+
+class _Naming:
+    """A context manager by hand: one out of a generator would take a good part of the time in which models load."""
+
+    __slots__ = ("_of",)
+
+    def __init__(self, of: Named) -> None:
+        self._of = of
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: Any, error: Any, traceback: Any) -> None:
+        if isinstance(error, ValueError | TypeError):
+            raise self._of._labelled(error) from None
 
 
 def default_name(class_name: str) -> str:

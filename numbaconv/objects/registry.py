@@ -1,6 +1,5 @@
 """What initializers, regularizers, constraints and optimizers share: configurations, and look-up by name."""
 
-import inspect
 import math
 import numbers
 import re
@@ -123,7 +122,8 @@ class Configurable(Telling):
 
 @lru_cache(maxsize=256)
 def _arguments_of(cls: Any) -> tuple[str, ...]:
-    return tuple(inspect.signature(cls).parameters)
+    constructor = cls.__init__
+    return () if constructor is object.__init__ else tuple(parameter_names(constructor)[1:])
 
 
 class Registry:

@@ -92,7 +92,9 @@ def _assigned_in(owner: type) -> frozenset[str]:
 
 
 def _assigned(member: Any) -> Iterator[str]:
-    function = inspect.unwrap(member.fset if isinstance(member, property) and member.fset else member)
+    function = member.fset if isinstance(member, property) and member.fset else member
+    if hasattr(function, "__wrapped__"):
+        function = inspect.unwrap(function)
     if isinstance(function, FunctionType):
         code = function.__code__
         operations = code.co_code[::2]
