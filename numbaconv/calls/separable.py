@@ -1,9 +1,12 @@
 """Prepared calls of separable convolutions, as `numbaconv.calls.conv` has them of the other operations."""
 
+from collections.abc import Callable
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..common.arguments import check_channels
 from ..kernels.named import separable_conv
 from ..kernels.plan.plans import make_separable_plan
 from ..kernels.table import flat_plan, panel_table
@@ -20,21 +23,33 @@ from .window import Window, point_window, window_axes
 class SeparableCall(NamedTuple):
     """A depthwise convolution and a pointwise one after it, in one pass.
 
-    In two where ``arguments`` is None, and for weights that are infinite or NaN.
+    In two where ``arguments`` is None, and for weights that are infinite or NaN: ``apart`` prepares these.
     """
 
-    depthwise: WindowCall
-    pointwise: WindowCall
+    out_shape: Ints
+    rank: int
+    data_format: str
     arguments: tuple | None
     serial: bool
     to_planes: bool
+    apart: Callable[[], tuple[WindowCall, WindowCall]]
+
+    @property
+    def depthwise(self) -> WindowCall:
+        """The first step by itself."""
+        return self.apart()[0]
+
+    @property
+    def pointwise(self) -> WindowCall:
+        """The second step by itself."""
+        return self.apart()[1]
 
     def __call__(self, x: np.ndarray, depthwise: Packed, pointwise: Packed, epilogue: Epilogue) -> np.ndarray:
-        middle, (rank, data_format) = _no_epilogue(depthwise), self.depthwise[2:4]
+        middle, rank, data_format = _no_epilogue(depthwise), self.rank, self.data_format
         if not (self.to_planes and depthwise.finite and pointwise.finite):
             image = canonical(x, data_format)
             return original(self.run(image, depthwise, pointwise, middle, epilogue), rank, data_format)
-        shape = self.pointwise.out_shape
+        shape = self.out_shape
         out = empty_planes(shape, depthwise.dtype)
         self._fill(out, planar(x), depthwise, pointwise, middle, epilogue)
         return planar_result(out, shape, rank)
@@ -51,7 +66,7 @@ class SeparableCall(NamedTuple):
         """From canonical array to canonical array, with an epilogue of the depthwise step; into ``out``, if given."""
         if self.arguments is None or not (depthwise.finite and pointwise.finite):
             return self.pointwise.run(self.depthwise.run(image, depthwise, middle), pointwise, epilogue, out)
-        out = aligned_empty(self.pointwise.out_shape, depthwise.dtype) if out is None else out
+        out = aligned_empty(self.out_shape, depthwise.dtype) if out is None else out
         self._fill(out.reshape(-1), image, depthwise, pointwise, middle, epilogue)
         return out
 
@@ -85,18 +100,25 @@ def separable_call(
     right = (*(1,) * rank, channels * multiplier, filters)
     if pointwise_shape != right:
         raise ValueError(f"pointwise_weights must have shape {right}, got {pointwise_shape}")
-    first = depthwise_call(x_shape, depthwise_shape, itemsize, window)
-    between = first.out_shape[:1] + first.out_shape[4 - rank :]
-    last = conv_call(between, right, itemsize, point_window(rank), "direct", pitch)
-    assert isinstance(last, WindowCall)
+    check_channels(x_shape, channels, window.data_format, "weights")
+
+    @cache
+    def apart() -> tuple[WindowCall, WindowCall]:
+        first = depthwise_call(x_shape, depthwise_shape, itemsize, window)
+        between = first.out_shape[:1] + first.out_shape[4 - rank :]
+        last = conv_call(between, right, itemsize, point_window(rank), "direct", pitch)
+        assert isinstance(last, WindowCall)
+        return first, last
+
     axes = window_axes(x_shape, pitch or filters, window)
     plan = make_separable_plan(axes, right[-2], filters, itemsize)
+    out_shape = *(axis.windows for axis in axes), filters
     if plan is None:
-        return SeparableCall(first, last, None, False, False)
+        return SeparableCall(out_shape, rank, window.data_format, None, False, False, apart)
     widths = panel_width(itemsize), conv_width(filters, itemsize)
     panels = (panel_table(count, width) for count, width in zip(right[-2:], widths, strict=True))
     arguments = conv_vecs(filters, itemsize), flat_plan(plan, *panels)
     to_planes = window.data_format == "channels_first" and plan.fits_planes(
         channels, filters, filters, itemsize, separable=True
     )
-    return SeparableCall(first, last, arguments, plan.serial, to_planes)
+    return SeparableCall(out_shape, rank, window.data_format, arguments, plan.serial, to_planes, apart)
