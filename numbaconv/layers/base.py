@@ -124,7 +124,7 @@ class Layer(Settled, Arguments):
                 self._change(name, value)
         else:
             super().__setattr__(name, value)
-            self._given |= {name}
+            object.__setattr__(self, "_given", self._given | {name})
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

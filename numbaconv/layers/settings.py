@@ -25,11 +25,10 @@ class Settled(Weighted):
 
     def _set_components(self, arguments: dict[str, Any]) -> None:
         """Look up the activation, initializers and their like among a constructor's ``locals()``, and keep them."""
-        for argument, value in arguments.items():
-            family = family_of(argument)
-            if family is not None:
-                object.__setattr__(self, argument, family.get(value))
-                self._given |= {argument}
+        read = {argument: family for argument in arguments if (family := family_of(argument)) is not None}
+        for argument, family in read.items():
+            object.__setattr__(self, argument, family.get(arguments[argument]))
+        self._given |= read.keys()
 
     def _argument(self, name: str) -> Any:
         """The value of an argument of the constructor, which is the attribute of that name."""

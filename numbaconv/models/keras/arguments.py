@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Mapping
+from copy import copy
 from functools import lru_cache
 from typing import Any
 
@@ -39,6 +40,7 @@ class Reading:
         self.old = version[:1] in "12"
         self.custom: Mapping[str, Any] = {} if custom_objects is None else custom_objects
         self._said_half = False
+        self._components: dict[tuple[str, str], Any] = {}
 
     def arguments(self, cls: Any, config: dict[str, Any]) -> dict[str, Any]:
         """The arguments of a layer class for the configuration that a file has of it, in today's words.
@@ -64,7 +66,7 @@ class Reading:
                 found[key] = self.activation(value)
             elif family is not None:
                 # They are not needed to predict, so that an unknown one does no harm.
-                component = known_component(family, value)
+                component = self._component(family, value)
                 if component is not None:
                     found[key] = component
             else:
@@ -73,6 +75,13 @@ class Reading:
             # What is computed must not depend on this library's settings.
             found["data_format"] = "channels_last"
         return found
+
+    def _component(self, family: Any, value: Any) -> Any:
+        """`known_component`, whose like is often the same: layers get copies of one, which are their own."""
+        key = family.__name__, repr(value)
+        if key not in self._components:
+            self._components[key] = known_component(family, value)
+        return copy(self._components[key])
 
     def activation(self, value: Any) -> Any:
         """The activation that a name or a configuration means."""
