@@ -1,5 +1,6 @@
 """Processes that find all their machine code on disk, and never import Numba."""
 
+import importlib
 import shutil
 
 import numpy as np
@@ -7,9 +8,10 @@ import pytest
 from situations import run
 
 from numbaconv import activations, functional
+from numbaconv.kernels import named
 from numbaconv.machine import cache as _cache
 from numbaconv.machine import start
-from numbaconv.machine.compiler import recorded
+from numbaconv.machine.compiler import ParallelKernel, recorded
 
 pytestmark = pytest.mark.skipif(
     start.host() is None, reason="machine code is kept for starts on Linux with x86-64 and Numba's usual settings"
@@ -42,6 +44,26 @@ def kept(tmp_path_factory):
 def test_the_second_process_does_without_numba(kept):
     for _ in range(2):
         run(WITHOUT, NUMBA_CACHE_DIR=kept)
+
+
+def test_what_predicting_does_not_need_is_not_imported(kept):
+    needless = {"numpy.random", "tempfile", "html", "numbaconv.kernels.conv", "numbaconv.calls.gradients"}
+    code = f"""
+import sys
+import numpy
+before = set(sys.modules)
+import numbaconv.models
+assert not {needless} & set(sys.modules) - before
+"""
+    run(code, NUMBA_CACHE_DIR=kept)
+
+
+def test_kernels_by_name_are_those_of_their_modules():
+    kernels = [kernel for kernel in vars(named).values() if isinstance(kernel, ParallelKernel)]
+    assert len(kernels) > 10
+    for kernel in kernels:
+        assert vars(importlib.import_module(kernel.__module__))[kernel.__name__] is kernel
+        assert kernel.__wrapped__.__name__ == kernel.__name__
 
 
 def test_numba_comes_in_later(kept):
