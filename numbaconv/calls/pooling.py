@@ -22,6 +22,8 @@ from .window import Window
 
 # Values of a window from which on one row of values after the other is joined.
 MANY_VALUES = 512
+# Values of a window whose sum need not be kept in float64.
+FEW_VALUES = 32
 # Values of a part, at least, of windows that are so few that they are pooled in so many parts at most; how many of them
 # pay in a network.
 PART_VALUES, MANY_PARTS, FEW_WINDOWS, FEW_PARTS = pool.TASK_VALUES, 32, 8, 4
@@ -57,17 +59,17 @@ class PoolGradCall(NamedTuple):
 
 
 class FlatCall(NamedTuple):
-    """Pooling, ready for arrays of one shape, which the kernel sees as flat ones."""
+    """Pooling, ready for arrays of one shape, which the kernel sees as flat ones; for float32 and for float64."""
 
     kernel: Any
     out_shape: Ints
-    arguments: tuple
+    arguments: tuple[tuple, tuple]
     serial: bool
 
     def __call__(self, x: np.ndarray, out: Any = None) -> np.ndarray:
         """The result; in ``out``, where that is given."""
         out = aligned_empty(self.out_shape, x.dtype) if out is None else out
-        self.kernel(contiguous(x).reshape(-1), out.reshape(-1), *self.arguments, serial=self.serial)
+        self.kernel(contiguous(x).reshape(-1), out.reshape(-1), *self.arguments[x.itemsize > 4], serial=self.serial)
         return out
 
 
@@ -96,11 +98,14 @@ def pool_window(pool_size: Any, strides: Any, padding: Any, data_format: Any, ra
 
 
 @remember(maxsize=512)
-def pool_call(kind: str, x_shape: Ints, window: Window, least: int = MANY_PARTS) -> FlatCall | PartsCall | AnyMoving:
+def pool_call(
+    kind: str, x_shape: Ints, window: Window, least: int = MANY_PARTS, few: int = FEW_VALUES
+) -> FlatCall | PartsCall | AnyMoving:
     """Prepare `functional.max_pool` or `functional.average_pool`, ``kind`` being "max" or "average".
 
     Few windows are pooled in parts where these are at least so many: a core then reads pixels that are neighbours. In a
-    network it is likely to have computed them, and would have others come from where they are.
+    network it is likely to have computed them, and would have others come from where they are. Windows of at most
+    ``few`` values are summed up in their own dtype.
     """
     out_shape, data_format = _out_shape(x_shape, window), window.data_format
     image, result = images_shape(x_shape, data_format), images_shape(out_shape, data_format)
@@ -113,7 +118,8 @@ def pool_call(kind: str, x_shape: Ints, window: Window, least: int = MANY_PARTS)
     if parts > 1:
         several = ((1, n, channels), size // parts), ((1, count * parts, channels), parts)
         first, then = (
-            pool_call(kind, shape, pool_window(k, None, "valid", "channels_last", 1)) for shape, k in several
+            pool_call(kind, shape, pool_window(k, None, "valid", "channels_last", 1), MANY_PARTS, 0)
+            for shape, k in several
         )
         return PartsCall(((1, n, channels), (1, count, channels)), out_shape, first, then)
     short = axes[1] is ONE and channels < LINE and pool.LONG_ALONE <= size * channels < pool.LONG
@@ -129,8 +135,11 @@ def pool_call(kind: str, x_shape: Ints, window: Window, least: int = MANY_PARTS)
     plan = pool.pool_plan(*views, ends, axes[2][3:], kind == "average")
     serial = plan[pool.TASKS] == 1 or max(prod(image), prod(result)) < SMALL
     kernel = pool.max_pool if kind == "max" else pool.average_pool
-    arguments = np.concatenate(ends), *pool.beside(plan, ends[2]), plan
-    return FlatCall(kernel, out_shape, arguments, bool(serial))
+    counts, table = pool.beside(plan, ends[2])
+    short = kind == "average" and prod(window.kernel_size) <= few
+    sums = counts.astype(np.float32) if short else counts, counts
+    single, double = ((np.concatenate(ends), those, table, plan) for those in sums)
+    return FlatCall(kernel, out_shape, (single, double), bool(serial))
 
 
 def _selection(x_shape: Ints, out_shape: Ints, window: Window) -> AnyMoving:

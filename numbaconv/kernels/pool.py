@@ -46,7 +46,7 @@ def max_pool(x, out, ends, counts, table, plan):
         Written in full.
     ends : int64 array (D' + H' + W', 2)
         `window_ends` of the three axes, one below the other.
-    counts : float64 array
+    counts : array
         For the outputs of a row, from `beside`: positions under their windows.
     table : int32 array
         For the outputs of a block, from `beside`: where their first taps lie.
@@ -74,10 +74,10 @@ def average_pool(x, out, ends, counts, table, plan):
 
     Notes
     -----
-    As for `max_pool`; sums are kept in float64, since a window may be as long as a recording.
+    As for `max_pool`; sums are kept in the dtype of ``counts``, since a window may be as long as a recording.
     """
     for task in prange(plan[TASKS]):
-        _pool_task(np.int64(task), x, out, (ends, counts, table), plan, _mean, _mean_of, np.zeros(0))
+        _pool_task(np.int64(task), x, out, (ends, counts, table), plan, _mean, _mean_of, counts)
 
 
 class Read(NamedTuple):
