@@ -233,21 +233,25 @@ def centred_sums(a, b, a_from, b_from, gate=None):
 
 def scaled(x, scale, shift, low=-math.inf):
     """``max(x * scale + shift, low)`` as a new array."""
-    return _filled((x,), (scale,), shift, None, low)
+    return filled((x,), tables_of(x, scale, shift), low)
 
 
 def scaled_sum(x, y, x_scale, y_scale, shift, gate=None):
     """``x * x_scale + y * y_scale + shift`` as a new array; ``x`` is 0 where the gate does not let ``y`` pass."""
-    return _filled((x, y), (x_scale, y_scale), shift, gate, -math.inf)
+    return filled((x, y), tables_of(x, x_scale, y_scale, shift, *(gate or ())))
 
 
-def _filled(arrays, scales, shift, gate, low):
-    first = arrays[0]
+def tables_of(x, *factors):
+    """Factors of each channel as `filled` takes them for arrays of this shape and dtype."""
+    return make_grid(x.shape).tables(factors, VECTOR_BYTES // x.itemsize)
+
+
+def filled(arrays, tables, low=-math.inf):
+    """A new array from one or two, and tables of a factor for each of them, what is added, and maybe a gate."""
+    first, count = arrays[0], len(arrays)
     grid = make_grid(first.shape)
     out = aligned_empty(grid.shape, first.dtype)
     *inputs, result = (x.reshape(grid.rows_shape) for x in (*arrays, out))
-    lanes, count = VECTOR_BYTES // first.itemsize, len(scales)
-    tables = grid.tables((*scales, shift, *(gate or ())), lanes)
     scales, shift, gate = tuple(tables[:count]), tables[count], tuple(tables[count + 1 :])
     how = _wide(first), int(not grid.planes), (grid.rows, grid.columns)
     multiply_add(tuple(inputs), scales, shift, (gate or (shift,), low), result, *how, serial=grid.serial)

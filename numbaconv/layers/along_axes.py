@@ -1,6 +1,7 @@
 """What layers share whose weights lie along axes that the user names."""
 
 from collections.abc import Collection
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -95,6 +96,7 @@ def some_axes(value: Any) -> int | tuple[int, ...]:
     return integer(value, "axis")
 
 
+@lru_cache(maxsize=256)
 def axes_of(axis: Any, rank: int, first: int = 1) -> tuple[int, ...]:
     """Axes of an input of this rank, counted from 0, none of them before ``first`` (1: after the batch) or twice."""
     given = axis if isinstance(axis, tuple) else (axis,)

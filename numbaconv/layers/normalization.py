@@ -7,7 +7,7 @@ import numpy as np
 
 from ..calls.epilogue import NO_MINIMUM
 from ..calls.layouts import contiguous
-from ..kernels.normalize import centred_sums, moments, scaled, scaled_sum
+from ..kernels.normalize import centred_sums, filled, moments, scaled, scaled_sum, tables_of
 from ..objects.registry import number
 from .activation import joins_relu
 from .along_axes import Affine, one_axis
@@ -82,17 +82,19 @@ class BatchNormalization(Affine):
             self.momentum = number(momentum, "momentum", minimum=0, maximum=1)
             self._set_affine(epsilon, center, scale)
             self._set_components(locals())
-        # The weights that the factors of inference were made from, and those factors.
-        self._factors: tuple[Any, tuple[Any, ...]] = (None, ())
+        # What the factors of inference were made from, weights and a shape, and those factors.
+        self._factors: tuple[Any, Any, Any] = (None, None, None)
 
     @np.errstate(all="ignore")
     def call(self, x: np.ndarray) -> np.ndarray:
         self._must_fit(x)
-        weights, factors = self._factors
-        if weights is not self._weights:
-            factors = self._scale_and_shift(*self._moving())
-            self._factors = self._weights, factors
-        return scaled(self._planes(x), *factors).reshape(x.shape)
+        planes = self._planes(x)
+        weights, shape, tables = self._factors
+        if weights is not self._weights or shape != planes.shape:
+            weights = self._weights
+            tables = tables_of(planes, *self._factors_of(weights))
+            self._factors = weights, planes.shape, tables
+        return filled((planes,), tables).reshape(x.shape)
 
     def _takes_in(self, follower: Any) -> bool:
         # The moving mean and variance leave infinities alone, which do not pass the multiply-adds of the way back.
@@ -141,7 +143,7 @@ class BatchNormalization(Affine):
         return grad_x.reshape(grad_out.shape), gradients
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**super().__getstate__(), "_factors": (None, ())}
+        return {**super().__getstate__(), "_factors": (None, None, None)}
 
     def _moving(self) -> tuple[np.ndarray, np.ndarray]:
         """The moving mean and standard deviation, in float64."""
