@@ -12,14 +12,15 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..common.arguments import check_branches, check_channels
-from ..kernels.named import conv, conv_few, conv_inside, conv_positions, depthwise_conv, depthwise_inside
+from ..kernels.named import conv, conv_few, conv_inside, conv_positions, depthwise_conv, depthwise_inside, outer
 from ..kernels.plan.axes import Axis, stays_inside
+from ..kernels.plan.host import HOST
 from ..kernels.plan.plans import Plan, is_for_few, joins_taps, make_few_plan, make_plan
 from ..kernels.plan.positions import make_position_plan
 from ..kernels.table import CHANNELS, WORK, flat_plan, panel_table
 from ..machine.aligned import aligned_empty
 from ..machine.threads import remember
-from ..machine.vectors import conv_tile, conv_vecs, conv_width, few_filters, panel_width, position_tile
+from ..machine.vectors import WIDE, conv_tile, conv_vecs, conv_width, few_filters, panel_width, position_tile
 from .epilogue import Epilogue
 from .layouts import Ints, canonical, empty_planes, original, planar, planar_result
 from .packed import Packed, depthwise_shape, is_depthwise
@@ -28,6 +29,8 @@ from .winograd import WinogradCall, use_winograd, winograd_work
 
 # Tiles of windows for which weights are not packed: packing takes as long as so many tiles, read as they lie, lose.
 FEW_TILES = 4
+# Channels or filters, the fewer of them, that planes are summed up for, and tasks of many such sums.
+MOST_PLANES, TASKS = 16, 16
 # Inside the library, further names of an ``algorithm``: ways to compute a sum that differ in its last bits, of which
 # shapes choose one otherwise.
 WAYS = ("few", "tile")
@@ -90,6 +93,29 @@ class WindowCall(NamedTuple):
         return packed.panels if self.joined is None else packed.few(self.joined)
 
 
+class PlanesCall(NamedTuple):
+    """A convolution of single pixels with channels first: the weights turned round, times the planes of each image."""
+
+    out_shape: Ints
+    rank: int
+    shape: Ints
+    block: Ints
+    serial: bool
+    # Of canonical arrays.
+    direct: Callable[[], WindowCall]
+
+    def __call__(self, x: np.ndarray, packed: Packed, epilogue: Epilogue) -> np.ndarray:
+        out, (bias, *limits) = empty_planes(self.out_shape, packed.dtype), epilogue[:3]
+        weights, steps = packed.plain.reshape(-1), (1, self.shape[1])
+        arrays = planar(x).reshape(-1), self.shape, bias, tuple(limits), out.reshape(-1)
+        outer(weights, steps, *arrays, WIDE, self.block, serial=self.serial)
+        return planar_result(out, self.out_shape, self.rank)
+
+    def run(self, image: np.ndarray, packed: Packed, epilogue: Epilogue, out: Any = None) -> np.ndarray:
+        """From canonical array to canonical array; into ``out``, where it is given."""
+        return self.direct().run(image, packed, epilogue, out)
+
+
 @remember(maxsize=512)
 def conv_call(
     x_shape: Ints, weights_shape: Ints, itemsize: int, window: Window, algorithm: str = "direct", pitch: int = 0
@@ -149,18 +175,25 @@ def gather_call(
     data_format: str,
     algorithm: str,
     branches: int = 1,
-) -> WindowCall | WinogradCall:
+) -> Any:
     """Prepare a convolution of the windows of ``axes``; each branch has so many channels and filters."""
     out_shape = (*(axis.windows for axis in axes), branches * filters)
     direct: Any = partial(_tile_call, axes, channels, filters, itemsize, rank, data_format, branches)
-    if branches > 1:
-        call = _position_call(axes, (branches, channels, filters), itemsize, rank, data_format, False, direct)
-        if call is not None:
-            return call
     if use_winograd(algorithm, axes, channels, filters, itemsize):
         work = winograd_work(axes, channels, filters, itemsize)
         return WinogradCall(out_shape, rank, data_format, *work, direct if algorithm == "auto" else None)
-    if algorithm == "tile" or (algorithm != "few" and not is_for_few(axes, channels, filters, itemsize, branches)):
+    few = algorithm == "few" or (algorithm != "tile" and is_for_few(axes, channels, filters, itemsize, branches))
+    # What adds up in another order than others of the same shape is that for both data formats.
+    planar = data_format == "channels_first" and not few
+    many = prod(axis.windows for axis in axes[1:]) >= panel_width(itemsize, 4)
+    if planar and many and branches == 1 and min(channels, filters) <= MOST_PLANES and are_pixels(axes):
+        return _planes_call(axes, channels, filters, rank, direct)
+    # Of a run of positions, windows that are far apart would leave most unused.
+    if branches > 1 or (planar and axes[-1].stride <= 2):
+        call = _position_call(axes, (branches, channels, filters), itemsize, rank, data_format, False, direct)
+        if call is not None:
+            return call
+    if not few:
         return direct()
     plan, width = make_few_plan(axes, channels, filters, itemsize, branches), few_filters(filters, itemsize)
     to_planes = plan.fits_planes(channels, filters, width, itemsize)
@@ -169,6 +202,22 @@ def gather_call(
     arguments, joined = ((0,) * width, table), joins_taps(axes, channels, itemsize, branches)
     call = WindowCall(conv_few, out_shape, rank, data_format, plan.serial, to_planes, arguments, joined, direct)
     return call._replace(inside=inside(axes))
+
+
+def are_pixels(axes: tuple[Axis, ...]) -> bool:
+    """Whether each window reads one pixel, and there is one for each."""
+    return all(axis.taps == axis.stride == 1 and axis.before == 0 for axis in axes) and inside(axes)
+
+
+def _planes_call(
+    axes: tuple[Axis, ...], channels: int, filters: int, rank: int, direct: Callable[[], Any]
+) -> PlanesCall:
+    images, *lengths = (axis.windows for axis in axes)
+    positions = prod(lengths)
+    serial = images * positions * channels * filters < HOST.serial_work
+    columns = max(1, positions if serial else ceil(positions * images / TASKS))
+    shape = images, filters, channels, positions
+    return PlanesCall((images, *lengths, filters), rank, shape, (filters, columns), serial, direct)
 
 
 def conv_arguments(

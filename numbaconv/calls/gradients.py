@@ -155,7 +155,7 @@ def conv_grad(
         return GradientCall(grad_shape, weights_shape, back, ProductCall.of(*sizes, patches))
     # First, for it asks for memory: the phases of a kernel that does not fit would be many.
     sum_call = _branch_sum_call(axes, prod(window.kernel_size), channels, share, itemsize, branches)
-    scatter = scatter_call(axes, full, share, itemsize, rank, window.data_format, algorithm, branches)
+    scatter = scatter_call(axes, full, share, itemsize, rank, "channels_last", algorithm, branches)
     return GradientCall(grad_shape, weights_shape, scatter, sum_call)
 
 
@@ -205,7 +205,7 @@ def transposed_grad(
     filters, channels = weights_shape[-2:]
     grad_shape = transposed_shape(x_shape, filters, window, output_padding)
     axes = transposed_axes(x_shape, channels, window, output_padding)
-    gather = gather_call(axes, filters, channels, itemsize, window.rank, window.data_format, algorithm)
+    gather = gather_call(axes, filters, channels, itemsize, window.rank, "channels_last", algorithm)
     features = prod(window.kernel_size) * filters
     sum_call: SumCall | ProductCall
     if are_products(axes, filters, channels, itemsize):

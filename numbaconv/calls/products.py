@@ -4,15 +4,16 @@ Sums that are short or whose results have few rows take the matrices as they lie
 dense layer, of matrices that are turned and packed before.
 """
 
-from math import ceil
+from math import ceil, inf
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..kernels.named import outer
 from ..kernels.plan.host import HOST
-from ..kernels.product import dots, outer
+from ..kernels.product import dots
 from ..machine.aligned import aligned_empty
-from ..machine.vectors import few_filters, panel_width, wide_vecs
+from ..machine.vectors import WIDE, few_filters, panel_width
 from .conv import WindowCall, dense_call
 from .epilogue import Epilogue, no_epilogue
 from .layouts import Ints, swapped
@@ -103,8 +104,10 @@ class ProductInputCall(NamedTuple):
 def _outer(a: np.ndarray, steps: Ints, b: np.ndarray, shape: Ints) -> np.ndarray:
     """What `outer` computes: an array (I, J)."""
     out = aligned_empty((shape[0], shape[2]), a.dtype)
-    block, serial = _cut(shape[0], out.size * HOST.moved_cost)
-    outer(a.reshape(-1), steps, b.reshape(-1), shape, out.reshape(-1), wide_vecs(), block, serial=serial)
+    rows, serial = _cut(shape[0], out.size * HOST.moved_cost)
+    block = rows, max(1, shape[2])
+    arrays = b.reshape(-1), (1, *shape), np.empty(0, a.dtype), (-inf, inf), out.reshape(-1)
+    outer(a.reshape(-1), steps, *arrays, WIDE, block, serial=serial)
     return out
 
 

@@ -3,20 +3,23 @@
 import numpy as np
 
 from ..machine.compiler import compiled
+from ..machine.limits import tile_finish
 from ..machine.memory import RAMP, clear, copy, ramp
 from ..machine.square import tile_dots, tile_square, tile_totals
-from ..machine.tile import lanes_of, tile_outer, tile_rows, tile_store, tile_write
+from ..machine.tile import lanes_of, tile_rows, tile_scale, tile_store, tile_write
 from ..machine.words import prange
 from .records import Line
 from .strip import aligned_flat
 
-# Rows of a tile of `outer`: it is wide and low, so that results are written in a stream.
+# Rows of a tile of `outer`, which is wide and low, so that results are written in few streams.
 ROWS = 2
+# Elements of ``b`` that all rows of a task meet before the next ones do: they stay in the L1 cache.
+NEAR = 6 * 1024
 
 
 @compiled(parallel=True)
-def outer(a, steps, b, shape, out, vecs, block):
-    """``out[i*J + j] = sum over k of a[i*row + k*column] * b[k*J + j]`` for few k; a task has so many rows.
+def outer(a, steps, b, shape, bias, limits, out, vecs, block):
+    """``out[n, i, j] = bias[i] + sum over k of a[i*row + k*column] * b[n, k, j]`` for few i or few k.
 
     Parameters
     ----------
@@ -25,43 +28,57 @@ def outer(a, steps, b, shape, out, vecs, block):
     steps : tuple of int
         ``row`` and ``column``: of a matrix, or of one turned round.
     shape : tuple of int
-        I, K and J.
+        N, I, K and J.
+    bias : array
+        For each i, or none.
+    limits : tuple of float
+        What smaller sums become, and larger ones.
     vecs : tuple
-        As long as a row of the tile has vectors.
-    block : int
+        `machine.vectors.WIDE`.
+    block : tuple of int
+        Rows and columns of a task.
 
     Notes
     -----
-    Bound by the stores of ``out``.
+    Bound by the stores of ``out``, or by loads where there are more than a few k.
     """
-    for task in prange(-(-shape[0] // block)):
-        first = np.int64(task) * block
-        _outer_rows(a, steps, b, shape, out, vecs, first, min(block, shape[0] - first))
+    rows, columns = -(-shape[1] // block[0]), -(-shape[3] // block[1])
+    for task in prange(shape[0] * rows * columns):
+        part = np.int64(task) % (rows * columns)
+        image, row, left = np.int64(task) // (rows * columns), part // columns * block[0], part % columns * block[1]
+        place = image, row, min(block[0], shape[1] - row), left, min(left + block[1], shape[3])
+        _outer_task(a, steps, b, shape, bias, limits, out, vecs, place)
 
 
 @compiled
-def _outer_rows(a, steps, b, shape, out, vecs, first, count):
-    (_, depth, columns), width = shape, len(vecs) * lanes_of(b)
-    a_at, out_at = np.empty(count + ROWS + RAMP, np.int64), np.empty(count + ROWS + RAMP, np.int64)
-    ramp(a_at, 0, first * steps[0], steps[0], count)
-    ramp(out_at, 0, first * columns, columns, count)
+def _outer_task(a, steps, b, shape, bias, limits, out, vecs, place):
+    (_, rows, depth, columns), width, (image, row, count, left, right) = shape, len(vecs) * lanes_of(b), place
+    b_at, room = image * depth * columns, count + ROWS + RAMP
+    numbers, a_at, out_at = np.empty(room, np.int64), np.empty(room, np.int64), np.empty(room, np.int64)
+    ramp(numbers, 0, row, 1, count)
+    ramp(a_at, 0, row * steps[0], steps[0], count)
+    ramp(out_at, 0, (image * rows + row) * columns, columns, count)
     for spare in range(count, count + ROWS):
         # The last once more.
-        a_at[spare], out_at[spare] = a_at[count - 1], out_at[count - 1]
-    zeros, whole = np.zeros(width, b.dtype), columns // width * width
+        numbers[spare], a_at[spare], out_at[spare] = numbers[count - 1], a_at[count - 1], out_at[count - 1]
+    zeros, ones, whole = np.zeros(width, b.dtype), np.ones(width, b.dtype), left + (right - left) // width * width
     # Of columns that fill no tile, a copy has room for one.
     rest, start = aligned_flat(depth * width, b)
     clear(rest, start, depth * width)
     for k in range(depth):
-        copy(rest, start + k * width, b, k * columns + whole, columns - whole)
-    for i in range(0, count, ROWS):
-        for j in range(0, columns, width):
-            line = Line(b, j, columns) if j < whole else Line(rest, start, width)
-            tile, at = tile_rows(ROWS, vecs, zeros, 0), line.at
-            for k in range(depth):
-                tile = tile_outer(tile, a, a_at, i, k * steps[1], line.array, (at, line.step))
-                at += line.step
-            tile_store(tile, out, out_at, i, j, columns - j)
+        copy(rest, start + k * width, b, b_at + k * columns + whole, right - whole)
+    near = max(1, NEAR // max(1, depth * width)) * width
+    for first in range(left, right, near):
+        for i in range(0, count, ROWS):
+            for j in range(first, min(first + near, right), width):
+                line = Line(b, b_at + j, columns) if j < whole else Line(rest, start, width)
+                tile, at = tile_rows(ROWS, vecs, zeros, 0), line.at
+                if bias.size:
+                    tile = tile_scale(tile, bias, numbers, i, 0, ones, 0)
+                for k in range(depth):
+                    tile = tile_scale(tile, a, a_at, i, k * steps[1], line.array, at)
+                    at += line.step
+                tile_store(tile_finish(tile, limits[0], limits[1]), out, out_at, i, j, right - j)
 
 
 @compiled(parallel=True)

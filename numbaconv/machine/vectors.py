@@ -57,6 +57,8 @@ if _chosen not in map(str, _TILES):
     raise ValueError(f"NUMBACONV_VECTOR_BYTES must be one of {sorted(_TILES)}, got {_chosen}")
 VECTOR_BYTES = int(_chosen)
 TILE_ROWS, TILE_VECS = _TILES[VECTOR_BYTES]
+# A tuple as long as a tile of two rows has vectors.
+WIDE = (0,) * min(8, TILE_ROWS * TILE_VECS // 3)
 # Rows of a lower tile, for what whole tiles leave over.
 LOW_ROWS = TILE_ROWS // 3
 
@@ -80,11 +82,6 @@ def position_tile(filters):
     """Rows and vectors of a tile whose vectors are positions: a row for each filter, and registers for the input."""
     rows = 1 if filters <= 2 else 4
     return rows, min(8, (TILE_ROWS * TILE_VECS + 4) // (rows + 1))
-
-
-def wide_vecs():
-    """Vectors of a tile of two rows, as a tuple of that length."""
-    return (0,) * min(8, TILE_ROWS * TILE_VECS // 3)
 
 
 def conv_vecs(filters, itemsize):

@@ -28,6 +28,7 @@ CASES = [
     conv("strided and dilated", (2, 13, 12, 3), (3, 2), 4, strides=(2, 3), dilation_rate=(3, 2), padding="same"),
     conv("strides beyond the kernel", (2, 11, 9, 2), (1, 2), 3, strides=(3, 4), padding="same"),
     conv("one by one", (2, 5, 4, 6), (1, 1), 7),
+    conv("one by one, 150 positions", (2, 15, 10, 5), (1, 1), 3),
     conv("one by one, 512 channels", (1, 3, 5, 512), (1, 1), 3),
     conv("512 channels", (1, 3, 5, 512), (3, 2), 3, padding="same"),
     conv("one by one, strided", (2, 5, 6, 3), (1, 1), 4, strides=2),
