@@ -12,7 +12,16 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..common.arguments import check_branches, check_channels
-from ..kernels.named import conv, conv_few, conv_inside, conv_positions, depthwise_conv, depthwise_inside, outer
+from ..kernels.named import (
+    conv,
+    conv_few,
+    conv_inside,
+    conv_positions,
+    depthwise_conv,
+    depthwise_inside,
+    group_conv,
+    outer,
+)
 from ..kernels.plan.axes import Axis, stays_inside
 from ..kernels.plan.host import HOST
 from ..kernels.plan.plans import Plan, is_for_few, joins_taps, make_few_plan, make_plan
@@ -90,6 +99,8 @@ class WindowCall(NamedTuple):
     def _weights(self, packed: Packed) -> Any:
         if self.kernel is conv:
             return packed.lines(self.few and self._fits(packed))
+        if self.kernel is group_conv:
+            return packed.groups
         return packed.panels if self.joined is None else packed.few(self.joined)
 
 
@@ -190,7 +201,9 @@ def gather_call(
         return _planes_call(axes, channels, filters, rank, direct)
     # Of a run of positions, windows that are far apart would leave most unused.
     if branches > 1 or (planar and axes[-1].stride <= 2):
-        call = _position_call(axes, (branches, channels, filters), itemsize, rank, data_format, False, direct)
+        settings = (branches, channels, filters), itemsize, rank, data_format
+        call = _group_call(axes, *settings, direct) if data_format == "channels_last" else None
+        call = call or _position_call(axes, *settings, False, direct)
         if call is not None:
             return call
     if not few:
@@ -269,6 +282,31 @@ def _lines_call(
     to_planes = plan.fits_planes(channels, filters, panel_width(itemsize), itemsize)
     arguments = depthwise_arguments(plan, filters, itemsize)
     return WindowCall(depthwise_conv, out_shape, rank, data_format, plan.serial, to_planes, arguments)
+
+
+def _group_call(
+    axes: tuple[Axis, ...],
+    shape: tuple[int, int, int],
+    itemsize: int,
+    rank: int,
+    data_format: str,
+    direct: Callable[[], Any],
+) -> WindowCall | None:
+    """That of the kernel `group_conv`, where it is faster.
+
+    Whole groups fill a vector, each with as many filters as channels: few, for lanes are exchanged as often, or windows
+    a stride apart, which are no neighbours among positions.
+    """
+    branches, channels, filters = shape
+    lanes = panel_width(itemsize, 1)
+    few = 4 * channels <= lanes or (2 * channels <= lanes and axes[-1].stride > 1)
+    if channels != filters or lanes % filters or not few:
+        return None
+    plan = make_plan(axes, channels, branches * filters, itemsize, depthwise=True)
+    arguments = (0,) * channels, *depthwise_arguments(plan, branches * filters, itemsize)
+    out_shape = (*(axis.windows for axis in axes), branches * filters)
+    call = WindowCall(group_conv, out_shape, rank, data_format, plan.serial, False, arguments, direct=direct)
+    return call._replace(inside=inside(axes))
 
 
 def _position_call(

@@ -19,7 +19,7 @@ from ..kernels.sums import sum_runs
 from ..kernels.weight_grad import add_shares, conv_weight_grad, depthwise_weight_grad
 from ..machine.aligned import aligned_empty
 from ..machine.threads import remember
-from ..machine.vectors import TILE_VECS, conv_tile, panel_width
+from ..machine.vectors import TILE_ROWS, TILE_VECS, conv_tile, panel_width
 from .conv import WindowCall, algorithm_for, dense_call, depthwise_arguments, gather_call, kernel_for
 from .epilogue import Epilogue, no_epilogue
 from .layouts import SMALL, Ints, canonical_shape
@@ -179,9 +179,7 @@ def depthwise_grad(x_shape: Ints, weights_shape: Ints, itemsize: int, window: Wi
     grad_shape: Any = shapes.conv_output_shape(x_shape, filters, *window)
     axes = window_axes(x_shape, filters, window)
     full = (*canonical_shape(x_shape, window.data_format)[:-1], filters)
-    *_, d, h, w = (axis.taps for axis in axes)
-    filled = ceil(w / SLIDE) * SLIDE
-    sum_call = _sum_call(depthwise_weight_grad, axes, d * h * filled, 1, filters, itemsize)._replace(taps=(filled, w))
+    sum_call = _lines_sum_call(axes, 1, filters, itemsize)
     batch, groups, complete = phase_axes(axes, full)
     parts = []
     for moving, members in groups.items():
@@ -222,22 +220,31 @@ def _branch_sum_call(
     """That of a convolution whose branches have so many channels and outputs each."""
     if branches == 1:
         return _sum_call(conv_weight_grad, axes, taps * channels, channels, outputs, itemsize)
-    most = max(1, panel_width(itemsize) // outputs)
+    if channels == outputs and panel_width(itemsize, 1) % outputs == 0 and SLIDE * outputs <= TILE_ROWS * TILE_VECS:
+        return _lines_sum_call(axes, channels, branches * outputs, itemsize)
+    most = max(1, panel_width(itemsize, 1) // outputs)
     joined = max(n for n in range(1, min(most, branches) + 1) if branches % n == 0)
     bundles, read = Bundles(branches // joined, joined, channels), joined * channels
     call = _sum_call(conv_weight_grad, axes, taps * read, read, joined * outputs, itemsize, bundles.number)
     return call._replace(bundles=bundles)
 
 
+def _lines_sum_call(axes: tuple[Axis, ...], group: int, filters: int, itemsize: int) -> SumCall:
+    """That of a depthwise convolution, or of groups of so many channels and filters each."""
+    *_, d, h, w = (axis.taps for axis in axes)
+    filled = ceil(w / SLIDE) * SLIDE
+    call = _sum_call(depthwise_weight_grad, axes, d * h * filled * group, group, filters, itemsize)
+    return call._replace(taps=(filled * group, w * group))
+
+
 def _sum_call(
     kernel: Any, axes: tuple[Axis, ...], rows: int, channels: int, outputs: int, itemsize: int, branches: int = 1
 ) -> SumCall:
     depthwise = kernel is depthwise_weight_grad
-    height, vecs = (SLIDE, TILE_VECS) if depthwise else conv_tile(itemsize, outputs)
+    height, vecs = (SLIDE * channels, TILE_VECS if channels == 1 else 1) if depthwise else conv_tile(itemsize, outputs)
     whole, width = ceil(rows / height) * height, panel_width(itemsize, vecs)
-    plan = make_sum_plan(axes, whole, channels, outputs, itemsize, depthwise, branches)
+    plan = make_sum_plan(axes, whole, channels, outputs, itemsize, vecs if depthwise else 0, branches)
     sums_shape = (plan.splits, branches * ceil(outputs / width), whole, width)
-    arguments: tuple = ((0,) * vecs, plan.axes, plan.grad_axes, plan.cut)
-    if not depthwise:
-        arguments = (*arguments, branches)
+    last = (0,) * height if depthwise else branches
+    arguments: tuple = ((0,) * vecs, plan.axes, plan.grad_axes, plan.cut, last)
     return SumCall(kernel, sums_shape, rows, outputs, arguments, plan.serial)

@@ -13,6 +13,7 @@ from ..kernels.pack import (
     pack_depthwise,
     pack_depthwise_phases,
     pack_few,
+    pack_groups,
     pack_panels,
     pack_phases,
     tap_steps,
@@ -79,7 +80,7 @@ class Packed:
 
     def __getstate__(self) -> dict[str, Any]:
         # Copies would not begin with a cache line; they are made again.
-        made = ("panels", "winograd", "_gathering")
+        made = ("panels", "winograd", "groups", "_gathering")
         return {**{k: v for k, v in self.__dict__.items() if k not in made}, "_phases": {}}
 
     def __repr__(self) -> str:
@@ -148,10 +149,18 @@ class Packed:
     def few(self, joined: bool) -> np.ndarray:
         """What `kernels.few` reads; of a transposed convolution with strides 1."""
         if ("few", joined) not in self._phases:
-            backwards = self.operation == "conv_transpose"
-            weights = self._gathering[::-1, ::-1, ::-1] if backwards else self._weights
-            self._phases["few", joined] = pack_few(weights, self.branches, joined)
+            self._phases["few", joined] = pack_few(self._forwards, self.branches, joined)
         return self._phases["few", joined]
+
+    @_MadeOnce
+    def groups(self) -> np.ndarray:
+        """What `kernels.depthwise.group_conv` reads; of a transposed convolution with strides 1."""
+        return pack_groups(self._forwards)
+
+    @property
+    def _forwards(self) -> np.ndarray:
+        """Weights of a convolution, or of that which a transposed one with strides 1 is."""
+        return self._gathering[::-1, ::-1, ::-1] if self.operation == "conv_transpose" else self._weights
 
     def phases(self, firsts: tuple) -> np.ndarray:
         """What the kernel reads for the phases of a transposed convolution that begin with these taps."""

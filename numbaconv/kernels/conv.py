@@ -180,14 +180,14 @@ def _sum_panel(source, places, steps, panel, vecs, start, ends, out):
             else:
                 tile = tile_rows(FULL, vecs, start.array, start.at)
             if adds:
-                tile = tile_multiply(tile, residual, out_at, first, panel.place, ones, 0)
+                tile = tile_multiply(tile, residual, out_at, first, panel.place, ones, 0, (0,))
             tile = _sum_tile(tile, source, places.x_at, first, steps, panel)
             tile_store(tile_finish(tile, minimum, maximum), out, places.out_at, first, panel.place, panel.count)
             first += tile_height(vecs)
         else:
             low = tile_lines(LOW_ROWS, vecs, start.array, start.at + first * start.step, start.step)
             if adds:
-                low = tile_multiply(low, residual, out_at, first, panel.place, ones, 0)
+                low = tile_multiply(low, residual, out_at, first, panel.place, ones, 0, (0,))
             low = _sum_tile(low, source, places.x_at, first, steps, panel)
             tile_store(tile_finish(low, minimum, maximum), out, places.out_at, first, panel.place, panel.count)
             first += LOW_ROWS

@@ -5,18 +5,20 @@ import numpy as np
 from ..machine.compiler import compiled
 from ..machine.limits import tile_clip
 from ..machine.memory import RAMP, ramp
-from ..machine.tile import EDGE, tile_multiply, tile_rows, tile_slide, tile_store
+from ..machine.tile import EDGE, lanes_of, tile_multiply, tile_rows, tile_slide, tile_store
 from ..machine.vectors import CACHE_WAY, TILE_ROWS, TILE_VECS
 from ..machine.words import prange
 from .ending import end_windows, is_plain, limits_of
 from .plan.axes import STRIP_DILATION, STRIP_STRIDE, TAPS, H, W
 from .planes import plane_at, write_planes
-from .records import Channels, Epilogue, Inside, Line, Places, Source, Tiles
+from .records import Channels, Epilogue, Inside, Line, Panel, Places, Source, Tiles
 from .strip import aligned_flat, all_taps, image_of, image_shape, input_of, locate, places_of, span, taps_inside
 from .table import TASKS, WORK, panel_of, panels_of
 
 # Taps of a row that a tile of neighbouring windows takes at once.
 SLIDE = 3
+# Panels that such tiles go through before they go on: pixels come from far whole, and three rows of so many stay in L1.
+TOGETHER = 4
 
 
 @compiled(parallel=True)
@@ -40,26 +42,48 @@ def depthwise_conv(x, weights, epilogue, out, plan):
     windows are neighbours and share what they read.
     """
     for task in prange(plan[WORK, TASKS]):
-        _depthwise_task(np.int64(task), x, weights, Epilogue(*epilogue), out, plan)
+        _depthwise_task(np.int64(task), x, weights, Epilogue(*epilogue), out, (0,), plan)
+
+
+@compiled(parallel=True)
+def group_conv(x, weights, epilogue, out, group, plan):
+    """`kernels.conv.conv` for groups of as many filters as channels, of which a vector holds some or one.
+
+    Parameters
+    ----------
+    x, epilogue, out, plan
+        As above.
+    weights : array (panels, KD, KH, KW, GROUP*VECS*LANES), 64-byte aligned
+        From `pack_groups`.
+    group : tuple
+        As long as a group has channels.
+
+    Notes
+    -----
+    A depthwise convolution for each channel of a group: the first one's for all of its filters, and so on, so that no
+    lane is idle. Bound by arithmetic, and by the exchange of lanes, of which several taps have the use.
+    """
+    for task in prange(plan[WORK, TASKS]):
+        _depthwise_task(np.int64(task), x, weights, Epilogue(*epilogue), out, group, plan)
 
 
 @compiled
-def _depthwise_task(task, x, weights, epilogue, out, plan):
+def _depthwise_task(task, x, weights, epilogue, out, group, plan):
     block = locate(task, plan)
     panels = panels_of(block, plan, weights)
-    source = input_of_panels(x, block, plan, panels)
+    source = input_of_panels(x, block, plan, panels, group)
     places = places_of(block, plan, source, TILE_ROWS)
-    filter_windows(source, places, block, panels, epilogue, out, plan)
+    filter_windows(source, places, block, panels, epilogue, out, group, plan)
 
 
 @compiled
-def input_of_panels(x, block, axes, panels):
+def input_of_panels(x, block, axes, panels, group):
     """`input_of` for panels of channels, but that windows which are neighbours read the image even around its edges.
 
     The source begins where channel 0 of the output would read it, though it may hold only those of the panels. An image
     may have more channels than are filtered, so that vectors stay within its pixels.
     """
-    width, last = panels.weights.shape[4], panel_of(panels, len(panels.weights) - 1)
+    width, last = panels.weights.shape[4] // len(group), panel_of(panels, len(panels.weights) - 1)
     filters, channels = last.first + last.count, image_shape(x)[3]
     repeat, first = max(1, filters // channels), panels.first * width
     if x.ndim == 5:
@@ -86,18 +110,22 @@ def _neighbours(axes, columns):
 
 
 @compiled
-def filter_windows(source, places, block, panels, epilogue, out, axes):
+def filter_windows(source, places, block, panels, epilogue, out, group, axes):
     """Some panels of channels for all windows of a block.
 
     Sums that a tile cannot end, and those for planes, go by way of a buffer for a panel.
     """
-    width, plain = panels.weights.shape[4], is_plain(epilogue)
+    width, plain = panels.weights.shape[4] // len(group), is_plain(epilogue)
     direct = plain and out.ndim == 1
     ending, room = (epilogue.bias, *limits_of(epilogue, plain)), 0 if direct else places.end
     buffer, start = aligned_flat(room * width, source.array)
     buffer_at = np.empty(room + RAMP, np.int64)
-    for number in range(panels.first, panels.end):
-        panel = panel_of(panels, number)
+    slides = _neighbours(axes, block.columns)
+    step = TOGETHER if direct and slides else 1
+    for number in range(panels.first, panels.end, step):
+        panel, last = panel_of(panels, number), panel_of(panels, min(number + step, panels.end) - 1)
+        count = last.first + last.count - panel.first
+        panel = Panel(panel.weights, number, panel.first, count, panel.place, panel.channel)
         ramp(buffer_at, 0, start - panel.place, width, room)
         to, to_at = buffer, buffer_at
         # Planes would not compile.
@@ -105,18 +133,17 @@ def filter_windows(source, places, block, panels, epilogue, out, axes):
             if direct:
                 to, to_at = out, places.out_at
         there = Places(places.first, places.end, places.count, places.x_at, to_at)
-        if _neighbours(axes, block.columns):
-            _slide(source, there, block, panel, ending, to, axes)
+        if slides:
+            _slide(source, there, block, panel, ending, to, group, axes)
         else:
-            _gather(source, there, panel, ending, to)
+            _gather(source, there, panel, ending, to, group)
         if not direct:
-            _write(buffer, start, places, panel, epilogue, out)
+            _write(buffer, start, width, places, panel, epilogue, out)
 
 
 @compiled
-def _write(buffer, start, places, panel, epilogue, out):
+def _write(buffer, start, width, places, panel, epilogue, out):
     """All windows of a block from the buffer to the output."""
-    width = panel.weights.shape[4]
     if out.ndim == 1:
         end_windows(Line(buffer, start, width), places, panel, epilogue, out)
     else:
@@ -126,45 +153,47 @@ def _write(buffer, start, places, panel, epilogue, out):
 
 
 @compiled(inline=True)
-def _gather(source, places, panel, ending, out):
+def _gather(source, places, panel, ending, out, group):
     """A panel of channels, for windows that lie anywhere."""
     bias, minimum, maximum = ending
-    _, taps_d, taps_h, taps_w, width = panel.weights.shape
+    _, taps_d, taps_h, taps_w, pitch = panel.weights.shape
     taps = source.taps
     for first in range(places.first, places.end, TILE_ROWS):
         tile = tile_rows(TILE_ROWS, TILE_VECS, bias, panel.first)
         for kd in range(taps.front, taps.back):
             for kh in range(taps.top, taps.bottom):
-                at = (((panel.number * taps_d + kd) * taps_h + kh) * taps_w + taps.left) * width
+                at = (((panel.number * taps_d + kd) * taps_h + kh) * taps_w + taps.left) * pitch
                 start = source.start + kd * source.plane + kh * source.tap_row + panel.first
                 for kw in range(taps.left, taps.right):
                     shift = start + kw * source.tap_column
-                    tile = tile_multiply(tile, source.array, places.x_at, first, shift, panel.weights, at)
-                    at += width
+                    tile = tile_multiply(tile, source.array, places.x_at, first, shift, panel.weights, at, group)
+                    at += pitch
         tile = tile_clip(tile, minimum, maximum)
         tile_store(tile, out, places.out_at, first, panel.place, panel.count)
 
 
 @compiled(inline=True)
-def _slide(source, places, block, panel, ending, out, axes):
-    """A panel of channels, for rows of windows that are neighbours."""
+def _slide(source, places, block, panel, ending, out, group, axes):
+    """A panel of channels, or several, for rows of windows that are neighbours."""
     low, high, stride = source.inside.left, source.inside.right, axes[W, STRIP_STRIDE]
     taps, tiles, tile = panel.weights.shape[3], -(-block.columns // TILE_ROWS), TILE_ROWS * stride
     whole = min(tiles, -(-low // tile))
     # The last tile of a row reaches back to be full, perhaps as far as the edge: what two tiles compute is alike.
     all_inside = low <= block.columns * stride - tile and high == (block.columns - 1) * stride + taps
     end = tiles if all_inside else max(whole, (high + stride - tile - taps) // tile + 1)
-    _slide_tiles(source, places, block, panel, ending, out, axes, Tiles(0, whole, (low, high)))
-    _slide_tiles(source, places, block, panel, ending, out, axes, Tiles(whole, end, None))
-    _slide_tiles(source, places, block, panel, ending, out, axes, Tiles(end, tiles, (low, high)))
+    _slide_tiles(source, places, block, panel, ending, out, group, axes, Tiles(0, whole, (low, high)))
+    _slide_tiles(source, places, block, panel, ending, out, group, axes, Tiles(whole, end, None))
+    _slide_tiles(source, places, block, panel, ending, out, group, axes, Tiles(end, tiles, (low, high)))
 
 
 @compiled
-def _slide_tiles(source, places, block, panel, ending, out, axes, tiles):
+def _slide_tiles(source, places, block, panel, ending, out, group, axes, tiles):
     """Some tiles of each row of a block, a vector of channels at a time, which leaves registers for the weights."""
     array, x_at, weights, inside = source.array, places.x_at, panel.weights, source.inside
     bias, minimum, maximum = ending
-    _, taps_d, taps_h, taps_w, width = weights.shape
+    _, taps_d, taps_h, taps_w, pitch = weights.shape
+    # Known when compiling, so that no step divides.
+    lanes, width = lanes_of(array), TILE_VECS * lanes_of(array)
     # Windows of a tile share what several taps at once read.
     stride = axes[W, STRIP_STRIDE]
     shared = taps_w - taps_w % SLIDE if stride == 1 else 0
@@ -173,22 +202,22 @@ def _slide_tiles(source, places, block, panel, ending, out, axes, tiles):
         for h in range(block.rows):
             window, y = h * block.columns + edge, h * axes[H, STRIP_STRIDE]
             low, high = max(0, inside.top - y), min(taps_h, inside.bottom - y)
-            for c in range(0, panel.count, width // TILE_VECS):
+            for c in range(0, panel.count, lanes):
                 f = panel.first + c
                 tile = tile_rows(TILE_ROWS, 1, bias, f)
-                lines = panel.number * taps_d * taps_h * taps_w * width + c
+                lines = (panel.number + c // width) * taps_d * taps_h * taps_w * pitch + c % width
                 for kd in range(inside.front, inside.back):
                     for kh in range(low, high):
                         x_first = x_at[window] + source.start + kd * source.plane + kh * source.row + f
-                        at = lines + (kd * taps_h + kh) * taps_w * width
+                        at = lines + (kd * taps_h + kh) * taps_w * pitch
                         for kw in range(0, shared, SLIDE):
                             x_lines = x_first + kw * source.column, source.column, edge + kw, 1
-                            taps = at + kw * width, width
-                            tile = tile_slide(tile, array, x_lines, weights, taps, SLIDE, tiles.columns)
+                            taps = at + kw * pitch, pitch
+                            tile = tile_slide(tile, array, x_lines, weights, taps, SLIDE, tiles.columns, group)
                         for kw in range(shared, taps_w):
                             step, number = stride * source.column, stride * edge + kw
                             x_lines = x_first + kw * source.column, step, number, stride
-                            taps = at + kw * width, width
-                            tile = tile_slide(tile, array, x_lines, weights, taps, 1, tiles.columns)
+                            taps = at + kw * pitch, pitch
+                            tile = tile_slide(tile, array, x_lines, weights, taps, 1, tiles.columns, group)
                 tile = tile_clip(tile, minimum, maximum)
                 tile_store(tile, out, places.out_at, window, panel.place + c, panel.count - c)

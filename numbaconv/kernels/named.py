@@ -6,6 +6,7 @@ _HERE = __package__
 conv = named(f"{_HERE}.conv", "conv")
 conv_at = named(f"{_HERE}.conv", "conv_at")
 depthwise_conv = named(f"{_HERE}.depthwise", "depthwise_conv")
+group_conv = named(f"{_HERE}.depthwise", "group_conv")
 conv_few = named(f"{_HERE}.few", "conv_few")
 conv_inside = named(f"{_HERE}.nonfinite", "conv_inside")
 depthwise_inside = named(f"{_HERE}.nonfinite", "depthwise_inside")

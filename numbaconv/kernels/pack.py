@@ -65,6 +65,12 @@ def pack_depthwise(weights):
     return pack_panels(weights.reshape(*weights.shape[:3], -1))
 
 
+def pack_groups(weights):
+    """Blocks of the filters of (KD, KH, KW, C, F), C channels in each group: (panels, KD, KH, KW, C*VECS*LANES)."""
+    packed = pack_panels(weights)
+    return packed.reshape(*packed.shape[:4], -1)
+
+
 def pack_phases(weights, firsts, steps, branches=1):
     """Phases of a transposed convolution, packed for `kernels.conv` one after the other, for each branch.
 

@@ -43,7 +43,7 @@ def separable_conv(x, depthwise, pointwise, middle, epilogue, out, vecs, plan):
 def _separable_task(task, x, depthwise, pointwise, epilogues, out, vecs, plan):
     block, channels = locate(task, plan), pointwise.shape[4]
     panels = Panels(depthwise, plan, PANELS, 0, len(depthwise))
-    source = input_of_panels(x, block, plan, panels)
+    source = input_of_panels(x, block, plan, panels, (0,))
     places = places_of(block, plan, source, tile_height(vecs))
 
     # In between: pixels side by side, and spare windows that repeat the last one.
@@ -57,7 +57,7 @@ def _separable_task(task, x, depthwise, pointwise, epilogues, out, vecs, plan):
     steps = Steps(taps[: channels + 1], np.zeros(1, np.int64), 0, channels)
 
     there = Places(0, places.end, places.count, places.x_at, between_at)
-    filter_windows(source, there, block, panels, epilogues[0], between, plan)
+    filter_windows(source, there, block, panels, epilogues[0], between, (0,), plan)
 
     there = Places(0, places.end, places.count, between_at, places.out_at)
     panels = Panels((pointwise, pointwise), plan, PANELS + len(depthwise), 0, len(pointwise))

@@ -5,7 +5,7 @@ import numpy as np
 from ..machine.compiler import compiled
 from ..machine.line import line_read, line_write
 from ..machine.memory import clear
-from ..machine.tile import FULL, lanes_of, tile_add, tile_outer, tile_rows, tile_slide
+from ..machine.tile import FULL, lanes_of, tile_add, tile_outer_near, tile_rows, tile_slide_apart
 from ..machine.words import prange
 from .conv import tile_height
 from .depthwise import SLIDE
@@ -26,6 +26,8 @@ from .strip import (
 
 # Neighbouring windows that a depthwise tile takes at once.
 WINDOWS = 4
+# As many rows of a tile as read neighbours, if so many divide the channels.
+NEAR = (0,) * 4
 
 
 @compiled
@@ -125,28 +127,40 @@ def _sum_windows(share, channels, x, grad_out, sums, vecs, axes, grad_axes):
         for panel in range(share.group):
             for first in range(share.first_row, share.end_row, tile_height(vecs)):
                 tile = tile_rows(FULL, vecs, zeros, 0)
-                for i in range(panel * block.images, (panel + 1) * block.images):
-                    for y in range(block.rows):
-                        at = grads.start + i * grads.image + y * grads.row
-                        shift = (i - panel * block.images) * source.image + y * row
-                        for _ in range(block.columns):
-                            tile = tile_outer(tile, source.array, x_at, first, shift, grads.array, at)
-                            at += width
-                            shift += column
+                images = panel * block.images, (panel + 1) * block.images
+                if channels.count % 4 or source.column % 4:
+                    tile = _sum_tile(tile, source, x_at, first, grads, images, block, (row, column), width, (0,))
+                else:
+                    tile = _sum_tile(tile, source, x_at, first, grads, images, block, (row, column), width, NEAR)
                 tile_add(tile, sums, share.sums_at + (panel * sum_rows + first) * width)
+
+
+@compiled(inline=True)
+def _sum_tile(tile, source, x_at, first, grads, images, block, steps, width, near):
+    """The tile, and all windows of a block."""
+    for i in range(images[0], images[1]):
+        for y in range(block.rows):
+            at = grads.start + i * grads.image + y * grads.row
+            shift = (i - images[0]) * source.image + y * steps[0]
+            for _ in range(block.columns):
+                tile = tile_outer_near(tile, source.array, x_at, first, shift, grads.array, at, near)
+                at += width
+                shift += steps[1]
+    return tile
 
 
 @compiled
 def _strips(x, block, axes, channels, vecs):
     """Strips of so many vectors of channels each, or of all where these are fewer; they follow each other like images.
 
-    Pixels are read once, from front to back: their parts are too short to be asked for ahead.
+    Pixels are read once, from front to back: their parts are too short to be asked for ahead. Where one is a part, rows
+    are copied.
     """
     few = min(channels.count, len(vecs) * lanes_of(x))
     images, parts = block.images, -(-channels.count // few)
     room = Block(block.n, block.d, block.h, block.w, parts * images, block.rows, block.columns, block.part)
     source = strip_of(x, room, axes, few, all_taps(axes), 0)
-    if few < lanes_of(x):
+    if few < lanes_of(x) or few == channels.count == x.shape[4]:
         fill_strip(source, x, block, axes, channels)
         return source
     array, inside, part = source.array, source.inside, images * source.image
@@ -186,13 +200,14 @@ def _fill_rows(x_at, source, channels, part):
 
 
 @compiled(parallel=True)
-def depthwise_weight_grad(x, grad_out, sums, vecs, axes, grad_axes, cut):
+def depthwise_weight_grad(x, grad_out, sums, vecs, axes, grad_axes, cut, height):
     """`conv_weight_grad` of a depthwise convolution: each channel of ``x`` meets its own outputs only.
 
     ``grad[k, f] = sum over n, q of x[n, q*stride + k*dilation - before, f // multiplier] * grad_out[n, q, f]``
 
     The arguments are the same, ``grad_out`` with C*multiplier channels and ``sums`` with a row for each tap; the taps
-    along W are filled up to a multiple of `SLIDE`.
+    along W are filled up to a multiple of `SLIDE`. ``height`` is a tuple as long as a tile has rows, `SLIDE` times the
+    channels of a group: where these are several, as many as its filters, each row of sums becomes one for each.
 
     Notes
     -----
@@ -200,7 +215,7 @@ def depthwise_weight_grad(x, grad_out, sums, vecs, axes, grad_axes, cut):
     """
     count, repeat = cut[1] * sums.shape[3], grad_out.shape[4] // x.shape[4]
     for task in prange(_tasks(sums, cut)):
-        share = _share(np.int64(task), sums, grad_out, axes, cut, 1, SLIDE)
+        share = _share(np.int64(task), sums, grad_out, axes, cut, 1, len(height))
         for number in range(share.first, share.end):
             block = locate(number, axes)
             grads = input_of(grad_out, block, grad_axes, Channels(share.filter, count, 1), all_taps(grad_axes))
@@ -210,11 +225,11 @@ def depthwise_weight_grad(x, grad_out, sums, vecs, axes, grad_axes, cut):
             else:
                 source = input_of(x, block, axes, Channels(share.filter, count, repeat), all_taps(axes))
                 first, lengths = (0, 0, 0), (ANY_LENGTH, ANY_LENGTH, ANY_LENGTH)
-            _sum_lines(share, block, source, grads, (first, lengths), sums, vecs, axes)
+            _sum_lines(share, block, source, grads, (first, lengths), sums, (height, vecs), axes)
 
 
 @compiled
-def _sum_lines(share, block, source, grads, image, sums, vecs, axes):
+def _sum_lines(share, block, source, grads, image, sums, tile, axes):
     """A block of a share: for each row of windows the rows of taps, whose sums stay in registers.
 
     Taps outside the image are left out; of this, what the first window reads first, and the lengths.
@@ -231,29 +246,31 @@ def _sum_lines(share, block, source, grads, image, sums, vecs, axes):
                 top, bottom = positions_inside(first[1] + y * axes[H, STRIDE], axes[H, DILATION], taps_h, lengths[1])
                 for kd in range(front, back):
                     for kh in range(top, bottom):
-                        sums_at = share.sums_at + f * sum_rows + (kd * taps_h + kh) * pieces * SLIDE * width
+                        sums_at = share.sums_at + f * sum_rows + (kd * taps_h + kh) * pieces * len(tile[0]) * width
                         at = x_at + kd * source.plane + kh * source.tap_row, grads_at, sums_at
-                        _sum_row((block.columns, first[2], lengths[2]), at, source, grads, sums, zeros, vecs, axes)
+                        _sum_row((block.columns, first[2], lengths[2]), at, source, grads, sums, zeros, tile, axes)
 
 
 @compiled(inline=True)
-def _sum_row(row, at, source, grads, sums, zeros, vecs, axes):
+def _sum_row(row, at, source, grads, sums, zeros, tile, axes):
     """A row of windows for a row of taps, so many of these at a time: neighbours share what they read."""
-    (columns, first, length), (x_at, grads_at, sums_at) = row, at
+    (columns, first, length), (x_at, grads_at, sums_at), (height, vecs) = row, at, tile
     taps, dilation, stride = axes[W, TAPS], axes[W, DILATION], axes[W, STRIDE]
     step, tap_column = source.column * axes[W, STRIP_STRIDE], source.tap_column
     # Windows that read inside the image with all taps.
     low, high = positions_inside(first, stride, columns, length - (taps - 1) * dilation)
     for kw in range(0, taps, SLIDE):
-        tile, z = tile_rows(SLIDE, vecs, zeros, 0), 0
+        totals, z = tile_rows(height, vecs, zeros, 0), 0
         several = step == tap_column and kw + SLIDE <= taps
         while z < columns:
             line, lines = x_at + z * step + kw * tap_column, (grads_at + z * grads.column, grads.column)
             if several and low <= z and z + WINDOWS <= high:
-                tile = tile_slide(tile, source.array, (line, step, 0, 1), grads.array, lines, WINDOWS, None)
+                there = line, step, 0, 1
+                totals = tile_slide_apart(totals, source.array, there, grads.array, lines, WINDOWS, None, SLIDE)
                 z += WINDOWS
             else:
                 inside = (0, taps) if low <= z < high else positions_inside(first + z * stride, dilation, taps, length)
-                tile = tile_slide(tile, source.array, (line, tap_column, kw, 1), grads.array, lines, 1, inside)
+                there = line, tap_column, kw, 1
+                totals = tile_slide_apart(totals, source.array, there, grads.array, lines, 1, inside, SLIDE)
                 z += 1
-        tile_add(tile, sums, sums_at + kw * len(zeros))
+        tile_add(totals, sums, sums_at + kw // SLIDE * len(height) * len(zeros))

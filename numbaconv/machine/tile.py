@@ -14,10 +14,15 @@ and the sums go to memory once, at the end: that is where the speed comes from. 
     tile_outer     tile[r, :] += x[x_at[first + r] + shift] * weights[at : at + VECS*LANES]
     tile_multiply  tile[r, :] += x[x_at[first + r] + shift : ... + VECS*LANES] * weights[at : at + VECS*LANES]
 
+Where channels meet those of their group, a line of ``x`` is taken as often as a group has lanes, each time with another
+of these in place of all lanes of its group, and each time with a line of weights of its own.
+
 The rows need not be neighbours: ``x_at`` lists where each row's input starts, so one tile may span the end of an image
 row. Arrays are C-contiguous and addressed by flat index, whatever their shape. ``NUMBA_BOUNDSCHECK=1`` checks every
 access here as Numba does in plain loops.
 """
+
+from math import gcd
 
 from .memory import Memory, pointers_to
 from .vectors import TILE_ROWS, TILE_VECS, VECTOR_BYTES
@@ -92,6 +97,20 @@ def tile_outer(typingctx, tile, x, x_at, first, shift, weights, at):
 
 
 @intrinsic
+def tile_outer_near(typingctx, tile, x, x_at, first, shift, weights, at, near):
+    """`tile_outer` where so many rows, NEAR, a tuple of that length, read neighbours: one place does for all of them.
+
+    Where a tile is one vector wide, places would be half of all that is loaded. Of a tile whose rows NEAR does not
+    divide, fewer do.
+    """
+
+    def codegen(context, builder, sig, args):
+        return _update(context, builder, sig, args, _splat_row, gcd(tile.rows, near.count))
+
+    return tile(tile, x, x_at, first, shift, weights, at, near), codegen
+
+
+@intrinsic
 def tile_scale(typingctx, tile, weights, weights_at, first, shift, x, at):
     """`tile_outer` with the parts of input and weights exchanged; the input is near, and not asked for ahead."""
 
@@ -102,48 +121,103 @@ def tile_scale(typingctx, tile, weights, weights_at, first, shift, x, at):
 
 
 @intrinsic
-def tile_multiply(typingctx, tile, x, x_at, first, shift, weights, at):
-    """Elementwise update: each row adds a line of ``x`` times the same line of ``weights``."""
+def tile_multiply(typingctx, tile, x, x_at, first, shift, weights, at, group):
+    """Elementwise update: each row adds a line of ``x`` times the same line of ``weights``.
+
+    GROUP, a tuple of that length, is how many lanes meet each other; their lines of weights follow each other.
+    """
 
     def codegen(context, builder, sig, args):
-        return _update(context, builder, sig, args, lambda tile, x, where, shift: x.vectors(where, tile, shift))
+        tile, value, shift = sig.args[0], args[0], args[4]
+        x, x_at, weights = (Memory(context, builder, sig.args[i], args[i]) for i in (1, 2, 5))
+        kernel = [
+            weights.vectors(builder.add(args[6], tiles.INT(i * tile.vecs * tile.lanes)), tile)
+            for i in range(sig.args[7].count)
+        ]
+        for r in range(tile.rows):
+            line = x.vectors(x_at.scalar(builder.add(args[3], tiles.INT(r))), tile, shift)
+            for mate, weights in enumerate(kernel):
+                factors = _spread(builder, tile, line, len(kernel), mate)
+                value = _multiply_add(builder, tile, value, r, factors, weights)
+        return value
 
-    return tile(tile, x, x_at, first, shift, weights, at), codegen
+    return tile(tile, x, x_at, first, shift, weights, at, group), codegen
 
 
 @intrinsic(prefer_literal=True)
-def tile_slide(typingctx, tile, x, x_lines, weights, weights_lines, taps, inside):
+def tile_slide(typingctx, tile, x, x_lines, weights, weights_lines, taps, inside, group):
     """Elementwise updates by several taps: row r takes the lines r, r + 1, ... of ``x``, each times one of ``weights``.
 
     Lines are where the first begins, and the step from one to the next; of ``x`` also the number of the first, and what
     it grows by. Neighbouring rows share all but one of theirs, so that each is loaded once. TAPS is known when
     compiling. Where ``inside`` is a pair, lines of numbers below the first and from the second on are zeros, of which
-    there are at most `EDGE` at either end; None has all of them read.
+    there are at most `EDGE` at either end; None has all of them read. GROUP is as `tile_multiply` takes it: a tap's
+    lines of weights share its step.
     """
 
     def codegen(context, builder, sig, args):
-        tile, taps = sig.args[0], sig.args[5].literal_value
-        value, inside = args[0], args[6]
-        x, weights = (Memory(context, builder, sig.args[i], args[i]) for i in (1, 3))
-        (at, step, number, each), (weights_at, weights_step) = (cgutils.unpack_tuple(builder, args[i]) for i in (2, 4))
-        kernel = []
-        for _ in range(taps):
-            kernel.append(weights.vectors(weights_at, tile))
-            weights_at = builder.add(weights_at, weights_step)
-        columns = tile.rows + taps - 1
-        for column in range(columns):
-            there = None
-            if sig.args[6] is not types.none and not EDGE <= column < columns - EDGE:
-                low, high = (builder.sub(builder.extract_value(inside, i), number) for i in range(2))
-                far = builder.mul(each, tiles.INT(column))
-                there = builder.and_(builder.icmp_signed("<=", low, far), builder.icmp_signed(">", high, far))
-            line = x.vectors(at, tile, there=there)
-            at = builder.add(at, step)
-            for k in range(max(0, column - tile.rows + 1), min(taps, column + 1)):
-                value = _multiply_add(builder, tile, value, column - k, line, kernel[k])
-        return value
+        return _slide(context, builder, sig, args, sig.args[0].rows, sig.args[7].count)
 
-    return tile(tile, x, x_lines, weights, weights_lines, taps, inside), codegen
+    return tile(tile, x, x_lines, weights, weights_lines, taps, inside, group), codegen
+
+
+@intrinsic(prefer_literal=True)
+def tile_slide_apart(typingctx, tile, x, x_lines, weights, weights_lines, taps, inside, rows):
+    """`tile_slide` where what the lanes of a group give is kept apart: each of ROWS is as many as a group has lanes.
+
+    A tap has one line of weights. ROWS is known when compiling.
+    """
+
+    def codegen(context, builder, sig, args):
+        rows = sig.args[7].literal_value
+        return _slide(context, builder, sig, args, rows, sig.args[0].rows // rows, True)
+
+    return tile(tile, x, x_lines, weights, weights_lines, taps, inside, rows), codegen
+
+
+def _slide(context, builder, sig, args, rows, count, apart=False):
+    """What `tile_slide` or `tile_slide_apart` does, for groups of ``count`` lanes."""
+    tile, taps = sig.args[0], sig.args[5].literal_value
+    value, inside = args[0], args[6]
+    x, weights = (Memory(context, builder, sig.args[i], args[i]) for i in (1, 3))
+    (at, step, number, each), (weights_at, weights_step) = (cgutils.unpack_tuple(builder, args[i]) for i in (2, 4))
+    if taps == 1:
+        # LLVM would work out and spill the places of all rows, even where no loop takes its taps so.
+        at = _unknown(builder, at)
+    pitch = tiles.INT(0) if apart else builder.sdiv(weights_step, tiles.INT(count))
+
+    def kernel_of(mate):
+        places = [builder.add(weights_at, builder.mul(pitch, tiles.INT(mate)))]
+        for _ in range(taps - 1):
+            places.append(builder.add(places[-1], weights_step))
+        return [weights.vectors(place, tile) for place in places]
+
+    # Of each row the sums wait for each other, so two halves of the rows take turns.
+    parts, last = 1 if apart or count == 1 else 2, rows + taps - 1 - EDGE
+    rows //= parts
+    places = [builder.add(at, builder.mul(step, tiles.INT(part * rows))) for part in range(parts)]
+    kernel = kernel_of(0)
+    for column in range(rows + taps - 1):
+        lines = []
+        for part in range(parts):
+            there, turn = None, part * rows + column
+            if sig.args[6] is not types.none and not EDGE <= turn < last:
+                low, high = (builder.sub(builder.extract_value(inside, i), number) for i in range(2))
+                far = builder.mul(each, tiles.INT(turn))
+                there = builder.and_(builder.icmp_signed("<=", low, far), builder.icmp_signed(">", high, far))
+            lines.append(x.vectors(places[part], tile, there=there))
+            places[part] = builder.add(places[part], step)
+        for mate in range(count):
+            kernel = kernel if count == 1 or apart else kernel_of(mate)
+            for part, line in enumerate(lines):
+                factors = _spread(builder, tile, line, count, mate)
+                for k in range(max(0, column - rows + 1), min(taps, column + 1)):
+                    row = part * rows + column - k
+                    row = row * count + mate if apart else row
+                    value = _multiply_add(builder, tile, value, row, factors, kernel[k])
+        if count > 1:
+            _fence(builder)
+    return value
 
 
 @intrinsic
@@ -259,21 +333,42 @@ def _vectors(context, builder, tile, kind, value):
     return [_splat(builder, context.cast(builder, value, kind, tile.dtype), tile.lanes)] * (tile.rows * tile.vecs)
 
 
-def _update(context, builder, sig, args, row):
-    """tile[r] += row(r) * weights, one fused multiply-add per register."""
+def _update(context, builder, sig, args, row, near=1):
+    """tile[r] += row(r) * weights, one fused multiply-add per register; of so many rows the first has a place."""
     tile = sig.args[0]
-    value, x, x_at, first, shift, weights, at = args
+    value, x, x_at, first, shift, weights, at = args[:7]
     x = Memory(context, builder, sig.args[1], x)
     x_at = Memory(context, builder, sig.args[2], x_at)
     line = Memory(context, builder, sig.args[5], weights).vectors(at, tile)
     for r in range(tile.rows):
-        factors = row(tile, x, x_at.scalar(builder.add(first, tiles.INT(r))), shift)
+        place = x_at.scalar(builder.add(first, tiles.INT(r - r % near)))
+        factors = row(tile, x, builder.add(place, tiles.INT(r % near)), shift)
         value = _multiply_add(builder, tile, value, r, factors, line)
     return value
 
 
 def _splat_row(tile, x, where, shift):
     return [_splat(x.builder, x.scalar(where, shift), tile.lanes)] * tile.vecs
+
+
+def _spread(builder, tile, line, count, mate):
+    """A line with one of each ``count`` lanes in place of all of them."""
+    if count == 1:
+        return line
+    numbers = ir.VectorType(ir.IntType(32), tile.lanes)
+    lanes = ir.Constant(numbers, [lane - lane % count + mate for lane in range(tile.lanes)])
+    return [builder.shuffle_vector(vector, vector, lanes) for vector in line]
+
+
+def _unknown(builder, number):
+    """The same integer, anew at each turn of a loop."""
+    return builder.asm(ir.FunctionType(number.type, [number.type]), "", "=r,0", [number], True)
+
+
+def _fence(builder):
+    """Have LLVM do what stands before this first, and read anew after it: it would run out of registers."""
+    kind = ir.FunctionType(ir.VoidType(), [])
+    builder.asm(kind, "", "~{memory}", [], True)
 
 
 def _multiply_add(builder, tile, value, row, factors, line):

@@ -187,7 +187,7 @@ def test_sums_are_cut_for_any_number_of_threads_alike(windows, window_settings, 
     axes = make_axes(windows, window_settings)
     rows = vectors.TILE_ROWS * 3
     one, many = (
-        sums.make_sum_plan(axes, rows, channels, filters, itemsize, depthwise, host=HOST._replace(threads=n))
+        sums.make_sum_plan(axes, rows, channels, filters, itemsize, 2 * depthwise, host=HOST._replace(threads=n))
         for n in (1, 64)
     )
     assert one.axes.tobytes() == many.axes.tobytes()

@@ -7,7 +7,9 @@ from cuts import FITTING_BLOCKS, SMALL_BLOCKS
 
 from numbaconv.calls.conv import conv_call
 from numbaconv.calls.window import window_of
+from numbaconv.kernels.depthwise import group_conv
 from numbaconv.kernels.positions import conv_positions
+from numbaconv.machine.vectors import VECTOR_BYTES
 
 ALWAYS = {"positions_share": 1e12}
 # Elements of an image that is large.
@@ -32,8 +34,26 @@ def test_it_is_chosen_for_few_channels_only():
         window = window_of((3, 3), padding="same", data_format=data_format)
         return conv_call((1, *image), (3, 3, channels // groups, channels), 4, window).kernel
 
-    assert kernel(128, 32) is conv_positions
+    lanes = VECTOR_BYTES // 4
+    assert kernel(16 * lanes, 32) is conv_positions
+    assert kernel(128, 32, "channels_first") is conv_positions
     assert kernel(3, 3) is conv_positions
     assert kernel(4, 4, "channels_first") is conv_positions
     assert kernel(256, 4) is not conv_positions
     assert kernel(128, 128) is not conv_positions
+
+
+@pytest.mark.parametrize("data_format", FORMATS)
+def test_groups_that_share_a_vector(data_format):
+    lanes = VECTOR_BYTES // 4
+
+    def kernel(size, stride):
+        window = window_of((3, 3), strides=stride, padding="same", data_format=data_format)
+        image = (30, 30, 4 * lanes) if data_format == "channels_last" else (4 * lanes, 30, 30)
+        return conv_call((1, *image), (3, 3, size, 4 * lanes), 4, window).kernel
+
+    last = data_format == "channels_last"
+    assert (kernel(lanes // 4, 1) is group_conv) == (last and lanes > 4)
+    assert (kernel(lanes // 2, 2) is group_conv) == last
+    assert kernel(lanes // 2, 1) is not group_conv
+    assert kernel(lanes, 2) is not group_conv

@@ -85,4 +85,6 @@ def _usual(axes, branches, channels, filters, itemsize, planar, steps):
         # Pixels that are no whole vectors go to a strip one by one.
         moved += (branches * filters % side > 0) * HOST.call_cost * inputs
         return moved + windows * ceil(branches * filters / side) * (1 + HOST.loads_cost * steps)
-    return moved + windows * branches * ceil(filters / side) * (1 + steps)
+    # A tile one vector wide loads two numbers for each multiply-add.
+    each = HOST.loads_cost if filters <= side else 1
+    return moved + windows * branches * ceil(filters / side) * (1 + each * steps)

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ...machine.vectors import TILE_ROWS, TILE_VECS, conv_tile, panel_width
+from ...machine.vectors import TILE_ROWS, conv_tile, panel_width
 from .axes import BLOCK, Axis, H, W, axis_table, strip_length
 from .host import HOST, Host
 from .plans import check_memory, remember_plans
@@ -37,18 +37,18 @@ def make_sum_plan(
     channels: int,
     filters: int,
     itemsize: int,
-    depthwise: bool = False,
+    depthwise: int = 0,
     branches: int = 1,
     host: Host = HOST,
 ) -> SumPlan:
     """Choose the blocks for the gradient of weights of ``rows`` times ``filters`` values, rows in whole tiles.
 
-    ``channels`` are those of the input that one task reads; depthwise, a task reads only those of its outputs. There
-    are tasks for each of the branches, all alike.
+    ``channels`` are those of the input that one task reads; depthwise, in tiles of so many vectors, a task reads only
+    those of its outputs. There are tasks for each of the branches, all alike.
     """
     check_memory((), branches * rows * filters, itemsize)
     _, d, h, w = axes
-    height, tile_vecs = (TILE_ROWS, TILE_VECS) if depthwise else conv_tile(itemsize, filters)
+    height, tile_vecs = (TILE_ROWS, depthwise) if depthwise else conv_tile(itemsize, filters)
     width = panel_width(itemsize, tile_vecs)
     panels = ceil(filters / width)
 
