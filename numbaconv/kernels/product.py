@@ -18,17 +18,15 @@ NEAR = 6 * 1024
 
 
 @compiled(parallel=True)
-def outer(a, steps, b, shape, bias, limits, out, vecs, block):
+def outer(a, b, sizes, bias, limits, out, vecs, block):
     """``out[n, i, j] = bias[i] + sum over k of a[i*row + k*column] * b[n, k, j]`` for few i or few k.
 
     Parameters
     ----------
     a, b, out : array (elements,)
         ``out`` is written in full.
-    steps : tuple of int
-        ``row`` and ``column``: of a matrix, or of one turned round.
-    shape : tuple of int
-        N, I, K and J.
+    sizes : tuple of int
+        N, I, K and J; then ``row`` and ``column`` of ``a``: a matrix, or one turned round.
     bias : array
         For each i, or none.
     limits : tuple of float
@@ -42,17 +40,18 @@ def outer(a, steps, b, shape, bias, limits, out, vecs, block):
     -----
     Bound by the stores of ``out``, or by loads where there are more than a few k.
     """
-    rows, columns = -(-shape[1] // block[0]), -(-shape[3] // block[1])
-    for task in prange(shape[0] * rows * columns):
+    rows, columns = -(-sizes[1] // block[0]), -(-sizes[3] // block[1])
+    for task in prange(sizes[0] * rows * columns):
         part = np.int64(task) % (rows * columns)
         image, row, left = np.int64(task) // (rows * columns), part // columns * block[0], part % columns * block[1]
-        place = image, row, min(block[0], shape[1] - row), left, min(left + block[1], shape[3])
-        _outer_task(a, steps, b, shape, bias, limits, out, vecs, place)
+        place = image, row, min(block[0], sizes[1] - row), left, min(left + block[1], sizes[3])
+        _outer_task(a, b, sizes, bias, limits, out, vecs, place)
 
 
 @compiled
-def _outer_task(a, steps, b, shape, bias, limits, out, vecs, place):
-    (_, rows, depth, columns), width, (image, row, count, left, right) = shape, len(vecs) * lanes_of(b), place
+def _outer_task(a, b, sizes, bias, limits, out, vecs, place):
+    (_, rows, depth, columns), steps, width = sizes[:4], sizes[4:], len(vecs) * lanes_of(b)
+    image, row, count, left, right = place
     b_at, room = image * depth * columns, count + ROWS + RAMP
     numbers, a_at, out_at = np.empty(room, np.int64), np.empty(room, np.int64), np.empty(room, np.int64)
     ramp(numbers, 0, row, 1, count)
