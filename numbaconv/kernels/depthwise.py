@@ -181,13 +181,14 @@ def _slide(source, places, block, panel, ending, out, group, axes):
     # The last tile of a row reaches back to be full, perhaps as far as the edge: what two tiles compute is alike.
     all_inside = low <= block.columns * stride - tile and high == (block.columns - 1) * stride + taps
     end = tiles if all_inside else max(whole, (high + stride - tile - taps) // tile + 1)
-    _slide_tiles(source, places, block, panel, ending, out, group, axes, Tiles(0, whole, (low, high)))
-    _slide_tiles(source, places, block, panel, ending, out, group, axes, Tiles(whole, end, None))
-    _slide_tiles(source, places, block, panel, ending, out, group, axes, Tiles(end, tiles, (low, high)))
+    steps = axes[H, STRIP_STRIDE], stride
+    _slide_tiles(source, places, block, panel, ending, out, group, Tiles(0, whole, steps, (low, high)))
+    _slide_tiles(source, places, block, panel, ending, out, group, Tiles(whole, end, steps, None))
+    _slide_tiles(source, places, block, panel, ending, out, group, Tiles(end, tiles, steps, (low, high)))
 
 
 @compiled
-def _slide_tiles(source, places, block, panel, ending, out, group, axes, tiles):
+def _slide_tiles(source, places, block, panel, ending, out, group, tiles):
     """Some tiles of each row of a block, a vector of channels at a time, which leaves registers for the weights."""
     array, x_at, weights, inside = source.array, places.x_at, panel.weights, source.inside
     bias, minimum, maximum = ending
@@ -195,12 +196,12 @@ def _slide_tiles(source, places, block, panel, ending, out, group, axes, tiles):
     # Known when compiling, so that no step divides.
     lanes, width = lanes_of(array), TILE_VECS * lanes_of(array)
     # Windows of a tile share what several taps at once read.
-    stride = axes[W, STRIP_STRIDE]
+    step_h, stride = tiles.steps
     shared = taps_w - taps_w % SLIDE if stride == 1 else 0
     for t in range(tiles.first, tiles.end):
         edge = min(t * TILE_ROWS, block.columns - TILE_ROWS)
         for h in range(block.rows):
-            window, y = h * block.columns + edge, h * axes[H, STRIP_STRIDE]
+            window, y = h * block.columns + edge, h * step_h
             low, high = max(0, inside.top - y), min(taps_h, inside.bottom - y)
             for c in range(0, panel.count, lanes):
                 f = panel.first + c

@@ -146,6 +146,8 @@ class Tiles(NamedTuple):
 
     first: int
     end: int
+    # Rows of a strip from one window to the next, and columns.
+    steps: tuple[int, int]
     # Columns that they may read, from the first to before the second; None for all.
     columns: tuple[int, int] | None
 

@@ -123,28 +123,29 @@ def _sum_windows(share, channels, x, grad_out, sums, vecs, axes, grad_axes):
         grads = _strips(grad_out, block, grad_axes, Channels(share.filter, count, 1), vecs)
         source = _strips(x, block, axes, channels, (0,))
         _fill_rows(x_at, source, channels.count, block.images * source.image)
-        row, column = source.row * axes[H, STRIP_STRIDE], source.column * axes[W, STRIP_STRIDE]
+        steps = source.row * axes[H, STRIP_STRIDE], source.column * axes[W, STRIP_STRIDE], width
         for panel in range(share.group):
             for first in range(share.first_row, share.end_row, tile_height(vecs)):
                 tile = tile_rows(FULL, vecs, zeros, 0)
                 images = panel * block.images, (panel + 1) * block.images
+                rows = x_at, first
                 if channels.count % 4 or source.column % 4:
-                    tile = _sum_tile(tile, source, x_at, first, grads, images, block, (row, column), width, (0,))
+                    tile = _sum_tile(tile, source, rows, grads, images, block, steps, (0,))
                 else:
-                    tile = _sum_tile(tile, source, x_at, first, grads, images, block, (row, column), width, NEAR)
+                    tile = _sum_tile(tile, source, rows, grads, images, block, steps, NEAR)
                 tile_add(tile, sums, share.sums_at + (panel * sum_rows + first) * width)
 
 
 @compiled(inline=True)
-def _sum_tile(tile, source, x_at, first, grads, images, block, steps, width, near):
+def _sum_tile(tile, source, rows, grads, images, block, steps, near):
     """The tile, and all windows of a block."""
     for i in range(images[0], images[1]):
         for y in range(block.rows):
             at = grads.start + i * grads.image + y * grads.row
             shift = (i - images[0]) * source.image + y * steps[0]
             for _ in range(block.columns):
-                tile = tile_outer_near(tile, source.array, x_at, first, shift, grads.array, at, near)
-                at += width
+                tile = tile_outer_near(tile, source.array, rows[0], rows[1], shift, grads.array, at, near)
+                at += steps[2]
                 shift += steps[1]
     return tile
 
