@@ -117,8 +117,9 @@ class PlanesCall(NamedTuple):
 
     def __call__(self, x: np.ndarray, packed: Packed, epilogue: Epilogue) -> np.ndarray:
         out, (bias, *limits) = empty_planes(self.out_shape, packed.dtype), epilogue[:3]
-        sizes = (*self.shape, 1, self.shape[1])
-        arrays = planar(x).reshape(-1), sizes, bias, tuple(limits), out.reshape(-1)
+        # Those of a transposed convolution lie the other way round.
+        steps = (self.shape[2], 1) if packed.operation == "conv_transpose" else (1, self.shape[1])
+        arrays = planar(x).reshape(-1), (*self.shape, *steps), bias, tuple(limits), out.reshape(-1)
         outer(packed.plain.reshape(-1), *arrays, WIDE, self.block, serial=self.serial)
         return planar_result(out, self.out_shape, self.rank)
 

@@ -153,6 +153,7 @@ CASES = [
     transpose("one position to a filter", (3, 1, 1, 20), (5, 7), 1),
     transpose("one column to three filters smoke", (2, 4, 1, 20), (3, 13), 3, strides=(2, 1)),
     transpose("few filters, rows of some tiles", (2, 5, 33, 20), (3, 4), 3, strides=(1, 2), padding="same"),
+    transpose("one by one, 150 positions", (2, 15, 10, 5), (1, 1), 3),
     transpose("few filters, long rows", (1, 150, 18), (40,), 2, strides=8, padding="same"),
     transpose("patches", (2, 3, 4, 30), (4, 4), 3, strides=4),
     transpose("many channels", (2, 4, 5, 45), (3, 3), 77, strides=2, padding="same"),
