@@ -4,6 +4,7 @@ import importlib
 import pkgutil
 
 from .. import kernels as _kernels
+from ..machine import start
 from ..machine.compiler import ParallelKernel
 
 
@@ -19,8 +20,16 @@ def kernels() -> dict[str, ParallelKernel]:
     }
 
 
+def call_by_numba() -> None:
+    """Let calls go through Numba from now on: machine code found without it does not tell argument types."""
+    importlib.import_module("numba")
+    start.usable.cache_clear()
+    for kernel in kernels().values():
+        kernel._known.clear()
+
+
 def compile_both_twins() -> tuple[int, int]:
-    """Compile each kernel's parallel and serial twin for all argument types that either was called with.
+    """Compile both twins of each kernel for all argument types that either was called with since `call_by_numba`.
 
     Returns
     -------

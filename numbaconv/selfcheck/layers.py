@@ -127,8 +127,8 @@ def call_rare_kernels() -> None:
     """Call layers with what has kernels of its own, and would take the check's loops long or have no use for them.
 
     That are long windows of few filters, weights that are infinite, values far above all others in images large enough
-    for Winograd's algorithm, volumes that are, branches of few channels, activations of arrays that NumPy would take
-    long for, and what networks join.
+    for Winograd's algorithm, volumes that are, branches of few channels, few rows of many features, activations of
+    arrays that NumPy would take long for, and what networks join.
     """
     for dtype in TOLERANCE:
         rows = np.ones((2, 60, 60), dtype)
@@ -137,6 +137,9 @@ def call_rare_kernels() -> None:
             activating.backward(activating.forward(rows))
         shares = layers.Softmax(1, dtype=dtype)
         shares.backward(shares.forward(rows))
+        for count in (1, 2):
+            dense = layers.Dense(64, dtype=dtype)
+            dense.backward(dense.forward(rows[0, :count]))
         for layer in (
             layers.Conv2D(2, 3, padding="same", dtype=dtype),
             layers.Conv2D(37, 3, padding="same", dtype=dtype),

@@ -135,6 +135,7 @@ def _compile_kernels(report: Report) -> None:
         )
     os.environ["NUMBACONV_NOTICE"] = "0"
     start = time.perf_counter()
+    ahead.call_by_numba()
     # These call every kernel with each set of argument types that layers have for it.
     _check_layers(report)
     call_rare_kernels()

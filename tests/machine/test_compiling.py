@@ -167,8 +167,10 @@ print(*sys.modules)
 
 
 SELFCHECK = """
+from numbaconv.selfcheck.ahead import call_by_numba
 from numbaconv.selfcheck.layers import call_rare_kernels, check_layers
 from situations import signatures
+call_by_numba()
 for _, faults in check_layers():
     assert not faults
 call_rare_kernels()
@@ -184,6 +186,8 @@ from backward import gradients
 from cases import CASES, FORMATS, operands, output_shape, run, to_format
 from situations import signatures
 from numbaconv import layers
+from numbaconv.selfcheck.ahead import call_by_numba
+call_by_numba()
 for case in CASES:
     grad_out = np.ones(output_shape(case), np.float32)
     for dtype in ("float32", "float64"):

@@ -102,7 +102,7 @@ def digests(kinds=KINDS):
 
 
 def signatures():
-    """For each kernel the sets of argument types that this process has called it with."""
+    """For each kernel the sets of argument types that this process has called it with since `ahead.call_by_numba`."""
     from numbaconv.selfcheck import ahead
 
     return {
