@@ -159,6 +159,9 @@ def call_rare_kernels() -> None:
             for each in (1, 4):
                 layers.DepthwiseConv2D(3, depth_multiplier=each, data_format=data_format, dtype=dtype)(thin)
                 layers.Conv2D(8 * each, 3, groups=8, data_format=data_format, dtype=dtype)(wide)
+        for each in (2, 4, 8):
+            grouped = layers.Conv2D(64, 3, 2, groups=64 // each, dtype=dtype)
+            grouped.backward(grouped.forward(image))
         models.Sequential([layers.BatchNormalization(dtype=dtype), layers.ReLU(dtype=dtype)])(rows)
         layers.Conv2D(64, 3, padding="same", data_format="channels_first", dtype=dtype)(planes)
         volume = np.ones((1, 3, 20, 20, 16), dtype)
@@ -166,7 +169,7 @@ def call_rare_kernels() -> None:
         volume = volume.reshape(1, 16, 3, 20, 20)
         layers.Conv3D(64, 3, padding="same", data_format="channels_first", dtype=dtype)(volume)
         layers.Conv2D(7, 1, data_format="channels_first", dtype=dtype)(planes[:, :16, :16, :16])
-        for filters in (1, 4):
+        for filters in (1, 4, 6, 12):
             few = layers.Conv2D(filters, 3, dtype=dtype)
             of_planes = layers.Conv2D(filters, 3, data_format="channels_first", dtype=dtype)
             for length in (8, 56):
