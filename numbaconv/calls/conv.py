@@ -24,8 +24,8 @@ from ..kernels.named import (
 )
 from ..kernels.plan.axes import Axis, stays_inside
 from ..kernels.plan.host import HOST
-from ..kernels.plan.plans import Plan, is_for_few, joins_taps, make_few_plan, make_plan
-from ..kernels.plan.positions import make_position_plan
+from ..kernels.plan.plans import Plan, few_cost, is_for_few, joins_taps, make_few_plan, make_plan
+from ..kernels.plan.positions import make_position_plan, position_cost
 from ..kernels.table import CHANNELS, WORK, flat_plan, panel_table
 from ..machine.aligned import aligned_empty
 from ..machine.threads import remember
@@ -161,7 +161,7 @@ def way_of(call: Any) -> str | None:
     found = getattr(call, "kernel", None)
     if found is conv_few:
         return "few"
-    return "tile" if found is conv or hasattr(call, "parts") else None
+    return "tile" if found in (conv, conv_positions, group_conv) or hasattr(call, "parts") else None
 
 
 @remember(maxsize=512)
@@ -194,14 +194,14 @@ def gather_call(
     if use_winograd(algorithm, axes, channels, filters, itemsize):
         work = winograd_work(axes, channels, filters, itemsize)
         return WinogradCall(out_shape, rank, data_format, *work, direct if algorithm == "auto" else None)
-    few = algorithm == "few" or (algorithm != "tile" and is_for_few(axes, channels, filters, itemsize, branches))
+    few = algorithm == "few" or (algorithm != "tile" and _is_few(axes, channels, filters, itemsize, branches))
     # What adds up in another order than others of the same shape is that for both data formats.
     planar = data_format == "channels_first" and not few
     many = prod(axis.windows for axis in axes[1:]) >= panel_width(itemsize, 4)
     if planar and many and branches == 1 and min(channels, filters) <= MOST_PLANES and are_pixels(axes):
         return _planes_call(axes, channels, filters, rank, direct)
     # Of a run of positions, windows that are far apart would leave most unused.
-    if branches > 1 or (planar and axes[-1].stride <= 2):
+    if not few and (branches > 1 or (planar and axes[-1].stride <= 2)):
         settings = (branches, channels, filters), itemsize, rank, data_format
         call = _group_call(axes, *settings, direct) if data_format == "channels_last" else None
         call = call or _position_call(axes, *settings, False, direct)
@@ -216,6 +216,13 @@ def gather_call(
     arguments, joined = ((0,) * width, table), joins_taps(axes, channels, itemsize, branches)
     call = WindowCall(conv_few, out_shape, rank, data_format, plan.serial, to_planes, arguments, joined, direct)
     return call._replace(inside=inside(axes))
+
+
+def _is_few(axes: tuple[Axis, ...], channels: int, filters: int, itemsize: int, branches: int) -> bool:
+    """Whether that of the kernel `conv_few` is faster, whatever the data format and the number of images."""
+    sizes = axes, channels, filters, itemsize
+    positions = branches > 1 and position_cost(*sizes) <= few_cost(*sizes, branches)
+    return not positions and is_for_few(*sizes, branches)
 
 
 def are_pixels(axes: tuple[Axis, ...]) -> bool:

@@ -105,14 +105,16 @@ def pool_call(
 
     Few windows are pooled in parts where these are at least so many: a core then reads pixels that are neighbours. In a
     network it is likely to have computed them, and would have others come from where they are. Windows of at most
-    ``few`` values are summed up in their own dtype.
+    ``few`` values, none of whose sides is long, are summed up in their own dtype.
     """
     out_shape, data_format = _out_shape(x_shape, window), window.data_format
     image, result = images_shape(x_shape, data_format), images_shape(out_shape, data_format)
     check_memory((), max(prod(image), prod(result)), 4)
     if set(window.kernel_size) == {1} and isinstance(window.padding, str):
         return _selection(x_shape, out_shape, window)
-    batch, axes = _merged(image, result, window)
+    # Never joined one by one, which would add them up in another order; nor is it one where axes are merged.
+    in_order = kind == "average" and prod(window.kernel_size) <= few and max(window.kernel_size) <= pool.LONG // LINE
+    batch, axes = _merged(image, result, window, in_order)
     channels, (n, count, _, size, step, _) = image[4], axes[2]
     parts = _parts(axes, batch, channels, least)
     if parts > 1:
@@ -136,8 +138,7 @@ def pool_call(
     serial = plan[pool.TASKS] == 1 or max(prod(image), prod(result)) < SMALL
     kernel = pool.max_pool if kind == "max" else pool.average_pool
     counts, table = pool.beside(plan, ends[2])
-    short = kind == "average" and prod(window.kernel_size) <= few
-    sums = counts.astype(np.float32) if short else counts, counts
+    sums = counts.astype(np.float32) if in_order else counts, counts
     single, double = ((np.concatenate(ends), those, table, plan) for those in sums)
     return FlatCall(kernel, out_shape, (single, double), bool(serial))
 
@@ -151,12 +152,12 @@ def _selection(x_shape: Ints, out_shape: Ints, window: Window) -> AnyMoving:
     return blend_call(x_shape, out_shape, recipes, window.data_format, 4)
 
 
-def _merged(image: Ints, result: Ints, window: Window) -> tuple[int, list[tuple]]:
+def _merged(image: Ints, result: Ints, window: Window, in_order: bool) -> tuple[int, list[tuple]]:
     """The batch and three axes, each its length, windows, their ends, size, stride and positions in front.
 
     Under windows that hold a whole axis, this and the one before it are one; so may the batch be. Not with explicit
-    zeros: sums of a part would be added up in another order than those of the whole. Axes that stay as they are, of
-    those in front, are more of the batch.
+    zeros: sums of a part would be added up in another order than those of the whole; and ``in_order`` only where the
+    order stays. Axes that stay as they are, of those in front, are more of the batch.
     """
     sizes, steps = ((1, *three(values, 1)) for values in (window.kernel_size, window.strides))
     paddings = ("valid", *three(along_axes(window.padding, window.rank), "valid"))
@@ -167,7 +168,8 @@ def _merged(image: Ints, result: Ints, window: Window) -> tuple[int, list[tuple]
         # Without what lies in the padding of all windows: blocks have room for their whole windows.
         spare = max(0, before - max(count - 1, 0) * step)
         size, before = max(1, min(size, before + n) - spare), before - spare
-        if axes and count == 1 and isinstance(window.padding, str) and (ends == [0, n]).all():
+        whole = axes and count == 1 and isinstance(window.padding, str) and (ends == [0, n]).all()
+        if whole and (not in_order or min(size, axes[-1][3]) == 1):
             (length, windows, others, *settings) = axes.pop()
             axes.append((length * n, windows, others * n, *(a * n for a in settings)))
         else:

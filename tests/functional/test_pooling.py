@@ -276,3 +276,11 @@ def test_few_large_windows_are_shared_by_many_cores(shape, data_format):
     if last and shape[1] == 96:
         call = pool_calls.pool_call("max", shape, window_of(shape[1:3], shape[1:3]))
         assert call.parts.arguments[0][-1][pool.TASKS] >= 16
+
+
+@pytest.mark.parametrize("channels", [1, 3, 16])
+def test_averages_are_alike_where_a_window_is_as_wide_as_the_image(channels):
+    x = np.random.default_rng(0).random((2, 8, 9, channels), np.float32)
+    whole = functional.average_pool(x, (2, 3), strides=2)
+    np.testing.assert_array_equal(functional.average_pool(x[:, :, :3], (2, 3), strides=2), whole[:, :, :1])
+    np.testing.assert_array_equal(functional.average_pool(x[:, :2, :3], (2, 3), strides=2), whole[:, :1, :1])

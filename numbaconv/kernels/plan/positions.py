@@ -38,6 +38,12 @@ def make_position_plan(
     return Plan(axis_table(axes, cut.axes[:, BLOCK], apart=H), cut.group, cut.tasks, serial)
 
 
+def position_cost(axes, channels, filters, itemsize):
+    """Multiply-adds of vectors that `kernels.positions` takes for each window of a branch, with those between them."""
+    steps = channels * prod(mean_taps(axis, 1) for axis in axes[1:])
+    return axes[-1].stride * _cost_of_step(filters, HOST) * steps / panel_width(itemsize, 1)
+
+
 def _cost_of_step(filters, host):
     """Of a vector of windows, for a branch."""
     rows, _ = position_tile(filters)
