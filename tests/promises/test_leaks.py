@@ -157,8 +157,9 @@ def test_builds(build, count, record_property):
                 if function.cache_parameters()["maxsize"]:
                     function.cache_clear()
 
-    # Rounds end when the caches have just been emptied.
-    assert_level(work, count, record_property, warm_up=100)
+    # Rounds end when the caches have just been emptied. A process that has done nothing else keeps what it frees, of
+    # each size, for its first hundreds of layers.
+    assert_level(work, count, record_property, warm_up=400)
 
 
 @leaks
