@@ -21,7 +21,7 @@ ROOT = Path(__file__).parent.parent
 KERNEL = Path("numbaconv", "kernels", "conv.py")
 WORK = re.compile(r"^        _conv_task\(np\.int64\(task\).*\)\n", re.MULTILINE)
 # Cases of gate.py that run through the kernel, and those that do for a part of their time.
-SLOWED = {"conv, direct", "conv, 1x1", "conv, 3D"}
+SLOWED = {"conv, direct", "conv, 1x1"}
 DOUBTFUL = {"conv_transpose", "fit"}
 
 
@@ -67,16 +67,22 @@ def prove(clone: Path, factor: float, quick: bool, times: int) -> None:
     bench = r"^gate.*'(conv, direct|depthwise_conv)'" if quick else "^gate"
     run(sys.executable, "-m", "asv", "machine", "--yes", cwd=clone / "asv_bench")
 
+    # Beside other work a single comparison may call slower what is not.
+    tries = 3 if quick else 1
     commit(clone, f"{source}# Nothing has changed.\n", "A comment")
-    # Beside other work a single comparison may be off.
-    found = (continuous(clone, factor, bench) for _ in range(2 if quick else 1))
-    assert (0, set()) in found, "a comment passed for a slowdown"
+    found = [continuous(clone, factor, bench)]
+    while found[-1] != (0, set()):
+        assert len(found) < tries, f"a comment passed for a slowdown: {found}"
+        found.append(continuous(clone, factor, bench))
 
     commit(clone, WORK.sub(lambda line: line[0] * times, source), f"Every convolution {times} times")
-    code, slower = continuous(clone, factor, bench)
-    assert code == 1, "the gate let a slowdown pass"
     wanted = SLOWED & {"conv, direct"} if quick else SLOWED
-    assert wanted <= slower <= wanted | DOUBTFUL, f"slowed down: {wanted}, found: {slower}"
+    for left in reversed(range(tries)):
+        code, slower = continuous(clone, factor, bench)
+        assert code == 1 and wanted <= slower, f"the gate let a slowdown pass: {wanted}, found: {slower}"
+        if slower <= wanted | DOUBTFUL:
+            break
+        assert left, f"slowed down: {wanted}, found: {slower}"
     print("proved: a comment passes, and a slowdown is found where it is and nowhere else")
 
 
