@@ -11,9 +11,12 @@ thread each it is processor time, so that other programs matter less.
 """
 
 import argparse
+import multiprocessing
 import statistics
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
 
@@ -134,9 +137,14 @@ def check(trial: Trial, right: list[np.ndarray]) -> str:
     return f"wrong by {error:.1e} of the largest value"
 
 
+def untold(case: Draw, backward: bool) -> Outcome:
+    """A case of which only its name is known."""
+    return Outcome(f"{'b' if backward else 'f'}{case.name}", case.kind, str(case))
+
+
 def measure(case: Draw, backward: bool, timer: Timer) -> Outcome:
     """Check a case against PyTorch, and time both."""
-    told = Outcome(f"{'b' if backward else 'f'}{case.name}", case.kind, str(case))
+    told = untold(case, backward)
     with torch.inference_mode(not backward):
         trial = Trial(case, backward)
         peers, refusal = trial.theirs()
@@ -151,6 +159,45 @@ def measure(case: Draw, backward: bool, timer: Timer) -> Outcome:
         times = timer({"ours": trial.ours, **peers})
     layout = min(peers, key=lambda name: times[name])
     return told._replace(ours=times["ours"], peer=times[layout], layout=layout)
+
+
+def run_peers(case: Draw, backward: bool) -> bool:
+    """Call PyTorch alone, as often as a case that is checked and timed would at least."""
+    with torch.inference_mode(not backward):
+        for call in Trial(case, backward).theirs()[0].values():
+            for _ in range(3):
+                call()
+    return True
+
+
+class Apart:
+    """Measures in another process, and in a new one after that died: PyTorch itself crashes on some cases."""
+
+    def __init__(self, timer: Timer) -> None:
+        self.timer = timer
+        self._begin()
+
+    def _begin(self) -> None:
+        threads = (numba.get_num_threads(),)
+        context = multiprocessing.get_context("spawn")
+        self._process = ProcessPoolExecutor(1, context, initializer=torch.set_num_threads, initargs=threads)
+
+    def _ask(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """What the function returns there; None where the process died of it."""
+        try:
+            return self._process.submit(function, *arguments).result()
+        except BrokenProcessPool:
+            self._begin()
+            return None
+
+    def measure(self, case: Draw, backward: bool) -> Outcome:
+        """What `measure` finds; a case on which PyTorch alone crashes, too, counts as refused."""
+        found: Outcome | None = self._ask(measure, case, backward, self.timer)
+        if found is not None:
+            return found
+        crashes = self._ask(run_peers, case, backward) is None
+        fault = "refused, PyTorch crashes" if crashes else "the process died"
+        return untold(case, backward)._replace(fault=fault, refused=crashes)
 
 
 def processor_time(calls: Calls) -> dict[str, float]:
@@ -191,17 +238,17 @@ def seeds(count: int, first: int, only: str) -> Iterator[int]:
         seed += 1
 
 
-def hunt(options: argparse.Namespace, timer: Timer) -> Iterator[Outcome]:
+def hunt(options: argparse.Namespace, measured: Callable[[Draw, bool], Outcome]) -> Iterator[Outcome]:
     """All cases that were asked for, as they are measured."""
     outcomes = []
     for count, backward in ((options.forward, False), (options.backward, True)):
         for seed in seeds(count, options.seed * 1_000_000, options.only):
-            outcomes.append(measure(of_seed(seed), backward, timer))
+            outcomes.append(measured(of_seed(seed), backward))
             yield outcomes[-1]
     if options.climb:
         for start in sorted((o for o in outcomes if o.counts), key=lambda o: -o.ratio)[: options.climb]:
             backward = start.name[0] == "b"
-            for found in climb(of_name(start.name[1:]), start.ratio, lambda case, b=backward: measure(case, b, timer)):
+            for found in climb(of_name(start.name[1:]), start.ratio, lambda case, b=backward: measured(case, b)):
                 yield found._replace(climbed=True)
 
 
@@ -232,16 +279,15 @@ def settings() -> argparse.Namespace:
 def main() -> int:
     options = settings()
     restart(options.avx2, options.threads == "one")
-    torch.set_num_threads(numba.get_num_threads())
-    timer = processor_time if options.threads == "one" else all_cores
+    apart = Apart(processor_time if options.threads == "one" else all_cores)
     if options.case:
-        found = measure(of_name(options.case[1:]), options.case[0] == "b", timer)
+        found = apart.measure(of_name(options.case[1:]), options.case[0] == "b")
         print(found)
         return int(bool(found.fault) and not found.refused)
     run = "one thread" if options.threads == "one" else f"{numba.get_num_threads()} threads"
     run += ", AVX2" if options.avx2 else ""
     outcomes: list[Outcome] = []
-    for outcome in hunt(options, timer):
+    for outcome in hunt(options, apart.measure):
         outcomes.append(outcome)
         print(outcome, flush=True)
         if options.json:

@@ -1,5 +1,6 @@
 """The hunt for slow shapes: its draws, its checks, its climbs and its arithmetic. Times are invented."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -105,12 +106,29 @@ def test_a_spoilt_result_is_found(hunt, monkeypatch):
 
 def test_a_wrong_result_makes_the_exit_code(hunt, monkeypatch, capsys):
     faults = iter(("", "wrong by 1"))
-    monkeypatch.setattr(hunt, "measure", lambda case, backward, timer: outcome(1.0, fault=next(faults)))
+    monkeypatch.setattr(hunt.Apart, "measure", lambda self, case, backward: outcome(1.0, fault=next(faults)))
     monkeypatch.setattr(hunt, "restart", lambda *settings: None)
     monkeypatch.setattr(sys, "argv", ["hunt.py", "--forward", "1", "--backward", "0"])
     assert hunt.main() == 0
     assert hunt.main() == 1
     assert "1 WRONG" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("crashes", [True, False])
+def test_a_hunt_goes_on_after_a_crash(hunt, monkeypatch, crashes):
+    numbers = {"batch": (2,), "lengths": (30,), "channels": (8,), "before": (1,), "after": (2,)}
+    draw = hunt_draws.Draw("Cropping1D", numbers, {"dtype": "float32"}, "7")
+    apart = hunt.Apart(timer)
+    # What each function of the other process becomes: `os._exit` ends it as a crash does.
+    dies = {hunt.measure: True, hunt.run_peers: crashes}
+    ask = hunt.Apart._ask
+    monkeypatch.setattr(
+        hunt.Apart, "_ask", lambda self, f, *a: ask(self, os._exit, 1) if dies[f] else ask(self, abs, 1)
+    )
+    found = apart.measure(draw, True)
+    assert (found.name, found.refused) == ("b7", crashes)
+    assert found.fault == ("refused, PyTorch crashes" if crashes else "the process died")
+    assert ask(apart, abs, -3) == 3
 
 
 def test_climbing_finds_a_planted_cliff(hunt):
