@@ -1,8 +1,9 @@
 """Batch normalization's passes over its arrays: sums for each channel, and a multiply-add with factors of each channel.
 
 Factors are float64 for arrays of either dtype: the passes are bound by memory, and where a channel's mean is large
-beside its deviations nothing is lost. Arrays are seen as rows (R, W), of which a task takes so many rows and columns.
-Either a row holds all channels, maybe several times, or one channel's positions; then the channels' rows take turns.
+beside its deviations nothing is lost. Arrays come flat and are seen as rows (R, W), of which a task takes so many rows
+and columns. Either a row holds all channels, maybe several times, and the last one may be shorter; or it holds one
+channel's positions, and the channels' rows take turns.
 
 Where relu follows, its gradient is part of the same passes: they find anew what it was given, ``x * scale + shift``,
 and leave out gradients of all that was not above 0. These factors are a ``gate``; a tuple of one item stands for none.
@@ -28,17 +29,18 @@ MOST_COLUMNS, OWN_ROWS = 4096, 64
 
 
 @compiled
-def _tasks(shape, cut):
-    return -(-shape[0] // cut[0]) * -(-shape[1] // cut[1])
+def _tasks(size, cut):
+    rows, columns, width = cut
+    return -(-size // (rows * width)) * -(-width // columns)
 
 
 @compiled
-def _task(task, shape, cut):
+def _task(task, size, cut):
     """First and last row of a task, each with its first and last column: those of a row come one after the other."""
-    rows, columns = cut
-    pieces = -(-shape[1] // columns)
+    rows, columns, width = cut
+    pieces = -(-width // columns)
     first, left = task // pieces * rows, task % pieces * columns
-    return first, min(first + rows, shape[0]), left, min(left + columns, shape[1])
+    return first, min(first + rows, -(-size // width)), left, min(left + columns, width)
 
 
 @compiled
@@ -49,11 +51,11 @@ def _passed(line, wide_x, scale, shift, array):
 
 @compiled(parallel=True)
 def sum_columns(a, b, a_from, b_from, gate, sums, wide, cut):
-    """Sums of ``a - a_from`` and of its products with ``b - b_from``, of each column of arrays (R, W).
+    """Sums of ``a - a_from`` and of its products with ``b - b_from``, of each column of rows (R, W).
 
     Parameters
     ----------
-    a, b : array (R, W)
+    a, b : array (elements,)
     a_from, b_from : float64 array (W,)
     gate : tuple of float64 array (W,)
     sums : float64 array (2, ceil(R / cut[0]), W)
@@ -61,26 +63,38 @@ def sum_columns(a, b, a_from, b_from, gate, sums, wide, cut):
     wide : tuple of int
         As long as a line has vectors in float64.
     cut : tuple of int
-        Rows and columns of a task.
+        Rows and columns of a task, and the columns of all.
     """
-    width, lanes = a.shape[1], lanes_of(a)
-    for number in prange(_tasks(a.shape, cut)):
-        first, last, left, right = _task(np.int64(number), a.shape, cut)
+    width, lanes = cut[2], lanes_of(a)
+    for number in prange(_tasks(len(a), cut)):
+        first, last, left, right = _task(np.int64(number), len(a), cut)
+        whole = min(last, len(a) // width)
         for j in range(left, right, lanes):
             count = right - j
-            a_start, b_start = line_read(wide, a_from, j, count), line_read(wide, b_from, j, count)
-            scale, shift = line_read(wide, gate[0], j, count), line_read(wide, gate[-1], j, count)
-            total = line_keep(a_start, 0, 0.0)
+            starts = line_read(wide, a_from, j, count), line_read(wide, b_from, j, count)
+            factors = line_read(wide, gate[0], j, count), line_read(wide, gate[-1], j, count)
+            total = line_keep(starts[0], 0, 0.0)
             product = total
-            for at in range(first * width + j, last * width + j, width):
-                line, other = line_read(1, a, at, count), line_as(line_read(1, b, at, count), sums)
-                if len(gate) == 2:
-                    line = _passed(line, other, scale, shift, a)
-                difference = line_as(line, sums) - a_start
-                total = total + difference
-                product = product + difference * (other - b_start)
+            for at in range(first * width + j, whole * width + j, width):
+                more, products = _differences(a, b, at, count, starts, gate, factors, sums)
+                total, product = total + more, product + products
+            at = whole * width + j
+            if whole < last and at < len(a):
+                more, products = _differences(a, b, at, min(count, len(a) - at), starts, gate, factors, sums)
+                total = total + line_keep(more, len(a) - at, 0.0)
+                product = product + line_keep(products, len(a) - at, 0.0)
             line_write(total, sums, first // cut[0] * width + j, count)
             line_write(product, sums, sums.size // 2 + first // cut[0] * width + j, count)
+
+
+@compiled(inline=True)
+def _differences(a, b, at, count, starts, gate, factors, sums):
+    """A line of what `sum_columns` adds up, and of what it adds to the products."""
+    line, other = line_read(1, a, at, count), line_as(line_read(1, b, at, count), sums)
+    if len(gate) == 2:
+        line = _passed(line, other, factors[0], factors[1], a)
+    difference = line_as(line, sums) - starts[0]
+    return difference, difference * (other - starts[1])
 
 
 @compiled(parallel=True)
@@ -89,17 +103,17 @@ def sum_planes(a, b, a_from, b_from, gate, sums, cut):
 
     Parameters
     ----------
-    a, b : array (R, W)
+    a, b : array (elements,)
     a_from, b_from : float64 array (C,)
     gate : tuple of float64 array (C,)
     sums : float64 array (2, R, ceil(W / cut[1]))
         Written in full, as there.
     cut : tuple of int
-        Rows and columns of a task.
+        Rows and columns of a task, and the columns of all.
     """
-    width, lanes = a.shape[1], lanes_of(a)
-    for number in prange(_tasks(a.shape, cut)):
-        first, last, left, right = _task(np.int64(number), a.shape, cut)
+    width, lanes = cut[2], lanes_of(a)
+    for number in prange(_tasks(len(a), cut)):
+        first, last, left, right = _task(np.int64(number), len(a), cut)
         for r in range(first, last):
             a_start, b_start = a_from[r % len(a_from)], b_from[r % len(b_from)]
             total = line_keep(line_as(line_read(1, a, r * width + left, right - left), sums), 0, 0.0)
@@ -118,7 +132,7 @@ def sum_planes(a, b, a_from, b_from, gate, sums, cut):
 
 @compiled(parallel=True)
 def multiply_add(xs, scales, shift, relu, out, wide, step, cut):
-    """``out[r, j] = x[r, j] * scale[r % T, j * step] + shift[r % T, j * step]`` for arrays (R, W), summed over two.
+    """``out[r, j] = x[r, j] * scale[r % T, j * step] + shift[r % T, j * step]`` for rows (R, W), summed over two.
 
     The float64 tables are (T, W) with a step of 1, or hold a line of one number for each row, and the step is 0.
 
@@ -131,15 +145,16 @@ def multiply_add(xs, scales, shift, relu, out, wide, step, cut):
         smaller results become.
     """
     gate, low = relu
-    width, lanes = out.shape[1], lanes_of(out)
-    for number in prange(_tasks(out.shape, cut)):
-        first, last, left, right = _task(np.int64(number), out.shape, cut)
+    width, lanes = cut[2], lanes_of(out)
+    for number in prange(_tasks(len(out), cut)):
+        first, last, left, right = _task(np.int64(number), len(out), cut)
         table = (first % len(shift) - 1) * shift.shape[1]
         for r in range(first, last):
             # Division would take as long as four lines.
             table = table + shift.shape[1] if table + shift.shape[1] < shift.size else 0
-            for j in range(left, right, lanes):
-                at, count, place = r * width + j, right - j, table + j * step
+            end = min(right, len(out) - r * width)
+            for j in range(left, end, lanes):
+                at, count, place = r * width + j, end - j, table + j * step
                 there = count if step else lanes
                 x = line_as(line_read(1, xs[-1], at, count), shift)
                 line = x * line_read(wide, scales[-1], place, there) + line_read(wide, shift, place, there)
@@ -157,9 +172,8 @@ class Grid(NamedTuple):
     """How arrays (A, C, B), the channels in the middle, are seen as rows (R, W) and cut: by shape and vector width."""
 
     shape: tuple[int, int, int]
-    rows_shape: tuple[int, int]
-    rows: int
-    columns: int
+    # Rows and columns of a task, and the columns of all.
+    cut: tuple[int, int, int]
     # Whether a row holds the positions of one channel.
     planes: bool
     serial: bool
@@ -176,7 +190,7 @@ class Grid(NamedTuple):
         together = np.array(factors)
         if self.shape[2] > 1:
             together = together.repeat(self.shape[2], axis=1)
-        times = self.rows_shape[1] // together.shape[1]
+        times = self.cut[2] // together.shape[1]
         # Like np.tile, in a tenth of its time.
         return together if times == 1 else together[:, None].repeat(times, axis=1).reshape(len(factors), -1)
 
@@ -198,7 +212,7 @@ def make_grid(shape):
     columns = min(width, MOST_COLUMNS)
     least = 1 if planes else TASK_ROWS
     size = outer * channels * inner
-    return Grid(shape, (size // width, width), max(least, TASK_VALUES // columns), columns, planes, size <= TASK_VALUES)
+    return Grid(shape, (max(least, TASK_VALUES // columns), columns, width), planes, size <= TASK_VALUES)
 
 
 # What follows takes C-contiguous arrays (A, C, B) and float64 arrays (C,), and returns such. Bits do not depend on the
@@ -219,15 +233,15 @@ def centred_sums(a, b, a_from, b_from, gate=None):
     Of what a gate does not pass, ``a`` is 0.
     """
     grid = make_grid(a.shape)
-    total, width = grid.rows_shape
-    a, b = a.reshape(grid.rows_shape), b.reshape(grid.rows_shape)
+    rows, columns, width = grid.cut
+    a, b, total = a.reshape(-1), b.reshape(-1), -(-a.size // width)
     factors, kernel = (a_from, b_from, *(gate or ())), sum_planes if grid.planes else sum_columns
     if grid.planes:
-        sums, wide = np.empty((2, total, -(-width // grid.columns))), ()
+        sums, wide = np.empty((2, total, -(-width // columns))), ()
     else:
-        sums, wide, factors = np.empty((2, -(-total // grid.rows), width)), (_wide(a),), grid.rows_of(factors)
+        sums, wide, factors = np.empty((2, -(-total // rows), width)), (_wide(a),), grid.rows_of(factors)
     a_from, b_from, *gate = factors
-    kernel(a, b, a_from, b_from, tuple(gate) or (b_from,), sums, *wide, (grid.rows, grid.columns), serial=grid.serial)
+    kernel(a, b, a_from, b_from, tuple(gate) or (b_from,), sums, *wide, grid.cut, serial=grid.serial)
     return grid.total(sums)
 
 
@@ -251,9 +265,9 @@ def filled(arrays, tables, low=-math.inf):
     first, count = arrays[0], len(arrays)
     grid = make_grid(first.shape)
     out = aligned_empty(grid.shape, first.dtype)
-    *inputs, result = (x.reshape(grid.rows_shape) for x in (*arrays, out))
+    *inputs, result = (x.reshape(-1) for x in (*arrays, out))
     scales, shift, gate = tuple(tables[:count]), tables[count], tuple(tables[count + 1 :])
-    how = _wide(first), int(not grid.planes), (grid.rows, grid.columns)
+    how = _wide(first), int(not grid.planes), grid.cut
     multiply_add(tuple(inputs), scales, shift, (gate or (shift,), low), result, *how, serial=grid.serial)
     return out
 

@@ -1,6 +1,6 @@
 """Sums over everything but the channels: the gradient of a bias, and half of what batch normalization needs."""
 
-from math import gcd
+from math import ceil
 
 import numpy as np
 
@@ -13,11 +13,12 @@ TASK_VALUES, TASK_ROWS, ROW_VALUES = 16_384, 16, 64
 
 @compiled(parallel=True)
 def sum_rows(x, sums, rows):
-    """Sum so many rows at a time: ``sums[task, j] = sum over r of x[task*rows + r, j]``.
+    """Sum so many rows at a time: ``sums[task, j] = sum over r of x[(task*rows + r)*W + j]``.
 
     Parameters
     ----------
-    x : array (R, W)
+    x : array (elements,)
+        Rows of W, the last of which may be shorter.
     sums : float64 array (tasks, W)
         Written in full.
     rows : int
@@ -27,14 +28,15 @@ def sum_rows(x, sums, rows):
     -----
     Bound by memory: ``x`` is read once.
     """
-    total, width = x.shape
+    width = sums.shape[1]
     for task in prange(sums.shape[0]):
         start = np.int64(task) * rows
         for j in range(width):
             sums[task, j] = 0
-        for r in range(start, min(start + rows, total)):
-            for j in range(width):
-                sums[task, j] += x[r, j]
+        for r in range(start, min(start + rows, -(-len(x) // width))):
+            row = x[r * width : (r + 1) * width]
+            for j in range(len(row)):
+                sums[task, j] += row[j]
 
 
 @compiled(parallel=True)
@@ -70,25 +72,23 @@ def channel_sums(x):
         Of the dtype of ``x``; bit-identical for any number of threads.
     """
     channels = x.shape[-1]
-    wide = x.reshape(-1, row_width(x.size // channels, channels))
-    rows, tasks = cut(wide.shape)
-    sums = np.empty((tasks, wide.shape[1]))
-    sum_rows(wide, sums, rows, serial=tasks == 1)
+    width = row_width(x.size // channels, channels)
+    rows, tasks = cut(x.size, width)
+    sums = np.empty((tasks, width))
+    sum_rows(x.reshape(-1), sums, rows, serial=tasks == 1)
     with np.errstate(over="ignore"):
         return fold(sums, channels).astype(x.dtype)
 
 
 def row_width(positions, channels):
     """Values of a row of one or more whole positions, so that few channels fill vectors too."""
-    # Gathered by a power of two: numbers of positions often have one as a factor.
-    return channels * gcd(positions, 1 << ((ROW_VALUES - 1) // channels).bit_length())
+    return channels * max(1, min(positions, 1 << ((ROW_VALUES - 1) // channels).bit_length()))
 
 
-def cut(shape):
-    """Rows of one task, and the number of tasks, for an array (R, W): by its shape alone."""
-    total, width = shape
+def cut(size, width):
+    """Rows of one task, and the number of tasks, for so many values in rows: by these alone."""
     rows = max(TASK_ROWS, TASK_VALUES // width)
-    return rows, max(1, -(-total // rows))
+    return rows, max(1, ceil(size / (rows * width)))
 
 
 @np.errstate(invalid="ignore")

@@ -32,6 +32,7 @@ SHAPES = {
     "channels first, length a prime": ((2, 3, 1031), 1),
     "channels first, one position": ((4, 6, 1, 1), 1),
     "volume": ((2, 3, 4, 5, 6), -4),
+    "volume, odd lengths, few channels": ((1, 19, 21, 23, 3), -1),
 }
 by_shape = pytest.mark.parametrize(("shape", "axis"), SHAPES.values(), ids=SHAPES)
 by_dtype = pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -267,14 +268,14 @@ def test_rows_of_several_tasks_are_tested():
         axis = only(axis) % len(shape)
         outer, inner = (int(np.prod(part)) for part in (shape[:axis], shape[axis + 1 :]))
         grid = normalize.make_grid((outer, shape[axis], inner))
-        total, width = grid.rows_shape
-        assert total * width == np.prod(shape)
-        kinds.add((grid.planes, "rows" if total > grid.rows else "one", "columns" if width > grid.columns else "one"))
-        kinds.add(grid.serial)
-    assert {True, False} <= kinds
+        rows, columns, width = grid.cut
+        size = int(np.prod(shape))
+        kinds.add((grid.planes, "rows" if size > rows * width else "one", "columns" if width > columns else "one"))
+        kinds |= {grid.serial, "short" if size % width else "whole"}
+    assert {True, False, "short", "whole"} <= kinds
     for planes in (True, False):
         assert {(planes, "rows", "one"), (planes, "one", "one")} <= kinds
-        assert any(kind[0] is planes and kind[2] == "columns" for kind in kinds - {True, False})
+        assert any(kind[0] is planes and kind[2] == "columns" for kind in kinds - {True, False, "short", "whole"})
 
 
 def test_configuration_round_trip():
