@@ -1,6 +1,6 @@
 """Layers of several inputs as functions, and what ``x + y`` and its like make of tensors: new layers."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -54,30 +54,18 @@ def dot(inputs: Sequence[Any], axes: int | Sequence[int] = -1, **kwargs: "Unpack
     return Dot(axes=axes, **kwargs)(inputs)
 
 
-def _sum(x: KerasTensor, other: Any) -> Any:
-    return Add()([x, other]) if isinstance(other, KerasTensor) else _scaled(x, other, 1.0, 1.0)
+def _operator(layer: Any, rescaled: Callable[[float], tuple[float, float]]) -> Callable[[KerasTensor, Any], Any]:
+    """Two tensors go through this layer, if there is one; a tensor and a number through a `Rescaling`.
 
+    From the number ``rescaled`` makes the scale and the offset.
+    """
 
-def _difference(x: KerasTensor, other: Any) -> Any:
-    return Subtract()([x, other]) if isinstance(other, KerasTensor) else _scaled(x, other, 1.0, -1.0)
+    def method(x: KerasTensor, other: Any) -> Any:
+        if layer is not None and isinstance(other, KerasTensor):
+            return layer()([x, other])
+        return Rescaling(*rescaled(float(other)))(x) if _is_number(other) else NotImplemented
 
-
-def _product(x: KerasTensor, other: Any) -> Any:
-    if isinstance(other, KerasTensor):
-        return Multiply()([x, other])
-    return Rescaling(float(other))(x) if _is_number(other) else NotImplemented
-
-
-def _quotient(x: KerasTensor, other: Any) -> Any:
-    return Rescaling(1 / float(other))(x) if _is_number(other) else NotImplemented
-
-
-def _turned_difference(x: KerasTensor, other: Any) -> Any:
-    return _scaled(x, other, -1.0, 1.0)
-
-
-def _scaled(x: KerasTensor, other: Any, scale: float, sign: float) -> Any:
-    return Rescaling(scale, sign * float(other))(x) if _is_number(other) else NotImplemented
+    return method
 
 
 def _is_number(value: Any) -> bool:
@@ -86,10 +74,10 @@ def _is_number(value: Any) -> bool:
 
 OPERATORS.update(
     {
-        **dict.fromkeys(("__add__", "__radd__"), _sum),
-        **dict.fromkeys(("__mul__", "__rmul__"), _product),
-        "__sub__": _difference,
-        "__rsub__": _turned_difference,
-        "__truediv__": _quotient,
+        **dict.fromkeys(("__add__", "__radd__"), _operator(Add, lambda n: (1.0, n))),
+        **dict.fromkeys(("__mul__", "__rmul__"), _operator(Multiply, lambda n: (n, 0.0))),
+        "__sub__": _operator(Subtract, lambda n: (1.0, -n)),
+        "__rsub__": _operator(None, lambda n: (-1.0, n)),
+        "__truediv__": _operator(None, lambda n: (1 / n, 0.0)),
     }
 )

@@ -14,10 +14,26 @@ if TYPE_CHECKING:
     from ..common.words import Penalized, Unpack
 
 
-class Cropping(Layer):
-    """Cut positions off the ends of ``rank`` spatial axes; see `Cropping2D`."""
+class Moving(Layer):
+    """A layer without weights, which puts values, or sums of them, elsewhere along ``rank`` spatial axes."""
 
     rank: ClassVar[int]
+
+    def _forward(self, x: np.ndarray) -> tuple[np.ndarray, Any]:
+        return self.call(x), x.shape
+
+    def _backward(
+        self, kept: Any, grad_out: np.ndarray, input_grad: bool
+    ) -> tuple[np.ndarray | None, dict[str, np.ndarray]]:
+        return self._input_grad(kept, grad_out) if input_grad else None, {}
+
+    def _input_grad(self, x_shape: tuple[int, ...], grad_out: np.ndarray) -> np.ndarray:
+        """The gradient of an input of this shape."""
+        raise NotImplementedError
+
+
+class Cropping(Moving):
+    """Cut positions off the ends of ``rank`` spatial axes; see `Cropping2D`."""
 
     def _set_cropping(self, cropping: Any, data_format: str | None) -> None:
         with self._named():
@@ -27,12 +43,8 @@ class Cropping(Layer):
     def _prepare(self, x_shape: tuple[int, ...]) -> Any:
         return crop_call(x_shape, self.cropping, self.data_format, self._dtype.itemsize)
 
-    def _forward(self, x: np.ndarray) -> tuple[np.ndarray, Any]:
-        return self.call(x), None
-
-    def _backward(self, kept: Any, grad_out: np.ndarray, input_grad: bool) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-        call = zero_pad_call(grad_out.shape, self.cropping, self.data_format, grad_out.itemsize)
-        return call(grad_out), {}
+    def _input_grad(self, x_shape: tuple[int, ...], grad_out: np.ndarray) -> np.ndarray:
+        return zero_pad_call(grad_out.shape, self.cropping, self.data_format, grad_out.itemsize)(grad_out)
 
     def _output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         return shapes.crop_output_shape(input_shape, self.cropping, self.data_format)
@@ -73,7 +85,7 @@ class Cropping2D(Cropping):
     Notes
     -----
     Input (N, H, W, C), output (N, H - top - bottom, W - left - right, C); channels second for channels_first.
-    Keeps for backward: nothing.
+    Keeps for backward: the shape of its input.
     """
 
     rank = 2
@@ -103,10 +115,8 @@ class Cropping3D(Cropping):
         self._set_cropping(cropping, data_format)
 
 
-class ZeroPadding(Layer):
+class ZeroPadding(Moving):
     """Add zeros at the ends of ``rank`` spatial axes; see `ZeroPadding2D`."""
-
-    rank: ClassVar[int]
 
     def _set_padding(self, padding: Any, data_format: str | None) -> None:
         with self._named():
@@ -116,11 +126,8 @@ class ZeroPadding(Layer):
     def _prepare(self, x_shape: tuple[int, ...]) -> Any:
         return zero_pad_call(x_shape, self.padding, self.data_format, self._dtype.itemsize)
 
-    def _forward(self, x: np.ndarray) -> tuple[np.ndarray, Any]:
-        return self.call(x), None
-
-    def _backward(self, kept: Any, grad_out: np.ndarray, input_grad: bool) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-        return crop_call(grad_out.shape, self.padding, self.data_format, grad_out.itemsize)(grad_out), {}
+    def _input_grad(self, x_shape: tuple[int, ...], grad_out: np.ndarray) -> np.ndarray:
+        return crop_call(grad_out.shape, self.padding, self.data_format, grad_out.itemsize)(grad_out)
 
     def _output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         return shapes.zero_pad_output_shape(input_shape, self.padding, self.data_format)
@@ -163,7 +170,7 @@ class ZeroPadding2D(ZeroPadding):
     Notes
     -----
     Input (N, H, W, C), output (N, top + H + bottom, left + W + right, C); channels second for channels_first.
-    Keeps for backward: nothing.
+    Keeps for backward: the shape of its input.
     """
 
     rank = 2
@@ -187,10 +194,8 @@ class ZeroPadding3D(ZeroPadding):
         self._set_padding(padding, data_format)
 
 
-class UpSampling(Layer):
+class UpSampling(Moving):
     """Enlarge ``rank`` spatial axes by whole factors; see `UpSampling2D`."""
-
-    rank: ClassVar[int]
 
     def _set_size(self, size: Any, data_format: str | None, interpolation: str = "nearest") -> None:
         with self._named():
@@ -201,12 +206,9 @@ class UpSampling(Layer):
     def _prepare(self, x_shape: tuple[int, ...]) -> Any:
         return upsample_call(x_shape, self.size, self.interpolation, self.data_format, self._dtype.itemsize)
 
-    def _forward(self, x: np.ndarray) -> tuple[np.ndarray, Any]:
-        return self.call(x), x.shape
-
-    def _backward(self, kept: Any, grad_out: np.ndarray, input_grad: bool) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    def _input_grad(self, x_shape: tuple[int, ...], grad_out: np.ndarray) -> np.ndarray:
         settings = self.size, self.interpolation, self.data_format, self._dtype.itemsize
-        return upsample_grad_call(kept, *settings)(grad_out), {}
+        return upsample_grad_call(x_shape, *settings)(grad_out)
 
     def _output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         return shapes.upsample_output_shape(input_shape, self.size, self.data_format)

@@ -10,16 +10,18 @@ from ..calls.moving import Resize, crop_call, resize_call, resize_grad_call, zer
 from ..common.arguments import check_bool, check_data_format, check_interpolation
 from ..common.words import DataFormat, Interpolation
 from ..objects.registry import number
-from .base import Layer
+from .moving import Moving
 
 if TYPE_CHECKING:
     from ..common.words import Penalized, Unpack
 
 
-class OneSize(Layer):
+class OneSize(Moving):
     """A layer that makes images of one height and width; see `Resizing`."""
 
-    rank: ClassVar[int] = 2
+    rank = 2
+    # Of preprocessing layers.
+    _neutral: ClassVar = {"bounding_box_format": ((None,), "there are no bounding boxes")}
 
     def _set_lengths(self, height: Any, width: Any, data_format: str | None) -> None:
         self.height, self.width = (
@@ -29,18 +31,6 @@ class OneSize(Layer):
 
     def _output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         return shapes.resize_output_shape(input_shape, (self.height, self.width), self.data_format)
-
-    def _forward(self, x: np.ndarray) -> tuple[np.ndarray, Any]:
-        return self.call(x), x.shape
-
-    def _backward(
-        self, kept: Any, grad_out: np.ndarray, input_grad: bool
-    ) -> tuple[np.ndarray | None, dict[str, np.ndarray]]:
-        return self._input_grad(kept, grad_out) if input_grad else None, {}
-
-    def _input_grad(self, x_shape: tuple[int, ...], grad_out: np.ndarray) -> np.ndarray:
-        """The gradient of an input of this shape."""
-        raise NotImplementedError
 
 
 class Resizing(OneSize):
@@ -78,9 +68,6 @@ class Resizing(OneSize):
 
     Keys, "Cubic Convolution Interpolation for Digital Image Processing", 1981.
     """
-
-    # Of preprocessing layers.
-    _neutral: ClassVar = {"bounding_box_format": ((None,), "there are no bounding boxes")}
 
     def __init__(
         self,
@@ -174,8 +161,6 @@ class CenterCrop(OneSize):
     Input (N, H, W, C), output (N, height, width, C); channels second for channels_first. Of an odd rest, one more is
     cut behind. Keeps for backward: the shape of its input.
     """
-
-    _neutral: ClassVar = {"bounding_box_format": ((None,), "there are no bounding boxes")}
 
     def __init__(
         self, height: int, width: int, data_format: DataFormat | None = None, **kwargs: "Unpack[Penalized]"
