@@ -1,7 +1,7 @@
 """What can be called on tensors without numbers: layers and models."""
 
 from collections.abc import Sequence
-from itertools import cycle
+from itertools import cycle, islice
 from typing import Any
 
 import numpy as np
@@ -123,6 +123,51 @@ class Operation(Named):
         node = Node(self, (arguments, keywords), tensors)
         self._nodes.append(node)
         return node.structure
+
+
+class OfLeaves(Operation):
+    """An operation whose weights are those of layers within, its leaves."""
+
+    @property
+    def weights(self) -> list[np.ndarray]:
+        """The weight arrays of all layers, read-only, in order."""
+        return [w for leaf in self._leaves() for w in leaf.weights]
+
+    @property
+    def trainable_weights(self) -> list[np.ndarray]:
+        """The weights of the layers that are trainable."""
+        return [w for leaf in self._leaves() for w in leaf.trainable_weights]
+
+    @property
+    def non_trainable_weights(self) -> list[np.ndarray]:
+        """The weights of the layers that are not trainable."""
+        return [w for leaf in self._leaves() for w in leaf.non_trainable_weights]
+
+    @property
+    def losses(self) -> list[float]:
+        """The penalties of all layers in order."""
+        return [penalty for leaf in self._leaves() for penalty in leaf.losses]
+
+    def get_weights(self) -> list[np.ndarray]:
+        """Copies of the weight arrays of all layers in order, free to be changed."""
+        return [w.copy() for w in self.weights]
+
+    def _hand_out(self, weights: Sequence[Any]) -> None:
+        """Give each leaf its part of the arrays, all or none."""
+        old = self.weights
+        if not isinstance(weights, list | tuple) or len(weights) != len(old):
+            got = len(weights) if isinstance(weights, list | tuple) else repr(weights)
+            raise ValueError(f"weights must be a list of {len(old)} arrays, got {got}")
+        try:
+            self._set_all(weights)
+        except (ValueError, TypeError):
+            self._set_all(old)
+            raise
+
+    def _set_all(self, weights: Sequence[Any]) -> None:
+        arrays = iter(weights)
+        for leaf in self._leaves():
+            leaf.set_weights(list(islice(arrays, len(leaf.weights))))
 
 
 class Gradients:

@@ -1,14 +1,13 @@
 """What layers share that hold another layer, and TimeDistributed."""
 
 from collections.abc import Sequence
-from itertools import islice
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from .. import shapes
 from ..common.arguments import as_numbers, check_mask
-from ..graph.operation import Gradients, Operation
+from ..graph.operation import Gradients, OfLeaves, Operation
 from .any_rank import AnyRank, Shape
 from .base import Layer
 
@@ -20,7 +19,7 @@ KINDS: dict[str, Any] = {}
 _WANTED = {"Operation": "a layer or a model", "Recurrent": "a recurrent layer: SimpleRNN, LSTM or GRU"}
 
 
-class Wrapper(AnyRank):
+class Wrapper(OfLeaves, AnyRank):
     """A layer that holds others, to which all of its weights belong."""
 
     supports_masking = True
@@ -51,27 +50,8 @@ class Wrapper(AnyRank):
         return list({id(leaf): leaf for one in self._held() for leaf in one._leaves()}.values())
 
     @property
-    def weights(self) -> list[np.ndarray]:
-        return [w for leaf in self._leaves() for w in leaf.weights]
-
-    @property
     def named_weights(self) -> dict[str, np.ndarray]:
         return {f"{leaf.name}/{name}": w for leaf in self._leaves() for name, w in leaf.named_weights.items()}
-
-    @property
-    def trainable_weights(self) -> list[np.ndarray]:
-        return [w for leaf in self._leaves() for w in leaf.trainable_weights]
-
-    @property
-    def non_trainable_weights(self) -> list[np.ndarray]:
-        return [w for leaf in self._leaves() for w in leaf.non_trainable_weights]
-
-    @property
-    def losses(self) -> list[float]:
-        return [penalty for leaf in self._leaves() for penalty in leaf.losses]
-
-    def get_weights(self) -> list[np.ndarray]:
-        return [w.copy() for w in self.weights]
 
     def set_weights(self, weights: Sequence[Any]) -> None:
         with self._named():
@@ -86,21 +66,6 @@ class Wrapper(AnyRank):
     def apply_constraints(self) -> None:
         for leaf in self._leaves():
             leaf.apply_constraints()
-
-    def _hand_out(self, weights: Sequence[Any]) -> None:
-        old = self.weights
-        if not isinstance(weights, list | tuple) or len(weights) != len(old):
-            raise ValueError(f"weights must be a list of {len(old)} arrays, got {weights!r:.80}")
-        try:
-            self._set_all(weights)
-        except (ValueError, TypeError):
-            self._set_all(old)
-            raise
-
-    def _set_all(self, weights: Sequence[Any]) -> None:
-        arrays = iter(weights)
-        for leaf in self._leaves():
-            leaf.set_weights(list(islice(arrays, len(leaf.weights))))
 
     def _make_weights(self, shape: Any) -> None:
         for one in self._held():

@@ -6,19 +6,23 @@ end of all that, the leaves.
 
 import math
 from collections.abc import Sequence
-from itertools import islice
 from typing import Any
 
 import numpy as np
 
 from ..common.arguments import check_bool
-from ..graph.operation import Operation
+from ..graph.operation import OfLeaves
 from ..layers import Layer
 from ..training.trainee import TrainedWeights, Trainee
 
 
-class Layered(Trainee, Operation):
+class Layered(OfLeaves, Trainee):
     """What a model has of its layers' weights."""
+
+    # Whether all layers have their weights, and the tensors of inputs and outputs.
+    built: Any
+    inputs: Any
+    outputs: Any
 
     def __init__(self, name: str | None) -> None:
         super().__init__(name)
@@ -32,26 +36,6 @@ class Layered(Trainee, Operation):
         return list(self._layers)
 
     @property
-    def built(self) -> bool:
-        """Whether all layers have their weights."""
-        raise NotImplementedError
-
-    @property
-    def inputs(self) -> list[Any]:
-        """The tensors of the inputs."""
-        raise NotImplementedError
-
-    @property
-    def outputs(self) -> list[Any]:
-        """The tensors of the outputs."""
-        raise NotImplementedError
-
-    @property
-    def weights(self) -> list[np.ndarray]:
-        """The weight arrays of all layers, read-only, in order."""
-        return [w for layer in self._leaves() for w in layer.weights]
-
-    @property
     def trainable(self) -> bool:
         """Whether layers are trained. Setting it sets all of them; a layer that is set afterwards goes its own way."""
         return self._trainable
@@ -63,20 +47,6 @@ class Layered(Trainee, Operation):
         for layer in self._layers:
             layer.trainable = self._trainable
 
-    @property
-    def trainable_weights(self) -> list[np.ndarray]:
-        """The weights of the layers that are trainable."""
-        return [w for layer in self._leaves() for w in layer.trainable_weights]
-
-    @property
-    def non_trainable_weights(self) -> list[np.ndarray]:
-        """The weights of the layers that are not trainable."""
-        return [w for layer in self._leaves() for w in layer.non_trainable_weights]
-
-    def get_weights(self) -> list[np.ndarray]:
-        """Copies of the weight arrays of all layers in order, free to be changed."""
-        return [w.copy() for w in self.weights]
-
     def set_weights(self, weights: Sequence[Any]) -> None:
         """Replace all weights by arrays of the same shapes, in the order of `get_weights`.
 
@@ -86,18 +56,11 @@ class Layered(Trainee, Operation):
             If the model is not built, or the number of arrays, a shape or a dtype is wrong; nothing is changed then.
         """
         with self._named():
-            new, old = list(weights), self.weights
-            if not self.built:
-                if not new:
-                    return
-                raise ValueError("set_weights needs a built model: call it, or build(input_shape), first")
-            if len(new) != len(old):
-                raise ValueError(f"weights must be a list of {len(old)} arrays, got {len(new)}")
-            try:
+            new = list(weights)
+            if self.built:
                 self._hand_out(new)
-            except (ValueError, TypeError):
-                self._hand_out(old)
-                raise
+            elif new:
+                raise ValueError("set_weights needs a built model: call it, or build(input_shape), first")
 
     def count_params(self) -> int:
         """Number of values in the weights of all layers.
@@ -109,11 +72,6 @@ class Layered(Trainee, Operation):
         """
         with self._named():
             return sum(layer.count_params() for layer in self._leaves())
-
-    @property
-    def losses(self) -> list[float]:
-        """The penalties of all layers in order."""
-        return [penalty for layer in self._leaves() for penalty in layer.losses]
 
     @property
     def gradients(self) -> list[np.ndarray | None]:
@@ -142,11 +100,6 @@ class Layered(Trainee, Operation):
 
     def _need_layers(self) -> None:
         """Raise ValueError if there is nothing to compute."""
-
-    def _hand_out(self, weights: list[Any]) -> None:
-        arrays = iter(weights)
-        for layer in self._leaves():
-            layer.set_weights(list(islice(arrays, len(layer.weights))))
 
 
 class LayerWeights(TrainedWeights):
