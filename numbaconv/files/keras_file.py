@@ -1,17 +1,15 @@
 """What a file of Keras's holds, whatever its name; nothing is read before it is asked for."""
 
-import json
 import os
-import stat
 import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from .hdf5 import Hdf5File
 from .hdf5.blocks import SIGNATURE
-from .saving import MOST_TEXT
+from .saving import MOST_TEXT, check_regular, parsed
 from .zipped import Zipped
 
 _WEIGHTS = "model.weights.h5"
@@ -119,15 +117,12 @@ def opened(path: str | os.PathLike[str], use: str = "loaded as a model") -> Iter
     ValueError
         If the file is damaged or no such file; and for whatever goes wrong while it is open, with its name in front.
     """
-    with suppress(OSError):
-        mode = Path(path).stat().st_mode
-        if stat.S_ISDIR(mode):
-            raise ValueError(
-                f"{os.fspath(path)!r} cannot be {use}: it is a folder, such as TensorFlow's SavedModel, and no file of "
-                "Keras's; model.save('x.keras') makes one"
-            )
-        if not stat.S_ISREG(mode):
-            raise ValueError(f"{os.fspath(path)!r} cannot be {use}: it is no regular file")
+    if Path(path).is_dir():
+        raise ValueError(
+            f"{os.fspath(path)!r} cannot be {use}: it is a folder, such as TensorFlow's SavedModel, and no file of "
+            "Keras's; model.save('x.keras') makes one"
+        )
+    check_regular(Path(path), use)
     with open(Path(path), "rb") as file:
         try:
             yield KerasFile(file)
@@ -137,20 +132,3 @@ def opened(path: str | os.PathLike[str], use: str = "loaded as a model") -> Iter
         except Exception as error:
             text = str(error) or type(error).__name__
             raise ValueError(f"{os.fspath(path)!r} cannot be {use}: {text}") from error
-
-
-def parsed(text: Any, what: str) -> Any:
-    """What a text in JSON says.
-
-    Raises
-    ------
-    ValueError
-        If it is too long or no JSON.
-    """
-    if len(text) > MOST_TEXT:
-        raise ValueError(f"{what} must have at most {MOST_TEXT} characters, got {len(text)}")
-    try:
-        return json.loads(text)
-    # RecursionError: brackets nested too deeply. TypeError: an attribute that is no text.
-    except (ValueError, RecursionError, TypeError) as error:
-        raise ValueError(f"{what} is not valid JSON: {error}") from error

@@ -52,7 +52,7 @@ def replaced(path: str | os.PathLike[str], overwrite: bool = True) -> Iterator[I
     """
     # A link is written through, as by open().
     target = Path(os.path.realpath(Path(path)))
-    _check_regular(target, "written")
+    check_regular(target, "written")
     if not overwrite and target.exists():
         raise FileExistsError(errno.EEXIST, "the file exists and overwrite is False", os.fspath(path))
     if target.exists() and not os.access(target, os.W_OK):
@@ -87,11 +87,11 @@ def opened(path: str | os.PathLike[str]) -> Iterator[tuple[Any, Archive]]:
     ValueError
         If the file is damaged; and for whatever goes wrong while it is open, with its name in front.
     """
-    _check_regular(Path(path), "loaded as a model")
+    check_regular(Path(path), "loaded as a model")
     with open(Path(path), "rb") as file:
         try:
             archive = Archive(file)
-            yield _parsed(_text(archive)), archive
+            yield parsed(_text(archive), f"its entry {CONFIG!r}"), archive
         except MemoryError:
             raise
         # A damaged or hostile file makes zipfile, zlib and json raise errors of a dozen kinds.
@@ -121,7 +121,7 @@ def h5py() -> Any:
         ) from error
 
 
-def _check_regular(path: Path, use: str) -> None:
+def check_regular(path: Path, use: str) -> None:
     """Raise ValueError for pipes and devices: reading could take for ever, and writing would replace them."""
     with suppress(OSError):
         mode = path.stat().st_mode
@@ -151,9 +151,18 @@ def _text(archive: Archive) -> str:
     return archive.read(CONFIG).tobytes().decode(f"utf-32-{order}").rstrip("\0")
 
 
-def _parsed(text: str) -> Any:
+def parsed(text: Any, what: str) -> Any:
+    """What a text in JSON says.
+
+    Raises
+    ------
+    ValueError
+        If it is too long or no JSON.
+    """
+    if len(text) > MOST_TEXT:
+        raise ValueError(f"{what} must have at most {MOST_TEXT} characters, got {len(text)}")
     try:
         return json.loads(text)
-    # RecursionError: brackets nested too deeply.
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"its entry {CONFIG!r} is not valid JSON: {error}") from error
+    # RecursionError: brackets nested too deeply. TypeError: an attribute that is no text.
+    except (ValueError, RecursionError, TypeError) as error:
+        raise ValueError(f"{what} is not valid JSON: {error}") from error

@@ -13,7 +13,7 @@ from ..graph.operation import Gradients, Operation
 from ..objects.docstrings import parameter_names
 from .weights import frozen
 
-_NO_FORWARD = "backward needs a forward(x, training=True) before it, one for each backward"
+NO_FORWARD = "backward needs a forward(x, training=True) before it, one for each backward"
 # What a layer keeps of a call that the one before it has computed.
 _JOINED = object()
 # What a call may replace that is none of what a user's layer remembers of it.
@@ -168,7 +168,7 @@ class Learner(Operation):
             return self._backward(*self._returning, grad_out, True)  # type: ignore[return-value]
         with self._named():
             if self._kept is None:
-                raise ValueError(_NO_FORWARD)
+                raise ValueError(NO_FORWARD)
             gradients = Gradients()
             if self._replaced:
                 grad_x = self._taken_back(self._kept, grad_out, input_grad, gradients)
@@ -187,7 +187,7 @@ class Learner(Operation):
         shape, kept, activity, x_shape, (calls, weights), remembered = kept
         with self._named():
             if calls is not self._calls:
-                raise ValueError(_NO_FORWARD)
+                raise ValueError(NO_FORWARD)
             changed = weights is not self._weights and self._changed_since(weights)
             if changed:
                 raise ValueError(

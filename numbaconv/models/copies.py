@@ -7,7 +7,7 @@ from typing import Any
 from ..common.structures import mapped
 from ..graph.tensor import KerasTensor, Node
 from ..layers import InputLayer
-from .program import Program, Slot, Step
+from .program import Program, Slot, Step, is_slot
 
 
 def placed(
@@ -98,7 +98,3 @@ def sharing(model: Any, places: Sequence[Sequence[int]]) -> Any:
         leaf._nodes = []
     # All but the layers themselves is made anew around them.
     return copy.deepcopy(model, dict(kept))
-
-
-def is_slot(value: Any) -> bool:
-    return isinstance(value, Slot)

@@ -4,7 +4,8 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from ..files.keras_file import opened, parsed
+from ..files.keras_file import opened
+from ..files.saving import parsed
 from ..objects.collecting import uncollected
 from .keras.loading import drawn, listed_by, loaded
 from .network import Network

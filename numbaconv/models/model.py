@@ -299,15 +299,7 @@ class Model(Network, Telling):
         return self._in_order(self._alone(x), lambda one: isinstance(one, np.ndarray))
 
     def _ready(self, x: Any) -> Any:
-        given = self._given(x)
-        return given[0] if len(given) == 1 else given
-
-    def _shape_for(self, x: Any) -> Any:
-        shapes = [one.shape for one in self._given(x)]
-        try:
-            return self.compute_output_shape(shapes[0] if len(shapes) == 1 else shapes)
-        except ValueError as error:
-            raise ValueError(str(error).replace("input_shape must", "x must")) from None
+        return one_or_list(self._given(x))
 
     def _rows(self) -> list[tuple[Any, Any, list[str]]]:
         """For the summary: each layer, the shape of its first output and what feeds it."""
@@ -317,7 +309,7 @@ class Model(Network, Telling):
             nodes = [node for node in layer._nodes if id(node) in within] or layer._nodes[:1]
             shapes = [tensor.shape for tensor in nodes[0].outputs]
             sources = [tensor._node.operation.name for node in nodes for tensor in node.inputs if id(node) in within]
-            rows.append((layer, shapes[0] if len(shapes) == 1 else shapes, sources))
+            rows.append((layer, one_or_list(shapes), sources))
         return rows
 
 

@@ -11,17 +11,15 @@ from .. import config
 from ..common.arguments import check_bool
 from ..common.structures import matched
 from ..files import saving
-from ..graph.operation import Gradients
+from ..graph.operation import Gradients, one_or_list
 from ..graph.tensor import KerasTensor, tensors_in
+from ..layers.learning import NO_FORWARD
 from ..objects.strict import suggestion
 from ..training.trainer import Trainer
 from .fused.running import fused
 from .keras.weight_files import load_weights
-from .program import Program
 from .telling import Told
 from .tiling import Tiled
-
-_NO_FORWARD = "backward needs a forward(x, training=True) before it, one for each backward"
 
 
 class Network(Trainer, Told, Tiled):
@@ -44,10 +42,6 @@ class Network(Trainer, Told, Tiled):
             self._fuse = check_bool(value, "fuse")
 
     # -- what a kind of network defines ----------------------------------------------------------------------------
-
-    def _program(self) -> Program:
-        """The steps from the inputs to the outputs of a built model."""
-        raise NotImplementedError
 
     def _given(self, x: Any) -> list[Any]:
         """The inputs in order, as arrays, and the model built for them."""
@@ -90,9 +84,8 @@ class Network(Trainer, Told, Tiled):
         """
         if type(x) is not np.ndarray and tensors_in(x):
             keywords = {"training": training, "mask": mask}
-            return self._connect(
-                (self._alone(x),), {name: value for name, value in keywords.items() if value is not None}
-            )
+            given = {name: value for name, value in keywords.items() if value is not None}
+            return self._connect((self._alone(x),), given)
         out, _, _ = self._visited((x,), {"training": training, "mask": mask}, False)
         return out
 
@@ -163,7 +156,7 @@ class Network(Trainer, Told, Tiled):
         with self._named():
             self._need_layers()
             if self._tape is None:
-                raise ValueError(_NO_FORWARD)
+                raise ValueError(NO_FORWARD)
             gradients = Gradients()
             found = self._take_back(self._tape, grad_out, input_grad, gradients)
             self._tape = None
@@ -347,6 +340,13 @@ class Network(Trainer, Told, Tiled):
         known = None if one is None else one.known([one.shape for one in self._given(x)])
         return super()._shapes_for(x) if known is None else known
 
+    def _shape_for(self, x: Any) -> Any:
+        shapes = [one.shape for one in self._given(x)]
+        try:
+            return self.compute_output_shape(one_or_list(shapes))
+        except ValueError as error:
+            raise ValueError(str(error).replace("input_shape must", "x must")) from None
+
     def _alone(self, x: Any) -> Any:
         """Of a list of one that one, where the network takes it alone: so does Keras."""
         if not isinstance(x, list | tuple) or len(x) != 1 or self._takes_lists:
@@ -370,7 +370,7 @@ class Network(Trainer, Told, Tiled):
         except ValueError as error:
             raise ValueError(f"grad_out must have the form of the outputs: {error}") from None
         found = self._program().take_back(kept, grads, input_grad, gradients)
-        return (found[0] if len(found) == 1 else found) if input_grad else None
+        return one_or_list(found) if input_grad else None
 
     @property
     def _makes_masks(self) -> bool:
@@ -379,4 +379,4 @@ class Network(Trainer, Told, Tiled):
     def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         """Which steps of the result count; see `Layer.compute_mask`."""
         _, found, _ = self._visited((inputs,), {"mask": mask}, False)
-        return None if found is None else found[0] if len(found) == 1 else found
+        return None if found is None else one_or_list(found)

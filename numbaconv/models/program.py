@@ -145,7 +145,7 @@ class Program:
             unread = all(grad is None for grad in given.values())
             if not (needs or learns) or (unread and not _penalized(step.operation)):
                 continue
-            grad_out = mapped(lambda slot: given[slot.number], step.structure, _is_slot)  # noqa: B023
+            grad_out = mapped(lambda slot: given[slot.number], step.structure, is_slot)  # noqa: B023
             found = step.operation._take_back(kept, grad_out, needs, gradients)
             if needs:
                 for slot, grad in zip(step.inputs, leaves(found), strict=True):
@@ -248,17 +248,17 @@ def _visit(
         known.update({slot: one for slot, one in zip(step.outputs, given, strict=False) if one is not None})
 
 
-def _is_slot(value: Any) -> bool:
+def is_slot(value: Any) -> bool:
     return isinstance(value, Slot)
 
 
 def _filled(structure: Any, values: dict[int, Any]) -> Any:
     """Arguments with the values in place of the slots."""
-    return mapped(lambda one: values[one.number] if _is_slot(one) else one, structure, _is_slot)
+    return mapped(lambda one: values[one.number] if is_slot(one) else one, structure, is_slot)
 
 
 def _is_plain(step: Step) -> bool:
-    return not step.keywords and len(step.inputs) == 1 and _is_slot(step.structure)
+    return not step.keywords and len(step.inputs) == 1 and is_slot(step.structure)
 
 
 def _last_read(steps: Sequence[Step], outputs: Sequence[int]) -> list[list[int]]:

@@ -248,13 +248,6 @@ class Stack(Layered):
         for before, layer in pairwise(self._layers):
             layer._widen(before._dtype)
 
-    def _shape_for(self, x: np.ndarray) -> Shape:
-        """Shape of the result for an array, of which alone an error speaks."""
-        try:
-            return self.compute_output_shape(x.shape)
-        except ValueError as error:
-            raise ValueError(str(error).replace("input_shape must", "x must")) from None
-
     @property
     def _result_dtype(self) -> Any:
         return self._layers[-1]._result_dtype
