@@ -1,4 +1,7 @@
-"""Penalties on weights and activities, by Keras's names, and their gradients."""
+"""Penalties on weights and activities, by Keras's names, and their gradients.
+
+A penalty is one number, and should have all its digits: sums of many float32 terms are taken in float64.
+"""
 
 from collections.abc import Callable
 from typing import Any
@@ -47,7 +50,7 @@ class L1(Configurable):
     @np.errstate(all="ignore")
     def __call__(self, x: ArrayLike) -> float:
         """Return the penalty of an array of any shape."""
-        return self.l1 * _absolute_sum(x)
+        return self.l1 * float(np.sum(np.abs(as_floats(x, "x")), dtype=np.float64))
 
     @np.errstate(all="ignore")
     def gradient(self, x: Array) -> Array:
@@ -75,7 +78,7 @@ class L2(Configurable):
     @np.errstate(all="ignore")
     def __call__(self, x: ArrayLike) -> float:
         """Return the penalty of an array of any shape."""
-        return self.l2 * _square_sum(x)
+        return self.l2 * float(np.sum(np.square(as_floats(x, "x"), dtype=np.float64)))
 
     @np.errstate(all="ignore")
     def gradient(self, x: Array) -> Array:
@@ -105,8 +108,8 @@ class L1L2(Configurable):
     def __call__(self, x: ArrayLike) -> float:
         """Return the penalty of an array of any shape."""
         # A factor of 0 leaves its term out: 0 * inf would be NaN.
-        absolute = self.l1 * _absolute_sum(x) if self.l1 else 0.0
-        square = self.l2 * _square_sum(x) if self.l2 else 0.0
+        absolute = L1(self.l1)(x) if self.l1 else 0.0
+        square = L2(self.l2)(x) if self.l2 else 0.0
         return absolute + square
 
     @np.errstate(all="ignore")
@@ -139,15 +142,6 @@ def l1_l2(l1: float = 0.01, l2: float = 0.01) -> L1L2:
         If a factor is not a finite number, or negative.
     """
     return L1L2(l1, l2)
-
-
-# Sums of many float32 terms are taken in float64: a penalty is one number, and should have all its digits.
-def _absolute_sum(x: ArrayLike) -> float:
-    return float(np.sum(np.abs(as_floats(x, "x")), dtype=np.float64))
-
-
-def _square_sum(x: ArrayLike) -> float:
-    return float(np.sum(np.square(as_floats(x, "x"), dtype=np.float64)))
 
 
 _REGISTRY = Registry("regularizer", globals(), Configurable, "any function of one array, returned as it is")

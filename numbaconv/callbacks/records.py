@@ -81,15 +81,7 @@ class LambdaCallback(Callback):
         **others: Callable[..., Any] | None,
     ) -> None:
         super().__init__()
-        hooks = {
-            "on_epoch_begin": on_epoch_begin,
-            "on_epoch_end": on_epoch_end,
-            "on_train_begin": on_train_begin,
-            "on_train_end": on_train_end,
-            "on_train_batch_begin": on_train_batch_begin,
-            "on_train_batch_end": on_train_batch_end,
-            **others,
-        }
+        hooks = {name: value for name, value in locals().items() if name.startswith("on_")} | others
         known = [name for name in vars(Callback) if name.startswith("on_")]
         for name, function in hooks.items():
             if name not in known:

@@ -6,7 +6,7 @@ import numpy as np
 
 from .. import config
 from ..shapes import normalize_data_format, normalize_tuple
-from .arrays import as_numbers, cast, common_dtype
+from .arrays import as_numbers, cast, common_dtype, dtype_or_none
 
 
 def check_data_format(value: str | None) -> str:
@@ -16,12 +16,8 @@ def check_data_format(value: str | None) -> str:
 
 def check_dtype(value: Any, name: str = "dtype") -> np.dtype:
     """float32 or float64, or the configured default for None."""
-    try:
-        dtype = np.dtype(config.floatx() if value is None else value)
-    # NumPy has errors and warnings of many kinds for what is no dtype.
-    except Exception:
-        dtype = None
-    if dtype not in (np.float32, np.float64):
+    dtype = dtype_or_none(config.floatx() if value is None else value)
+    if dtype is None or dtype not in (np.float32, np.float64):
         raise ValueError(f"{name} must be 'float32' or 'float64', got {value!r}")
     return dtype
 

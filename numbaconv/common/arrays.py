@@ -45,6 +45,15 @@ def _shown(value: Any) -> str:
     return text if len(text) <= 200 else f"{text[:200]}..."
 
 
+def dtype_or_none(value: Any) -> np.dtype | None:
+    """The dtype that a value means; None for what is none."""
+    try:
+        return np.dtype(value)
+    # NumPy has errors and warnings of many kinds for that.
+    except Exception:
+        return None
+
+
 def common_dtype(*arrays: np.ndarray | None) -> np.dtype:
     """What kernels compute in: float64 where one of the arrays is, in any byte order, or longer; otherwise float32."""
     double = any(a is not None and a.dtype.kind == "f" and a.dtype.itemsize >= 8 for a in arrays)

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from .. import config
+from ..common.arrays import dtype_or_none
 from ..objects.registry import Configurable
 from ..shapes.checks import check_size
 
@@ -46,7 +47,7 @@ class Initializer(Configurable):
         ValueError
             If an entry of `shape` is negative, or the initializer cannot fill this shape.
         """
-        float_dtype = _dtype(config.floatx() if dtype is None else dtype)
+        float_dtype = dtype_or_none(config.floatx() if dtype is None else dtype)
         if float_dtype is None or float_dtype.kind != "f":
             raise TypeError(f"dtype must be a float dtype such as 'float32', got {dtype!r}")
         sizes = tuple(operator.index(size) for size in shape)
@@ -58,11 +59,3 @@ class Initializer(Configurable):
 
     def _values(self, shape: Shape) -> Array:
         raise NotImplementedError(f"{type(self).__name__} must define __call__(shape, dtype=None)")
-
-
-def _dtype(value: Any) -> np.dtype | None:
-    try:
-        return np.dtype(value)
-    # NumPy has errors and warnings of many kinds for what is no dtype.
-    except Exception:
-        return None

@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from .. import config, shapes
 from ..common.arguments import check_bool
+from ..common.arrays import dtype_or_none
 from ..graph.tensor import KerasTensor, Node
 from .base import Layer
 
@@ -114,11 +113,7 @@ def Input(  # noqa: N802
 
 
 def _dtype(value: Any) -> str:
-    try:
-        dtype = np.dtype(config.floatx() if value is None else value)
-    # NumPy has errors of many kinds for what is no dtype.
-    except Exception:
-        dtype = None
+    dtype = dtype_or_none(config.floatx() if value is None else value)
     if dtype is None or dtype.kind not in "biuf":
         raise ValueError(f"dtype must be one of numbers, got {value!r}")
     return dtype.name

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..common.arguments import check_bool
+from ..objects.registry import integer
 from .merging import Merge, Shape
 
 if TYPE_CHECKING:
@@ -28,7 +30,7 @@ class Concatenate(Merge):
     def __init__(self, axis: int = -1, **kwargs: "Unpack[Penalized]") -> None:
         super().__init__(**kwargs)
         with self._named():
-            self.axis = _axis(axis, "axis")
+            self.axis = integer(axis, "axis")
 
     def _merged_shape(self, given: list[Shape]) -> Shape:
         count = len(given[0])
@@ -99,12 +101,10 @@ class Dot(Merge):
             if isinstance(axes, list | tuple):
                 if len(axes) != 2:
                     raise ValueError(f"axes must be an int or two of them, got {axes!r}")
-                self.axes: Any = tuple(_axis(axis, "axes") for axis in axes)
+                self.axes: Any = tuple(integer(axis, "axes") for axis in axes)
             else:
-                self.axes = _axis(axes, "axes")
-            if not isinstance(normalize, bool):
-                raise TypeError(f"normalize must be True or False, got {normalize!r}")
-            self.normalize = normalize
+                self.axes = integer(axes, "axes")
+            self.normalize = check_bool(normalize, "normalize")
 
     def _merged_shape(self, given: list[Shape]) -> Shape:
         first, second = self._axes_of(*map(len, given))
@@ -170,12 +170,6 @@ def _spread(mask: Any, shape: tuple[int, ...]) -> np.ndarray:
     """A mask of the first axes, for every value of an array of this shape."""
     whole = np.ones((), bool) if mask is None else np.asarray(mask, bool)
     return np.broadcast_to(whole.reshape(*whole.shape, *(1,) * (len(shape) - whole.ndim)), shape)
-
-
-def _axis(value: Any, name: str) -> int:
-    if isinstance(value, bool) or not isinstance(value, int | np.integer):
-        raise TypeError(f"{name} must be an int, got {value!r}")
-    return int(value)
 
 
 def _without(shape: Shape, axis: int) -> Shape:

@@ -115,8 +115,8 @@ class BatchNormalization(Affine):
             self._follow(mean, variance)
             deviation = np.sqrt(variance + self.epsilon)
         else:
-            mean, deviation = self._moving()
-        scale, shift = self._scale_and_shift(mean, deviation)
+            mean, deviation = self._moving(self._weights)
+        scale, shift = _factors(self._weights, mean, deviation)
         out = scaled(planes, scale, shift, 0.0 if joined else NO_MINIMUM)
         return out.reshape(x.shape), (planes, mean, deviation, by_batch, scale, (scale, shift) if joined else None)
 
@@ -145,19 +145,14 @@ class BatchNormalization(Affine):
     def __getstate__(self) -> dict[str, Any]:
         return {**super().__getstate__(), "_factors": (None, None, None)}
 
-    def _moving(self) -> tuple[np.ndarray, np.ndarray]:
+    def _moving(self, weights: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
         """The moving mean and standard deviation, in float64."""
-        mean, variance = (self._weights[name].astype(np.float64) for name in self.statistics)
+        mean, variance = (weights[name].astype(np.float64) for name in self.statistics)
         return mean, np.sqrt(variance + self.epsilon)
-
-    def _scale_and_shift(self, mean: np.ndarray, deviation: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The factors of ``out = x * scale + shift``, in float64."""
-        return _factors(self._weights, mean, deviation)
 
     def _factors_of(self, weights: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
         """Those outside training, with these weights."""
-        mean, variance = (weights[name].astype(np.float64) for name in self.statistics)
-        return _factors(weights, mean, np.sqrt(variance + self.epsilon))
+        return _factors(weights, *self._moving(weights))
 
     def _follow(self, mean: np.ndarray, variance: np.ndarray) -> None:
         """Let the moving mean and variance follow those of a batch."""
@@ -171,5 +166,6 @@ class BatchNormalization(Affine):
 
 
 def _factors(weights: dict[str, np.ndarray], mean: np.ndarray, deviation: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The factors of ``out = x * scale + shift``, in float64."""
     scale = weights.get("gamma", 1) / deviation
     return scale, weights.get("beta", 0) - mean * scale

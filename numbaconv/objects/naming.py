@@ -60,8 +60,13 @@ class _Naming:
             raise self._of._labelled(error) from None
 
 
+def snake_case(class_name: str) -> str:
+    """A class's name as Keras writes it: Conv2DTranspose is conv2d_transpose, PReLU is p_re_lu."""
+    return re.sub("(?<=.)(?=[A-Z][a-z])|(?<=[a-z])(?=[A-Z])", "_", class_name).lower()
+
+
 def default_name(class_name: str) -> str:
     """The class's name in snake case, and a number from the second on."""
-    words = re.sub("(?<=.)(?=[A-Z][a-z])|(?<=[a-z])(?=[A-Z])", "_", class_name).lower()
+    words = snake_case(class_name)
     number = next(_counters[words])
     return f"{words}_{number}" if number else words

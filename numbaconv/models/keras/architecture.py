@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from ...common.structures import mapped
+from ...common.structures import leaves, mapped
 
 MODELS = ("Functional", "Model", "Sequential")
 _TENSOR = "__keras_tensor__"
@@ -106,11 +106,7 @@ def checked(entry: Any, what: str) -> tuple[str, Any]:
 
 def places(value: Any) -> Iterator[Place]:
     """The places in a structure."""
-    if isinstance(value, Place):
-        yield value
-    elif isinstance(value, dict | list | tuple):
-        for one in value.values() if isinstance(value, dict) else value:
-            yield from places(one)
+    return (one for one in leaves(value, _is_filled) if _is_filled(one))
 
 
 def _sequential(config: Any) -> Architecture:
@@ -153,11 +149,15 @@ def _moved(structure: Any, first: dict[str, int]) -> Any:
     """With the numbers of calls of some parts less by that of their first."""
 
     def moved(value: Any) -> Any:
-        if not isinstance(value, Place):
+        if not _is_filled(value):
             return value
         return value._replace(call=max(value.call - first.get(value.layer, 0), 0))
 
-    return mapped(moved, structure, lambda value: isinstance(value, Place))
+    return mapped(moved, structure, _is_filled)
+
+
+def _is_filled(value: Any) -> bool:
+    return isinstance(value, Place)
 
 
 def _config_of(entry: dict[str, Any]) -> dict[str, Any]:

@@ -5,10 +5,11 @@ that counts the layers of this class in their model. Older files list the layers
 order.
 """
 
-import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
+
+from ...objects.naming import snake_case
 
 # Layers that keep their weights in parts of themselves: of each path the weights that lie there.
 _CELLS = ("GRU", "LSTM", "SimpleRNN")
@@ -39,11 +40,6 @@ def layers_of(model: Any) -> list[Any]:
 def is_model(layer: Any) -> bool:
     """Whether a layer is a network of its own."""
     return hasattr(layer, "layers")
-
-
-def snake_case(name: str) -> str:
-    """The name of a class as Keras writes it: Conv2DTranspose is conv2d_transpose, PReLU is p_re_lu."""
-    return re.sub(r"(?<=.)(?=[A-Z][a-z])|(?<=[a-z])(?=[A-Z])", "_", name).lower()
 
 
 def variables(model: Any, listed: Listed = layers_of) -> list[Variable]:
