@@ -21,12 +21,12 @@ LANG = languages.LANGUAGE.replace("_", "-")
 NAMES = {name: getattr(module, name) for module in (drawings, layers) for name in module.__all__}
 
 
-def figure(directive, picture, caption):
+def figure(directive, picture, caption, translate=in_chinese):
     """A figure of a picture, which is kept in a file named after what is in it."""
     text, alt = str(picture), picture.alt
     if directive.config.language == languages.LANGUAGE:
-        alt = in_chinese(alt)
-        text = re.sub("(?<=>)([^<>]+)(?=</t(ext|itle)>)", lambda found: escape(in_chinese(unescape(found[1]))), text)
+        alt = translate(alt)
+        text = re.sub("(?<=>)([^<>]+)(?=</t(ext|itle)>)", lambda found: escape(translate(unescape(found[1]))), text)
         # The same characters have other forms in other languages.
         text = text.replace("<svg ", f'<svg xml:lang="{LANG}" ', 1)
     moves = "@keyframes" in text

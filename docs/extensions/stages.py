@@ -5,13 +5,17 @@ from math import prod
 from pathlib import Path
 
 from docutils import nodes
+from drawings.chinese import in_chinese
 from extensions.drawn import figure
+from extensions.languages import LANGUAGE
 from sphinx.util.docutils import SphinxDirective
 
 from numbaconv.models.fused import bars
 from numbaconv.models.fused.running import Fused
 
 KINDS = {"picture": "_picture", "table": "_table", "memory": "_memory"}
+# What of a picture's words is neither a layer's name nor a kernel's.
+TITLE = re.compile(r"\d+ operations of layers in .*|A bar for each step, .*")
 
 
 class Svg(str):
@@ -34,15 +38,27 @@ class Stages(SphinxDirective):
         return getattr(self, KINDS[self.arguments[0]])(made["model"])
 
     def _picture(self, model):
-        return [figure(self, Svg(bars.svg(bars.bars_of(model.explain_program(measure=True)))), "")]
+        kept = Path(self.env.srcdir) / "_drawn" / "stages.svg"
+        # The same times in both languages.
+        if self.config.language != LANGUAGE or not kept.exists():
+            kept.parent.mkdir(exist_ok=True)
+            kept.write_text(bars.svg(bars.bars_of(model.explain_program(measure=True))), encoding="utf-8")
+        picture = Svg(kept.read_text(encoding="utf-8"))
+        return [figure(self, picture, "", lambda words: in_chinese(words) if TITLE.fullmatch(words) else words)]
 
     def _table(self, model):
         text = str(model.explain_program())
         return [nodes.literal_block(text, text, language="text")]
 
     def _memory(self, model):
-        text = "\n".join(f"{number:>9,}  {what}" for what, number in memory_of(model).items())
-        return [nodes.literal_block(text, text, language="text")]
+        translated = in_chinese if self.config.language == LANGUAGE else str
+        rows = {translated(what): f"{number:,}" for what, number in memory_of(model).items()}
+        head = translated("of this network")
+        text = "\n".join(f"| {what} | {number} |" for what, number in [(head, ""), ("---", "---:"), *rows.items()])
+        found = self.parse_text_to_nodes(text)
+        for cell in (cell for table in found for cell in table.findall(nodes.paragraph)):
+            cell["translatable"] = False
+        return found
 
 
 def memory_of(model):
