@@ -1,7 +1,7 @@
 """Register tile: the sums stay in registers from the first product to the last.
 
 On a processor with 32 vector registers of 16 floats, a tile is 14 pixels by 32 filters: 28 registers of sums, two for a
-line of weights, one for a value of the input. `tile_outer` adds the products of one tap and channel: it loads two
+line of weights, one for a value of the input. ``tile_outer`` adds the products of one tap and channel: it loads two
 vectors of weights and 14 values of the input, and starts 28 vector multiply-adds, none of which waits for another. Only
 at the end are the sums stored. A compiler does not keep so much in registers by itself, so `numbaconv.machine.tile`
 makes a type of it for Numba, and a tile reads like a number that holds many.
