@@ -10,6 +10,8 @@ from .scales import SCALES
 
 # Pillow's names of pictures with so many channels.
 _MODES = {1: "L", 3: "RGB", 4: "RGBA"}
+# Pillow's names that only those who know Pillow understand.
+_CALLED = {"L": "grey"}
 
 
 def read_input(path: str, model: Any, scale: str | None) -> tuple[Any, str]:
@@ -89,7 +91,8 @@ def _picture(path: str, shape: Shape, scale: str) -> tuple[np.ndarray, str]:
             raise ValueError(f"{path} has more than 8 bits to a value: give its numbers as a .npy file")
         image = ImageOps.exif_transpose(file).convert(_MODES[channels])
     size = (width or image.width, height or image.height)
-    told = f"{path}, {image.mode} of {image.height} x {image.width}"
+    modes = " as ".join(dict.fromkeys(_CALLED.get(mode, mode) for mode in (file.mode, image.mode)))
+    told = f"{path}, {modes} of {image.height} x {image.width}"
     if size != image.size:
         image = image.resize(size, Image.Resampling.BILINEAR)
         told += f", resized to {image.height} x {image.width}"

@@ -156,7 +156,7 @@ def test_picture_with_channels_first(saved, said, tmp_path, rng):
 def test_picture_is_resized(saved, said, tmp_path):
     path, out = picture_of(np.full((9, 16), 51, np.uint8), tmp_path / "p.png"), tmp_path / "out.npy"
     lines = said("predict", saved("m.npz", flat()), path, out)
-    assert "RGB of 9 x 16, resized to 6 x 5" in lines[0]
+    assert "grey as RGB of 9 x 16, resized to 6 x 5" in lines[0]
     np.testing.assert_allclose(np.load(out), 0.2, rtol=1e-6)
 
 
