@@ -136,9 +136,12 @@ class WinogradCall(NamedTuple):
             pieces = phase.pieces(doubtful[first : first + phase.marks])
             first += phase.marks
             if len(pieces):
-                # Planes have but one phase, which begins where they do.
-                to = out[phase.origin :] if out.ndim == 1 else out
-                conv_at(image, (packed.panels, packed.panels), epilogue, to, *phase.repair, pieces)
+                to, ending = out, epilogue
+                # Planes have but one phase, which begins where they do, and no residual.
+                if out.ndim == 1:
+                    *before, residual, function = epilogue
+                    to, ending = out[phase.origin :], (*before, residual[phase.origin :], function)
+                conv_at(image, (packed.panels, packed.panels), ending, to, *phase.repair, pieces)
 
 
 def use_winograd(algorithm: str, axes: tuple[Axis, ...], channels: int, filters: int, itemsize: int) -> bool:

@@ -232,6 +232,16 @@ def test_special_values_are_those_of_the_plain_network(name, value, monkeypatch)
         layer.set_weights(before)
 
 
+@pytest.mark.parametrize("dilation", [1, 2])
+def test_what_winograd_cannot_be_trusted_with_gets_its_own_part_of_a_sum(dilation, monkeypatch):
+    given = layers.Input((32, 32, 64))
+    conv = layers.Conv2D(64, 3, padding="same", dilation_rate=dilation)
+    model = filled(Model(given, layers.Add()([conv(given), given])), np.random.default_rng(0), "float32")
+    x = np.random.default_rng(1).standard_normal((2, 32, 32, 64), "float32")
+    x[0, 5, 6, 3] = x[1, 8, 9, 3] = np.inf
+    same_kinds(model(x), layer_by_layer(monkeypatch, model, x))
+
+
 def same_kinds(found, wanted):
     np.testing.assert_array_equal(np.isnan(found), np.isnan(wanted))
     infinite = np.isinf(wanted)
