@@ -6,7 +6,6 @@ cannot be used keeps its default too, with one warning that says what is wrong. 
 running process.
 """
 
-import json
 import os
 import stat
 import warnings
@@ -196,6 +195,9 @@ def _read_file() -> None:
             raise ValueError("it is no regular file")
         with open(path, "rb") as file:
             content = file.read(_MOST_BYTES + 1)
+        # Most have no such file.
+        import json
+
         if len(content) > _MOST_BYTES:
             raise ValueError(f"it has more than {_MOST_BYTES} bytes")
         # Some editors put a byte order mark first, which plain "utf-8" would hand on to the JSON parser.

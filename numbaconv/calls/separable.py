@@ -1,7 +1,7 @@
 """Prepared calls of separable convolutions, as `numbaconv.calls.conv` has them of the other operations."""
 
 from collections.abc import Callable
-from functools import cache
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -65,7 +65,8 @@ class SeparableCall(NamedTuple):
     ) -> np.ndarray:
         """From canonical array to canonical array, with an epilogue of the depthwise step; into ``out``, if given."""
         if self.arguments is None or not (depthwise.finite and pointwise.finite):
-            return self.pointwise.run(self.depthwise.run(image, depthwise, middle), pointwise, epilogue, out)
+            first, last = self.apart()
+            return last.run(first.run(image, depthwise, middle), pointwise, epilogue, out)
         out = aligned_empty(self.out_shape, depthwise.dtype) if out is None else out
         self._fill(out.reshape(-1), image, depthwise, pointwise, middle, epilogue)
         return out
@@ -76,7 +77,7 @@ class SeparableCall(NamedTuple):
 
     def steps(self, x: np.ndarray, depthwise: Packed, pointwise: Packed, epilogue: Epilogue) -> tuple[np.ndarray, ...]:
         """The canonical array between the two steps, and the result."""
-        step, last = self.depthwise, self.pointwise
+        step, last = self.apart()
         between = step.run(canonical(x, step.data_format), depthwise, _no_epilogue(depthwise))
         return between, original(last.run(between, pointwise, epilogue), step.rank, step.data_format)
 
@@ -101,14 +102,7 @@ def separable_call(
     if pointwise_shape != right:
         raise ValueError(f"pointwise_weights must have shape {right}, got {pointwise_shape}")
     check_channels(x_shape, channels, window.data_format, "weights")
-
-    @cache
-    def apart() -> tuple[WindowCall, WindowCall]:
-        first = depthwise_call(x_shape, depthwise_shape, itemsize, window)
-        between = first.out_shape[:1] + first.out_shape[4 - rank :]
-        last = conv_call(between, right, itemsize, point_window(rank), "direct", pitch)
-        assert isinstance(last, WindowCall)
-        return first, last
+    apart = partial(_apart, x_shape, depthwise_shape, right, itemsize, window, pitch)
 
     axes = window_axes(x_shape, pitch or filters, window)
     plan = make_separable_plan(axes, right[-2], filters, itemsize)
@@ -122,3 +116,14 @@ def separable_call(
         channels, filters, filters, itemsize, separable=True
     )
     return SeparableCall(out_shape, rank, window.data_format, arguments, plan.serial, to_planes, apart)
+
+
+def _apart(
+    x_shape: Ints, depthwise_shape: Ints, pointwise_shape: Ints, itemsize: int, window: Window, pitch: int
+) -> tuple[WindowCall, WindowCall]:
+    """The calls of both steps."""
+    first = depthwise_call(x_shape, depthwise_shape, itemsize, window)
+    between = first.out_shape[:1] + first.out_shape[4 - window.rank :]
+    last = conv_call(between, pointwise_shape, itemsize, point_window(window.rank), "direct", pitch)
+    assert isinstance(last, WindowCall)
+    return first, last

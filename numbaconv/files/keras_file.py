@@ -1,8 +1,9 @@
 """What a file of Keras's holds, whatever its name; nothing is read before it is asked for."""
 
 import os
+import time
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -31,6 +32,8 @@ class KerasFile:
         Of Keras, if the file says it.
     backend : str or None
         What Keras computed with.
+    raw, stamp, opened
+        The file itself, what the system said of it, and when that was.
     is_json : bool
         Whether it is an architecture alone, as text.
     own : bool
@@ -45,6 +48,7 @@ class KerasFile:
         self.backend: str | None = None
         self._zipped: Zipped | None = None
         self._hdf5: Hdf5File | None = None
+        self.raw, self.stamp, self.opened = file, _stamp_of(file), time.time()
         start = file.read(8)
         file.seek(0)
         if start == SIGNATURE:
@@ -59,6 +63,11 @@ class KerasFile:
             )
 
     @property
+    def changed(self) -> bool:
+        """Whether somebody has written to the file since."""
+        return _stamp_of(self.raw) != self.stamp
+
+    @property
     def is_archive(self) -> bool:
         """Whether it is a ``.keras`` file, which always comes with weights."""
         return self._zipped is not None and not self.own
@@ -69,6 +78,19 @@ class KerasFile:
             content = self._zipped.content(_WEIGHTS, max(_STATES * size + _HEADERS, self._stored))
             self._hdf5 = Hdf5File(content)
         return self._hdf5
+
+    def place(self, paths: Sequence[str]) -> int:
+        """Where in an archive the array at the only path begins.
+
+        Raises
+        ------
+        ValueError
+            If it does not lie there in one piece and as it is.
+        """
+        (path,) = paths
+        if self._zipped is None or self._hdf5 is None:
+            raise ValueError("it must be an archive")
+        return self._zipped.place(_WEIGHTS) + self._hdf5.place(path)
 
     def _read_hdf5(self, file: BinaryIO) -> None:
         self._hdf5 = Hdf5File(file)
@@ -106,6 +128,15 @@ class KerasFile:
         if "metadata.json" in infos:
             metadata = parsed(self._zipped.content("metadata.json", MOST_TEXT), "its entry 'metadata.json'")
             self.version = str(metadata.get("keras_version", "3")) if isinstance(metadata, dict) else "3"
+
+
+def _stamp_of(file: BinaryIO) -> tuple[int, ...]:
+    """What the system says of a file that is written to: nanoseconds and bytes; nothing for what is no file."""
+    try:
+        found = os.fstat(file.fileno())
+    except OSError:
+        return ()
+    return found.st_ctime_ns, found.st_mtime_ns, found.st_size
 
 
 @contextmanager

@@ -1,12 +1,15 @@
 """Zip archives of unknown origin: checked before anything is taken out, and taken out within bounds."""
 
 import os
+import struct
 import zipfile
 from typing import BinaryIO
 
 # Deflate makes at most 1032 bytes of one.
 _MOST_INFLATED = 1032
 _PART = 2**20
+# Bytes before the name of an entry, the last four of which say how long the name is and what follows it.
+_HEADER = 30
 
 
 class Zipped:
@@ -26,6 +29,7 @@ class Zipped:
     def __init__(self, file: BinaryIO) -> None:
         if not zipfile.is_zipfile(file):
             raise ValueError("it is no zip archive, or is cut short")
+        self._file = file
         self._archive = zipfile.ZipFile(file)
         infos = self._archive.infolist()
         self.infos = {info.filename: info for info in infos}
@@ -43,6 +47,20 @@ class Zipped:
     def open(self, name: str) -> zipfile.ZipExtFile:
         """A stream of what an entry holds."""
         return self._archive.open(self.infos[name])  # type: ignore[return-value]
+
+    def place(self, name: str) -> int:
+        """Where an entry begins that is stored as it is.
+
+        Raises
+        ------
+        ValueError
+            If it is not stored as it is.
+        """
+        info = self.infos[name]
+        if info.compress_type != zipfile.ZIP_STORED:
+            raise ValueError(f"its entry {name!r} must be stored")
+        self._file.seek(info.header_offset + _HEADER - 4)
+        return info.header_offset + _HEADER + sum(struct.unpack("<HH", self._file.read(4)))
 
     def data(self, name: str, skipped: int, size: int) -> bytes:
         """So many bytes of an entry, but for some at its start."""

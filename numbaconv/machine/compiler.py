@@ -68,6 +68,9 @@ class ParallelKernel:
                 setattr(self, name, kernel(self.__wrapped__, name == "parallel"))
             return vars(self)[name]
 
+    def __reduce__(self):
+        return named, (self.__module__, self.__name__)
+
     def __call__(self, *args, serial=False):
         serial = serial or threads.alone
         for twin, fits, code in self._known:
@@ -98,6 +101,8 @@ _named = {}
 
 def named(module, name):
     """The kernel of this name in a module, which is imported when the kernel is about to be compiled."""
+    if (module, name) in _named:
+        return _named[module, name]
     if setting("DISABLE_JIT", 0) or module in sys.modules:
         return getattr(importlib.import_module(module), name)
     kernel = _named[module, name] = ParallelKernel(SimpleNamespace(__module__=module, __name__=name, __qualname__=name))

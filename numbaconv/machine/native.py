@@ -19,6 +19,8 @@ import sys
 from importlib.machinery import EXTENSION_SUFFIXES, ExtensionFileLoader
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from . import threads
 
 # Types of sections, and the flags of those that are in memory and that can be written.
@@ -28,7 +30,9 @@ _WRITTEN, _LOADED = 1, 2
 _ELSEWHERE, _COMMON = 0, 0xFFF2
 # Kinds of relocation: an address, and the way from here to an address, of 64 bits both.
 _ADDRESS, _DISTANCE = 1, 24
-_HEADER, _SYMBOL, _RELOCATION = struct.Struct("<IIQQQQIIQQ"), struct.Struct("<IBBHQQ"), struct.Struct("<QQq")
+_HEADER, _SYMBOL = struct.Struct("<IIQQQQIIQQ"), struct.Struct("<IBBHQQ")
+# Addends may be negative: numbers of 64 bits go round.
+_RELOCATION = np.dtype([("offset", "<u8"), ("info", "<u8"), ("addend", "<u8")])
 _SCHEDULING = (
     *("do_scheduling_signed", "do_scheduling_unsigned", "allocate_sched", "deallocate_sched", "get_num_threads"),
     *("set_num_threads", "get_thread_id", "set_parallel_chunksize", "get_parallel_chunksize", "get_sched_size"),
@@ -94,7 +98,7 @@ class Runtime:
 
     def function(self, machine_code: bytes, wrapper: str, environment: str, name: str) -> Any:
         """What Numba makes of a kernel: a function that takes arguments of the types it was compiled for."""
-        memory, places = _placed(machine_code, self)
+        memory, places = _placed(machine_code, self, (wrapper, environment))
         empty = self._functions.Environment({})
         ctypes.c_void_p.from_address(places[environment]).value = id(empty)
         module = sys.modules[__name__]
@@ -112,12 +116,12 @@ def _address(name: str) -> int:
     raise ImportError(f"machine code needs {name}, which nothing has")
 
 
-def _placed(content: bytes, runtime: Runtime) -> tuple[mmap.mmap, dict[str, int]]:
-    """Memory with an object file's code, ready to run, and where its symbols lie."""
+def _placed(content: bytes, runtime: Runtime, names: tuple[str, ...]) -> tuple[mmap.mmap, dict[str, int]]:
+    """Memory with an object file's code, ready to run, and where its symbols of these names lie."""
     (start,), (size, count) = struct.unpack_from("<Q", content, 40), struct.unpack_from("<HH", content, 58)
     sections = [_Section(*_HEADER.unpack_from(content, start + i * size)) for i in range(count)]
     table = next(section for section in sections if section.kind == _SYMBOLS)
-    names = sections[table.link].offset
+    texts, wanted = sections[table.link].offset, tuple(f"{name}\0".encode() for name in names)
     symbols = list(_SYMBOL.iter_unpack(content[table.offset : table.offset + table.size]))
     page, end = mmap.PAGESIZE, 0
     offsets, common = {}, {}
@@ -140,32 +144,35 @@ def _placed(content: bytes, runtime: Runtime) -> tuple[mmap.mmap, dict[str, int]
         section = sections[i]
         if section.kind != _EMPTY:
             memory[offset : offset + section.size] = content[section.offset : section.offset + section.size]
-    places: dict[str, int] = {}
-    values = []
+    values, places = [], {}
     for i, (at, _, _, section, value, _) in enumerate(symbols):
-        name = content[names + at : content.index(b"\0", names + at)].decode()
         if section == _ELSEWHERE:
-            place = runtime.address(name) if name else 0
+            name = _text(content, texts + at)
+            values.append(runtime.address(name) if name else 0)
         else:
-            place = base + (common[i] if i in common else offsets.get(section, 0) + value)
-        places[name] = place
-        values.append(place)
-    for section in sections:
-        if section.kind == _RELOCATIONS and section.info in offsets:
-            relocations = content[section.offset : section.offset + section.size]
-            _relocate(memory, base, offsets[section.info], relocations, values)
+            values.append(base + (common[i] if i in common else offsets.get(section, 0) + value))
+            if content.startswith(wanted, texts + at):
+                places[_text(content, texts + at)] = values[-1]
+    relocations = [section for section in sections if section.kind == _RELOCATIONS and section.info in offsets]
+    for section in relocations:
+        _relocate(memory, base, offsets[section.info], content[section.offset : section.offset + section.size], values)
     _make_executable(base, fixed)
     return memory, places
 
 
+def _text(content: bytes, at: int) -> str:
+    return content[at : content.index(b"\0", at)].decode()
+
+
 def _relocate(memory: mmap.mmap, base: int, start: int, relocations: bytes, values: list[int]) -> None:
-    for offset, info, addend in _RELOCATION.iter_unpack(relocations):
-        at, kind, value = start + offset, info & 0xFFFFFFFF, values[info >> 32] + addend
-        if kind == _DISTANCE:
-            value -= base + at
-        elif kind != _ADDRESS:
-            raise ImportError(f"machine code has a relocation of kind {kind}")
-        memory[at : at + 8] = (value & 0xFFFFFFFFFFFFFFFF).to_bytes(8, "little")
+    found = np.frombuffer(relocations, _RELOCATION)
+    at, kind = found["offset"].astype(np.int64) + start, (found["info"] & 0xFFFFFFFF).astype(np.int64)
+    unknown = set(kind.tolist()) - {_ADDRESS, _DISTANCE}
+    if unknown:
+        raise ImportError(f"machine code has a relocation of kind {unknown.pop()}")
+    wanted = np.array(values, np.uint64)[(found["info"] >> 32).astype(np.int64)] + found["addend"]
+    wanted -= np.where(kind == _DISTANCE, base + at, 0).astype(np.uint64)
+    np.frombuffer(memory, np.uint8)[at[:, None] + np.arange(8)] = wanted.view(np.uint8).reshape(-1, 8)
 
 
 def _up(size: int, step: int) -> int:

@@ -32,6 +32,11 @@ def sources_of(function: Callable) -> "Sources | None":
     return _sources(f"{library}.{floor}") if kept else None
 
 
+def all_sources() -> "Sources":
+    """All sources of the library."""
+    return _sources(__name__.partition(".")[0])
+
+
 @functools.cache
 def stem_of(function: Callable) -> str:
     """How names of all files begin that have to do with a function."""
@@ -104,9 +109,13 @@ class Sources:
         return digest.hexdigest()
 
     def _bytecode_is_new(self) -> bool:
+        # Python takes as long to tell the names of all of it as to import a dozen modules.
+        around = functools.cache(lambda folder: importlib.util.cache_from_source(f"{folder}/*.py").rpartition("*"))
         for path, _, changed, _ in self.stamps:
+            folder, name = os.path.split(path)
+            start, _, end = around(folder)
             with contextlib.suppress(OSError):
-                if os.stat(importlib.util.cache_from_source(path)).st_mtime_ns < changed:
+                if os.stat(f"{start}{name[:-3]}{end}").st_mtime_ns < changed:
                     return False
         return True
 
@@ -130,12 +139,24 @@ _sources = functools.cache(Sources)
 def _tree(package: str) -> Iterator[tuple[str, list[str]]]:
     """The folder of a package and the names of its modules; then the same of all packages below it."""
     spec: Any = importlib.util.find_spec(package)
-    folders = list(spec.submodule_search_locations)
-    found = [(name, below) for _, name, below in pkgutil.iter_modules(folders, f"{package}.")]
-    yield folders[0], [package, *(name for name, below in found if not below)]
-    for name, below in found:
-        if below:
-            yield from _tree(name)
+    yield from _below(package, spec.submodule_search_locations[0])
+
+
+def _below(package: str, folder: str) -> Iterator[tuple[str, list[str]]]:
+    try:
+        # Python's finders take longer over this than over an import.
+        names = os.listdir(folder)
+    except OSError:
+        # In an archive.
+        found = list(pkgutil.iter_modules([folder]))
+        modules, packages = ([one.name for one in found if one.ispkg is below] for below in (False, True))
+    else:
+        stems = dict.fromkeys(name.partition(".")[0] for name in names if name.endswith((".py", ".pyc")))
+        modules = [stem for stem in stems if stem != "__init__"]
+        packages = [name for name in names if "." not in name and os.path.exists(f"{folder}/{name}/__init__.py")]
+    yield folder, [package, *(f"{package}.{name}" for name in modules)]
+    for name in packages:
+        yield from _below(f"{package}.{name}", os.path.join(folder, name))
 
 
 def _folder_of_the_user() -> Path:

@@ -4,10 +4,8 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from ..files.keras_file import opened
-from ..files.saving import parsed
 from ..objects.collecting import uncollected
-from .keras.loading import drawn, listed_by, loaded
+from . import kept
 from .network import Network
 
 
@@ -48,9 +46,19 @@ def load_model(
     called. Memory is taken only for what the file accounts for. HDF5 is read by this library itself.
     """
     with uncollected():
+        model = None if custom_objects else kept.found(path, compile)
+        if model is not None:
+            return model
+        # Most processes do without.
+        from ..files.keras_file import opened
+        from .keras.layouts import leaves_of
+        from .keras.loading import listed_by, loaded
+
         with opened(path) as file:
             if not file.own:
-                model, maker = loaded(file, custom_objects)
+                model, maker, stored = loaded(file, custom_objects)
+                if not (custom_objects or maker.reading.warned):
+                    kept.keep(file, model, stored, leaves_of(model, listed_by(maker)))
                 if compile:
                     # With all optimizers.
                     from .keras.compiled import compiled
@@ -77,6 +85,9 @@ def model_from_json(json_string: str, custom_objects: Mapping[str, Any] | None =
     ValueError
         If it is no JSON, or not that of a model.
     """
+    from ..files.saving import parsed
+    from .keras.loading import drawn
+
     entry = parsed(json_string, "json_string")
     told = entry.get("keras_version") if isinstance(entry, dict) else None
     try:

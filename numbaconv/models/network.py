@@ -1,6 +1,5 @@
 """What all networks have: the way of arrays through their program, and of gradients back."""
 
-import json
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
@@ -10,14 +9,12 @@ import numpy as np
 from .. import config
 from ..common.arguments import check_bool
 from ..common.structures import matched
-from ..files import saving
 from ..graph.operation import Gradients, one_or_list
 from ..graph.tensor import KerasTensor, tensors_in
 from ..layers.learning import NO_FORWARD
 from ..objects.strict import suggestion
 from ..training.trainer import Trainer
 from .fused.running import fused
-from .keras.weight_files import load_weights
 from .telling import Told
 from .tiling import Tiled
 
@@ -194,6 +191,8 @@ class Network(Trainer, Told, Tiled):
         `numbaconv.models.model_from_json` makes the model anew, and so does ``keras.models.model_from_json``. A layer's
         ``algorithm``, which Keras has not, is left out.
         """
+        import json
+
         from .keras import writing
 
         return json.dumps(writing.model_config(self), **kwargs)
@@ -222,6 +221,7 @@ class Network(Trainer, Told, Tiled):
         --------
         numbaconv.models.load_model : Read either file.
         """
+        from ..files import saving
         from . import parts
         from .keras import writing
 
@@ -254,6 +254,7 @@ class Network(Trainer, Told, Tiled):
         ModuleNotFoundError
             If h5py is not installed.
         """
+        from ..files import saving
         from .keras import writing
 
         with self._named():
@@ -283,6 +284,8 @@ class Network(Trainer, Told, Tiled):
             If the model is not built, the file is damaged, or weights are missing, surplus or of another shape; nothing
             is changed then.
         """
+        from .keras.weight_files import load_weights
+
         with self._named():
             check_bool(by_name, "by_name")
             if check_bool(skip_mismatch, "skip_mismatch") and not by_name:
@@ -290,6 +293,7 @@ class Network(Trainer, Told, Tiled):
             if not self.built:
                 raise ValueError("load_weights needs a built model: call it, or build(input_shape), first")
         if not load_weights(self, path, by_name, skip_mismatch):
+            from ..files import saving
             from . import parts
 
             with saving.opened(path) as (_, archive):
@@ -307,6 +311,7 @@ class Network(Trainer, Told, Tiled):
         ValueError
             If the file is damaged, of a newer format or no saved model; the message names it and says what is wrong.
         """
+        from ..files import saving
         from . import parts
 
         with saving.opened(path) as (config, archive):

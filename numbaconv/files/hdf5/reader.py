@@ -5,7 +5,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
-from .arrays import Layout, contiguous, layout_of
+from .arrays import Layout, Piece, contiguous, layout_of
 from .blocks import Blocks
 from .values import Attribute, Dataspace, Datatype, attribute, texts
 
@@ -81,6 +81,19 @@ class Hdf5File:
         dtype, space, _ = self._described(path)
         # What is stored as two bytes without a meaning is a bfloat16.
         return Entry(np.dtype(np.float32) if dtype.kind == "V" else dtype, space.shape)
+
+    def place(self, path: str) -> int:
+        """Where the array at a path begins.
+
+        Raises
+        ------
+        ValueError
+            If it is not in one piece, or within a header.
+        """
+        _, _, layout = self._described(path)
+        if not isinstance(layout, Piece) or layout.inline is not None:
+            raise ValueError("its arrays must be in one piece")
+        return layout.address
 
     def read(self, path: str) -> np.ndarray:
         """The array at a path, as large as its entry says; check that first."""

@@ -34,27 +34,27 @@ class Folded:
     """
 
     def __init__(self, kind: str, layer: Any, norms: tuple[Any, ...]) -> None:
-        self._kind, self._layers = kind, (layer, *norms)
+        self.kind, self.layers = kind, (layer, *norms)
         # The weights of each layer, and what was made of them.
         self._made: tuple[tuple[Any, ...], Any] = ((), None)
 
     def operands(self) -> tuple[Any, ...] | None:
         """Kernels and bias; None where sums with them may be infinite or NaN elsewhere than one after the other."""
         weights, operands = self._made
-        for layer, before in zip(self._layers, weights, strict=False):
+        for layer, before in zip(self.layers, weights, strict=False):
             if layer._weights is not before:
                 break
         else:
             if weights:
                 return operands
-        weights = tuple(layer._weights for layer in self._layers)
+        weights = tuple(layer._weights for layer in self.layers)
         operands = self._fold(*weights)
         self._made = weights, operands
         return operands
 
     def _fold(self, own: dict[str, np.ndarray], *others: dict[str, np.ndarray]) -> tuple[Any, ...] | None:
-        layer, *norms = self._layers
-        name, axes = _FILTERS[self._kind]
+        layer, *norms = self.layers
+        name, axes = _FILTERS[self.kind]
         kernel, bias = own[name], own.get("bias")
         dtype, filters = kernel.dtype, int(np.prod([kernel.shape[axis] for axis in axes]))
         if norms:
@@ -72,7 +72,7 @@ class Folded:
             packed: tuple[Packed, ...] = (self._packed(layer, folded, partial(_product, kernel, full)),)
         else:
             packed = (self._packed(layer, kernel),)
-        if self._kind == "separable":
+        if self.kind == "separable":
             first = Packed("depthwise_conv", own["depthwise_kernel"])
             return (
                 first,
@@ -83,11 +83,11 @@ class Folded:
         return *packed, pack_bias(bias, filters, dtype)
 
     def _packed(self, layer: Any, kernel: np.ndarray, make: Any = None) -> Packed:
-        if self._kind == "transposed":
+        if self.kind == "transposed":
             return Packed("conv_transpose", kernel, (layer.strides, layer.dilation_rate), make=make)
-        if self._kind == "depthwise":
+        if self.kind == "depthwise":
             return Packed("depthwise_conv", kernel, make=make)
-        if self._kind == "dense":
+        if self.kind == "dense":
             return Packed("conv", kernel[None], make=make)
         return Packed("conv", kernel, branches=getattr(layer, "groups", 1), make=make)
 
@@ -126,6 +126,9 @@ class Factors:
     def __init__(self, layers: tuple[Any, ...], shape: tuple[int, ...], call: Any) -> None:
         self._layers, self._shape, self._call = layers, shape, call
         self._made: tuple[tuple[Any, ...], Any] = ((), None)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_made": ((), None)}
 
     def operands(self) -> tuple[np.ndarray, np.ndarray] | None:
         """Scale and shift, rounded; None where that takes more than the last digits, or where one is not finite."""

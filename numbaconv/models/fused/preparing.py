@@ -1,6 +1,7 @@
 """Stages prepared for arrays of one shape: which kernel runs, and where it reads and writes."""
 
 from collections.abc import Callable
+from functools import partial
 from itertools import accumulate, pairwise
 from math import prod
 from typing import Any, NamedTuple
@@ -19,7 +20,7 @@ from ...calls.separable import SeparableCall, separable_call
 from ...calls.transposed import transposed_call
 from .folding import Factors, Folded, Pair
 from .rules import scales_channels
-from .stage import NO_ENDING, Stage
+from .stage import NO_ENDING, Ending, Stage
 
 
 class OtherShapeError(ValueError):
@@ -32,7 +33,7 @@ class Prepared(NamedTuple):
     Attributes
     ----------
     run : callable
-        Takes memory for the result, of its shape, and the inputs; returns the result.
+        Takes memory for the result, of its shape, and the inputs; returns the result. It can be pickled: see `kept`.
     writes : bool
         Whether the result is in that memory; otherwise it has its own, or that of the first input.
     call : object
@@ -75,18 +76,17 @@ def prepared(
 
 def _apart(stage: Stage, shapes: dict[int, Any]) -> Prepared:
     """What the plain network computes; in memory of its own, though a function of the user's gives back what it got."""
-    wanted = [tuple(shapes[slot]) for slot in stage.outputs]
+    return Prepared(partial(_run_apart, stage, [tuple(shapes[slot]) for slot in stage.outputs]))
 
-    def run(out: Any, *values: np.ndarray) -> Any:
-        result = stage.plain(*values)
-        results = result if len(wanted) > 1 else [result]
-        # Nothing tells of a change to what a user's layer has of its own, and kernels check no sizes.
-        if [one.shape for one in results] != wanted:
-            raise OtherShapeError(f"{stage.parts[-1].name} has changed the shape of its result, which was {wanted}")
-        own = [one.copy() if any(np.may_share_memory(one, x) for x in values) else one for one in results]
-        return own if len(wanted) > 1 else own[0]
 
-    return Prepared(run)
+def _run_apart(stage: Stage, wanted: list[tuple[int, ...]], out: Any, *values: np.ndarray) -> Any:
+    result = stage.plain(*values)
+    results = result if len(wanted) > 1 else [result]
+    # Nothing tells of a change to what a user's layer has of its own, and kernels check no sizes.
+    if [one.shape for one in results] != wanted:
+        raise OtherShapeError(f"{stage.parts[-1].name} has changed the shape of its result, which was {wanted}")
+    own = [one.copy() if any(np.may_share_memory(one, x) for x in values) else one for one in results]
+    return own if len(wanted) > 1 else own[0]
 
 
 def _with_kernel(
@@ -100,40 +100,50 @@ def _with_kernel(
     image = (
         (1, 1, 1, prod(x_shape[:-1]), x_shape[-1]) if stage.kind == "dense" else canonical_shape(x_shape, data_format)
     )
-    ending, zeros, before = stage.ending, stage.zeros, stage.before
-    middle = NO_ENDING if before is None else before.ending
-
     gated = stage.gated
     added = len(stage.inputs) - 1 if len(stage.inputs) > 1 + 2 * gated else None
-
-    def run(out: np.ndarray, x: np.ndarray, *more: np.ndarray) -> Any:
-        operands, view = folded.operands(), image
-        if x_pitch and x.ndim == 1:
-            if operands is None or not operands[0].finite:
-                x = _together(x, x_pitch, x_shape)
-            else:
-                view = *image[:-1], x_pitch
-        # Zeros that are only thought of make no NaN of an infinite weight.
-        if operands is None or (zeros and not operands[0].finite):
-            return stage.plain(x, *more)
-        *packed, bias = operands
-        if gated:
-            packed[0] = Lines(more[0])
-        if len(packed) == 3:
-            # A depthwise convolution with its bias.
-            packed[2] = epilogue_of(packed[2], *middle)
-        epilogue = epilogue_of(bias, *ending, more[-1] if added else None)
-        if data_format == "channels_last":
-            call.run(contiguous(x).reshape(view), *packed, epilogue, out)
-            return out
-        return call(x, *packed[:2], epilogue)
-
+    plain = data_format == "channels_last"
+    run = partial(_run_kernel, stage, call, folded, (x_shape, image, x_pitch), plain)
     # Winograd's and phases of a transposed convolution go back to windows that are written.
     once = isinstance(call, WindowCall | SeparableCall)
     over = added if once else None
     # Two passes have memory between them.
     steady = once and getattr(call, "arguments", None) is not None
-    return Prepared(run, data_format == "channels_last", call, over, steady)
+    return Prepared(run, plain, call, over, steady)
+
+
+def _run_kernel(
+    stage: Stage,
+    call: Any,
+    folded: Folded | Pair,
+    place: tuple[Any, tuple[int, ...], int],
+    plain: bool,
+    out: np.ndarray,
+    x: np.ndarray,
+    *more: np.ndarray,
+) -> Any:
+    """Run a stage on its input, told by its shape, that of the canonical array, and how far pixels are apart."""
+    operands, (x_shape, view, x_pitch) = folded.operands(), place
+    if x_pitch and x.ndim == 1:
+        if operands is None or not operands[0].finite:
+            x = _together(x, x_pitch, x_shape)
+        else:
+            view = *view[:-1], x_pitch
+    # Zeros that are only thought of make no NaN of an infinite weight.
+    if operands is None or (stage.zeros and not operands[0].finite):
+        return stage.plain(x, *more)
+    *packed, bias = operands
+    if stage.gated:
+        packed[0] = Lines(more[0])
+    if len(packed) == 3:
+        # A depthwise convolution with its bias.
+        packed[2] = epilogue_of(packed[2], *(NO_ENDING if stage.before is None else stage.before.ending))
+    added = len(stage.inputs) > 1 + 2 * stage.gated
+    epilogue = epilogue_of(bias, *stage.ending, more[-1] if added else None)
+    if plain:
+        call.run(contiguous(x).reshape(view), *packed, epilogue, out)
+        return out
+    return call(x, *packed[:2], epilogue)
 
 
 def call_of(stage: Stage, x_shape: tuple[int, ...], itemsize: int, pitch: int = 0) -> Any:
@@ -159,34 +169,36 @@ def call_of(stage: Stage, x_shape: tuple[int, ...], itemsize: int, pitch: int = 
 
 def _weigh(stage: Stage, shapes: dict[int, Any], folded: Folded) -> Prepared:
     call = LinesCall(shapes[stage.output])
+    return Prepared(partial(_run_weigh, call, folded), True, call, steady=True)
 
-    def run(out: np.ndarray, gates: np.ndarray) -> np.ndarray:
-        operands = folded.operands()
-        # Without them the plain network multiplies.
-        if operands is not None:
-            call.run(operands[0], contiguous(gates), out)
-        return out
 
-    return Prepared(run, True, call, steady=True)
+def _run_weigh(call: LinesCall, folded: Folded, out: np.ndarray, gates: np.ndarray) -> np.ndarray:
+    operands = folded.operands()
+    # Without them the plain network multiplies.
+    if operands is not None:
+        call.run(operands[0], contiguous(gates), out)
+    return out
 
 
 def _scale(stage: Stage, shapes: dict[int, Any], itemsize: int, x_pitch: int) -> Prepared:
     if not scales_channels(stage, shapes):
         return _apart(stage, shapes)
-    shape, ending = shapes[stage.output], stage.ending
+    shape = shapes[stage.output]
     call = scale_call(_pixels(shape), x_pitch=x_pitch)
     factors = Factors(stage.layers, shape, call)
+    return Prepared(partial(_run_scale, stage, call, factors, shape, x_pitch), True, call, steady=True)
 
-    def run(out: np.ndarray, x: np.ndarray) -> Any:
-        operands = factors.operands()
-        # Of a stage that fell back to the plain network the result stands by itself.
-        if operands is None or (x_pitch and x.ndim > 1):
-            return stage.plain(_together(x, x_pitch, shape) if x_pitch and x.ndim == 1 else x)
-        scale, shift = operands
-        call.run(contiguous(x), scale, epilogue_of(shift, *ending), out)
-        return out
 
-    return Prepared(run, True, call, steady=True)
+def _run_scale(
+    stage: Stage, call: Any, factors: Factors, shape: tuple[int, ...], x_pitch: int, out: np.ndarray, x: np.ndarray
+) -> Any:
+    operands = factors.operands()
+    # Of a stage that fell back to the plain network the result stands by itself.
+    if operands is None or (x_pitch and x.ndim > 1):
+        return stage.plain(_together(x, x_pitch, shape) if x_pitch and x.ndim == 1 else x)
+    scale, shift = operands
+    call.run(contiguous(x), scale, epilogue_of(shift, *stage.ending), out)
+    return out
 
 
 def _together(x: np.ndarray, pitch: int, shape: tuple[int, ...]) -> np.ndarray:
@@ -198,26 +210,27 @@ def _together(x: np.ndarray, pitch: int, shape: tuple[int, ...]) -> np.ndarray:
 def _add(stage: Stage, shapes: dict[int, Any], itemsize: int, pitch: int) -> Prepared:
     if len({shapes[slot] for slot in stage.inputs}) > 1 or len(stage.inputs) < 2:
         return _apart(stage, shapes)
-    call, ending, none = scale_call(_pixels(shapes[stage.output])), stage.ending, np.empty(0, f"f{itemsize}")
+    call = scale_call(_pixels(shapes[stage.output]))
+    return Prepared(partial(_run_add, call, stage.ending, np.empty(0, f"f{itemsize}")), True, call, 0, True)
 
-    def run(out: np.ndarray, x: np.ndarray, *more: np.ndarray) -> np.ndarray:
-        for one in more[:-1]:
-            x = call.run(contiguous(x), none, epilogue_of(none, residual=contiguous(one)), out)
-        call.run(contiguous(x), none, epilogue_of(none, *ending, contiguous(more[-1])), out)
-        return out
 
-    return Prepared(run, True, call, 0, True)
+def _run_add(
+    call: Any, ending: Ending, none: np.ndarray, out: np.ndarray, x: np.ndarray, *more: np.ndarray
+) -> np.ndarray:
+    for one in more[:-1]:
+        x = call.run(contiguous(x), none, epilogue_of(none, residual=contiguous(one)), out)
+    call.run(contiguous(x), none, epilogue_of(none, *ending, contiguous(more[-1])), out)
+    return out
 
 
 def _clip(stage: Stage, shapes: dict[int, Any], itemsize: int, pitch: int) -> Prepared:
     call, none = scale_call(_pixels(shapes[stage.output])), np.empty(0, f"f{itemsize}")
-    epilogue = epilogue_of(none, *stage.ending)
+    return Prepared(partial(_run_clip, call, none, epilogue_of(none, *stage.ending)), True, call, 0, True)
 
-    def run(out: np.ndarray, x: np.ndarray) -> np.ndarray:
-        call.run(contiguous(x), none, epilogue, out)
-        return out
 
-    return Prepared(run, True, call, 0, True)
+def _run_clip(call: Any, none: np.ndarray, epilogue: Any, out: np.ndarray, x: np.ndarray) -> np.ndarray:
+    call.run(contiguous(x), none, epilogue, out)
+    return out
 
 
 def _multiply(stage: Stage, shapes: dict[int, Any], itemsize: int, pitch: int) -> Prepared:
@@ -230,12 +243,12 @@ def _multiply(stage: Stage, shapes: dict[int, Any], itemsize: int, pitch: int) -
     (gate,) = gates
     call = scale_call((shape[0], 1, 1, prod(shape[1:-1]), shape[-1]), gates=True)
     epilogue = epilogue_of(np.empty(0, f"f{itemsize}"))
+    return Prepared(partial(_run_multiply, call, gate, epilogue), True, call, 1 - gate, True)
 
-    def run(out: np.ndarray, *values: np.ndarray) -> np.ndarray:
-        call.run(contiguous(values[1 - gate]), contiguous(values[gate]), epilogue, out)
-        return out
 
-    return Prepared(run, True, call, 1 - gate, True)
+def _run_multiply(call: Any, gate: int, epilogue: Any, out: np.ndarray, *values: np.ndarray) -> np.ndarray:
+    call.run(contiguous(values[1 - gate]), contiguous(values[gate]), epilogue, out)
+    return out
 
 
 def _function(stage: Stage, shapes: dict[int, Any], itemsize: int, pitch: int) -> Prepared:
@@ -245,12 +258,12 @@ def _function(stage: Stage, shapes: dict[int, Any], itemsize: int, pitch: int) -
     into = getattr(function, "into", None)
     if into is None or prod(shapes[stage.output]) < LARGE:
         return _apart(stage, shapes)
+    return Prepared(partial(_run_function, stage, function, settings), True, function)
 
-    def run(out: np.ndarray, x: np.ndarray) -> Any:
-        done = into(x, out=out, **settings) if takes(x) else None
-        return stage.plain(x) if done is None else out
 
-    return Prepared(run, True, function)
+def _run_function(stage: Stage, function: Any, settings: dict[str, Any], out: np.ndarray, x: np.ndarray) -> Any:
+    done = function.into(x, out=out, **settings) if takes(x) else None
+    return stage.plain(x) if done is None else out
 
 
 def _concatenate(stage: Stage, shapes: dict[int, Any], itemsize: int, pitch: int) -> Prepared:
@@ -260,17 +273,20 @@ def _concatenate(stage: Stage, shapes: dict[int, Any], itemsize: int, pitch: int
     parts = [(*(slice(None),) * axis, slice(*ends)) for ends in pairwise(ends)]
     epilogue = epilogue_of(none)
     calls = [scale_call(_pixels(shapes[slot]), pitch=pitch or shape[-1]) for slot in stage.inputs]
+    last = axis == len(shape) - 1
+    return Prepared(partial(_run_concatenate, parts, calls, last, none, epilogue), True, steady=last)
 
-    def run(out: np.ndarray, *values: np.ndarray) -> np.ndarray:
-        for part, value, call in zip(parts, values, calls, strict=True):
-            # What is flat was written here by the stage that it is from.
-            if value.ndim > 1 and axis == len(shape) - 1:
-                call.run(contiguous(value), none, epilogue, out.reshape(-1)[part[-1].start :])
-            elif value.ndim > 1:
-                out[part] = value
-        return out
 
-    return Prepared(run, True, steady=axis == len(shape) - 1)
+def _run_concatenate(
+    parts: list[Any], calls: list[Any], last: bool, none: np.ndarray, epilogue: Any, out: np.ndarray, *values: Any
+) -> np.ndarray:
+    for part, value, call in zip(parts, values, calls, strict=True):
+        # What is flat was written here by the stage that it is from.
+        if value.ndim > 1 and last:
+            call.run(contiguous(value), none, epilogue, out.reshape(-1)[part[-1].start :])
+        elif value.ndim > 1:
+            out[part] = value
+    return out
 
 
 def _pixels(shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -278,14 +294,14 @@ def _pixels(shape: tuple[int, ...]) -> tuple[int, ...]:
     return (1, 1, 1, prod(shape[:-1]), shape[-1])
 
 
-def _into(call: Any) -> Callable[..., np.ndarray]:
+def _run_into(call: Any, out: np.ndarray, x: np.ndarray) -> np.ndarray:
     """A call that fills an array, which it may see in another shape: another one could not be repeated."""
+    call(x, out)
+    return out
 
-    def run(out: np.ndarray, x: np.ndarray) -> np.ndarray:
-        call(x, out)
-        return out
 
-    return run
+def _run_moved(call: Any, out: Any, x: np.ndarray) -> Any:
+    return call(x)
 
 
 def _pool(stage: Stage, shapes: dict[int, Any], itemsize: int, pitch: int) -> Prepared:
@@ -293,13 +309,13 @@ def _pool(stage: Stage, shapes: dict[int, Any], itemsize: int, pitch: int) -> Pr
     window = layer._window(x_shape)
     window = window._replace(padding=stage.zeros) if stage.zeros else window
     call = pool_call(layer.kind, x_shape, window, FEW_PARTS)
-    return Prepared(_into(call), True, call, steady=True)
+    return Prepared(partial(_run_into, call), True, call, steady=True)
 
 
 def _thin(stage: Stage, shapes: dict[int, Any], itemsize: int, pitch: int) -> Prepared:
     window = pool_window(1, stage.strides, "valid", "channels_last", len(stage.strides))
     call = pool_call("max", shapes[stage.inputs[0]], window)
-    return Prepared(_into(call), True, call, steady=True)
+    return Prepared(partial(_run_into, call), True, call, steady=True)
 
 
 def _move(stage: Stage, shapes: dict[int, Any], itemsize: int, pitch: int) -> Prepared:
@@ -309,8 +325,8 @@ def _move(stage: Stage, shapes: dict[int, Any], itemsize: int, pitch: int) -> Pr
     else:
         call = upsample_call(x_shape, layer.size, layer.interpolation, layer.data_format, itemsize)
         if not hasattr(call, "kernel"):
-            return Prepared(lambda out, x: call(x), False, call)
-    return Prepared(_into(call), True, call, steady=True)
+            return Prepared(partial(_run_moved, call), False, call)
+    return Prepared(partial(_run_into, call), True, call, steady=True)
 
 
 def _cut(stage: Stage, shapes: dict[int, Any], itemsize: int, pitch: int) -> Prepared:
@@ -321,22 +337,24 @@ def _cut(stage: Stage, shapes: dict[int, Any], itemsize: int, pitch: int) -> Pre
         return _copy(stage, shapes, itemsize, pitch)
     del around[whole]
     call = crop_call(x_shape, tuple(around), "channels_last" if whole else "channels_first", itemsize)
-    return Prepared(_into(call), True, call, steady=True)
+    return Prepared(partial(_run_into, call), True, call, steady=True)
 
 
 def _view(stage: Stage, shapes: dict[int, Any], itemsize: int, pitch: int) -> Prepared:
-    shape = shapes[stage.output]
-    return Prepared(lambda out, x: x.reshape(shape))
+    return Prepared(partial(_run_view, shapes[stage.output]))
+
+
+def _run_view(shape: tuple[int, ...], out: Any, x: np.ndarray) -> np.ndarray:
+    return x.reshape(shape)
 
 
 def _copy(stage: Stage, shapes: dict[int, Any], itemsize: int, pitch: int) -> Prepared:
-    shape, cut = shapes[stage.output], stage.kind == "cut"
+    return Prepared(partial(_run_copy, stage if stage.kind == "cut" else None, shapes[stage.output]), True)
 
-    def run(out: np.ndarray, x: np.ndarray) -> np.ndarray:
-        np.copyto(out, stage.plain(x) if cut else x.reshape(shape))
-        return out
 
-    return Prepared(run, True)
+def _run_copy(cut: Stage | None, shape: tuple[int, ...], out: np.ndarray, x: np.ndarray) -> np.ndarray:
+    np.copyto(out, x.reshape(shape) if cut is None else cut.plain(x))
+    return out
 
 
 PREPARE: dict[str, Callable[..., Prepared]] = {

@@ -117,7 +117,7 @@ class Read:
                 return
         several = step.arguments == ([Slot(slot) for slot in step.inputs],) and not step.keywords
         if own and several and type(layer) in (layers.Add, layers.Concatenate, layers.Multiply):
-            part = Part(lambda *xs: layer.call(list(xs)), inputs, outputs, layer.name)
+            part = Part(partial(_merged, layer), inputs, outputs, layer.name)
             yield Stage(type(layer).__name__.lower(), (part,), inputs, outputs, (layer,))
             return
         foreign = not own or not all(leaf._own and not isinstance(leaf, layers.Lambda) for leaf in layer._leaves())
@@ -154,7 +154,15 @@ def _activation(function: Any, dtype: str) -> tuple[str, Callable[..., Any], tup
     ending = ending_of(function)
     kind = "function" if ending is None else "view" if ending == Ending() else "clip"
     used = (function,) if kind == "function" else ()
-    return kind, lambda x: activated(function, unshared(function, x), dtype), used, ending or Ending()
+    return kind, partial(_activated, function, dtype), used, ending or Ending()
+
+
+def _activated(function: Any, dtype: str, x: np.ndarray) -> np.ndarray:
+    return activated(function, unshared(function, x), dtype)
+
+
+def _merged(layer: Any, *xs: np.ndarray) -> Any:
+    return layer.call(list(xs))
 
 
 def ending_of(function: Any) -> Ending | None:

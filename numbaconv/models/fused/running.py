@@ -196,7 +196,7 @@ class Fused:
         try:
             return self._runners[key]
         except KeyError:
-            runner = self._runner(shapes)
+            runner = self._kept_runner(key) or self._runner(shapes)
         while len(self._runners) >= MOST_SHAPES:
             self._runners.popitem(last=False)
         self._runners[key] = runner
@@ -208,10 +208,21 @@ class Fused:
         try:
             read = Read(self.program, shapes)
             self._nested.update({id(network): (network, *more) for network, *more in read.nested})
-            return Runner(read, self._settings[0][0]._dtype, self._kernel_of)
+            runner = Runner(read, self._settings[0][0]._dtype, self._kernel_of)
         except (ValueError, TypeError):
             # The plain network says what is wrong.
             return None
+        if self.program.kept is not None:
+            self.program.kept.keep((threads.count(), *shapes), runner, read.nested)
+        return runner
+
+    def _kept_runner(self, key: Any) -> Runner | None:
+        """The runner that another process has made."""
+        if self.program.kept is None:
+            return None
+        runner, nested = self.program.kept.runner(key, self._folding) or (None, ())
+        self._nested.update({id(network): (network, *more) for network, *more in nested})
+        return runner
 
     def _kernel_of(self, stage: Stage) -> Any:
         """The weights of a stage with a kernel; runners share them."""
@@ -221,9 +232,12 @@ class Fused:
         kind, (layer, *norms) = stage.kind, (getattr(one, "_whole", one) for one in stage.layers)
         if stage.before is not None or kind == "weigh":
             kind = "conv"
-        key = kind, *map(id, (layer, *norms))
-        folded = self._folded.setdefault(key, Folded(kind, layer, tuple(norms)))
+        folded = self._folding(kind, (layer, *norms))
         return folded if stage.before is None else Pair(self._kernel_of(stage.before), folded)
+
+    def _folding(self, kind: str, layers: Sequence[Any]) -> Folded:
+        layer, *norms = layers
+        return self._folded.setdefault((kind, *map(id, layers)), Folded(kind, layer, tuple(norms)))
 
 
 def _reading(stage: Stage, casts: dict[int, int]) -> Stage:

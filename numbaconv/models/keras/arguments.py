@@ -39,6 +39,8 @@ class Reading:
     def __init__(self, version: str, custom_objects: Mapping[str, Any] | None = None) -> None:
         self.old = version[:1] in "12"
         self.custom: Mapping[str, Any] = {} if custom_objects is None else custom_objects
+        # Whether a warning said how a layer is read.
+        self.warned = False
         self._said_half = False
         self._components: dict[tuple[str, str], Any] = {}
 
@@ -109,7 +111,7 @@ class Reading:
             value = config.get("name") if isinstance(config, dict) else None
         if value in _HALF:
             if not self._said_half:
-                self._said_half = True
+                self.warned = self._said_half = True
                 # Beyond this file: the user's own line.
                 warnings.warn(f"{value} is computed in float32, with weights of float32", UserWarning, stacklevel=2)
             return "float32"

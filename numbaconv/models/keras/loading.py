@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from math import prod
-from typing import Any
+from typing import Any, NamedTuple
 
 from ...files.keras_file import KerasFile
 from ...layers.building import unfilled
@@ -11,14 +11,22 @@ from .arguments import Reading
 from .layouts import layers_of, leaves_of
 from .making import Maker
 from .weight_files import give, has_weights, how, version_of
-from .weights import assigned, found_in
+from .weights import Stored, assigned, found_in
 
 # Weights that are drawn at most for an architecture without any.
 _MOST_DRAWN = 2**29
 
 
-def loaded(file: KerasFile, custom_objects: Mapping[str, Any] | None) -> tuple[Any, Maker]:
-    """The model in a file of Keras's, with its weights if the file has any, and how its layers were listed."""
+class Loaded(NamedTuple):
+    """A model out of a file, with what made it and where its weights were read."""
+
+    model: Any
+    maker: Maker
+    stored: list[Stored]
+
+
+def loaded(file: KerasFile, custom_objects: Mapping[str, Any] | None) -> Loaded:
+    """The model in a file of Keras's, with its weights if the file has any."""
     if file.config is None:
         raise ValueError("it holds weights alone: make the model, and call model.load_weights with this file")
     architecture = architecture_of(file.config)
@@ -31,11 +39,12 @@ def loaded(file: KerasFile, custom_objects: Mapping[str, Any] | None) -> tuple[A
         if file.is_archive and size:
             raise ValueError("it must have the weights of its layers, which are missing")
         _check_size(size)
-        return maker.model(architecture), maker
+        return Loaded(maker.model(architecture), maker, [])
     if not model.built:
         raise ValueError("it has weights, but does not say of what shape the model's inputs are")
-    give(assigned(hdf5, found_in(hdf5, model, listed_by(maker), how(file, hdf5, model))))
-    return model, maker
+    stored = found_in(hdf5, model, listed_by(maker), how(file, hdf5, model))
+    give(assigned(hdf5, stored))
+    return Loaded(model, maker, stored)
 
 
 def drawn(entry: Any, version: str, custom_objects: Mapping[str, Any] | None) -> Any:

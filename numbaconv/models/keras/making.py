@@ -41,7 +41,7 @@ class Maker:
     """
 
     def __init__(self, reading: Reading) -> None:
-        self._reading = reading
+        self.reading = reading
         # By the identity of a model.
         self.listed: dict[int, list[Any]] = {}
 
@@ -63,6 +63,7 @@ class Maker:
             if part.class_name in _AT_RANDOM:
                 # Many networks begin with some of them.
                 what = f"{part.class_name} changes images in training alone"
+                self.reading.warned = True
                 warnings.warn(f"{what}: it is read as Identity, and fit does without", UserWarning, stacklevel=2)
                 part = part._replace(class_name="Identity", config={"dtype": part.config.get("dtype")})
             class_name, config = renamed(part.class_name, part.config)
@@ -77,7 +78,7 @@ class Maker:
                     "YourLayer} gives its class, derived from numbaconv.layers.Layer"
                 )
             wrapped = {key: config[key] for key in _WRAPPED if isinstance(config.get(key), dict)}
-            arguments = self._reading.arguments(cls, {**config, "name": part.name})
+            arguments = self.reading.arguments(cls, {**config, "name": part.name})
             arguments.update({key: self.layer(part_of(entry)) for key, entry in wrapped.items()})
             return cls(**arguments)
 
@@ -112,8 +113,8 @@ class Maker:
     def _custom_class(self, part: Part) -> Any:
         registered = part.registered_name or ""
         for name in (part.class_name, registered, part.class_name.rpartition(">")[2], registered.rpartition(">")[2]):
-            if name and isinstance(self._reading.custom.get(name), type):
-                return self._reading.custom[name]
+            if name and isinstance(self.reading.custom.get(name), type):
+                return self.reading.custom[name]
         return None
 
     def _custom_layer(self, cls: Any, part: Part) -> Any:
@@ -121,11 +122,11 @@ class Maker:
             raise ValueError(f"custom_objects must have a class derived from numbaconv.layers.Layer, got {cls!r}")
         config = {**part.config, "name": part.name}
         if "dtype" in config:
-            config["dtype"] = self._reading.dtype(config["dtype"])
+            config["dtype"] = self.reading.dtype(config["dtype"])
         return cls.from_config({key: value for key, value in config.items() if key != "build_config"})
 
     def _lambda(self, part: Part) -> Any:
-        function = self._reading.custom.get(part.name)
+        function = self.reading.custom.get(part.name)
         if not callable(function):
             raise ValueError(
                 f"a Lambda is code, which is not run out of a file: custom_objects={{{part.name!r}: function}} gives "

@@ -1,0 +1,264 @@
+"""Networks of ``.keras`` files as they stand in memory, kept on disk: the next process need not make and plan them.
+
+Reading a file's directory and its texts, making layers, connecting them and planning what `predict` runs takes longer
+than to compute a small network. What all of that comes to is kept beside the machine code: without weights, which are
+read from where they lie in the file. It is found by the end of the file, where the directory of its archive is, and
+used where a digest of the whole file is the same. So nobody but this library says what is made: a file's bytes are
+compared, and its weights are numbers.
+"""
+
+import hashlib
+import io
+import os
+import pickle
+import stat
+import sys
+from contextlib import suppress
+from math import prod
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
+
+import numpy as np
+
+from .. import config
+from ..common import random
+from ..kernels.plan.host import HOST
+from ..layers.settings import Changes
+from ..machine import sources, start
+from .fused.folding import Folded
+from .program import within
+
+if TYPE_CHECKING:
+    from ..files.keras_file import KerasFile
+
+# Bytes at the end of a file by which it is found.
+_TAIL = 2**16
+# Networks that are kept, and shapes of the inputs of each.
+_MOST, _MOST_SHAPES = 32, 4
+# Seconds for which nobody must have written to a file: a clock does not tell what comes within a tick of it.
+SETTLED = 2.0
+# Variables that nothing kept depends on.
+_HARMLESS = {"NUMBACONV_CACHE", "NUMBACONV_NOTICE"}
+# From now on changes of the sources are seen.
+_SOURCES = sources.all_sources()
+
+
+class Place(NamedTuple):
+    """Where a weight lies in its file."""
+
+    start: int
+    dtype: str
+    shape: tuple[int, ...]
+
+    @property
+    def nbytes(self) -> int:
+        return np.dtype(self.dtype).itemsize * prod(self.shape)
+
+
+class Content(NamedTuple):
+    """What is kept of a file.
+
+    ``seeds`` are those of its layers' generators; ``trained`` says whether the file tells how it was compiled.
+    ``runners`` are those of its program, by threads and shapes.
+    """
+
+    digest: bytes
+    places: list[Place]
+    seeds: list[int | None]
+    trained: bool
+    model: bytes
+    runners: dict[Any, bytes]
+
+
+class _Pickler(pickle.Pickler):
+    """Pickles all but some objects, in whose place it puts numbers or words."""
+
+    def __init__(self, file: BinaryIO, known: dict[int, Any]) -> None:
+        super().__init__(file, 5)
+        self._known = known
+
+    def persistent_id(self, obj: Any) -> Any:
+        if type(obj) is Folded:
+            return obj.kind, [self._known[id(one)] for one in obj.layers]
+        known = self._known.get(id(obj))
+        if known is None and type(obj).__module__.startswith("numpy.random"):
+            raise pickle.PicklingError("random numbers would be the same in all processes")
+        return known
+
+
+class _Unpickler(pickle.Unpickler):
+    """Puts these objects in again."""
+
+    def __init__(self, content: bytes, found: Any) -> None:
+        super().__init__(io.BytesIO(content))
+        self._found = found
+
+    def persistent_load(self, pid: Any) -> Any:
+        return self._found(pid)
+
+
+def _pickled(value: Any, known: dict[int, Any]) -> bytes:
+    file = io.BytesIO()
+    _Pickler(file, known).dump(value)
+    return file.getvalue()
+
+
+class Kept:
+    """Where a network is kept, as long as it is as it was read."""
+
+    def __init__(self, name: str, key: bytes, content: Content, operations: list[Any]) -> None:
+        self._name, self._key, self._content, self._operations = name, key, content, operations
+        self._changes = Changes.count
+
+    def runner(self, key: Any, folding: Any) -> tuple[Any, list[Any]] | None:
+        """The runner for so many threads and these shapes, and the networks within; None where there is none.
+
+        ``folding`` gives what a stage of some kind multiplies by, for layers.
+        """
+        known = self._content.runners.get(key)
+        if known is None or self._changes != Changes.count:
+            return None
+
+        def found(pid: Any) -> Any:
+            return (
+                self._operations[pid]
+                if isinstance(pid, int)
+                else folding(pid[0], [self._operations[i] for i in pid[1]])
+            )
+
+        with suppress(Exception):
+            runner, nested = _Unpickler(known, found).load()
+            if all(one.fuse is fuse for one, fuse in nested):
+                return runner, [(one, within(one), fuse) for one, fuse in nested]
+        return None
+
+    def keep(self, key: Any, runner: Any, nested: list[Any]) -> None:
+        """Keep a runner for later processes, too."""
+        if self._changes != Changes.count or len(self._content.runners) >= _MOST_SHAPES or not _SOURCES.unchanged():
+            return
+        numbers = {id(one): i for i, one in enumerate(self._operations)}
+        # What cannot be pickled is made anew.
+        with suppress(Exception):
+            self._content.runners[key] = _pickled((runner, [(one, fuse) for one, _, fuse in nested]), numbers)
+            _write(self._name, self._key, self._content)
+
+
+def found(path: str | os.PathLike[str], compile: bool) -> Any:
+    """The model in a file that is kept; None where there is none, or where more than the model is asked for."""
+    with suppress(Exception):
+        # Of others, opening alone may wait for ever.
+        if stat.S_ISREG(os.stat(path).st_mode):
+            with open(path, "rb", buffering=0) as file:
+                return _found(file, compile)
+    return None
+
+
+def _found(file: BinaryIO, compile: bool) -> Any:
+    name, key = _identity(file)
+    payload = sources.read(_SOURCES.places(), name, key) if name else None
+    if payload is None:
+        return None
+    content = Content(*pickle.loads(payload))
+    arrays = None if compile and content.trained else _weights(file, content)
+    if arrays is None:
+        return None
+    generators = [random.generator(seed) for seed in content.seeds]
+    model = _Unpickler(content.model, lambda pid: (arrays if pid[0] == "w" else generators)[pid[1]]).load()
+    _remember(model, name, key, content)
+    return model
+
+
+def keep(file: "KerasFile", model: Any, stored: list[Any], leaves: list[Any]) -> None:
+    """Keep a model as it was read from a file, where that is a file that lies still, and the model can be kept."""
+    raw, stamp = file.raw, file.stamp
+    if not stamp or file.opened - stamp[0] * 1e-9 < SETTLED or file.changed or not _SOURCES.unchanged():
+        return
+    name, key = _identity(raw)
+    if not name:
+        return
+    # What holds more than is known here is made anew.
+    with suppress(Exception):
+        raw.seek(0)
+        whole = raw.read()
+        if file.changed:
+            return
+        places: list[Place] = []
+        known: dict[int, Any] = {}
+        for one in stored:
+            array = one.layer._weights[one.name]
+            place = Place(file.place(one.paths), array.dtype.str, array.shape)
+            if whole[place.start : place.start + place.nbytes] != array.tobytes():
+                return
+            known[id(array)] = "w", len(places)
+            places.append(place)
+        drawing = [leaf for leaf in leaves if hasattr(leaf, "_generator")]
+        known |= {id(leaf._generator): ("g", i) for i, leaf in enumerate(drawing)}
+        digest = hashlib.sha256(whole).digest()
+        seeds = [leaf.seed for leaf in drawing]
+        content = Content(digest, places, seeds, bool(file.training), _pickled(model, known), {})
+        _write(name, key, content)
+        _remember(model, name, key, content)
+
+
+def _remember(model: Any, name: str, key: bytes, content: Content) -> None:
+    model._program().kept = Kept(name, key, content, _operations(model._program()))
+
+
+def _operations(program: Any) -> list[Any]:
+    """All operations of a program, and what they consist of, in order."""
+    found: dict[int, Any] = {}
+    for step in program.steps:
+        inner = within(step.operation)
+        more = [] if inner is None else _operations(inner)
+        found |= {id(one): one for one in (step.operation, *step.operation._leaves(), *more)}
+    return list(found.values())
+
+
+def _weights(file: BinaryIO, content: Content) -> list[np.ndarray] | None:
+    """The weights in a file; None if it is another one."""
+    digest, at, found = hashlib.sha256(), 0, {}
+    file.seek(0)
+    for i in sorted(range(len(content.places)), key=lambda i: content.places[i].start):
+        place = content.places[i]
+        digest.update(file.read(place.start - at))
+        data = file.read(place.nbytes)
+        digest.update(data)
+        at = place.start + place.nbytes
+        if len(data) == place.nbytes:
+            found[i] = np.frombuffer(data, place.dtype).reshape(place.shape)
+    while rest := file.read(2**20):
+        digest.update(rest)
+    return [found[i] for i in range(len(found))] if digest.digest() == content.digest else None
+
+
+def _identity(file: BinaryIO) -> tuple[str, bytes]:
+    """The name under which what a file holds is kept, and the key that seals it; no name for what is not kept."""
+    host = start.host()
+    if host is None or os.environ.get("NUMBACONV_CACHE") == "0":
+        return "", b""
+    file.seek(0)
+    if file.read(2) != b"PK":
+        return "", b""
+    size = file.seek(0, os.SEEK_END)
+    file.seek(max(0, size - _TAIL))
+    tail = hashlib.sha256(file.read(_TAIL)).hexdigest()
+    set_ = sorted(one for one in os.environ.items() if one[0].startswith("NUMBACONV_") and one[0] not in _HARMLESS)
+    usual = config.floatx(), config.epsilon(), config.image_data_format(), HOST, set_
+    key = repr((size, tail, _SOURCES.fingerprint, host, usual)).encode()
+    return f"{_prefix()}{hashlib.sha256(key).hexdigest()[:20]}.nbn", key
+
+
+def _prefix() -> str:
+    return f"network.{sys.implementation.cache_tag}{sys.flags.optimize or ''}-{_SOURCES.fingerprint[:12]}-"
+
+
+def _write(name: str, key: bytes, content: Content) -> None:
+    def old(other: str) -> bool:
+        return other.startswith("network.") and not other.startswith(_prefix())
+
+    folders = _SOURCES.folders
+    sources.write_in(folders, name, sources.sealed(key, pickle.dumps(tuple(content), 5)), old)
+    for folder in folders:
+        with suppress(OSError):
+            files = sorted(folder.glob("network.*.nbn"), key=lambda file: file.stat().st_mtime)
+            for file in files[:-_MOST]:
+                file.unlink()
