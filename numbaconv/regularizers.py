@@ -14,17 +14,7 @@ from numbaconv.objects.registry import Configurable, Registry, number
 
 from .objects.public import publish
 
-__all__ = [
-    "L1",
-    "L1L2",
-    "L2",
-    "get",
-    "gradient",
-    "l1",
-    "l1_l2",
-    "l2",
-    "serialize",
-]
+__all__ = ["L1", "L1L2", "L2", "get", "gradient", "l1", "l1_l2", "l2", "serialize"]
 publish(__name__)
 
 Array = NDArray[np.floating[Any]]

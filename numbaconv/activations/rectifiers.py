@@ -233,10 +233,7 @@ def soft_shrink(x: Array, threshold: float = 0.5) -> Array:
 
 @activation(
     lambda grad_out, y, threshold=0.5: masked(y != 0, grad_out),
-    by_rule(
-        lambda threshold=0.5: rules.pieces(-threshold, threshold, (1, 0), 0),
-        lambda threshold=0.5: rules.Moved(),
-    ),
+    by_rule(lambda threshold=0.5: rules.pieces(-threshold, threshold, (1, 0), 0), lambda threshold=0.5: rules.Moved()),
 )
 def hard_shrink(x: Array, threshold: float = 0.5) -> Array:
     """Set values within the threshold to 0.

@@ -118,14 +118,8 @@ class History(Callback):
                     ends.append((values[finite][-1], epochs[finite][-1], label, line.get_color()))
         # Apart from each other, however near the curves end.
         for place, (value, epoch, label, colour) in enumerate(sorted(ends)):
-            panel.annotate(
-                label,
-                (epoch, value),
-                xytext=(6, 7 * (2 * place - 1) if len(ends) > 1 else 0),
-                textcoords="offset points",
-                color=colour,
-                va="center",
-            )
+            offset = (6, 7 * (2 * place - 1) if len(ends) > 1 else 0)
+            panel.annotate(label, (epoch, value), offset, textcoords="offset points", color=colour, va="center")
         panel.set_title(name.replace("_", " "), loc="left")
         panel.set_xlabel("epoch")
         panel.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1, steps=[1, 2, 5, 10]))

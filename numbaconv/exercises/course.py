@@ -58,9 +58,7 @@ EXERCISES = {
             "ex08_transposed", "conv1d_transpose", given(([4], [3], 1), ([4], [3], 2), ([3], [2], 3), ([5], [4], 2))
         ),
         Exercise(
-            "ex09_depthwise",
-            "depthwise",
-            given(([4, 6, 3], [2, 3, 3]), ([3, 3, 2], [3, 1, 2]), ([5, 4, 1], [2, 2, 1])),
+            "ex09_depthwise", "depthwise", given(([4, 6, 3], [2, 3, 3]), ([3, 3, 2], [3, 1, 2]), ([5, 4, 1], [2, 2, 1]))
         ),
         Exercise(
             "ex10_separable",

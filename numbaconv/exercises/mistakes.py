@@ -136,7 +136,7 @@ MISTAKES: dict[str, dict[str, Callable[..., Any]]] = {
     "ex05_strides": {
         "The strides are exchanged: the first is that of the rows.": (
             lambda x, weights, strides: answers.conv2d_strided(x, weights, strides[::-1])
-        ),
+        )
     },
     "ex06_dilation": {
         TURNED: lambda x, weights, dilation: answers.conv1d_dilated(x, weights[::-1], dilation),
@@ -167,7 +167,7 @@ MISTAKES: dict[str, dict[str, Callable[..., Any]]] = {
     "ex10_separable": {
         "The weights of the second step are exchanged: rows are channels, columns are filters.": (
             lambda x, first, second: answers.separable(x, first, second.T)
-        ),
+        )
     },
     "ex11_max_pooling": {"You took the largest of all channels. Each of them stays by itself.": _largest_of_all},
     "ex12_average_pooling": {
@@ -178,12 +178,12 @@ MISTAKES: dict[str, dict[str, Callable[..., Any]]] = {
     "ex14_input_gradient": {
         "The kernel is turned round: grad[o] goes to x[o * stride + k] with weights[k].": (
             lambda grad, weights, n, stride: answers.input_gradient(grad, weights[::-1], n, stride)
-        ),
+        )
     },
     "ex15_weight_gradient": {
         "The result is turned round: its first number belongs to the first tap.": (
             lambda x, grad, taps, stride: answers.weight_gradient(x, grad, taps, stride)[::-1]
-        ),
+        )
     },
     "ex16_im2col": {
         "Channels come last within a row, as in the weights. Yours come first.": _channels_first,
@@ -203,7 +203,5 @@ MISTAKES: dict[str, dict[str, Callable[..., Any]]] = {
             lambda d, g: A.T @ ((G @ g @ G.T) @ (B.T @ d @ B)) @ A
         ),
     },
-    "ex23_residual_block": {
-        "The shortcut is missing.": _without_shortcut,
-    },
+    "ex23_residual_block": {"The shortcut is missing.": _without_shortcut},
 }

@@ -76,16 +76,8 @@ USED_UP = frozenset({"input_shape", "batch_input_shape", "batch_size", "weights"
 # What a layer has become by being built and used, as opposed to what it was made of.
 _STATE = frozenset(
     {
-        "_nodes",
-        "_weights",
-        "_channels",
-        "built",
-        "input_shape",
-        "batch_input_shape",
-        "_initial_weights",
-        "_dtype_given",
-        "_given",
-        "_attributes",
+        *("built", "input_shape", "batch_input_shape", "_nodes", "_weights", "_channels", "_initial_weights"),
+        *("_dtype_given", "_given", "_attributes"),
     }
 )
 

@@ -292,10 +292,7 @@ class MultiHeadAttention(PredictOnly):
 
     @np.errstate(all="ignore")
     def call(  # type: ignore[override]
-        self,
-        x: list[np.ndarray],
-        return_attention_scores: bool = False,
-        **masks: Any,
+        self, x: list[np.ndarray], return_attention_scores: bool = False, **masks: Any
     ) -> Any:
         """Compute a built layer on query, value and key of its dtype; see ``__call__``."""
         query, value, key = x

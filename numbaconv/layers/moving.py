@@ -91,10 +91,7 @@ class Cropping2D(Cropping):
     rank = 2
 
     def __init__(
-        self,
-        cropping: Any = ((0, 0), (0, 0)),
-        data_format: DataFormat | None = None,
-        **kwargs: "Unpack[Penalized]",
+        self, cropping: Any = ((0, 0), (0, 0)), data_format: DataFormat | None = None, **kwargs: "Unpack[Penalized]"
     ) -> None:
         super().__init__(**kwargs)
         self._set_cropping(cropping, data_format)

@@ -75,14 +75,8 @@ class Settled(Weighted):
 
     def __getstate__(self) -> dict[str, Any]:
         # Compiled kernels cannot be pickled, and copies make their own calls.
-        own: dict[str, Any] = {
-            "_calls": {},
-            "_kept": None,
-            "gradients": [],
-            "_nodes": [],
-            "_attributes": {**self._attributes},
-        }
-        return {**self.__dict__, **own}
+        empty: dict[str, Any] = {"_calls": {}, "_kept": None, "gradients": [], "_nodes": []}
+        return {**self.__dict__, **empty, "_attributes": {**self._attributes}}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         # NumPy makes copied and unpickled arrays writable.

@@ -33,11 +33,7 @@ class FBetaScore(Metric):
     direction = "up"
 
     def __init__(
-        self,
-        average: str | None = None,
-        beta: float = 1.0,
-        threshold: float | None = None,
-        name: str = "fbeta_score",
+        self, average: str | None = None, beta: float = 1.0, threshold: float | None = None, name: str = "fbeta_score"
     ) -> None:
         super().__init__(name)
         if average not in (None, "micro", "macro", "weighted"):

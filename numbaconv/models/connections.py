@@ -71,9 +71,7 @@ def from_config(cls: Any, config: Any, custom_objects: Any = None) -> Any:
 
 
 def connected(
-    layers: list[Any],
-    calls: list[list[tuple[Any, dict[str, Any]]]],
-    place_of: Callable[[Any], list[Any] | None],
+    layers: list[Any], calls: list[list[tuple[Any, dict[str, Any]]]], place_of: Callable[[Any], list[Any] | None]
 ) -> Callable[[Any], KerasTensor]:
     """Call layers on each other's tensors, each as soon as what feeds it is there.
 

@@ -112,17 +112,9 @@ def draw(picture: Picture, path: Any) -> None:
         if not box.text:
             axes.plot([box.middle] * 2, [box.top, box.top + box.height], color="#666", linewidth=1)
             continue
-        axes.add_patch(
-            FancyBboxPatch(
-                (box.left, box.top),
-                box.width,
-                box.height,
-                "round,pad=0,rounding_size=4",
-                facecolor=box.colour,
-                edgecolor="#888",
-                zorder=2,
-            )
-        )
+        corner, shape = (box.left, box.top), "round,pad=0,rounding_size=4"
+        look: dict[str, Any] = {"facecolor": box.colour, "edgecolor": "#888", "zorder": 2}
+        axes.add_patch(FancyBboxPatch(corner, box.width, box.height, shape, **look))
         for i, line in enumerate(box.text):
             y = box.top + _LINE * (i + 1)
             style: dict[str, Any] = {"ha": "center", "va": "baseline", "family": "monospace", "fontsize": 9}

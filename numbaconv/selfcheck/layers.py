@@ -1,6 +1,6 @@
 """Every layer against the textbook's loops on this machine: results, gradients, both precisions, both data formats."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial, singledispatch
 from math import erfc, pi, prod, sqrt
 from typing import Any, NamedTuple
@@ -9,13 +9,14 @@ import numpy as np
 
 from .. import layers, models
 from ..layers.arguments import argument_names
-from ..layers.conv import Conv, WindowLayer
+from ..layers.conv import Conv
 from ..layers.merging import Merge
 from ..layers.moving import Cropping, UpSampling, ZeroPadding
 from ..layers.pooling import GlobalPooling, Pooling
 from ..layers.predict_only import PredictOnly
 from ..layers.resizing import OneSize
 from ..layers.separable import DepthwiseConv, SeparableConv
+from ..layers.transposed import ConvTranspose
 from . import normalization, pairs, sequences, small_layers, textbook
 from .small_layers import Array, Expected
 
@@ -256,47 +257,33 @@ def _expected(layer: Any, x: Array, weights: list[Array], training: bool) -> Exp
     raise NotImplementedError(f"no reference for {type(layer).__name__}")
 
 
-for _cls, _function in (small_layers.EXPECTED | normalization.EXPECTED).items():
+def _by_textbook(operation: str, *settings: str) -> Callable[..., Expected]:
+    """What an operation with these settings of a layer makes."""
+
+    def expected(layer: Any, x: Array, weights: list[Array], training: bool) -> Expected:
+        name, arrays = operation.format(layer), [x, *weights]
+        given = {setting: getattr(layer, setting) for setting in settings}
+        return textbook.result(name, arrays, **given), partial(textbook.gradients, name, arrays, **given)
+
+    return expected
+
+
+_WINDOW = ("strides", "padding", "dilation_rate")
+_OPERATIONS: dict[type, Callable[..., Expected]] = {
+    Conv: _by_textbook("conv", *_WINDOW),
+    ConvTranspose: _by_textbook("conv_transpose", *_WINDOW),
+    DepthwiseConv: _by_textbook("depthwise_conv", *_WINDOW),
+    SeparableConv: _by_textbook("separable_conv", *_WINDOW),
+    Cropping: _by_textbook("crop", "cropping"),
+    ZeroPadding: _by_textbook("zero_pad", "padding"),
+    UpSampling: _by_textbook("upsample", "size", "interpolation"),
+    Pooling: _by_textbook("{0.kind}_pool", "pool_size", "strides", "padding"),
+    OneSize: lambda layer, x, weights, training: textbook.resized(layer, x),
+    pairs.Pair: lambda layer, x, weights, training: pairs.expected(type(layer.layer).__name__, x),
+    layers.Flatten: lambda layer, x, weights, training: (x.reshape(len(x), -1), lambda grad: [grad.reshape(x.shape)]),
+}
+for _cls, _function in (_OPERATIONS | small_layers.EXPECTED | normalization.EXPECTED).items():
     _expected.register(_cls)(_function)
-
-
-def _by_textbook(layer: Any, operation: str, x: Array, weights: list[Array], settings: Any) -> Expected:
-    """What an operation with some settings of the layer's makes."""
-    given = {name: getattr(layer, name) for name in settings}
-    arrays = [x, *weights]
-    return textbook.result(operation, arrays, **given), partial(textbook.gradients, operation, arrays, **given)
-
-
-@_expected.register
-def _(layer: WindowLayer, x: Array, weights: list[Array], training: bool) -> Expected:
-    kinds = {Conv: "conv", DepthwiseConv: "depthwise_conv", SeparableConv: "separable_conv"}
-    operation = next((name for cls, name in kinds.items() if isinstance(layer, cls)), "conv_transpose")
-    return _by_textbook(layer, operation, x, weights, ("strides", "padding", "dilation_rate"))
-
-
-@_expected.register
-def _(layer: Cropping, x: Array, weights: list[Array], training: bool) -> Expected:
-    return _by_textbook(layer, "crop", x, weights, ["cropping"])
-
-
-@_expected.register
-def _(layer: ZeroPadding, x: Array, weights: list[Array], training: bool) -> Expected:
-    return _by_textbook(layer, "zero_pad", x, weights, ["padding"])
-
-
-@_expected.register
-def _(layer: UpSampling, x: Array, weights: list[Array], training: bool) -> Expected:
-    return _by_textbook(layer, "upsample", x, weights, ["size", "interpolation"])
-
-
-@_expected.register
-def _(layer: OneSize, x: Array, weights: list[Array], training: bool) -> Expected:
-    return textbook.resized(layer, x)
-
-
-@_expected.register
-def _(layer: Pooling, x: Array, weights: list[Array], training: bool) -> Expected:
-    return _by_textbook(layer, f"{layer.kind}_pool", x, weights, ["pool_size", "strides", "padding"])
 
 
 @_expected.register
@@ -306,11 +293,6 @@ def _(layer: GlobalPooling, x: Array, weights: list[Array], training: bool) -> E
     return out.reshape(len(x), x.shape[-1]), lambda grad: textbook.gradients(
         operation, [x], grad.reshape(out.shape), pool_size=size
     )
-
-
-@_expected.register
-def _(layer: pairs.Pair, x: Array, weights: list[Array], training: bool) -> Expected:
-    return pairs.expected(type(layer.layer).__name__, x)
 
 
 @_expected.register
@@ -334,11 +316,6 @@ def _(layer: layers.TimeDistributed, x: Array, weights: list[Array], training: b
         return [grad_x.reshape(x.shape), *others]
 
     return out.reshape(*x.shape[:2], *out.shape[1:]), folded_back
-
-
-@_expected.register
-def _(layer: layers.Flatten, x: Array, weights: list[Array], training: bool) -> Expected:
-    return x.reshape(len(x), -1), lambda grad: [grad.reshape(x.shape)]
 
 
 @_expected.register

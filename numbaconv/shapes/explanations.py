@@ -261,9 +261,7 @@ def _resize(layer: Any, axis: int, n: int | None, out: int | None) -> str:
 
 
 SENTENCES = {
-    "conv": _conv,
-    "depthwise": _conv,
-    "separable": _conv,
+    **dict.fromkeys(("conv", "depthwise", "separable"), _conv),
     "transpose": _transpose,
     "pool": _pool,
     "global": _global,

@@ -158,12 +158,7 @@ def conv_padding(input_length: int, filter_size: int, padding: str, stride: int,
 
 
 def deconv_length(
-    dim_size: Length,
-    stride_size: int,
-    kernel_size: int,
-    padding: str,
-    output_padding: int | None,
-    dilation: int = 1,
+    dim_size: Length, stride_size: int, kernel_size: int, padding: str, output_padding: int | None, dilation: int = 1
 ) -> Length:
     """Output length of a transposed convolution along one axis.
 
@@ -212,12 +207,7 @@ def deconv_length(
 
 
 def deconv_crop(
-    dim_size: int,
-    stride_size: int,
-    kernel_size: int,
-    padding: str,
-    output_padding: int | None,
-    dilation: int = 1,
+    dim_size: int, stride_size: int, kernel_size: int, padding: str, output_padding: int | None, dilation: int = 1
 ) -> int:
     """Positions cut from the front of the full scatter of a transposed convolution.
 

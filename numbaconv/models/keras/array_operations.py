@@ -15,10 +15,7 @@ class ArrayOperation(AnyRank):
     """A function of an array, and what it makes of the shape; by default it leaves that alone."""
 
     def __init__(
-        self,
-        function: Callable[[np.ndarray], np.ndarray],
-        shape: Callable[[Shape], Shape] | None = None,
-        **kwargs: Any,
+        self, function: Callable[[np.ndarray], np.ndarray], shape: Callable[[Shape], Shape] | None = None, **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
         self._function, self._shape = function, shape

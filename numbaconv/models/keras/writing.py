@@ -23,11 +23,7 @@ _MODELS = {"Functional": "keras.src.models.functional", "Sequential": "keras"}
 # What an entry has; that of a layer in a layer says all of it already.
 _ENTRY = {"class_name", "config", "module", "registered_name"}
 # Slots that Keras keeps side by side for each weight; all others have a row of their own.
-_PAIRS = (
-    ("momentum", "velocity"),
-    ("momentum", "norm"),
-    ("accumulated_grad", "accumulated_delta_var"),
-)
+_PAIRS = (("momentum", "velocity"), ("momentum", "norm"), ("accumulated_grad", "accumulated_delta_var"))
 
 
 def write(file: IO[bytes], model: Any) -> None:
