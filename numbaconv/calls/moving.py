@@ -13,6 +13,7 @@ from ..kernels.blend import (
     between,
     blend,
     blend_arguments,
+    factored,
     selects,
     shifted,
     spread,
@@ -142,7 +143,12 @@ def blend_call(
     """Prepare what has these recipes for its axes, the first of which consists of so many equal parts."""
     first, *rest = spatial(x_shape, data_format)
     row = max(spatial(x_shape, data_format)[-1], spatial(result_shape, data_format)[-1])
-    if data_format == "channels_first" and x_shape[1] >= LINE and row < TURNED_ROW and not all(map(selects, recipes)):
+    if (
+        data_format == "channels_first"
+        and x_shape[1] >= LINE
+        and row < TURNED_ROW
+        and not all(map(selects, factored(recipes)[1]))
+    ):
         # Vectors of channels need no tables.
         x_last, result_last = ((n, *lengths, c) for n, c, *lengths in (x_shape, result_shape))
         call = blend_call(x_last, result_last, recipes, "channels_last", itemsize, parts)

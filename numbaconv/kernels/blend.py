@@ -267,8 +267,10 @@ def blend_arguments(batch, lengths, recipes, channels, dtype):
         For few channels, where in a row each value's first share lies, then likewise the second ones, and so on.
     plan : int64 array (18,)
     """
+    factor, recipes = factored(recipes)
     batch, lengths, recipes, channels = _short_rows_joined(batch, lengths, recipes, channels)
     *above, last = recipes
+    above[0] = above[0]._replace(share=above[0].share * factor)
     # A factor that all columns share is one of the rows.
     factor = last.share[0] if len(last.share) and (last.share == last.share[0]).all() else 1.0
     above[1], last = above[1]._replace(share=above[1].share * factor), last._replace(share=last.share / factor)
@@ -303,6 +305,15 @@ def blend_arguments(batch, lengths, recipes, channels, dtype):
     if way == RUNS:
         starts = np.concatenate([starts[: planes + rows + 1], *runs])
     return np.ascontiguousarray(starts), at, None if copies else share, reads, table, plan
+
+
+def factored(recipes):
+    """A factor and recipes, which are to be multiplied by it: copies, where they have one share for all positions."""
+    factors = [next(iter(given.share), 1.0) for given in recipes]
+    alike = all(_most(r) == 1 and (r.share == factor).all() for r, factor in zip(recipes, factors, strict=True))
+    if not alike:
+        return 1.0, tuple(recipes)
+    return prod(factors), tuple(given._replace(share=np.ones(len(given.share))) for given in recipes)
 
 
 def _repeats(given):

@@ -83,6 +83,8 @@ def pack_phases(weights, firsts, steps, branches=1):
         taps = tuple(slice(k, None, step) for k, step in zip(first, steps, strict=True))
         packed = pack_conv(weights[taps][::-1, ::-1, ::-1], branches)
         parts.append(packed.reshape(branches, -1, *packed.shape[1:]))
+    if len(parts) == 1:
+        return packed
     packed = aligned_empty((branches * sum(part.shape[1] for part in parts), *parts[0].shape[2:]), weights.dtype)
     np.concatenate(parts, axis=1, out=packed.reshape(branches, -1, *packed.shape[1:]))
     return packed

@@ -114,6 +114,9 @@ class WindowLayer(Layer):
         weights, packed = self._opposites
         if weights is not self._weights:
             packed = self._pack_opposite()
+            for one, other in zip(packed, self._packed(), strict=False):
+                # The same weights, of which one look is enough.
+                vars(one).update({name: value for name, value in vars(other).items() if name == "finite"})
             self._opposites = self._weights, packed
         return packed
 

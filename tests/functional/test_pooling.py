@@ -10,6 +10,7 @@ from pooling_cases import CASES, KINDS, LARGE, expected, operands, run, run_grad
 
 from numbaconv import functional, layers, shapes
 from numbaconv.calls import pooling as pool_calls
+from numbaconv.calls.moving import MovingCall
 from numbaconv.calls.window import window_of
 from numbaconv.kernels import blend, pool, pool_grad
 from numbaconv.machine.line import LINE
@@ -260,6 +261,21 @@ def test_small_arrays_and_single_tasks_stay_on_one_core():
     # One line of channels is one task, and several are shared.
     assert serial((1, 64, 64, LINE), (64, 64))
     assert not serial((1, 64, 64, 4 * LINE), (64, 64))
+
+
+@pytest.mark.parametrize("channels", [3, 40])
+def test_gradients_of_averages_of_windows_apart_are_copied_as_they_lie(channels):
+    grad = np.random.default_rng(1).standard_normal((5, channels, 4, 4)).astype(np.float32)
+    calls = [
+        pool_calls.pool_grad_call("average", x_shape, shape, 4, pool_calls.pool_window(3, 4, "same", data_format, 2))
+        for data_format, x_shape, shape in (
+            ("channels_first", (5, channels, 16, 16), grad.shape),
+            ("channels_last", (5, 16, 16, channels), (5, 4, 4, channels)),
+        )
+    ]
+    assert all(isinstance(call, MovingCall) for call in calls)
+    last = calls[1](np.ascontiguousarray(np.moveaxis(grad, 1, -1)))
+    np.testing.assert_array_equal(calls[0](grad), np.moveaxis(last, -1, 1))
 
 
 @pytest.mark.parametrize("shape", [(1, 96, 120, 48), (3, 101, 100, 20), (1, 739, 739, 1), (8, 9, 9, 900)])
