@@ -16,6 +16,7 @@ from typing import Any
 from numbaconv.objects.registry import number
 
 from .objects.public import publish
+from .shapes.checks import one_of
 
 __all__ = [
     "epsilon",
@@ -65,7 +66,7 @@ def set_floatx(value: str) -> None:
         If it is any other string.
     """
     global _floatx
-    _floatx = _choice(value, "floatx", ("float32", "float64"))
+    _floatx = one_of(value, "floatx", ("float32", "float64"))
 
 
 def epsilon() -> float:
@@ -125,7 +126,7 @@ def set_image_data_format(data_format: str) -> None:
         If it is any other string.
     """
     global _image_data_format
-    _image_data_format = _choice(data_format, "image_data_format", ("channels_last", "channels_first"))
+    _image_data_format = one_of(data_format, "image_data_format", ("channels_last", "channels_first"))
 
 
 def fuse() -> bool:
@@ -158,15 +159,6 @@ def set_fuse(value: bool) -> None:
     if not isinstance(value, bool):
         raise TypeError(f"fuse must be True or False, got {value!r}")
     _fuse = value
-
-
-def _choice(value: object, name: str, allowed: tuple[str, str]) -> str:
-    wanted = f"{name} must be {allowed[0]!r} or {allowed[1]!r}"
-    if not isinstance(value, str):
-        raise TypeError(f"{wanted}, got {value!r}")
-    if value.lower() not in allowed:
-        raise ValueError(f"{wanted}, got {value!r}")
-    return value.lower()
 
 
 def _warn_unread(path: Path, error: Exception) -> None:

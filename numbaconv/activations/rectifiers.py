@@ -161,13 +161,12 @@ def relu6(x: Array) -> Array:
     return np.clip(x, 0, 6)
 
 
-def _leaky_rule(negative_slope: float = _LEAK) -> Any:
-    return rules.pieces(0, math.inf, (negative_slope, 0))
-
-
 @activation(
     lambda grad_out, y, negative_slope=_LEAK: grad_out * np.where(y > 0, 1, negative_slope).astype(y.dtype),
-    by_rule(_leaky_rule, lambda negative_slope=_LEAK: rules.Band(0, math.nan, 1, negative_slope)),
+    by_rule(
+        lambda negative_slope=_LEAK: rules.pieces(0, math.inf, (negative_slope, 0)),
+        lambda negative_slope=_LEAK: rules.Band(0, math.nan, 1, negative_slope),
+    ),
 )
 def leaky_relu(x: Array, negative_slope: float = _LEAK) -> Array:
     """Rectified linear unit that lets a share of negative values pass: ``x`` if ``x > 0``, else ``negative_slope * x``.

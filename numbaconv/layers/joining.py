@@ -111,7 +111,8 @@ class Dot(Merge):
         sizes = given[0][first], given[1][second]
         if None not in sizes and sizes[0] != sizes[1]:
             raise ValueError(f"input_shape must be shapes that are equal along axes {self.axes}, got {given}")
-        rest = tuple(n for shape, axis in zip(given, (first, second), strict=True) for n in _without(shape, axis)[1:])
+        pairs = zip(given, (first, second), strict=True)
+        rest = tuple(n for shape, axis in pairs for n in (*shape[1:axis], *shape[axis + 1 :]))
         batch = next((shape[0] for shape in given if shape[0] is not None), None)
         return (batch, *(rest or (1,)))
 
@@ -170,7 +171,3 @@ def _spread(mask: Any, shape: tuple[int, ...]) -> np.ndarray:
     """A mask of the first axes, for every value of an array of this shape."""
     whole = np.ones((), bool) if mask is None else np.asarray(mask, bool)
     return np.broadcast_to(whole.reshape(*whole.shape, *(1,) * (len(shape) - whole.ndim)), shape)
-
-
-def _without(shape: Shape, axis: int) -> Shape:
-    return (*shape[:axis], *shape[axis + 1 :])

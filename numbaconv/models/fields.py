@@ -97,13 +97,9 @@ def _keeps_positions(operation: Any) -> bool:
     joins = isinstance(operation, Dot) or (isinstance(operation, Concatenate) and operation.axis not in (-1, 3))
     if isinstance(operation, Merge | Dense) and not joins:
         return True
-    any_rank = getattr(operation, "rank", None) is None and isinstance(operation, AnyRank)
-    if any_rank and _keeps_shape(operation) and not operation._mixes_positions:
-        return True
+    if isinstance(operation, AnyRank) and operation.rank is None and not operation._mixes_positions:
+        shape: Any = operation.input_shape
+        if operation.compute_output_shape(shape) == shape:
+            return True
     layer_kind(operation)
     return False
-
-
-def _keeps_shape(operation: Any) -> bool:
-    shape = operation.input_shape
-    return bool(operation.compute_output_shape(shape) == shape)

@@ -59,7 +59,8 @@ class Stack(Layered):
                     continue
                 self._check_new(layer, names)
                 if not (self._layers or self.built):
-                    shape = _shape_given(layer)
+                    # That of a model is its own.
+                    shape = layer.batch_input_shape if isinstance(layer, Layer) else layer.input_shape
                 # build trusts the spatial sizes of a layer that is built already.
                 after = None if shape is None else layer.compute_output_shape(shape)
                 if self._layers:
@@ -264,8 +265,3 @@ class Stack(Layered):
     def _need_layers(self) -> None:
         if not self._layers:
             raise ValueError("the model has no layers: add one first")
-
-
-def _shape_given(layer: Any) -> Shape | None:
-    """The input shape that a layer was made with, or that of a model."""
-    return layer.batch_input_shape if isinstance(layer, Layer) else layer.input_shape

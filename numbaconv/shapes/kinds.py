@@ -10,6 +10,11 @@ from .outputs import Shape
 UNKNOWN = "layer must be a convolutional, pooling, cropping, padding or upsampling layer, got {!r}"
 # How far interpolations reach.
 RADIUS = {"nearest": 0, "bilinear": 1, "bicubic": 2, "lanczos3": 3, "lanczos5": 5}
+# Attributes that one kind of layer alone has.
+_TOLD_BY = {
+    **{"pool_size": "pool", "keepdims": "global", "cropping": "crop", "size": "upsample", "height": "resize"},
+    "output_padding": "transpose",
+}
 AXIS_NAMES = {1: ("steps",), 2: ("height", "width"), 3: ("depth", "height", "width")}
 
 
@@ -28,22 +33,13 @@ def layer_kind(layer: Any) -> str:
     """
     if not isinstance(getattr(layer, "rank", None), int):
         raise TypeError(UNKNOWN.format(layer))
-    if hasattr(layer, "pool_size"):
-        return "pool"
-    if hasattr(layer, "keepdims"):
-        return "global"
-    if hasattr(layer, "cropping"):
-        return "crop"
-    if hasattr(layer, "size"):
-        return "upsample"
-    if hasattr(layer, "height"):
-        return "resize"
+    for attribute, kind in _TOLD_BY.items():
+        if hasattr(layer, attribute):
+            return kind
     if not hasattr(layer, "kernel_size"):
         if hasattr(layer, "padding"):
             return "pad"
         raise TypeError(UNKNOWN.format(layer))
-    if hasattr(layer, "output_padding"):
-        return "transpose"
     if not hasattr(layer, "depth_multiplier"):
         return "conv"
     return "depthwise" if getattr(layer, "filters", None) is None else "separable"

@@ -16,16 +16,8 @@ from .weights import names_in
 _WRONG = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 # Arguments of older versions.
 _RENAMED = {"lr": "learning_rate", "decay": None, "name": None, "is_legacy_optimizer": None, "jit_compile": None}
-# What an optimizer keeps of each weight, in Keras's order, for those that keep something whatever their settings.
-_SLOTS = {
-    "Adagrad": ("accumulator",),
-    "Adadelta": ("accumulated_grad", "accumulated_delta_var"),
-    "Adam": ("momentum", "velocity"),
-    "AdamW": ("momentum", "velocity"),
-    "Adamax": ("momentum", "norm"),
-    "Lion": ("momentum",),
-    "Nadam": ("momentum", "velocity"),
-}
+# Optimizers whose two arrays for each weight stand in Keras's order.
+_PAIRED = ("Adadelta", "Adam", "AdamW", "Adamax", "Nadam")
 _SLOT_WORDS = {"m", "v", "momentum", "velocity", "norm", "u", "accumulated", "grad", "delta", "var"}
 
 
@@ -172,11 +164,8 @@ def _paths(file: Hdf5File) -> list[str]:
 
 
 def _slots(optimizer: Any) -> tuple[str, ...]:
-    name = type(optimizer).__name__
-    if name in _SLOTS and not getattr(optimizer, "amsgrad", False):
-        return _SLOTS[name]
-    slots: tuple[str, ...] = tuple(optimizer._slot_names())
-    if len(slots) > 1:
+    name, slots = type(optimizer).__name__, tuple(optimizer._slot_names())
+    if len(slots) > (2 if name in _PAIRED else 1):
         raise ValueError(f"the order of what {name} keeps with these settings is not known here")
     return slots
 

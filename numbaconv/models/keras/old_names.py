@@ -1,6 +1,5 @@
 """The words of Keras 1 and 2 for what Keras 3, and this library, call otherwise."""
 
-from collections.abc import Callable
 from typing import Any
 
 # Classes of other names.
@@ -68,6 +67,14 @@ _RENAMED_IN: dict[str, dict[str, str]] = {
     "MultiHeadAttention": {"attention_axis": "attention_axes"},
 }
 _DATA_FORMATS = {"th": "channels_first", "tf": "channels_last", "default": None}
+# What configurations leave out: versions of GRU that do not speak of it had no other way.
+_IMPLIED: dict[str, dict[str, Any]] = {
+    "GRU": {"reset_after": False},
+    "Swish": {"activation": "silu"},
+    "ThresholdedReLU": {"threshold": 1.0},
+}
+# What follows from everything else, or acts in training alone.
+_NEEDLESS = {"Conv2DTranspose": "output_shape", "Embedding": "dropout"}
 # Sizes that had an argument for each axis.
 _SIZES = (("nb_row", "nb_col"), ("kernel_dim1", "kernel_dim2", "kernel_dim3"))
 
@@ -90,10 +97,10 @@ def renamed(class_name: str, config: dict[str, Any]) -> tuple[str, dict[str, Any
             found["kernel_size"] = [found.pop(name, None) for name in sizes]
     if found.get("data_format") in _DATA_FORMATS:
         found["data_format"] = _DATA_FORMATS[found["data_format"]]
-    special = _SPECIAL.get(own)
-    if special is not None:
-        special(class_name, found)
-    return own, found
+    found.pop(_NEEDLESS.get(own, ""), None)
+    if own == "BatchNormalization" and found.pop("mode", 0) not in (0, 2):
+        raise ValueError("mode must be 0 or 2, because normalizing each sample is not done here")
+    return own, {**_IMPLIED.get(class_name, _IMPLIED.get(own, {})), **found}
 
 
 def _merge(config: dict[str, Any]) -> tuple[str, dict[str, Any]]:
@@ -107,46 +114,3 @@ def _merge(config: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     if mode in ("dot", "cos"):
         found |= {"axes": config.get("dot_axes", -1), "normalize": mode == "cos"}
     return _MERGES[mode], found
-
-
-def _normalization(_: str, config: dict[str, Any]) -> None:
-    if config.pop("mode", 0) not in (0, 2):
-        raise ValueError("mode must be 0 or 2, because normalizing each sample is not done here")
-    axis = config.get("axis")
-    if isinstance(axis, list) and len(axis) == 1:
-        config["axis"] = axis[0]
-
-
-def _gru(_: str, config: dict[str, Any]) -> None:
-    # Versions that do not speak of it had no other way.
-    config.setdefault("reset_after", False)
-
-
-def _rectifier(class_name: str, config: dict[str, Any]) -> None:
-    if class_name == "ThresholdedReLU":
-        config.setdefault("threshold", 1.0)
-
-
-def _embedding(_: str, config: dict[str, Any]) -> None:
-    # Only in training.
-    config.pop("dropout", None)
-
-
-def _transposed(_: str, config: dict[str, Any]) -> None:
-    # It follows from everything else.
-    config.pop("output_shape", None)
-
-
-def _activation(class_name: str, config: dict[str, Any]) -> None:
-    if class_name == "Swish":
-        config["activation"] = "silu"
-
-
-_SPECIAL: dict[str, Callable[[str, dict[str, Any]], None]] = {
-    "Activation": _activation,
-    "BatchNormalization": _normalization,
-    "Conv2DTranspose": _transposed,
-    "Embedding": _embedding,
-    "GRU": _gru,
-    "ReLU": _rectifier,
-}
