@@ -96,6 +96,8 @@ sphinx_gallery_conf = {
     "remove_config_comments": True,
     "show_signature": False,
     "write_computation_times": False,
+    # They have compiling in them: programs print times without it.
+    "min_reported_time": float("inf"),
 }
 
 autosummary_context = {"public_base": api.public_base, "own_members": api.own_members}

@@ -179,7 +179,7 @@ class Sheet:
             layer(x)
             milliseconds.append(1000 * (time.perf_counter() - start))
         call, shape = as_written(layer), " x ".join(map(str, out.shape))
-        print(f"{call:<57} {title:<42} {shape:<24} {statistics.median(milliseconds):>8.2f}")
+        print(f"{call:<56} {title:<42} {shape:<21} {statistics.median(milliseconds):>6.2f}")
         self.panels.append(Panel(title, call, shape, show(out)))
         return out
 
@@ -234,7 +234,7 @@ def main() -> None:
     sheet = Sheet()
     sheet.panels.append(Panel("The photograph", "the input", " x ".join(map(str, image.shape)), photo))
     print("The first call of each kernel ever compiles it, which takes some seconds; times are of later calls.\n")
-    print(f"{'layer':<57} {'what it does':<42} {'output':<24} {'ms':>8}")
+    print(f"{'layer':<56} {'what it does':<42} {'output':<21} {'ms':>6}")
 
     slopes = [on_grey(SOBEL, SOBEL.T)]
     sheet.run("Gaussian blur", nl.DepthwiseConv2D(15, padding="same"), image, [per_colour(bell(15, 3.5))])
