@@ -1,7 +1,7 @@
 """Prepared calls of pooling and its gradients, as `numbaconv.calls.conv` has them of the other operations."""
 
 from functools import lru_cache
-from math import prod
+from math import ceil, prod
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -31,6 +31,8 @@ PART_VALUES, MANY_PARTS, FEW_WINDOWS, FEW_PARTS = pool.TASK_VALUES, 32, 8, 4
 ONE = 1, 1, np.array([[0, 1]]), 1, 1, 0
 # Vectors of channels that the gradient of the maximum looks at together, where there are that many.
 GRAD_VECS = 4
+# Bytes of a value for each time that it is looked at, where they are taken one by one.
+LOOKS = 2
 
 
 class PoolGradCall(NamedTuple):
@@ -56,6 +58,20 @@ class PoolGradCall(NamedTuple):
             batch, lines, positions = self.turned[0]
             out = swapped(out.reshape(batch, positions, lines))
         return out.reshape(self.out_shape)
+
+
+class PlanesGradCall(NamedTuple):
+    """That of small images of few channels, or of planes, which are taken as they lie."""
+
+    table: np.ndarray
+    sizes: Ints
+    serial: bool
+
+    def __call__(self, x: np.ndarray, grad_out: np.ndarray) -> np.ndarray:
+        out, places = aligned_empty(x.shape, x.dtype), np.empty(0, f"i{x.itemsize}")
+        arrays = contiguous(x).reshape(-1), contiguous(grad_out).reshape(-1), out.reshape(-1)
+        pool_grad.max_pool_planes_grad(*arrays, self.table, places, self.sizes, serial=self.serial)
+        return out
 
 
 class FlatCall(NamedTuple):
@@ -203,6 +219,9 @@ def pool_grad_call(kind: str, x_shape: Ints, grad_shape: Ints, itemsize: int, wi
     check_memory((), max(prod(x_shape), prod(out_shape)), 4)
     if kind == "average":
         return _average_grad_call(x_shape, out_shape, itemsize, window)
+    planes = _planes_grad(x_shape, out_shape, itemsize, window)
+    if planes:
+        return planes
     lines = _lines(x_shape, data_format)
     image, result = (_view(shape, data_format, lines) for shape in (x_shape, out_shape))
     windows = _windows(image, result, window)
@@ -214,6 +233,29 @@ def pool_grad_call(kind: str, x_shape: Ints, grad_shape: Ints, itemsize: int, wi
     if lines:
         turned = tuple((*lines, prod(shape) // max(1, prod(lines))) for shape in (x_shape, out_shape))
     return PoolGradCall((image, result), turned, x_shape, (*windows, bands, vecs), serial)
+
+
+def _planes_grad(x_shape: Ints, out_shape: Ints, itemsize: int, window: Window) -> PlanesGradCall | None:
+    """That of images with few channels, or planes, which are small and many."""
+    batch, *image, channels = images_shape(x_shape, window.data_format)
+    if channels >= LINE or not batch:
+        return None
+    windows = images_shape(out_shape, window.data_format)[1:4]
+    sizes, steps = (three(values, 1) for values in (window.kernel_size, window.strides))
+    paddings = three(along_axes(window.padding, window.rank), "valid")
+    axes = list(zip(windows, image, sizes, steps, paddings, strict=True))
+    ends = [pool.window_ends(*axis[:4], shapes.conv_padding(*axis[1:3], axis[4], axis[3])[0]) for axis in axes]
+    found = pool_grad.taps_table(tuple(image), ends, channels)
+    if found is None:
+        return None
+    table, (values, outputs, taps) = found
+    total = prod(x_shape)
+    groups = max(1, ceil(total / values / pool.MOST_TASKS))
+    serial = total < SMALL
+    # Cores would have nothing to do, or vectors of channels, once these are turned, look at windows that overlap.
+    if (not serial and total // (groups * values) < pool_grad.BANDS) or taps * outputs > itemsize // LOOKS * values:
+        return None
+    return PlanesGradCall(table, (values, outputs, taps, groups), serial)
 
 
 def _lines(shape: Ints, data_format: str) -> tuple[int, int] | None:

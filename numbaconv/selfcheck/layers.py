@@ -153,6 +153,8 @@ def call_rare_kernels() -> None:
         image = np.ones((1, 56, 56, 64), dtype)
         image[0, 0, 0, 0] = 1e20
         layers.Conv2D(64, 3, padding="same", dtype=dtype)(image)
+        pooling = layers.MaxPooling2D(dtype=dtype)
+        pooling.backward(pooling.forward(image))
         planes = np.ascontiguousarray(np.moveaxis(image, -1, 1))
         for data_format in ("channels_last", "channels_first"):
             last = data_format == "channels_last"

@@ -246,9 +246,10 @@ def test_models_with_pooling_are_saved(tmp_path):
 
 def test_each_kernel_is_compiled_for_few_types_only():
     """After all of the above: two dtypes; sums of few values or many, sums or copies, or two widths of the kernel."""
-    for kernel in (pool.max_pool, pool.average_pool, blend.blend, pool_grad.max_pool_grad):
+    gradients = pool_grad.max_pool_grad, pool_grad.max_pool_planes_grad
+    for kernel in (pool.max_pool, pool.average_pool, blend.blend, *gradients):
         for dispatcher in (kernel.parallel, kernel.serial):
-            most = {pool.max_pool: 2, pool.average_pool: 3}.get(kernel, 4)
+            most = {pool.max_pool: 2, pool.average_pool: 3, pool_grad.max_pool_planes_grad: 2}.get(kernel, 4)
             assert len(dispatcher.signatures) <= most, dispatcher.signatures
 
 
@@ -261,6 +262,35 @@ def test_small_arrays_and_single_tasks_stay_on_one_core():
     # One line of channels is one task, and several are shared.
     assert serial((1, 64, 64, LINE), (64, 64))
     assert not serial((1, 64, 64, 4 * LINE), (64, 64))
+
+
+@each([*CASES, *LARGE])
+@by_dtype
+@by_format
+def test_planes_and_vectors_of_channels_have_the_same_gradients(case, dtype, data_format, monkeypatch):
+    x, grad_out = operands(case, dtype)
+    x.flat[::7] = np.nan
+    x, grad_out = to_format(x, data_format), to_format(grad_out, data_format)
+    found = functional.max_pool_grad(x, grad_out, **case.settings, data_format=data_format)
+    pool_calls.pool_grad_call.cache_clear()
+    monkeypatch.setattr(pool_calls, "_planes_grad", lambda *settings: None)
+    other = functional.max_pool_grad(x, grad_out, **case.settings, data_format=data_format)
+    pool_calls.pool_grad_call.cache_clear()
+    assert found.tobytes() == other.tobytes()
+
+
+def test_planes_are_taken_as_they_lie():
+    def kind(x_shape, size, data_format="channels_first", itemsize=4):
+        window = pool_calls.pool_window(size, 2, "valid", data_format, 2)
+        lengths = pool_calls.spatial(x_shape, data_format)
+        shape = pool_calls.of_lengths(x_shape, tuple((n - size) // 2 + 1 for n in lengths), data_format)
+        return type(pool_calls.pool_grad_call("max", x_shape, shape, itemsize, window))
+
+    planes, vectors = pool_calls.PlanesGradCall, pool_calls.PoolGradCall
+    assert kind((20, 40, 16, 16), 2) is kind((20, 16, 16, LINE - 1), 2, "channels_last") is planes
+    # Channels that fill a vector, windows that overlap by far, few planes, a table that is too long.
+    assert kind((20, 16, 16, LINE), 2, "channels_last") is vectors
+    assert kind((20, 40, 16, 16), 4) is kind((1, 3, 90, 90), 2) is kind((20, 40, 260, 260), 2) is vectors
 
 
 @pytest.mark.parametrize("channels", [3, 40])
