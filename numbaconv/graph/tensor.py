@@ -58,13 +58,9 @@ class KerasTensor(Strict):
         """Number of axes, the batch axis included."""
         return len(self.shape)
 
-    __add__ = _operator("__add__")
-    __radd__ = _operator("__radd__")
-    __sub__ = _operator("__sub__")
-    __rsub__ = _operator("__rsub__")
-    __mul__ = _operator("__mul__")
-    __rmul__ = _operator("__rmul__")
-    __truediv__ = _operator("__truediv__")
+    __add__, __radd__, __sub__, __rsub__, __mul__, __rmul__, __truediv__ = map(
+        _operator, ("__add__", "__radd__", "__sub__", "__rsub__", "__mul__", "__rmul__", "__truediv__")
+    )
     __neg__ = lambda self: self * -1  # noqa: E731
 
     __abs__, __getitem__, __matmul__, __pow__, __rpow__, __rtruediv__ = map(

@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 
 from ..objects.registry import integer, number
+from ..shapes.checks import one_of
 from .base import Array, Shape
 from .drawn import TRUNCATED_STDDEV, RandomInitializer, truncated_normal
 
@@ -37,15 +38,10 @@ class VarianceScaling(RandomInitializer):
     ) -> None:
         super().__init__(seed)
         self.scale = number(scale, "scale", above=0)
-        if mode not in ("fan_in", "fan_out", "fan_avg"):
-            raise ValueError(f"mode must be 'fan_in', 'fan_out' or 'fan_avg', got {mode!r}")
-        self.mode = mode
-        lower = str(distribution).lower()
-        self.distribution = "truncated_normal" if lower == "normal" else lower
-        if self.distribution not in ("truncated_normal", "untruncated_normal", "uniform"):
-            raise ValueError(
-                f"distribution must be 'truncated_normal', 'untruncated_normal' or 'uniform', got {distribution!r}"
-            )
+        self.mode = one_of(mode, "mode", ("fan_in", "fan_out", "fan_avg"))
+        known = ("truncated_normal", "untruncated_normal", "uniform", "normal")
+        name = one_of(distribution, "distribution", known)
+        self.distribution = "truncated_normal" if name == "normal" else name
         if (input_axes is None) != (output_axes is None):
             raise ValueError(
                 f"input_axes and output_axes must be given together, got {input_axes!r} and {output_axes!r}"

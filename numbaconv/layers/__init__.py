@@ -185,4 +185,5 @@ __all__ = [
     "subtract",
 ]
 publish(__name__)
-KINDS.update({name: one for name in __all__ if isinstance(one := globals()[name], type) and one.__name__ == name})
+_public = {name: globals()[name] for name in __all__ if name != "Layer"}
+KINDS.update({name: one for name, one in _public.items() if isinstance(one, type) and one.__name__ == name})

@@ -224,7 +224,7 @@ def config_of(layer: Any) -> dict[str, Any]:
     """The class and the settings of a layer that is held, as plain JSON types."""
     name = next((kind for kind, cls in KINDS.items() if cls is type(layer)), None)
     if name is None:
-        raise TypeError(f"only layers and models of numbaconv can be put in a config, got {layer!r}")
+        raise TypeError(f"only layers of numbaconv.layers can be put in a config, got {layer!r}")
     # Keras looks up the class of a layer inside by its module.
     module = "keras.layers" if isinstance(layer, Layer) else "keras.models"
     return {"module": module, "class_name": name, "config": layer.get_config(), "registered_name": None}

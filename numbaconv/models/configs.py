@@ -4,15 +4,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
-from .. import layers
-from ..layers.wrapping import Wrapper
-
-# By the names of the classes; `numbaconv.layers` has aliases besides.
-_CLASSES: dict[str, type[layers.Layer]] = {
-    cls.__name__: cls
-    for cls in (getattr(layers, name) for name in layers.__all__)
-    if isinstance(cls, type) and cls is not layers.Layer
-}
+from ..layers.wrapping import KINDS, Wrapper, config_of
 
 # Models by the names that Keras's configurations have for them; `numbaconv.models` adds them.
 MODELS: dict[str, Any] = {}
@@ -20,13 +12,8 @@ MODELS: dict[str, Any] = {}
 
 def layer_config(layer: Any) -> dict[str, Any]:
     """The class and the settings of a layer or a model as plain JSON types."""
-    for kind, cls in MODELS.items():
-        if type(layer) is cls:
-            return {"class_name": kind, "config": layer.get_config()}
-    name = type(layer).__name__
-    if _CLASSES.get(name) is not type(layer):
-        raise TypeError(f"only layers of numbaconv.layers can be put in a config, got {layer!r}")
-    return {"class_name": name, "config": layer.get_config()}
+    told = config_of(layer)
+    return {key: told[key] for key in ("class_name", "config")}
 
 
 def layer_from_config(entry: Any, custom_objects: Any = None) -> Any:
@@ -36,13 +23,13 @@ def layer_from_config(entry: Any, custom_objects: Any = None) -> Any:
     own = (custom_objects or {}).get(name) if isinstance(name, str) else None
     if own is not None:
         return own.from_config(config)
-    if isinstance(name, str) and name in MODELS:
+    if not isinstance(name, str) or name not in KINDS:
+        raise ValueError(f"class_name must be one of {', '.join(KINDS)}, got {name!r}")
+    if name in MODELS:
         return MODELS[name].from_config(config, custom_objects)
-    if not isinstance(name, str) or name not in _CLASSES:
-        raise ValueError(f"class_name must be one of {', '.join((*_CLASSES, *MODELS))}, got {name!r}")
     if not isinstance(config, dict):
         raise TypeError(f"config of a {name} must be a dict, got {config!r}")
-    cls: Any = _CLASSES[name]
+    cls = KINDS[name]
     if issubclass(cls, Wrapper):
         config = {**config, **{one: _held(config[one], custom_objects) for one in cls._inner if config.get(one)}}
     return cls.from_config(config)

@@ -15,7 +15,7 @@ from numbaconv.models import Sequential, configs
 
 @pytest.fixture(autouse=True)
 def saved_like_others(monkeypatch):
-    monkeypatch.setitem(configs._CLASSES, "Linear", Linear)
+    monkeypatch.setitem(configs.KINDS, "Linear", Linear)
 
 
 def files(folder):

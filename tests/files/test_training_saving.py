@@ -18,7 +18,7 @@ X, Y = classes(30)
 
 @pytest.fixture(autouse=True)
 def saved_like_others(monkeypatch):
-    monkeypatch.setitem(configs._CLASSES, "Linear", Linear)
+    monkeypatch.setitem(configs.KINDS, "Linear", Linear)
 
 
 def noisy(optimizer="adam"):

@@ -34,7 +34,7 @@ def trained(values, *callbacks, model=None, **arguments):
 
 @pytest.fixture(autouse=True)
 def saved_like_others(monkeypatch):
-    monkeypatch.setitem(configs._CLASSES, "Linear", Linear)
+    monkeypatch.setitem(configs.KINDS, "Linear", Linear)
 
 
 # -- the record -------------------------------------------------------------------------------------------------------

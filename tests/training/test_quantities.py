@@ -21,7 +21,7 @@ VALIDATED = {"validation_data": (X, Y)}
 
 @pytest.fixture(autouse=True)
 def saved_like_others(monkeypatch):
-    monkeypatch.setitem(configs._CLASSES, "Linear", Linear)
+    monkeypatch.setitem(configs.KINDS, "Linear", Linear)
 
 
 def files(folder):

@@ -9,7 +9,7 @@ from ... import layers
 from ...common.structures import leaves, mapped
 from ...layers.base import Layer
 from ...layers.merging import Merge
-from ..configs import _CLASSES
+from ...layers.wrapping import KINDS
 from ..connections import connected
 from ..model import Model
 from ..sequential import Sequential
@@ -71,7 +71,7 @@ class Maker:
                 return _input(config, part.name)
             if class_name == "Lambda":
                 return self._lambda(part)
-            cls: Any = _CLASSES.get(class_name) or APPLICATIONS.get(class_name)
+            cls: Any = KINDS.get(class_name) or APPLICATIONS.get(class_name)
             if cls is None:
                 raise ValueError(
                     f"{part.class_name} is no layer of numbaconv.layers: custom_objects={{{part.class_name!r}: "
@@ -132,9 +132,7 @@ class Maker:
                 f"a Lambda is code, which is not run out of a file: custom_objects={{{part.name!r}: function}} gives "
                 "the function"
             )
-        lambda_layer: Any = _CLASSES["Lambda"]
-        trainable = part.config.get("trainable", True)
-        return lambda_layer(function, name=part.name, trainable=trainable)
+        return layers.Lambda(function, name=part.name, trainable=part.config.get("trainable", True))
 
 
 @contextmanager

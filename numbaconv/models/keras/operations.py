@@ -195,14 +195,15 @@ def _binary(plain: str, name: str, arguments: list[Any], settings: dict[str, Any
         raise ValueError(f"{plain} must be called with what a layer gives and a number, got {constant!r}")
     if isinstance(constant, list) or kind in ("maximum", "minimum", "power") or (turned and kind == "divide"):
         return _with_constant(kind, name, np.asarray(constant, np.float64), turned), place
-    sign = -1.0 if kind == "subtract" else 1.0
-    if kind in ("add", "subtract"):
-        scale, offset = (-1.0 if turned and kind == "subtract" else 1.0), sign * constant * (-1 if turned else 1)
-        offset = float(constant) if turned else offset
-        return layers.Rescaling(scale, offset, name=name), place
     if kind == "divide" and not constant:
         raise ValueError("divide must not have a divisor of 0")
-    return layers.Rescaling(1 / constant if kind == "divide" else float(constant), name=name), place
+    scale, offset = {
+        "add": (1.0, constant),
+        "subtract": (-1.0, constant) if turned else (1.0, -constant),
+        "multiply": (constant, 0.0),
+        "divide": (1 / (constant or 1), 0.0),
+    }[kind]
+    return layers.Rescaling(float(scale), float(offset), name=name), place
 
 
 def _with_constant(kind: str, name: str, constant: np.ndarray, turned: bool) -> Any:
@@ -245,15 +246,15 @@ def _transpose(plain: str, name: str, arguments: list[Any], settings: dict[str, 
 
 def _squeeze(plain: str, name: str, arguments: list[Any], settings: dict[str, Any]) -> Made:
     axes = _argument(arguments, settings, 1, "axis", "squeeze_dims")
-    index = None if axes in (None, []) else _integers(axes, "axis")
-    return indexed(lambda count: _squeezed(index, count), name), _first(arguments, settings)
-
-
-def _squeezed(axes: tuple[int, ...] | None, count: int) -> list[Any]:
-    if axes is None:
+    if axes in (None, []):
         raise ValueError("squeeze must have an axis")
-    dropped = {axis % count for axis in axes}
-    return [0 if axis in dropped else slice(None) for axis in range(count)]
+    dropped = _integers(axes, "axis")
+
+    def index(count: int) -> list[Any]:
+        places = {axis % count for axis in dropped}
+        return [0 if axis in places else slice(None) for axis in range(count)]
+
+    return indexed(index, name), _first(arguments, settings)
 
 
 def _expand(plain: str, name: str, arguments: list[Any], settings: dict[str, Any]) -> Made:
