@@ -44,6 +44,12 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 _SEEN = pytest.StashKey()
 # Folders whose tests need few kernels or compile their own: they run while another process compiles all the others.
 FIRST = ("components", "files", "machine", "reference", "shapes", "training")
+# Tests whose processes need about all kernels and wait for no other process: they run when all have been compiled.
+LAST = (
+    "test_the_self_check_calls_every_kernel_with_all_argument_types",
+    "test_report_ends_in_a_verdict",
+    "test_arrays_beside_guard_pages",
+)
 # From this number of tests on, about all kernels are needed.
 MANY = 5000
 # Of tests that cross many arguments, one of this many is quick. The others are slow: they reach the same code again.
@@ -104,9 +110,13 @@ def pytest_cmdline_main(config):
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items):
-    """In a large run, tests that need few kernels come first, while another process compiles ahead."""
+    """In a large run, tests that need few kernels come first, while another process compiles ahead for the others."""
     if len(items) > MANY:
-        items.sort(key=lambda item: item.path.parent.name not in FIRST)
+        items.sort(key=_turn)
+
+
+def _turn(item):
+    return 2 if getattr(item, "originalname", None) in LAST else item.path.parent.name not in FIRST
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -119,7 +129,8 @@ def compiled_once(request, tmp_path_factory):
     compile_anyway = compile_once(locks)
     ahead = None
     if worker in (None, "gw0") and len(request.session.items) > MANY and (os.cpu_count() or 1) > 1:
-        command = [sys.executable, SUPPORT / "once.py", locks]
+        doubles = [name for name in ("--double", "--slow") if request.config.getoption(name)]
+        command = [sys.executable, SUPPORT / "once.py", locks, *doubles]
         ahead = subprocess.Popen(command, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     yield
     compile_anyway()

@@ -1,6 +1,7 @@
 """Processes that test side by side compile no kernel twice: who comes second waits and finds it on disk.
 
-As a program it compiles ahead for such processes what layers need: ``python once.py FOLDER``.
+As a program it compiles ahead for such processes what layers need: ``python once.py FOLDER``, or with
+``--double``, in double precision, too.
 """
 
 import fcntl
@@ -61,8 +62,9 @@ def compile_both_forms():
 if __name__ == "__main__":
     compile_once(sys.argv[1])
     compile_both_forms()
-    # Not all kernels of double precision are needed, and the tests compile theirs side by side.
-    del layers.TOLERANCE["float64"]
+    if not sys.argv[2:]:
+        # Not all kernels of double precision are needed, and the tests compile theirs side by side.
+        del layers.TOLERANCE["float64"]
     for _ in layers.check_layers():
         pass
     layers.call_rare_kernels()
