@@ -5,7 +5,7 @@ A value is an array that a step gives and others read. Its number is its slot.
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from itertools import pairwise, repeat
+from itertools import repeat
 from operator import is_
 from typing import Any, NamedTuple
 
@@ -94,18 +94,21 @@ class Program:
             return [found[slot] for slot in self.outputs], [None] * len(self.outputs)
         known = {slot: mask for slot, mask in zip(self.inputs, masks, strict=False) if mask is not None}
         penalties: dict[int, float] = {}
-        joined = False
+        # Values that a step has computed together with the one that reads them.
+        joined: set[int] = set()
         for step, plain, done, follower in zip(self.steps, self._plain, self._done, self._followers, strict=True):
             operation, masked = step.operation, bool(known) or step.operation._makes_masks
-            if joined and tape is not None:
-                found[step.outputs[0]], joined = found[step.inputs[0]], False
+            if tape is not None and not joined.isdisjoint(step.inputs):
+                found[step.outputs[0]] = found[step.inputs[0]]
                 tape.append(operation._computed(found[step.outputs[0]]))
             elif tape is None and plain and not masked:
                 found[step.outputs[0]] = operation(found[step.inputs[0]], training)
             else:
                 may = follower is not None and tape is not None and not masked and training is True
-                joined = may and operation._takes_in(follower)
-                keywords = {"joined": True} if joined else {}
+                keywords = {}
+                if may and operation._takes_in(follower):
+                    keywords["joined"] = True
+                    joined.update(step.outputs)
                 if masked or not plain:
                     _visit(step, found, known, training, tape, keywords)
                 elif tape is not None:
@@ -169,14 +172,12 @@ class Program:
         return found
 
     def _only_readers(self) -> list[Any]:
-        """For each step the operation of the next one, if that alone reads its value, and no other."""
+        """For each step the operation that alone reads its value, and no other; None where there is no such."""
         read = Counter(self.outputs) + Counter(slot for step in self.steps for slot in step.inputs)
-        found: list[Any] = [None] * len(self.steps)
-        for i, (step, after) in enumerate(pairwise(self.steps)):
-            alone = after.inputs == step.outputs and read[step.outputs[0]] == 1
-            if alone and self._plain[i + 1] and not step.keywords:
-                found[i] = after.operation
-        return found
+        plain = (step for step, is_plain in zip(self.steps, self._plain, strict=True) if is_plain)
+        readers = {step.inputs[0]: step.operation for step in plain}
+        single = (len(step.outputs) == 1 and read[step.outputs[0]] == 1 and not step.keywords for step in self.steps)
+        return [readers.get(step.outputs[0]) if one else None for step, one in zip(self.steps, single, strict=True)]
 
     def _wanted(self, trained: Sequence[bool], input_grad: bool) -> set[int]:
         """Values whose gradients lead to a weight that is trained, or to an input."""

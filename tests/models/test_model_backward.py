@@ -5,7 +5,7 @@ import pytest
 from training_cases import Linear, same
 
 from numbaconv import Input
-from numbaconv.layers import Add, BatchNormalization, Conv1D, Dense, Dropout, Flatten, ReLU
+from numbaconv.layers import Add, BatchNormalization, Conv1D, Dense, Dropout, Flatten, Identity, ReLU
 from numbaconv.models import Model, Sequential
 
 RNG = np.random.default_rng(0)
@@ -133,7 +133,10 @@ def test_relu_is_joined_to_what_comes_before_it(shape, axis, dtype, monkeypatch)
     x[0, :2, :2] = grad[0, 0, 0] = np.nan
     norms = [BatchNormalization(axis, dtype=dtype) for _ in range(2)]
     image = Input(shape[1:], dtype=dtype)
-    model = Model(image, ReLU(dtype=dtype)(Add(dtype=dtype)([image, ReLU(dtype=dtype)(norms[0](image))])))
+    # Which runs between the normalization and its relu.
+    other = Identity(dtype=dtype)(image)
+    model = Model(image, ReLU(dtype=dtype)(Add(dtype=dtype)([other, ReLU(dtype=dtype)(norms[0](image))])))
+    assert [type(step.operation) for step in model._program().steps[:3]] == [BatchNormalization, Identity, ReLU]
     weights = list(rng.normal(size=(4, shape[axis])) ** 2 - np.array([[1], [1], [0], [0]]))
     for norm in norms:
         norm.build(x.shape)
