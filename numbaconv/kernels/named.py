@@ -3,6 +3,7 @@
 from ..machine.compiler import named
 
 _HERE = __package__
+adam = named(f"{_HERE}.adam", "adam")
 conv = named(f"{_HERE}.conv", "conv")
 conv_at = named(f"{_HERE}.conv", "conv_at")
 depthwise_conv = named(f"{_HERE}.depthwise", "depthwise_conv")

@@ -64,6 +64,7 @@ def _function(name, doc):
     return intrinsic(function)
 
 
+line_sqrt = _function("sqrt", "The roots.")
 line_log = _function("log", "The logarithms: one by one, and so for what is seldom.")
 
 

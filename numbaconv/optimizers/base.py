@@ -19,11 +19,12 @@ from ..objects.telling import Neutral
 Array = NDArray[np.floating[Any]]
 Shape = tuple[int, ...]
 Rate = float | Callable[[int], float]
+Slots = dict[str, Array]
 # What the weights are computed in, and their shapes.
 Layout = tuple[np.dtype, list[Shape]]
 
 # Values updated at a time.
-_BLOCK = 16384
+BLOCK = 16384
 
 
 class State(NamedTuple):
@@ -109,6 +110,21 @@ class Optimizer(Configurable):
         """Change some weights and their slots in place; all arrays have one axis, and the gradient is free for use."""
         raise NotImplementedError(f"{type(self).__name__} must define _update(rate, value, gradient, slots)")
 
+    def _update_all(self, rate: float, value: Array, gradient: Array, before: Slots, after: Slots) -> bool:
+        """Change all weights in place, and write what becomes of their slots; return whether all of it is finite."""
+        finite = True
+        for start in range(0, value.size, BLOCK):
+            block = slice(start, start + BLOCK)
+            slots = {name: slot[block] for name, slot in after.items()}
+            for name, slot in slots.items():
+                slot[:] = before[name][block]
+            if self.weight_decay:
+                value[block] -= (self.weight_decay * rate) * value[block]
+            self._update(rate, value[block], gradient[block], slots)
+            # While they are in the cache.
+            finite = finite and all(np.isfinite(part).all() for part in (value[block], *slots.values()))
+        return finite
+
     # -- use -------------------------------------------------------------------------------------------------------
 
     @property
@@ -166,17 +182,11 @@ class Optimizer(Configurable):
             value: Array = np.concatenate(values, axis=None, dtype=dtype)
             gradient: Array = np.concatenate(gradients, axis=None, out=self._room(value), casting="unsafe")
             self._clip(gradient, shapes)
-            new, finite = self._places[before.slots is self._places[0]], True
-            for start in range(0, value.size, _BLOCK):
-                block = slice(start, start + _BLOCK)
-                slots = {name: slot[block] for name, slot in new.items()}
-                for name, slot in slots.items():
-                    slot[:] = before.slots[name][block] if before.slots else self._first()
-                if self.weight_decay:
-                    value[block] -= (self.weight_decay * rate) * value[block]
-                self._update(rate, value[block], gradient[block], slots)
-                # While they are in the cache.
-                finite = finite and all(np.isfinite(part).all() for part in (value[block], *slots.values()))
+            new = self._places[before.slots is self._places[0]]
+            if not before.slots:
+                for slot in new.values():
+                    slot.fill(self._first())
+            finite = self._update_all(rate, value, gradient, before.slots or new, new)
         results = [cast(new, old.dtype) for new, old in zip(_split(value, shapes), values, strict=True)]
         if any(old.dtype != dtype for old in values):
             finite = finite and all(np.isfinite(result).all() for result in results)

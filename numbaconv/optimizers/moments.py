@@ -5,8 +5,10 @@ import math
 import numpy as np
 
 from ..common.arguments import check_bool
+from ..kernels.named import adam
 from ..objects.registry import number
-from .base import Array, Optimizer, Rate
+from . import base
+from .base import Array, Optimizer, Rate, Slots
 
 
 class _TwoMeans(Optimizer):
@@ -76,15 +78,15 @@ class Adam(_TwoMeans):
     def _slot_names(self) -> tuple[str, ...]:
         return ("momentum", "velocity", "velocity_hat") if self.amsgrad else ("momentum", "velocity")
 
-    def _update(self, rate: float, value: Array, gradient: Array, slots: dict[str, Array]) -> None:
-        t = self.iterations + 1
-        momentum, velocity = slots["momentum"], slots["velocity"]
-        momentum += (1 - self.beta_1) * (gradient - momentum)
-        velocity += (1 - self.beta_2) * (gradient**2 - velocity)
-        if self.amsgrad:
-            velocity = np.maximum(slots["velocity_hat"], velocity, out=slots["velocity_hat"])
+    def _update_all(self, rate: float, value: Array, gradient: Array, before: Slots, after: Slots) -> bool:
+        # All at once: NumPy's operations one by one take ten times as long, on one core.
+        t, names = self.iterations + 1, self._slot_names()
         unbiased = rate * math.sqrt(1 - self.beta_2**t) / (1 - self.beta_1**t)
-        value -= unbiased * momentum / (np.sqrt(velocity) + self.epsilon)
+        settings = (self.weight_decay or 0.0) * rate, 1 - self.beta_1, 1 - self.beta_2, unbiased, self.epsilon
+        finite = np.empty(-(-value.size // base.BLOCK), np.bool_)
+        slots = (tuple(slots[name] for name in names) for slots in (before, after))
+        adam(value, gradient, *slots, tuple(map(float, settings)), finite, base.BLOCK, serial=len(finite) == 1)
+        return bool(finite.all())
 
 
 class AdamW(Adam):

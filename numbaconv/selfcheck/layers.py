@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .. import layers, models
+from .. import layers, models, optimizers
 from ..layers.arguments import argument_names
 from ..layers.conv import Conv
 from ..layers.merging import Merge
@@ -136,6 +136,9 @@ def call_rare_kernels() -> None:
         for activation in ("relu", "sigmoid", "softmax", "log_softmax"):
             activating = layers.Activation(activation, dtype=dtype)
             activating.backward(activating.forward(rows))
+        for amsgrad in (False, True):
+            for weights in (rows[0], np.ones((200, 100), dtype)):
+                optimizers.Adam(amsgrad=amsgrad).step([weights], [weights])
         shares = layers.Softmax(1, dtype=dtype)
         shares.backward(shares.forward(rows))
         for count in (1, 2):

@@ -127,12 +127,12 @@ def test_arguments_are_never_changed(make):
 @pytest.mark.parametrize("make", EVERY)
 def test_cutting_into_blocks_changes_nothing(make, monkeypatch):
     expected = run(make(), arrays(0), range(1, 4))
-    monkeypatch.setattr(_optimizer, "_BLOCK", 5)
+    monkeypatch.setattr(_optimizer, "BLOCK", 5)
     assert_same(run(make(), arrays(0), range(1, 4)), expected)
 
 
 def test_an_array_of_several_blocks():
-    size = 2 * _optimizer._BLOCK + 1
+    size = 2 * _optimizer.BLOCK + 1
     (value,) = SGD(1, weight_decay=1).step([np.zeros(size)], [np.arange(size)])
     np.testing.assert_array_equal(value, -np.arange(size))
 
