@@ -11,7 +11,7 @@ and leave out gradients of all that was not above 0. These factors are a ``gate`
 
 import math
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -168,6 +168,95 @@ def multiply_add(xs, scales, shift, relu, out, wide, step, cut):
                 line_write(line_less(narrow, low, low, narrow), out, at, count)
 
 
+@compiled(parallel=True)
+def factors_of_batch(sums, first, weights, settings, found, tables):
+    """What a batch is normalized by, from the sums over it.
+
+    Parameters
+    ----------
+    sums : float64 array (2, J, C*I)
+        Parts of the sums of ``x - first`` and of its squares.
+    first : float64 array (C,)
+    weights : float64 array (4, C)
+        Gamma, beta, the moving mean and variance.
+    settings : tuple of float
+        Values of a channel, epsilon, momentum.
+    found : float64 array (6, C)
+        Gets the mean, deviation, scale and shift of each channel, and the moving mean and variance after the batch.
+    tables : float64 array (3, M, C*N)
+        Gets the mean, scale and shift.
+    """
+    count, epsilon, momentum = settings
+    total = _totals(sums, len(first))
+    for c in range(len(first)):
+        away = total[0, c] / count
+        variance = total[1, c] / count - away * away
+        # A NaN stays one.
+        if variance < 0:
+            variance = 0.0
+        mean, deviation = first[c] + away, math.sqrt(variance + epsilon)
+        scale = weights[0, c] / deviation
+        found[0, c], found[1, c], found[2, c], found[3, c] = mean, deviation, scale, weights[1, c] - mean * scale
+        found[4, c] = momentum * weights[2, c] + (1 - momentum) * mean
+        found[5, c] = momentum * weights[3, c] + (1 - momentum) * variance
+    _repeat(found[0], tables[0])
+    _repeat(found[2], tables[1])
+    _repeat(found[3], tables[2])
+
+
+@compiled(parallel=True)
+def factors_of_gradient(sums, found, count, gradients, tables):
+    """Gradients of gamma and beta, and factors of that of ``x``.
+
+    Parameters
+    ----------
+    sums : float64 array (2, J, C*I)
+        Parts of the sums of gradients and of their products with ``x - mean``.
+    found : float64 array (F, C)
+        Begins with the mean, deviation and scale.
+    count : float
+        Values of a channel, on all of which mean and deviation depend.
+    gradients : float64 array (2, C)
+        Gets those of gamma and beta.
+    tables : float64 array (2, M, C*N)
+        Gets the slope along ``x`` and the shift.
+    """
+    total = _totals(sums, found.shape[1])
+    slope, shift = np.empty_like(total)
+    for c in range(len(slope)):
+        mean, deviation, scale = found[0, c], found[1, c], found[2, c]
+        gradients[0, c], gradients[1, c] = total[1, c] / deviation, total[0, c]
+        slope[c] = -scale * total[1, c] / (count * (deviation * deviation))
+        shift[c] = -scale * total[0, c] / count - slope[c] * mean
+    _repeat(slope, tables[0])
+    _repeat(shift, tables[1])
+
+
+@compiled
+def _totals(sums, channels):
+    """Sums (2, J, C*I) as sums of channels (2, C)."""
+    _, parts, width = sums.shape
+    total, inner = np.zeros((2, channels)), width // channels
+    for kind in range(2):
+        columns = np.zeros(width)
+        for part in range(parts):
+            for j in range(width):
+                columns[j] += sums[kind, part, j]
+        for j in range(channels * inner):
+            total[kind, j // inner] += columns[j]
+    return total
+
+
+@compiled
+def _repeat(factors, table):
+    """Write a factor of each channel (C,) to all its places in a table (M, C*N)."""
+    each = table.shape[1] // len(factors)
+    for m in range(len(table)):
+        for c in range(len(factors)):
+            for n in range(each):
+                table[m, c * each + n] = factors[c]
+
+
 class Grid(NamedTuple):
     """How arrays (A, C, B), the channels in the middle, are seen as rows (R, W) and cut: by shape and vector width."""
 
@@ -194,13 +283,17 @@ class Grid(NamedTuple):
         # Like np.tile, in a tenth of its time.
         return together if times == 1 else together[:, None].repeat(times, axis=1).reshape(len(factors), -1)
 
-    def total(self, sums):
-        """Sums of tasks (2, ...) as sums of channels (2, C)."""
-        outer, channels, inner = self.shape
-        if self.planes:
-            return sums.sum(2).reshape(2, outer, channels).sum(1)
-        sums = np.add.reduce(sums, axis=1)
-        return sums if sums.shape[1] == channels else sums.reshape(2, -1, channels, max(1, inner)).sum((1, 3))
+    def parts(self, sums):
+        """Sums of tasks (2, ...) as parts (2, J, C*I) of the sums of channels."""
+        pieces = sums.shape[2] if self.planes else max(1, self.shape[2])
+        return sums.reshape(2, -1, self.shape[1] * pieces)
+
+    def empty_tables(self, count, lanes):
+        """New tables (count, T, W), and a view of them as (count, M, C*N)."""
+        _, channels, inner = self.shape
+        shape, each = ((channels, lanes), lanes) if self.planes else ((1, self.cut[2]), max(1, inner))
+        tables = np.empty((count, *shape))
+        return tables, tables.reshape(count, -1, channels * each)
 
 
 @lru_cache(maxsize=512)
@@ -219,40 +312,67 @@ def make_grid(shape):
 # number of threads.
 
 
-def moments(x):
-    """Mean and variance of each channel, the variance without Bessel's correction; at least one value for each."""
+class Factors(NamedTuple):
+    """What arrays are normalized by: rows for the mean, deviation, scale and shift of each channel, and maybe more.
+
+    The tables are of the mean, scale and shift, as `filled` takes them.
+    """
+
+    found: np.ndarray
+    tables: Any
+
+
+def batch_factors(x, weights, epsilon, momentum):
+    """`Factors` of a batch, from its own mean and variance, the variance without Bessel's correction.
+
+    The weights (4, C) are gamma, beta, the moving mean and variance; two more rows tell what these two become. There is
+    at least one value for each channel.
+    """
+    grid = make_grid(x.shape)
     # Deviations from any value of the channel are small beside the values where these are nearly alike.
     first = x[0, :, 0].astype(np.float64)
-    shift, square = centred_sums(x, x, first, first) / (x.size // x.shape[1])
-    return first + shift, np.maximum(square - shift * shift, 0)
+    start = first if grid.planes else grid.rows_of((first,))[0]
+    found, (tables, places) = np.empty((6, len(first))), grid.empty_tables(3, VECTOR_BYTES // x.itemsize)
+    settings = x.size / len(first), epsilon, momentum
+    factors_of_batch(_sums(x, x, start, start), first, weights, settings, found, places, serial=True)
+    return Factors(found, tables)
 
 
-def centred_sums(a, b, a_from, b_from, gate=None):
-    """For each channel the sums of ``a - a_from`` and of ``(a - a_from) * (b - b_from)``, as an array (2, C).
+def gradients_of(grad, x, factors, joined):
+    """Gradients of gamma and beta (2, C), and the tables by which `filled` makes that of ``x`` of ``(grad, x)``.
 
-    Of what a gate does not pass, ``a`` is 0.
+    What comes from mean and deviation is part of it. Where relu is ``joined``, only what it passes counts.
+    """
+    grid = make_grid(x.shape)
+    found, tables = factors
+    mean, *gate = (found[0], found[2], found[3]) if grid.planes else (table[0] for table in tables)
+    sums = _sums(grad, x, np.zeros_like(mean), mean, tuple(gate) if joined else ())
+    gradients, (more, places) = np.empty((2, x.shape[1])), grid.empty_tables(2, VECTOR_BYTES // x.itemsize)
+    factors_of_gradient(sums, found, max(1.0, x.size / x.shape[1]), gradients, places, serial=True)
+    return gradients, (tables[1], *more, *(tables[1:] if joined else ()))
+
+
+def _sums(a, b, a_from, b_from, gate=()):
+    """For each task the sums of ``a - a_from`` and of ``(a - a_from) * (b - b_from)``, as `Grid.parts` has them.
+
+    Where a row holds all channels, the factors are those of a row. Of what a gate does not pass, ``a`` is 0.
     """
     grid = make_grid(a.shape)
     rows, columns, width = grid.cut
     a, b, total = a.reshape(-1), b.reshape(-1), -(-a.size // width)
-    factors, kernel = (a_from, b_from, *(gate or ())), sum_planes if grid.planes else sum_columns
+    factors = a_from, b_from, gate or (b_from,)
     if grid.planes:
-        sums, wide = np.empty((2, total, -(-width // columns))), ()
+        sums = np.empty((2, total, -(-width // columns)))
+        sum_planes(a, b, *factors, sums, grid.cut, serial=grid.serial)
     else:
-        sums, wide, factors = np.empty((2, -(-total // rows), width)), (_wide(a),), grid.rows_of(factors)
-    a_from, b_from, *gate = factors
-    kernel(a, b, a_from, b_from, tuple(gate) or (b_from,), sums, *wide, grid.cut, serial=grid.serial)
-    return grid.total(sums)
+        sums = np.empty((2, -(-total // rows), width))
+        sum_columns(a, b, *factors, sums, _wide(a), grid.cut, serial=grid.serial)
+    return grid.parts(sums)
 
 
 def scaled(x, scale, shift, low=-math.inf):
     """``max(x * scale + shift, low)`` as a new array."""
     return filled((x,), tables_of(x, scale, shift), low)
-
-
-def scaled_sum(x, y, x_scale, y_scale, shift, gate=None):
-    """``x * x_scale + y * y_scale + shift`` as a new array; ``x`` is 0 where the gate does not let ``y`` pass."""
-    return filled((x, y), tables_of(x, x_scale, y_scale, shift, *(gate or ())))
 
 
 def tables_of(x, *factors):

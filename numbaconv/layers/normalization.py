@@ -7,7 +7,8 @@ import numpy as np
 
 from ..calls.epilogue import NO_MINIMUM
 from ..calls.layouts import contiguous
-from ..kernels.normalize import centred_sums, filled, moments, scaled, scaled_sum, tables_of
+from ..common.arrays import cast
+from ..kernels.normalize import Factors, batch_factors, filled, gradients_of, scaled, tables_of
 from ..objects.registry import number
 from .activation import joins_relu
 from .along_axes import Affine, one_axis
@@ -106,66 +107,52 @@ class BatchNormalization(Affine):
     def _forward_still(self, x: np.ndarray) -> tuple[np.ndarray, Any]:
         return self._normalized(x, False)
 
-    @np.errstate(all="ignore")
     def _normalized(self, x: np.ndarray, by_batch: bool, joined: bool = False) -> tuple[np.ndarray, Any]:
         """The result, or relu of it, and what the way back needs."""
         planes = self._planes(x)
         if by_batch:
-            mean, variance = moments(planes)
-            self._follow(mean, variance)
-            deviation = np.sqrt(variance + self.epsilon)
+            given, defaults = self._weights, (("gamma", 1), ("beta", 0), *((name, 0) for name in self.statistics))
+            weights = np.empty((4, planes.shape[1]))
+            for i, (name, default) in enumerate(defaults):
+                weights[i] = given.get(name, default)
+            factors = batch_factors(planes, weights, self.epsilon, self.momentum)
+            self._assign(dict(zip(self.statistics, factors.found[4:], strict=True)))
         else:
-            mean, deviation = self._moving(self._weights)
-        scale, shift = _factors(self._weights, mean, deviation)
-        out = scaled(planes, scale, shift, 0.0 if joined else NO_MINIMUM)
-        return out.reshape(x.shape), (planes, mean, deviation, by_batch, scale, (scale, shift) if joined else None)
+            found = self._moving_factors(self._weights)
+            factors = Factors(found, tables_of(planes, found[0], *found[2:]))
+        out = filled((planes,), factors.tables[1:], 0.0 if joined else NO_MINIMUM)
+        return out.reshape(x.shape), (planes, factors, by_batch, joined)
 
-    @np.errstate(all="ignore")
     def _backward(
         self, kept: Any, grad_out: np.ndarray, input_grad: bool
     ) -> tuple[np.ndarray | None, dict[str, np.ndarray]]:
-        planes, mean, deviation, by_batch, scale, gate = kept
-        grad = self._planes(grad_out)
-        zeros, gradients = np.zeros(len(mean)), {}
+        planes, factors, by_batch, joined = kept
+        grad, gradients = self._planes(grad_out), {}
         if self.trainable or by_batch:
-            sums, products = centred_sums(grad, planes, zeros, mean, gate)
-            found = {"gamma": products / deviation, "beta": sums}
-            gradients = {name: gradient.astype(self._dtype) for name, gradient in found.items()}
+            found, tables = gradients_of(grad, planes, factors, joined)
+            gradients = dict(zip(("gamma", "beta"), cast(found, self._dtype), strict=True))
         if not input_grad:
             return None, gradients
-        if by_batch:
-            # Mean and variance depend on every value of the channel too.
-            count = planes.size // len(mean)
-            slope = -scale * products / (count * deviation**2)
-            grad_x = scaled_sum(grad, planes, scale, slope, -scale * sums / count - slope * mean, gate)
-        else:
-            grad_x = scaled(grad, scale, zeros)
+        scale = factors.found[2]
+        grad_x = filled((grad, planes), tables) if by_batch else scaled(grad, scale, np.zeros_like(scale))
         return grad_x.reshape(grad_out.shape), gradients
 
     def __getstate__(self) -> dict[str, Any]:
         return {**super().__getstate__(), "_factors": (None, None, None)}
 
-    def _moving(self, weights: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-        """The moving mean and standard deviation, in float64."""
+    @np.errstate(all="ignore")
+    def _moving_factors(self, weights: dict[str, np.ndarray]) -> np.ndarray:
+        """With these weights outside training: mean, deviation, and scale and shift of ``out = x * scale + shift``."""
         mean, variance = (weights[name].astype(np.float64) for name in self.statistics)
-        return mean, np.sqrt(variance + self.epsilon)
+        deviation = np.sqrt(variance + self.epsilon)
+        scale = weights.get("gamma", 1) / deviation
+        return np.array([mean, deviation, scale, weights.get("beta", 0) - mean * scale])
 
-    def _factors_of(self, weights: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-        """Those outside training, with these weights."""
-        return _factors(weights, *self._moving(weights))
-
-    def _follow(self, mean: np.ndarray, variance: np.ndarray) -> None:
-        """Let the moving mean and variance follow those of a batch."""
-        batch = zip(self.statistics, (mean, variance), strict=True)
-        self._assign({name: self.momentum * self._weights[name] + (1 - self.momentum) * value for name, value in batch})
+    def _factors_of(self, weights: dict[str, np.ndarray]) -> np.ndarray:
+        """The last two."""
+        return self._moving_factors(weights)[2:]
 
     def _planes(self, x: np.ndarray) -> np.ndarray:
         """View an array as (A, C, B), the channels in the middle; copy it where it is not contiguous."""
         (axis,) = self._axes(x.ndim)
         return contiguous(x).reshape(prod(x.shape[:axis]), x.shape[axis], prod(x.shape[axis + 1 :]))
-
-
-def _factors(weights: dict[str, np.ndarray], mean: np.ndarray, deviation: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The factors of ``out = x * scale + shift``, in float64."""
-    scale = weights.get("gamma", 1) / deviation
-    return scale, weights.get("beta", 0) - mean * scale

@@ -134,18 +134,25 @@ def run_pooling(memory, case, dtype, data_format):
 def run_sums(memory, shape, dtype):
     """What normalization and the gradients of biases are made of."""
     x = memory.copy(np.random.default_rng(2).standard_normal(shape).astype(dtype))
-    mean, variance = normalize.moments(x)
+    weights = np.array([3.0, 0.5, 1.0, 2.0])[:, None] * np.ones(shape[1])
+    factors = normalize.batch_factors(x, weights, 1e-3, 0.75)
+    mean, deviation, scale, shift, moving_mean, moving_variance = factors.found
+    variance = deviation**2 - 1e-3
     np.testing.assert_allclose(mean, x.mean((0, 2), dtype=float), 1e-6, 1e-6)
-    np.testing.assert_allclose(variance, x.var((0, 2), dtype=float), 1e-5)
-    np.testing.assert_allclose(normalize.scaled(x, variance, mean), x * variance[:, None] + mean[:, None], 1e-4, 1e-5)
-    both = normalize.scaled_sum(x, x, variance, mean, mean)
-    np.testing.assert_allclose(both, x * (variance + mean)[:, None] + mean[:, None], 1e-4, 1e-4)
-    rows = [factor[:, None] for factor in (variance, mean)]
-    passed = np.where(x * rows[0] + rows[1] > 0, x, 0)
-    gated = normalize.scaled_sum(x, x, variance, mean, mean, (variance, mean))
-    np.testing.assert_allclose(gated, passed * rows[0] + x * rows[1] + rows[1], 1e-4, 1e-4)
-    sums, _ = normalize.centred_sums(x, x, np.zeros_like(mean), mean, (variance, mean))
-    np.testing.assert_allclose(sums, passed.sum((0, 2), dtype=float), 1e-5, 1e-4)
+    np.testing.assert_allclose(variance, x.var((0, 2), dtype=float), 1e-5, 1e-6)
+    np.testing.assert_allclose(moving_mean, 0.75 + 0.25 * mean)
+    np.testing.assert_allclose(moving_variance, 1.5 + 0.25 * variance)
+    rows = [factor[:, None] for factor in (scale, shift)]
+    between = x * rows[0] + rows[1]
+    np.testing.assert_allclose(normalize.scaled(x, scale, shift), between, 1e-4, 1e-5)
+    for joined in (False, True):
+        passed = np.where(between > 0, x, 0) if joined else x
+        (gamma, beta), tables = normalize.gradients_of(x, x, factors, joined)
+        normal = (x - mean[:, None]) / deviation[:, None]
+        np.testing.assert_allclose(gamma, (passed * normal).sum((0, 2), dtype=float), 1e-5, 1e-3)
+        np.testing.assert_allclose(beta, passed.sum((0, 2), dtype=float), 1e-5, 1e-4)
+        inner = passed - (beta + normal.transpose(0, 2, 1) * gamma).transpose(0, 2, 1) / (x.size / shape[1])
+        np.testing.assert_allclose(normalize.filled((x, x), tables), inner * rows[0], 1e-4, 1e-4)
     np.testing.assert_allclose(channel_sums.channel_sums(x), x.sum((0, 1), dtype=float), 1e-5, 1e-4)
 
 
