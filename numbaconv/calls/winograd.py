@@ -139,8 +139,8 @@ class WinogradCall(NamedTuple):
                 to, ending = out, epilogue
                 # Planes have but one phase, which begins where they do, and no residual.
                 if out.ndim == 1:
-                    *before, residual, function = epilogue
-                    to, ending = out[phase.origin :], (*before, residual[phase.origin :], function)
+                    bias, low, high, slope, residual, function = epilogue
+                    to, ending = out[phase.origin :], (bias, low, high, slope, residual[phase.origin :], function)
                 conv_at(image, (packed.panels, packed.panels), ending, to, *phase.repair, pieces)
 
 

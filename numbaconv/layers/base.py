@@ -1,7 +1,7 @@
 """What every layer shares: names, dtype, weights that cannot go stale, configurations and the call itself."""
 
 import inspect
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -10,6 +10,7 @@ from .. import shapes
 from ..common.arguments import as_numbers, cast, check_bool, check_channels, check_dtype, check_rank
 from ..graph.operation import is_shape
 from ..graph.tensor import tensors_in
+from ..machine import threads
 from ..objects.docstrings import parameter_names
 from ..shapes.regions import region_sentences
 from .arguments import (
@@ -100,7 +101,7 @@ class Layer(Settled, Arguments):
         check_unknown(type(self), unknown)
         super().__init__(name)
         self._weights: dict[str, np.ndarray] = {}
-        self._calls: dict[tuple[int, ...], Any] = {}
+        self._calls: dict[tuple[Any, ...], Any] = {}
         self._attributes = {}
         self._channels: int | None = None
         self.built = False
@@ -329,16 +330,24 @@ class Layer(Settled, Arguments):
             check_channels(x_shape, self._channels, self.data_format, "the layer's weights")
 
     def _prepared(self, x: np.ndarray) -> Any:
+        if not (isinstance(x, np.ndarray) and x.dtype is self._dtype and x.shape in self._calls):
+            self._must_fit(x)
+        return self._call_of(x.shape, self._prepare, x.shape)
+
+    def _call_of(self, key: tuple[Any, ...], prepare: Callable[..., Any], *given: Any) -> Any:
+        """What is prepared for this, once for as long as no setting changes."""
         # Another thread that changes a setting puts a new dict here.
         calls = self._calls
-        run = calls.get(x.shape) if isinstance(x, np.ndarray) and x.dtype is self._dtype else None
-        if run is None:
-            self._must_fit(x)
+        call = calls.get(key)
+        # What several threads share is made for their number, which may change.
+        if call is not None and not getattr(call, "serial", True):
+            key = key, threads.count()
+            call = calls.get(key)
+        if call is None:
             if len(calls) >= MOST_CALLS:
                 calls.clear()
-            run = calls[x.shape] = self._prepare(x.shape)
-        # What several threads share is made for their number, which may have changed.
-        return run if getattr(run, "serial", True) else self._prepare(x.shape)
+            call = calls[key] = prepare(*given)
+        return call
 
     def _leaves(self) -> list[Any]:
         return [self]

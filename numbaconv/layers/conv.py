@@ -159,7 +159,7 @@ class WindowLayer(Layer):
     ) -> tuple[np.ndarray | None, dict[str, np.ndarray]]:
         """The gradients of the input, canonical, and of the kernels from that of the output, canonical."""
         (x,) = kept
-        call = self._gradient_call(x.shape)
+        call = self._call_of(("gradient", *x.shape), self._gradient_call, x.shape)
         grad_x = call.input(grad, *self._packed_opposite()) if input_grad else None
         name = next(iter(self._weights))
         return grad_x, {name: call.weights(canonical(x, self.data_format), grad)} if self.trainable else {}

@@ -37,7 +37,7 @@ class Learner(Operation):
     # The same, while the ``backward`` of a user's class is at work.
     _returning: tuple[Any] | None = None
     _attributes: dict[str, str]
-    _calls: dict[tuple[int, ...], Any]
+    _calls: dict[tuple[Any, ...], Any]
     # Whether a user's class has a ``forward`` or a whole ``backward`` of its own.
     _replaced: ClassVar[bool] = False
 
@@ -206,10 +206,11 @@ class Learner(Operation):
                 grad_x, found = self._asked(kept, grad_out, x_shape)
             else:
                 grad_x, found = self._backward(kept, grad_out, input_grad)
-            trained = self._trained
-            if not set(trained) <= set(found):
-                raise ValueError(f"backward must return gradients of {trained}, got those of {list(found)}")
-            gradients.add(self, {name: found[name] for name in trained})
+            if self._weights:
+                trained = self._trained
+                if not set(trained) <= set(found):
+                    raise ValueError(f"backward must return gradients of {trained}, got those of {list(found)}")
+                gradients.add(self, {name: found[name] for name in trained})
             return grad_x
 
     def _changed_since(self, weights: dict[str, np.ndarray]) -> list[str]:

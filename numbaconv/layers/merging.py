@@ -70,11 +70,15 @@ class Merge(Layer):
         xs = [cast(as_numbers(one, f"x[{i}]"), self._dtype) for i, one in enumerate(x)]
         given: Any = [one.shape for one in xs]
         if self.built:
-            with self._named():
-                self._merged_shape(self._checked_shape(given))
+            # Shapes that fit once fit always: checked one by one, they would take longer than a small sum.
+            self._call_of(tuple(given), self._fitting, given)
         else:
             self.build(given)
         return xs
+
+    def _fitting(self, given: list[Shape]) -> Shape:
+        with self._named():
+            return self._merged_shape(self._checked_shape(given))
 
     def call(self, x: list[np.ndarray]) -> np.ndarray:  # type: ignore[override]
         """Compute the layer on a list of arrays of its dtype."""

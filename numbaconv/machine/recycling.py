@@ -38,20 +38,14 @@ limit = _limit()
 _promises: list[int] = []
 
 
-class _Lease:
-    """What a result and all its views refer to: its memory, as NumPy takes it."""
+class _Memory(np.ndarray):
+    """Memory that is lent, and its leases: views of it, one for each result, to which that and all its views refer.
 
-    __slots__ = ("__array_interface__", "__weakref__", "memory")
+    Between arrays of its own type, NumPy would leave the lease out.
+    """
 
-    def __init__(self, memory, shape, dtype):
-        start = memory.__array_interface__["data"][0]
-        self.memory = memory
-        self.__array_interface__ = {
-            "shape": shape,
-            "typestr": dtype.str,
-            "data": (start + -start % CACHE_LINE, False),
-            "version": 3,
-        }
+    # Where in it a cache line begins.
+    start: int
 
 
 class _Return(weakref.ref):
@@ -61,7 +55,7 @@ class _Return(weakref.ref):
 
 
 # Idle memory by its size, last used sizes last; leases by size and the number of their return; those that have ended.
-_idle: dict[int, list[np.ndarray]] = {}
+_idle: dict[int, list[_Memory]] = {}
 _lent: dict[int, dict[int, _Return]] = {}
 _returned: deque[_Return] = deque()
 
@@ -77,14 +71,15 @@ def recycled_empty(shape, dtype, size):
         if not _room(size):
             return None
         try:
-            memory = fresh(size)
+            memory = fresh(size).view(_Memory)
         except MemoryError:
             return None
-    lease = _Lease(memory, shape, dtype)
+        memory.start = -memory.__array_interface__["data"][0] % CACHE_LINE
+    lease = memory.view()
     ended = _Return(lease, _returned.append)
     ended.memory = memory
     _lent.setdefault(size, {})[id(ended)] = ended
-    return np.asarray(lease)
+    return np.ndarray(shape, dtype, lease, memory.start)
 
 
 def fresh(size):

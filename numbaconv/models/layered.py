@@ -108,12 +108,13 @@ class LayerWeights(TrainedWeights):
     def __init__(self, layers: list[Layer]) -> None:
         self._layers = layers
         # With each layer the names of the weights that the optimizer changes.
-        self._trained = [(layer, layer._trained) for layer in layers if layer._trained]
+        pairs = [(layer, layer._trained) for layer in layers]
+        self._trained = [(layer, names) for layer, names in pairs if names]
         self._constrained = [layer for layer, names in self._trained if _has(layer, names, "constraint")]
         self._penalized = [
             layer
-            for layer in layers
-            if layer.activity_regularizer is not None or _has(layer, layer._trained, "regularizer")
+            for layer, names in pairs
+            if layer.activity_regularizer is not None or _has(layer, names, "regularizer")
         ]
         self.names = [f"{layer.name}/{name}" for layer, names in self._trained for name in names]
 

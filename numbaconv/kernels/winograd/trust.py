@@ -55,7 +55,7 @@ class Sums(NamedTuple):
     x_at: np.ndarray
 
 
-def trust_limits(sums, largest):
+def trust_limits(many, least, most):
     """What the inputs of a patch must be for Winograd's rounding errors to be small beside those of the plain sum.
 
     Let t be the sum of |x| over the channels at one position, and w the largest weight of a filter. The errors of all
@@ -66,10 +66,10 @@ def trust_limits(sums, largest):
 
     Parameters
     ----------
-    sums : array (panels, VECS*LANES)
-        Absolute weights of each filter, summed up over each `CHANNELS` channels of a tap: the largest of these sums.
-    largest : array (panels, VECS*LANES)
-        Largest absolute weight of each filter.
+    many : float
+        The largest sum of |weights| / w, over `CHANNELS` channels of a tap; infinite if a weight or sum is not finite.
+    least, most : float
+        The least w of all filters that are not all 0, and the largest; at most and at least 1.
 
     Returns
     -------
@@ -78,12 +78,9 @@ def trust_limits(sums, largest):
     None
         If the weights themselves leave no room for that.
     """
-    some = largest != 0
-    least, most = float(largest.min(initial=1, where=some)), float(largest.max(initial=1))
-    if not math.isfinite(sums.max(initial=0)) or least < SMALLEST or most > LARGEST:
+    if many == math.inf or least < SMALLEST or most > LARGEST:
         return None
-    many = np.divide(sums, largest, out=np.zeros_like(sums), where=some).max(initial=0)
-    ratio = ALLOWED / ROUNDING / (ERROR + CHANNEL_ERROR * float(many))
+    ratio = ALLOWED / ROUNDING / (ERROR + CHANNEL_ERROR * many)
     # The squares are of float32 themselves.
     low, high = max(1e-15, SMALLEST / least), min(1e18, LARGEST / most)
     return Limits(ratio**2, low**2, high**2)

@@ -52,14 +52,13 @@ def pack_winograd(weights, backwards=False):
     sums = np.zeros((count * depth * parts, taps**2, width), weights.dtype)
     largest = np.zeros((count * depth * parts, width), weights.dtype)
     serial = weights.size < SMALL_WEIGHTS
-    transform_weights(weights, _matrix(scheme), packed, backwards, sums, largest, serial=serial)
-    # All that counts is the largest of each filter.
-    limits = trust_limits(*(array.reshape(count, -1, width).max(1, initial=0) for array in (sums, largest)))
-    return Transformed(packed, limits)
+    sizes = np.empty(3)
+    transform_weights(weights, _matrix(scheme), packed, backwards, sums, largest, sizes, serial=serial)
+    return Transformed(packed, trust_limits(*sizes.tolist()))
 
 
 @compiled(parallel=True)
-def transform_weights(weights, matrix, packed, backwards, sums, largest):
+def transform_weights(weights, matrix, packed, backwards, sums, largest, sizes):
     """``packed[p, i*n + j, z, c] = sum over y, x of matrix[i, y] * matrix[j, x] * weights[z, y, x, c, p]``, lines all.
 
     Parameters
@@ -73,7 +72,9 @@ def transform_weights(weights, matrix, packed, backwards, sums, largest):
         Whether to take the taps in reverse order along all axes.
     sums : array (panels*KD*parts, k*k, VECS*LANES)
     largest : array (panels*KD*parts, VECS*LANES)
-        Zeros; get what `trust_limits` asks for, each part of `CHANNELS` channels its own.
+        Zeros; get the sums of absolute weights of each tap and the largest, each part of `CHANNELS` channels its own.
+    sizes : float64 array (3,)
+        Gets what `trust_limits` takes.
     """
     depth, taps, _, channels, filters = weights.shape
     points, width, tap = len(matrix), largest.shape[1], channels * filters
@@ -99,6 +100,7 @@ def transform_weights(weights, matrix, packed, backwards, sums, largest):
                 for j in range(points):
                     to = (((panel * points + i) * points + j) * depth + z) * channels * width + c * width
                     tile_write(weight_of(Line(half, 0, width), matrix, j, zero), packed, to)
+    _tell(sums, largest, len(packed), sizes)
 
 
 @compiled
@@ -113,3 +115,23 @@ def _measure(taps, filters, channels, row, sums, largest):
             line, at = tile_larger(line, zero - line), (row * sums.shape[1] + tap) * width
             tile_write(tile_rows(1, TILE_VECS, sums, at) + line, sums, at)
             tile_write(tile_larger(line, tile_rows(1, TILE_VECS, largest, row * width)), largest, row * width)
+
+
+@compiled
+def _tell(sums, largest, panels, sizes):
+    """What `trust_limits` takes, from the sums and the largest weights of all parts of so many panels."""
+    sizes[:] = 0, 1, 1
+    parts, taps, width = len(sums) // panels, sums.shape[1], sums.shape[2]
+    for panel in range(panels):
+        for lane in range(width):
+            total = most = largest.dtype.type(0)
+            for row in range(panel * parts, (panel + 1) * parts):
+                most = max(most, largest[row, lane])
+                for tap in range(taps):
+                    # Written so that it finds a NaN.
+                    if not sums[row, tap, lane] < np.inf:
+                        sizes[0] = np.inf
+                    total = max(total, sums[row, tap, lane])
+            if most > 0:
+                sizes[0], sizes[1] = max(sizes[0], total / most), min(sizes[1], most)
+            sizes[2] = max(sizes[2], most)
