@@ -8,7 +8,7 @@ import numpy as np
 
 from .. import shapes
 from ..common.arguments import check_data_format
-from ..kernels import pool, pool_grad
+from ..kernels import pool, pool_grad, pool_planes
 from ..kernels.blend import averages, recipe
 from ..kernels.plan.plans import check_memory
 from ..machine.aligned import aligned_empty
@@ -31,8 +31,8 @@ PART_VALUES, MANY_PARTS, FEW_WINDOWS, FEW_PARTS = pool.TASK_VALUES, 32, 8, 4
 ONE = 1, 1, np.array([[0, 1]]), 1, 1, 0
 # Vectors of channels that the gradient of the maximum looks at together, where there are that many.
 GRAD_VECS = 4
-# Bytes of a value for each time that it is looked at, where they are taken one by one.
-LOOKS = 2
+# How often a value is looked at, at most, where values are gathered one by one; for maxima, bytes of a value for each.
+MOST_LOOKS, LOOKS = 2, 2
 
 
 class PoolGradCall(NamedTuple):
@@ -70,7 +70,26 @@ class PlanesGradCall(NamedTuple):
     def __call__(self, x: np.ndarray, grad_out: np.ndarray) -> np.ndarray:
         out, places = aligned_empty(x.shape, x.dtype), np.empty(0, f"i{x.itemsize}")
         arrays = contiguous(x).reshape(-1), contiguous(grad_out).reshape(-1), out.reshape(-1)
-        pool_grad.max_pool_planes_grad(*arrays, self.table, places, self.sizes, serial=self.serial)
+        pool_planes.max_pool_planes_grad(*arrays, self.table, places, self.sizes, serial=self.serial)
+        return out
+
+
+class PlanesCall(NamedTuple):
+    """Averages of such images."""
+
+    out_shape: Ints
+    table: np.ndarray
+    # Values of each window, in float32 and in float64.
+    counts: tuple[np.ndarray, ...]
+    columns: int
+    sizes: Ints
+    serial: bool
+
+    def __call__(self, x: np.ndarray, out: Any = None) -> np.ndarray:
+        """The result; in ``out``, where that is given."""
+        out = aligned_empty(self.out_shape, x.dtype) if out is None else out
+        settings = self.table, self.counts[x.itemsize > 4], self.columns, self.sizes
+        pool_planes.average_pool_planes(contiguous(x).reshape(-1), out.reshape(-1), *settings, serial=self.serial)
         return out
 
 
@@ -116,7 +135,7 @@ def pool_window(pool_size: Any, strides: Any, padding: Any, data_format: Any, ra
 @remember(maxsize=512)
 def pool_call(
     kind: str, x_shape: Ints, window: Window, least: int = MANY_PARTS, few: int = FEW_VALUES
-) -> FlatCall | PartsCall | AnyMoving:
+) -> FlatCall | PartsCall | PlanesCall | AnyMoving:
     """Prepare `functional.max_pool` or `functional.average_pool`, ``kind`` being "max" or "average".
 
     Few windows are pooled in parts where these are at least so many: a core then reads pixels that are neighbours. In a
@@ -130,6 +149,9 @@ def pool_call(
         return _selection(x_shape, out_shape, window)
     # Never joined one by one, which would add them up in another order; nor is it one where axes are merged.
     in_order = kind == "average" and prod(window.kernel_size) <= few and max(window.kernel_size) <= pool.LONG // LINE
+    gathered = _planes_average(x_shape, out_shape, window) if in_order else None
+    if gathered:
+        return gathered
     batch, axes = _merged(image, result, window, in_order)
     channels, (n, count, _, size, step, _) = image[4], axes[2]
     parts = _parts(axes, batch, channels, least)
@@ -237,25 +259,54 @@ def pool_grad_call(kind: str, x_shape: Ints, grad_shape: Ints, itemsize: int, wi
 
 def _planes_grad(x_shape: Ints, out_shape: Ints, itemsize: int, window: Window) -> PlanesGradCall | None:
     """That of images with few channels, or planes, which are small and many."""
-    batch, *image, channels = images_shape(x_shape, window.data_format)
-    if channels >= LINE or not batch:
+    *_, channels = images_shape(x_shape, window.data_format)
+    ends = _window_ends(x_shape, out_shape, window)
+    found = pool_planes.taps_table(three(spatial(x_shape, window.data_format), 1), ends, channels, True)
+    cut = _groups(x_shape, channels, found, itemsize // LOOKS)
+    return PlanesGradCall(*cut) if cut else None
+
+
+def _planes_average(x_shape: Ints, out_shape: Ints, window: Window) -> PlanesCall | None:
+    """That of such images, of which no window reaches beyond them but along the last axis."""
+    lengths, (*_, channels) = spatial(x_shape, window.data_format), images_shape(x_shape, window.data_format)
+    # Shorter vectors gather no faster than one value after the other.
+    if VECTOR_BYTES < 64 or lengths[-1] * channels >= pool.LONG_ROW or not isinstance(window.padding, str):
         return None
-    windows = images_shape(out_shape, window.data_format)[1:4]
+    *above, last = _window_ends(x_shape, out_shape, window)
+    if any(len(set(end[:, 1] - end[:, 0])) > 1 for end in above):
+        return None
+    found = pool_planes.taps_table(three(lengths, 1), [*above, last], channels, False)
+    cut = _groups(x_shape, channels, found, MOST_LOOKS)
+    if cut is None:
+        return None
+    columns = last[:, 1] - last[:, 0]
+    rows = cut[1][2] // columns.max()
+    counts = np.resize(np.repeat(columns * rows, channels), cut[1][1] + LINE)
+    return PlanesCall(
+        out_shape, cut[0], tuple(counts.astype(f"f{size}") for size in (4, 8)), int(columns.max()), *cut[1:]
+    )
+
+
+def _groups(x_shape: Ints, channels: int, found: Any, looks: int) -> tuple[np.ndarray, Ints, bool] | None:
+    """A table, sizes for the kernels that read it, and whether one core does it; None where they had better not."""
+    if found is None or channels >= LINE:
+        return None
+    table, (values, windows, taps) = found
+    total = prod(x_shape)
+    groups, serial = max(1, ceil(total / values / pool.MOST_TASKS)), total < SMALL
+    # Cores would have nothing to do, or windows that overlap are looked at faster row by row.
+    if (not serial and total // (groups * values) < pool_grad.BANDS) or taps * windows > looks * values:
+        return None
+    return table, (values, windows, taps, groups), serial
+
+
+def _window_ends(x_shape: Ints, out_shape: Ints, window: Window) -> list[np.ndarray]:
+    """`pool.window_ends` of three axes."""
+    image, windows = (three(spatial(shape, window.data_format), 1) for shape in (x_shape, out_shape))
     sizes, steps = (three(values, 1) for values in (window.kernel_size, window.strides))
     paddings = three(along_axes(window.padding, window.rank), "valid")
-    axes = list(zip(windows, image, sizes, steps, paddings, strict=True))
-    ends = [pool.window_ends(*axis[:4], shapes.conv_padding(*axis[1:3], axis[4], axis[3])[0]) for axis in axes]
-    found = pool_grad.taps_table(tuple(image), ends, channels)
-    if found is None:
-        return None
-    table, (values, outputs, taps) = found
-    total = prod(x_shape)
-    groups = max(1, ceil(total / values / pool.MOST_TASKS))
-    serial = total < SMALL
-    # Cores would have nothing to do, or vectors of channels, once these are turned, look at windows that overlap.
-    if (not serial and total // (groups * values) < pool_grad.BANDS) or taps * outputs > itemsize // LOOKS * values:
-        return None
-    return PlanesGradCall(table, (values, outputs, taps, groups), serial)
+    axes = zip(windows, image, sizes, steps, paddings, strict=True)
+    return [pool.window_ends(*axis[:4], shapes.conv_padding(*axis[1:3], axis[4], axis[3])[0]) for axis in axes]
 
 
 def _lines(shape: Ints, data_format: str) -> tuple[int, int] | None:

@@ -2,8 +2,6 @@
 
 One spatial axis comes as (N, W, 1, 1, C), two as (N, H, 1, W, C): each task has a band along the first of them. A
 window is known by its taps inside the image, in row-major order; what lies in the padding does not exist here.
-
-Small images of few channels, or planes, come in groups, whose windows lie side by side in a table of their taps.
 """
 
 from math import ceil, prod
@@ -11,16 +9,7 @@ from math import ceil, prod
 import numpy as np
 
 from ..machine.compiler import compiled
-from ..machine.line import (
-    LINE,
-    line_first,
-    line_gather,
-    line_maximum,
-    line_read,
-    line_taps,
-    line_where,
-    line_write,
-)
+from ..machine.line import line_first, line_maximum, line_read, line_taps, line_where, line_write
 from ..machine.memory import clear
 from ..machine.vectors import VECTOR_BYTES
 from ..machine.words import prange
@@ -30,8 +19,6 @@ BANDS = 16
 BAND_BYTES = 256 * 1024
 # Bands of gradients are this many times as long as what two of them both have to look at.
 LEAST_OVERLAPS = 8
-# Entries of a table of taps, at most, and taps of a window for which there is one; lines of windows in it, at least.
-MOST_ENTRIES, MOST_TAPS, LINES = 32_768, 64, 4
 
 
 @compiled(parallel=True)
@@ -120,82 +107,6 @@ def _window(n, d, h, w, shape, ends, taps, known):
                     taps[k] = ((i * rows + j) * columns + m) * channels
                     k += 1
     return (((n * shape[1] + first_d) * rows + first_h) * columns + first_w) * channels, window
-
-
-@compiled(parallel=True)
-def max_pool_planes_grad(x, grad_out, out, table, places, sizes):
-    """The same for groups of small images, whose windows are looked at side by side.
-
-    Parameters
-    ----------
-    x, out : array (images*D*H*W*C,)
-    grad_out : array (images*D'*H'*W'*C,)
-    table : int32 array
-        From `taps_table`.
-    places : array ()
-        Of integers as long as the values.
-    sizes : tuple of int
-        Values and windows of a group, taps of a window and groups of a task.
-
-    Notes
-    -----
-    Bound by gathering ``x``. Sums run through the windows in order.
-    """
-    values, windows, taps, groups = sizes
-    for task in prange(-(-len(x) // (values * groups))):
-        chosen = np.empty(LINE, places.dtype)
-        first = np.int64(task) * groups
-        clear(out, first * values, min(groups * values, len(x) - first * values))
-        for group in range(first, min(first + groups, -(-len(x) // values))):
-            at, source = group * values, group * windows
-            count = min(windows, len(grad_out) - source)
-            for j in range(0, count, LINE):
-                left = count - j
-                best = line_gather(x, at, table, j, left)
-                tap = line_taps(best)
-                for k in range(1, taps):
-                    line = line_gather(x, at, table, k * windows + j, left)
-                    tap = line_first(tap, best, line, k)
-                    best = line_maximum(best, line)
-                line_write(tap, chosen, 0, LINE)
-                for i in range(np.uint64(min(LINE, left))):
-                    # Numba asks of signed places whether they count from the end.
-                    place = np.uint64(chosen[i]) * np.uint64(windows) + np.uint64(j) + i
-                    out[np.uint64(at + table[place])] += grad_out[np.uint64(source + j) + i]
-
-
-def taps_table(lengths, ends, channels):
-    """Where the taps of all windows of an image lie, and how many images make a group; None if that is too much.
-
-    Parameters
-    ----------
-    lengths : tuple of int
-        Of the image's spatial axes.
-    ends : list of int64 array
-        `pool.window_ends` of each.
-    channels : int
-
-    Returns
-    -------
-    table : int32 array
-        First taps of all windows of a group, then second ones, and so on, and room for a line. Windows that have fewer
-        taps than others have some of them more than once.
-    sizes : tuple of int
-        Values and windows of a group, and taps of a window.
-    """
-    most = [int((e[:, 1] - e[:, 0]).max(initial=0)) for e in ends]
-    taps, windows, values = prod(most), prod(map(len, ends)) * channels, prod(lengths) * channels
-    if not windows or not 0 < taps <= MOST_TAPS or taps * windows > MOST_ENTRIES:
-        return None
-    images = max(1, min(LINES * LINE // windows, MOST_ENTRIES // (taps * windows)))
-    places = np.zeros((1, 1), np.int64)
-    for length, end, count in zip(lengths, ends, most, strict=True):
-        at = np.minimum(end[:, 0] + np.arange(count)[:, None], end[:, 1] - 1)
-        places = places[:, None, :, None] * length + at[None, :, None, :]
-        places = places.reshape(places.shape[0] * places.shape[1], -1)
-    group = places[:, None, :, None] * channels + np.arange(channels) + np.arange(images)[:, None, None] * values
-    table = np.append(group, np.zeros(LINE)).astype(np.int32)
-    return table, (images * values, images * windows, taps)
 
 
 def input_bands(image, itemsize, ends, size, stride, step):

@@ -12,8 +12,9 @@ from numbaconv import functional, layers, shapes
 from numbaconv.calls import pooling as pool_calls
 from numbaconv.calls.moving import MovingCall
 from numbaconv.calls.window import window_of
-from numbaconv.kernels import blend, pool, pool_grad
+from numbaconv.kernels import blend, pool, pool_grad, pool_planes
 from numbaconv.machine.line import LINE
+from numbaconv.machine.vectors import VECTOR_BYTES
 from numbaconv.models import Sequential
 
 by_kind = pytest.mark.parametrize("kind", KINDS)
@@ -246,10 +247,10 @@ def test_models_with_pooling_are_saved(tmp_path):
 
 def test_each_kernel_is_compiled_for_few_types_only():
     """After all of the above: two dtypes; sums of few values or many, sums or copies, or two widths of the kernel."""
-    gradients = pool_grad.max_pool_grad, pool_grad.max_pool_planes_grad
-    for kernel in (pool.max_pool, pool.average_pool, blend.blend, *gradients):
+    planes = pool_planes.average_pool_planes, pool_planes.max_pool_planes_grad
+    for kernel in (pool.max_pool, pool.average_pool, blend.blend, pool_grad.max_pool_grad, *planes):
         for dispatcher in (kernel.parallel, kernel.serial):
-            most = {pool.max_pool: 2, pool.average_pool: 3, pool_grad.max_pool_planes_grad: 2}.get(kernel, 4)
+            most = {pool.max_pool: 2, pool.average_pool: 3, **dict.fromkeys(planes, 2)}.get(kernel, 4)
             assert len(dispatcher.signatures) <= most, dispatcher.signatures
 
 
@@ -277,6 +278,35 @@ def test_planes_and_vectors_of_channels_have_the_same_gradients(case, dtype, dat
     other = functional.max_pool_grad(x, grad_out, **case.settings, data_format=data_format)
     pool_calls.pool_grad_call.cache_clear()
     assert found.tobytes() == other.tobytes()
+
+
+@each([*CASES, *LARGE])
+@by_dtype
+@by_format
+def test_planes_and_rows_have_the_same_averages(case, dtype, data_format, monkeypatch):
+    x = np.random.default_rng(5).standard_normal(case.shape).astype(dtype)
+    x.flat[::3], x.flat[::101] = -0.0, np.nan
+    x = to_format(x, data_format)
+    found = run("average", case, x, data_format)
+    pool_calls.pool_call.cache_clear()
+    monkeypatch.setattr(pool_calls, "_planes_average", lambda *settings: None)
+    other = run("average", case, x, data_format)
+    pool_calls.pool_call.cache_clear()
+    assert found.tobytes() == other.tobytes()
+
+
+@pytest.mark.skipif(VECTOR_BYTES < 64, reason="shorter vectors gather no faster than one value after the other")
+def test_averages_of_planes_are_taken_as_they_lie():
+    def kind(x_shape, size, step=2, padding="valid", data_format="channels_first"):
+        return type(
+            pool_calls.pool_call("average", x_shape, pool_calls.pool_window(size, step, padding, data_format, 2))
+        )
+
+    planes, rows = pool_calls.PlanesCall, pool_calls.FlatCall
+    assert kind((20, 40, 16, 16), 2) is kind((20, 16, 16, 5), 2, data_format="channels_last") is planes
+    # Windows beyond the image, windows that overlap by far, long rows, few planes.
+    assert kind((20, 40, 16, 16), 3, padding="same") is kind((20, 40, 16, 16), 3, 1) is rows
+    assert kind((20, 40, 16, 256), 2) is kind((1, 3, 90, 90), 2) is rows
 
 
 def test_planes_are_taken_as_they_lie():

@@ -1,0 +1,143 @@
+"""Pooling of small images of few channels, or of planes: groups of them, with a table of where taps lie.
+
+Their windows lie side by side, so that they fill vectors however short rows are, and are gathered tap by tap.
+"""
+
+from math import prod
+
+import numpy as np
+
+from ..machine.compiler import compiled
+from ..machine.line import LINE, line_first, line_gather, line_maximum, line_taps, line_write
+from ..machine.memory import clear
+from ..machine.words import prange
+
+# Entries of a table of taps, at most, and taps of a window for which there is one; lines of windows in it, at least.
+MOST_ENTRIES, MOST_TAPS, LINES = 32_768, 64, 4
+
+
+@compiled(parallel=True)
+def average_pool_planes(x, out, table, counts, columns, sizes):
+    """`pool.average_pool` of groups of images, with the same bits: sums of columns, then of these.
+
+    Parameters
+    ----------
+    x : array (images*D*H*W*C,)
+    out : array (images*D'*H'*W'*C,)
+        Written in full.
+    table : int32 array
+        From `taps_table`.
+    counts : array (windows + LINE,)
+        Values of each window.
+    columns : int
+        Taps of a window along the last axis.
+    sizes : tuple of int
+        Values and windows of a group, taps of a window and groups of a task.
+
+    Notes
+    -----
+    Bound by gathering ``x``.
+    """
+    values, windows, taps, groups = sizes
+    for task in prange(-(-len(x) // (values * groups))):
+        first = np.int64(task) * groups
+        for group in range(first, min(first + groups, -(-len(x) // values))):
+            at, to = group * values, group * windows
+            count = min(windows, len(out) - to)
+            for j in range(0, count, LINE):
+                left = count - j
+                total = _column(x, at, table, (j, windows, columns, taps), left)
+                for k in range(1, columns):
+                    total = total + _column(x, at, table, (k * windows + j, windows, columns, taps - k), left)
+                line_write(total / line_gather(counts, 0, None, j, left), out, to + j, left)
+
+
+@compiled(inline=True)
+def _column(x, at, table, place, left):
+    """The sum of a column of taps of each window."""
+    first, windows, columns, taps = place
+    total = line_gather(x, at, table, first, left)
+    for k in range(columns, taps, columns):
+        total = total + line_gather(x, at, table, first + k * windows, left)
+    return total
+
+
+@compiled(parallel=True)
+def max_pool_planes_grad(x, grad_out, out, table, places, sizes):
+    """`pool_grad.max_pool_grad` of groups of images, with the same bits.
+
+    Parameters
+    ----------
+    x, out : array (images*D*H*W*C,)
+    grad_out : array (images*D'*H'*W'*C,)
+    table : int32 array
+        From `taps_table`.
+    places : array ()
+        Of integers as long as the values.
+    sizes : tuple of int
+        Values and windows of a group, taps of a window and groups of a task.
+
+    Notes
+    -----
+    Bound by gathering ``x``. Sums run through the windows in order.
+    """
+    values, windows, taps, groups = sizes
+    for task in prange(-(-len(x) // (values * groups))):
+        chosen = np.empty(LINE, places.dtype)
+        first = np.int64(task) * groups
+        clear(out, first * values, min(groups * values, len(x) - first * values))
+        for group in range(first, min(first + groups, -(-len(x) // values))):
+            at, source = group * values, group * windows
+            count = min(windows, len(grad_out) - source)
+            for j in range(0, count, LINE):
+                left = count - j
+                best = line_gather(x, at, table, j, left)
+                tap = line_taps(best)
+                for k in range(1, taps):
+                    line = line_gather(x, at, table, k * windows + j, left)
+                    tap = line_first(tap, best, line, k)
+                    best = line_maximum(best, line)
+                line_write(tap, chosen, 0, LINE)
+                for i in range(np.uint64(min(LINE, left))):
+                    # Numba asks of signed places whether they count from the end.
+                    place = np.uint64(chosen[i]) * np.uint64(windows) + np.uint64(j) + i
+                    out[np.uint64(at + table[place])] += grad_out[np.uint64(source + j) + i]
+
+
+def taps_table(lengths, ends, channels, again):
+    """Where the taps of all windows of an image lie, and how many images make a group; None if that is too much.
+
+    Parameters
+    ----------
+    lengths : tuple of int
+        Of the image's spatial axes.
+    ends : list of int64 array
+        `pool.window_ends` of each.
+    channels : int
+    again : bool
+        Whether windows that have fewer taps than others have some of them more than once, or zeros in their place.
+
+    Returns
+    -------
+    table : int32 array
+        First taps of all windows of a group, then second ones, and so on, and room for a line.
+    sizes : tuple of int
+        Values and windows of a group, and taps of a window.
+    """
+    most = [int((e[:, 1] - e[:, 0]).max(initial=0)) for e in ends]
+    taps, windows, values = prod(most), prod(map(len, ends)) * channels, prod(lengths) * channels
+    if not windows or not 0 < taps <= MOST_TAPS or taps * windows > MOST_ENTRIES:
+        return None
+    images = max(1, min(LINES * LINE // windows, MOST_ENTRIES // (taps * windows)))
+    places, there = np.zeros((1, 1), np.int64), np.ones((1, 1), np.bool_)
+    for length, end, count in zip(lengths, ends, most, strict=True):
+        at = end[:, 0] + np.arange(count)[:, None]
+        inside, at = at < end[:, 1], np.minimum(at, end[:, 1] - 1)
+        places = places[:, None, :, None] * length + at[None, :, None, :]
+        places = places.reshape(places.shape[0] * places.shape[1], -1)
+        there = (there[:, None, :, None] & inside[None, :, None, :]).reshape(places.shape)
+    group = places[:, None, :, None] * channels + np.arange(channels) + np.arange(images)[:, None, None] * values
+    if not again:
+        group = np.where(there[:, None, :, None], group, -1)
+    table = np.append(group, np.zeros(LINE)).astype(np.int32)
+    return table, (images * values, images * windows, taps)
