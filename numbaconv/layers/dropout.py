@@ -170,17 +170,9 @@ class SpatialDropout2D(_OfImages):
 
 
 class SpatialDropout3D(_OfImages):
-    """Set whole channels to 0 at random in training, and enlarge the others (Keras's ``SpatialDropout3D``).
+    """Set whole channels of volumes to 0 at random in training (Keras's ``SpatialDropout3D``); see `SpatialDropout2D`.
 
-    ``out = x / (1 - rate)`` with probability ``1 - rate``, otherwise 0: one draw for each channel of each volume.
-    Outside training the layer does nothing.
-
-    Notes
-    -----
-    Input (N, D, H, W, C) or (N, C, D, H, W), output the same. Keeps for backward: which channels are left, a bool for
-    each.
-
-    Tompson et al., "Efficient Object Localization Using Convolutional Networks", 2015.
+    Input (N, D, H, W, C) or (N, C, D, H, W), output the same.
     """
 
     rank = 3
