@@ -8,6 +8,7 @@ switches all of this off.
 import contextlib
 import functools
 import hashlib
+import importlib.machinery
 import importlib.util
 import os
 import pkgutil
@@ -102,10 +103,14 @@ class Sources:
 
     def _fingerprint(self) -> str:
         digest = hashlib.sha256()
-        for name in sorted(name for _, modules in self._tree for name in modules):
-            spec: Any = importlib.util.find_spec(name)
+        folders = {name: folder for folder, modules in self._tree for name in modules}
+        packages = {modules[0] for _, modules in self._tree}
+        for name in sorted(folders):
+            # Looked up by its file: in the place of a module that is imported another one may stand.
+            file = f"{name}.__init__" if name in packages else name
+            spec: Any = importlib.machinery.PathFinder.find_spec(file, [folders[name]])
             digest.update(name.encode())
-            _absorb(spec.loader.get_code(name), digest)
+            _absorb(spec.loader.get_code(file), digest)
         return digest.hexdigest()
 
     def _bytecode_is_new(self) -> bool:

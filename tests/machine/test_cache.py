@@ -263,6 +263,12 @@ def test_every_source_counts(tmp_path, monkeypatch, every):
     assert len(seen) == 1 + len(sources)
 
 
+def test_a_module_in_whose_place_another_one_stands_is_read():
+    importlib.import_module("numbaconv.optimizers.schedules")
+    apart = "from numbaconv.machine.sources import Sources; print(Sources('numbaconv')._fingerprint())"
+    assert run(apart)[0].strip() == Sources("numbaconv")._fingerprint()
+
+
 @pytest.mark.slow
 @pytest.mark.situation("sources edited or package changed")
 def test_an_edit_while_the_program_runs(package, tmp_path):
