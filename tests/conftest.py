@@ -53,6 +53,8 @@ LAST = (
 # From this number of tests on, about all kernels are needed.
 MANY = 5000
 # Of tests that cross many arguments, one of this many is quick. The others are slow: they reach the same code again.
+# Where that is one of `RARE` or more, all but every fourth are the night's.
+RARE = 40
 ONE_OF = {
     **dict.fromkeys(("test_strip_is_the_padded_image", "test_strip_of_planes_is_the_padded_image"), 40),
     "test_input_is_read_from_the_image_only_where_all_of_it_lies_there": 60,
@@ -86,7 +88,7 @@ ONE_OF = {
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_itemcollected(item):
-    """Mark as slow all but every n-th of the tests that `ONE_OF` names, and set double precision apart.
+    """Mark as slow, or nightly, all but every n-th of the tests that `ONE_OF` names, and set double precision apart.
 
     Its kernels are the same code for vectors of half as many values, and twice as much would have to be compiled.
     """
@@ -98,7 +100,7 @@ def pytest_itemcollected(item):
         seen = item.parent.stash.setdefault(_SEEN, {})
         seen[name] = seen.get(name, -1) + 1
         if seen[name] % ONE_OF[name]:
-            item.add_marker(pytest.mark.slow)
+            item.add_marker("nightly" if ONE_OF[name] >= RARE and seen[name] % 4 else "slow")
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -228,7 +228,7 @@ def test_an_edited_helper_of_the_reference_runs_at_once(package, tmp_path):
 
 
 @pytest.mark.situation("sources edited or package changed")
-@pytest.mark.parametrize("every", [False, pytest.param(True, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("every", [False, pytest.param(True, marks=pytest.mark.nightly)])
 def test_every_source_counts(tmp_path, monkeypatch, every):
     """A change in any file of the kernels' folders makes all kernels new; comments do not."""
     for source in Path(kernels.__file__).parent.rglob("*.py"):
