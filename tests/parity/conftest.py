@@ -22,3 +22,12 @@ def keras():
         warnings.simplefilter("ignore")
         import_module("tensorflow")
         return import_module("keras")
+
+
+@pytest.fixture
+def eager(keras):
+    """Keras computes each step of a training as it stands: to trace and compile it takes longer than a few of them."""
+    config = import_module("tensorflow").config
+    config.run_functions_eagerly(True)
+    yield
+    config.run_functions_eagerly(False)

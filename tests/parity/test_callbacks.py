@@ -14,6 +14,8 @@ from numbaconv.models import Sequential
 
 from .keras_oracle import keras, quiet
 
+pytestmark = pytest.mark.usefixtures("eager")
+
 Pair = tuple[np.ndarray, np.ndarray]
 RNG = np.random.default_rng(0)
 X, Y = RNG.normal(size=(11, 3)).astype("float32"), RNG.normal(size=(11, 2)).astype("float32")

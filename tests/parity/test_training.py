@@ -13,6 +13,8 @@ from numbaconv.models import Sequential
 
 from .keras_oracle import keras, quiet
 
+pytestmark = pytest.mark.usefixtures("eager")
+
 RNG = np.random.default_rng(0)
 IMAGES = RNG.normal(size=(22, 6, 5, 2)).astype(np.float32)
 LABELS = (IMAGES.sum(axis=-1) > 0).astype(int)[:, 1:-1, 1:-1]
