@@ -65,6 +65,8 @@ ONE_OF = {
     "test_same_bits_for_any_number_of_threads": 9,
     "test_forks": 3,
     "test_compiling_in_silence": 3,
+    "test_where_code_cannot_be_placed_numba_runs_it": 4,
+    "test_damaged_code_is_not_run": 3,
     "test_eight_threads_from_the_very_first_call": 3,
     "test_ctrl_c_during_compilation": 2,
     "test_plans_of_large_arrays_fit_64_bits": 10,

@@ -187,7 +187,8 @@ def edit(path, old, new):
 
 
 @pytest.mark.situation("sources edited or package changed")
-@pytest.mark.parametrize("bytecode", [False, pytest.param(True, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("bytecode", [False, True])
 def test_an_edited_intrinsic_runs_at_once(package, tmp_path, bytecode):
     """An edit in a file that a kernel only calls changes what the kernel does, even if size and time do not tell."""
     variables = {"PYTHONPATH": package, "PYTHONDONTWRITEBYTECODE": None if bytecode else 1}

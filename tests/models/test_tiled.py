@@ -250,7 +250,7 @@ def test_tiles_are_as_large_as_memory_allows():
         model.predict_tiled(x, memory=100)
 
 
-@pytest.mark.parametrize("joined", [True, False])
+@pytest.mark.parametrize("joined", [True, pytest.param(False, marks=pytest.mark.double)])
 def test_no_more_memory_is_taken_than_may_be(joined, all_memory_is_traced):
     # Images as bytes are read beside what becomes of them; layers of two dtypes run one by one.
     model, x, memory = unet(first=8), np.ones((1, 640, 640, 3), "uint8"), 17_600_000

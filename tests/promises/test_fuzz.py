@@ -7,6 +7,7 @@ Arguments fit together but for one or two odd ones, so that they get far. What i
 import json
 
 import numpy as np
+import pytest
 from cases import LAYERS, Case, assert_close, operands, reference_gradients, reference_result, to_format
 from fuzzing import (
     MARKS,
@@ -95,6 +96,7 @@ def test_functional(data):
         compare(operation, a, result)
 
 
+@pytest.mark.double
 @given(st.data())
 def test_gradients_of_functional(data):
     """Where everything fits, gradients are the reference's."""
