@@ -131,8 +131,9 @@ def compiled_once(request, tmp_path_factory):
     locks = (own.parent if worker else own) / "locks"
     locks.mkdir(exist_ok=True)
     compile_anyway = compile_once(locks)
-    ahead = None
-    if worker in (None, "gw0") and len(request.session.items) > MANY and (os.cpu_count() or 1) > 1:
+    ahead, items = None, request.session.items
+    # Where no tests come first, these compile what they need themselves, and not what others do.
+    if worker in (None, "gw0") and len(items) > MANY and not _turn(items[0]) and (os.cpu_count() or 1) > 1:
         doubles = [name for name in ("--double", "--slow") if request.config.getoption(name)]
         command = [sys.executable, SUPPORT / "once.py", locks, *doubles]
         ahead = subprocess.Popen(command, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
