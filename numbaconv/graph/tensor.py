@@ -48,10 +48,14 @@ class KerasTensor(Strict):
 
     # NumPy leaves operators to this class.
     __array_ufunc__: ClassVar[None] = None
+    shape: Shape
+    dtype: str
+    name: str
+    _node: Any
 
     def __init__(self, shape: Shape, dtype: str, name: str) -> None:
-        self.shape, self.dtype, self.name = shape, dtype, name
-        self._node: Any = None
+        # A network has hundreds, of which nobody is to look at each attribute.
+        vars(self).update(shape=shape, dtype=dtype, name=name, _node=None)
 
     @property
     def ndim(self) -> int:

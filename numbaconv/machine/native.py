@@ -30,7 +30,8 @@ _WRITTEN, _LOADED = 1, 2
 _ELSEWHERE, _COMMON = 0, 0xFFF2
 # Kinds of relocation: an address, and the way from here to an address, of 64 bits both.
 _ADDRESS, _DISTANCE = 1, 24
-_HEADER, _SYMBOL = struct.Struct("<IIQQQQIIQQ"), struct.Struct("<IBBHQQ")
+_HEADER = struct.Struct("<IIQQQQIIQQ")
+_SYMBOL = np.dtype([("name", "<u4"), ("kind", "<u2"), ("section", "<u2"), ("value", "<u8"), ("size", "<u8")])
 # Addends may be negative: numbers of 64 bits go round.
 _RELOCATION = np.dtype([("offset", "<u8"), ("info", "<u8"), ("addend", "<u8")])
 _SCHEDULING = (
@@ -121,8 +122,8 @@ def _placed(content: bytes, runtime: Runtime, names: tuple[str, ...]) -> tuple[m
     (start,), (size, count) = struct.unpack_from("<Q", content, 40), struct.unpack_from("<HH", content, 58)
     sections = [_Section(*_HEADER.unpack_from(content, start + i * size)) for i in range(count)]
     table = next(section for section in sections if section.kind == _SYMBOLS)
-    texts, wanted = sections[table.link].offset, tuple(f"{name}\0".encode() for name in names)
-    symbols = list(_SYMBOL.iter_unpack(content[table.offset : table.offset + table.size]))
+    texts = sections[table.link].offset
+    symbols = np.frombuffer(content, _SYMBOL, table.size // _SYMBOL.itemsize, table.offset)
     page, end = mmap.PAGESIZE, 0
     offsets, common = {}, {}
     # Pages that are written, as variables are, do not run.
@@ -134,25 +135,23 @@ def _placed(content: bytes, runtime: Runtime, names: tuple[str, ...]) -> tuple[m
                 end += sections[i].size
         if not written:
             fixed = end = _up(end, page)
-    for i, (*_, section, align, length) in enumerate(symbols):
-        if section == _COMMON:
-            common[i] = end = _up(end, align)
-            end += length
+    for i in np.flatnonzero(symbols["section"] == _COMMON).tolist():
+        common[i] = end = _up(end, int(symbols["value"][i]))
+        end += int(symbols["size"][i])
     memory = mmap.mmap(-1, end, prot=mmap.PROT_READ | mmap.PROT_WRITE)
     base = ctypes.addressof(ctypes.c_char.from_buffer(memory))
     for i, offset in offsets.items():
         section = sections[i]
         if section.kind != _EMPTY:
             memory[offset : offset + section.size] = content[section.offset : section.offset + section.size]
-    values, places = [], {}
-    for i, (at, _, _, section, value, _) in enumerate(symbols):
-        if section == _ELSEWHERE:
-            name = _text(content, texts + at)
-            values.append(runtime.address(name) if name else 0)
-        else:
-            values.append(base + (common[i] if i in common else offsets.get(section, 0) + value))
-            if content.startswith(wanted, texts + at):
-                places[_text(content, texts + at)] = values[-1]
+    starts = np.array([offsets.get(i, 0) for i in range(count)], np.uint64)
+    values = base + starts[np.where(symbols["section"] < count, symbols["section"], 0)] + symbols["value"]
+    for i, offset in common.items():
+        values[i] = base + offset
+    for i in np.flatnonzero(symbols["section"] == _ELSEWHERE).tolist():
+        name = _text(content, texts + int(symbols["name"][i]))
+        values[i] = runtime.address(name) if name else 0
+    places = {name: int(values[_symbol_of(name, content, texts, symbols)]) for name in names}
     relocations = [section for section in sections if section.kind == _RELOCATIONS and section.info in offsets]
     for section in relocations:
         _relocate(memory, base, offsets[section.info], content[section.offset : section.offset + section.size], values)
@@ -160,17 +159,28 @@ def _placed(content: bytes, runtime: Runtime, names: tuple[str, ...]) -> tuple[m
     return memory, places
 
 
+def _symbol_of(name: str, content: bytes, texts: int, symbols: np.ndarray) -> int:
+    """The number of the symbol that has this name."""
+    at = texts - 1
+    while True:
+        # A name may also be the end of another one.
+        at = content.index(f"{name}\0".encode(), at + 1)
+        found = np.flatnonzero(symbols["name"] == at - texts)
+        if len(found):
+            return int(found[0])
+
+
 def _text(content: bytes, at: int) -> str:
     return content[at : content.index(b"\0", at)].decode()
 
 
-def _relocate(memory: mmap.mmap, base: int, start: int, relocations: bytes, values: list[int]) -> None:
+def _relocate(memory: mmap.mmap, base: int, start: int, relocations: bytes, values: np.ndarray) -> None:
     found = np.frombuffer(relocations, _RELOCATION)
     at, kind = found["offset"].astype(np.int64) + start, (found["info"] & 0xFFFFFFFF).astype(np.int64)
     unknown = set(kind.tolist()) - {_ADDRESS, _DISTANCE}
     if unknown:
         raise ImportError(f"machine code has a relocation of kind {unknown.pop()}")
-    wanted = np.array(values, np.uint64)[(found["info"] >> 32).astype(np.int64)] + found["addend"]
+    wanted = values[(found["info"] >> 32).astype(np.int64)] + found["addend"]
     wanted -= np.where(kind == _DISTANCE, base + at, 0).astype(np.uint64)
     np.frombuffer(memory, np.uint8)[at[:, None] + np.arange(8)] = wanted.view(np.uint8).reshape(-1, 8)
 

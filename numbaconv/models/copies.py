@@ -58,8 +58,14 @@ def connected_anew(
 
         for slot in step.outputs:
             tensors[slot] = KerasTensor(tensors[slot].shape, tensors[slot].dtype, tensors[slot].name)
-        arguments = mapped(tensor, (step.arguments, step.keywords), is_slot)
-        node = Node(of(step.operation), arguments, mapped(tensor, step.structure, is_slot))
+        if step.is_plain:
+            # Nearly all are, and to go through any structure takes three times as long.
+            arguments: Any = ((tensors[step.inputs[0]],), {})
+            structure = tensors[step.outputs[0]]
+        else:
+            arguments = mapped(tensor, (step.arguments, step.keywords), is_slot)
+            structure = mapped(tensor, step.structure, is_slot)
+        node = Node(of(step.operation), arguments, structure)
         node.operation._nodes.append(node)
         nodes.append(node)
     return nodes

@@ -3,8 +3,8 @@
 Reading a file's directory and its texts, making layers, connecting them and planning what `predict` runs takes longer
 than to compute a small network. What all of that comes to is kept beside the machine code: without weights, which are
 read from where they lie in the file. It is found by the end of the file, where the directory of its archive is, and
-used where a digest of the whole file is the same. So nobody but this library says what is made: a file's bytes are
-compared, and its weights are numbers.
+used where `Check` finds that the whole file is the same. So nobody but this library says what is made: a file's bytes
+are compared, and its weights are numbers.
 """
 
 import hashlib
@@ -13,8 +13,8 @@ import os
 import pickle
 import stat
 import sys
+import zlib
 from contextlib import suppress
-from math import prod
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 import numpy as np
@@ -43,15 +43,35 @@ _SOURCES = sources.all_sources()
 
 
 class Place(NamedTuple):
-    """Where a weight lies in its file."""
+    """Where a weight lies in its file, and its number."""
 
-    start: int
+    number: int
+    begin: int
+    size: int
     dtype: str
     shape: tuple[int, ...]
 
-    @property
-    def nbytes(self) -> int:
-        return np.dtype(self.dtype).itemsize * prod(self.shape)
+
+class Check:
+    """What tells whether a file is the same: a digest of all that says what a network is.
+
+    Weights count by a checksum, the one that archives themselves have: they are taken from the file that is there,
+    whatever they are, unless it is damaged.
+    """
+
+    def __init__(self) -> None:
+        self._digest, self._sum = hashlib.sha256(), 0
+
+    def text(self, data: bytes) -> None:
+        self._digest.update(data)
+        self._sum = zlib.crc32(data, self._sum)
+
+    def weight(self, data: bytes) -> None:
+        self._sum = zlib.crc32(data, self._sum)
+
+    def digest(self) -> bytes:
+        """After all of the file's bytes."""
+        return self._digest.digest() + self._sum.to_bytes(4, "little")
 
 
 class Content(NamedTuple):
@@ -105,9 +125,14 @@ def _pickled(value: Any, known: dict[int, Any]) -> bytes:
 class Kept:
     """Where a network is kept, as long as it is as it was read."""
 
-    def __init__(self, name: str, key: bytes, content: Content, operations: list[Any]) -> None:
-        self._name, self._key, self._content, self._operations = name, key, content, operations
+    def __init__(self, name: str, key: bytes, content: Content, program: Any) -> None:
+        self._name, self._key, self._content, self._program = name, key, content, program
         self._changes = Changes.count
+
+    @property
+    def _operations(self) -> list[Any]:
+        """What stages are made from, in an order that is the same for each process."""
+        return _operations(self._program)
 
     def runner(self, key: Any, folding: Any) -> tuple[Any, list[Any]] | None:
         """The runner for so many threads and these shapes, and the networks within; None where there is none.
@@ -118,12 +143,10 @@ class Kept:
         if known is None or self._changes != Changes.count:
             return None
 
+        operations = self._operations
+
         def found(pid: Any) -> Any:
-            return (
-                self._operations[pid]
-                if isinstance(pid, int)
-                else folding(pid[0], [self._operations[i] for i in pid[1]])
-            )
+            return operations[pid] if isinstance(pid, int) else folding(pid[0], [operations[i] for i in pid[1]])
 
         with suppress(Exception):
             runner, nested = _Unpickler(known, found).load()
@@ -183,24 +206,31 @@ def keep(file: "KerasFile", model: Any, stored: list[Any], leaves: list[Any]) ->
             return
         places: list[Place] = []
         known: dict[int, Any] = {}
-        for one in stored:
+        for i, one in enumerate(stored):
             array = one.layer._weights[one.name]
-            place = Place(file.place(one.paths), array.dtype.str, array.shape)
-            if whole[place.start : place.start + place.nbytes] != array.tobytes():
+            places.append(Place(i, file.place(one.paths), array.nbytes, array.dtype.str, array.shape))
+            known[id(array)] = "w", i
+        places.sort(key=lambda place: place.begin)
+        check, at = Check(), 0
+        for i, begin, size, _, _ in places:
+            data = whole[begin : begin + size]
+            if begin < at or data != stored[i].layer._weights[stored[i].name].tobytes():
                 return
-            known[id(array)] = "w", len(places)
-            places.append(place)
+            check.text(whole[at:begin])
+            check.weight(data)
+            at = begin + size
+        check.text(whole[at:])
         drawing = [leaf for leaf in leaves if hasattr(leaf, "_generator")]
         known |= {id(leaf._generator): ("g", i) for i, leaf in enumerate(drawing)}
-        digest = hashlib.sha256(whole).digest()
         seeds = [leaf.seed for leaf in drawing]
-        content = Content(digest, places, seeds, bool(file.training), _pickled(model, known), {})
+        content = Content(check.digest(), places, seeds, bool(file.training), _pickled(model, known), {})
         _write(name, key, content)
         _remember(model, name, key, content)
 
 
 def _remember(model: Any, name: str, key: bytes, content: Content) -> None:
-    model._program().kept = Kept(name, key, content, _operations(model._program()))
+    program = model._program()
+    program.kept = Kept(name, key, content, program)
 
 
 def _operations(program: Any) -> list[Any]:
@@ -215,19 +245,19 @@ def _operations(program: Any) -> list[Any]:
 
 def _weights(file: BinaryIO, content: Content) -> list[np.ndarray] | None:
     """The weights in a file; None if it is another one."""
-    digest, at, found = hashlib.sha256(), 0, {}
+    found: list[Any] = [None] * len(content.places)
+    check, at = Check(), 0
     file.seek(0)
-    for i in sorted(range(len(content.places)), key=lambda i: content.places[i].start):
-        place = content.places[i]
-        digest.update(file.read(place.start - at))
-        data = file.read(place.nbytes)
-        digest.update(data)
-        at = place.start + place.nbytes
-        if len(data) == place.nbytes:
-            found[i] = np.frombuffer(data, place.dtype).reshape(place.shape)
+    for i, begin, size, dtype, shape in content.places:
+        check.text(file.read(begin - at))
+        data = file.read(size)
+        check.weight(data)
+        at = begin + size
+        if len(data) == size:
+            found[i] = np.frombuffer(data, dtype).reshape(shape)
     while rest := file.read(2**20):
-        digest.update(rest)
-    return [found[i] for i in range(len(found))] if digest.digest() == content.digest else None
+        check.text(rest)
+    return found if check.digest() == content.digest else None
 
 
 def _identity(file: BinaryIO) -> tuple[str, bytes]:

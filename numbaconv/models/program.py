@@ -33,6 +33,12 @@ class Step(NamedTuple):
     # Slots in the form in which the operation returns its values.
     structure: Any
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether the only argument is a value, and so is the result."""
+        single = len(self.inputs) == 1 and not self.keywords and isinstance(self.structure, Slot)
+        return single and self.arguments == (Slot(self.inputs[0]),)
+
 
 class Program:
     """Steps from inputs to outputs.
@@ -55,7 +61,7 @@ class Program:
         self._shapes: tuple[list[Any], list[Any], dict[int, Any]] = ([], [], {})
         self._done = _last_read(self.steps, self.outputs)
         # One value in and one out, as nearly all are.
-        self._plain = [step.arguments == (Slot(step.inputs[0]),) and _is_plain(step) for step in self.steps]
+        self._plain = [step.is_plain for step in self.steps]
         self._followers = self._only_readers()
         counts = Counter(id(step.operation) for step in self.steps)
         self._repeated = {one for one, count in counts.items() if count > 1}
@@ -258,10 +264,6 @@ def is_slot(value: Any) -> bool:
 def _filled(structure: Any, values: dict[int, Any]) -> Any:
     """Arguments with the values in place of the slots."""
     return mapped(lambda one: values[one.number] if is_slot(one) else one, structure, is_slot)
-
-
-def _is_plain(step: Step) -> bool:
-    return not step.keywords and len(step.inputs) == 1 and is_slot(step.structure)
 
 
 def _last_read(steps: Sequence[Step], outputs: Sequence[int]) -> list[list[int]]:

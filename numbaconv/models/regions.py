@@ -6,7 +6,6 @@ ends and only there.
 """
 
 from collections.abc import Iterator, Sequence
-from fractions import Fraction
 from itertools import count
 from math import lcm, prod
 from typing import Any, NamedTuple
@@ -326,6 +325,8 @@ class PartProgram:
 
     def period(self, axis: int) -> int:
         """Outputs along a spatial axis after which parts have the same form again."""
+        from fractions import Fraction
+
         steps = {self._end: Fraction(1)}
         for step in reversed(self.program.steps):
             own = next((steps[slot] for slot in step.outputs if slot in steps), Fraction(1))

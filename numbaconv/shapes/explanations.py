@@ -1,15 +1,17 @@
 """What layers do to positions: in numbers the receptive field of a stack, in words where an output shape comes from."""
 
 from collections.abc import Sequence
-from fractions import Fraction
 from math import prod
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .checks import normalize_shape
 from .kinds import AXIS_NAMES, UNKNOWN, layer_kind, spatial, window_along
 from .lengths import conv_input_length, conv_padding, deconv_crop, deconv_length, dilated_kernel_size
 from .outputs import Shape
 from .regions import region_sentences, upsample_reads
+
+if TYPE_CHECKING:
+    from fractions import Fraction
 
 # What a receptive field may be worked out from, position by position.
 MOST_POSITIONS = 2**20
@@ -29,7 +31,7 @@ class ReceptiveField(NamedTuple):
     """
 
     size: int
-    stride: Fraction
+    stride: "Fraction"
     start: int | None
 
 
@@ -103,7 +105,7 @@ def _axis_field(layers: Sequence[Any], axis: int, lengths: Sequence[int | None])
             positions = positions_read(layer, axis, length, positions)
         reads.append(positions)
     size = max(max(positions) - min(positions) + 1 if positions else 0 for positions in reads)
-    return ReceptiveField(size, prod(steps, start=Fraction(1)), min(reads[0], default=None))
+    return ReceptiveField(size, prod(steps[1:], start=steps[0]), min(reads[0], default=None))
 
 
 def check_count(positions: int) -> None:
@@ -111,8 +113,10 @@ def check_count(positions: int) -> None:
         raise ValueError(f"layers must have receptive fields of at most {MOST_POSITIONS} positions, got {positions}")
 
 
-def step_of(layer: Any, axis: int) -> Fraction:
+def step_of(layer: Any, axis: int) -> "Fraction":
     """Input positions from one output position of a layer to the next."""
+    from fractions import Fraction
+
     kind = layer_kind(layer)
     if kind in ("crop", "pad", "global"):
         return Fraction(1)

@@ -78,7 +78,7 @@ def test_a_kept_network_is_the_same(tmp_path, monkeypatch):
             for _ in range(3):
                 np.testing.assert_array_equal(model(x), wanted(x))
     again = at_once(path)
-    monkeypatch.setattr("numbaconv.models.fused.running.Read", None)
+    monkeypatch.setattr("numbaconv.models.fused.reading.Read", None)
     np.testing.assert_array_equal(again(X), wanted(X))
     np.testing.assert_array_equal(again(X[:1]), wanted(X[:1]))
     assert again.to_json() == wanted.to_json()

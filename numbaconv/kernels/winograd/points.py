@@ -49,7 +49,6 @@ Two outputs of five taps have as many inputs, and so the same points and the sam
    0   3/4  -3/4   3/2  -3/2     1
 """
 
-from fractions import Fraction
 from typing import NamedTuple
 
 import numpy as np
@@ -75,6 +74,13 @@ A, B = 0.75, 1.5
 _POINTS = {INPUTS: (0, A, -A, B, -B)}
 
 
+def _fraction(value):
+    # Who predicts by kernels that were compiled before never asks.
+    from fractions import Fraction
+
+    return Fraction(value)
+
+
 def output_matrix(scheme):
     """A^T (outputs, inputs): the powers of a point in each column."""
     return _powers(scheme, scheme.outputs).T
@@ -84,14 +90,14 @@ def weights_matrix(scheme):
     """G (inputs, taps): the powers of a point in each row, divided by its distances from the others."""
     points = _points(scheme)
     distances = [np.prod([p - q for q in points if q != p]) for p in points]
-    return _powers(scheme, scheme.taps) / np.array([*distances, Fraction(1)])[:, None]
+    return _powers(scheme, scheme.taps) / np.array([*distances, _fraction(1)])[:, None]
 
 
 def input_matrix(scheme):
     """B^T (inputs, inputs): in each row, the polynomial that is 0 at all points but one, the row's own."""
     points = _points(scheme)
     rows = [_polynomial([q for q in points if q != p]) for p in points]
-    return np.array([[*row, Fraction(0)] for row in rows] + [_polynomial(points)])
+    return np.array([[*row, _fraction(0)] for row in rows] + [_polynomial(points)])
 
 
 def show(matrix):
@@ -102,20 +108,20 @@ def show(matrix):
 
 
 def _points(scheme):
-    return [Fraction(point) for point in _POINTS[scheme.inputs]]
+    return [_fraction(point) for point in _POINTS[scheme.inputs]]
 
 
 def _powers(scheme, count):
     """For each point a row of its first powers; infinity has the highest of them alone."""
-    highest = [Fraction(i == count - 1) for i in range(count)]
+    highest = [_fraction(i == count - 1) for i in range(count)]
     return np.array([[point**i for i in range(count)] for point in _points(scheme)] + [highest])
 
 
 def _polynomial(roots):
     """Coefficients of the product of ``x - root``, the constant first."""
-    coefficients = [Fraction(1)]
+    coefficients = [_fraction(1)]
     for root in roots:
-        higher, lower = [Fraction(0), *coefficients], [*coefficients, Fraction(0)]
+        higher, lower = [_fraction(0), *coefficients], [*coefficients, _fraction(0)]
         coefficients = [h - root * low for h, low in zip(higher, lower, strict=True)]
     return coefficients
 

@@ -66,7 +66,8 @@ class Folded:
                 full = scale.reshape([n if i - kernel.ndim in axes else 1 for i, n in enumerate(kernel.shape)])
                 folded, bias = _product(kernel, full), shift.astype(dtype)
             # What has become 0 would no longer make NaN of infinity. Of what is infinite the product is, or NaN.
-            alike = np.count_nonzero(folded) == np.count_nonzero(np.logical_and(kernel, full))
+            count = np.count_nonzero(folded)
+            alike = count == folded.size or count == np.count_nonzero(np.logical_and(kernel, full))
             if not (alike and np.isfinite(folded).all() and np.isfinite(bias).all()):
                 return None
             packed: tuple[Packed, ...] = (self._packed(layer, folded, partial(_product, kernel, full)),)

@@ -17,7 +17,6 @@ from ...calls.moving import crop_call, upsample_call, zero_pad_call
 from ...calls.pooling import FEW_PARTS, pool_call, pool_window
 from ...calls.scaling import Lines, LinesCall, scale_call
 from ...calls.separable import SeparableCall, separable_call
-from ...calls.transposed import transposed_call
 from .folding import Factors, Folded, Pair
 from .rules import scales_channels
 from .stage import NO_ENDING, Ending, Stage
@@ -163,6 +162,8 @@ def call_of(stage: Stage, x_shape: tuple[int, ...], itemsize: int, pitch: int = 
         return separable_call(x_shape, first.depthwise_kernel.shape, last.shape, itemsize, window, pitch)
     shape = weights["kernel"].shape
     if stage.kind == "transposed":
+        from ...calls.transposed import transposed_call
+
         return transposed_call(x_shape, shape, itemsize, window, layer.output_padding, layer.algorithm)
     return conv_call(x_shape, shape, itemsize, window, layer.algorithm, pitch)
 

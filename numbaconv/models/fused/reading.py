@@ -12,7 +12,7 @@ from ...activations.settings import WithSettings
 from ...common.structures import leaves, mapped
 from ...graph.operation import is_shape
 from ...kernels import rules
-from ...layers.activation import Activating, activated, is_users, unshared
+from ...layers.activation import Activating, is_users
 from ...layers.conv import Conv
 from ...layers.drawing import Drawing
 from ...layers.moving import UpSampling, ZeroPadding
@@ -22,7 +22,7 @@ from ...layers.transposed import ConvTranspose
 from ...shapes import Shape
 from ..copies import is_slot
 from ..program import Cut, Program, Slot, Step, within
-from .stage import Ending, Part, Stage
+from .stage import Ending, Part, Stage, finished, merged
 
 # Layers with a kernel, and the kind of their stage.
 _KERNELS = (
@@ -117,7 +117,7 @@ class Read:
                 return
         several = step.arguments == ([Slot(slot) for slot in step.inputs],) and not step.keywords
         if own and several and type(layer) in (layers.Add, layers.Concatenate, layers.Multiply):
-            part = Part(partial(_merged, layer), inputs, outputs, layer.name)
+            part = Part(partial(merged, layer), inputs, outputs, layer.name)
             yield Stage(type(layer).__name__.lower(), (part,), inputs, outputs, (layer,))
             return
         foreign = not own or not all(leaf._own and not isinstance(leaf, layers.Lambda) for leaf in layer._leaves())
@@ -154,15 +154,7 @@ def _activation(function: Any, dtype: str) -> tuple[str, Callable[..., Any], tup
     ending = ending_of(function)
     kind = "function" if ending is None else "view" if ending == Ending() else "clip"
     used = (function,) if kind == "function" else ()
-    return kind, partial(_activated, function, dtype), used, ending or Ending()
-
-
-def _activated(function: Any, dtype: str, x: np.ndarray) -> np.ndarray:
-    return activated(function, unshared(function, x), dtype)
-
-
-def _merged(layer: Any, *xs: np.ndarray) -> Any:
-    return layer.call(list(xs))
+    return kind, partial(finished, function, dtype), used, ending or Ending()
 
 
 def ending_of(function: Any) -> Ending | None:
@@ -211,13 +203,3 @@ def _joinable(step: Step, shape: Shape) -> Program | None:
     fits = len(wanted) == len(shape) and all(n in (None, m) for n, m in zip(wanted[1:], shape[1:], strict=True))
     single = len(program.inputs) == len(program.outputs) == 1 and program.inputs != program.outputs
     return program if fits and single else None
-
-
-def watched(program: Program) -> list[Any] | None:
-    """The layers that a network computes with; None where a plain run does more than compute."""
-    found = [
-        leaf for step in program.steps for leaf in step.operation._leaves() if not isinstance(leaf, layers.InputLayer)
-    ]
-    if any(step.operation._makes_masks for step in program.steps) or len({leaf._dtype for leaf in found}) != 1:
-        return None
-    return None if any(leaf.activity_regularizer is not None for leaf in found) else found

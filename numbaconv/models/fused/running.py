@@ -4,12 +4,13 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable, Sequence
 from math import prod
 from operator import attrgetter, is_
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from ...calls.layouts import contiguous
 from ...common.arrays import cast
+from ...layers.inputs import InputLayer
 from ...layers.settings import Changes
 from ...machine import threads
 from ...machine.aligned import aligned_empty
@@ -17,12 +18,12 @@ from ...machine.vectors import VECTOR_BYTES
 from ..program import Program
 from .arena import MOST_SHAPES, Arena, Lifetime, laid_out
 from .folding import Folded, Pair
-from .moving import moved_back
 from .preparing import OtherShapeError, Prepared, prepared
-from .reading import Read, watched
 from .rules import KERNELS, channels_last, joined, renamed, scales_channels
 from .stage import Stage
-from .weighing import weighed
+
+if TYPE_CHECKING:
+    from .reading import Read
 
 # Bytes of a result that is rather copied out of the arena than written into new memory, for which Python would have to
 # call its kernel.
@@ -53,7 +54,11 @@ class Turn(NamedTuple):
 class Runner:
     """A network's stages, prepared for inputs of certain shapes."""
 
-    def __init__(self, read: Read, dtype: np.dtype, folded: Any) -> None:
+    def __init__(self, read: "Read", dtype: np.dtype, folded: Any) -> None:
+        # Who finds a runner on disk does without.
+        from .moving import moved_back
+        from .weighing import weighed
+
         self.dtype, self.inputs, self.outputs = dtype, read.inputs, read.outputs
         stages = weighed(moved_back(joined(read.stages, read.outputs, read.shapes), read), read, dtype.itemsize)
         shapes = read.shapes
@@ -143,7 +148,7 @@ class Fused:
 
     def __init__(self, program: Program, like: "Fused | None" = None) -> None:
         self.program = program
-        layers = watched(program)
+        layers = _watched(program)
         self.usable = layers is not None
         # A setting that is changed replaces the calls. To look at each layer would take longer than a kernel.
         self._changes = Changes.count
@@ -203,6 +208,8 @@ class Fused:
         return runner
 
     def _runner(self, shapes: Sequence[tuple[int, ...]]) -> Runner | None:
+        from .reading import Read
+
         if any(0 in shape for shape in shapes):
             return None
         try:
@@ -299,7 +306,7 @@ def _apart(stages: Sequence[Stage]) -> set[int]:
     return {one.output for one in stages if one.kind in kinds and len(one.inputs) == 1 and channels_last(one)}
 
 
-def _with_room(stages: Sequence[Stage], read: Read, others: set[int], lanes: int) -> dict[int, tuple[int, int]]:
+def _with_room(stages: Sequence[Stage], read: "Read", others: set[int], lanes: int) -> dict[int, tuple[int, int]]:
     """Values whose pixels get room for whole vectors: for each a wider value, of which it is the first channels.
 
     There a depthwise convolution may read vectors of channels, which all begin where a cache line does.
@@ -368,6 +375,14 @@ def _turns(
             place, shape = place_of[whole] + channel * itemsize, (prod(shapes[whole]) - channel,)
         turns.append(Turn(stage, one.run, stage.inputs, stage.outputs, shape, place, done, one.call, one.steady))
     return turns, room
+
+
+def _watched(program: Program) -> list[Any] | None:
+    """The layers that a network computes with; None where a plain run does more than compute."""
+    found = [leaf for step in program.steps for leaf in step.operation._leaves() if not isinstance(leaf, InputLayer)]
+    if any(step.operation._makes_masks for step in program.steps) or len({leaf._dtype for leaf in found}) != 1:
+        return None
+    return None if any(leaf.activity_regularizer is not None for leaf in found) else found
 
 
 def fused(program: Program) -> Fused:

@@ -6,6 +6,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ...layers.activation import activated, unshared
+
 
 class Ending(NamedTuple):
     """What happens to each value at the end of a stage: negative ones times a slope, an activation, then two limits."""
@@ -82,3 +84,13 @@ class Stage(NamedTuple):
             results = part.function(*(found[slot] for slot in part.inputs))
             found.update(zip(part.outputs, results if len(part.outputs) > 1 else (results,), strict=True))
         return found[self.outputs[0]] if len(self.outputs) == 1 else [found[slot] for slot in self.outputs]
+
+
+def finished(function: Any, dtype: str, x: np.ndarray) -> np.ndarray:
+    """An activation of an array."""
+    return activated(function, unshared(function, x), dtype)
+
+
+def merged(layer: Any, *xs: np.ndarray) -> Any:
+    """What a layer makes of several arrays."""
+    return layer.call(list(xs))
