@@ -1,22 +1,16 @@
 """Keras's nineteen convolutional layers, and those that go with them, with its names, arguments and weights."""
 
+from typing import TYPE_CHECKING
+
 from ..objects.public import publish
 from .activation import Activation
-from .arithmetic import add, average, concatenate, dot, maximum, minimum, multiply, subtract
-from .attention import MultiHeadAttention
 from .base import Layer
-from .bidirectional import Bidirectional
 from .conv import Conv1D, Conv2D, Conv3D
-from .data_normalization import Normalization
 from .dense import Dense
 from .dropout import Dropout, SpatialDropout1D, SpatialDropout2D, SpatialDropout3D
-from .embedding import Embedding, Masking
-from .example_normalization import GroupNormalization, LayerNormalization, UnitNormalization
 from .function import Lambda
-from .gru import GRU
 from .inputs import Input, InputLayer
 from .joining import Concatenate, Dot
-from .lstm import LSTM
 from .merging import Add, Average, Maximum, Minimum, Multiply, Subtract
 from .moving import (
     Cropping1D,
@@ -29,7 +23,6 @@ from .moving import (
     ZeroPadding2D,
     ZeroPadding3D,
 )
-from .noise import GaussianDropout, GaussianNoise
 from .normalization import BatchNormalization
 from .pointwise import ActivityRegularization, Identity, Rescaling
 from .pooling import (
@@ -48,22 +41,50 @@ from .pooling import (
 )
 from .rectifiers import ELU, LeakyReLU, PReLU, ReLU, Softmax
 from .reshaping import Flatten, Permute, RepeatVector, Reshape
-from .resizing import CenterCrop, Resizing
 from .separable import DepthwiseConv1D, DepthwiseConv2D, SeparableConv1D, SeparableConv2D
-from .simple_rnn import SimpleRNN
-from .transposed import Conv1DTranspose, Conv2DTranspose, Conv3DTranspose
-from .wrapping import KINDS, TimeDistributed
+from .wrapping import TimeDistributed
+
+# The others load on first use: most networks predict without them.
+if TYPE_CHECKING:
+    from .arithmetic import add, average, concatenate, dot, maximum, minimum, multiply, subtract
+    from .attention import MultiHeadAttention
+    from .bidirectional import Bidirectional
+    from .data_normalization import Normalization
+    from .embedding import Embedding, Masking
+    from .example_normalization import GroupNormalization, LayerNormalization, UnitNormalization
+    from .gru import GRU
+    from .lstm import LSTM
+    from .noise import GaussianDropout, GaussianNoise
+    from .resizing import CenterCrop, Resizing
+    from .simple_rnn import SimpleRNN
+    from .transposed import Conv1DTranspose, Conv2DTranspose, Conv3DTranspose
+
+    Convolution1DTranspose = Conv1DTranspose
+    Convolution2DTranspose = Conv2DTranspose
+    Convolution3DTranspose = Conv3DTranspose
+
+_LATER = {
+    "arithmetic": "add average concatenate dot maximum minimum multiply subtract",
+    "attention": "MultiHeadAttention",
+    "bidirectional": "Bidirectional",
+    "data_normalization": "Normalization",
+    "embedding": "Embedding Masking",
+    "example_normalization": "GroupNormalization LayerNormalization UnitNormalization",
+    "gru": "GRU",
+    "lstm": "LSTM",
+    "noise": "GaussianDropout GaussianNoise",
+    "resizing": "CenterCrop Resizing",
+    "simple_rnn": "SimpleRNN",
+    "transposed": "Conv1DTranspose Conv2DTranspose Conv3DTranspose",
+}
 
 # Other names that Keras has for them
 AvgPool1D = AveragePooling1D
 AvgPool2D = AveragePooling2D
 AvgPool3D = AveragePooling3D
 Convolution1D = Conv1D
-Convolution1DTranspose = Conv1DTranspose
 Convolution2D = Conv2D
-Convolution2DTranspose = Conv2DTranspose
 Convolution3D = Conv3D
-Convolution3DTranspose = Conv3DTranspose
 GlobalAvgPool1D = GlobalAveragePooling1D
 GlobalAvgPool2D = GlobalAveragePooling2D
 GlobalAvgPool3D = GlobalAveragePooling3D
@@ -184,6 +205,6 @@ __all__ = [
     "multiply",
     "subtract",
 ]
-publish(__name__)
-_public = {name: globals()[name] for name in __all__ if name != "Layer"}
-KINDS.update({name: one for name, one in _public.items() if isinstance(one, type) and one.__name__ == name})
+_lazy = {name: f"{__name__}.{module}:{name}" for module, names in _LATER.items() for name in names.split()}
+_lazy |= {f"Convolution{rank}DTranspose": f"{__name__}.transposed:Conv{rank}DTranspose" for rank in (1, 2, 3)}
+publish(__name__, _lazy)

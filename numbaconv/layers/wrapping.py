@@ -1,5 +1,7 @@
 """What layers share that hold another layer, and TimeDistributed."""
 
+import functools
+import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -14,9 +16,19 @@ from .base import Layer
 if TYPE_CHECKING:
     from ..common.words import Common, Unpack
 
-# Classes of what may be held, by the names that stand in configurations; those who make them add them.
+# What `kinds` gives; `numbaconv.models` adds models.
 KINDS: dict[str, Any] = {}
 _WANTED = {"Operation": "a layer or a model", "Recurrent": "a recurrent layer: SimpleRNN, LSTM or GRU"}
+
+
+@functools.cache
+def kinds() -> dict[str, Any]:
+    """Classes of what may be held, by the names that stand in configurations."""
+    # Some of its layers load when they are asked for.
+    layers: Any = sys.modules[__package__]
+    found = {name: getattr(layers, name) for name in layers.__all__ if name != "Layer"}
+    KINDS.update({name: one for name, one in found.items() if isinstance(one, type) and one.__name__ == name})
+    return KINDS
 
 
 class Wrapper(OfLeaves, AnyRank):
@@ -222,7 +234,7 @@ def check_held(layer: Any, name: str, kind: type) -> Any:
 
 def config_of(layer: Any) -> dict[str, Any]:
     """The class and the settings of a layer that is held, as plain JSON types."""
-    name = next((kind for kind, cls in KINDS.items() if cls is type(layer)), None)
+    name = next((kind for kind, cls in kinds().items() if cls is type(layer)), None)
     if name is None:
         raise TypeError(f"only layers of numbaconv.layers can be put in a config, got {layer!r}")
     # Keras looks up the class of a layer inside by its module.
@@ -237,9 +249,9 @@ def held_from(entry: Any) -> Any:
     if not isinstance(entry, dict) or not isinstance(entry.get("config"), dict):
         raise TypeError(f"layer in config must be a dict with a class_name and a config, got {entry!r}")
     name = entry.get("class_name")
-    if not isinstance(name, str) or name not in KINDS:
-        raise ValueError(f"class_name of layer must be one of {', '.join(sorted(KINDS))}, got {name!r}")
-    return KINDS[name].from_config(entry["config"])
+    if not isinstance(name, str) or name not in kinds():
+        raise ValueError(f"class_name of layer must be one of {', '.join(sorted(kinds()))}, got {name!r}")
+    return kinds()[name].from_config(entry["config"])
 
 
 def _dtype_of(layer: Any) -> Any:

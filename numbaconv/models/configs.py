@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
-from ..layers.wrapping import KINDS, Wrapper, config_of
+from ..layers.wrapping import Wrapper, config_of, kinds
 
 # Models by the names that Keras's configurations have for them; `numbaconv.models` adds them.
 MODELS: dict[str, Any] = {}
@@ -23,13 +23,13 @@ def layer_from_config(entry: Any, custom_objects: Any = None) -> Any:
     own = (custom_objects or {}).get(name) if isinstance(name, str) else None
     if own is not None:
         return own.from_config(config)
-    if not isinstance(name, str) or name not in KINDS:
-        raise ValueError(f"class_name must be one of {', '.join(KINDS)}, got {name!r}")
+    if not isinstance(name, str) or name not in kinds():
+        raise ValueError(f"class_name must be one of {', '.join(kinds())}, got {name!r}")
     if name in MODELS:
         return MODELS[name].from_config(config, custom_objects)
     if not isinstance(config, dict):
         raise TypeError(f"config of a {name} must be a dict, got {config!r}")
-    cls = KINDS[name]
+    cls = kinds()[name]
     if issubclass(cls, Wrapper):
         config = {**config, **{one: _held(config[one], custom_objects) for one in cls._inner if config.get(one)}}
     return cls.from_config(config)

@@ -15,7 +15,8 @@ from numbaconv.callbacks import (
     ModelCheckpoint,
     ReduceLROnPlateau,
 )
-from numbaconv.models import Sequential, configs
+from numbaconv.layers import wrapping
+from numbaconv.models import Sequential
 from numbaconv.optimizers import SGD
 from numbaconv.schedules import ExponentialDecay
 
@@ -34,7 +35,7 @@ def trained(values, *callbacks, model=None, **arguments):
 
 @pytest.fixture(autouse=True)
 def saved_like_others(monkeypatch):
-    monkeypatch.setitem(configs.KINDS, "Linear", Linear)
+    monkeypatch.setitem(wrapping.KINDS, "Linear", Linear)
 
 
 # -- the record -------------------------------------------------------------------------------------------------------

@@ -12,8 +12,9 @@ from numbaconv.callbacks import (
     ModelCheckpoint,
     ReduceLROnPlateau,
 )
+from numbaconv.layers import wrapping
 from numbaconv.metrics import F1Score
-from numbaconv.models import Sequential, configs
+from numbaconv.models import Sequential
 
 X, Y = classes(6)
 VALIDATED = {"validation_data": (X, Y)}
@@ -21,7 +22,7 @@ VALIDATED = {"validation_data": (X, Y)}
 
 @pytest.fixture(autouse=True)
 def saved_like_others(monkeypatch):
-    monkeypatch.setitem(configs.KINDS, "Linear", Linear)
+    monkeypatch.setitem(wrapping.KINDS, "Linear", Linear)
 
 
 def files(folder):

@@ -9,7 +9,7 @@ from ... import layers
 from ...common.structures import leaves, mapped
 from ...layers.base import Layer
 from ...layers.merging import Merge
-from ...layers.wrapping import KINDS
+from ...layers.wrapping import kinds
 from ..connections import connected
 from ..model import Model
 from ..sequential import Sequential
@@ -71,7 +71,7 @@ class Maker:
                 return _input(config, part.name)
             if class_name == "Lambda":
                 return self._lambda(part)
-            cls: Any = KINDS.get(class_name) or APPLICATIONS.get(class_name)
+            cls: Any = kinds().get(class_name) or APPLICATIONS.get(class_name)
             if cls is None:
                 raise ValueError(
                     f"{part.class_name} is no layer of numbaconv.layers: custom_objects={{{part.class_name!r}: "
