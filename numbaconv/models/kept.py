@@ -198,6 +198,9 @@ def keep(file: "KerasFile", model: Any, stored: list[Any], leaves: list[Any]) ->
     name, key = _identity(raw)
     if not name:
         return
+    # Calls of one layer in several places are numbered in the order of the file, which is none of connections.
+    if any(len(one._nodes) > 1 for one in _operations(model._program())):
+        return
     # What holds more than is known here is made anew.
     with suppress(Exception):
         raw.seek(0)

@@ -240,6 +240,13 @@ def test_what_is_compressed_is_read_anew(tmp_path, folder):
     assert not list(folder.glob("network.*"))
 
 
+def test_networks_with_shared_layers_are_read_anew(tmp_path, folder):
+    x, again = Input((4,)), Dense(4, name="twice")
+    path = saved(tmp_path, Model(x, Add(name="sum")([again(x), again(again(x))]), name="all"))
+    assert load_model(path).to_json() == load_model(path).to_json()
+    assert not list(folder.glob("network.*"))
+
+
 def test_few_networks_are_kept(tmp_path, monkeypatch, folder):
     monkeypatch.setattr(kept, "_MOST", 2)
     for i in range(4):
