@@ -195,14 +195,14 @@ def keep(file: "KerasFile", model: Any, stored: list[Any], leaves: list[Any]) ->
     raw, stamp = file.raw, file.stamp
     if not stamp or file.opened - stamp[0] * 1e-9 < SETTLED or file.changed or not _SOURCES.unchanged():
         return
-    name, key = _identity(raw)
-    if not name:
-        return
     # Calls of one layer in several places are numbered in the order of the file, which is none of connections.
     if any(len(one._nodes) > 1 for one in _operations(model._program())):
         return
     # What holds more than is known here is made anew.
     with suppress(Exception):
+        name, key = _identity(raw)
+        if not name:
+            return
         raw.seek(0)
         whole = raw.read()
         if file.changed:

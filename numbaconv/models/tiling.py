@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator, Sequence
 from itertools import islice, product
 from math import prod
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,7 +14,9 @@ from ..machine.recycling import at_most
 from ..shapes.checks import as_integer, as_integers, positive_integer
 from ..training.progress import Interruption, check_verbose, examples_bar, watched
 from .layered import Layered
-from .regions import Ends, PartProgram
+
+if TYPE_CHECKING:
+    from .regions import Ends, PartProgram
 
 # Bytes that the values of one tile may take, where the caller says nothing.
 MEMORY = 2**29
@@ -170,10 +172,13 @@ class _Images:
         (self.dtype,) = np.atleast_1d(np.array(model._result_dtype, dtype=object)).ravel()
         self.dtype = np.dtype(self.dtype)
         self.itemsize = max(self.dtype.itemsize, 4)
+        # Predicting whole images does without.
+        from .regions import PartProgram
+
         self.parts = PartProgram(model._program(), shapes, model._fuse and config.fuse())
         self.out_shape = (shapes[0][0], *self.parts.out_shape[1:])
 
-    def compute(self, rows: tuple[int, int], ends: Ends) -> np.ndarray:
+    def compute(self, rows: tuple[int, int], ends: "Ends") -> np.ndarray:
         """A part of some examples."""
         values = []
         for i, (one, read) in enumerate(zip(self.x, self.parts.reads(ends), strict=True)):
@@ -184,7 +189,7 @@ class _Images:
             values.append(value[None] if self.alone else value)
         return self.parts.run(ends, values)
 
-    def memory(self, ends: Ends, laid_out: bool = False) -> int:
+    def memory(self, ends: "Ends", laid_out: bool = False) -> int:
         """Bytes that a part of one example takes at most at a time; for sure only once memory has been laid out."""
         reads = zip(self.x, self.parts.reads(ends), strict=True)
         raw = sum(
@@ -193,11 +198,11 @@ class _Images:
         runner = self.parts.prepared(ends) if laid_out else None
         return raw + max(self.parts.memory(ends, self.itemsize), 0 if runner is None else runner.bytes)
 
-    def write(self, out: Any, rows: tuple[int, int], ends: Ends, part: np.ndarray) -> None:
+    def write(self, out: Any, rows: tuple[int, int], ends: "Ends", part: np.ndarray) -> None:
         """Put a part of the result into its place."""
         out[self._index(rows, ends)] = part[0] if self.alone else part
 
-    def _index(self, rows: tuple[int, int], ends: Ends) -> tuple[slice, ...]:
+    def _index(self, rows: tuple[int, int], ends: "Ends") -> tuple[slice, ...]:
         return tuple(slice(*pair) for pair in (ends if self.alone else (rows, *ends)))
 
 
@@ -230,7 +235,7 @@ class Tiles:
     def __len__(self) -> int:
         return prod(map(len, self._cuts))
 
-    def after(self, done: int) -> Iterator[tuple[tuple[int, int], Ends]]:
+    def after(self, done: int) -> "Iterator[tuple[tuple[int, int], Ends]]":
         """Examples and ends of the tiles behind the first ones."""
         for rows, *ends in islice(product(*self._cuts), done, None):
             yield rows, tuple(ends)
@@ -265,7 +270,7 @@ def _tiles_of(images: _Images, tile: Any, memory: Any) -> Tiles:
     return Tiles(shape, axes, sizes, rows, rows * each)
 
 
-def _middle(parts: PartProgram, axes: tuple[int, ...], sizes: Sequence[int]) -> Ends:
+def _middle(parts: "PartProgram", axes: tuple[int, ...], sizes: Sequence[int]) -> "Ends":
     """The ends of a tile of these sizes in the middle."""
     ends = [(0, n) for n in parts.out_shape[1:]]
     for axis, size in zip(axes, sizes, strict=True):

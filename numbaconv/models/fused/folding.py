@@ -68,20 +68,20 @@ class Folded:
             # What has become 0 would no longer make NaN of infinity. Of what is infinite the product is, or NaN.
             count = np.count_nonzero(folded)
             alike = count == folded.size or count == np.count_nonzero(np.logical_and(kernel, full))
-            if not (alike and np.isfinite(folded).all() and np.isfinite(bias).all()):
+            packed = self._packed(layer, folded, partial(_product, kernel, full))
+            if not (alike and (packed.finite or np.isfinite(folded).all()) and np.isfinite(bias).all()):
                 return None
-            packed: tuple[Packed, ...] = (self._packed(layer, folded, partial(_product, kernel, full)),)
         else:
-            packed = (self._packed(layer, kernel),)
+            packed = self._packed(layer, kernel)
         if self.kind == "separable":
             first = Packed("depthwise_conv", own["depthwise_kernel"])
             return (
                 first,
-                *packed,
+                packed,
                 pack_bias(None, first.shape[-2] * first.shape[-1], dtype),
                 pack_bias(bias, filters, dtype),
             )
-        return *packed, pack_bias(bias, filters, dtype)
+        return packed, pack_bias(bias, filters, dtype)
 
     def _packed(self, layer: Any, kernel: np.ndarray, make: Any = None) -> Packed:
         if self.kind == "transposed":
