@@ -24,7 +24,7 @@ from .arguments import (
     full_batch_shape,
 )
 from .learning import shapes_of
-from .settings import Settled
+from .settings import Changes, Settled
 from .weights import adopted
 
 # Input shapes that a layer remembers; a stream of ever new ones must not fill the memory.
@@ -119,6 +119,8 @@ class Layer(Settled, Arguments):
             return
         if name.startswith("_"):
             object.__setattr__(self, name, value)
+            if name == "_weights":
+                Changes.weights = object()
         # The constructor gives each setting a value. From then on it acts in every place, or is refused.
         elif name in self._given and self._is_setting(name):
             with self._named():

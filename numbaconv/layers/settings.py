@@ -10,9 +10,18 @@ from .weights import frozen, give_attribute
 
 
 class Changes:
-    """How often a setting of any layer has changed, by which a network of many sees that none of its own has."""
+    """What tells a network of many layers at once that nothing of any layer has changed since it looked.
+
+    Attributes
+    ----------
+    count : int
+        How often a setting has changed.
+    weights : object
+        Another one since weights were replaced the last time.
+    """
 
     count = 0
+    weights = object()
 
 
 class Settled(Weighted):

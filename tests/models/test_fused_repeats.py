@@ -1,6 +1,7 @@
 """From their third run on, programs of `predict` repeat calls of kernels that were written down."""
 
 import threading
+import weakref
 
 import numpy as np
 from test_fused_networks import filled
@@ -113,3 +114,49 @@ def test_a_process_that_must_do_without_threads(monkeypatch):
         np.testing.assert_array_equal(model(x), first)
     kernels = repeated_kernels(model)
     assert kernels and not any(kernel.targetoptions["parallel"] for kernel in kernels)
+
+
+def test_calls_that_read_the_input_are_repeated_with_that_of_each_call():
+    model, xs = network(), images(4)
+    wanted = [plain(model, x) for x in xs]
+    for x in xs[:3]:
+        model(x)
+    assert repeated(model)[0]
+    # Such arrays are types of their own to kernels.
+    fixed = xs[3].copy()
+    fixed.flags.writeable = False
+    bytes_of_it = np.empty(xs[3].nbytes + 1, np.uint8)[1:]
+    unaligned = bytes_of_it.view(np.float32).reshape(xs[3].shape)
+    unaligned[...] = xs[3]
+    for x in (fixed, xs[3][:, ::-1].copy()[:, ::-1], unaligned, xs[3].astype(np.float64), xs[3]):
+        check(model, x, wanted[3])
+
+
+def test_no_input_is_kept():
+    model = network()
+    for x in images(4):
+        model(x)
+        last = weakref.ref(x)
+        del x
+    assert last() is None
+
+
+def test_an_input_in_the_memory_of_a_weight():
+    inputs = layers.Input((8,))
+    model = Model(inputs, layers.Dense(8)(inputs))
+    weights = model.layers[-1].get_weights()[0]
+    other = np.random.default_rng(0).normal(size=(8, 8)).astype(np.float32)
+    for x in (weights, weights, weights, other):
+        check(model, x, plain(model, x))
+
+
+def test_inputs_that_are_one_array():
+    one, two = layers.Input((6, 6, 8)), layers.Input((6, 6, 8))
+    model = filled(
+        Model([one, two], layers.Add()([layers.Conv2D(8, 3, padding="same")(one), two])),
+        np.random.default_rng(0),
+        "float32",
+    )
+    a, b = np.random.default_rng(0).normal(size=(2, 1, 6, 6, 8)).astype(np.float32)
+    for x in ([a, a], [a, a], [a, a], [a, b], [b, a]):
+        check(model, x, plain(model, x))

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ...layers.settings import Changes
 from ...machine import threads
 from ...machine.aligned import aligned_empty
 from ...machine.compiler import door, recorded
@@ -52,7 +53,8 @@ class Laid:
 
     Between two kernels, Python would fetch as much of its own code and objects as the last one has driven out of the
     cache. So calls that are always the same are made without it: they are written down in the second run, since the
-    first one may read weights as they lie, and hold until a weight changes.
+    first one may read weights as they lie, and hold until a weight changes. Where a turn reads an input of the network,
+    they are written down but for that array.
 
     Attributes
     ----------
@@ -68,23 +70,33 @@ class Laid:
     def forget(self) -> None:
         """Begin anew: weights have changed."""
         self._runs, self._alone = 0, False
+        # The weights that they are for, and what said that none had been replaced.
         self._held: list[Any] = []
+        self._seen: Any = None
         # Values that always lie in the same place.
         self._fixed: dict[int, np.ndarray] = {}
         self._calls: dict[int, list[Any]] = {}
+        # Arrays of arguments in which an input has to be filled in: the arguments, where, which slot, and what shape.
+        self._open: list[tuple[list[Any], int, int, tuple[int, ...]]] = []
         turns = zip(self.runner.turns, self._arrays, strict=True)
         self.steps: list[tuple[Any, Any, Any]] = [(turn, out, None) for turn, out in turns]
         self._found: list[Any] = [None] * self.runner.slots
 
     def changed(self) -> bool:
         """Whether calls that were written down are for other weights or threads than now."""
-        weights, alone = map(_weights_of, self.runner.layers), threads.alone
-        return self._runs > 1 and not (alone is self._alone and all(map(is_, weights, self._held)))
+        if self._runs < 2 or (Changes.weights is self._seen and threads.alone is self._alone):
+            return False
+        seen, weights = Changes.weights, map(_weights_of, self.runner.layers)
+        if threads.alone is self._alone and all(map(is_, weights, self._held)):
+            self._seen = seen
+            return False
+        return True
 
     def begun(self) -> list[Any]:
         """All values of a run that begins, by slot, as far as they are known."""
         if self._runs == 1:
-            self._held, self._alone = [*map(_weights_of, self.runner.layers)], threads.alone
+            self._seen, self._alone = Changes.weights, threads.alone
+            self._held = [*map(_weights_of, self.runner.layers)]
         return self._found.copy()
 
     def result(self, turn: Any, out: Any, values: list[Any]) -> Any:
@@ -99,15 +111,48 @@ class Laid:
             return place
         with recorded() as calls:
             result = turn.run(out, *values)
-        known = all(fixed.get(slot) is x for slot, x in zip(turn.inputs, values, strict=True))
-        if (view and known) or (result is out and turn.place >= 0):
+        others = [(slot, x) for slot, x in zip(turn.inputs, values, strict=True) if fixed.get(slot) is not x]
+        if (view and not others) or (result is out and turn.place >= 0):
             fixed[turn.outputs[0]] = result
-            if known and (view or turn.steady):
-                self._calls[id(turn)] = [(door(kernel, arguments), arguments) for kernel, arguments in calls]
+            if view or turn.steady:
+                written = [(door(kernel, arguments), arguments) for kernel, arguments in calls]
+                if not others or self._left_open(written, others):
+                    self._calls[id(turn)] = written
         return result
+
+    def _left_open(self, calls: list[Any], others: list[tuple[int, np.ndarray]]) -> bool:
+        """Have calls wait for the input of the network that they read; False where they read something else besides."""
+        ((slot, x), *more), found = others, []
+        if more or slot not in self.runner.entries:
+            return False
+        for number, (kernel, arguments) in enumerate(calls):
+            held = [*arguments]
+            for i, argument in enumerate(arguments):
+                if _reads(argument, x):
+                    if not (_is_plain(x, x.dtype) and _is_all_of(argument, x)):
+                        return False
+                    found.append((held, i, slot, argument.shape))
+            calls[number] = kernel, held
+        # Of two that lie there, one may be something else.
+        if len({id(held) for held, *_ in found}) != len(found):
+            return False
+        self._open += found
+        return True
+
+    def entered(self, found: list[Any]) -> list[tuple[Any, Any, Any]]:
+        """The steps of a run with these inputs."""
+        if all(_is_plain(found[slot], self.runner.dtype) for _, _, slot, _ in self._open):
+            for arguments, i, slot, shape in self._open:
+                arguments[i] = found[slot].reshape(shape)
+            return self.steps
+        apart = self.runner.entries.isdisjoint
+        return [(turn, out, calls if apart(turn.inputs) else None) for turn, out, calls in self.steps]
 
     def ended(self) -> None:
         """A run has come to its end."""
+        for arguments, i, *_ in self._open:
+            # Inputs are the caller's.
+            arguments[i] = None
         if self._runs == 1:
             self.steps = [(turn, out, self._calls.get(id(turn))) for turn, out, _ in self.steps]
             for slot, array in self._fixed.items():
@@ -139,6 +184,24 @@ class Arena:
             for one in self._laid.values():
                 one.forget()
         return known
+
+
+def _reads(argument: Any, x: np.ndarray) -> bool:
+    """Whether an argument of a kernel is an array in the memory of ``x``, or holds one."""
+    if isinstance(argument, tuple):
+        return any(_reads(one, x) for one in argument)
+    return isinstance(argument, np.ndarray) and np.may_share_memory(argument, x)
+
+
+def _is_all_of(argument: Any, x: np.ndarray) -> bool:
+    """Whether an argument is the same array in another shape."""
+    alike = _is_plain(argument, x.dtype) and argument.size == x.size
+    return alike and argument.__array_interface__["data"] == x.__array_interface__["data"]
+
+
+def _is_plain(x: Any, dtype: np.dtype) -> bool:
+    """Whether kernels take an array as they take those of the arena."""
+    return type(x) is np.ndarray and x.dtype == dtype and x.flags.carray
 
 
 def _array(turn: Any, dtype: np.dtype, memory: np.ndarray) -> np.ndarray | None:

@@ -98,6 +98,8 @@ class Runner:
         # Bytes in all: those of the arena, of what comes in as it is read, and of what leaves the network.
         apart = [shapes[to] for _, to in self._cast] + [turn.shape for turn in self.turns if turn.place == -1]
         self.bytes = self.room + size * sum(map(prod, apart))
+        # Where turns read what comes in.
+        self.entries = {*self.inputs, *self.casts.values()}
         # Those whose weights decide what kernels take.
         layers = [layer for stage in stages for one in (stage, stage.before) if one for layer in one.layers]
         both = (one for layer in layers for one in (layer, getattr(layer, "_whole", layer)))
@@ -111,7 +113,7 @@ class Runner:
             found[slot] = value
         for slot, to in self._cast:
             found[to] = contiguous(cast(found[slot], self.dtype))
-        for turn, out, calls in laid.steps:
+        for turn, out, calls in laid.entered(found):
             if calls is None:
                 self._take(turn, out, found, laid)
             else:
