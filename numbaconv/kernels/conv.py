@@ -11,12 +11,14 @@ from ..machine.words import prange
 from .ending import end_windows, limits_of
 from .plan.axes import MOST_STEPS
 from .planes import plane_at, write_planes
-from .records import Channels, Epilogue, Line, Panel, Places, Steps
+from .records import Channels, Epilogue, Line, Panels, Places, Steps
 from .strip import aligned_flat, fill_taps, input_of, locate, pitch_of, places_of, taps_inside
-from .table import TASKS, WORK, panel_of, panels_of
+from .table import COUNT, FIRST, PLACE, TASKS, WORK, panel_of, panels_of
 
 # Windows that are summed up before they are transposed: whole tiles and whole squares.
 CHUNK = 8 * TILE_ROWS
+# Of weights, what stays in the L1 cache from tile to tile.
+NEAR_BYTES = 24 * 1024
 
 
 @compiled(parallel=True)
@@ -105,24 +107,25 @@ def sum_windows(source, places, steps, panels, vecs, epilogue, out):
     shifts, starts, length = steps.shifts, steps.starts, steps.end
     part = MOST_STEPS if len(starts) == 1 and length > 4 * MOST_STEPS else max(1, length)
     width = len(vecs) * lanes_of(source)
-    panel = _panel_of(panels, panels.first, width)
+    panel = panel_of(panels, panels.first)
     # Where there are more steps, the sums so far of all windows, panel by panel.
     room = places.end * width if part < length else 0
     sums, sums_at = np.empty((panels.end - panels.first) * room, source.dtype), np.empty(places.end + RAMP, np.int64)
     residual, ones = epilogue.residual, np.ones(width, source.dtype)
     buffer, buffer_first = aligned_flat(CHUNK * width, source)
     for first in range(0, max(1, length), part):
-        now = Steps(shifts, starts, first, min(first + part, length))
-        for number in range(panels.first, panels.end):
-            channel, panel = panel.channel, _panel_of(panels, number, width)
-            _move(shifts, panel.channel - channel)
+        now, last = Steps(shifts, starts, first, min(first + part, length)), first + part >= length
+        number = panels.first
+        while number < panels.end:
+            before, panel = panel.channel, panel_of(panels, number)
+            _move(shifts, panel.channel - before)
             at = (number - panels.first) * room
-            start = Line(sums, at, width) if first else Line(epilogue.bias, panel.first, 0)
-            last = now.end == length
+            start = Line(sums, at, width) if first else Line(epilogue.bias, 0, 0)
             # Of a residual, whole lines are read.
             whole = residual.size == 0 or panel.count == width
             plain = epilogue.slope == 1.0 and epilogue.function == 0 and whole
             direct = plain and out.ndim == 1
+            run = _run_of(panels, number, width, direct and room == 0, residual.size > 0)
             chunk = max(1, places.end) if direct else CHUNK
             minimum, maximum = limits_of(epilogue, last and plain)
             adds = direct and first == 0 and residual.size > 0
@@ -139,22 +142,26 @@ def sum_windows(source, places, steps, panels, vecs, epilogue, out):
                     ramp(sums_at, begin, at + begin * width - panel.place, width, end - begin)
                 there = Places(begin, end, places.count, places.x_at, to_at)
                 # In one place, for LLVM would copy all of it to others.
-                _sum_panel(source, there, now, panel, vecs, start, ends, to)
+                _sum_panels(source, there, now, run, vecs, start, ends, to)
                 if last and not direct:
                     _write(buffer, buffer_first, width, there, panel, epilogue, places.out_at, out)
+            number += run.end - run.first
 
 
 @compiled
-def _panel_of(panels, number, width):
-    """One of the `Panels`, its weights as a `Line` of what the first step of a window takes."""
-    panel, (weights, more) = panel_of(panels, number), panels.weights
-    whole = len(weights) * (weights.shape[5] // width)
-    if number >= whole:
-        weights, number = more, number - whole
-    _, taps_d, taps_h, taps_w, channels, pitch = weights.shape
-    together = pitch // width
-    at = number // together * taps_d * taps_h * taps_w * channels * pitch + number % together * width
-    return Panel(Line(weights, at, pitch), panel.number, panel.first, panel.count, panel.place, panel.channel)
+def _run_of(panels, number, width, several, filled):
+    """One of the `Panels`, or the ``several`` from it on in one array: of one branch, maybe only filled ones."""
+    weights, more = panels.weights
+    whole, end = len(weights) * (weights.shape[5] // width), number + 1
+    first, last = panel_of(panels, number), min(whole, panels.end) if number < whole else panels.end
+    while several and end < last:
+        panel = panel_of(panels, end)
+        if panel.channel != first.channel or (filled and panel.count < width):
+            break
+        end += 1
+    if number < whole:
+        return Panels(weights, panels.plan, panels.row, number, end)
+    return Panels(more, panels.plan, panels.row + whole, number - whole, end - whole)
 
 
 @compiled
@@ -166,47 +173,60 @@ def _move(shifts, channels):
 
 
 @compiled
-def _sum_panel(source, places, steps, panel, vecs, start, ends, out):
-    """A panel for windows that begin with the lines of ``start``, one for each, or one for all, and maybe a residual.
+def _sum_panels(source, places, steps, panels, vecs, start, ends, out):
+    """Panels for windows that begin with the lines of ``start``, one for each, or one for all, and maybe a residual.
 
-    That is multiplied by ones: no intrinsic merely adds it.
+    That is multiplied by ones: no intrinsic merely adds it. Nothing here stands for one array and then for another, for
+    Numba would count references, which all threads do in one place.
     """
-    minimum, maximum, (adds, residual, out_at, ones) = ends
-    first, end = places.first, min(places.end, places.count)
-    while first < end:
-        if end - first > 2 * LOW_ROWS:
-            if start.step:
-                tile = tile_lines(FULL, vecs, start.array, start.at + first * start.step, start.step)
-            else:
-                tile = tile_rows(FULL, vecs, start.array, start.at)
-            if adds:
-                tile = tile_multiply(tile, residual, out_at, first, panel.place, ones, 0, (0,))
-            tile = _sum_tile(tile, source, places.x_at, first, steps, panel)
-            tile_store(tile_finish(tile, minimum, maximum), out, places.out_at, first, panel.place, panel.count)
-            first += tile_height(vecs)
-        else:
-            low = tile_lines(LOW_ROWS, vecs, start.array, start.at + first * start.step, start.step)
-            if adds:
-                low = tile_multiply(low, residual, out_at, first, panel.place, ones, 0, (0,))
-            low = _sum_tile(low, source, places.x_at, first, steps, panel)
-            tile_store(tile_finish(low, minimum, maximum), out, places.out_at, first, panel.place, panel.count)
-            first += LOW_ROWS
+    weights, plan, (minimum, maximum, (adds, residual, out_at, ones)) = panels.weights, panels.plan, ends
+    _, taps_d, taps_h, taps_w, channels, pitch = weights.shape
+    width = len(vecs) * lanes_of(source)
+    together, size = pitch // width, taps_d * taps_h * taps_w * channels * pitch
+    end, stretch = min(places.end, places.count), max(1, places.end)
+    if (panels.end - panels.first) * (steps.end - steps.first) * width * source.itemsize <= NEAR_BYTES:
+        # Lines of outputs that lie side by side come and go together.
+        stretch = tile_height(vecs)
+    for beginning in range(places.first, end, stretch):
+        stop = min(beginning + stretch, end)
+        for number in range(panels.first, panels.end):
+            row = panels.row + number
+            count, place = plan[row, COUNT], plan[row, PLACE]
+            at = number // together * size + number % together * width
+            start_at, first = start.at if start.step else plan[row, FIRST], beginning
+            while first < stop:
+                if stop - first > 2 * LOW_ROWS:
+                    if start.step:
+                        tile = tile_lines(FULL, vecs, start.array, start_at + first * start.step, start.step)
+                    else:
+                        tile = tile_rows(FULL, vecs, start.array, start_at)
+                    if adds:
+                        tile = tile_multiply(tile, residual, out_at, first, place, ones, 0, (0,))
+                    tile = _sum_tile(tile, source, places.x_at, first, steps, weights, at, pitch)
+                    tile_store(tile_finish(tile, minimum, maximum), out, places.out_at, first, place, count)
+                    first += tile_height(vecs)
+                else:
+                    low = tile_lines(LOW_ROWS, vecs, start.array, start_at + first * start.step, start.step)
+                    if adds:
+                        low = tile_multiply(low, residual, out_at, first, place, ones, 0, (0,))
+                    low = _sum_tile(low, source, places.x_at, first, steps, weights, at, pitch)
+                    tile_store(tile_finish(low, minimum, maximum), out, places.out_at, first, place, count)
+                    first += LOW_ROWS
 
 
 @compiled(inline=True)
-def _sum_tile(tile, source, x_at, first, steps, panel):
+def _sum_tile(tile, source, x_at, first, steps, weights, weights_at, pitch):
     """The tile, and all steps of its windows."""
-    lines = panel.weights
     count, shift = steps.end - steps.first, steps.shifts[steps.first]
     for run in range(len(steps.starts)):
-        at = lines.at + (steps.starts[run] + steps.first) * lines.step
+        at = weights_at + (steps.starts[run] + steps.first) * pitch
         # Unsigned, for Numba would look whether it is negative.
         step = np.uint64(steps.first + run * count)
         for _ in range(count):
             step += np.uint64(1)
-            tile = tile_outer(tile, source, x_at, first, shift, lines.array, (at, lines.step))
+            tile = tile_outer(tile, source, x_at, first, shift, weights, (at, pitch))
             # Read ahead: if all loads of a step waited for its shift, LLVM would do them first, and spill the tile.
-            at, shift = at + lines.step, opaque(steps.shifts[step])
+            at, shift = at + pitch, opaque(steps.shifts[step])
     return tile
 
 

@@ -1,6 +1,6 @@
 """Limits that values of a tile are kept between on their way to memory."""
 
-from .tile import _splat
+from .tile import _splat, _unknown
 from .words import intrinsic, ir
 
 
@@ -27,8 +27,11 @@ def tile_finish(typingctx, tile, minimum, maximum):
     def codegen(context, builder, sig, args):
         # No branches: where LLVM may choose between ways, it compares for all of them first, and has no registers left.
         result, limits = args[0], _limits(context, builder, sig, args)
+        # If LLVM knew it, it would compare what was there before, and lose that a maximum is one instruction.
+        zero = _unknown(builder, ir.IntType(tile.dtype.bitwidth)(0))
+        zero = _splat(builder, builder.bitcast(zero, tile.vector.element), tile.lanes)
         for i in range(tile.rows * tile.vecs):
-            vector = builder.fadd(builder.extract_value(args[0], i), ir.Constant(tile.vector, None))
+            vector = builder.fadd(builder.extract_value(args[0], i), zero)
             result = builder.insert_value(result, _clip(builder, vector, limits), i)
         return result
 
