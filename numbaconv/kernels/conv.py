@@ -8,7 +8,7 @@ from ..machine.memory import RAMP, opaque, ramp
 from ..machine.tile import FULL, lanes_of, tile_lines, tile_multiply, tile_outer, tile_rows, tile_store
 from ..machine.vectors import LOW_ROWS, TILE_ROWS, TILE_VECS
 from ..machine.words import prange
-from .ending import end_windows, limits_of
+from .ending import end_line, limits_of
 from .plan.axes import MOST_STEPS
 from .planes import plane_at, write_planes
 from .records import Channels, Epilogue, Line, Panels, Places, Steps
@@ -101,8 +101,8 @@ def sum_windows(source, places, steps, panels, vecs, epilogue, out):
     """Some panels for all windows of a block.
 
     ``steps`` are those of the first panel. They are changed where panels of other branches follow, which read other
-    channels. Sums that a tile cannot end, and those for planes, whose windows are neighbours or all of several images,
-    go by way of a buffer, a chunk at a time, which stays in the L1 cache.
+    channels. Sums that a tile cannot end go by way of a buffer, and those for planes, whose windows are neighbours or
+    all of several images, a chunk at a time, which stays in the L1 cache.
     """
     shifts, starts, length = steps.shifts, steps.starts, steps.end
     part = MOST_STEPS if len(starts) == 1 and length > 4 * MOST_STEPS else max(1, length)
@@ -124,12 +124,13 @@ def sum_windows(source, places, steps, panels, vecs, epilogue, out):
             # Of a residual, whole lines are read.
             whole = residual.size == 0 or panel.count == width
             plain = epilogue.slope == 1.0 and epilogue.function == 0 and whole
-            direct = plain and out.ndim == 1
-            run = _run_of(panels, number, width, direct and room == 0, residual.size > 0)
+            direct = out.ndim == 1
+            adds = plain and direct and first == 0 and residual.size > 0
+            run = _run_of(panels, number, width, direct and room == 0, adds)
             chunk = max(1, places.end) if direct else CHUNK
             minimum, maximum = limits_of(epilogue, last and plain)
-            adds = direct and first == 0 and residual.size > 0
             ends = minimum, maximum, (adds, residual, places.out_at, ones)
+            later = last and direct and not plain, Line(buffer, buffer_first, width), epilogue
             for begin in range(0, places.end, chunk):
                 end, to, to_at = min(begin + chunk, places.end), sums, sums_at
                 if last and direct:
@@ -142,9 +143,11 @@ def sum_windows(source, places, steps, panels, vecs, epilogue, out):
                     ramp(sums_at, begin, at + begin * width - panel.place, width, end - begin)
                 there = Places(begin, end, places.count, places.x_at, to_at)
                 # In one place, for LLVM would copy all of it to others.
-                _sum_panels(source, there, now, run, vecs, start, ends, to)
-                if last and not direct:
-                    _write(buffer, buffer_first, width, there, panel, epilogue, places.out_at, out)
+                _sum_panels(source, there, now, run, vecs, start, (ends, later), to)
+                # Flat ones would not compile.
+                if out.ndim == 3:  # noqa: SIM102
+                    if last:
+                        _write(buffer, buffer_first, width, there, panel, places.out_at, out)
             number += run.end - run.first
 
 
@@ -179,10 +182,13 @@ def _sum_panels(source, places, steps, panels, vecs, start, ends, out):
     That is multiplied by ones: no intrinsic merely adds it. Nothing here stands for one array and then for another, for
     Numba would count references, which all threads do in one place.
     """
-    weights, plan, (minimum, maximum, (adds, residual, out_at, ones)) = panels.weights, panels.plan, ends
+    weights, plan, (ends, (later, buffer, epilogue)) = panels.weights, panels.plan, ends
+    minimum, maximum, (adds, residual, out_at, ones) = ends
     _, taps_d, taps_h, taps_w, channels, pitch = weights.shape
     width = len(vecs) * lanes_of(source)
     together, size = pitch // width, taps_d * taps_h * taps_w * channels * pitch
+    buffer_at = np.empty(tile_height(vecs) + RAMP, np.int64)
+    ramp(buffer_at, 0, buffer.at, width, tile_height(vecs))
     end, stretch = min(places.end, places.count), max(1, places.end)
     if (panels.end - panels.first) * (steps.end - steps.first) * width * source.itemsize <= NEAR_BYTES:
         # Lines of outputs that lie side by side come and go together.
@@ -203,15 +209,35 @@ def _sum_panels(source, places, steps, panels, vecs, start, ends, out):
                     if adds:
                         tile = tile_multiply(tile, residual, out_at, first, place, ones, 0, (0,))
                     tile = _sum_tile(tile, source, places.x_at, first, steps, weights, at, pitch)
-                    tile_store(tile_finish(tile, minimum, maximum), out, places.out_at, first, place, count)
-                    first += tile_height(vecs)
+                    tile = tile_finish(tile, minimum, maximum)
+                    if later:
+                        tile_store(tile, buffer.array, buffer_at, 0, 0, width)
+                    else:
+                        tile_store(tile, out, places.out_at, first, place, count)
+                    rows = tile_height(vecs)
                 else:
                     low = tile_lines(LOW_ROWS, vecs, start.array, start_at + first * start.step, start.step)
                     if adds:
                         low = tile_multiply(low, residual, out_at, first, place, ones, 0, (0,))
                     low = _sum_tile(low, source, places.x_at, first, steps, weights, at, pitch)
-                    tile_store(tile_finish(low, minimum, maximum), out, places.out_at, first, place, count)
-                    first += LOW_ROWS
+                    low = tile_finish(low, minimum, maximum)
+                    if later:
+                        tile_store(low, buffer.array, buffer_at, 0, 0, width)
+                    else:
+                        tile_store(low, out, places.out_at, first, place, count)
+                    rows = LOW_ROWS
+                if later:
+                    _end_tile(buffer, min(rows, stop - first), epilogue, out, places.out_at, first, place, count)
+                first += rows
+
+
+@compiled
+def _end_tile(buffer, rows, epilogue, out, out_at, first, place, count):
+    """So many rows of a tile from the buffer to the output."""
+    for row in range(rows):
+        at, to = buffer.at + row * buffer.step, out_at[first + row] + place
+        for f in range(0, count, lanes_of(out)):
+            end_line(tile_rows(1, 1, buffer.array, at + f), out, to + f, count - f, epilogue)
 
 
 @compiled(inline=True)
@@ -231,13 +257,9 @@ def _sum_tile(tile, source, x_at, first, steps, weights, weights_at, pitch):
 
 
 @compiled
-def _write(buffer, first, width, places, panel, epilogue, out_at, out):
-    """A chunk of windows from the buffer to the output."""
+def _write(buffer, first, width, places, panel, out_at, out):
+    """A chunk of windows from the buffer to planes of the output."""
     end = min(places.end, places.count)
-    if out.ndim == 1:
-        there = Places(places.first, end, places.count, places.x_at, out_at)
-        end_windows(Line(buffer, first, width), there, panel, epilogue, out)
-        return
     _, filters, positions = out.shape
     of_image, at = min(places.count, positions), places.first
     while at < end:
