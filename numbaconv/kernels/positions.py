@@ -127,7 +127,8 @@ def _write_pixels(lines, row, block, first, filters, epilogue, out, plan):
     step, of_window = plan[W, STRIP_STRIDE], plan[W, OUT_STRIDE]
     to = block.n * plan[N, OUT_STRIDE] + block.d * plan[D, OUT_STRIDE] + block.w * of_window + first
     plain = is_plain(epilogue)
-    buffer, buffer_at = aligned_flat(0 if plain else block.columns * filters, sums)
+    # Of the last pixel, too, whole vectors are read.
+    buffer, buffer_at = aligned_flat(0 if plain else block.columns * filters + lanes_of(sums), sums)
     for h in range(block.rows):
         at, there = start + h * row, to + (block.h + h) * plan[H, OUT_STRIDE]
         line, line_at, pixel = (out, there, of_window) if plain else (buffer, buffer_at, filters)
