@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -187,8 +188,13 @@ class Apart:
         try:
             return self._process.submit(function, *arguments).result()
         except BrokenProcessPool:
+            self.close()
             self._begin()
             return None
+
+    def close(self) -> None:
+        """End the process."""
+        self._process.shutdown()
 
     def measure(self, case: Draw, backward: bool) -> Outcome:
         """What `measure` finds; a case on which PyTorch alone crashes, too, counts as refused."""
@@ -279,7 +285,12 @@ def settings() -> argparse.Namespace:
 def main() -> int:
     options = settings()
     restart(options.avx2, options.threads == "one")
-    apart = Apart(processor_time if options.threads == "one" else all_cores)
+    with closing(Apart(processor_time if options.threads == "one" else all_cores)) as apart:
+        return reported(options, apart)
+
+
+def reported(options: argparse.Namespace, apart: Apart) -> int:
+    """Measure and tell what was asked for: the exit code."""
     if options.case:
         found = apart.measure(of_name(options.case[1:]), options.case[0] == "b")
         print(found)

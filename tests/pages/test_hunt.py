@@ -129,6 +129,7 @@ def test_a_hunt_goes_on_after_a_crash(hunt, monkeypatch, crashes):
     assert (found.name, found.refused) == ("b7", crashes)
     assert found.fault == ("refused, PyTorch crashes" if crashes else "the process died")
     assert ask(apart, abs, -3) == 3
+    apart.close()
 
 
 def test_climbing_finds_a_planted_cliff(hunt):
