@@ -10,12 +10,13 @@ import pytest
 from training_cases import Linear, classes, classifier, one_weight
 
 from numbaconv.callbacks import ModelCheckpoint
-from numbaconv.models import Sequential, configs
+from numbaconv.layers import wrapping
+from numbaconv.models import Sequential
 
 
 @pytest.fixture(autouse=True)
 def saved_like_others(monkeypatch):
-    monkeypatch.setitem(configs.KINDS, "Linear", Linear)
+    monkeypatch.setitem(wrapping.KINDS, "Linear", Linear)
 
 
 def files(folder):

@@ -9,8 +9,8 @@ from training_cases import Linear, classes, classifier, same
 
 from numbaconv import losses, metrics
 from numbaconv.callbacks import LambdaCallback, LearningRateScheduler, ModelCheckpoint
-from numbaconv.layers import BatchNormalization, Conv1D, Conv2D, Dense, Dropout
-from numbaconv.models import Sequential, configs
+from numbaconv.layers import BatchNormalization, Conv1D, Conv2D, Dense, Dropout, wrapping
+from numbaconv.models import Sequential
 from numbaconv.optimizers import SGD, Adam
 
 X, Y = classes(30)
@@ -18,7 +18,7 @@ X, Y = classes(30)
 
 @pytest.fixture(autouse=True)
 def saved_like_others(monkeypatch):
-    monkeypatch.setitem(configs.KINDS, "Linear", Linear)
+    monkeypatch.setitem(wrapping.KINDS, "Linear", Linear)
 
 
 def noisy(optimizer="adam"):

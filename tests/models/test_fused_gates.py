@@ -171,7 +171,7 @@ def test_small_results_are_the_callers():
             np.testing.assert_array_equal(one, value)
 
 
-def test_all_but_the_first_is_repeated():
+def test_all_is_repeated():
     given = layers.Input(SHAPE)
     x = layers.UpSampling2D()(layers.MaxPooling2D()(layers.Conv2D(16, 1)(given)))
     x = layers.ReLU()(layers.ZeroPadding2D(1)(layers.ReLU(4.0)(x)))
@@ -183,4 +183,4 @@ def test_all_but_the_first_is_repeated():
         np.testing.assert_array_equal(model(images()), wanted)
     (arena,) = fused(model._program())._arenas
     (laid,) = arena._laid.values()
-    assert [turn.stage.kind for turn, _, calls in laid.steps if calls is None] == ["conv"]
+    assert not [turn.stage.kind for turn, _, calls in laid.steps if calls is None]
