@@ -66,8 +66,8 @@ NETWORKS = {
 
 def arrays_in(kept):
     if isinstance(kept, np.ndarray):
-        # Views keep the whole array that they look into.
-        while isinstance(kept.base, np.ndarray):
+        # Views keep the whole array that they look into; what is lent ends with its lease, which is no plain array.
+        while type(kept) is np.ndarray and isinstance(kept.base, np.ndarray):
             kept = kept.base
         yield kept
     elif isinstance(kept, tuple | list | dict):
