@@ -1,7 +1,7 @@
 """Prove that `asv continuous` stops a slowdown and lets all else pass.
 
     python -m pip install -e ".[bench]"
-    python asv_bench/prove_gate.py                  # all of gate.py, about four minutes
+    python asv_bench/prove_gate.py                  # all of gate.py, see README.md for how long
     python asv_bench/prove_gate.py --quick          # two cases, for a machine that does other work too
 
 In a clone of the last commit, `asv continuous HEAD~1 HEAD` has to exit with 0 after a commit that changes a comment of
