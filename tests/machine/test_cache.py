@@ -1,4 +1,4 @@
-"""The cache of machine code: never old, never trusted unseen, never in the way."""
+"""The cache of machine code: never old, never trusted unseen, and whole when many write to it."""
 
 import importlib.util
 import os
@@ -10,169 +10,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from situations import ROOT, environment, run
+from situations import environment, run
+from swapping import SWAPPED, files, swap
 
 from numbaconv import kernels
 from numbaconv.kernels import transpose
 from numbaconv.machine import cache as _cache
 from numbaconv.machine import compiler, sources
 from numbaconv.machine.sources import ABANDONED, Sources, write
-
-# Prints whether a result is right, the numbers of kernels read from the cache and compiled, and of warnings. The kernel
-# takes a moment to compile.
-SWAPPED = """
-import sys, warnings
-import numba
-import numpy as np
-with warnings.catch_warnings(record=True) as caught:
-    warnings.simplefilter("always")
-    from numbaconv.calls.layouts import swapped
-    from numbaconv.kernels.transpose import transpose
-    for dtype in ("float32", "float64"):
-        x = np.arange(1024, dtype=dtype).reshape(1, 32, 32)
-        out = swapped(x)
-stats = transpose.serial.stats
-print(int((out == x.mT).all()), sum(stats.cache_hits.values()), sum(stats.cache_misses.values()), len(caught))
-for warning in caught:
-    print(warning.category.__name__, warning.message, file=sys.stderr)
-"""
-
-
-def swap(folder, prelude="", **variables):
-    """The numbers that `SWAPPED` prints, and its warnings; with the cache in a folder, or wherever None leads."""
-    out, err = run(prelude + SWAPPED, NUMBA_CACHE_DIR=folder, **variables)
-    return [int(number) for number in out.split()], err
-
-
-def files(folder):
-    """All files but those that say what the sources are."""
-    return sorted(file for file in Path(folder).rglob("*.*") if file.suffix != ".nbs")
-
-
-@pytest.fixture
-def package(tmp_path):
-    """A copy of the package, which `swap` imports."""
-    root = tmp_path / "copy"
-    shutil.copytree(ROOT / "numbaconv", root / "numbaconv", ignore=shutil.ignore_patterns("__pycache__"))
-    return root
-
-
-# -- nowhere to write --------------------------------------------------------------------------------------------------
-
-
-def no_home(package):
-    """Variables of a user of this copy of the package that has no home, and temporary files beside the copy."""
-    variables = {"HOME": "/dev/null", "KERAS_HOME": None, "XDG_CACHE_HOME": None}
-    return {**variables, "TMPDIR": package, "PYTHONPATH": package}
-
-
-def assert_one_warning(numbers, err):
-    assert numbers == [1, 0, 2, 1]
-    assert err.count("RuntimeWarning") == 1
-    assert "Set NUMBA_CACHE_DIR to a folder that can be written, or NUMBACONV_CACHE=0" in err
-
-
-@pytest.mark.situation("folders unwritable or disk full")
-def test_a_cache_folder_that_cannot_be_written(tmp_path):
-    """A folder that cannot be written costs time and one warning, nothing else."""
-    (tmp_path / "file").touch()
-    assert_one_warning(*swap(tmp_path / "file" / "below"))
-
-
-@pytest.mark.situation("folders unwritable or disk full")
-@pytest.mark.slow
-def test_a_package_that_cannot_be_written(package):
-    """A read-only installation without a home works, and so does its reference."""
-    for folder in ("kernels", "reference"):
-        # Not even root can write below a file.
-        (package / "numbaconv" / folder / "__pycache__").touch()
-    (package / f"numba-{os.getuid()}").touch()
-    variables = {**no_home(package), "PYTHONDONTWRITEBYTECODE": 1}
-    reference = """
-from numbaconv import reference
-import numpy as np
-def check():
-    assert reference.crop(np.ones((1, 1, 1, 3, 1)), (0, 0, 1), (0, 0, 1)).shape == (1, 1, 1, 1, 1)
-import atexit; atexit.register(check)
-"""
-    assert_one_warning(*swap(None, reference, **variables))
-
-
-@pytest.mark.slow
-def test_kernels_are_kept_in_the_cache_folder_of_the_user(package, tmp_path):
-    """Nothing lies beside the sources, where it would outlive an installation."""
-    variables = {"HOME": tmp_path / "home", "XDG_CACHE_HOME": None, "PYTHONPATH": package}
-    assert swap(None, **variables)[0] == [1, 0, 2, 0]
-    assert list((tmp_path / "home").rglob("*.nbc"))
-    assert not list(package.rglob("*.nbc"))
-
-
-@pytest.mark.situation("folders unwritable or disk full")
-@pytest.mark.slow
-def test_a_user_without_a_home_keeps_kernels_among_temporary_files(package):
-    (package / "numbaconv" / "kernels" / "__pycache__").touch()
-    variables = {**no_home(package), "PYTHONDONTWRITEBYTECODE": 1}
-    assert swap(None, **variables) == ([1, 0, 2, 0], "")
-    assert swap(None, **variables) == ([1, 2, 0, 0], "")
-    folder = package / f"numba-{os.getuid()}"
-    assert list(folder.rglob("*.nbc"))
-    folder.chmod(0o770)
-    assert_one_warning(*swap(None, **variables))
-    folder.chmod(0o700)
-    folder.rename(package / "elsewhere")
-    folder.symlink_to(package / "elsewhere")
-    assert_one_warning(*swap(None, **variables))
-
-
-UNKNOWN = """
-import os, pwd
-import numpy, numba
-def unknown(uid):
-    raise KeyError(uid)
-pwd.getpwuid = unknown
-"""
-
-
-@pytest.mark.situation("folders unwritable or disk full")
-@pytest.mark.slow
-def test_a_user_whom_the_machine_does_not_know(package):
-    """Nothing is warned of without a home and an entry in the table of users, as in containers."""
-    assert swap(None, UNKNOWN, **{**no_home(package), "HOME": None}) == ([1, 0, 2, 0], "")
-
-
-@pytest.mark.slow
-@pytest.mark.situation("folders unwritable or disk full")
-def test_a_full_disk(tmp_path):
-    """A disk that fills up while a file is written leaves nothing half done."""
-    limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
-    assert_one_warning(*swap(tmp_path, limit))
-    assert files(tmp_path) == []
-
-
-@pytest.mark.situation("folders unwritable or disk full")
-@pytest.mark.slow
-def test_a_prepared_cache_is_read_where_nothing_can_be_written(package):
-    """A read-only installation reads what was compiled while it could still be written, and warns of nothing."""
-    cache = package / "numbaconv" / "kernels" / "__pycache__"
-    variables = no_home(package)
-    assert swap(None, **variables)[0] == [1, 0, 2, 0]
-    assert list(cache.glob("*.nbc"))
-    full = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))\n"
-    assert swap(None, full, PYTHONDONTWRITEBYTECODE=1, **variables)[0] == [1, 2, 0, 0]
-
-
-@pytest.mark.situation("folders unwritable or disk full")
-def test_the_cache_and_how_to_switch_it_off(tmp_path):
-    """What one process compiles, the next one reads; ``NUMBACONV_CACHE=0`` reads and writes nothing, silently."""
-    assert swap(tmp_path)[0] == [1, 0, 2, 0]
-    before = files(tmp_path)
-    assert sorted(file.suffix for file in before) == [".nbc", ".nbc", ".nbm", ".nbm"]
-    assert swap(tmp_path)[0] == [1, 2, 0, 0]
-    for file in before:
-        file.unlink()
-    assert swap(tmp_path, NUMBACONV_CACHE=0)[0] == [1, 0, 2, 0]
-    assert files(tmp_path) == []
-
 
 # -- never old ---------------------------------------------------------------------------------------------------------
 
