@@ -27,6 +27,8 @@ FEW_VALUES = 32
 # Values of a part, at least, of windows that are so few that they are pooled in so many parts at most; how many of them
 # pay in a network.
 PART_VALUES, MANY_PARTS, FEW_WINDOWS, FEW_PARTS = pool.TASK_VALUES, 32, 8, 4
+# Values of a row, fewer than which are faster beside those of others.
+LEAST_ROW = 9
 # An axis of length 1, as `_merged` returns it.
 ONE = 1, 1, np.array([[0, 1]]), 1, 1, 0
 # Vectors of channels that the gradient of the maximum looks at together, where there are that many.
@@ -134,13 +136,14 @@ def pool_window(pool_size: Any, strides: Any, padding: Any, data_format: Any, ra
 
 @remember(maxsize=512)
 def pool_call(
-    kind: str, x_shape: Ints, window: Window, least: int = MANY_PARTS, few: int = FEW_VALUES
+    kind: str, x_shape: Ints, window: Window, whole: bool = False, least: int = MANY_PARTS, few: int = FEW_VALUES
 ) -> FlatCall | PartsCall | PlanesCall | AnyMoving:
     """Prepare `functional.max_pool` or `functional.average_pool`, ``kind`` being "max" or "average".
 
     Few windows are pooled in parts where these are at least so many: a core then reads pixels that are neighbours. In a
     network it is likely to have computed them, and would have others come from where they are. Windows of at most
-    ``few`` values, none of whose sides is long, are summed up in their own dtype.
+    ``few`` values, none of whose sides is long, are summed up in their own dtype. ``whole`` says that a window is all
+    of an image, whatever its size: others may lie in a larger one, and are added up in the order that they have there.
     """
     out_shape, data_format = _out_shape(x_shape, window), window.data_format
     image, result = images_shape(x_shape, data_format), images_shape(out_shape, data_format)
@@ -153,17 +156,19 @@ def pool_call(
     if gathered:
         return gathered
     batch, axes = _merged(image, result, window, in_order)
-    channels, (n, count, _, size, step, _) = image[4], axes[2]
+    channels, (n, count, _, size, step, before) = image[4], axes[2]
     parts = _parts(axes, batch, channels, least)
     if parts > 1:
         several = ((1, n, channels), size // parts), ((1, count * parts, channels), parts)
         first, then = (
-            pool_call(kind, shape, pool_window(k, None, "valid", "channels_last", 1), MANY_PARTS, 0)
+            pool_call(kind, shape, pool_window(k, None, "valid", "channels_last", 1), False, MANY_PARTS, 0)
             for shape, k in several
         )
         return PartsCall(((1, n, channels), (1, count, channels)), out_shape, first, then)
-    short = axes[1] is ONE and channels < LINE and pool.LONG_ALONE <= size * channels < pool.LONG
-    if short and n == count * size == count * step and count >= LINE:
+    side_by_side = axes[1] is ONE and before == 0 and n == count * size == count * step
+    if side_by_side and channels == 1 and size >= LEAST_ROW and not in_order and (whole or kind == "max"):
+        return _rows_call(kind, out_shape, size, prod(image) < SMALL)
+    if side_by_side and channels < LINE <= count and pool.LONG_ALONE <= size * channels < pool.LONG:
         # Windows side by side are images, and their values rows.
         batch, axes = batch * count, [ONE, (size, 1, np.array([[0, size]]), size, size, 0), ONE]
     if axes[1] is ONE and channels >= LINE and channels * axes[2][3] >= MANY_VALUES:
@@ -179,6 +184,15 @@ def pool_call(
     sums = counts.astype(np.float32) if in_order else counts, counts
     single, double = ((np.concatenate(ends), those, table, plan) for those in sums)
     return FlatCall(kernel, out_shape, (single, double), bool(serial))
+
+
+def _rows_call(kind: str, out_shape: Ints, length: int, serial: bool) -> FlatCall:
+    """Pooling of rows, each of which is a window."""
+    settings = length, ceil(pool.TASK_VALUES / length / LINE) * LINE
+    if kind == "max":
+        return FlatCall(pool_planes.max_rows, out_shape, (settings, settings), serial)
+    sums = np.empty(0), *settings
+    return FlatCall(pool_planes.average_rows, out_shape, (sums, sums), serial)
 
 
 def _selection(x_shape: Ints, out_shape: Ints, window: Window) -> AnyMoving:

@@ -226,11 +226,9 @@ def _largest(read, write, table, beside, j, left):
     line_write(best, write.array, write.at + j, left)
 
 
-@compiled
-def _largest_of(x, at, lanes, out, to, plan):
-    """The largest values of a window of few channels, whose values lie side by side: lane by lane, then of lanes."""
-    channels, length = plan[CHANNELS], plan[SIZE] * plan[CHANNELS]
-    step = LINE // channels * channels
+@compiled(inline=True)
+def lane_tops(x, at, length, step):
+    """The largest of so many values that lie side by side, lane by lane, a step at a time."""
     left = min(step, length)
     best, j = line_keep(line_gather(x, at, None, 0, left), left, -np.inf), step
     while j + 4 * step <= length:
@@ -242,6 +240,15 @@ def _largest_of(x, at, lanes, out, to, plan):
         left = min(step, length - j)
         best = line_maximum(best, line_keep(line_gather(x, at, None, j, left), left, -np.inf))
         j += step
+    return best
+
+
+@compiled
+def _largest_of(x, at, lanes, out, to, plan):
+    """The largest values of a window of few channels, whose values lie side by side: lane by lane, then of lanes."""
+    channels, length = plan[CHANNELS], plan[SIZE] * plan[CHANNELS]
+    step = LINE // channels * channels
+    best = lane_tops(x, at, length, step)
     if channels == 1:
         out[to] = line_top(best)
         return
@@ -254,20 +261,27 @@ def _largest_of(x, at, lanes, out, to, plan):
         out[to + c] = value
 
 
-@compiled
-def _mean_of(x, at, lanes, out, to, plan):
-    channels, length = plan[CHANNELS], plan[SIZE] * plan[CHANNELS]
-    step = LINE // channels * channels
-    total, j = line_as(line_gather(x, at, None, 0, min(step, length)), lanes), step
+@compiled(inline=True)
+def lane_sums(x, at, length, step, like):
+    """So many values that lie side by side, added up lane by lane, a step at a time, in the dtype of ``like``."""
+    total, j = line_as(line_gather(x, at, None, 0, min(step, length)), like), step
     # Each sum waits for the one before it. Of lines that are whole the compiler has to know it.
     while step == LINE and j + 4 * LINE <= length:
         a, b = line_gather(x, at, None, j, LINE), line_gather(x, at, None, j + LINE, LINE)
         c, d = line_gather(x, at, None, j + 2 * LINE, LINE), line_gather(x, at, None, j + 3 * LINE, LINE)
-        total = total + ((line_as(a, lanes) + line_as(b, lanes)) + (line_as(c, lanes) + line_as(d, lanes)))
+        total = total + ((line_as(a, like) + line_as(b, like)) + (line_as(c, like) + line_as(d, like)))
         j += 4 * LINE
     while j < length:
-        total = total + line_as(line_gather(x, at, None, j, min(step, length - j)), lanes)
+        total = total + line_as(line_gather(x, at, None, j, min(step, length - j)), like)
         j += step
+    return total
+
+
+@compiled
+def _mean_of(x, at, lanes, out, to, plan):
+    channels, length = plan[CHANNELS], plan[SIZE] * plan[CHANNELS]
+    step = LINE // channels * channels
+    total = lane_sums(x, at, length, step, lanes)
     if channels == 1:
         out[to] = line_sum(total) / plan[SIZE]
         return

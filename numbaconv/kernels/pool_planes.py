@@ -8,12 +8,20 @@ from math import prod
 import numpy as np
 
 from ..machine.compiler import compiled
-from ..machine.line import LINE, line_first, line_gather, line_maximum, line_taps, line_write
+from ..machine.lanes import line_top
+from ..machine.line import LINE, line_as, line_first, line_gather, line_maximum, line_taps, line_write
 from ..machine.memory import clear
+from ..machine.square import tile_totals
+from ..machine.tile import tile_lines, tile_write
+from ..machine.vectors import VECTOR_BYTES
 from ..machine.words import prange
+from .pool import lane_sums, lane_tops
+from .strip import aligned_flat
 
 # Entries of a table of taps, at most, and taps of a window for which there is one; lines of windows in it, at least.
 MOST_ENTRIES, MOST_TAPS, LINES = 32_768, 64, 4
+# Sums in float64 that a vector holds.
+SUMS = VECTOR_BYTES // 8
 
 
 @compiled(parallel=True)
@@ -60,6 +68,49 @@ def _column(x, at, table, place, left):
     for k in range(columns, taps, columns):
         total = total + line_gather(x, at, table, first + k * windows, left)
     return total
+
+
+@compiled(parallel=True)
+def average_rows(x, out, like, length, rows):
+    """``out[r]`` is the average of row r of ``x``, which has so many values.
+
+    Parameters
+    ----------
+    x : array (R*length,)
+    out : array (R,)
+        Written in full.
+    like : float64 array
+        Of the dtype that sums are kept in.
+    length : int
+    rows : int
+        Those of a task, whole lines of them.
+
+    Notes
+    -----
+    Bound by memory. Lanes of many rows are added up together, so that short rows fill vectors, too.
+    """
+    for task in prange(-(-len(out) // rows)):
+        begin, (sums, at) = np.int64(task) * rows, aligned_flat((LINE + 1) * LINE, like)
+        end, totals = min(begin + rows, len(out)), at + LINE * LINE
+        for first in range(begin, end, LINE):
+            for r in range(min(LINE, end - first)):
+                line_write(lane_sums(x, (first + r) * length, length, LINE, like), sums, at + r * LINE, LINE)
+            for r in range(0, LINE, SUMS):
+                tile = tile_lines(SUMS, 1, sums, at + r * LINE, LINE)
+                for part in range(SUMS, LINE, SUMS):
+                    tile = tile + tile_lines(SUMS, 1, sums, at + r * LINE + part, LINE)
+                tile_write(tile_totals(tile), sums, totals + r)
+            means = line_gather(sums, totals, None, 0, LINE) / np.float64(length)
+            line_write(line_as(means, out), out, first, end - first)
+
+
+@compiled(parallel=True)
+def max_rows(x, out, length, rows):
+    """`average_rows` for the largest value of each, or NaN where one is NaN."""
+    for task in prange(-(-len(out) // rows)):
+        first = np.int64(task) * rows
+        for r in range(first, min(first + rows, len(out))):
+            out[r] = line_top(lane_tops(x, r * length, length, LINE))
 
 
 @compiled(parallel=True)

@@ -21,13 +21,15 @@ class PoolingLayer(Layer):
 
     rank: ClassVar[int]
     kind: ClassVar[str]
+    # Whether a window is all of an image, whatever its size.
+    whole: ClassVar[bool] = False
 
     def _window(self, x_shape: tuple[int, ...]) -> Window:
         """The windows over an input of this shape."""
         raise NotImplementedError
 
     def _prepare(self, x_shape: tuple[int, ...]) -> Any:
-        return pool_call(self.kind, x_shape, self._window(x_shape))
+        return pool_call(self.kind, x_shape, self._window(x_shape), self.whole)
 
     def _forward(self, x: np.ndarray) -> tuple[np.ndarray, Any]:
         return self.call(x), x if self.kind == "max" else x.shape
@@ -83,6 +85,8 @@ class GlobalPooling(PoolingLayer):
     keepdims : bool
         Whether the spatial axes stay, as axes of length 1.
     """
+
+    whole = True
 
     def __init__(
         self, data_format: DataFormat | None = None, keepdims: bool = False, **kwargs: "Unpack[Penalized]"

@@ -128,8 +128,8 @@ def call_rare_kernels() -> None:
     """Call layers with what has kernels of its own, and would take the check's loops long or have no use for them.
 
     That are long windows of few filters, weights that are infinite, values far above all others in images large enough
-    for Winograd's algorithm, volumes that are, branches of few channels, few rows of many features, activations of
-    arrays that NumPy would take long for, and what networks join.
+    for Winograd's algorithm, volumes that are, branches of few channels, few rows of many features, planes of one
+    window, activations of arrays that NumPy would take long for, and what networks join.
     """
     for dtype in TOLERANCE:
         rows = np.ones((2, 60, 60), dtype)
@@ -139,6 +139,8 @@ def call_rare_kernels() -> None:
         for amsgrad in (False, True):
             for weights in (rows[0], np.ones((200, 100), dtype)):
                 optimizers.Adam(amsgrad=amsgrad).step([weights], [weights])
+        layers.GlobalAveragePooling1D("channels_first", dtype=dtype)(rows)
+        layers.GlobalMaxPooling1D("channels_first", dtype=dtype)(rows)
         shares = layers.Softmax(1, dtype=dtype)
         shares.backward(shares.forward(rows))
         for count in (1, 2):

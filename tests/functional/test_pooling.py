@@ -354,6 +354,23 @@ def test_few_large_windows_are_shared_by_many_cores(shape, data_format):
         assert call.parts.arguments[0][-1][pool.TASKS] >= 16
 
 
+@pytest.mark.parametrize("length", [9, 31, 49, 130])
+@pytest.mark.parametrize("planes", [(1, 3), (5, 67)])
+def test_planes_are_pooled_as_rows(length, planes):
+    x = np.random.default_rng(length).standard_normal((*planes, length), dtype=np.float32)
+    x[0, 1, 5] = np.nan
+    for kind, layer in (("max", layers.GlobalMaxPooling1D), ("average", layers.GlobalAveragePooling1D)):
+        found = layer("channels_first")(x)
+        last = layer("channels_last")(np.ascontiguousarray(np.moveaxis(x, 1, 2)))
+        np.testing.assert_array_equal(found, x.max(2) if kind == "max" else x.mean(2, dtype=np.float64).astype("f4"))
+        np.testing.assert_array_equal(found, last)
+        window = window_of((length,), (length,))._replace(data_format="channels_first")
+        assert pool_calls.pool_call(kind, x.shape, window, True).kernel.__name__.endswith("_rows")
+    # Windows side by side in a longer row.
+    found = functional.max_pool(x.reshape(1, 1, -1), length, data_format="channels_first")
+    np.testing.assert_array_equal(found.ravel(), x.max(2).ravel())
+
+
 @pytest.mark.parametrize("channels", [1, 3, 16])
 def test_averages_are_alike_where_a_window_is_as_wide_as_the_image(channels):
     x = np.random.default_rng(0).random((2, 8, 9, channels), np.float32)

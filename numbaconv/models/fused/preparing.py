@@ -309,7 +309,7 @@ def _pool(stage: Stage, shapes: dict[int, Any], itemsize: int, pitch: int) -> Pr
     (layer,), x_shape = stage.layers, shapes[stage.inputs[0]]
     window = layer._window(x_shape)
     window = window._replace(padding=stage.zeros) if stage.zeros else window
-    call = pool_call(layer.kind, x_shape, window, FEW_PARTS)
+    call = pool_call(layer.kind, x_shape, window, layer.whole, FEW_PARTS)
     return Prepared(partial(_run_into, call), True, call, steady=True)
 
 
