@@ -8,9 +8,9 @@ import numpy as np
 
 from .. import config, initializers
 from ..calls.layouts import contiguous
+from ..calls.normalizing import scaled
 from ..common.arguments import check_bool
 from ..common.arrays import as_numbers
-from ..kernels.normalize import scaled
 from .along_axes import AlongAxes, axes_of, some_axes
 from .any_rank import Shape
 from .weights import Weight

@@ -7,8 +7,8 @@ import numpy as np
 
 from ..calls.epilogue import NO_MINIMUM
 from ..calls.layouts import contiguous
+from ..calls.normalizing import Factors, filled, gradients_of, normalized, scaled, tables_of
 from ..common.arrays import cast
-from ..kernels.normalize import Factors, batch_factors, filled, gradients_of, scaled, tables_of
 from ..objects.registry import number
 from .activation import joins_relu
 from .along_axes import Affine, one_axis
@@ -95,7 +95,7 @@ class BatchNormalization(Affine):
             weights = self._weights
             tables = tables_of(planes, *self._factors_of(weights))
             self._factors = weights, planes.shape, tables
-        return filled((planes,), tables).reshape(x.shape)
+        return filled(planes, tables).reshape(x.shape)
 
     def _takes_in(self, follower: Any) -> bool:
         # The moving mean and variance leave infinities alone, which do not pass the multiply-adds of the way back.
@@ -115,27 +115,27 @@ class BatchNormalization(Affine):
             weights = np.empty((4, planes.shape[1]))
             for i, (name, default) in enumerate(defaults):
                 weights[i] = given.get(name, default)
-            factors = batch_factors(planes, weights, self.epsilon, self.momentum)
+            low = 0.0 if joined else NO_MINIMUM
+            out, factors = normalized(planes, weights, self.epsilon, self.momentum, low)
             self._assign(dict(zip(self.statistics, factors.found[4:], strict=True)))
         else:
             found = self._moving_factors(self._weights)
             factors = Factors(found, tables_of(planes, found[0], *found[2:]))
-        out = filled((planes,), factors.tables[1:], 0.0 if joined else NO_MINIMUM)
+            out = filled(planes, factors.tables[1:], 0.0 if joined else NO_MINIMUM)
         return out.reshape(x.shape), (planes, factors, by_batch, joined)
 
     def _backward(
         self, kept: Any, grad_out: np.ndarray, input_grad: bool
     ) -> tuple[np.ndarray | None, dict[str, np.ndarray]]:
         planes, factors, by_batch, joined = kept
-        grad, gradients = self._planes(grad_out), {}
+        grad, gradients, grad_x = self._planes(grad_out), {}, None
         if self.trainable or by_batch:
-            found, tables = gradients_of(grad, planes, factors, joined)
+            found, grad_x = gradients_of(grad, planes, factors, joined, input_grad and by_batch)
             gradients = dict(zip(("gamma", "beta"), cast(found, self._dtype), strict=True))
-        if not input_grad:
-            return None, gradients
-        scale = factors.found[2]
-        grad_x = filled((grad, planes), tables) if by_batch else scaled(grad, scale, np.zeros_like(scale))
-        return grad_x.reshape(grad_out.shape), gradients
+        if input_grad and not by_batch:
+            scale = factors.found[2]
+            grad_x = scaled(grad, scale, np.zeros_like(scale))
+        return None if grad_x is None else grad_x.reshape(grad_out.shape), gradients
 
     def __getstate__(self) -> dict[str, Any]:
         return {**super().__getstate__(), "_factors": (None, None, None)}

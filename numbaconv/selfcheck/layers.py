@@ -170,7 +170,8 @@ def call_rare_kernels() -> None:
         for each in (2, 4, 8):
             grouped = layers.Conv2D(64, 3, 2, groups=64 // each, dtype=dtype)
             grouped.backward(grouped.forward(image))
-        models.Sequential([layers.BatchNormalization(dtype=dtype), layers.ReLU(dtype=dtype)])(rows)
+        normal = models.Sequential([layers.BatchNormalization(dtype=dtype), layers.ReLU(dtype=dtype)])
+        normal.backward(normal.forward(normal(rows)))
         layers.Conv2D(64, 3, padding="same", data_format="channels_first", dtype=dtype)(planes)
         volume = np.ones((1, 3, 20, 20, 16), dtype)
         layers.Conv3D(64, 3, padding="same", dtype=dtype)(volume)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from differences import assert_gradients
 
-from numbaconv.kernels import normalize
+from numbaconv.calls import normalizing
 from numbaconv.layers import Normalization, data_normalization
 from numbaconv.models import Sequential
 
@@ -17,7 +17,7 @@ by_dtype = pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch):
     """Results begin as NaN everywhere, and even few data are several blocks."""
-    monkeypatch.setattr(normalize, "aligned_empty", lambda shape, dtype: np.full(shape, np.nan, dtype))
+    monkeypatch.setattr(normalizing, "aligned_empty", lambda shape, dtype: np.full(shape, np.nan, dtype))
     monkeypatch.setattr(data_normalization, "BLOCK_VALUES", 50)
 
 

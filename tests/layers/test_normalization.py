@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from differences import assert_gradients
 
-from numbaconv.kernels import normalize
+from numbaconv.calls import normalizing
 from numbaconv.layers import BatchNormalization, Conv2D
 from numbaconv.models import Sequential
 
@@ -42,7 +42,7 @@ WEIGHTS = ("gamma", "beta", "moving_mean", "moving_variance")
 @pytest.fixture(autouse=True)
 def poisoned_results(monkeypatch):
     """Results begin as NaN everywhere, where usually nobody knows as what."""
-    monkeypatch.setattr(normalize, "aligned_empty", lambda shape, dtype: np.full(shape, np.nan, dtype))
+    monkeypatch.setattr(normalizing, "aligned_empty", lambda shape, dtype: np.full(shape, np.nan, dtype))
 
 
 def only(axis):
@@ -267,10 +267,10 @@ def test_rows_of_several_tasks_are_tested():
     for shape, axis in SHAPES.values():
         axis = only(axis) % len(shape)
         outer, inner = (int(np.prod(part)) for part in (shape[:axis], shape[axis + 1 :]))
-        grid = normalize.make_grid((outer, shape[axis], inner))
-        rows, columns, width = grid.cut
+        grid = normalizing.make_grid((outer, shape[axis], inner), 4)
+        _, step, (rows, columns, width) = grid.how
         size = int(np.prod(shape))
-        kinds.add((grid.planes, "rows" if size > rows * width else "one", "columns" if width > columns else "one"))
+        kinds.add((step == 0, "rows" if size > rows * width else "one", "columns" if width > columns else "one"))
         kinds |= {grid.serial, "short" if size % width else "whole"}
     assert {True, False, "short", "whole"} <= kinds
     for planes in (True, False):

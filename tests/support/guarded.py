@@ -18,11 +18,11 @@ import pooling_cases
 import winograd_cases
 
 from numbaconv.calls import conv as conv_calls
-from numbaconv.calls import layouts
+from numbaconv.calls import layouts, normalizing
 from numbaconv.calls import moving as moving_calls
 from numbaconv.calls import pooling as pool_calls
 from numbaconv.calls import transposed as transposed_calls
-from numbaconv.kernels import normalize, pointwise, rules, shares
+from numbaconv.kernels import pointwise, rules, shares
 from numbaconv.kernels import sums as channel_sums
 from numbaconv.kernels.plan import plans
 from numbaconv.machine import compiler
@@ -135,7 +135,7 @@ def run_sums(memory, shape, dtype):
     """What normalization and the gradients of biases are made of."""
     x = memory.copy(np.random.default_rng(2).standard_normal(shape).astype(dtype))
     weights = np.array([3.0, 0.5, 1.0, 2.0])[:, None] * np.ones(shape[1])
-    factors = normalize.batch_factors(x, weights, 1e-3, 0.75)
+    out, factors = normalizing.normalized(x, weights, 1e-3, 0.75)
     mean, deviation, scale, shift, moving_mean, moving_variance = factors.found
     variance = deviation**2 - 1e-3
     np.testing.assert_allclose(mean, x.mean((0, 2), dtype=float), 1e-6, 1e-6)
@@ -144,15 +144,16 @@ def run_sums(memory, shape, dtype):
     np.testing.assert_allclose(moving_variance, 1.5 + 0.25 * variance)
     rows = [factor[:, None] for factor in (scale, shift)]
     between = x * rows[0] + rows[1]
-    np.testing.assert_allclose(normalize.scaled(x, scale, shift), between, 1e-4, 1e-5)
+    for found in (out, normalizing.scaled(x, scale, shift)):
+        np.testing.assert_allclose(found, between, 1e-4, 1e-5)
     for joined in (False, True):
         passed = np.where(between > 0, x, 0) if joined else x
-        (gamma, beta), tables = normalize.gradients_of(x, x, factors, joined)
+        (gamma, beta), grad_x = normalizing.gradients_of(x, x, factors, joined)
         normal = (x - mean[:, None]) / deviation[:, None]
         np.testing.assert_allclose(gamma, (passed * normal).sum((0, 2), dtype=float), 1e-5, 1e-3)
         np.testing.assert_allclose(beta, passed.sum((0, 2), dtype=float), 1e-5, 1e-4)
         inner = passed - (beta + normal.transpose(0, 2, 1) * gamma).transpose(0, 2, 1) / (x.size / shape[1])
-        np.testing.assert_allclose(normalize.filled((x, x), tables), inner * rows[0], 1e-4, 1e-4)
+        np.testing.assert_allclose(grad_x, inner * rows[0], 1e-4, 1e-4)
     np.testing.assert_allclose(channel_sums.channel_sums(x), x.sum((0, 1), dtype=float), 1e-5, 1e-4)
 
 
