@@ -119,7 +119,7 @@ class _DiskCache:
         # Constants that are objects, which only Numba can bring back.
         if of is not None and not (own.consts or environments):
             names = described.llvm_cpython_wrapper_name, described.env_name
-            start.keep(self._function, self._sources, not self._settings[0], of, (code[0], *names))
+            start.keep(self._function, self._sources, of, (code[0], *names))
 
     def _is_usable(self) -> bool:
         return _UNKEPT not in losses and self._sources.unchanged()

@@ -45,13 +45,13 @@ def door(kernel, args):
 
 
 class ParallelKernel:
-    """A kernel compiled twice at need: with its ``prange`` loop spread over the cores, and as a plain loop."""
+    """A kernel of two forms: with its ``prange`` loop spread over the cores, and as a plain loop for small work."""
 
     def __init__(self, function):
         functools.update_wrapper(self, function)
         # From now on changes of the sources are seen.
         sources_of(self)
-        # Machine code that was found without Numba: whether it is serial, what tells its arguments, and the code.
+        # Machine code that was found without Numba: what tells its arguments, and the code.
         self._known = []
 
     def __getattr__(self, name):
@@ -59,40 +59,38 @@ class ParallelKernel:
             importlib.import_module(self.__module__)
             return vars(self)[name]
         # Made at need, for Numba takes long over it, and longer to be imported.
-        if name not in ("parallel", "serial"):
+        if name != "dispatcher":
             raise AttributeError(name)
         with threads.compiler_lock:
             if name not in vars(self):
                 from .dispatching import kernel
 
-                setattr(self, name, kernel(self.__wrapped__, name == "parallel"))
+                self.dispatcher = kernel(self.__wrapped__)
             return vars(self)[name]
 
     def __reduce__(self):
         return named, (self.__module__, self.__name__)
 
     def __call__(self, *args, serial=False):
-        serial = serial or threads.alone
-        for twin, fits, code in self._known:
-            if twin is serial and fits(args):
+        plain = True if serial or threads.alone else False  # noqa: SIM210 (bool takes longer)
+        for fits, code in self._known:
+            if fits(args):
                 kernel = code
                 break
         else:
-            kernel = self._found(args, serial)
+            kernel = self._found(args)
         if _recording.calls is not None:
-            _recording.calls.append((kernel, args))
-        kernel(*args)
+            _recording.calls.append((kernel, (plain, *args)))
+        kernel(plain, *args)
 
-    def _found(self, args, serial):
+    def _found(self, args):
         """What computes the kernel for these arguments."""
-        of = start.kinds(args) if start.usable() else None
-        code = of and start.load(self, serial, of)
+        of = start.kinds((True, *args)) if start.usable() else None
+        code = of and start.load(self, of)
         if code:
-            self._known.append((serial, start.test_of(args), code))
+            self._known.append((start.test_of(args), code))
             return code
-        twin = self.serial if serial else self.parallel
-        # Numba drops bounds checks in parallel code.
-        return self.serial if sys.modules["numba"].config.BOUNDSCHECK else twin
+        return self.dispatcher
 
 
 # Kernels whose modules nobody has imported yet.

@@ -1,6 +1,7 @@
 """Numba's dispatchers for the loops of this package: what `compiler` hands to Numba, once it is needed."""
 
 import numba
+from numba import config
 
 from . import launching, tiles  # noqa: F401
 from .cache import keep_on_disk
@@ -17,18 +18,36 @@ def _dispatcher(function, **options):
     return numba.njit(fastmath={"contract"}, error_model="numpy", nogil=True, **options)(function)
 
 
-def kernel(function, parallel):
-    """A dispatcher that Python calls."""
-    dispatcher = _dispatcher(made_of_numba(function), parallel=parallel)
+# Of a kernel. What its two forms call, nearly all of its machine code, is there once.
+_FORMS = """
+def {name}(serial, {arguments}):
+    if serial:
+        alone({arguments})
+    else:
+        spread({arguments})
+"""
+
+
+def kernel(function):
+    """A dispatcher that Python calls, with before all arguments whether the loop over tasks is a plain one."""
+    function = made_of_numba(function)
+    code = function.__code__
+    text = _FORMS.format(name=function.__name__, arguments=", ".join(code.co_varnames[: code.co_argcount]))
+    # Numba drops bounds checks in parallel code.
+    names = {"alone": helper(function), "spread": helper(function, parallel=not config.BOUNDSCHECK)}
+    exec(compile(text, code.co_filename, "exec"), names)
+    forms = names[function.__name__]
+    forms.__module__, forms.__qualname__, forms.__doc__ = function.__module__, function.__qualname__, function.__doc__
+    dispatcher = _dispatcher(forms)
     if parts:
         parts.bend_kernel(dispatcher)
-    keep_on_disk(dispatcher, parallel, VECTOR_BYTES, TILE_ROWS, TILE_VECS)
+    keep_on_disk(dispatcher, VECTOR_BYTES, TILE_ROWS, TILE_VECS)
     return dispatcher
 
 
-def helper(function, inline):
+def helper(function, inline=False, parallel=False):
     """A dispatcher that compiled code calls."""
-    dispatcher = _dispatcher(function)
+    dispatcher = _dispatcher(function, parallel=parallel)
     if parts:
         parts.bend_helper(dispatcher, inline)
     return dispatcher

@@ -151,7 +151,6 @@ class _HelperCompiler(_FunctionCompiler):
     """Compiles a function that only other compiled functions call."""
 
     in_parts = True
-    numba_compiler = _PlainCompiler
 
     def _compile_core(self, args, return_type):
         if not _HelperCompiler.in_parts:
@@ -179,16 +178,13 @@ class _HelperCompiler(_FunctionCompiler):
         flags = Flags()
         self.targetdescr.options.parse_as_flags(flags, self.targetoptions)
         typing = _remembering(self.targetdescr.typing_context)
-        numba_compiler = self.numba_compiler
         return compile_extra(
-            typing, context, self.py_func, args, return_type, flags, self.locals, library, numba_compiler
+            typing, context, self.py_func, args, return_type, flags, self.locals, library, _PlainCompiler
         )
 
 
 class _KernelCompiler(_HelperCompiler):
     """Compiles a kernel, which contains all parts that it calls."""
-
-    numba_compiler = Compiler
 
     def _compile_parts(self, args, return_type):
         context = self.targetdescr.target_context

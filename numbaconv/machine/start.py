@@ -106,13 +106,13 @@ def test_of(values: tuple) -> Callable[[tuple], bool]:
     return eval(f"lambda a: {' and '.join(parts)}", names)
 
 
-def load(function: Callable, serial: bool, of: tuple) -> Any:
+def load(function: Callable, of: tuple) -> Any:
     """A kernel's machine code for arguments of these kinds, as a function; None where there is none."""
     global _broken
     sources = sources_of(function)
     if _broken or sources is None:
         return None
-    payload = read(sources.places(), *_identity(function, sources, serial, of))
+    payload = read(sources.places(), *_identity(function, sources, of))
     if payload is None:
         return None
     wrapper, environment, machine_code = payload.split(b"\n", 2)
@@ -128,11 +128,11 @@ def load(function: Callable, serial: bool, of: tuple) -> Any:
     return None
 
 
-def keep(function: Callable, sources: Sources, serial: bool, of: tuple, code: tuple[bytes, str, str]) -> None:
+def keep(function: Callable, sources: Sources, of: tuple, code: tuple[bytes, str, str]) -> None:
     """Keep machine code, with the names of its wrapper and environment, for processes without Numba."""
     if host() is None:
         return
-    name, key = _identity(function, sources, serial, of)
+    name, key = _identity(function, sources, of)
     machine_code, wrapper, environment = code
     if not any((folder / name).exists() for folder in sources.folders):
         content = sealed(key, b"\n".join((wrapper.encode(), environment.encode(), machine_code)))
@@ -140,6 +140,6 @@ def keep(function: Callable, sources: Sources, serial: bool, of: tuple, code: tu
         write_in(sources.folders, name, content, lambda other: False)
 
 
-def _identity(function: Callable, sources: Sources, serial: bool, of: tuple) -> tuple[str, bytes]:
-    key = repr((stem_of(function), sources.fingerprint, host(), serial, of)).encode()
+def _identity(function: Callable, sources: Sources, of: tuple) -> tuple[str, bytes]:
+    key = repr((stem_of(function), sources.fingerprint, host(), of)).encode()
     return f"{stem_of(function)}-{sources.fingerprint[:12]}-{hashlib.sha256(key).hexdigest()[:20]}.nbm", key

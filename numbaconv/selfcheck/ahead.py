@@ -28,18 +28,7 @@ def call_by_numba() -> None:
         kernel._known.clear()
 
 
-def compile_both_twins() -> tuple[int, int]:
-    """Compile both twins of each kernel for all argument types that either was called with since `call_by_numba`.
-
-    Returns
-    -------
-    compiled, found : int
-        How many this process has compiled since its start, and how many it has found on disk.
-    """
-    twins = [(kernel.parallel, kernel.serial) for kernel in kernels().values()]
-    for pair in twins:
-        for signature in {signature for twin in pair for signature in twin.signatures}:
-            for twin in pair:
-                twin.compile(signature)
-    stats = [twin.stats for pair in twins for twin in pair]
+def counts() -> tuple[int, int]:
+    """How many kernels, for all argument types, were compiled since `call_by_numba`, and how many found on disk."""
+    stats = [kernel.dispatcher.stats for kernel in kernels().values()]
     return sum(s.cache_misses.total() for s in stats), sum(s.cache_hits.total() for s in stats)

@@ -61,7 +61,7 @@ def _folders() -> list[Path] | None:
     from ..kernels import conv
     from ..machine import cache
 
-    return cache.folders(conv.conv.parallel)
+    return cache.folders(conv.conv.dispatcher)
 
 
 def _kept_in() -> Path | None:
@@ -139,7 +139,7 @@ def _compile_kernels(report: Report) -> None:
     # These call every kernel with each set of argument types that layers have for it.
     _check_layers(report)
     call_rare_kernels()
-    compiled, found = ahead.compile_both_twins()
+    compiled, found = ahead.counts()
     report.line("compiled", f"{compiled} kernels in {time.perf_counter() - start:.0f} s; {found} were there")
     report.line("kernel cache", f"{folder}, {environment.contents(folder)}")
 

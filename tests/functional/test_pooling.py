@@ -249,9 +249,8 @@ def test_each_kernel_is_compiled_for_few_types_only():
     """After all of the above: two dtypes; sums of few values or many, sums or copies, or two widths of the kernel."""
     planes = pool_planes.average_pool_planes, pool_planes.max_pool_planes_grad
     for kernel in (pool.max_pool, pool.average_pool, blend.blend, pool_grad.max_pool_grad, *planes):
-        for dispatcher in (kernel.parallel, kernel.serial):
-            most = {pool.max_pool: 2, pool.average_pool: 3, **dict.fromkeys(planes, 2)}.get(kernel, 4)
-            assert len(dispatcher.signatures) <= most, dispatcher.signatures
+        most = {pool.max_pool: 2, pool.average_pool: 3, **dict.fromkeys(planes, 2)}.get(kernel, 4)
+        assert len(kernel.dispatcher.signatures) <= most, kernel.dispatcher.signatures
 
 
 def test_small_arrays_and_single_tasks_stay_on_one_core():

@@ -283,5 +283,5 @@ def test_weights_are_transformed_alike_on_all_cores(dtype, backwards, monkeypatc
 def test_compiled_for_two_dtypes_and_the_tile_heights_only():
     formats = 2
     inputs = 2  # The image, or what threads transformed of it.
-    assert len(conv_winograd.parallel.signatures) <= 2 * inputs * formats * len(HOST.winograd_rows)
-    assert len(spread_patches.parallel.signatures) <= 2 * formats
+    assert len(conv_winograd.dispatcher.signatures) <= 2 * inputs * formats * len(HOST.winograd_rows)
+    assert len(spread_patches.dispatcher.signatures) <= 2 * formats

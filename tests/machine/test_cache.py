@@ -151,7 +151,7 @@ x = np.arange(6, dtype=dtype).reshape(1, 3, 2)
 out = functional.average_pool_grad(x, (1, 6, 2), 2) if shared else functional.zero_pad(x, (1, 2))
 assert (out == (x.repeat(2, axis=1) / 2 if shared else np.pad(x, ((0, 0), (1, 2), (0, 0))))).all()
 assert out.dtype == dtype
-print(sum(blend.blend.serial.stats.cache_misses.values()))
+print(sum(blend.blend.dispatcher.stats.cache_misses.values()))
 """
 JOBS = [(dtype, shared) for dtype in ("float32", "float64") for shared in (True, False)]
 
@@ -246,7 +246,7 @@ def test_damaged_files_are_compiled_anew(tmp_path, monkeypatch):
         out.fill(np.nan)
         kernel(x, out, serial=True)
         np.testing.assert_array_equal(out.ravel(), [1, 3, 2, 4])
-        return sum(kernel.serial.stats.cache_misses.values())
+        return sum(kernel.dispatcher.stats.cache_misses.values())
 
     assert [call(), call()] == [1, 0]
     (file,) = tmp_path.rglob("*.nbc")

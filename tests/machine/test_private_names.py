@@ -40,7 +40,7 @@ for name, loss in json.loads(sys.argv[1]).items():
     with hidden([name]), one_warning(name.rpartition(".")[2], loss):
         from numbaconv.kernels.blend import blend
         # Nothing of it is made before it is asked for.
-        blend.serial
+        blend.dispatcher
     forget()
 """
 

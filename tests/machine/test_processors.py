@@ -66,7 +66,7 @@ ASSEMBLY = """
 import numpy as np
 from numbaconv.machine import peak
 peak.peak_flops(np.float32, 0)
-(assembly,) = peak.update_tiles.parallel.inspect_asm().values()
+(assembly,) = peak.update_tiles.dispatcher.inspect_asm().values()
 print(assembly)
 """
 

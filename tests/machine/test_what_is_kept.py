@@ -11,13 +11,14 @@ from numbaconv import functional
 from numbaconv.kernels import pool
 from numbaconv.machine import cache as _cache
 from numbaconv.machine import compiler
+from numbaconv.machine.words import prange
 
 
 @pytest.mark.parametrize("name", ["max", "average"])
 def test_kernels_that_hand_helpers_on_are_kept(name):
     kernel = getattr(pool, f"{name}_pool")
     getattr(functional, f"{name}_pool")(np.ones((1, 4, 4, 16), "float32"), 2)
-    (one, *_) = [*kernel.serial.overloads.values(), *kernel.parallel.overloads.values()]
+    (one, *_) = kernel.dispatcher.overloads.values()
     # An address of this process keeps code from the disk.
     assert not one.library.has_dynamic_globals
 
@@ -48,9 +49,10 @@ def test_functions_from_elsewhere_are_not_kept():
 
     @compiler.compiled(parallel=True)
     def twice(a, out):
-        out[0] = 2 * a
+        for i in prange(1):
+            out[i] = 2 * a
 
     out = np.zeros(1)
     twice(21, out, serial=True)
     assert out == 42
-    assert _cache.folders(twice.serial) is None
+    assert _cache.folders(twice.dispatcher) is None

@@ -110,7 +110,7 @@ if "listener" in globals():
 assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 for dtype in ("float64", "float32"):
     assert (swapped(x.astype(dtype)) == x.mT).all()
-print(sum(transpose.serial.stats.cache_misses.values()))
+print(sum(transpose.dispatcher.stats.cache_misses.values()))
 """
 
 

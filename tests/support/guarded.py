@@ -89,7 +89,7 @@ def use(memory):
     # Several tasks wherever there can be.
     plans.HOST = plans.HOST._replace(serial_work=0)
     moving_calls.SMALL = pool_calls.SMALL = layouts.SMALL = 0
-    compiler.ParallelKernel.__call__ = lambda kernel, *args, serial=False: kernel.parallel(*args)
+    compiler.ParallelKernel.__call__ = lambda kernel, *args, serial=False: kernel.dispatcher(False, *args)
 
 
 def run_case(memory, case, dtype, data_format, **settings):

@@ -9,12 +9,10 @@ import hashlib
 import sys
 from pathlib import Path
 
-import numba
 from numba.core.compiler_lock import global_compiler_lock
 from numba.core.dispatcher import Dispatcher
 
 from numbaconv.machine.cache import folders
-from numbaconv.machine.compiler import ParallelKernel
 from numbaconv.selfcheck import layers
 
 
@@ -41,27 +39,8 @@ def compile_once(folder):
     return lambda: setattr(Dispatcher, "compile", compile_anyway)
 
 
-# Kernels that tests call in both forms with about all types that layers do; of Winograd's serial one, after a fork.
-BOTH_FORMS = {"conv", "depthwise_conv", "separable_conv", "scatter", "average_pool", "max_pool"}
-ONE_OF_BOTH = {"conv_winograd"}
-
-
-def compile_both_forms():
-    """Have each call compile the kernel's other form, too, which takes half as long where all helpers are known."""
-    call = ParallelKernel.__call__
-
-    def call_and_compile(self, *args, serial=False):
-        call(self, *args, serial=serial)
-        if self.__name__ in BOTH_FORMS or (self.__name__ in ONE_OF_BOTH and not self.serial.signatures):
-            for form in (self.parallel, self.serial):
-                form.compile(tuple(map(numba.typeof, args)))
-
-    ParallelKernel.__call__ = call_and_compile
-
-
 if __name__ == "__main__":
     compile_once(sys.argv[1])
-    compile_both_forms()
     if not sys.argv[2:]:
         # Not all kernels of double precision are needed, and the tests compile theirs side by side.
         del layers.TOLERANCE["float64"]

@@ -105,7 +105,4 @@ def signatures():
     """For each kernel the sets of argument types that this process has called it with since `ahead.call_by_numba`."""
     from numbaconv.selfcheck import ahead
 
-    return {
-        name: {signature for twin in (kernel.parallel, kernel.serial) for signature in twin.signatures}
-        for name, kernel in ahead.kernels().items()
-    }
+    return {name: set(kernel.dispatcher.signatures) for name, kernel in ahead.kernels().items()}

@@ -17,7 +17,7 @@ with warnings.catch_warnings(record=True) as caught:
     for dtype in ("float32", "float64"):
         x = np.arange(1024, dtype=dtype).reshape(1, 32, 32)
         out = swapped(x)
-stats = transpose.serial.stats
+stats = transpose.dispatcher.stats
 print(int((out == x.mT).all()), sum(stats.cache_hits.values()), sum(stats.cache_misses.values()), len(caught))
 for warning in caught:
     print(warning.category.__name__, warning.message, file=sys.stderr)
