@@ -8,7 +8,7 @@ from ..machine.memory import RAMP, opaque, ramp
 from ..machine.tile import FULL, lanes_of, tile_lines, tile_multiply, tile_outer, tile_rows, tile_store
 from ..machine.vectors import LOW_ROWS, TILE_ROWS, TILE_VECS
 from ..machine.words import prange
-from .ending import end_line, limits_of
+from .ending import end_line, ended, limits_of
 from .plan.axes import MOST_STEPS
 from .planes import plane_at, write_planes
 from .records import Channels, Epilogue, Line, Panels, Places, Steps
@@ -17,6 +17,8 @@ from .table import COUNT, FIRST, PLACE, TASKS, WORK, panel_of, panels_of
 
 # Windows that are summed up before they are transposed: whole tiles and whole squares.
 CHUNK = 8 * TILE_ROWS
+# Rows that are ended at a time: tiles have an even number of them.
+PAIR = 2
 # Of weights, what stays in the L1 cache from tile to tile.
 NEAR_BYTES = 24 * 1024
 
@@ -227,15 +229,25 @@ def _sum_panels(source, places, steps, panels, vecs, start, ends, out):
                         tile_store(low, out, places.out_at, first, place, count)
                     rows = LOW_ROWS
                 if later:
-                    _end_tile(buffer, min(rows, stop - first), epilogue, out, places.out_at, first, place, count)
+                    _end_tile(buffer, vecs, rows, stop - first, epilogue, out, places.out_at, first, place, count)
                 first += rows
 
 
-@compiled
-def _end_tile(buffer, rows, epilogue, out, out_at, first, place, count):
-    """So many rows of a tile from the buffer to the output."""
-    for row in range(rows):
-        at, to = buffer.at + row * buffer.step, out_at[first + row] + place
+@compiled(inline=True)
+def _end_tile(buffer, vecs, rows, left, epilogue, out, out_at, first, place, count):
+    """A tile of so many rows, of which some are left to do, from the buffer to the output."""
+    step, pairs, lines = buffer.step, rows, min(rows, left)
+    if epilogue.residual.size:
+        # That of a row may lie where it goes: spare rows would read it a second time.
+        pairs = 0
+    else:
+        lines = 0
+    for row in range(0, pairs, PAIR):
+        tile = tile_lines(PAIR, vecs, buffer.array, buffer.at + row * step, step)
+        tile = ended(tile, epilogue.slope, epilogue.function, epilogue.minimum, epilogue.maximum)
+        tile_store(tile, out, out_at, first + row, place, count)
+    for row in range(lines):
+        at, to = buffer.at + row * step, out_at[first + row] + place
         for f in range(0, count, lanes_of(out)):
             end_line(tile_rows(1, 1, buffer.array, at + f), out, to + f, count - f, epilogue)
 

@@ -3,12 +3,11 @@
 import numpy as np
 
 from ..machine.compiler import compiled
-from ..machine.limits import tile_clip
 from ..machine.memory import RAMP, ramp
 from ..machine.tile import EDGE, lanes_of, tile_multiply, tile_rows, tile_slide, tile_store
 from ..machine.vectors import CACHE_WAY, TILE_ROWS, TILE_VECS
 from ..machine.words import prange
-from .ending import end_windows, is_plain, limits_of
+from .ending import end_windows, ended, within_tile
 from .plan.axes import STRIP_DILATION, STRIP_STRIDE, TAPS, H, W
 from .planes import plane_at, write_planes
 from .records import Channels, Epilogue, Inside, Line, Panel, Places, Source, Tiles
@@ -113,11 +112,11 @@ def _neighbours(axes, columns):
 def filter_windows(source, places, block, panels, epilogue, out, group, axes):
     """Some panels of channels for all windows of a block.
 
-    Sums that a tile cannot end, and those for planes, go by way of a buffer for a panel.
+    Sums that a residual is added to, and those for planes, go by way of a buffer for a panel.
     """
-    width, plain = panels.weights.shape[4] // len(group), is_plain(epilogue)
-    direct = plain and out.ndim == 1
-    ending, room = (epilogue.bias, *limits_of(epilogue, plain)), 0 if direct else places.end
+    width = panels.weights.shape[4] // len(group)
+    direct = out.ndim == 1 and epilogue.residual.size == 0
+    ending, room = (epilogue.bias, within_tile(epilogue)), 0 if direct else places.end
     buffer, start = aligned_flat(room * width, source.array)
     buffer_at = np.empty(room + RAMP, np.int64)
     slides = _neighbours(axes, block.columns)
@@ -155,7 +154,7 @@ def _write(buffer, start, width, places, panel, epilogue, out):
 @compiled(inline=True)
 def _gather(source, places, panel, ending, out, group):
     """A panel of channels, for windows that lie anywhere."""
-    bias, minimum, maximum = ending
+    bias, (slope, function, minimum, maximum) = ending
     _, taps_d, taps_h, taps_w, pitch = panel.weights.shape
     taps = source.taps
     for first in range(places.first, places.end, TILE_ROWS):
@@ -168,7 +167,7 @@ def _gather(source, places, panel, ending, out, group):
                     shift = start + kw * source.tap_column
                     tile = tile_multiply(tile, source.array, places.x_at, first, shift, panel.weights, at, group)
                     at += pitch
-        tile = tile_clip(tile, minimum, maximum)
+        tile = ended(tile, slope, function, minimum, maximum)
         tile_store(tile, out, places.out_at, first, panel.place, panel.count)
 
 
@@ -191,7 +190,7 @@ def _slide(source, places, block, panel, ending, out, group, axes):
 def _slide_tiles(source, places, block, panel, ending, out, group, tiles):
     """Some tiles of each row of a block, a vector of channels at a time, which leaves registers for the weights."""
     array, x_at, weights, inside = source.array, places.x_at, panel.weights, source.inside
-    bias, minimum, maximum = ending
+    bias, (slope, function, minimum, maximum) = ending
     _, taps_d, taps_h, taps_w, pitch = weights.shape
     # Known when compiling, so that no step divides.
     lanes, width = lanes_of(array), TILE_VECS * lanes_of(array)
@@ -220,5 +219,5 @@ def _slide_tiles(source, places, block, panel, ending, out, group, tiles):
                             x_lines = x_first + kw * source.column, step, number, stride
                             taps = at + kw * pitch, pitch
                             tile = tile_slide(tile, array, x_lines, weights, taps, 1, tiles.columns, group)
-                tile = tile_clip(tile, minimum, maximum)
+                tile = ended(tile, slope, function, minimum, maximum)
                 tile_store(tile, out, places.out_at, window, panel.place + c, panel.count - c)

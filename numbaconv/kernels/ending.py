@@ -21,6 +21,14 @@ def is_plain(epilogue):
 
 
 @compiled
+def within_tile(epilogue):
+    """What `ended` takes of an epilogue where tiles are ended, in registers: nothing where a residual is to come."""
+    if epilogue.residual.size:
+        return 1.0, 0, -np.inf, np.inf
+    return epilogue.slope, epilogue.function, epilogue.minimum, epilogue.maximum
+
+
+@compiled
 def limits_of(epilogue, last):
     """What sums are kept between on their way out of a tile: none where more is to come."""
     if last:
@@ -43,7 +51,7 @@ def end_value(total, epilogue, at):
 
 @compiled(inline=True)
 def activated(x, function):
-    """What the activation of this number makes of a line: within 5 units of rounding, but for numbers below 1e-35."""
+    """What the activation of this number makes of a tile: within 5 units of rounding, but for numbers below 1e-35."""
     x = line_less(x, LOWEST, LOWEST, x)
     if function < HARD_SIGMOID:
         gate = line_gate(x, LOWEST)
@@ -81,15 +89,18 @@ def end_line(line, out, to, count, epilogue):
     """A vector of sums, bias and all, to flat index ``to`` of ``out``, at most ``count`` of them."""
     if epilogue.residual.size:
         line = line + line_read(1, epilogue.residual, to, count)
-    # Numbers alone: around these branches Numba would count references to the arrays.
-    line = _ended(line, epilogue.slope, epilogue.function, epilogue.minimum, epilogue.maximum)
+    line = ended(line, epilogue.slope, epilogue.function, epilogue.minimum, epilogue.maximum)
     line_write(line, out, to, count)
 
 
-@compiled
-def _ended(line, slope, function, minimum, maximum):
+@compiled(inline=True)
+def ended(tile, slope, function, minimum, maximum):
+    """What an epilogue makes of a tile, bias and residual added.
+
+    Of numbers alone: around these branches Numba would count references to arrays.
+    """
     if function:
-        return activated(line, function)
+        return activated(tile, function)
     if slope != 1.0:
-        line = line_less(line, 0.0, slope * line, line)
-    return tile_clip(line, minimum, maximum)
+        tile = line_less(tile, 0.0, slope * tile, tile)
+    return tile_clip(tile, minimum, maximum)

@@ -141,7 +141,7 @@ def line_write(typingctx, line, out, at, count):
 def _each(context, builder, result, function, *tiles):
     """A value of type ``result`` whose vectors are the function of those of the tiles."""
     value = ir.Constant(context.get_value_type(result), ir.Undefined)
-    for i in range(result.vecs):
+    for i in range(result.rows * result.vecs):
         value = builder.insert_value(value, function(*(builder.extract_value(tile, i) for tile in tiles)), i)
     return value
 
