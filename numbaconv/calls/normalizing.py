@@ -71,18 +71,25 @@ class Factors(NamedTuple):
 
 
 def normalized(
-    x: np.ndarray, weights: np.ndarray, epsilon: float, momentum: float, low: float = NO_MINIMUM
+    x: np.ndarray,
+    weights: np.ndarray,
+    epsilon: float,
+    momentum: float,
+    low: float = NO_MINIMUM,
+    onto: np.ndarray | None = None,
 ) -> tuple[np.ndarray, Factors]:
     """A batch, normalized by its own mean and variance, the variance without Bessel's correction, and the `Factors`.
 
     The weights (4, C) are gamma, beta, the moving mean and variance; two more rows tell what these two become. There is
-    at least one value for each channel. Results below ``low`` become ``low``.
+    at least one value for each channel. ``onto`` is an array that is added to the result; sums below
+    ``low`` become ``low``.
     """
     grid = make_grid(x.shape, x.itemsize)
     found, tables, out = np.empty((6, grid.channels)), np.empty((3, *grid.table)), aligned_empty(x.shape, x.dtype)
     settings = grid.values, float(epsilon), float(momentum), float(low), grid.each
     room = found, tables, np.empty(grid.sums)
-    normalize_batch(x.reshape(-1), weights, settings, room, out.reshape(-1), *grid.how, serial=grid.serial)
+    arrays = x.reshape(-1), np.empty(0, x.dtype) if onto is None else onto.reshape(-1)
+    normalize_batch(arrays, weights, settings, room, out.reshape(-1), *grid.how, serial=grid.serial)
     return out, Factors(found, tables)
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from itertools import cycle, islice
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -47,8 +47,15 @@ class Operation(Named):
         """Compute the result, as in training or not, and what `_take_back` needs of the call."""
         raise NotImplementedError
 
+    # Whether it is a sum of its inputs and nothing else.
+    _adds: ClassVar[bool] = False
+
     def _takes_in(self, follower: Any) -> bool:
         """Whether `_trace`, told ``joined=True``, computes this other operation on its result too, and the way back."""
+        return False
+
+    def _takes_sum(self, adding: Any, follower: Any) -> bool:
+        """Whether `_trace` computes two more on its result: the sum with an array ``onto`` it, and this follower."""
         return False
 
     def _visited(self, arguments: tuple[Any, ...], keywords: dict[str, Any], traced: bool) -> tuple[Any, Any, Any]:

@@ -136,14 +136,15 @@ def _sum_planes(a, b, a_from, b_from, gate, sums, cut, task):
 
 
 @compiled
-def _multiply_add(xs, scales, shift, relu, out, wide, step, cut, task):
+def _multiply_add(xs, scales, shift, ending, out, wide, step, cut, task):
     """A task of ``multiply_add``, of one array or of the sum over two.
 
-    Two tables as a gate say that the first array is a gradient, which passes where the second does.
+    The ending is a gate, of which two tables say that the first array is a gradient, which passes where the second
+    does; an array to be added, or nothing; and what smaller results become.
     """
     width, lanes = cut[2], lanes_of(out)
     first, last, left, right = _task(task, len(out), cut)
-    tables = scales, shift, relu
+    tables = scales, shift, ending
     table = (first % len(shift) - 1) * shift.shape[1]
     for r in range(first, last):
         # Division would take as long as four lines.
@@ -159,7 +160,7 @@ def _multiply_add(xs, scales, shift, relu, out, wide, step, cut, task):
 @compiled(inline=True)
 def _line(xs, tables, out, vecs, at, place, count):
     """A line of the result, of so many vectors."""
-    scales, shift, (gate, low) = tables
+    scales, shift, (gate, onto, low) = tables
     # All is read before anything is computed: a product and a sum become one rounding where nothing lies between.
     x, other = line_as(line_read(vecs[0], xs[-1], at, count), shift), line_read(vecs[0], xs[0], at, count)
     passes = line_read(vecs[1], gate[0], place, count), line_read(vecs[1], gate[-1], place, count)
@@ -171,6 +172,8 @@ def _line(xs, tables, out, vecs, at, place, count):
             other = _passed(other, x, passes[0], passes[1], out)
         line = line_as(other, shift) * factors[0] + line
     narrow = line_as(line, out)
+    if len(onto):
+        narrow = narrow + line_read(vecs[0], onto, at, count)
     line_write(line_less(narrow, low, low, narrow), out, at, count)
 
 
@@ -182,16 +185,17 @@ def multiply_add(x, scale, shift, low, out, wide, step, cut):
     has the rows and columns of a task, and the columns of all.
     """
     for task in prange(_tasks(len(out), cut)):
-        _multiply_add((x,), (scale,), shift, ((shift,), low), out, wide, step, cut, np.int64(task))
+        _multiply_add((x,), (scale,), shift, ((shift,), x[:0], low), out, wide, step, cut, np.int64(task))
 
 
 @compiled(parallel=True)
-def normalize_batch(x, weights, settings, room, out, wide, step, cut):
+def normalize_batch(arrays, weights, settings, room, out, wide, step, cut):
     """Normalize a batch by its own mean and variance: one loop over all of it for these, and one for the result.
 
     Parameters
     ----------
-    x : array (elements,)
+    arrays : tuple of array (elements,)
+        The batch, and what is added to the result, or nothing.
     weights : float64 array (4, C)
         Gamma, beta, the moving mean and variance.
     settings : tuple of number
@@ -204,6 +208,7 @@ def normalize_batch(x, weights, settings, room, out, wide, step, cut):
     wide, step, cut
         As for `multiply_add`.
     """
+    x, onto = arrays
     found, tables, sums = room
     mean, scale, shift = tables[0], tables[1], tables[2]
     _begin(x, settings[4] if step else cut[2], settings[4], found, mean)
@@ -214,7 +219,7 @@ def normalize_batch(x, weights, settings, room, out, wide, step, cut):
             _sum_planes(x, x, mean, mean, (mean,), sums, cut, np.int64(task))
     _factors_of_batch(sums, weights, settings, found, tables)
     for task in prange(_tasks(len(x), cut)):
-        _multiply_add((x,), (scale,), shift, ((shift,), settings[3]), out, wide, step, cut, np.int64(task))
+        _multiply_add((x,), (scale,), shift, ((shift,), onto, settings[3]), out, wide, step, cut, np.int64(task))
 
 
 @compiled(parallel=True)
@@ -249,7 +254,7 @@ def normalize_back(arrays, factors, gate, settings, room, wide, step, cut):
             _sum_planes(grad, x, slope, mean, gate, sums, cut, np.int64(task))
     _factors_of_gradient(sums, found, settings, gradients, more)
     for task in prange(_tasks(len(out), cut)):
-        _multiply_add((grad, x), (scale, slope), shift, (gate, -np.inf), out, wide, step, cut, np.int64(task))
+        _multiply_add((grad, x), (scale, slope), shift, (gate, x[:0], -np.inf), out, wide, step, cut, np.int64(task))
 
 
 @compiled

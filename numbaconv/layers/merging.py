@@ -126,8 +126,15 @@ class Add(Merge):
     Input a list of arrays, which may differ in sizes of 1. Keeps for backward: its input.
     """
 
+    _adds = True
+
     def _takes_in(self, follower: Any) -> bool:
         return joins_relu(self, follower)
+
+    def _computed(self, out: np.ndarray) -> Any:
+        # The sum of two, and relu of it.
+        shape, _, *others = super()._computed(out)
+        return shape, ([out, out], out), *others
 
     def _forward(self, x: list[np.ndarray], joined: bool = False) -> tuple[np.ndarray, Any]:
         if not joined:

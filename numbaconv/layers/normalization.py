@@ -101,27 +101,31 @@ class BatchNormalization(Affine):
         # The moving mean and variance leave infinities alone, which do not pass the multiply-adds of the way back.
         return self.trainable and joins_relu(self, follower)
 
-    def _forward(self, x: np.ndarray, joined: bool = False) -> tuple[np.ndarray, Any]:
-        return self._normalized(x, self.trainable and x.size > 0, joined)
+    def _takes_sum(self, adding: Any, follower: Any) -> bool:
+        return adding._adds and adding._takes_in(follower) and self._takes_in(follower)
+
+    def _forward(self, x: np.ndarray, joined: bool = False, onto: np.ndarray | None = None) -> tuple[np.ndarray, Any]:
+        return self._normalized(x, self.trainable and x.size > 0, joined, onto)
 
     def _forward_still(self, x: np.ndarray) -> tuple[np.ndarray, Any]:
         return self._normalized(x, False)
 
-    def _normalized(self, x: np.ndarray, by_batch: bool, joined: bool = False) -> tuple[np.ndarray, Any]:
-        """The result, or relu of it, and what the way back needs."""
-        planes = self._planes(x)
+    def _normalized(
+        self, x: np.ndarray, by_batch: bool, joined: bool = False, onto: np.ndarray | None = None
+    ) -> tuple[np.ndarray, Any]:
+        """The result, relu of it, or relu of its sum with another array, and what the way back of the first needs."""
+        planes, low = self._planes(x), NO_MINIMUM if onto is None and not joined else 0.0
         if by_batch:
             given, defaults = self._weights, (("gamma", 1), ("beta", 0), *((name, 0) for name in self.statistics))
             weights = np.empty((4, planes.shape[1]))
             for i, (name, default) in enumerate(defaults):
                 weights[i] = given.get(name, default)
-            low = 0.0 if joined else NO_MINIMUM
-            out, factors = normalized(planes, weights, self.epsilon, self.momentum, low)
+            out, factors = normalized(planes, weights, self.epsilon, self.momentum, low, onto)
             self._assign(dict(zip(self.statistics, factors.found[4:], strict=True)))
         else:
             found = self._moving_factors(self._weights)
             factors = Factors(found, tables_of(planes, found[0], *found[2:]))
-            out = filled(planes, factors.tables[1:], 0.0 if joined else NO_MINIMUM)
+            out = filled(planes, factors.tables[1:], low)
         return out.reshape(x.shape), (planes, factors, by_batch, joined)
 
     def _backward(

@@ -5,9 +5,11 @@ A value is an array that a step gives and others read. Its number is its slot.
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from itertools import repeat
+from itertools import pairwise, repeat
 from operator import is_
 from typing import Any, NamedTuple
+
+import numpy as np
 
 from ..calls.layouts import added
 from ..common.structures import leaves, mapped
@@ -40,6 +42,14 @@ class Step(NamedTuple):
         return single and self.arguments == (Slot(self.inputs[0]),)
 
 
+class Partner(NamedTuple):
+    """A sum of two that follows on a step: the slot of what is added, its operation, and what alone reads it."""
+
+    other: int
+    adding: Any
+    follower: Any
+
+
 class Program:
     """Steps from inputs to outputs.
 
@@ -63,6 +73,7 @@ class Program:
         # One value in and one out, as nearly all are.
         self._plain = [step.is_plain for step in self.steps]
         self._followers = self._only_readers()
+        self._partners = self._summed_next()
         counts = Counter(id(step.operation) for step in self.steps)
         self._repeated = {one for one, count in counts.items() if count > 1}
         # The loop of nearly all calls: no masks, no layer twice, no tape.
@@ -102,18 +113,26 @@ class Program:
         penalties: dict[int, float] = {}
         # Values that a step has computed together with the one that reads them.
         joined: set[int] = set()
-        for step, plain, done, follower in zip(self.steps, self._plain, self._done, self._followers, strict=True):
+        loop = zip(self.steps, self._plain, self._done, self._followers, self._partners, strict=True)
+        for step, plain, done, follower, partner in loop:
             operation, masked = step.operation, bool(known) or step.operation._makes_masks
             if tape is not None and not joined.isdisjoint(step.inputs):
-                found[step.outputs[0]] = found[step.inputs[0]]
-                tape.append(operation._computed(found[step.outputs[0]]))
+                (given,) = joined.intersection(step.inputs)
+                found[step.outputs[0]] = found[given]
+                tape.append(operation._computed(found[given]))
+                if not plain:
+                    # Of a sum relu is computed, too.
+                    joined.update(step.outputs)
             elif tape is None and plain and not masked:
                 found[step.outputs[0]] = operation(found[step.inputs[0]], training)
             else:
-                may = follower is not None and tape is not None and not masked and training is True
-                keywords = {}
-                if may and operation._takes_in(follower):
+                may = tape is not None and not masked and training is True
+                keywords: dict[str, Any] = {}
+                if may and follower is not None and operation._takes_in(follower):
                     keywords["joined"] = True
+                    joined.update(step.outputs)
+                elif may and partner is not None and self._takes_sum(operation, partner, found, step.inputs[0]):
+                    keywords["onto"] = found[partner.other]
                     joined.update(step.outputs)
                 if masked or not plain:
                     _visit(step, found, known, training, tape, keywords)
@@ -185,6 +204,27 @@ class Program:
         single = (len(step.outputs) == 1 and read[step.outputs[0]] == 1 and not step.keywords for step in self.steps)
         return [readers.get(step.outputs[0]) if one else None for step, one in zip(self.steps, single, strict=True)]
 
+    def _summed_next(self) -> list[Partner | None]:
+        """For each step the sum of two that comes next and is the only reader of its value; None where it is not."""
+        read = Counter(self.outputs) + Counter(slot for step in self.steps for slot in step.inputs)
+        partners: list[Partner | None] = [None] * len(self.steps)
+        for i, (step, after) in enumerate(pairwise(self.steps)):
+            two = after.operation._adds and len(after.inputs) == 2 and not after.keywords
+            if self._plain[i] and two and read[step.outputs[0]] == 1 and step.outputs[0] in after.inputs:
+                (other,) = set(after.inputs) - set(step.outputs)
+                partners[i] = Partner(other, after.operation, self._followers[i + 1])
+        return partners
+
+    @staticmethod
+    def _takes_sum(operation: Any, partner: Partner, found: dict[int, Any], start: int) -> bool:
+        """Whether an operation on this value may compute the sum as well, and what follows that."""
+        built = partner.adding.built and partner.follower is not None
+        if not built or not operation._takes_sum(partner.adding, partner.follower):
+            return False
+        x, other = found[start], found[partner.other]
+        alike = isinstance(x, np.ndarray) and isinstance(other, np.ndarray) and x.shape == other.shape
+        return alike and other.dtype == operation.dtype and other.size > 0 and other.flags.carray
+
     def _wanted(self, trained: Sequence[bool], input_grad: bool) -> set[int]:
         """Values whose gradients lead to a weight that is trained, or to an input."""
         wanted = set(self.inputs) if input_grad else set()
@@ -199,6 +239,7 @@ class Cut:
 
     name = "part"
     _own = True
+    _adds = False
     _makes_masks = False
     _activity_loss = None
 

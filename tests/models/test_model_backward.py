@@ -5,7 +5,17 @@ import pytest
 from training_cases import Linear, same
 
 from numbaconv import Input
-from numbaconv.layers import Add, BatchNormalization, Conv1D, Dense, Dropout, Flatten, Identity, ReLU
+from numbaconv.layers import (
+    Add,
+    BatchNormalization,
+    Conv1D,
+    Dense,
+    Dropout,
+    Flatten,
+    GlobalAveragePooling2D,
+    Identity,
+    ReLU,
+)
 from numbaconv.models import Model, Sequential
 
 RNG = np.random.default_rng(0)
@@ -150,4 +160,41 @@ def test_relu_is_joined_to_what_comes_before_it(shape, axis, dtype, monkeypatch)
     np.testing.assert_array_equal(model.forward(x), out)
     np.testing.assert_array_equal(model.backward(grad), grad_x)
     for found, right in zip(norms[0].gradients + norms[0].weights, norms[1].gradients + norms[1].weights, strict=True):
+        np.testing.assert_array_equal(found, right)
+
+
+# Around the sum of a normalization, n, and what came before it, b.
+SUMMED = {
+    "n + b": lambda n, b: ReLU()(Add()([n, b])),
+    "b + n": lambda n, b: ReLU()(Add()([b, n])),
+    "another shape": lambda n, b: ReLU()(Add()([n, GlobalAveragePooling2D(keepdims=True)(b)])),
+    "three": lambda n, b: ReLU()(Add()([n, b, b])),
+    "no relu": lambda n, b: Add()([n, b]),
+    "twice": lambda n, b: Add()([ReLU()(Add()([n, b])), n]),
+    "itself": lambda n, b: ReLU()(Add()([n, n])),
+}
+
+
+@pytest.mark.parametrize("axis", [-1, 1])
+@pytest.mark.parametrize("name", SUMMED)
+def test_sums_are_joined_to_the_normalization_before_them(name, axis, monkeypatch):
+    joins = name in ("n + b", "b + n")
+    rng = np.random.default_rng(0)
+    x, grad = rng.normal(1, 2, (2, 3, 66, 65, 5)).astype(np.float32)
+    x[0, :2, :2] = grad[0, 0, 0] = np.nan
+    image = Input(x.shape[1:])
+    before = ReLU()(BatchNormalization(axis)(image))
+    model = Model(image, SUMMED[name](BatchNormalization(axis)(before), before))
+    taken = []
+    usual = BatchNormalization._normalized
+    monkeypatch.setattr(BatchNormalization, "_normalized", lambda *args: taken.append(args[-1]) or usual(*args))
+    results = []
+    for _ in range(2):
+        model.set_weights([np.full(w.shape, 1 + i, np.float32) for i, w in enumerate(model.get_weights())])
+        out = model.forward(x)
+        results.append([out, model.backward(grad[..., : out.shape[-1]]), *model.gradients, *model.get_weights()])
+        assert [one is not None for one in taken] == [False, joins and not len(results) > 1]
+        taken.clear()
+        monkeypatch.setattr(BatchNormalization, "_takes_sum", lambda *args: False)
+    for found, right in zip(*results, strict=True):
         np.testing.assert_array_equal(found, right)
