@@ -292,6 +292,11 @@ class Model(Network, Telling):
         return list(parts)
 
     def _given(self, x: Any) -> list[Any]:
+        tensor = self._inputs
+        # What most networks take: all the rest would be read from far in each call of a small one.
+        if type(x) is np.ndarray and isinstance(tensor, KerasTensor):
+            name = tensor._node.operation.name
+            return [_fitting(as_numbers(x, name), tensor, name)]
         named = zip(self._inputs_of(x), self.inputs, self.input_names, strict=True)
         return [_fitting(as_numbers(one, name), tensor, name) for one, tensor, name in named]
 
@@ -316,6 +321,8 @@ class Model(Network, Telling):
 def _fitting(x: np.ndarray, tensor: KerasTensor, name: str) -> np.ndarray:
     """An array of the shape that an input has; a last axis of 1 is added or taken away, as Keras does."""
     wanted = tensor.shape
+    if x.ndim and x.shape[1:] == wanted[1:]:
+        return x
     if x.ndim == len(wanted) - 1 and wanted[-1] == 1:
         x = x[..., None]
     elif x.ndim == len(wanted) + 1 and x.shape[-1] == 1:
