@@ -32,6 +32,8 @@ class Host(NamedTuple):
     shared_bytes: int = 8 * 1024 * 1024
     # What an L2 cache holds at least: larger weights come from L3.
     l2_bytes: int = 1280 * 1024
+    # Multiply-adds for each value that comes from L3 and goes there, below which these take longer.
+    band_work: int = 32
     # Rows of outputs that take as long to compute as their weights take to come from L3.
     l3_rows: int = 14
     # The part of them that is waited for where the weights of the next steps are asked for ahead.

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ...calls.bands import BandsCall
 from ...calls.scaling import ScaleCall
 from ...calls.separable import SeparableCall
 from ...calls.transposed import ScatterCall, TransposedCall
@@ -23,6 +24,7 @@ _ALGORITHMS = {
     WinogradCall: ("conv_winograd", "Winograd"),
     ScatterCall: ("scatter", "scattering"),
     TransposedCall: ("conv", "direct, by phases"),
+    BandsCall: ("conv, separable_conv", "direct, in bands of rows"),
     SeparableCall: ("separable_conv", "direct, in one pass"),
     ScaleCall: ("scale_rows", ""),
 }
@@ -121,6 +123,9 @@ def _report(turn: Turn, shapes: dict[int, Any], itemsize: int, seconds: float | 
 
 def _counted(stage: Any, shapes: dict[int, Any]) -> tuple[int, int]:
     """Multiplications of a stage with a kernel, and its weights."""
+    if stage.widening is not None:
+        both = _counted(stage.widening, shapes), _counted(stage._replace(widening=None), shapes)
+        return both[0][0] + both[1][0], both[0][1] + both[1][1]
     layer, shape = stage.layers[0], shapes[stage.output]
     held = dict(layer._weights)
     if stage.before is not None:

@@ -111,6 +111,20 @@ class Pair(NamedTuple):
         return None if first is None or second is None else (first[0], second[0], first[1], second[1])
 
 
+class Banded(NamedTuple):
+    """What a `Pair` and the convolution before it multiply by."""
+
+    first: Folded
+    then: Pair
+
+    def operands(self) -> tuple[Any, ...] | None:
+        """All kernels, then all biases; None as for `Folded`, and where one is not finite."""
+        first, then = self.first.operands(), self.then.operands()
+        if first is None or then is None or not all(packed.finite for packed in (first[0], *then[:2])):
+            return None
+        return first[0], *then[:2], first[1], *then[2:]
+
+
 class Factors:
     """The factors of normalizations that have a pass of their own, made anew where a weight has changed.
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from ...activations.function import LARGE, takes
 from ...activations.settings import WithSettings
+from ...calls.bands import BandsCall
 from ...calls.conv import WindowCall, conv_call, dense_call, depthwise_call
 from ...calls.epilogue import epilogue_of
 from ...calls.layouts import canonical_shape, contiguous
@@ -17,8 +18,8 @@ from ...calls.moving import crop_call, upsample_call, zero_pad_call
 from ...calls.pooling import FEW_PARTS, pool_call, pool_window
 from ...calls.scaling import Lines, LinesCall, scale_call
 from ...calls.separable import SeparableCall, separable_call
-from .folding import Factors, Folded, Pair
-from .rules import scales_channels
+from .folding import Banded, Factors, Folded, Pair
+from .rules import banded, scales_channels
 from .stage import NO_ENDING, Ending, Stage
 
 
@@ -89,9 +90,18 @@ def _run_apart(stage: Stage, wanted: list[tuple[int, ...]], out: Any, *values: n
 
 
 def _with_kernel(
-    stage: Stage, shapes: dict[int, Any], itemsize: int, folded: Folded | Pair, pitches: tuple[int, int], awake: bool
+    stage: Stage,
+    shapes: dict[int, Any],
+    itemsize: int,
+    folded: Folded | Pair | Banded,
+    pitches: tuple[int, int],
+    awake: bool,
 ) -> Prepared:
     x_shape, layer, (pitch, x_pitch) = shapes[stage.inputs[0]], stage.layers[0], pitches
+    if isinstance(folded, Banded):
+        bands = banded(stage.joined, x_shape, pitch)
+        # Not over what is added: that may be what the next band reads.
+        return Prepared(partial(_run_bands, stage, bands, folded), True, bands, steady=True)
     data_format = getattr(layer, "data_format", "channels_last")
     call = call_of(stage, x_shape, itemsize, pitch)
     if awake and isinstance(call, WindowCall | SeparableCall):
@@ -143,6 +153,17 @@ def _run_kernel(
         call.run(contiguous(x).reshape(view), *packed, epilogue, out)
         return out
     return call(x, *packed[:2], epilogue)
+
+
+def _run_bands(stage: Stage, call: BandsCall, folded: Banded, out: np.ndarray, x: np.ndarray, *more: np.ndarray) -> Any:
+    """Run a stage whose convolutions take turns."""
+    operands = folded.operands()
+    if operands is None:
+        return stage.plain(x, *more)
+    first, middle = (epilogue_of(bias, *one.ending) for bias, one in zip(operands[3:5], stage.joined, strict=False))
+    epilogue = epilogue_of(operands[5], *stage.ending, more[0] if more else None)
+    call.run(contiguous(x)[:, None], operands[:3], first, middle, epilogue, out)
+    return out
 
 
 def call_of(stage: Stage, x_shape: tuple[int, ...], itemsize: int, pitch: int = 0) -> Any:

@@ -5,10 +5,11 @@ and computes the same but for rounding, which `Stage.plain` goes back to where n
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from math import inf
 from typing import Any, NamedTuple
 
+from ...calls.bands import BandsCall, bands_call
 from ...calls.separable import separable_call
 from ...layers.pointwise import Rescaling
 from .stage import NO_ENDING, Stage
@@ -113,6 +114,24 @@ def _pair(first: Stage, second: Stage, known: Known) -> Stage | None:
     return _both(first, second)._replace(kind="pair", before=first, zeros=first.zeros)
 
 
+def _bands(first: Stage, second: Stage, known: Known) -> Stage | None:
+    layer, shape = first.layers[0], known.shapes[first.inputs[0]]
+    point = {*layer.kernel_size, *layer.strides, layer.groups} == {1} and not first.zeros and len(first.inputs) == 1
+    if second.widening or not (point and channels_last(first)) or len(shape) != 4:
+        return None
+    both = _both(first, second)._replace(widening=first)
+    return both if banded(both.joined, shape).bands else None
+
+
+def banded(stages: Sequence[Stage], x_shape: tuple[int, ...], pitch: int = 0) -> BandsCall:
+    """The call that has a convolution take turns with a depthwise one and another one."""
+    first, (depthwise, *_), last = (stage.layers for stage in stages)
+    zeros, window = stages[1].zeros, depthwise._window
+    kernels = first[0].kernel.shape, depthwise.depthwise_kernel.shape, last[0].kernel.shape
+    window = window._replace(padding=zeros) if zeros else window
+    return bands_call(x_shape, kernels, depthwise._dtype.itemsize, window, pitch)
+
+
 RULES = (
     Rule((*KERNELS, "scale", "layer"), ("view",), "y = f(x); z = y", "z = f(x)", _nothing),
     Rule(
@@ -128,6 +147,13 @@ RULES = (
         "y = x * depthwise kernel + bias, bounded; z = y * kernel of one tap",
         "both in one pass, while what lies between them is in the cache",
         _pair,
+    ),
+    Rule(
+        ("conv",),
+        ("pair",),
+        "x' = x * kernel of one tap + bias, bounded; z = both of the rule before of x'",
+        "some rows of x', what they give, and then the next ones in the same memory, where all of x' fills the cache",
+        _bands,
     ),
     Rule(
         KERNELS,

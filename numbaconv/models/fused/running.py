@@ -17,7 +17,7 @@ from ...machine.aligned import aligned_empty
 from ...machine.vectors import VECTOR_BYTES
 from ..program import Program
 from .arena import MOST_SHAPES, Arena, Lifetime, laid_out
-from .folding import Folded, Pair
+from .folding import Banded, Folded, Pair
 from .preparing import OtherShapeError, Prepared, prepared
 from .rules import KERNELS, channels_last, joined, renamed, scales_channels
 from .stage import Stage
@@ -95,13 +95,14 @@ class Runner:
         self.foreign = any(stage.foreign for stage in stages)
         read_slots = {slot for stage in stages for slot in stage.inputs}
         self._cast = [(slot, to) for slot, to in self.casts.items() if to in read_slots]
-        # Bytes in all: those of the arena, of what comes in as it is read, and of what leaves the network.
+        # Bytes in all: of the arena, of bands, of what comes in as it is read, and of what leaves the network.
         apart = [shapes[to] for _, to in self._cast] + [turn.shape for turn in self.turns if turn.place == -1]
-        self.bytes = self.room + size * sum(map(prod, apart))
+        between = sum(getattr(one.call, "room", 0) for one in ready)
+        self.bytes = self.room + size * (sum(map(prod, apart)) + between)
         # Where turns read what comes in.
         self.entries = {*self.inputs, *self.casts.values()}
         # Those whose weights decide what kernels take.
-        layers = [layer for stage in stages for one in (stage, stage.before) if one for layer in one.layers]
+        layers = [layer for stage in stages for one in stage.joined for layer in one.layers]
         both = (one for layer in layers for one in (layer, getattr(layer, "_whole", layer)))
         self.layers = list({id(one): one for one in both if hasattr(one, "_weights")}.values())
 
@@ -242,7 +243,10 @@ class Fused:
         if stage.before is not None or kind == "weigh":
             kind = "conv"
         folded = self._folding(kind, (layer, *norms))
-        return folded if stage.before is None else Pair(self._kernel_of(stage.before), folded)
+        if stage.before is None:
+            return folded
+        pair = Pair(self._kernel_of(stage.before), folded)
+        return pair if stage.widening is None else Banded(self._kernel_of(stage.widening), pair)
 
     def _folding(self, kind: str, layers: Sequence[Any]) -> Folded:
         layer, *norms = layers
@@ -317,7 +321,7 @@ def _with_room(stages: Sequence[Stage], read: "Read", others: set[int], lanes: i
     found = {}
     for stage in stages:
         first, slot = stage.before or stage, stage.inputs[0]
-        if first.kind != "depthwise" or slot not in able - others:
+        if first.kind != "depthwise" or stage.widening or slot not in able - others:
             continue
         *pixels, channels = read.shapes[slot]
         # Several filters of a channel take copies of it.

@@ -55,6 +55,8 @@ class Stage(NamedTuple):
         Whether code of the user's sees its input, and may keep it.
     before : Stage, optional
         A depthwise convolution that is computed in the same pass, before it.
+    widening : Stage, optional
+        A convolution of one tap before that, with which it takes turns, a band of rows at a time.
     gated : bool
         Whether its first input is followed by its weights times gates, and by the gates: see `weighing`.
     """
@@ -69,6 +71,7 @@ class Stage(NamedTuple):
     strides: tuple[int, ...] = ()
     foreign: bool = False
     before: "Stage | None" = None
+    widening: "Stage | None" = None
     gated: bool = False
 
     @property
@@ -76,6 +79,11 @@ class Stage(NamedTuple):
         """The slot of the only output."""
         (slot,) = self.outputs
         return slot
+
+    @property
+    def joined(self) -> tuple["Stage", ...]:
+        """The stages that it computes, in order: others before it, and itself."""
+        return tuple(one for one in (self.widening, self.before, self) if one is not None)
 
     def plain(self, *values: np.ndarray) -> Any:
         """What the plain network computes in its place: an array, or several in a list."""
