@@ -15,12 +15,12 @@ from ..kernels.depthwise import SLIDE, depthwise_conv
 from ..kernels.plan.axes import Axis
 from ..kernels.plan.plans import make_plan
 from ..kernels.plan.sums import make_sum_plan
-from ..kernels.sums import sum_runs
+from ..kernels.sums import channel_sums, sum_runs
 from ..kernels.weight_grad import add_shares, conv_weight_grad, depthwise_weight_grad
 from ..machine.aligned import aligned_empty
 from ..machine.threads import remember
 from ..machine.vectors import TILE_ROWS, TILE_VECS, conv_tile, panel_width
-from .conv import WindowCall, algorithm_for, dense_call, depthwise_arguments, gather_call, kernel_for
+from .conv import WindowCall, algorithm_for, dense_call, depthwise_arguments, gather_call, kernel_for, row_axes
 from .epilogue import Epilogue, no_epilogue
 from .layouts import SMALL, Ints, canonical_shape
 from .packed import Packed, depthwise_shape, is_depthwise
@@ -62,16 +62,25 @@ class SumCall(NamedTuple):
 
     def __call__(self, image: np.ndarray, windows: np.ndarray) -> np.ndarray:
         """An array (rows, outputs) from the windows' image and an array with a value for each window and output."""
-        sums = aligned_empty(self.sums_shape, image.dtype)
-        self.kernel(image, windows, sums, *self.arguments, serial=self.serial)
+        return self.with_bias(image, windows, False)[0]
+
+    def with_bias(self, image: np.ndarray, windows: np.ndarray, biased: bool = True) -> tuple[np.ndarray, np.ndarray]:
+        """The same, and in the same pass the sum over the windows for each output, in float64 whatever the dtype."""
         number, joined, channels = self.bundles or (1, 1, 0)
+        splits, panels, _, width = self.sums_shape
+        totals = np.zeros((splits * biased, panels, width))
+        sums = aligned_empty(self.sums_shape, image.dtype), totals
+        self.kernel(image, windows, sums, *self.arguments, serial=self.serial)
         out = aligned_empty((number, self.rows, self.outputs), image.dtype)
-        add_shares(sums, out, serial=sums.size < 4 * SMALL)
+        bias = np.empty((number * biased, self.outputs), image.dtype)
+        add_shares(sums, (out, bias), serial=sums[0].size < 4 * SMALL)
         if self.bundles is None:
             filled, taps = self.taps
-            return np.ascontiguousarray(out.reshape(-1, filled, self.outputs)[:, :taps])
-        blocks = out.reshape(number, -1, joined, channels, joined, self.outputs // joined)
-        return np.concatenate([part[:, i, :, i] for part in blocks for i in range(joined)], axis=-1)
+            out = np.ascontiguousarray(out.reshape(-1, filled, self.outputs)[:, :taps])
+        else:
+            blocks = out.reshape(number, -1, joined, channels, joined, self.outputs // joined)
+            out = np.concatenate([part[:, i, :, i] for part in blocks for i in range(joined)], axis=-1)
+        return out, bias.reshape(-1)
 
 
 class DepthwiseInputCall(NamedTuple):
@@ -132,6 +141,13 @@ class GradientCall(NamedTuple):
         arrays = (grad, x) if self.transposed else (x, grad)
         return self.sum_call(*arrays).reshape(self.weights_shape)
 
+    def weights_and_bias(self, x: np.ndarray, grad: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """`weights`, and the gradient of a bias."""
+        if self.transposed or isinstance(self.sum_call, ProductCall):
+            return self.weights(x, grad), channel_sums(grad)
+        weights, bias = self.sum_call.with_bias(x, grad)
+        return weights.reshape(self.weights_shape), bias
+
 
 @remember(maxsize=512)
 def conv_grad(
@@ -168,7 +184,11 @@ def dense_grad(rows: int, features: int, units: int, itemsize: int) -> GradientC
         grad = ProductInputCall.of((1, 1, 1, rows, features), *sizes)
     else:
         grad = dense_call(rows, units, features, itemsize)
-    return GradientCall((rows, units), (features, units), grad, ProductCall.of(*sizes))
+    product = ProductCall.of(*sizes)
+    # Of few weights, sums over the rows are added up sooner than the rows are turned round and packed.
+    few = product.call is not None and not product.turned and features * units <= max(2**14, 32 * rows)
+    sums = _sum_call(conv_weight_grad, row_axes(rows, units), features, features, units, itemsize) if few else product
+    return GradientCall((rows, units), (features, units), grad, sums)
 
 
 @remember(maxsize=512)

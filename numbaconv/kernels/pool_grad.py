@@ -9,8 +9,9 @@ from math import ceil, prod
 import numpy as np
 
 from ..machine.compiler import compiled
-from ..machine.line import line_first, line_maximum, line_read, line_taps, line_where, line_write
+from ..machine.line import line_first, line_lane, line_maximum, line_read, line_taps, line_where, line_write
 from ..machine.memory import clear
+from ..machine.tile import lanes_of
 from ..machine.vectors import VECTOR_BYTES
 from ..machine.words import prange
 
@@ -41,8 +42,9 @@ def max_pool_grad(x, grad_out, out, ends, most, bands, vecs):
 
     Notes
     -----
-    Two passes over the taps of a window, the second adding to all of them: zeros but for the one. Sums run through the
-    windows in order, however the bands are cut.
+    Two passes over the taps of a window, the second adding to all of them: zeros but for the one. Where there are much
+    fewer channels than taps, it adds one value after the other instead. Sums run through the windows in order, however
+    the bands are cut.
     """
     for task in prange(x.shape[0] * len(bands)):
         _max_grad_band(np.int64(task), x, grad_out, out, ends, most, bands, vecs)
@@ -62,7 +64,7 @@ def _max_grad_band(task, x, grad_out, out, ends, most, bands, vecs):
     else:
         for pixel in range(start, start + count):
             clear(out, pixel * channels + first, last - first)
-    taps, window = np.empty(most, np.int64), (0, 0, 0)
+    taps, window, sums, grads = np.empty(most, np.int64), (0, 0, 0), out.reshape(-1), grad_out.reshape(-1)
     for d in range(bands[band, 0], bands[band, 1]):
         for h in range(depth, depth + height):
             for w in range(depth + height, len(ends)):
@@ -75,8 +77,17 @@ def _max_grad_band(task, x, grad_out, out, ends, most, bands, vecs):
                         line = line_read(vecs, x, at + taps[k] + c, last - c)
                         places = line_first(places, best, line, k)
                         best = line_maximum(best, line)
+                    front, back = max(lo - ends[d, 0], 0) * plane, min(hi - ends[d, 0], window[0]) * plane
+                    together = min(step, last - c)
+                    # Masked lines that overlap wait for each other.
+                    if back - front > together * (1 if 2 * together <= lanes_of(x) else 3):
+                        for lane in range(together):
+                            k = np.int64(line_lane(places, lane))
+                            if front <= k < back:
+                                sums[at + taps[k] + c + lane] += grads[source + c + lane]
+                        continue
                     grad = line_read(vecs, grad_out, source + c, last - c)
-                    for k in range(max(lo - ends[d, 0], 0) * plane, min(hi - ends[d, 0], window[0]) * plane):
+                    for k in range(front, back):
                         to = at + taps[k] + c
                         total = line_read(vecs, out, to, last - c) + line_where(places, k, grad)
                         line_write(total, out, to, last - c)

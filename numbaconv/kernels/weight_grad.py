@@ -3,13 +3,13 @@
 import numpy as np
 
 from ..machine.compiler import compiled
-from ..machine.line import line_read, line_write
-from ..machine.memory import clear
+from ..machine.line import line_as, line_read, line_write
+from ..machine.memory import ask, clear
 from ..machine.tile import FULL, lanes_of, tile_add, tile_outer_near, tile_rows, tile_slide_apart
 from ..machine.words import prange
 from .conv import tile_height
 from .depthwise import SLIDE
-from .plan.axes import ANY_LENGTH, DILATION, STRIDE, STRIP_STRIDE, TAPS, D, H, W
+from .plan.axes import ANY_LENGTH, DILATION, STRIDE, STRIP_STRIDE, TAPS, WINDOWS, D, H, W
 from .records import Block, Channels, Share
 from .strip import (
     all_taps,
@@ -25,9 +25,11 @@ from .strip import (
 )
 
 # Neighbouring windows that a depthwise tile takes at once.
-WINDOWS = 4
+TOGETHER = 4
 # As many rows of a tile as read neighbours, if so many divide the channels.
 NEAR = (0,) * 4
+# Elements that a step of a tile at least moves on in what the next block reads.
+AHEAD = 8
 
 
 @compiled
@@ -62,10 +64,11 @@ def conv_weight_grad(x, grad_out, sums, vecs, axes, grad_axes, cut, branches):
     ----------
     x : array (N, D, H, W, C)
     grad_out : array (N, D', H', W', F)
-    sums : array (splits, panels, rows, VECS*LANES)
-        Written in full: for each share of the windows a sum of its own, its filters in panels as wide as a tile. Row
-        ``((kd*KH + kh)*KW + kw)*C + c`` holds a tap's channel; rows that fill up the last tile mean nothing. The panels
-        of a branch stand together, its last filled up.
+    sums : array (splits, panels, rows, VECS*LANES), float64 array (splits, panels, VECS*LANES) or of no elements
+        The first is written in full: for each share of the windows a sum of its own, its filters in panels as wide as a
+        tile. Row ``((kd*KH + kh)*KW + kw)*C + c`` holds a tap's channel; rows that fill up the last tile mean nothing.
+        The panels of a branch stand together, its last filled up. To the second, if there is any, ``grad_out`` is added
+        up for each filter, the gradient of a bias: all of it is near when it is copied.
     vecs : tuple
         As long as a row of the tile has vectors.
     axes, grad_axes, cut
@@ -78,8 +81,8 @@ def conv_weight_grad(x, grad_out, sums, vecs, axes, grad_axes, cut, branches):
     windows in a block on; fewer do not pay for adding a tile to its sum.
     """
     channels = x.shape[4] // branches
-    for task in prange(_tasks(sums, cut)):
-        share = _share(np.int64(task), sums, grad_out, axes, cut, branches, tile_height(vecs))
+    for task in prange(_tasks(sums[0], cut)):
+        share = _share(np.int64(task), sums[0], grad_out, axes, cut, branches, tile_height(vecs))
         read = Channels(share.branch * channels, channels, 1)
         _sum_windows(share, read, x, grad_out, sums, vecs, axes, grad_axes)
 
@@ -90,11 +93,13 @@ def add_shares(sums, out):
 
     Parameters
     ----------
-    sums : array (splits, panels, rows, VECS*LANES)
+    sums : tuple of arrays
         Of `conv_weight_grad`.
-    out : array (bundles, rows or fewer, outputs)
-        Written in full; each bundle has panels of its own.
+    out : array (bundles, rows or fewer, outputs), array (bundles, outputs) or of no elements
+        Written in full; each bundle has panels of its own. The second is for what the second of ``sums`` holds.
     """
+    sums, totals = sums
+    out, bias = out
     _, panels, sum_rows, width = sums.shape
     bundles, rows, outputs = out.shape
     lanes, share = lanes_of(out), panels * sum_rows * width
@@ -106,6 +111,25 @@ def add_shares(sums, out):
             for more in range(at + share, sums.size, share):
                 line = line + line_read(1, sums, more, lanes)
             line_write(line, out, np.int64(task) * outputs + first, outputs - first)
+        if row == 0 and bias.size:
+            for f in range(outputs):
+                panel, total = bundle * (panels // bundles) + f // width, 0.0
+                for split in range(len(totals)):
+                    total += totals[split, panel, f % width]
+                bias[bundle, f] = total
+
+
+@compiled
+def _add_lines(totals, at, block, grads, start, vecs):
+    """Add up what a block's windows give to the filters of a panel, which begin at ``start``, in float64."""
+    total = line_as(line_read(vecs, grads.array, 0, 0), totals)
+    for i in range(block.images):
+        for y in range(block.rows):
+            place = start + i * grads.image + y * grads.row
+            for _ in range(block.columns):
+                total = total + line_as(line_read(vecs, grads.array, place, totals.shape[2]), totals)
+                place += grads.column
+    tile_add(total, totals, at)
 
 
 @compiled
@@ -115,38 +139,66 @@ def _sum_windows(share, channels, x, grad_out, sums, vecs, axes, grad_axes):
     Both are copied, the gradient for one panel and the input for few channels at a time: values that lie as far apart
     as pixels compete for a few sets of the L1 cache.
     """
+    sums, totals = sums
     _, _, sum_rows, width = sums.shape
     x_at = np.empty(sum_rows, np.int64)
     zeros, count = np.zeros(width, x.dtype), share.group * width
+    sums_of = -(-(share.end_row - share.first_row) // tile_height(vecs)) * share.group
     for task in range(share.first, share.end):
         block = locate(task, axes)
         grads = _strips(grad_out, block, grad_axes, Channels(share.filter, count, 1), vecs)
         source = _strips(x, block, axes, channels, (0,))
         _fill_rows(x_at, source, channels.count, block.images * source.image)
+        after, windows = locate(min(task + 1, share.end - 1), axes), block.images * block.rows * block.columns
+        turns = sums_of * windows
+        grad_next, grad_end, grad_step = _ahead(grad_out, after, grad_axes, count, turns)
+        x_next, x_end, x_step = _ahead(x, after, axes, channels.count, turns)
         steps = source.row * axes[H, STRIP_STRIDE], source.column * axes[W, STRIP_STRIDE], width
         for panel in range(share.group):
+            images = panel * block.images, (panel + 1) * block.images
+            if totals.size and share.first_row == 0:
+                start = grads.start + images[0] * grads.image
+                _add_lines(totals, share.sums_at // sum_rows + panel * width, block, grads, start, vecs)
             for first in range(share.first_row, share.end_row, tile_height(vecs)):
                 tile = tile_rows(FULL, vecs, zeros, 0)
-                images = panel * block.images, (panel + 1) * block.images
-                rows = x_at, first
+                grad_step, x_step = grad_step * (grad_next < grad_end), x_step * (x_next < x_end)
+                ahead = (grad_out, grad_next, grad_step), (x, x_next, x_step)
                 if channels.count % 4 or source.column % 4:
-                    tile = _sum_tile(tile, source, rows, grads, images, block, steps, (0,))
+                    tile = _sum_tile(tile, source, (x_at, first, (0,)), grads, images, block, steps, ahead)
                 else:
-                    tile = _sum_tile(tile, source, rows, grads, images, block, steps, NEAR)
+                    tile = _sum_tile(tile, source, (x_at, first, NEAR), grads, images, block, steps, ahead)
+                grad_next, x_next = grad_next + grad_step * windows, x_next + x_step * windows
                 tile_add(tile, sums, share.sums_at + (panel * sum_rows + first) * width)
 
 
+@compiled
+def _ahead(x, block, axes, channels, turns):
+    """Where what a block reads begins and ends, and elements of it to ask for in each of so many turns.
+
+    Nothing, where it does not lie in one piece.
+    """
+    d, h, _ = first_input(block.d, block.h, block.w, axes)
+    at = ((block.n * x.shape[1] + max(0, d)) * x.shape[2] + max(0, h)) * x.shape[3] * x.shape[4]
+    whole = channels >= x.shape[4] and block.columns == axes[W, WINDOWS]
+    size = whole * block.images * block.rows * axes[H, STRIDE] * x.shape[3] * x.shape[4]
+    return at, at + size, max(AHEAD, -(-size // max(1, turns)))
+
+
 @compiled(inline=True)
-def _sum_tile(tile, source, rows, grads, images, block, steps, near):
-    """The tile, and all windows of a block."""
+def _sum_tile(tile, source, rows, grads, images, block, steps, ahead):
+    """The tile, and all windows of a block; meanwhile it asks for parts of what the next one reads."""
+    x_at, first, near = rows
+    (grad_out, grad_next, grad_step), (x, x_next, x_step) = ahead
     for i in range(images[0], images[1]):
         for y in range(block.rows):
             at = grads.start + i * grads.image + y * grads.row
             shift = (i - images[0]) * source.image + y * steps[0]
             for _ in range(block.columns):
-                tile = tile_outer_near(tile, source.array, rows[0], rows[1], shift, grads.array, at, near)
-                at += steps[2]
-                shift += steps[1]
+                tile = tile_outer_near(tile, source.array, x_at, first, shift, grads.array, at, near)
+                ask(grad_out, grad_next)
+                ask(x, x_next)
+                grad_next, x_next = grad_next + grad_step, x_next + x_step
+                at, shift = at + steps[2], shift + steps[1]
     return tile
 
 
@@ -206,17 +258,18 @@ def depthwise_weight_grad(x, grad_out, sums, vecs, axes, grad_axes, cut, height)
 
     ``grad[k, f] = sum over n, q of x[n, q*stride + k*dilation - before, f // multiplier] * grad_out[n, q, f]``
 
-    The arguments are the same, ``grad_out`` with C*multiplier channels and ``sums`` with a row for each tap; the taps
-    along W are filled up to a multiple of `SLIDE`. ``height`` is a tuple as long as a tile has rows, `SLIDE` times the
-    channels of a group: where these are several, as many as its filters, each row of sums becomes one for each.
+    The arguments are the same, ``grad_out`` with C*multiplier channels and the first of ``sums`` with a row for each
+    tap; the taps along W are filled up to a multiple of `SLIDE`. ``height`` is a tuple as long as a tile has rows,
+    `SLIDE` times the channels of a group: where these are several, as many as its filters, each row of sums becomes one
+    for each.
 
     Notes
     -----
     Bound by memory, where windows are neighbours and share what they read.
     """
-    count, repeat = cut[1] * sums.shape[3], grad_out.shape[4] // x.shape[4]
-    for task in prange(_tasks(sums, cut)):
-        share = _share(np.int64(task), sums, grad_out, axes, cut, 1, len(height))
+    count, repeat = cut[1] * sums[0].shape[3], grad_out.shape[4] // x.shape[4]
+    for task in prange(_tasks(sums[0], cut)):
+        share = _share(np.int64(task), sums[0], grad_out, axes, cut, 1, len(height))
         for number in range(share.first, share.end):
             block = locate(number, axes)
             grads = input_of(grad_out, block, grad_axes, Channels(share.filter, count, 1), all_taps(grad_axes))
@@ -226,7 +279,11 @@ def depthwise_weight_grad(x, grad_out, sums, vecs, axes, grad_axes, cut, height)
             else:
                 source = input_of(x, block, axes, Channels(share.filter, count, repeat), all_taps(axes))
                 first, lengths = (0, 0, 0), (ANY_LENGTH, ANY_LENGTH, ANY_LENGTH)
-            _sum_lines(share, block, source, grads, (first, lengths), sums, (height, vecs), axes)
+            _sum_lines(share, block, source, grads, (first, lengths), sums[0], (height, vecs), axes)
+            if sums[1].size:
+                _, _, sum_rows, width = sums[0].shape
+                for f in range(0, count, width):
+                    _add_lines(sums[1], share.sums_at // sum_rows + f, block, grads, grads.start + f, vecs)
 
 
 @compiled
@@ -265,10 +322,10 @@ def _sum_row(row, at, source, grads, sums, zeros, tile, axes):
         several = step == tap_column and kw + SLIDE <= taps
         while z < columns:
             line, lines = x_at + z * step + kw * tap_column, (grads_at + z * grads.column, grads.column)
-            if several and low <= z and z + WINDOWS <= high:
+            if several and low <= z and z + TOGETHER <= high:
                 there = line, step, 0, 1
-                totals = tile_slide_apart(totals, source.array, there, grads.array, lines, WINDOWS, None, SLIDE)
-                z += WINDOWS
+                totals = tile_slide_apart(totals, source.array, there, grads.array, lines, TOGETHER, None, SLIDE)
+                z += TOGETHER
             else:
                 inside = (0, taps) if low <= z < high else positions_inside(first + z * stride, dilation, taps, length)
                 there = line, tap_column, kw, 1

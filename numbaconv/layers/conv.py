@@ -14,7 +14,6 @@ from ..calls.packed import Packed
 from ..calls.window import Window, window_of
 from ..common.arguments import check_algorithm, check_bool, check_groups
 from ..common.words import Activation, Algorithm, AxisPadding, DataFormat
-from ..kernels.sums import channel_sums
 from .activation import activated, activation_grad, kept_of, minimum_of
 from .arguments import with_defaults
 from .base import Layer
@@ -149,20 +148,26 @@ class WindowLayer(Layer):
         if needed is not None:
             grad_out = activation_grad(self.activation, grad_out, needed, self.dtype)
         grad = canonical(grad_out, self.data_format)
-        grad_x, kernels = self._kernel_gradients(inputs, grad, input_grad)
-        if self.use_bias and self.trainable:
-            kernels["bias"] = channel_sums(grad)
-        return None if grad_x is None else original(grad_x, self.rank, self.data_format), kernels
+        grad_x, gradients = self._weight_gradients(inputs, grad, input_grad)
+        return None if grad_x is None else original(grad_x, self.rank, self.data_format), gradients
 
-    def _kernel_gradients(
+    def _weight_gradients(
         self, kept: list[np.ndarray], grad: np.ndarray, input_grad: bool
     ) -> tuple[np.ndarray | None, dict[str, np.ndarray]]:
-        """The gradients of the input, canonical, and of the kernels from that of the output, canonical."""
+        """The gradients of the input, canonical, and of the weights from that of the output, canonical."""
         (x,) = kept
         call = self._call_of(("gradient", *x.shape), self._gradient_call, x.shape)
         grad_x = call.input(grad, *self._packed_opposite()) if input_grad else None
-        name = next(iter(self._weights))
-        return grad_x, {name: call.weights(canonical(x, self.data_format), grad)} if self.trainable else {}
+        return grad_x, self._summed(call, next(iter(self._weights)), canonical(x, self.data_format), grad)
+
+    def _summed(self, call: "GradientCall", kernel: str, x: np.ndarray, grad: np.ndarray) -> dict[str, np.ndarray]:
+        """The gradients of this kernel and the bias."""
+        if not self.trainable:
+            return {}
+        if not self.use_bias:
+            return {kernel: call.weights(x, grad)}
+        weights, bias = call.weights_and_bias(x, grad)
+        return {kernel: weights, "bias": bias}
 
     def get_config(self) -> dict[str, Any]:
         config = super().get_config()

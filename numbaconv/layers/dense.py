@@ -14,7 +14,6 @@ from ..calls.layouts import contiguous
 from ..calls.packed import Packed
 from ..common.arguments import check_bool
 from ..common.words import Activation
-from ..kernels.sums import channel_sums
 from .activation import activated, activation_grad, kept_of, minimum_of
 from .any_rank import AnyRank, Shape
 from .weights import Weight
@@ -127,11 +126,12 @@ class Dense(AnyRank):
         x, needed = kept
         rows, grad = _rows(x), _rows(activation_grad(self.activation, grad_out, needed, self.dtype))
         call = dense_grad(*rows.shape[3:], self.units, self._dtype.itemsize)
-        gradients = {}
+        gradients: dict[str, np.ndarray] = {}
         if self.trainable:
-            gradients["kernel"] = call.weights(rows, grad)
             if self.use_bias:
-                gradients["bias"] = channel_sums(grad)
+                gradients["kernel"], gradients["bias"] = call.weights_and_bias(rows, grad)
+            else:
+                gradients["kernel"] = call.weights(rows, grad)
         return call.input(grad, self._packed("conv_transpose")).reshape(x.shape) if input_grad else None, gradients
 
 

@@ -210,7 +210,7 @@ class SeparableConv(WindowLayer):
         out = self._activated(activation, before)
         return out, (x, between, kept_of(activation, before, out))
 
-    def _kernel_gradients(
+    def _weight_gradients(
         self, kept: list[np.ndarray], grad: np.ndarray, input_grad: bool
     ) -> tuple[np.ndarray | None, dict[str, np.ndarray]]:
         from ..calls.gradients import conv_grad, depthwise_grad
@@ -222,13 +222,10 @@ class SeparableConv(WindowLayer):
         last = conv_grad(between_shape, self.pointwise_kernel.shape, itemsize, point_window(self.rank))
         grad_between = last.input(grad, pointwise)
         grad_x = first.input(grad_between, depthwise) if input_grad else None
-        if not self.trainable:
-            return grad_x, {}
-        image = canonical(x, self.data_format)
-        return grad_x, {
-            "depthwise_kernel": first.weights(image, grad_between),
-            "pointwise_kernel": last.weights(between, grad),
-        }
+        gradients = self._summed(last, "pointwise_kernel", between, grad)
+        if self.trainable:
+            gradients["depthwise_kernel"] = first.weights(canonical(x, self.data_format), grad_between)
+        return grad_x, gradients
 
 
 class SeparableConv1D(SeparableConv):

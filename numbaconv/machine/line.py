@@ -9,6 +9,7 @@ In Python terms, ``count`` being the channels from ``at`` on and W the width of 
     line_as        line.astype(array.dtype)
     line_first     where ``line`` is larger than ``best``, or the first NaN: ``tap``; elsewhere ``taps``
     line_where     where ``taps == tap``: ``line``; elsewhere 0
+    line_lane      line[lane]
 """
 
 from .memory import Memory, pointer_to, pointers_to
@@ -214,6 +215,21 @@ def _number(builder, taps, tap):
     """A vector of the number of a tap."""
     integer = taps.vector.element
     return _splat(builder, tap if integer.width == 64 else builder.trunc(tap, integer), taps.lanes)
+
+
+@intrinsic
+def line_lane(typingctx, line, lane):
+    """The number in a lane, of those of all vectors."""
+
+    def codegen(context, builder, sig, args):
+        place = builder.urem(args[1], tiles.INT(line.lanes))
+        found = builder.extract_element(builder.extract_value(args[0], 0), place)
+        for i in range(1, line.vecs):
+            number = builder.extract_element(builder.extract_value(args[0], i), place)
+            found = builder.select(builder.icmp_signed(">=", args[1], tiles.INT(i * line.lanes)), number, found)
+        return found
+
+    return line.dtype(line, lane), codegen
 
 
 @intrinsic

@@ -104,6 +104,17 @@ def clear(typingctx, target, at, count):
 
 
 @intrinsic
+def ask(typingctx, source, at):
+    """Have the cache line of ``source[at]`` brought near; it may lie outside the array."""
+
+    def codegen(context, builder, sig, args):
+        Memory(context, builder, sig.args[0], args[0]).prefetch(args[1], 1)
+        return context.get_dummy_value()
+
+    return types.void(source, at), codegen
+
+
+@intrinsic
 def ramp(typingctx, target, at, first, step, count):
     """``target[at + i] = first + i * step`` for int64, a vector at a time: up to 7 elements more are written."""
 

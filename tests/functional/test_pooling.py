@@ -337,6 +337,19 @@ def test_gradients_of_averages_of_windows_apart_are_copied_as_they_lie(channels)
     np.testing.assert_array_equal(calls[0](grad), np.moveaxis(last, -1, 1))
 
 
+@pytest.mark.parametrize("channels", [1, 2, 5, LINE // 2, LINE])
+@pytest.mark.parametrize("size", [(2, 3), (6, 9), (13, 14)])
+def test_few_channels_have_the_gradients_of_many(channels, size):
+    rng = np.random.default_rng(12)
+    # Many equal values, of which the first counts, and NaN, which does before all; windows that overlap.
+    x = rng.integers(0, 4, (2, 26, 27, 4 * LINE)).astype(np.float32)
+    x[rng.random(x.shape) < 0.01] = np.nan
+    grad = rng.standard_normal(functional.max_pool(x, size, 2).shape, dtype=np.float32)
+    many = functional.max_pool_grad(x, grad, size, 2)
+    few = functional.max_pool_grad(x[..., :channels], grad[..., :channels], size, 2)
+    np.testing.assert_array_equal(few, many[..., :channels])
+
+
 @pytest.mark.parametrize("shape", [(1, 96, 120, 48), (3, 101, 100, 20), (1, 739, 739, 1), (8, 9, 9, 900)])
 @pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
 def test_few_large_windows_are_shared_by_many_cores(shape, data_format):
