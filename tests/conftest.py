@@ -35,6 +35,8 @@ settings.load_profile("default")
 
 # Where the cache is empty, it would come between what tests expect on standard error.
 os.environ["NUMBACONV_NOTICE"] = "0"
+# Tests count what is compiled, and run side by side.
+os.environ["NUMBACONV_COMPILERS"] = "1"
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell's job in the background is deaf to Ctrl-C, and so would be the processes that the tests start.

@@ -15,7 +15,8 @@ one core for a first 3 x 3 convolution, direct and by Winograd, with Numba 0.68;
 | workqueue takes launches beside and inside others | `launching` | | the process is aborted |
 | OpenMP's idle threads soon sleep | `threads` | 0.08 ms | 0.32 ms a small call beside busy processes |
 
-Large results share memory with results that are gone: `recycling`.
+Large results share memory with results that are gone: `recycling`. What a network lacks, two processes compile:
+`sharing`.
 
 Machine code is as fast without `parts`. Tiles in registers, and memory by flat index, are intrinsics (`tile`, `line`,
 `square`, `memory`): what they pay is shown in `examples/ladder`.

@@ -24,7 +24,7 @@ import numba
 import numpy as np
 from numba import config as _config
 
-from . import start
+from . import sharing, start
 from .private import losses, lost_without
 from .sources import Sources, read, sealed, sources_of, stem_of, write_in
 
@@ -90,11 +90,21 @@ class _DiskCache:
         if self._is_usable():
             with lost_without(_UNKEPT):
                 _offer_runtime()
-                payload = read(self.folders, *self._identity(sig, target_context.codegen()))
-                if payload is not None:
-                    data = pickle.loads(payload)
-                    found = CompileResult._rebuild(target_context, *data)
-                    self._keep_for_starts(sig, data)
+                found = self._read(sig, target_context)
+            if found is None and _UNKEPT not in losses:
+                # That somebody else compiles it is no loss.
+                sharing.claim(self.folders[0], self._identity(sig, target_context.codegen())[0])
+                with lost_without(_UNKEPT):
+                    found = self._read(sig, target_context)
+        return found
+
+    def _read(self, sig: Any, target_context: Any) -> Any:
+        payload = read(self.folders, *self._identity(sig, target_context.codegen()))
+        if payload is None:
+            return None
+        data = pickle.loads(payload)
+        found = CompileResult._rebuild(target_context, *data)
+        self._keep_for_starts(sig, data)
         return found
 
     def save_overload(self, sig: Any, data: Any) -> None:
@@ -110,6 +120,7 @@ class _DiskCache:
                     self._keep_for_starts(sig, needed)
         if content:
             self._write(name, content)
+        sharing.release()
 
     def _keep_for_starts(self, sig: Any, data: tuple) -> None:
         """Keep machine code a second time, for processes that do without Numba."""

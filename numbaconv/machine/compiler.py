@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from threading import local
 from types import SimpleNamespace
 
-from . import start, threads
+from . import sharing, start, threads
 from .sources import sources_of
 from .words import Word, setting
 
@@ -90,6 +90,7 @@ class ParallelKernel:
         if code:
             self._known.append((start.test_of(args), code))
             return code
+        sharing.ask()
         return self.dispatcher
 
 

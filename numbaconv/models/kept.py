@@ -37,7 +37,7 @@ _MOST, _MOST_SHAPES = 32, 4
 # Seconds for which nobody must have written to a file: a clock does not tell what comes within a tick of it.
 SETTLED = 2.0
 # Variables that nothing kept depends on.
-_HARMLESS = {"NUMBACONV_CACHE", "NUMBACONV_NOTICE"}
+_HARMLESS = {"NUMBACONV_CACHE", "NUMBACONV_COMPILERS", "NUMBACONV_NOTICE"}
 # From now on changes of the sources are seen.
 _SOURCES = sources.all_sources()
 

@@ -18,6 +18,9 @@ from .fused.running import fused
 from .telling import Told
 from .tiling import Tiled
 
+# Weights of a network beyond which no other process makes it anew.
+MOST_PARAMS = 2**26
+
 
 class Network(Trainer, Told, Tiled):
     """A model whose program says how its layers are connected."""
@@ -197,6 +200,10 @@ class Network(Trainer, Told, Tiled):
 
         return json.dumps(writing.model_config(self), **kwargs)
 
+    def _architecture(self) -> str:
+        """`to_json` for a process that makes the model anew; empty where its weights would take much memory there."""
+        return self.to_json() if self.count_params() <= MOST_PARAMS else ""
+
     def save(self, path: str | PathLike[str], overwrite: bool = True) -> None:
         """Write the configuration, the weights and the state of training to one file.
 
@@ -329,7 +336,7 @@ class Network(Trainer, Told, Tiled):
             program = self._program()
             training, outputs = keywords.get("training"), None
             if self._fuse and config.fuse() and not traced and not masks and (training is None or training is False):
-                outputs = fused(program).run(values)
+                outputs = fused(program).run(values, self._architecture)
                 found = [None] * len(program.outputs)
             if outputs is None:
                 outputs, found = program.run(values, training, masks, tape)

@@ -86,7 +86,7 @@ def test_of_two_processes_one_compiles(tmp_path):
         "compile_once(sys.argv[1])\n"
         "sys.stdin.read()\n"
         "transpose(np.ones((1, 2, 3)), np.ones((1, 3, 2)), serial=True)\n"
-        "print(transpose.serial.stats.cache_misses.total())\n"
+        "print(transpose.dispatcher.stats.cache_misses.total())\n"
     )
     start = functools.partial(
         subprocess.Popen,

@@ -12,7 +12,7 @@ from ...calls.layouts import contiguous
 from ...common.arrays import cast
 from ...layers.inputs import InputLayer
 from ...layers.settings import Changes
-from ...machine import threads
+from ...machine import sharing, threads
 from ...machine.aligned import aligned_empty
 from ...machine.vectors import VECTOR_BYTES
 from ..program import Program
@@ -158,6 +158,8 @@ class Fused:
         self._settings = layers or [], [*map(_calls_of, layers or [])]
         self._nested: dict[int, tuple[Any, Program, bool]] = {}
         self._runners: OrderedDict[Any, Runner | None] = OrderedDict()
+        # One that has not run yet.
+        self._new: Runner | None = None
         self._folded: dict[Any, Folded] = {} if like is None else like._folded
         self._arenas: list[Arena] = [] if like is None else like._arenas
 
@@ -171,9 +173,13 @@ class Fused:
             self._changes = count
         return all(one._program() is program and one.fuse is fuse for one, program, fuse in self._nested.values())
 
-    def run(self, values: Sequence[Any]) -> list[Any] | None:
-        """The outputs for these inputs; None where the plain network is to compute them."""
-        runner = self.runner([value.shape for value in values])
+    def run(self, values: Sequence[Any], text: Callable[[], str] | None = None) -> list[Any] | None:
+        """The outputs for these inputs; None where the plain network is to compute them.
+
+        ``text`` gives the network in JSON, for a process that helps to compile its kernels.
+        """
+        shapes = [value.shape for value in values]
+        runner = self.runner(shapes)
         if runner is None:
             return None
         try:
@@ -181,7 +187,12 @@ class Fused:
         except IndexError:
             arena = Arena()
         try:
-            outputs = runner.run(values, arena)
+            if runner is self._new and text is not None:
+                self._new = None
+                with sharing.offered(lambda: {"model": text(), "shapes": shapes}):
+                    outputs = runner.run(values, arena)
+            else:
+                outputs = runner.run(values, arena)
         except OtherShapeError:
             self._runners.clear()
             return None
@@ -207,7 +218,7 @@ class Fused:
             runner = self._kept_runner(key) or self._runner(shapes)
         while len(self._runners) >= MOST_SHAPES:
             self._runners.popitem(last=False)
-        self._runners[key] = runner
+        self._runners[key] = self._new = runner
         return runner
 
     def _runner(self, shapes: Sequence[tuple[int, ...]]) -> Runner | None:
