@@ -240,7 +240,7 @@ def test_arbitrary_configurations(folder, data):
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
-@settings(max_examples=1000)
+@settings(max_examples=max(300, settings.default.max_examples // 20))
 @given(st.data())
 def test_many_arbitrary_configurations(folder, data):
     spoiled(folder, data)

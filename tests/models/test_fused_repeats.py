@@ -44,9 +44,9 @@ def repeated(model):
     return [calls is not None for laid in one._laid.values() for _, _, calls in laid.steps]
 
 
-def repeated_kernels(model):
+def repeated_calls(model):
     (one,) = fused(model._program())._arenas
-    return [kernel for laid in one._laid.values() for _, _, calls in laid.steps for kernel, _ in calls or ()]
+    return [call for laid in one._laid.values() for _, _, calls in laid.steps for call in calls or ()]
 
 
 def check(model, x, wanted):
@@ -58,7 +58,7 @@ def test_each_call_has_its_own_input():
     wanted = [plain(model, x) for x in xs]
     results = [model(x) for x in xs]
     assert sum(repeated(model)) > len(repeated(model)) / 2
-    assert not any(hasattr(kernel, "overloads") for kernel in repeated_kernels(model))
+    assert not any(hasattr(kernel, "overloads") for kernel, _ in repeated_calls(model))
     for one, right, x in zip(results, wanted, xs, strict=True):
         # Results that were given out are not written again.
         np.testing.assert_allclose(one, right, rtol=0, atol=1e-5 * np.abs(right).max())
@@ -112,8 +112,8 @@ def test_a_process_that_must_do_without_threads(monkeypatch):
     monkeypatch.setattr(threads, "alone", True)
     for _ in range(3):
         np.testing.assert_array_equal(model(x), first)
-    kernels = repeated_kernels(model)
-    assert kernels and not any(kernel.targetoptions["parallel"] for kernel in kernels)
+    calls = repeated_calls(model)
+    assert calls and all(serial for _, (serial, *_) in calls)
 
 
 def test_calls_that_read_the_input_are_repeated_with_that_of_each_call():
