@@ -5,14 +5,14 @@ leading axes of length 1, which costs nothing. A planar array, (N, C, D, H, W, 1
 by its number of axes, Numba tells it from a canonical one when it compiles.
 """
 
-from math import inf, prod
-from typing import Any
+from math import inf, nan, prod
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..activations.function import kernels, takes
 from ..kernels.named import transpose
-from ..kernels.rules import Sum
+from ..kernels.rules import Band, Sum
 from ..machine.aligned import aligned_empty
 
 Ints = tuple[int, ...]
@@ -118,6 +118,22 @@ def contiguous(x: np.ndarray) -> np.ndarray:
     if x.flags.carray:
         return x
     return np.array(x, order="C")
+
+
+class Pair(NamedTuple):
+    """Two gradients of relu's result that are yet to be summed, with `paired`."""
+
+    a: np.ndarray
+    b: np.ndarray
+
+    def passed(self, out: np.ndarray) -> Any:
+        """Their sum where this result of relu's is above 0, and 0 elsewhere."""
+        return kernels().applied_back_to_sum(Band(0.0, nan, 1.0, 0.0), *self, out)
+
+
+def paired(a: Any, b: Any) -> Any:
+    """Two gradients as a `Pair`, or their sum where they are small or of different kinds."""
+    return Pair(a, b) if takes(a, b) and a.flags.carray and b.flags.carray else a + b
 
 
 def added(a: Any, b: Any, low: float = -inf) -> Any:

@@ -58,6 +58,10 @@ class Operation(Named):
         """Whether `_trace` computes two more on its result: the sum with an array ``onto`` it, and this follower."""
         return False
 
+    def _passes(self, kept: Any) -> bool:
+        """Whether `_take_back` returns the gradient as it came, since the operation before does all."""
+        return False
+
     def _visited(self, arguments: tuple[Any, ...], keywords: dict[str, Any], traced: bool) -> tuple[Any, Any, Any]:
         """A call in a network: the result, its masks and, if traced, what `_take_back` needs."""
         raise NotImplementedError

@@ -92,6 +92,18 @@ def apply_back(rule, grad_out, kept, out, task_values):
             line_write(slope(rule, grad, line_read(1, kept, at, count)), out, at, count)
 
 
+@compiled(parallel=True)
+def apply_back_to_sum(rule, a, b, kept, out, task_values):
+    """``out[i] = slope(rule, a[i] + b[i], kept[i])`` likewise."""
+    lanes = lanes_of(out)
+    for task in prange(-(-out.size // task_values)):
+        start = np.int64(task) * task_values
+        for at in range(start, min(start + task_values, out.size), lanes):
+            count = out.size - at
+            grad = line_read(1, a, at, count) + line_read(1, b, at, count)
+            line_write(slope(rule, grad, line_read(1, kept, at, count)), out, at, count)
+
+
 def applied(rule, x, out=None):
     """The activation of an array of float32 or float64, as a new array or in ``out``, which may be x."""
     return _called(apply, rule, x, out=out)
@@ -100,6 +112,11 @@ def applied(rule, x, out=None):
 def applied_back(rule, grad_out, kept):
     """Its gradient with respect to its input; both arrays have one shape and dtype."""
     return _called(apply_back, rule, grad_out, kept)
+
+
+def applied_back_to_sum(rule, a, b, kept):
+    """`applied_back` of a gradient that is the sum of two arrays."""
+    return _called(apply_back_to_sum, rule, a, b, kept)
 
 
 def _called(kernel, rule, *arrays, out=None):

@@ -130,6 +130,9 @@ class Learner(Operation):
         """What `_trace` keeps where the layer before it has computed this result of both, and their way back."""
         return out.shape, _JOINED, None, out.shape, (self._calls, self._weights), None
 
+    def _passes(self, kept: Any) -> bool:
+        return kept is not None and kept[1] is _JOINED
+
     def _remembered(self, before: dict[str, Any]) -> dict[str, Any]:
         """What a user's layer has noted of a call, which may be not its last one before the way back."""
         now = vars(self).items()

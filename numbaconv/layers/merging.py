@@ -9,9 +9,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from .. import activations, shapes
-from ..calls.layouts import added
+from ..calls.layouts import Pair, added
 from ..common.arguments import as_numbers, cast
-from ..graph.operation import is_shape
+from ..graph.operation import Gradients, is_shape
 from .activation import activation_grad, joins_relu
 from .base import Layer
 
@@ -148,6 +148,12 @@ class Add(Merge):
             kept, out = kept
             grad_out = activation_grad(activations.relu, grad_out, out, self.dtype)
         return super()._backward(kept, grad_out, input_grad)
+
+    def _take_back(self, kept: Any, grad_out: Any, input_grad: bool, gradients: Gradients) -> Any:
+        if isinstance(grad_out, Pair):
+            (xs, out), whole = kept[1], grad_out
+            grad_out, kept = whole.passed(out), (kept[0], xs, *kept[2:])
+        return super()._take_back(kept, grad_out, input_grad, gradients)
 
     def _merged(self, xs: list[np.ndarray]) -> np.ndarray:
         return reduce(added, xs)

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..calls.layouts import added
+from ..calls.layouts import Pair, added, paired
 from ..common.structures import leaves, mapped
 from ..graph.operation import Gradients, is_shape
 from ..layers import Lambda
@@ -74,6 +74,14 @@ class Program:
         self._plain = [step.is_plain for step in self.steps]
         self._followers = self._only_readers()
         self._partners = self._summed_next()
+        # What alone follows on a sum, as relu may: its two gradients go to both at once.
+        pairs = zip(self.steps, self._followers, strict=True)
+        alone = {id(reader): step for step, reader in pairs if reader is not None and step.operation._adds}
+        self._summed = {
+            step.outputs[0]
+            for step, plain in zip(self.steps, self._plain, strict=True)
+            if plain and id(step.operation) in alone and step.inputs == alone[id(step.operation)].outputs
+        }
         counts = Counter(id(step.operation) for step in self.steps)
         self._repeated = {one for one, count in counts.items() if count > 1}
         # The loop of nearly all calls: no masks, no layer twice, no tape.
@@ -164,11 +172,15 @@ class Program:
         backwards = zip(reversed(self.steps), reversed(self._plain), reversed(trained), reversed(tape), strict=True)
         for step, plain, learns, kept in backwards:
             if plain and (grad := grads.pop(step.outputs[0], None)) is not None:
-                needs = step.inputs[0] in wanted
-                if needs or learns:
-                    grad = step.operation._take_back(kept, grad, needs, gradients)
+                needs, start = step.inputs[0] in wanted, step.inputs[0]
+                if isinstance(grad, Pair) and step.operation._passes(kept):
+                    # Of two gradients there is one look.
+                    grads[start] = grad._replace(a=step.operation._take_back(kept, grad.a, needs, gradients))
+                elif needs or learns:
+                    whole = added(*grad) if isinstance(grad, Pair) else grad
+                    grad = step.operation._take_back(kept, whole, needs, gradients)
                     if needs:
-                        _add(grads, step.inputs[0], grad)
+                        _add(grads, start, grad, start in self._summed)
                 continue
             given = {slot: grads.pop(slot, None) for slot in step.outputs}
             needs = any(slot in wanted for slot in step.inputs)
@@ -179,7 +191,7 @@ class Program:
             found = step.operation._take_back(kept, grad_out, needs, gradients)
             if needs:
                 for slot, grad in zip(step.inputs, leaves(found), strict=True):
-                    _add(grads, slot, grad)
+                    _add(grads, slot, grad, slot in self._summed)
         return [grads.get(slot) for slot in self.inputs]
 
     def shapes(self, given: Sequence[Any]) -> dict[int, Any]:
@@ -327,7 +339,12 @@ def _penalized(operation: Any) -> bool:
     return any(layer.activity_regularizer is not None for layer in operation._leaves())
 
 
-def _add(grads: dict[int, Any], slot: int, grad: Any) -> None:
+def _add(grads: dict[int, Any], slot: int, grad: Any, later: bool = False) -> None:
     if grad is not None:
         before = grads.get(slot)
-        grads[slot] = grad if before is None else added(before, grad)
+        if before is None:
+            grads[slot] = grad
+        elif isinstance(before, Pair):
+            grads[slot] = added(added(*before), grad)
+        else:
+            grads[slot] = (paired if later else added)(before, grad)

@@ -170,6 +170,10 @@ def call_rare_kernels() -> None:
         for each in (2, 4, 8):
             grouped = layers.Conv2D(64, 3, 2, groups=64 // each, dtype=dtype)
             grouped.backward(grouped.forward(image))
+        whole = layers.Input(image.shape[1:], dtype=dtype)
+        total = layers.ReLU(dtype=dtype)(layers.Add(dtype=dtype)([whole, whole]))
+        residual = models.Model(whole, layers.Add(dtype=dtype)([total, total]))
+        residual.backward(residual.forward(image))
         normal = models.Sequential([layers.BatchNormalization(dtype=dtype), layers.ReLU(dtype=dtype)])
         normal.backward(normal.forward(normal(rows)))
         layers.Conv2D(64, 3, padding="same", data_format="channels_first", dtype=dtype)(planes)

@@ -5,6 +5,7 @@ import pytest
 from training_cases import Linear, same
 
 from numbaconv import Input
+from numbaconv.calls import layouts
 from numbaconv.layers import (
     Add,
     BatchNormalization,
@@ -16,7 +17,7 @@ from numbaconv.layers import (
     Identity,
     ReLU,
 )
-from numbaconv.models import Model, Sequential
+from numbaconv.models import Model, Sequential, program
 
 RNG = np.random.default_rng(0)
 X, TOWARDS = RNG.normal(size=(4, 6, 2)), RNG.normal(size=(4, 3))
@@ -196,5 +197,26 @@ def test_sums_are_joined_to_the_normalization_before_them(name, axis, monkeypatc
         assert [one is not None for one in taken] == [False, joins and not len(results) > 1]
         taken.clear()
         monkeypatch.setattr(BatchNormalization, "_takes_sum", lambda *args: False)
+    for found, right in zip(*results, strict=True):
+        np.testing.assert_array_equal(found, right)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("readers", [2, 3])
+def test_gradients_of_a_sum_with_relu_are_added_where_they_pass(readers, dtype, monkeypatch):
+    x, grad = np.random.default_rng(0).normal(size=(2, 2, 67, 65, 5)).astype(dtype)
+    x[0, 0, 0, 0] = grad[0, 0, 1] = np.nan
+    image = Input(x.shape[1:], dtype=dtype)
+    total = ReLU(dtype=dtype)(Add(dtype=dtype)([image, BatchNormalization(dtype=dtype)(image)]))
+    norms = [BatchNormalization(dtype=dtype)(total) for _ in range(readers - 1)]
+    model = Model(image, Add(dtype=dtype)([*norms, total]))
+    passed, usual = [], layouts.Pair.passed
+    monkeypatch.setattr(layouts.Pair, "passed", lambda *args: passed.append(None) or usual(*args))
+    results = []
+    for _ in range(2):
+        model.forward(x)
+        results.append([model.backward(grad), *(one for one in model.gradients if one is not None)])
+        monkeypatch.setattr(program, "paired", layouts.added)
+    assert len(passed) == (readers == 2)
     for found, right in zip(*results, strict=True):
         np.testing.assert_array_equal(found, right)
