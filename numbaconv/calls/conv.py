@@ -59,7 +59,7 @@ class WindowCall(NamedTuple):
     before it and back after it. Where the kernel is `conv_few`, ``joined`` says what its runs are. ``direct`` prepares
     the call for weights that are infinite or NaN, unless there is a kernel for them; they matter unless all windows
     stay ``inside`` the image. ``few`` says whether there are so few windows that weights had better not be packed for
-    them.
+    them. ``flat`` says whether the kernel sees all pixels as one row.
     """
 
     kernel: Any
@@ -73,6 +73,7 @@ class WindowCall(NamedTuple):
     direct: Callable[[], Any] | None = None
     inside: bool = False
     few: bool = False
+    flat: bool = False
 
     def __call__(self, x: np.ndarray, packed: Packed, epilogue: Epilogue) -> np.ndarray:
         if self.data_format == "channels_last" or not (self.to_planes and self._fits(packed)):
@@ -90,6 +91,8 @@ class WindowCall(NamedTuple):
         else:
             kernel = _INSIDE[self.kernel]
         out = aligned_empty(self.out_shape, image.dtype) if out is None else out
+        if self.flat:
+            image = image.reshape(1, 1, 1, -1, image.shape[-1])
         kernel(image, self._weights(packed), epilogue, out.reshape(-1), *self.arguments, serial=self.serial)
         return out
 
@@ -255,12 +258,16 @@ def _tile_call(
 ) -> WindowCall:
     """That of the kernel `conv`."""
     out_shape = (*(axis.windows for axis in axes), branches * filters)
+    flat = data_format == "channels_last" and are_pixels(axes)
+    if flat:
+        # Blocks need not end where rows do, so that they are alike, and whole tiles.
+        axes = row_axes(prod(axis.windows for axis in axes), axes[-1].out_stride)
     plan = make_plan(axes, channels, filters, itemsize, branches=branches)
     to_planes = plan.fits_planes(channels, filters, conv_width(filters, itemsize), itemsize)
     arguments = conv_arguments(plan, channels, filters, itemsize, branches=branches)
     few = prod(axis.windows for axis in axes) <= FEW_TILES * conv_tile(itemsize, filters)[0]
     call = WindowCall(conv, out_shape, rank, data_format, plan.serial, to_planes, arguments)
-    return call._replace(inside=inside(axes), few=few)
+    return call._replace(inside=inside(axes), few=few, flat=flat)
 
 
 def inside(axes: tuple[Axis, ...]) -> bool:

@@ -4,9 +4,9 @@ import numpy as np
 
 from ..machine.compiler import compiled
 from ..machine.limits import tile_finish
-from ..machine.memory import RAMP, opaque, ramp
+from ..machine.memory import RAMP, ask_for, opaque, ramp
 from ..machine.tile import FULL, lanes_of, tile_lines, tile_multiply, tile_outer, tile_rows, tile_store
-from ..machine.vectors import LOW_ROWS, TILE_ROWS, TILE_VECS
+from ..machine.vectors import CACHE_WAY, LOW_ROWS, TILE_ROWS, TILE_VECS
 from ..machine.words import prange
 from .ending import end_line, ended, limits_of
 from .plan.axes import MOST_STEPS
@@ -21,6 +21,8 @@ CHUNK = 8 * TILE_ROWS
 PAIR = 2
 # Of weights, what stays in the L1 cache from tile to tile.
 NEAR_BYTES = 24 * 1024
+# Panels for which pixels that compete for a set of the L1 cache are not copied.
+COPY_PANELS = 4
 
 
 @compiled(parallel=True)
@@ -67,7 +69,12 @@ def _conv_task(task, x, weights, epilogue, out, vecs, plan):
     channels, block = weights[0].shape[4], locate(task, plan)
     panels = panels_of(block, plan, weights)
     first, last = panel_of(panels, panels.first).channel, panel_of(panels, panels.end - 1).channel
-    read, taps = Channels(first, pitch_of(last - first + channels, x), 1), taps_inside(x, block, plan)
+    count, taps = last - first + channels, taps_inside(x, block, plan)
+    # Of one tap, few panels take less time than a copy, and half of a tile may share a set of the L1 cache.
+    many = panels.end - panels.first > COPY_PANELS and count * x.itemsize % CACHE_WAY == 0
+    if many or weights[0].shape[1] * weights[0].shape[2] * weights[0].shape[3] > 1:
+        count = pitch_of(count, x)
+    read = Channels(first, count, 1)
     source = input_of(x, block, plan, read, taps)
     places, steps = places_of(block, plan, source, tile_height(vecs)), _steps_of(source, weights[0])
     sum_windows(source.array, places, steps, panels, vecs, epilogue, out)
@@ -195,6 +202,8 @@ def _sum_panels(source, places, steps, panels, vecs, start, ends, out):
     if (panels.end - panels.first) * (steps.end - steps.first) * width * source.itemsize <= NEAR_BYTES:
         # Lines of outputs that lie side by side come and go together.
         stretch = tile_height(vecs)
+    # Pixels that lie side by side are read from one end to the other.
+    follow = tile_height(vecs) if taps_d * taps_h * taps_w == 1 and steps.end - steps.first == channels else 0
     for beginning in range(places.first, end, stretch):
         stop = min(beginning + stretch, end)
         for number in range(panels.first, panels.end):
@@ -203,6 +212,7 @@ def _sum_panels(source, places, steps, panels, vecs, start, ends, out):
             at = number // together * size + number % together * width
             start_at, first = start.at if start.step else plan[row, FIRST], beginning
             while first < stop:
+                ahead = places.x_at[min(first + tile_height(vecs), end - 1)] + steps.shifts[steps.first], follow
                 if stop - first > 2 * LOW_ROWS:
                     if start.step:
                         tile = tile_lines(FULL, vecs, start.array, start_at + first * start.step, start.step)
@@ -210,7 +220,7 @@ def _sum_panels(source, places, steps, panels, vecs, start, ends, out):
                         tile = tile_rows(FULL, vecs, start.array, start_at)
                     if adds:
                         tile = tile_multiply(tile, residual, out_at, first, place, ones, 0, (0,))
-                    tile = _sum_tile(tile, source, places.x_at, first, steps, weights, at, pitch)
+                    tile = _sum_tile(tile, source, places.x_at, first, steps, weights, (at, pitch), ahead)
                     tile = tile_finish(tile, minimum, maximum)
                     if later:
                         tile_store(tile, buffer.array, buffer_at, 0, 0, width)
@@ -221,7 +231,7 @@ def _sum_panels(source, places, steps, panels, vecs, start, ends, out):
                     low = tile_lines(LOW_ROWS, vecs, start.array, start_at + first * start.step, start.step)
                     if adds:
                         low = tile_multiply(low, residual, out_at, first, place, ones, 0, (0,))
-                    low = _sum_tile(low, source, places.x_at, first, steps, weights, at, pitch)
+                    low = _sum_tile(low, source, places.x_at, first, steps, weights, (at, pitch), ahead)
                     low = tile_finish(low, minimum, maximum)
                     if later:
                         tile_store(low, buffer.array, buffer_at, 0, 0, width)
@@ -253,8 +263,9 @@ def _end_tile(buffer, vecs, rows, left, epilogue, out, out_at, first, place, cou
 
 
 @compiled(inline=True)
-def _sum_tile(tile, source, x_at, first, steps, weights, weights_at, pitch):
-    """The tile, and all steps of its windows."""
+def _sum_tile(tile, source, x_at, first, steps, weights, lines, ahead):
+    """The tile, and all steps of its windows; meanwhile the input of the next tile is asked for."""
+    (weights_at, pitch), (next_at, follow) = lines, ahead
     count, shift = steps.end - steps.first, steps.shifts[steps.first]
     for run in range(len(steps.starts)):
         at = weights_at + (steps.starts[run] + steps.first) * pitch
@@ -262,6 +273,8 @@ def _sum_tile(tile, source, x_at, first, steps, weights, weights_at, pitch):
         step = np.uint64(steps.first + run * count)
         for _ in range(count):
             step += np.uint64(1)
+            ask_for(source, next_at)
+            next_at += follow
             tile = tile_outer(tile, source, x_at, first, shift, weights, (at, pitch))
             # Read ahead: if all loads of a step waited for its shift, LLVM would do them first, and spill the tile.
             at, shift = at + pitch, opaque(steps.shifts[step])

@@ -29,6 +29,8 @@ from .records import Block, Inside, Places, Source
 
 # Pixels past its end that filling a strip may write: those of a square of the smallest elements, less one.
 OVERHANG = VECTOR_BYTES // 4 - 1
+# Channels of which to copy more takes a call of the system's function, which begins slowly.
+LONG = 256
 
 
 @compiled
@@ -292,8 +294,11 @@ def _fill_row(strip, to, x, x_at, columns, step, channels):
             copy(strip, to + column, x, x_at + channel + column * step * image_c, 1)
         return
     for _ in range(columns):
-        for j in range(0, valid, lanes_of(x)):
-            line_write(line_read(1, x, x_at + channel + j, valid - j), strip, to + j, valid - j)
+        if valid > LONG:
+            copy(strip, to, x, x_at + channel, valid)
+        else:
+            for j in range(0, valid, lanes_of(x)):
+                line_write(line_read(1, x, x_at + channel + j, valid - j), strip, to + j, valid - j)
         if valid < count:
             clear(strip, to + valid, count - valid)
         to, x_at = to + count, x_at + step * image_c

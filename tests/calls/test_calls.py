@@ -24,6 +24,7 @@ from numbaconv.calls.packed import Packed
 from numbaconv.calls.transposed import TransposedCall, transposed_call
 from numbaconv.calls.window import Window, window_of
 from numbaconv.calls.winograd import WinogradCall
+from numbaconv.kernels.plan.axes import WINDOWS, H, W
 from numbaconv.machine import threads
 
 by_dtype = pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -150,6 +151,27 @@ def test_a_separable_convolution_takes_two_passes_where_few_windows_fit_the_cach
     shapes = (1, *lengths, channels), (*taps, channels, 1), (1, 1, channels, 32)
     call = separable_calls.separable_call(*shapes, 4, window_of(taps, 1, "same", dilation))
     assert call.arguments is None
+
+
+def test_blocks_of_pixels_need_not_end_where_rows_do():
+    x_shape, window = (3, 7, 5, 64), window_of((1, 1))
+    call = calls.conv_call(x_shape, (1, 1, 64, 64), 4, window)
+    # Of rows, one thread would have more than another.
+    assert call.flat and call.arguments[1][[H, W], WINDOWS].tolist() == [1, 3 * 7 * 5]
+    assert not calls.conv_call(x_shape, (3, 3, 64, 64), 4, window_of((3, 3)), "direct").flat
+    assert not calls.conv_call(x_shape, (1, 1, 64, 64), 4, window_of((1, 1), 2)).flat
+
+
+@by_dtype
+@pytest.mark.parametrize("channels", [500, 512, 1024])
+@pytest.mark.parametrize("filters", [40, 300])
+def test_pixels_that_compete_for_the_cache_are_summed_up_like_others(channels, filters, dtype):
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((2, 5, 7, channels)).astype(dtype)
+    weights = (rng.standard_normal((1, 1, channels, filters)) / 30).astype(dtype)
+    out = functional.conv(x, weights)
+    wanted = x.astype("float64").reshape(-1, channels) @ weights.astype("float64").reshape(channels, filters)
+    assert_close(out, wanted.reshape(out.shape))
 
 
 def test_a_transposed_convolution_has_three_kinds_of_call():

@@ -187,9 +187,12 @@ def make_separable_plan(
         return ceil(tasks / workers) * (host.task_cost + windows * sums + host.copy_cost * strip_size(rows, columns))
 
     def fits(rows, columns, group):
-        strip = 0 if near and columns >= TILE_ROWS else strip_size(rows, columns)
+        # What lies in between is read once for each panel; a strip is written and read again before that.
+        strip, room = strip_size(rows, columns), host.point_strips * host.strip_bytes
+        if near and columns >= TILE_ROWS:
+            strip, room = 0, host.l2_bytes
         taken = (strip + rows * columns * channels) * itemsize + rows * columns * host.place_bytes
-        return rows * columns >= least and taken <= host.point_strips * host.strip_bytes
+        return rows * columns >= least and taken <= room
 
     plan = Plan.of(cheapest(axes, 1, time, fits), serial)
     idle = far and plan.tasks < workers

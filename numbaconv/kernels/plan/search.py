@@ -70,7 +70,9 @@ def _blocks(n, d, h, w, several_images):
 
 
 def _block_lengths(windows):
-    """Lengths worth trying for blocks of an axis of ``windows``: those of few even blocks, and all short ones."""
-    root = min(isqrt(windows), MOST_LENGTHS) + 1
-    even = (ceil(windows / i) for i in range(1, root + 1))
-    return sorted({*even, *range(1, min(root, windows) + 1)} - {0}) or [1]
+    """Lengths worth trying for blocks of an axis of ``windows``: those of few even blocks, and short ones."""
+    root, numbers = min(isqrt(windows), MOST_LENGTHS) + 1, [1]
+    while numbers[-1] < root:
+        # Of large ones, which differ little, some.
+        numbers.append(numbers[-1] + max(1, numbers[-1] // 16))
+    return sorted({*(ceil(windows / i) for i in numbers), *(i for i in numbers if i <= windows)} - {0}) or [1]
