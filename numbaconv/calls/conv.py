@@ -22,7 +22,7 @@ from ..kernels.named import (
     group_conv,
     outer,
 )
-from ..kernels.plan.axes import Axis, stays_inside
+from ..kernels.plan.axes import ANY_LENGTH, Axis, merged_axes, stays_inside
 from ..kernels.plan.host import HOST
 from ..kernels.plan.plans import Plan, few_cost, is_for_few, joins_taps, make_few_plan, make_plan
 from ..kernels.plan.positions import make_position_plan, position_cost
@@ -40,6 +40,8 @@ from .winograd import WinogradCall, use_winograd, winograd_work
 FEW_TILES = 4
 # Channels or filters, the fewer of them, that planes are summed up for, and tasks of many such sums.
 MOST_PLANES, TASKS = 16, 16
+# How often planes are read, at most, where they are not brought to channels last before.
+MOST_READ = 4
 # Inside the library, further names of an ``algorithm``: ways to compute a sum that differ in its last bits, of which
 # shapes choose one otherwise.
 WAYS = ("few", "tile")
@@ -59,7 +61,8 @@ class WindowCall(NamedTuple):
     before it and back after it. Where the kernel is `conv_few`, ``joined`` says what its runs are. ``direct`` prepares
     the call for weights that are infinite or NaN, unless there is a kernel for them; they matter unless all windows
     stay ``inside`` the image. ``few`` says whether there are so few windows that weights had better not be packed for
-    them. ``flat`` says whether the kernel sees all pixels as one row.
+    them. ``view`` are the axes N, D, H and W as which the kernel sees those of canonical images, and its taps along D
+    and H.
     """
 
     kernel: Any
@@ -73,7 +76,7 @@ class WindowCall(NamedTuple):
     direct: Callable[[], Any] | None = None
     inside: bool = False
     few: bool = False
-    flat: bool = False
+    view: tuple[Ints, Ints] | None = None
 
     def __call__(self, x: np.ndarray, packed: Packed, epilogue: Epilogue) -> np.ndarray:
         if self.data_format == "channels_last" or not (self.to_planes and self._fits(packed)):
@@ -90,10 +93,11 @@ class WindowCall(NamedTuple):
             return self.direct().run(image, packed, epilogue, out)
         else:
             kernel = _INSIDE[self.kernel]
-        out = aligned_empty(self.out_shape, image.dtype) if out is None else out
-        if self.flat:
-            image = image.reshape(1, 1, 1, -1, image.shape[-1])
-        kernel(image, self._weights(packed), epilogue, out.reshape(-1), *self.arguments, serial=self.serial)
+        out, weights = aligned_empty(self.out_shape, image.dtype) if out is None else out, self._weights(packed)
+        if self.view:
+            image = image.reshape(*self.view[0], image.shape[-1])
+            weights = _in_taps(weights, self.view[1])
+        kernel(image, weights, epilogue, out.reshape(-1), *self.arguments, serial=self.serial)
         return out
 
     def _fits(self, packed: Packed) -> bool:
@@ -105,6 +109,14 @@ class WindowCall(NamedTuple):
         if self.kernel is group_conv:
             return packed.groups
         return packed.panels if self.joined is None else packed.few(self.joined)
+
+
+def _in_taps(weights: Any, taps: Ints) -> Any:
+    """Packed weights with so many taps along D and H."""
+    if isinstance(weights, tuple):
+        return tuple(_in_taps(some, taps) for some in weights)
+    columns = prod(weights.shape[1:4]) // prod(taps)
+    return weights.reshape(len(weights), *taps, columns, *weights.shape[4:])
 
 
 class PlanesCall(NamedTuple):
@@ -164,6 +176,8 @@ def way_of(call: Any) -> str | None:
     found = getattr(call, "kernel", None)
     if found is conv_few:
         return "few"
+    if hasattr(call, "product"):
+        return "overlap"
     return "tile" if found in (conv, conv_positions, group_conv) or hasattr(call, "parts") else None
 
 
@@ -212,13 +226,36 @@ def gather_call(
             return call
     if not few:
         return direct()
-    plan, width = make_few_plan(axes, channels, filters, itemsize, branches), few_filters(filters, itemsize)
-    to_planes = plan.fits_planes(channels, filters, width, itemsize)
+    width = few_filters(filters, itemsize)
+
+    def planned(axes: tuple[Axis, ...]) -> Plan:
+        return make_few_plan(axes, channels, filters, itemsize, branches)
+
+    plan, to_planes, view = _cut(axes, planned, data_format, (channels, filters, width, itemsize))
     table = flat_plan(plan, panel_table(filters, width, (0,), branches, channels))
     table[WORK, CHANNELS] = channels
     arguments, joined = ((0,) * width, table), joins_taps(axes, channels, itemsize, branches)
     call = WindowCall(conv_few, out_shape, rank, data_format, plan.serial, to_planes, arguments, joined, direct)
-    return call._replace(inside=inside(axes))
+    return call._replace(inside=inside(axes), view=view)
+
+
+def _cut(
+    axes: tuple[Axis, ...], planned: Callable[[tuple[Axis, ...]], Plan], data_format: str, sizes: tuple[int, ...]
+) -> tuple[Plan, bool, Any]:
+    """The plan of a kernel, whether it reads and writes planes, and otherwise how it sees images.
+
+    ``sizes`` is what `Plan.fits_planes` takes.
+    """
+    plan = planned(axes)
+    if data_format == "channels_first" and plan.fits_planes(*sizes) and plan.planes_read(axes, sizes[-1]) <= MOST_READ:
+        return plan, True, None
+    fewer, counts = merged_axes(axes), [axis.windows for axis in axes]
+    same = counts == [axis.windows for axis in fewer]
+    if same or 0 in counts or ANY_LENGTH in (axis.length for axis in fewer[1:]):
+        return plan, False, None
+    batch, *moving = fewer
+    lengths = batch.windows, *(axis.length for axis in moving)
+    return planned(fewer), False, (lengths, (moving[0].taps, moving[1].taps))
 
 
 def _is_few(axes: tuple[Axis, ...], channels: int, filters: int, itemsize: int, branches: int) -> bool:
@@ -258,16 +295,16 @@ def _tile_call(
 ) -> WindowCall:
     """That of the kernel `conv`."""
     out_shape = (*(axis.windows for axis in axes), branches * filters)
-    flat = data_format == "channels_last" and are_pixels(axes)
-    if flat:
-        # Blocks need not end where rows do, so that they are alike, and whole tiles.
-        axes = row_axes(prod(axis.windows for axis in axes), axes[-1].out_stride)
-    plan = make_plan(axes, channels, filters, itemsize, branches=branches)
-    to_planes = plan.fits_planes(channels, filters, conv_width(filters, itemsize), itemsize)
+
+    def planned(axes: tuple[Axis, ...]) -> Plan:
+        return make_plan(axes, channels, filters, itemsize, branches=branches)
+
+    sizes = channels, filters, conv_width(filters, itemsize), itemsize
+    plan, to_planes, view = _cut(axes, planned, data_format, sizes)
     arguments = conv_arguments(plan, channels, filters, itemsize, branches=branches)
     few = prod(axis.windows for axis in axes) <= FEW_TILES * conv_tile(itemsize, filters)[0]
     call = WindowCall(conv, out_shape, rank, data_format, plan.serial, to_planes, arguments)
-    return call._replace(inside=inside(axes), few=few, flat=flat)
+    return call._replace(inside=inside(axes), few=few, view=view)
 
 
 def inside(axes: tuple[Axis, ...]) -> bool:
@@ -293,10 +330,15 @@ def _lines_call(
 ) -> WindowCall:
     """That of the kernel `depthwise_conv`."""
     out_shape = (*(axis.windows for axis in axes), filters)
-    plan = make_plan(axes, 1, filters, itemsize, depthwise=True)
-    to_planes = plan.fits_planes(channels, filters, panel_width(itemsize), itemsize)
+
+    def planned(axes: tuple[Axis, ...]) -> Plan:
+        return make_plan(axes, 1, filters, itemsize, depthwise=True)
+
+    # Values of a plane would go to those of several filters one by one.
+    single = data_format if channels == filters else "channels_last"
+    plan, to_planes, view = _cut(axes, planned, single, (channels, filters, panel_width(itemsize), itemsize))
     arguments = depthwise_arguments(plan, filters, itemsize)
-    return WindowCall(depthwise_conv, out_shape, rank, data_format, plan.serial, to_planes, arguments)
+    return WindowCall(depthwise_conv, out_shape, rank, data_format, plan.serial, to_planes, arguments, view=view)
 
 
 def _group_call(

@@ -20,15 +20,14 @@ from ..kernels.weight_grad import add_shares, conv_weight_grad, depthwise_weight
 from ..machine.aligned import aligned_empty
 from ..machine.threads import remember
 from ..machine.vectors import TILE_ROWS, TILE_VECS, conv_tile, panel_width
-from .conv import WindowCall, algorithm_for, dense_call, depthwise_arguments, gather_call, kernel_for, row_axes
+from .conv import algorithm_for, dense_call, depthwise_arguments, gather_call, kernel_for, row_axes
 from .epilogue import Epilogue, no_epilogue
 from .layouts import SMALL, Ints, canonical_shape
 from .packed import Packed, depthwise_shape, is_depthwise
 from .patches import Patches, are_products
 from .products import FEW_STEPS, ProductCall, ProductInputCall
-from .transposed import ScatterCall, TransposedCall, phase_axes, scatter_call, transposed_shape
+from .transposed import AnyTransposed, phase_axes, scatter_call, transposed_shape
 from .window import Window, transposed_axes, window_axes
-from .winograd import WinogradCall
 
 
 class Bundles(NamedTuple):
@@ -122,7 +121,7 @@ class GradientCall(NamedTuple):
 
     grad_shape: Ints
     weights_shape: Ints
-    input_call: WindowCall | WinogradCall | TransposedCall | ScatterCall | DepthwiseInputCall | ProductInputCall
+    input_call: AnyTransposed | DepthwiseInputCall | ProductInputCall
     sum_call: SumCall | ProductCall
     transposed: bool = False
 

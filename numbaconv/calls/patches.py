@@ -31,24 +31,12 @@ class Patches(NamedTuple):
     @classmethod
     def of(cls, axes: tuple[Axis, ...], lengths: Ints) -> "Patches":
         """Those of axes N, D, H and W."""
-        batch, *moving = axes
-        pixels = np.arange(batch.windows).reshape(-1, *[1] * 6)
-        there: np.ndarray = np.ones_like(pixels, np.bool_)
-        for i, (axis, length) in enumerate(zip(moving, lengths, strict=True)):
-            shape = [1] * 7
-            shape[1 + i], shape[4 + i] = axis.windows, axis.taps
-            at = np.arange(axis.windows)[:, None] * axis.stride + np.arange(axis.taps) * axis.dilation - axis.before
-            there = there & ((at >= 0) & (at < length)).reshape(shape)
-            pixels = pixels * length + at.reshape(shape)
-        taps = prod(axis.taps for axis in moving)
-        pixels, there = np.where(there, pixels, 0).reshape(-1, taps), there.reshape(-1)
-        readers = np.flatnonzero(there)
-        readers = readers[np.argsort(pixels.flat[readers], kind="stable")]
+        pixels, there, readers = _read(axes, lengths)
         read = pixels.flat[readers]
         # The how manieth reader of its pixel each is.
         turn = np.arange(len(read)) - np.searchsorted(read, read)
         turns = [(read[turn == i], readers[turn == i]) for i in range(turn.max(initial=-1) + 1)]
-        return cls((batch.windows, *lengths), pixels.shape, pixels.reshape(-1), np.flatnonzero(~there), turns)
+        return cls((axes[0].windows, *lengths), pixels.shape, pixels.reshape(-1), np.flatnonzero(~there), turns)
 
     def gathered(self, image: np.ndarray) -> np.ndarray:
         """An array (windows, taps * C) of what windows read of a canonical image, zeros where that lies outside."""
@@ -66,6 +54,30 @@ class Patches(NamedTuple):
         for pixels, readers in self.turns:
             image[pixels] += rows[readers]
         return image.reshape(*self.lengths, -1)
+
+
+def _read(axes: tuple[Axis, ...], lengths: Ints) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The pixels (windows, taps) that are read, which of them lie inside, and these sorted by their pixels."""
+    batch, *moving = axes
+    pixels = np.arange(batch.windows).reshape(-1, *[1] * 6)
+    there: np.ndarray = np.ones_like(pixels, np.bool_)
+    for i, (axis, length) in enumerate(zip(moving, lengths, strict=True)):
+        shape = [1] * 7
+        shape[1 + i], shape[4 + i] = axis.windows, axis.taps
+        at = np.arange(axis.windows)[:, None] * axis.stride + np.arange(axis.taps) * axis.dilation - axis.before
+        there = there & ((at >= 0) & (at < length)).reshape(shape)
+        pixels = pixels * length + at.reshape(shape)
+    taps = prod(axis.taps for axis in moving)
+    pixels, there = np.where(there, pixels, 0).reshape(-1, taps), there.reshape(-1)
+    readers = np.flatnonzero(there)
+    readers = readers[np.argsort(pixels.flat[readers], kind="stable")]
+    return pixels, there, readers
+
+
+def meeting(axes: tuple[Axis, ...], lengths: Ints) -> tuple[np.ndarray, np.ndarray]:
+    """For the pixels of one image, where those begin that read it, and these: a window times all taps, and a tap."""
+    pixels, _, readers = _read((axes[0]._replace(windows=1), *axes[1:]), lengths)
+    return np.searchsorted(pixels.flat[readers], np.arange(prod(lengths) + 1)), readers
 
 
 def are_products(axes: tuple[Axis, ...], channels: int, outputs: int, itemsize: int) -> bool:

@@ -1,26 +1,40 @@
 """Prepared calls of transposed convolutions, which are also the input gradients of convolutions."""
 
-from math import prod
+from math import inf, prod
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from .. import shapes
 from ..common.arguments import check_channels
-from ..kernels.named import conv, scatter
+from ..kernels.named import add_up, add_up_few, conv, scatter
 from ..kernels.phases import convolutions
 from ..kernels.plan.axes import Axis, mean_taps
 from ..kernels.plan.plans import few_cost, is_for_few, make_plan
-from ..kernels.plan.scatter import WINOGRAD_SHARE, ScatterPlan, Spread, gather_cost, make_scatter_plan
+from ..kernels.plan.scatter import (
+    OVERLAP_SHARE,
+    WINOGRAD_SHARE,
+    ScatterPlan,
+    Spread,
+    gather_cost,
+    make_scatter_plan,
+    overlap_cost,
+)
 from ..machine.aligned import aligned_empty
+from ..machine.line import LINE
 from ..machine.threads import remember
-from ..machine.vectors import panel_width
-from .conv import WindowCall, conv_arguments, gather_call, kernel_for
-from .epilogue import Epilogue, ended
-from .layouts import Ints, canonical, canonical_shape, original
+from ..machine.vectors import TILE_ROWS, conv_width, panel_width
+from .conv import WindowCall, conv_arguments, gather_call, kernel_for, row_axes
+from .epilogue import Epilogue, ended, no_epilogue
+from .layouts import SMALL, Ints, canonical, canonical_shape, original
 from .packed import Packed
+from .patches import meeting
+from .scaling import Lines
 from .window import Window, transposed_axes
 from .winograd import WinogradCall, use_winograd
+
+# Outputs of a task that adds up products; entries of a table for few filters, at most.
+TASK_OUTPUTS, MOST_ENTRIES = 8192, 131_072
 
 
 class TransposedCall(NamedTuple):
@@ -85,6 +99,39 @@ class ScatterCall(NamedTuple):
         return out
 
 
+class OverlapCall(NamedTuple):
+    """A transposed convolution as products of all inputs with all taps, which are added up where they meet.
+
+    ``tables`` say which these are, and ``sizes`` is what the kernel takes with them.
+    """
+
+    out_shape: Ints
+    rank: int
+    data_format: str
+    taps: int
+    product: WindowCall
+    kernel: Any
+    tables: tuple[np.ndarray, ...]
+    sizes: Ints
+    serial: bool
+
+    def __call__(self, x: np.ndarray, packed: Packed, epilogue: Epilogue) -> np.ndarray:
+        return original(self.run(canonical(x, self.data_format), packed, epilogue), self.rank, self.data_format)
+
+    def run(self, image: np.ndarray, packed: Packed, epilogue: Epilogue, out: Any = None) -> np.ndarray:
+        """From canonical array to canonical array; into ``out``, where it is given."""
+        out = aligned_empty(self.out_shape, image.dtype) if out is None else out.reshape(self.out_shape)
+        units = self.product.out_shape[-1]
+        panels = packed.scattered((1, 1, self.taps), conv_width(units, image.itemsize))
+        lines: Any = Lines(panels.reshape(len(panels), *panels.shape[3:]))
+        rows = self.product.run(image.reshape(1, 1, 1, -1, image.shape[-1]), lines, no_epilogue(units, image.dtype))
+        self.kernel(rows.reshape(-1), epilogue, out.reshape(-1), *self.tables, self.sizes, serial=self.serial)
+        return out
+
+
+AnyTransposed = WindowCall | WinogradCall | TransposedCall | ScatterCall | OverlapCall
+
+
 @remember(maxsize=512)
 def transposed_call(
     x_shape: Ints,
@@ -93,7 +140,7 @@ def transposed_call(
     window: Window,
     output_padding: Ints | None = None,
     algorithm: str = "auto",
-) -> WindowCall | WinogradCall | TransposedCall | ScatterCall:
+) -> AnyTransposed:
     """Prepare `functional.conv_transpose`."""
     filters, channels = weights_shape[-2:]
     check_channels(x_shape, channels, window.data_format, "weights")
@@ -117,12 +164,14 @@ def scatter_call(
     data_format: str,
     algorithm: str,
     branches: int = 1,
-) -> WindowCall | WinogradCall | TransposedCall | ScatterCall:
+) -> AnyTransposed:
     """Prepare the transpose of a convolution of the windows of ``axes`` over a canonical array of shape ``full``.
 
     Its input has ``channels`` values for each window and branch, and it spreads them over that array.
     """
     filters = full[-1] // branches
+    if algorithm == "overlap":
+        return _overlap_call(axes, full, channels, itemsize, rank, data_format)
     # Spread sums are added up in an order that depends on where a block begins.
     if branches == 1 and algorithm == "auto":
         call = _scatter(axes, full, channels, itemsize, rank, data_format, algorithm)
@@ -143,27 +192,62 @@ def scatter_call(
 
 def _scatter(
     axes: tuple[Axis, ...], full: Ints, channels: int, itemsize: int, rank: int, data_format: str, algorithm: str
-) -> ScatterCall | None:
-    """The call by `kernels.scatter`, where that is faster."""
+) -> ScatterCall | OverlapCall | None:
+    """The call by `kernels.scatter`, or by products that are added up, where that is faster."""
     batch, filters = full[0], full[-1]
     moving = zip(axes[1:], full[1:4], strict=True)
     spreads: Any = tuple(Spread(a.windows, n, a.taps, a.stride, a.dilation, a.before) for a, n in moving)
     plan = make_scatter_plan(batch, spreads, channels, filters, itemsize)
-    if plan is None:
+    overlapping = overlap_cost(batch, spreads, channels, filters, itemsize)
+    if plan is None and overlapping == inf:
         return None
-    gathering = gather_cost(batch, spreads, channels, filters, itemsize)
+    gathering, reached = gather_cost(batch, spreads, channels, filters, itemsize), 1.0
     if all(axis.stride == 1 for axis in axes):
-        ((moving, _),) = phase_axes(axes, full)[1].items()
-        if use_winograd(algorithm, (axes[0], *moving), channels, filters, itemsize):
+        ((phase, _),) = phase_axes(axes, full)[1].items()
+        # Of a tile's windows.
+        rows = max(1, TILE_ROWS // max(1, phase[2].windows))
+        columns = min(TILE_ROWS, phase[2].windows)
+        reached = prod(mean_taps(a, n) / a.taps for a, n in zip(phase, (1, rows, columns), strict=True))
+        if use_winograd(algorithm, (axes[0], *phase), channels, filters, itemsize):
             gathering *= WINOGRAD_SHARE
-        elif is_for_few((axes[0], *moving), channels, filters, itemsize, 1):
+        elif is_for_few((axes[0], *phase), channels, filters, itemsize, 1):
             # Few windows of a large kernel: it meets zeros in the strip, whatever taps are left out for whole blocks.
-            met = prod(axis.taps / mean_taps(axis, 1) for axis in moving)
-            gathering = met * prod(full[:4]) * few_cost((axes[0], *moving), channels, filters, itemsize, 1)
-    if plan.cost > gathering:
+            met = prod(axis.taps / mean_taps(axis, 1) for axis in phase)
+            gathering = met * prod(full[:4]) * few_cost((axes[0], *phase), channels, filters, itemsize, 1)
+    if overlapping < OVERLAP_SHARE * min(gathering * reached, plan.cost if plan else inf):
+        return _overlap_call(axes, full, channels, itemsize, rank, data_format)
+    if plan is None or plan.cost > gathering:
         return None
     lengths, full_lengths, taps, *_ = zip(*plan.axes, strict=True)
     return ScatterCall(full, rank, data_format, (lengths, full_lengths), taps, plan)
+
+
+def _overlap_call(
+    axes: tuple[Axis, ...], full: Ints, channels: int, itemsize: int, rank: int, data_format: str
+) -> OverlapCall:
+    """The call by products that are added up."""
+    (batch, *lengths, filters), (_, *moving) = full, axes
+    inputs, taps, outputs = prod(axis.windows for axis in moving), prod(axis.taps for axis in moving), prod(lengths)
+    rows = row_axes(batch * inputs, taps * filters)
+    product: Any = gather_call(rows, channels, taps * filters, itemsize, 1, "channels_last", "tile")
+    starts, at = meeting(axes, tuple(lengths))
+    serial = (len(at) + outputs) * batch * filters < SMALL
+    most = int(np.diff(starts).max(initial=0))
+    kernel, sizes = add_up, (inputs * taps, outputs, filters, max(1, TASK_OUTPUTS // filters))
+    tables: tuple[np.ndarray, ...] = starts, at
+    if filters <= LINE // 4 and (1 + most) * outputs <= MOST_ENTRIES:
+        kernel, tables = add_up_few, (_of_values(starts, at, filters, most),)
+        sizes = inputs * taps * filters, outputs * filters, most, TASK_OUTPUTS
+    return OverlapCall(full, rank, data_format, taps, product, kernel, tables, sizes, serial)
+
+
+def _of_values(starts: np.ndarray, at: np.ndarray, filters: int, most: int) -> np.ndarray:
+    """The table of `add_up_few`, of products that ``most`` of are added up."""
+    places = starts[:-1] + np.arange(most)[:, None]
+    rows = np.where(places < starts[1:], np.append(at, 0)[np.minimum(places, len(at))], -1)[..., None]
+    values = np.where(rows < 0, -1, rows * filters + np.arange(filters))
+    own = np.broadcast_to(np.arange(filters), (1, *values.shape[1:]))
+    return np.append(np.concatenate([own, values]), np.zeros(LINE)).astype(np.int32)
 
 
 def phase_axes(axes: tuple[Axis, ...], full: Ints) -> tuple[Axis, dict, bool]:

@@ -5,7 +5,18 @@ import numpy as np
 from ..machine.compiler import compiled
 from ..machine.limits import tile_finish
 from ..machine.memory import RAMP, ask_for, opaque, ramp
-from ..machine.tile import FULL, lanes_of, tile_lines, tile_multiply, tile_outer, tile_rows, tile_store
+from ..machine.tile import (
+    FULL,
+    RUN,
+    is_narrow,
+    lanes_of,
+    tile_lines,
+    tile_multiply,
+    tile_outer,
+    tile_outer_run,
+    tile_rows,
+    tile_store,
+)
 from ..machine.vectors import CACHE_WAY, LOW_ROWS, TILE_ROWS, TILE_VECS
 from ..machine.words import prange
 from .ending import end_line, ended, limits_of
@@ -271,13 +282,22 @@ def _sum_tile(tile, source, x_at, first, steps, weights, lines, ahead):
         at = weights_at + (steps.starts[run] + steps.first) * pitch
         # Unsigned, for Numba would look whether it is negative.
         step = np.uint64(steps.first + run * count)
-        for _ in range(count):
-            step += np.uint64(1)
-            ask_for(source, next_at)
-            next_at += follow
-            tile = tile_outer(tile, source, x_at, first, shift, weights, (at, pitch))
-            # Read ahead: if all loads of a step waited for its shift, LLVM would do them first, and spill the tile.
-            at, shift = at + pitch, opaque(steps.shifts[step])
+        left = count
+        while left > 0:
+            while is_narrow(tile) and left >= RUN and steps.shifts[step + np.uint64(RUN - 1)] == shift + (RUN - 1):
+                step, left = step + np.uint64(RUN), left - RUN
+                for _ in range(RUN):
+                    ask_for(source, next_at)
+                    next_at += follow
+                tile = tile_outer_run(tile, source, x_at, first, shift, weights, (at, pitch))
+                at, shift = at + RUN * pitch, opaque(steps.shifts[step])
+            if left > 0:
+                step, left = step + np.uint64(1), left - 1
+                ask_for(source, next_at)
+                next_at += follow
+                tile = tile_outer(tile, source, x_at, first, shift, weights, (at, pitch))
+                # Read ahead: if all loads of a step waited for its shift, LLVM would do them first, and spill the tile.
+                at, shift = at + pitch, opaque(steps.shifts[step])
     return tile
 
 

@@ -4,11 +4,13 @@ import numpy as np
 
 from ..machine.compiler import compiled
 from ..machine.limits import tile_finish
+from ..machine.line import LINE, line_gather, line_read, line_write
 from ..machine.memory import RAMP, clear, copy, ramp
 from ..machine.square import tile_dots, tile_square, tile_totals
 from ..machine.tile import lanes_of, tile_rows, tile_scale, tile_store, tile_write
 from ..machine.words import prange
-from .records import Line
+from .ending import end_line, end_rows
+from .records import Epilogue, Line
 from .strip import aligned_flat
 
 # Rows of a tile of `outer`, which is wide and low, so that results are written in few streams.
@@ -131,3 +133,66 @@ def _dots_columns(a, b, shape, out, filters, first, count):
         for i in range(rows):
             for r in range(min(side, count - j)):
                 out[i * columns + first + j + r] = totals[totals_at + r * together + i]
+
+
+@compiled(parallel=True)
+def add_up(rows, epilogue, out, starts, at, sizes):
+    """``out[n, p, f] = bias[f] + sum over j of rows[n, at[j], f]`` for j from ``starts[p]`` to ``starts[p + 1]``.
+
+    Parameters
+    ----------
+    rows, out : array (elements,)
+        ``out`` is written in full.
+    epilogue : tuple
+        The fields of an `Epilogue`.
+    starts : int64 array (pixels + 1,)
+    at : int64 array
+    sizes : tuple of int
+        Rows and pixels of an image, filters, and pixels of a task.
+
+    Notes
+    -----
+    Bound by memory.
+    """
+    lines, pixels, filters, block = sizes
+    parts = -(-pixels // block)
+    for task in prange(len(out) // (pixels * filters) * parts):
+        image, first, ending = np.int64(task) // parts, np.int64(task) % parts * block, Epilogue(*epilogue)
+        for pixel in range(first, min(first + block, pixels)):
+            for f in range(0, filters, lanes_of(rows)):
+                total = line_read(1, ending.bias, f, filters - f)
+                for j in range(starts[pixel], starts[pixel + 1]):
+                    total = total + line_read(1, rows, (image * lines + at[j]) * filters + f, filters - f)
+                end_line(total, out, (image * pixels + pixel) * filters + f, filters - f, ending)
+
+
+@compiled(parallel=True)
+def add_up_few(rows, epilogue, out, table, sizes):
+    """`add_up` of few filters: vectors run over pixels, too.
+
+    Parameters
+    ----------
+    rows, epilogue, out
+        As there.
+    table : int32 array
+        For each value of an image its filter, then where the first that it adds lies, then the second one, and so on:
+        -1 for none; and room for a line.
+    sizes : tuple of int
+        Values of an image in ``rows`` and in ``out``, those that each adds at most, and values of a task, whole lines.
+
+    Notes
+    -----
+    Bound by gathering.
+    """
+    lines, values, depth, block = sizes
+    parts = -(-values // block)
+    for task in prange(len(out) // values * parts):
+        image, first, ending = np.int64(task) // parts, np.int64(task) % parts * block, Epilogue(*epilogue)
+        sums, at = aligned_flat(block, rows)
+        end = min(first + block, values)
+        for j in range(first, end, LINE):
+            total = line_gather(ending.bias, 0, table, j, end - j)
+            for k in range(1, depth + 1):
+                total = total + line_gather(rows, image * lines, table, k * values + j, end - j)
+            line_write(total, sums, at + j - first, end - j)
+        end_rows(Line(sums, at, 0), Line(out, image * values + first, 0), 1, end - first, ending)

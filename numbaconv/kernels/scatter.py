@@ -12,7 +12,7 @@ import numpy as np
 from ..machine.compiler import compiled
 from ..machine.memory import RAMP, copy, opaque, ramp
 from ..machine.spread import tile_spread
-from ..machine.tile import FULL, tile_outer, tile_rows
+from ..machine.tile import FULL, RUN, is_narrow, tile_outer, tile_outer_run, tile_rows
 from ..machine.words import prange
 from .conv import tile_height
 from .ending import end_rows, is_plain
@@ -141,8 +141,13 @@ def _spread_row(x, weights, vecs, taps, sums, filters, plan):
             tile = tile_rows(FULL, vecs, zeros, 0)
             for t in range(len(taps)):
                 shift, at = opaque(taps[t, 0]), lane * taps_d * taps_h * channels + taps[t, 1]
-                for c in range(channels):
+                c = 0
+                while is_narrow(tile) and c + RUN <= channels:
+                    tile = tile_outer_run(tile, x, x_at, first, shift + c, weights, (at + c * width, width))
+                    c += RUN
+                while c < channels:
                     tile = tile_outer(tile, x, x_at, first, shift + c, weights, at + c * width)
+                    c += 1
             tile_spread(tile, sums.array, to, first, plan[W, TAPS] * filters - lane)
 
 

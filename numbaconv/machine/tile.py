@@ -30,6 +30,8 @@ from .words import cgutils, intrinsic, ir, tiles, types
 
 # Updates before a line of weights is used that it is asked for: they come from L2 or L3 in a long stream.
 AHEAD = 16
+# Updates that are made at a time where a tile is one vector wide: registers hold that many lines of weights beside it.
+RUN = 2 if VECTOR_BYTES == 32 else 4
 # Rows of a tile that fills the registers, however many vectors it is wide.
 FULL = 0
 # Lines at either end of those that a tile slides over which may lie outside of the image.
@@ -94,6 +96,39 @@ def tile_outer(typingctx, tile, x, x_at, first, shift, weights, at):
         return _update(context, builder, sig, (*before, at), _splat_row)
 
     return tile(tile, x, x_at, first, shift, weights, at), codegen
+
+
+@intrinsic
+def tile_outer_run(typingctx, tile, x, x_at, first, shift, weights, at):
+    """As many times `tile_outer` as `RUN` says: each row adds neighbours of ``x`` times lines of ``weights``.
+
+    Where a tile is one vector wide, places would be half of all that is loaded: here one does for all neighbours.
+    """
+
+    def codegen(context, builder, sig, args):
+        value, x, x_at, first, shift, weights, at = args
+        at, step = cgutils.unpack_tuple(builder, at)
+        x, x_at, weights = (Memory(context, builder, sig.args[i], args[i]) for i in (1, 2, 5))
+        places = [builder.add(at, builder.mul(step, tiles.INT(k))) for k in range(RUN)]
+        ahead = builder.mul(step, tiles.INT(AHEAD))
+        lines = []
+        for place in places:
+            weights.prefetch(builder.add(place, ahead), tile.vecs * tile.lanes)
+            lines.append(weights.vectors(place, tile))
+        for r in range(tile.rows):
+            place = x_at.scalar(builder.add(first, tiles.INT(r)))
+            for k in range(RUN):
+                factors = _splat_row(tile, x, builder.add(place, tiles.INT(k)), shift)
+                value = _multiply_add(builder, tile, value, r, factors, lines[k])
+        return value
+
+    return tile(tile, x, x_at, first, shift, weights, at), codegen
+
+
+@intrinsic
+def is_narrow(typingctx, tile):
+    """Whether a tile is one vector wide: a constant."""
+    return types.boolean(tile), lambda context, builder, sig, args: ir.Constant(ir.IntType(1), tile.vecs == 1)
 
 
 @intrinsic

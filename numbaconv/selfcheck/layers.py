@@ -129,7 +129,7 @@ def call_rare_kernels() -> None:
 
     That are long windows of few filters, weights that are infinite, values far above all others in images large enough
     for Winograd's algorithm, volumes that are, branches of few channels, few rows of many features, planes of one
-    window, activations of arrays that NumPy would take long for, and what networks join.
+    window, taps that lie far apart, activations of arrays that NumPy would take long for, and what networks join.
     """
     for dtype in TOLERANCE:
         rows = np.ones((2, 60, 60), dtype)
@@ -188,6 +188,8 @@ def call_rare_kernels() -> None:
             for length in (8, 56):
                 few(image[:, :length, :length])
                 of_planes(planes[:, :, :length, :length])
+        for filters in (2, 20):
+            layers.Conv2DTranspose(filters, 5, dilation_rate=6, dtype=dtype)(image[:, :4, :4])
         given = layers.Input(image.shape[1:])
         gates = layers.GlobalAveragePooling2D(keepdims=True, dtype=dtype)(given)
         gates = layers.Conv2D(64, 1, activation="sigmoid", dtype=dtype)(gates)

@@ -157,9 +157,9 @@ def test_blocks_of_pixels_need_not_end_where_rows_do():
     x_shape, window = (3, 7, 5, 64), window_of((1, 1))
     call = calls.conv_call(x_shape, (1, 1, 64, 64), 4, window)
     # Of rows, one thread would have more than another.
-    assert call.flat and call.arguments[1][[H, W], WINDOWS].tolist() == [1, 3 * 7 * 5]
-    assert not calls.conv_call(x_shape, (3, 3, 64, 64), 4, window_of((3, 3)), "direct").flat
-    assert not calls.conv_call(x_shape, (1, 1, 64, 64), 4, window_of((1, 1), 2)).flat
+    assert call.view and call.arguments[1][[H, W], WINDOWS].tolist() == [1, 3 * 7 * 5]
+    assert not calls.conv_call(x_shape, (3, 3, 64, 64), 4, window_of((3, 3)), "direct").view
+    assert not calls.conv_call(x_shape, (1, 1, 64, 64), 4, window_of((1, 1), 2)).view
 
 
 @by_dtype

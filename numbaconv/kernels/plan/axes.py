@@ -71,6 +71,25 @@ def piece_axes(axes: tuple[Axis, ...]) -> np.ndarray:
     return axis_table(axes, (1, 1, 1, PIECE))
 
 
+def merged_axes(axes: tuple[Axis, ...]) -> tuple[Axis, ...]:
+    """The same windows along fewer axes: an axis that each window reads one position of is more of the one before it.
+
+    Blocks are parts of rows or of images: so they may have many windows however short these are.
+    """
+    found = [axes[-1]]
+    for axis in axes[-2::-1]:
+        n, inner = found[0].windows, found[0]
+        one = inner.taps == inner.stride == 1 and inner.before == 0 and n == inner.length
+        if one and axis.stride == 1 and axis.out_stride == n * inner.out_stride:
+            length = axis.windows if axis.length == ANY_LENGTH else axis.length
+            dilation = axis.dilation * n if axis.taps > 1 else 1
+            found[0] = Axis(axis.windows * n, axis.taps, 1, dilation, axis.before * n, inner.out_stride, length * n)
+        else:
+            found.insert(0, axis)
+    one = Axis(1, 1, 1, 1, 0, 0, 1)
+    return (*found[:-2], *[one] * (4 - len(found)), *found[-2:])
+
+
 def stays_inside(axis):
     """Whether no window reads beyond the input."""
     return (

@@ -48,8 +48,8 @@ class Host(NamedTuple):
     call_cost: int = 20
     # A depthwise multiply-add, which loads its own values.
     loads_cost: int = 2
-    # Adding up the lanes of a vector.
-    totals_cost: int = 4
+    # Adding up the lanes of a vector, and writing sums one by one.
+    totals_cost: int = 16
     # Moving a value between planes and rows of planes; squares, or less, of whole pixels and of parts of them, which
     # come from far; what it takes other kernels to read and write planes.
     plane_cost: float = 0.3

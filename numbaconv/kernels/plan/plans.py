@@ -18,7 +18,7 @@ from ...machine.vectors import (
     panel_width,
 )
 from ..winograd.points import SCHEMES, Scheme
-from .axes import BLOCK, MOST_STEPS, WINDOWS, Axis, D, H, N, W, axis_table, mean_taps, patch_axis, strip_length
+from .axes import BLOCK, MOST_STEPS, RUN, WINDOWS, Axis, D, H, N, W, axis_table, mean_taps, patch_axis, strip_length
 from .host import HOST, Host
 from .search import cheapest
 
@@ -69,6 +69,14 @@ class Plan(NamedTuple):
         windows, side = self.axes[[N, H, W], BLOCK].prod(), VECTOR_BYTES // itemsize
         fits = self.group * width <= most * windows and windows * width * itemsize <= HOST.plane_bytes
         return bool(fits and self.axes[W, WINDOWS] >= 4 and (channels >= side or filters >= side))
+
+    def planes_read(self, axes, itemsize):
+        """How often blocks read each value of planes of these axes, with what they leave of squares of them."""
+        images, _, rows, columns = blocks = self.axes[:, BLOCK].tolist()
+        count = prod(ceil(axis.windows / block) for axis, block in zip(axes, blocks, strict=True))
+        row, side = self.axes[W, RUN] or strip_length(axes[W], columns), VECTOR_BYTES // itemsize
+        pixels = count * strip_pixels(axes, images * rows, columns) * ceil(row / side) * side / row
+        return pixels / max(1, axes[N].windows * prod(axis.length for axis in axes[1:]))
 
 
 @remember_plans

@@ -1,12 +1,12 @@
 """The plan of `kernels.scatter`, and where it pays."""
 
-from math import ceil, gcd, prod
+from math import ceil, gcd, inf, prod
 from typing import NamedTuple
 
 import numpy as np
 
 from ...machine import threads
-from ...machine.vectors import TILE_ROWS, TILE_VECS, conv_tile, panel_width
+from ...machine.vectors import LOW_ROWS, TILE_ROWS, TILE_VECS, conv_tile, panel_width
 from .host import HOST
 
 # A plan for the kernel: an int64 array with a row for each of D, H and W that has the columns TAPS to CROP, and a row
@@ -20,6 +20,12 @@ BLOCK_INPUTS = 8 * TILE_ROWS
 # Costs in multiply-adds of vectors: adding a vector of a tile to the outputs, a row of outputs, a phase that gathers.
 # They decide how a result is computed, and so its last bits: nothing of a `Host` may change them.
 ADD_COST, ROW_COST, PHASE_COST = 5, 1000, 8000
+# The same for what is added up after the products: a vector of a product, one of an output, and to call two kernels.
+PRODUCT_COST, OUTPUT_COST, CALL_COST = 5, 8, 30_000
+# The part that such a sum must take of other ways' time.
+OVERLAP_SHARE = 0.9
+# Products that are added up, at most, of an image, and bytes that all of them take.
+MOST_PRODUCTS, MOST_PRODUCT_BYTES = 65_536, 16 * 1024 * 1024
 # What Winograd's convolution takes of what a plain one takes.
 WINOGRAD_SHARE = 0.5
 
@@ -104,6 +110,21 @@ def make_scatter_plan(batch: int, axes: Axes, channels: int, filters: int, items
     vecs = min((TILE_VECS, 1), key=cost)
     work = steps * w.taps * w.length * filters * batch
     return ScatterPlan(table, (d, h, w), vecs, work < HOST.serial_work, cost(vecs))
+
+
+def overlap_cost(batch: int, axes: Axes, channels: int, filters: int, itemsize: int) -> float:
+    """What it costs to multiply each input by all taps, and to add up what meets; infinite where that is too much."""
+    inputs, outputs, taps = (prod(axis[i] for axis in axes) for i in (0, 1, 2))
+    units = taps * filters
+    if inputs * taps > MOST_PRODUCTS or batch * inputs * units * itemsize > MOST_PRODUCT_BYTES:
+        return inf
+    height, vecs = conv_tile(itemsize, units)
+    high, low = divmod(batch * inputs, height)
+    # What is left over takes low tiles, or a whole one.
+    rows = high * height + min(height, ceil(low / LOW_ROWS) * LOW_ROWS if low <= 2 * LOW_ROWS else height)
+    tiles = rows / height * ceil(units / panel_width(itemsize, vecs))
+    adding = prod(axis.pairs() for axis in axes) * PRODUCT_COST + outputs * OUTPUT_COST
+    return tiles * channels * tile_cost(vecs) + batch * ceil(filters / panel_width(itemsize, 1)) * adding + CALL_COST
 
 
 def tile_cost(vecs: int) -> float:

@@ -12,7 +12,7 @@ import numpy as np
 from ...calls.bands import BandsCall
 from ...calls.scaling import ScaleCall
 from ...calls.separable import SeparableCall
-from ...calls.transposed import ScatterCall, TransposedCall
+from ...calls.transposed import OverlapCall, ScatterCall, TransposedCall
 from ...calls.winograd import WinogradCall
 from . import bars
 from .rules import KERNELS, channels_last
@@ -23,6 +23,7 @@ RUNS = 20
 _ALGORITHMS = {
     WinogradCall: ("conv_winograd", "Winograd"),
     ScatterCall: ("scatter", "scattering"),
+    OverlapCall: ("add_up", "products added up"),
     TransposedCall: ("conv", "direct, by phases"),
     BandsCall: ("conv, separable_conv", "direct, in bands of rows"),
     SeparableCall: ("separable_conv", "direct, in one pass"),
