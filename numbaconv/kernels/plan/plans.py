@@ -75,7 +75,7 @@ class Plan(NamedTuple):
         images, _, rows, columns = blocks = self.axes[:, BLOCK].tolist()
         count = prod(ceil(axis.windows / block) for axis, block in zip(axes, blocks, strict=True))
         row, side = self.axes[W, RUN] or strip_length(axes[W], columns), VECTOR_BYTES // itemsize
-        pixels = count * strip_pixels(axes, images * rows, columns) * ceil(row / side) * side / row
+        pixels = count * strip_pixels(axes, images * rows, columns) * ceil(row / side) * side / max(1, row)
         return pixels / max(1, axes[N].windows * prod(axis.length for axis in axes[1:]))
 
 
