@@ -209,7 +209,8 @@ def _scatter(
         columns = min(TILE_ROWS, phase[2].windows)
         reached = prod(mean_taps(a, n) / a.taps for a, n in zip(phase, (1, rows, columns), strict=True))
         if use_winograd(algorithm, (axes[0], *phase), channels, filters, itemsize):
-            gathering *= WINOGRAD_SHARE
+            # Products that are added up go from core to core, which no cost counts.
+            gathering, reached = WINOGRAD_SHARE * gathering, WINOGRAD_SHARE
         elif is_for_few((axes[0], *phase), channels, filters, itemsize, 1):
             # Few windows of a large kernel: it meets zeros in the strip, whatever taps are left out for whole blocks.
             met = prod(axis.taps / mean_taps(axis, 1) for axis in phase)
