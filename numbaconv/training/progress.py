@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterable, Iterator
 from importlib import import_module
 from importlib.util import find_spec
+from math import inf
 from typing import Any
 
 import numpy as np
@@ -46,8 +47,45 @@ def _leave_out_compiling(bar: Any) -> None:
 
 def examples_bar(total: int | None, name: str, verbose: int | str, unit: str = "example") -> Any:
     """A progress bar on standard error that counts examples."""
-    delay = PATIENCE if verbose == "auto" else 0
-    return _new_bar(total=total, desc=name, unit=unit, delay=delay, disable=verbose == 0)
+    options = {"total": total, "desc": name, "unit": unit}
+    if verbose in (0, "auto"):
+        return _LateBar(PATIENCE if verbose else inf, options)
+    return _new_bar(**options)
+
+
+class _LateBar:
+    """A bar that is made once it is seen: tqdm takes longer to import than a small network to run."""
+
+    # As of a bar of tqdm whose clock nobody sets back: it has its own.
+    disable = True
+
+    def __init__(self, delay: float, options: dict[str, Any]) -> None:
+        self._delay, self._options, self._done = delay, options, 0
+        self._start, self.compiled = time.time(), _compiling.seconds
+        self._before = self.compiled
+        self._bar: Any = None
+
+    def __enter__(self) -> "_LateBar":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+    def update(self, count: int) -> None:
+        """Count examples that are done."""
+        if self._bar is not None:
+            _leave_out_compiling(self._bar)
+            self._bar.update(count)
+            return
+        self._done += count
+        start = self._start + _compiling.seconds - self._before
+        if time.time() - start >= self._delay:
+            # With a delay, nothing is drawn before the count is right.
+            self._bar = _new_bar(**self._options, delay=1e-9)
+            self._bar.start_t, self._bar.n = start, self._done
+            self._bar.last_print_n = self._done
+            self._bar.refresh()
 
 
 def watched(batches: Iterable[Any], bar: Any) -> Iterator[Any]:

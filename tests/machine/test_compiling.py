@@ -15,7 +15,7 @@ from tqdm import tqdm
 from numbaconv.kernels import strip
 from numbaconv.kernels.plan.axes import STRIP_DILATION, STRIP_STRIDE, TAPS, H, W
 from numbaconv.machine import compiling as _compiling
-from numbaconv.training.progress import Progress, _new_bar, watched
+from numbaconv.training.progress import Progress, _new_bar, examples_bar, watched
 
 # Two dtypes are two kernels to compile.
 SWAPPED = """
@@ -124,10 +124,30 @@ def test_bars_of_batches_leave_out_the_time_of_compiling(compiled, capsys):
     assert "00:00<00:00" in capsys.readouterr().err.split("\r")[-1]
 
 
-def test_a_bar_that_is_switched_off_has_no_clock(compiled):
-    with _new_bar(total=2, disable=True) as bar:
+def test_compiling_does_not_bring_a_bar_forth(monkeypatch, capsys):
+    """Its time is left out of the two seconds of silence, too."""
+    monkeypatch.setattr(_compiling, "seconds", _compiling.seconds)
+    with examples_bar(4, "model", "auto") as bar:
+        bar._start -= 101
         _compiling.seconds += 100
         assert list(watched([[1, 2]], bar)) == [[1, 2]]
+        assert capsys.readouterr().err == ""
+        bar._start -= 2
+        assert list(watched([[3, 4]], bar)) == [[3, 4]]
+    assert "model: 100%|" in (drawn := capsys.readouterr().err) and "4/4 [00:03<00:00" in drawn
+
+
+def test_a_bar_that_nobody_sees_is_not_imported():
+    code = """
+import sys
+import numpy as np
+from numbaconv.layers import Flatten
+from numbaconv.models import Sequential
+for verbose in (0, "auto"):
+    Sequential([Flatten()]).predict(np.ones((2, 3)), verbose=verbose)
+assert "tqdm" not in sys.modules
+"""
+    run_process(code)
 
 
 @pytest.mark.parametrize(
