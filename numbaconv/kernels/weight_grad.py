@@ -5,7 +5,8 @@ import numpy as np
 from ..machine.compiler import compiled
 from ..machine.line import line_as, line_read, line_write
 from ..machine.memory import ask, clear
-from ..machine.tile import FULL, lanes_of, tile_add, tile_outer_near, tile_rows, tile_slide_apart
+from ..machine.slide import tile_slide_apart
+from ..machine.tile import FULL, lanes_of, tile_add, tile_outer_near, tile_rows
 from ..machine.words import prange
 from .conv import tile_height
 from .depthwise import SLIDE
