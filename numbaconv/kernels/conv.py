@@ -4,7 +4,7 @@ import numpy as np
 
 from ..machine.compiler import compiled
 from ..machine.limits import tile_finish
-from ..machine.memory import RAMP, ask_for, opaque, ramp
+from ..machine.memory import RAMP, ask, opaque, ramp
 from ..machine.tile import (
     FULL,
     RUN,
@@ -287,13 +287,13 @@ def _sum_tile(tile, source, x_at, first, steps, weights, lines, ahead):
             while is_narrow(tile) and left >= RUN and steps.shifts[step + np.uint64(RUN - 1)] == shift + (RUN - 1):
                 step, left = step + np.uint64(RUN), left - RUN
                 for _ in range(RUN):
-                    ask_for(source, next_at)
+                    ask(source, next_at)
                     next_at += follow
                 tile = tile_outer_run(tile, source, x_at, first, shift, weights, (at, pitch))
                 at, shift = at + RUN * pitch, opaque(steps.shifts[step])
             if left > 0:
                 step, left = step + np.uint64(1), left - 1
-                ask_for(source, next_at)
+                ask(source, next_at)
                 next_at += follow
                 tile = tile_outer(tile, source, x_at, first, shift, weights, (at, pitch))
                 # Read ahead: if all loads of a step waited for its shift, LLVM would do them first, and spill the tile.

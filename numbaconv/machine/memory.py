@@ -139,17 +139,6 @@ def ramp(typingctx, target, at, first, step, count):
 
 
 @intrinsic
-def ask_for(typingctx, x, at):
-    """Ask for the cache line of flat index ``at``, which may lie outside the array."""
-
-    def codegen(context, builder, sig, args):
-        Memory(context, builder, sig.args[0], args[0]).prefetch(args[1], 1)
-        return context.get_dummy_value()
-
-    return types.void(x, at), codegen
-
-
-@intrinsic
 def opaque(typingctx, number):
     """The same integer, but that LLVM cannot know how it came about, and so leaves the work for it where it stands."""
 
