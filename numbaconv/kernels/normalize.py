@@ -41,13 +41,15 @@ def _passed(line, wide_x, scale, shift, array):
 
 
 @compiled
-def _sum_columns(a, b, a_from, b_from, gate, sums, wide, cut, task):
-    """Sums of ``a - a_from`` and of its products with ``b - b_from``, of each column of a task of rows (R, W).
+def _sum_columns(arrays, starts, gate, sums, wide, cut, task):
+    """Sums of an array less a start, and of its products with another less its own, of each column of a task (R, W).
 
     Parameters
     ----------
-    a, b : array (elements,)
-    a_from, b_from : float64 array (1, W)
+    arrays : tuple of array (elements,)
+        Both.
+    starts : tuple of float64 array (1, W)
+        Of each.
     gate : tuple of float64 array (1, W)
     sums : float64 array (2, ...)
         Of each task, W sums; then those of products.
@@ -56,14 +58,14 @@ def _sum_columns(a, b, a_from, b_from, gate, sums, wide, cut, task):
     cut : tuple of int
         As for `multiply_add`.
     """
-    lanes = lanes_of(a)
-    first, last, left, right = _task(task, len(a), cut)
+    lanes = lanes_of(arrays[0])
+    first, last, left, right = _task(task, len(arrays[0]), cut)
     end = left + (right - left) // (4 * lanes) * 4 * lanes
     # Memory is read in its order where lines are as long as rows.
     for j in range(left, end, 4 * lanes):
-        _sum_line((a, b), (a_from, b_from), gate, sums, _four(wide), cut, (first, last, j, right - j))
+        _sum_line(arrays, starts, gate, sums, _four(wide), cut, (first, last, j, right - j))
     for j in range(end, right, lanes):
-        _sum_line((a, b), (a_from, b_from), gate, sums, ((0,), wide), cut, (first, last, j, right - j))
+        _sum_line(arrays, starts, gate, sums, ((0,), wide), cut, (first, last, j, right - j))
 
 
 @compiled
@@ -75,28 +77,28 @@ def _four(wide):
 @compiled
 def _sum_line(arrays, tables, gate, sums, vecs, cut, piece):
     """A line of these sums, of so many vectors."""
-    a, b = arrays
-    first, last, j, count = piece
-    width, whole = cut[2], min(last, len(a) // cut[2])
+    size, (first, last, j, count) = len(arrays[0]), piece
+    width, whole = cut[2], min(last, size // cut[2])
     starts = line_read(vecs[1], tables[0], j, count), line_read(vecs[1], tables[1], j, count)
     factors = line_read(vecs[1], gate[0], j, count), line_read(vecs[1], gate[-1], j, count)
     total = line_keep(starts[0], 0, 0.0)
     product = total
     for at in range(first * width + j, whole * width + j, width):
-        more, products = _differences(a, b, at, count, starts, gate, factors, sums, vecs)
+        more, products = _differences(arrays, at, count, starts, gate, factors, sums, vecs)
         total, product = total + more, product + products
     at = whole * width + j
-    if whole < last and at < len(a):
-        more, products = _differences(a, b, at, min(count, len(a) - at), starts, gate, factors, sums, vecs)
-        total = total + line_keep(more, len(a) - at, 0.0)
-        product = product + line_keep(products, len(a) - at, 0.0)
+    if whole < last and at < size:
+        more, products = _differences(arrays, at, min(count, size - at), starts, gate, factors, sums, vecs)
+        total = total + line_keep(more, size - at, 0.0)
+        product = product + line_keep(products, size - at, 0.0)
     line_write(total, sums, first // cut[0] * width + j, count)
     line_write(product, sums, sums.size // 2 + first // cut[0] * width + j, count)
 
 
 @compiled(inline=True)
-def _differences(a, b, at, count, starts, gate, factors, sums, vecs):
+def _differences(arrays, at, count, starts, gate, factors, sums, vecs):
     """A line of what `_sum_columns` adds up, and of what it adds to the products."""
+    a, b = arrays
     line, other = line_read(vecs[0], a, at, count), line_as(line_read(vecs[0], b, at, count), sums)
     if len(gate) == 2:
         line = _passed(line, other, factors[0], factors[1], a)
@@ -105,17 +107,18 @@ def _differences(a, b, at, count, starts, gate, factors, sums, vecs):
 
 
 @compiled
-def _sum_planes(a, b, a_from, b_from, gate, sums, cut, task):
+def _sum_planes(arrays, starts, gate, sums, cut, task):
     """The same of each row, for the columns of a task, where row r is of channel ``r % C``.
 
     Parameters
     ----------
-    a, b : array (elements,)
-    a_from, b_from : float64 array (C, ...)
+    arrays : tuple of array (elements,)
+    starts : tuple of float64 array (C, ...)
     gate : tuple of float64 array (C, ...)
     sums : float64 array (2, ...)
         Of each row, ``ceil(W / cut[1])`` sums; then those of products.
     """
+    (a, b), (a_from, b_from) = arrays, starts
     width, lanes, pieces, flat = cut[2], lanes_of(a), -(-cut[2] // cut[1]), sums.reshape(-1)
     first, last, left, right = _task(task, len(a), cut)
     for r in range(first, last):
@@ -136,15 +139,15 @@ def _sum_planes(a, b, a_from, b_from, gate, sums, cut, task):
 
 
 @compiled
-def _multiply_add(xs, scales, shift, ending, out, wide, step, cut, task):
+def _multiply_add(xs, tables, out, wide, step, cut, task):
     """A task of ``multiply_add``, of one array or of the sum over two.
 
-    The ending is a gate, of which two tables say that the first array is a gradient, which passes where the second
-    does; an array to be added, or nothing; and what smaller results become.
+    The tables are a scale of each array, the shift, and an ending: a gate, of which two tables say that the first array
+    is a gradient, which passes where the second does; an array to be added, or nothing; and what less becomes.
     """
     width, lanes = cut[2], lanes_of(out)
     first, last, left, right = _task(task, len(out), cut)
-    tables = scales, shift, ending
+    shift = tables[1]
     table = (first % len(shift) - 1) * shift.shape[1]
     for r in range(first, last):
         # Division would take as long as four lines.
@@ -185,7 +188,7 @@ def multiply_add(x, scale, shift, low, out, wide, step, cut):
     has the rows and columns of a task, and the columns of all.
     """
     for task in prange(_tasks(len(out), cut)):
-        _multiply_add((x,), (scale,), shift, ((shift,), x[:0], low), out, wide, step, cut, np.int64(task))
+        _multiply_add((x,), ((scale,), shift, ((shift,), x[:0], low)), out, wide, step, cut, np.int64(task))
 
 
 @compiled(parallel=True)
@@ -214,12 +217,13 @@ def normalize_batch(arrays, weights, settings, room, out, wide, step, cut):
     _begin(x, settings[4] if step else cut[2], settings[4], found, mean)
     for task in prange(_tasks(len(x), cut)):
         if step:
-            _sum_columns(x, x, mean, mean, (mean,), sums, wide, cut, np.int64(task))
+            _sum_columns((x, x), (mean, mean), (mean,), sums, wide, cut, np.int64(task))
         else:
-            _sum_planes(x, x, mean, mean, (mean,), sums, cut, np.int64(task))
+            _sum_planes((x, x), (mean, mean), (mean,), sums, cut, np.int64(task))
     _factors_of_batch(sums, weights, settings, found, tables)
     for task in prange(_tasks(len(x), cut)):
-        _multiply_add((x,), (scale,), shift, ((shift,), onto, settings[3]), out, wide, step, cut, np.int64(task))
+        ending = (shift,), onto, settings[3]
+        _multiply_add((x,), ((scale,), shift, ending), out, wide, step, cut, np.int64(task))
 
 
 @compiled(parallel=True)
@@ -249,12 +253,13 @@ def normalize_back(arrays, factors, gate, settings, room, wide, step, cut):
     _repeat(np.zeros(found.shape[1]), settings[1], slope)
     for task in prange(_tasks(len(x), cut)):
         if step:
-            _sum_columns(grad, x, slope, mean, gate, sums, wide, cut, np.int64(task))
+            _sum_columns((grad, x), (slope, mean), gate, sums, wide, cut, np.int64(task))
         else:
-            _sum_planes(grad, x, slope, mean, gate, sums, cut, np.int64(task))
+            _sum_planes((grad, x), (slope, mean), gate, sums, cut, np.int64(task))
     _factors_of_gradient(sums, found, settings, gradients, more)
     for task in prange(_tasks(len(out), cut)):
-        _multiply_add((grad, x), (scale, slope), shift, (gate, x[:0], -np.inf), out, wide, step, cut, np.int64(task))
+        tables = (scale, slope), shift, (gate, x[:0], -np.inf)
+        _multiply_add((grad, x), tables, out, wide, step, cut, np.int64(task))
 
 
 @compiled
