@@ -80,7 +80,7 @@ class Packed:
 
     def __getstate__(self) -> dict[str, Any]:
         # Copies would not begin with a cache line; they are made again.
-        made = ("panels", "winograd", "groups", "_gathering")
+        made = ("panels", "_by_channel", "winograd", "groups", "_gathering")
         return {**{k: v for k, v in self.__dict__.items() if k not in made}, "_phases": {}}
 
     def __repr__(self) -> str:
@@ -113,12 +113,20 @@ class Packed:
             return self.phases(((0, 0, 0),))
         return pack_depthwise(self._weights) if self._depthwise else pack_conv(self._weights, self.branches)
 
+    @_MadeOnce
+    def _by_channel(self) -> np.ndarray:
+        """What `kernels.conv` reads of a depthwise convolution, as one that has a branch for each channel."""
+        *taps, channels, multiplier = self._weights.shape
+        return pack_conv(self.plain.reshape(*taps, 1, channels * multiplier), channels)
+
     def lines(self, few: bool) -> tuple[np.ndarray, np.ndarray]:
         """What `kernels.conv` reads of a convolution, for few windows or many.
 
         Few windows take the weights as they lie: packing would take longer than all else. Where they are read once
         more, as no training does, they are packed after all.
         """
+        if self._depthwise:
+            return self._by_channel, self._by_channel
         lying = few and self.operation == "conv" and self.branches == 1
         if not lying or self._read or "panels" in self.__dict__:
             return self.panels, self.panels

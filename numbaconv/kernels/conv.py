@@ -32,6 +32,8 @@ CHUNK = 8 * TILE_ROWS
 PAIR = 2
 # Of weights, what stays in the L1 cache from tile to tile.
 NEAR_BYTES = 24 * 1024
+# Of the L2 cache, what the weights of some panels may take, and what their outputs for some tiles may.
+SHARE_BYTES = 256 * 1024
 # Panels for which pixels that compete for a set of the L1 cache are not copied.
 COPY_PANELS = 4
 
@@ -210,9 +212,11 @@ def _sum_panels(source, places, steps, panels, vecs, start, ends, out):
     buffer_at = np.empty(tile_height(vecs) + RAMP, np.int64)
     ramp(buffer_at, 0, buffer.at, width, tile_height(vecs))
     end, stretch = min(places.end, places.count), max(1, places.end)
-    if (panels.end - panels.first) * (steps.end - steps.first) * width * source.itemsize <= NEAR_BYTES:
-        # Lines of outputs that lie side by side come and go together.
-        stretch = tile_height(vecs)
+    line = (panels.end - panels.first) * width * source.itemsize
+    taken = line * len(steps.starts) * (steps.end - steps.first)
+    if taken <= SHARE_BYTES:
+        # Panels write parts of the same cache lines and pages, which come and go once for all of them.
+        stretch = tile_height(vecs) * (1 if taken <= NEAR_BYTES else max(1, SHARE_BYTES // (line * tile_height(vecs))))
     # Pixels that lie side by side are read from one end to the other.
     follow = tile_height(vecs) if taps_d * taps_h * taps_w == 1 and steps.end - steps.first == channels else 0
     for beginning in range(places.first, end, stretch):
