@@ -45,10 +45,7 @@ class WithSettings:
 def with_settings(function: Any, settings: Mapping[str, Any]) -> Activation:
     """An activation whose keyword arguments have these values; the function itself where those are its own.
 
-    Raises
-    ------
-    TypeError, ValueError
-        If it has no such argument, or not such values of it.
+    Raises TypeError or ValueError if it has no such argument, or not such values of it.
     """
     own = {name: one.default for name, one in inspect.signature(function).parameters.items() if name != "x"}
     unknown = [name for name in settings if name not in own]
@@ -68,10 +65,7 @@ def with_settings(function: Any, settings: Mapping[str, Any]) -> Activation:
 def from_config(config: Mapping[str, Any]) -> Activation | str:
     """The activation that a config of Keras's describes: that of a layer, or of a function, then its name.
 
-    Raises
-    ------
-    TypeError, ValueError
-        If it describes neither.
+    Raises TypeError or ValueError if it describes neither.
     """
     name, settings = config.get("class_name"), config.get("config")
     if name == "function" and isinstance(settings, str):

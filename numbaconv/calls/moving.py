@@ -90,22 +90,14 @@ def _shift_call(x_shape: Ints, result_shape: Ints, before: Ints, data_format: st
 
 
 class Resize(NamedTuple):
-    """Images of these lengths made of others, or of a part of them.
-
-    Attributes
-    ----------
-    size : tuple of int
-        Lengths of the result.
-    interpolation : {"nearest", "area", "bilinear", "bicubic", "lanczos3", "lanczos5"}
-    antialias : bool
-        Whether kernels are stretched where an axis becomes shorter.
-    box : tuple of pairs of int, optional
-        On each axis, where the part begins, and its length; None for all.
-    """
+    """Images of these lengths made of others, or of a part of them."""
 
     size: Ints
+    # "nearest", "area", "bilinear", "bicubic", "lanczos3" or "lanczos5".
     interpolation: str
+    # Whether kernels are stretched where an axis becomes shorter.
     antialias: bool = False
+    # On each axis, where the part begins, and its length; None for all.
     box: tuple[Ints, ...] | None = None
 
     def of(self, lengths: Ints) -> tuple[Ints, ...]:

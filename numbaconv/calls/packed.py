@@ -39,19 +39,10 @@ class _MadeOnce:
 class Packed:
     """Weights in the kernels' own order; each order is made when a call first needs it.
 
-    Attributes
-    ----------
-    operation : str
-        The function of `numbaconv.functional` that takes them.
-    shape : tuple of int
-        Shape of the weights as the user knows them.
-    dtype : numpy.dtype
-    settings : tuple
-        What else they are prepared for: strides and dilation of a transposed convolution or of a gradient.
-    branches : int
-        Branches of a convolution (Keras's ``groups``), or of the one that a transposed convolution is the gradient of.
-    make : callable, optional
-        Makes the weights anew. They are not kept then, once they are packed.
+    The operation is the function of `numbaconv.functional` that takes them. Settings are what else they are prepared
+    for: strides and dilation of a transposed convolution or of a gradient. Branches are those of a convolution (Keras's
+    ``groups``), or of the one that a transposed convolution is the gradient of. If there is something to ``make`` the
+    weights anew, they are not kept, once they are packed.
     """
 
     _kept: np.ndarray | None

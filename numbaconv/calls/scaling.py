@@ -70,17 +70,10 @@ class Lines(NamedTuple):
 
 
 def scale_call(shape: Ints, gates: bool = False, pitch: int = 0, x_pitch: int = 0) -> ScaleCall:
-    """Prepare a pass over canonical arrays of this shape.
+    """Prepare a pass over canonical arrays of this shape; with ``gates``, each image has a scale of its own.
 
-    Parameters
-    ----------
-    shape : tuple of int
-        (N, D, H, W, C)
-    gates : bool
-        Whether each image has a scale of its own.
-    pitch, x_pitch : int
-        Channels of the pixels of the result and of the input, of which the call then takes flat views from the first
-        channel on; 0 where these are all.
+    The pitches are channels of the pixels of the result and of the input, of which the call then takes flat views from
+    the first channel on; 0 where these are all.
     """
     pixels, channels = prod(shape[:-1]), shape[-1]
     apart = gates or pitch or x_pitch

@@ -88,12 +88,7 @@ def _no_epilogue(packed: Packed) -> Epilogue:
 
 @remember(maxsize=512)
 def separable_call(
-    x_shape: Ints,
-    depthwise_shape: Ints,
-    pointwise_shape: Ints,
-    itemsize: int,
-    window: Window,
-    pitch: int = 0,
+    x_shape: Ints, depthwise_shape: Ints, pointwise_shape: Ints, itemsize: int, window: Window, pitch: int = 0
 ) -> SeparableCall:
     """Prepare `functional.separable_conv`; for the pitch see `conv_call`."""
     channels, multiplier = depthwise_shape[-2:]

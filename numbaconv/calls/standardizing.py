@@ -21,22 +21,14 @@ LEAST_NORM = 1e-12
 
 
 class View(NamedTuple):
-    """How an array is seen: neighbouring axes of one kind are one axis.
-
-    Attributes
-    ----------
-    shape : tuple of int
-    over : tuple of int
-        Axes that are normalized over.
-    weights : tuple of int
-        The shape of gamma and beta: 1 on all axes but theirs.
-    groups : int
-        Into how many runs the axis of the weights falls, which are normalized each by itself; 0 where it stays whole.
-    """
+    """How an array is seen: neighbouring axes of one kind are one axis."""
 
     shape: Ints
+    # Axes that are normalized over.
     over: Ints
+    # The shape of gamma and beta: 1 on all axes but theirs.
     weights: Ints
+    # Into how many runs the axis of the weights falls, which are normalized each by itself; 0 where it stays whole.
     groups: int = 0
 
 
@@ -58,13 +50,7 @@ def view_of_groups(shape: Ints, axis: int, groups: int) -> View:
 
 @np.errstate(all="ignore")
 def standardize(x: np.ndarray, view: View, epsilon: float, gamma: Any, beta: Any) -> tuple[np.ndarray, Any]:
-    """``gamma * (x - mean) / sqrt(variance + epsilon) + beta``.
-
-    Returns
-    -------
-    out : ndarray of the shape and dtype of x
-    kept : what `standardize_grad` needs
-    """
+    """``gamma * (x - mean) / sqrt(variance + epsilon) + beta``, and what `standardize_grad` needs."""
     x, gamma, beta = contiguous(x), _along(view, gamma), _along(view, beta)
     seen, out = x.reshape(view.shape), aligned_empty(view.shape, x.dtype)
     means, deviations = [], []

@@ -17,25 +17,9 @@ _CALLED = {"L": "grey"}
 def read_input(path: str, model: Any, scale: str | None) -> tuple[Any, str]:
     """What a file holds, ready for ``model(x)``, and in a line what was done to it.
 
-    Parameters
-    ----------
-    path : str
-        Of a .npy or .npz file, or of a picture. One example may lack the batch axis.
-    model : Model or Sequential
-    scale : str, optional
-        One of `SCALES`, for pictures; None follows from the model.
-
-    Returns
-    -------
-    x : ndarray, list or dict of ndarray
-    told : str
-
-    Raises
-    ------
-    ValueError, OSError
-        If the file holds nothing that fits the model's inputs.
-    ModuleNotFoundError
-        If a picture needs Pillow, and it is not installed.
+    It is a .npy or .npz file, or a picture; one example may lack the batch axis. The scale is one of `SCALES`, for
+    pictures, and follows from the model where it is None. Raises ValueError or OSError if the file holds nothing that
+    fits the model's inputs, ModuleNotFoundError if a picture needs Pillow, and it is not installed.
     """
     tensors = model.inputs
     if Path(path).suffix.lower() not in (".npy", ".npz"):

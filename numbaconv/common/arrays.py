@@ -8,12 +8,8 @@ import numpy as np
 def as_numbers(value: Any, name: str) -> np.ndarray:
     """Any array of real numbers as an ndarray, without a copy where possible.
 
-    Raises
-    ------
-    TypeError
-        For complex numbers, strings and objects, masked values, and arrays that are not in the main memory.
-    ValueError
-        For ragged lists.
+    Raises TypeError for complex numbers, strings and objects, masked values, and arrays that are not in the main
+    memory, and ValueError for ragged lists.
     """
     array = value if type(value) is np.ndarray else _as_array(value, name)
     if array.dtype.kind not in "biuf":

@@ -20,10 +20,7 @@ def leaves(structure: Any, is_leaf: Callable[[Any], bool] = _never) -> Iterator[
 def matched(structure: Any, form: Any) -> list[Any]:
     """What stands in a structure where another one of the same form has its values, in the order of `leaves`.
 
-    Raises
-    ------
-    ValueError
-        If the structure has another form.
+    Raises ValueError if the structure has another form.
     """
     if isinstance(form, dict):
         if not isinstance(structure, dict) or set(structure) != set(form):

@@ -15,17 +15,9 @@ ROUNDS = 7
 
 
 def speeds(conv: Callable[..., Any], solution: Callable[..., Any]) -> dict[str, float]:
-    """Multiplications and additions in a second, of each, taken in turn in one process.
+    """Multiplications and additions in a second, of each, taken in turn in one process; of PyTorch if it is installed.
 
-    Parameters
-    ----------
-    conv, solution : callable
-        Functions of an image, weights and an output.
-
-    Returns
-    -------
-    dict of str to float
-        PyTorch stands in it if it is installed.
+    ``conv`` and ``solution`` are functions of an image, weights and an output.
     """
     from ..machine.vectors import TILE_ROWS, panel_width
 

@@ -20,34 +20,20 @@ _STATES = 5
 
 
 class KerasFile:
-    """What is in a file of Keras's.
-
-    Attributes
-    ----------
-    config : dict or None
-        The architecture: ``class_name`` and ``config``; None in a file of weights alone.
-    training : dict or None
-        What the model was compiled with.
-    version : str or None
-        Of Keras, if the file says it.
-    backend : str or None
-        What Keras computed with.
-    raw, stamp, opened
-        The file itself, what the system said of it, and when that was.
-    is_json : bool
-        Whether it is an architecture alone, as text.
-    own : bool
-        Whether it is an npz file of this library's, of which nothing else is read here.
-    """
+    """What is in a file of Keras's."""
 
     def __init__(self, file: BinaryIO) -> None:
+        # The architecture, ``class_name`` and ``config``, and what the model was compiled with.
         self.config: Any = None
         self.training: Any = None
+        # Of Keras, and what it computed with, if the file says it.
         self.version: str | None = None
-        self.is_json = self.own = False
         self.backend: str | None = None
+        # Whether it is an architecture alone, as text, or an npz file of this library's, of which no more is read here.
+        self.is_json = self.own = False
         self._zipped: Zipped | None = None
         self._hdf5: Hdf5File | None = None
+        # The file itself, what the system said of it, and when that was.
         self.raw, self.stamp, self.opened = file, _stamp_of(file), time.time()
         start = file.read(8)
         file.seek(0)
@@ -82,10 +68,7 @@ class KerasFile:
     def place(self, paths: Sequence[str]) -> int:
         """Where in an archive the array at the only path begins.
 
-        Raises
-        ------
-        ValueError
-            If it does not lie there in one piece and as it is.
+        Raises ValueError if it does not lie there in one piece and as it is.
         """
         (path,) = paths
         if self._zipped is None or self._hdf5 is None:
@@ -143,10 +126,8 @@ def _stamp_of(file: BinaryIO) -> tuple[int, ...]:
 def opened(path: str | os.PathLike[str], use: str = "loaded as a model") -> Iterator[KerasFile]:
     """Context with what is in a file.
 
-    Raises
-    ------
-    ValueError
-        If the file is damaged or no such file; and for whatever goes wrong while it is open, with its name in front.
+    Raises ValueError if the file is damaged or no such file; and for whatever goes wrong while it is open, with its
+    name in front.
     """
     if Path(path).is_dir():
         raise ValueError(

@@ -31,17 +31,10 @@ class Entry(NamedTuple):
 
 
 class Archive:
-    """The arrays of an npz file by name.
+    """The arrays of an npz file, which is seekable and stays open, by name.
 
-    Parameters
-    ----------
-    file : binary file
-        Seekable; it stays open.
-
-    Raises
-    ------
-    ValueError
-        If it is no zip archive, or its directory is not one that `numpy.savez` or ``savez_compressed`` would write.
+    Raises ValueError if it is no zip archive, or its directory is not one that `numpy.savez` or ``savez_compressed``
+    would write.
     """
 
     def __init__(self, file: BinaryIO) -> None:

@@ -28,10 +28,8 @@ _KERAS_FILE = "It is a file of Keras's: numbaconv.models.load_model reads it"
 def save(path: str | os.PathLike[str], config: Any, arrays: dict[str, np.ndarray], overwrite: bool = True) -> None:
     """Write plain JSON types and arrays by name to a file, which is replaced once the new one is complete.
 
-    Raises
-    ------
-    ValueError, OSError
-        If the text is too long, or the file cannot be written, is write-protected, a pipe or a device.
+    Raises ValueError or OSError if the text is too long, or the file cannot be written, is write-protected, a pipe or a
+    device.
     """
     text = json.dumps(config)
     if len(text) > MOST_TEXT:
@@ -45,10 +43,7 @@ def save(path: str | os.PathLike[str], config: Any, arrays: dict[str, np.ndarray
 def replaced(path: str | os.PathLike[str], overwrite: bool = True) -> Iterator[IO[bytes]]:
     """Context with a new file, which takes the place of the one of this name once it is complete.
 
-    Raises
-    ------
-    ValueError, OSError
-        If the file cannot be written, is write-protected, a pipe or a device.
+    Raises ValueError or OSError if the file cannot be written, is write-protected, a pipe or a device.
     """
     # A link is written through, as by open().
     target = Path(os.path.realpath(Path(path)))
@@ -82,10 +77,7 @@ def replaced(path: str | os.PathLike[str], overwrite: bool = True) -> Iterator[I
 def opened(path: str | os.PathLike[str]) -> Iterator[tuple[Any, Archive]]:
     """Context with what `save` has written: the configuration, and the arrays, which are read when they are asked for.
 
-    Raises
-    ------
-    ValueError
-        If the file is damaged; and for whatever goes wrong while it is open, with its name in front.
+    Raises ValueError if the file is damaged; and for whatever goes wrong while it is open, with its name in front.
     """
     check_regular(Path(path), "loaded as a model")
     with open(Path(path), "rb") as file:
@@ -154,10 +146,7 @@ def _text(archive: Archive) -> str:
 def parsed(text: Any, what: str) -> Any:
     """What a text in JSON says.
 
-    Raises
-    ------
-    ValueError
-        If it is too long or no JSON.
+    Raises ValueError if it is too long or no JSON.
     """
     if len(text) > MOST_TEXT:
         raise ValueError(f"{what} must have at most {MOST_TEXT} characters, got {len(text)}")

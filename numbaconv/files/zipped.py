@@ -13,17 +13,9 @@ _HEADER = 30
 
 
 class Zipped:
-    """The entries of a zip archive by name, none of them read yet.
+    """The entries of a zip archive, a seekable file that stays open, by name, none of them read yet.
 
-    Parameters
-    ----------
-    file : binary file
-        Seekable; it stays open.
-
-    Raises
-    ------
-    ValueError
-        If it is no zip archive, or its directory is not one that NumPy or Keras would write.
+    Raises ValueError if it is no zip archive, or its directory is not one that NumPy or Keras would write.
     """
 
     def __init__(self, file: BinaryIO) -> None:
@@ -51,10 +43,7 @@ class Zipped:
     def place(self, name: str) -> int:
         """Where an entry begins that is stored as it is.
 
-        Raises
-        ------
-        ValueError
-            If it is not stored as it is.
+        Raises ValueError if it is not stored as it is.
         """
         info = self.infos[name]
         if info.compress_type != zipfile.ZIP_STORED:
@@ -84,10 +73,7 @@ class Zipped:
     def content(self, name: str, most: int) -> bytes:
         """The bytes of an entry.
 
-        Raises
-        ------
-        ValueError
-            If there are more than ``most`` of them, or no such entry.
+        Raises ValueError if there are more than ``most`` of them, or no such entry.
         """
         if name not in self.infos:
             raise ValueError(f"it has no entry {name!r}")

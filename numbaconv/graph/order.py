@@ -12,10 +12,7 @@ def ordered(inputs: Sequence[KerasTensor], outputs: Sequence[KerasTensor]) -> tu
     Both are sorted by depth, the longest way to an output; operations of the same depth in the order in which a walk
     from the outputs meets them. That is Keras's order of ``model.layers``, and so that of the weights.
 
-    Raises
-    ------
-    ValueError
-        If a tensor that is needed does not come from the inputs.
+    Raises ValueError if a tensor that is needed does not come from the inputs.
     """
     ends = {id(tensor) for tensor in inputs}
     starts = {id(tensor._node): tensor._node for tensor in inputs}

@@ -87,12 +87,8 @@ class KerasTensor(Strict):
 class Node:
     """One call of an operation: a layer that is called twice has two of them.
 
-    Parameters
-    ----------
-    operation : Operation
-    arguments : tuple
-        The positional and the keyword arguments of the call, tensors among them.
-    outputs : KerasTensor, or a structure of some
+    Arguments are the positional and the keyword arguments of the call, tensors among them, outputs a KerasTensor or a
+    structure of some.
     """
 
     def __init__(self, operation: Any, arguments: tuple[tuple[Any, ...], dict[str, Any]], outputs: Any) -> None:

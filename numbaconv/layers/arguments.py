@@ -96,10 +96,8 @@ def settings_of(cls: Any) -> frozenset[str]:
 def changed(layer: Any, name: str, value: Any) -> dict[str, Any]:
     """The attributes of a layer for which one setting has another value, checked as its constructor checks them.
 
-    Raises
-    ------
-    ValueError, TypeError
-        If the constructor would refuse the value, or the layer is built and would have to be built anew.
+    Raises ValueError or TypeError if the constructor would refuse the value, or the layer is built and would have to be
+    built anew.
     """
     cls: Any = type(layer)
     made = cls.__new__(cls)
@@ -143,10 +141,7 @@ def _check_still_built(layer: Any, other: Any, name: str, value: Any) -> None:
 def check_unknown(cls: Any, arguments: dict[str, Any]) -> None:
     """Raise unless all arguments are ones that Keras has and that ask for nothing, such as ``groups=1``.
 
-    Raises
-    ------
-    TypeError
-        If Keras's layer has no such argument either, or one asks for something that is not computed here.
+    Raises TypeError if Keras's layer has no such argument either, or one asks for something that is not computed here.
     """
     if not arguments:
         return

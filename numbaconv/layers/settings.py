@@ -68,10 +68,7 @@ class Settled(Weighted):
     def _widen(self, dtype: np.dtype) -> None:
         """Take a dtype that is wider than the layer's, unless the user has chosen that.
 
-        Raises
-        ------
-        ValueError
-            If the layer has its weights already.
+        Raises ValueError if the layer has its weights already.
         """
         if dtype.itemsize > self._dtype.itemsize and not self._dtype_given:
             if self._weights:

@@ -22,6 +22,5 @@ KINDS.update(MODELS)
 
 __all__ = ["Model", "Sequential", "clone_model", "from_keras", "load_model", "model_from_json"]
 publish(
-    __name__,
-    {"clone_model": f"{__name__}.cloning:clone_model", "from_keras": f"{__name__}.keras.memory:from_keras"},
+    __name__, {"clone_model": f"{__name__}.cloning:clone_model", "from_keras": f"{__name__}.keras.memory:from_keras"}
 )

@@ -75,24 +75,10 @@ def connected(
 ) -> Callable[[Any], KerasTensor]:
     """Call layers on each other's tensors, each as soon as what feeds it is there.
 
-    Parameters
-    ----------
-    layers : list of layers and models
-    calls : list of lists of tuples
-        For each layer its calls, with the positional and the keyword arguments of each.
-    place_of : callable
-        Takes an argument, and returns the layer's name, the number of its call and that of the tensor if it stands for
-        a tensor, otherwise None.
-
-    Returns
-    -------
-    callable
-        It returns the tensor at a place: the name of a layer, the number of a call and that of a tensor.
-
-    Raises
-    ------
-    ValueError
-        If a place does not exist, or calls wait for each other in a circle.
+    For each layer there are its calls, with the positional and the keyword arguments of each. Where an argument stands
+    for a tensor, ``place_of`` returns its place: the layer's name, the number of its call and that of the tensor,
+    otherwise None. What is returned takes a place and returns the tensor there. Raises ValueError if a place does not
+    exist, or calls wait for each other in a circle.
     """
     by_name = {layer.name: layer for layer in layers}
     # What a layer or a nested model was connected to before belongs to it alone.

@@ -42,13 +42,7 @@ def connected_anew(
 ) -> list[Node]:
     """Nodes for the steps of a program, in whose order their operations get to know them.
 
-    Parameters
-    ----------
-    program : Program
-    tensors : list of KerasTensor
-        By slot; those that are no inputs are replaced by new ones.
-    of : callable
-        The operation to connect in place of one.
+    Tensors, by slot, that are no inputs are replaced by new ones; ``of`` gives the operation to connect for one.
     """
     nodes = []
     for step in program.steps:
@@ -87,10 +81,7 @@ def shared_places(model: Any) -> list[list[int]]:
 def sharing(model: Any, places: Sequence[Sequence[int]]) -> Any:
     """The model with one layer where there are two alike, as `shared_places` tells.
 
-    Raises
-    ------
-    ValueError
-        If two of them have weights of different shapes.
+    Raises ValueError if two of them have weights of different shapes.
     """
     leaves = walked(model)
     kept = {id(leaf): leaf for leaf in leaves}

@@ -9,20 +9,10 @@ from .regions import SLIDING, Ends, Part, PartProgram
 
 
 class Needs:
-    """What the outputs of a region need.
+    """What the outputs of a region need: for each spatial axis from the first to the one behind the last.
 
-    Parameters
-    ----------
-    model : Network
-    region : sequence of pairs of int
-        For each spatial axis of the output the first one and the one behind the last.
-    input_shape : tuple of int or None, or list or dict of these, or None
-        As for the model's ``explain``.
-
-    Raises
-    ------
-    ValueError
-        If a length is unknown, the region lies not within the output, or a layer cannot be computed in parts.
+    The shape is as for the model's ``explain``. Raises ValueError if a length is unknown, the region lies not within
+    the output, or a layer cannot be computed in parts.
     """
 
     def __init__(self, model: Any, region: Any, input_shape: Any) -> None:

@@ -51,15 +51,7 @@ class Partner(NamedTuple):
 
 
 class Program:
-    """Steps from inputs to outputs.
-
-    Parameters
-    ----------
-    steps : iterable of Step
-        Each after those whose values it reads.
-    inputs, outputs : sequence of int
-        Slots.
-    """
+    """Steps from inputs to outputs, which are slots; each after those whose values it reads."""
 
     def __init__(self, steps: Iterable[Step], inputs: Sequence[int], outputs: Sequence[int]) -> None:
         self.steps, self.inputs, self.outputs = list(steps), tuple(inputs), tuple(outputs)

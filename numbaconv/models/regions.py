@@ -76,21 +76,10 @@ def _moved(step: Step, reads: Sequence[int], gives: Sequence[int], operation: An
 
 
 def parts_for(program: Program, shapes: dict[int, Any], asked: Sequence[Ends]) -> tuple[list[Part], dict[int, Ends]]:
-    """What each step has to do for parts of the outputs, and what is needed of each value.
+    """What each step of a `flattened` program has to do for parts of the outputs, and what is needed of each value.
 
-    Parameters
-    ----------
-    program : Program
-        From `flattened`.
-    shapes : dict
-        Those of all values, by slot.
-    asked : sequence of ends
-        For each output.
-
-    Raises
-    ------
-    ValueError
-        If a layer needs all of an axis of which only a part is asked for.
+    Shapes are by slot, those of all values. Raises ValueError if a layer needs all of an axis of which only a part is
+    asked for.
     """
     needs: dict[int, Ends] = {}
     for slot, ends in zip(program.outputs, asked, strict=True):
@@ -203,16 +192,10 @@ def _repeated(sizes: Sequence[int], asked: Ends) -> Ends:
 
 
 class PartProgram:
-    """A network ready for the parts of one image, or of images of one shape.
+    """A network of one output ready for the parts of one image, or of images of one shape.
 
-    Parameters
-    ----------
-    program : Program
-        Of the network, which has one output.
-    shapes : sequence of tuple of int
-        Of its inputs, with the batch axis.
-    fuse : bool
-        Whether layers are joined, as in a prediction of the whole.
+    Shapes are those of its inputs, with the batch axis; ``fuse`` says whether layers are joined, as in a prediction of
+    the whole.
     """
 
     def __init__(self, program: Program, shapes: Sequence[tuple[int, ...]], fuse: bool = True) -> None:

@@ -209,17 +209,8 @@ class _Images:
 class Tiles:
     """The tiles of a result in their order: example by example, along the last axes first.
 
-    Parameters
-    ----------
-    out_shape : tuple of int
-    axes : tuple of int
-        The spatial ones of the result.
-    sizes : tuple of int
-        Outputs of a tile along these.
-    rows : int
-        Examples that are computed together.
-    memory : int
-        Bytes that each of them takes at most.
+    ``sizes`` are outputs of a tile along the spatial axes of the result, ``rows`` examples that are computed together,
+    and ``memory`` bytes that each of them takes at most.
     """
 
     def __init__(

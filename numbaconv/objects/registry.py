@@ -207,12 +207,7 @@ def number(
 ) -> float:
     """Return `value` as a float if it is a finite real number within the bounds.
 
-    Raises
-    ------
-    TypeError
-        If it is not a real number; a bool is not.
-    ValueError
-        If it is infinite, NaN or out of bounds.
+    Raises TypeError if it is not a real number; a bool is not; ValueError if it is infinite, NaN or out of bounds.
     """
     bounds = ((minimum, ">="), (maximum, "<="), (above, ">"), (below, "<"))
     wanted = " and ".join(f"{sign} {bound:g}" for bound, sign in bounds if math.isfinite(bound))
@@ -231,10 +226,7 @@ def number(
 def integer(value: Any, name: str) -> int:
     """Return `value` as an int if it is one, a NumPy integer included.
 
-    Raises
-    ------
-    TypeError
-        If it is not an integer; a bool is not.
+    Raises TypeError if it is not an integer; a bool is not.
     """
     if isinstance(value, bool) or not isinstance(value, numbers.Integral):
         raise TypeError(f"{name} must be an integer, got {value!r}")

@@ -56,12 +56,7 @@ def check_neutral(name: str, value: Any, neutral: tuple[Any, ...], reason: str) 
 def check_arguments(cls: Any, names: Any, given: Mapping[str, Any]) -> dict[str, Any]:
     """Those of the given arguments that a class takes, without the neutral ones of Keras's.
 
-    Raises
-    ------
-    TypeError
-        For names that neither has.
-    ValueError
-        For arguments of Keras's that ask for what is not here.
+    Raises TypeError for names that neither has, and ValueError for arguments of Keras's that ask for what is not here.
     """
     unknown = [name for name in given if name not in names and name not in cls._neutral]
     if unknown:

@@ -103,13 +103,7 @@ def conv_input_grad(
 
 @njit
 def conv_weight_grad(
-    x: Array,
-    grad_out: Array,
-    kernel_size: Triple,
-    strides: Triple,
-    dilation: Triple,
-    before: Triple,
-    groups: int = 1,
+    x: Array, grad_out: Array, kernel_size: Triple, strides: Triple, dilation: Triple, before: Triple, groups: int = 1
 ) -> Array:
     """Collect for every weight the inputs that it met, times the gradients of the outputs to which it took them.
 

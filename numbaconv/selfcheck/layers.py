@@ -97,15 +97,7 @@ def _checks() -> Iterator[Check]:
 
 
 def check_layers() -> Iterator[tuple[str, list[str]]]:
-    """Check one layer class after the other.
-
-    Yields
-    ------
-    name : str
-        Of the class.
-    faults : list of str
-        What is wrong with it, each with the settings that show it; empty if nothing is.
-    """
+    """Check one layer class after the other: its name, and what is wrong with it, with the settings that show it."""
     checks: dict[str, list[Check]] = {}
     for check in _checks():
         checks.setdefault(check.name, []).append(check)

@@ -153,12 +153,7 @@ def _numba_config() -> Any:
 def run(quick: bool = False, ahead: bool = False) -> int:
     """Print the report; return 0 if all layers agree with the reference, otherwise 1.
 
-    Parameters
-    ----------
-    quick : bool
-        Whether the peak is left out.
-    ahead : bool
-        Whether all kernels are compiled and kept on disk.
+    ``quick`` leaves out the peak, and ``ahead`` compiles all kernels and keeps them on disk.
     """
     report = Report()
     _describe_installation(report)

@@ -21,15 +21,8 @@ AXIS_NAMES = {1: ("steps",), 2: ("height", "width"), 3: ("depth", "height", "wid
 def layer_kind(layer: Any) -> str:
     """What a layer computes.
 
-    Returns
-    -------
-    str
-        "conv", "depthwise", "separable", "transpose", "pool", "global", "crop", "pad", "upsample" or "resize".
-
-    Raises
-    ------
-    TypeError
-        If the layer has none of the attributes of a layer that this library knows.
+    That is "conv", "depthwise", "separable", "transpose", "pool", "global", "crop", "pad", "upsample" or "resize".
+    Raises TypeError if the layer has none of the attributes of a layer that this library knows.
     """
     if not isinstance(getattr(layer, "rank", None), int):
         raise TypeError(UNKNOWN.format(layer))

@@ -19,18 +19,9 @@ class Batches:
     A pass goes through the data once. An epoch is a pass, or a number of steps: it goes on where the last one ended
     and begins a new pass where that is over.
 
-    Parameters
-    ----------
-    begin : callable
-        Begins a pass, in the order of the epoch with this number.
-    count : int, optional
-        Batches of a pass, if that is known.
-    steps : int, optional
-        Batches of an epoch; None takes passes.
-    name : str
-        For messages.
-    source : object
-        What is told, by the methods ``on_epoch_begin`` and ``on_epoch_end`` if it has them, when epochs begin and end.
+    ``begin`` begins a pass, in the order of the epoch with this number; ``count`` is batches of a pass, if that is
+    known, and ``steps`` those of an epoch, where it is not a pass. The name is for messages, and the source is told, by
+    methods ``on_epoch_begin`` and ``on_epoch_end`` if it has them, when epochs begin and end.
     """
 
     # Examples of an epoch, if that is known.
@@ -93,10 +84,7 @@ class Batches:
 def yields_batches(x: Any, name: str = "x") -> bool:
     """Whether something is to be asked for batches, and is no array or what NumPy makes one of.
 
-    Raises
-    ------
-    TypeError
-        For functions, such as that of a generator which was not called.
+    Raises TypeError for functions, such as that of a generator which was not called.
     """
     if callable(x) and not isinstance(x, type) and not any(hasattr(x, one) for one in (*_ARRAY_LIKE, "__iter__")):
         raise TypeError(f"{name} must be an array or yield batches, got the function {x!r}; call it for its batches")

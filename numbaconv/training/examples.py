@@ -17,12 +17,7 @@ Array = np.ndarray | None
 class Examples:
     """Arrays of the same length for all inputs of a model and, if there are any, for its outputs.
 
-    Parameters
-    ----------
-    xs : sequence of ndarray
-        One for each input.
-    ys, weights : sequence of ndarray or None
-        Targets and their weights, one for each output; None where there are none.
+    Targets and their weights are one for each output; None where there are none.
     """
 
     __slots__ = ("weights", "xs", "ys")
@@ -114,14 +109,9 @@ def weights_by_output(
 
 
 def check_examples(parts: Sequence[Sequence[tuple[str, Any]]], needed: Sequence[int]) -> Examples:
-    """Examples, at least one.
+    """Examples, at least one, of inputs, targets and weights, each with the name that messages have for it.
 
-    Parameters
-    ----------
-    parts : three sequences of tuples
-        Inputs, targets and weights, each with the name that messages have for it.
-    needed : sequence of int
-        The outputs that need targets.
+    ``needed`` are the outputs that need targets.
     """
     xs, targets, _ = parts
     found = {name: as_numbers(one, name) for part in parts for name, one in part if one is not None}

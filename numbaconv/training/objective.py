@@ -8,20 +8,9 @@ from .examples import Examples
 
 
 class Objective:
-    """The losses of a model's outputs, each times its weight, added up.
+    """The losses of a model's outputs, each times its weight, added up; None for an output that has no loss.
 
-    Parameters
-    ----------
-    found : list of Loss or None
-        One for each output; None for one that has no loss.
-    weights : list of float, optional
-    outputs : sequence of str
-        The names of the outputs.
-
-    Attributes
-    ----------
-    names : list of str
-        Of the losses that are told beside their sum, "output_loss", if there are several.
+    Its ``names`` are those of the losses that are told beside their sum, "output_loss", if there are several.
     """
 
     def __init__(self, found: Sequence[Any], weights: Sequence[float] | None, outputs: Sequence[str]) -> None:
@@ -31,14 +20,7 @@ class Objective:
         self.names = [f"{outputs[i]}_loss" for i, *_ in self._parts] if len(self._parts) > 1 else []
 
     def value_and_gradient(self, batch: Examples, outs: Sequence[Any]) -> tuple[float, list[float], list[Any]]:
-        """The sum, the losses without their weights, and the gradient of the sum by each output, None without a loss.
-
-        Parameters
-        ----------
-        batch : Examples
-        outs : sequence of ndarray
-            What the model gives for them.
-        """
+        """The sum, the losses without their weights, and gradients of the sum by each output, None without a loss."""
         total, values = 0.0, []
         gradients: list[Any] = [None] * len(outs)
         for i, loss, factor in self._parts:

@@ -14,10 +14,7 @@ from .trainee import TrainedWeights
 def train_step(model: Compiled, weights: TrainedWeights, batch: Examples, tally: "Tally", place: str) -> None:
     """Change the weights by one step, all or none, and count the loss and the predictions before it.
 
-    Raises
-    ------
-    FloatingPointError
-        If the loss, a weight, a statistic or the optimizer's state would not be finite.
+    Raises FloatingPointError if the loss, a weight, a statistic or the optimizer's state would not be finite.
     """
     before, state = weights.snapshot(), model.optimizer._state
     with model._named():

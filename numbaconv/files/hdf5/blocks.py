@@ -28,17 +28,9 @@ class Message(NamedTuple):
 
 
 class Blocks:
-    """The blocks of an HDF5 file.
+    """The blocks of an HDF5 file, which is seekable and stays open, or of bytes.
 
-    Parameters
-    ----------
-    file : binary file or bytes
-        Seekable; it stays open.
-
-    Raises
-    ------
-    ValueError
-        If it is no HDF5 file, or is cut short; methods raise it for whatever is damaged or not supported.
+    Raises ValueError if it is no HDF5 file, or is cut short; methods raise it for whatever is damaged or not supported.
     """
 
     def __init__(self, file: BinaryIO | bytes) -> None:

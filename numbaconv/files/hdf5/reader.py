@@ -85,10 +85,7 @@ class Hdf5File:
     def place(self, path: str) -> int:
         """Where the array at a path begins.
 
-        Raises
-        ------
-        ValueError
-            If it is not in one piece, or within a header.
+        Raises ValueError if it is not in one piece, or within a header.
         """
         _, _, layout = self._described(path)
         if not isinstance(layout, Piece) or layout.inline is not None:

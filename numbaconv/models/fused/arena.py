@@ -54,12 +54,8 @@ class Laid:
     Between two kernels, Python would fetch as much of its own code and objects as the last one has driven out of the
     cache. So calls that are always the same are made without it: they are written down in the second run, since the
     first one may read weights as they lie, and hold until a weight changes. Where a turn reads an input of the network,
-    they are written down but for that array.
-
-    Attributes
-    ----------
-    steps : list
-        For each turn itself, the array for its result, or None, and the calls that are all it does, or None.
+    they are written down but for that array. Its steps are, for each turn, itself, the array for its result, or None,
+    and the calls that are all it does, or None.
     """
 
     def __init__(self, runner: Any, memory: np.ndarray) -> None:

@@ -21,16 +21,9 @@ _FILTERS = {
 
 
 class Folded:
-    """What a stage multiplies by, made anew where a weight has changed.
+    """What a stage multiplies by, made anew where a weight has changed: a layer's kernel, and factors of others.
 
-    Parameters
-    ----------
-    kind : str
-        That of the stage.
-    layer : Layer
-        Whose kernel it is.
-    norms : tuple of BatchNormalization
-        What comes after it, in order.
+    Those are instances of `BatchNormalization` that come after it, in order.
     """
 
     def __init__(self, kind: str, layer: Any, norms: tuple[Any, ...]) -> None:
@@ -128,14 +121,8 @@ class Banded(NamedTuple):
 class Factors:
     """The factors of normalizations that have a pass of their own, made anew where a weight has changed.
 
-    Parameters
-    ----------
-    layers : tuple of Layer
-        In order: `BatchNormalization`, `Normalization` or `Rescaling`.
-    shape : tuple of int
-        Of what they take.
-    call : ScaleCall
-        What multiplies by them.
+    The layers are, in order, `BatchNormalization`, `Normalization` or `Rescaling`, and take arrays of this shape; the
+    call multiplies by the factors.
     """
 
     def __init__(self, layers: tuple[Any, ...], shape: tuple[int, ...], call: Any) -> None:

@@ -28,26 +28,17 @@ class OtherShapeError(ValueError):
 
 
 class Prepared(NamedTuple):
-    """A stage that is ready to run.
+    """A stage that is ready to run."""
 
-    Attributes
-    ----------
-    run : callable
-        Takes memory for the result, of its shape, and the inputs; returns the result. It can be pickled: see `kept`.
-    writes : bool
-        Whether the result is in that memory; otherwise it has its own, or that of the first input.
-    call : object
-        Of `numbaconv.calls`, to be shown; None where there is none.
-    over : int, optional
-        The input whose memory the result may take: each value of it is read before the one in its place is written.
-    steady : bool
-        Whether the same arrays always lead to the same calls of kernels, and to nothing else that counts.
-    """
-
+    # Takes memory for the result, of its shape, and the inputs; returns the result. It can be pickled: see `kept`.
     run: Callable[..., Any]
+    # Whether the result is in that memory; otherwise it has its own, or that of the first input.
     writes: bool = False
+    # Of `numbaconv.calls`, to be shown.
     call: Any = None
+    # The input whose memory the result may take: each value of it is read before the one in its place is written.
     over: int | None = None
+    # Whether the same arrays always lead to the same calls of kernels, and to nothing else that counts.
     steady: bool = False
 
 

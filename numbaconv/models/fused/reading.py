@@ -42,27 +42,14 @@ _NUMBERS = (
 
 
 class Read:
-    """What was read of a network, for inputs of certain shapes.
+    """What was read of a network, for inputs of certain shapes: its stages in order, and shapes by slot.
 
-    Attributes
-    ----------
-    stages : list of Stage
-        In order.
-    inputs, outputs : tuple of int
-        Slots.
-    shapes : dict
-        By slot.
-    nested : list of tuples
-        Networks within it, their programs, and whether these were read: ``fuse`` of each.
-
-    Raises
-    ------
-    ValueError
-        If a layer cannot take what it would get.
+    Raises ValueError if a layer cannot take what it would get.
     """
 
     def __init__(self, program: Program, shapes: Sequence[Shape]) -> None:
         self.stages: list[Stage] = []
+        # Networks within it, their programs, and whether these were read: ``fuse`` of each.
         self.nested: list[tuple[Any, Program, bool]] = []
         self.shapes: dict[int, Any] = {}
         slots = self._slots(program, {})

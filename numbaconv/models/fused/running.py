@@ -142,11 +142,8 @@ class Runner:
 class Fused:
     """The program of `predict` of one network, for all shapes.
 
-    Parameters
-    ----------
-    program : Program
-    like : Fused, optional
-        Of the same network for other parts: what layers multiply by is folded once for all, and they share memory.
+    ``like`` is that of the same network for other parts: what layers multiply by is folded once for all, and they share
+    memory.
     """
 
     def __init__(self, program: Program, like: "Fused | None" = None) -> None:

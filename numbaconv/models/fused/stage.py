@@ -33,45 +33,30 @@ class Part(NamedTuple):
 
 
 class Stage(NamedTuple):
-    """One or more parts of a network that are computed in one pass.
+    """One or more parts of a network that are computed in one pass."""
 
-    Attributes
-    ----------
-    kind : str
-        A key of `preparing.PREPARE`.
-    parts : tuple of Part
-        What the plain network does in its place, in order.
-    inputs, outputs : tuple of int
-        Slots. A second input of a stage with a kernel is added to its sums.
-    layers : tuple
-        Those that its settings and weights are from: one with a kernel first, then batch normalizations, whose factors
-        the kernel takes over.
-    ending : Ending
-    zeros : tuple of pairs of int
-        Zeros around the input that are not there yet, for each spatial axis.
-    strides : tuple of int
-        Those of its windows, where they are not the layer's.
-    foreign : bool
-        Whether code of the user's sees its input, and may keep it.
-    before : Stage, optional
-        A depthwise convolution that is computed in the same pass, before it.
-    widening : Stage, optional
-        A convolution of one tap before that, with which it takes turns, a band of rows at a time.
-    gated : bool
-        Whether its first input is followed by its weights times gates, and by the gates: see `weighing`.
-    """
-
+    # A key of `preparing.PREPARE`.
     kind: str
+    # What the plain network does in its place, in order.
     parts: tuple[Part, ...]
+    # Slots. A second input of a stage with a kernel is added to its sums.
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
+    # Those that its settings and weights are from: one with a kernel first, then batch normalizations, whose factors
+    # the kernel takes over.
     layers: tuple[Any, ...] = ()
     ending: Ending = NO_ENDING
+    # Zeros around the input that are not there yet, for each spatial axis.
     zeros: tuple[tuple[int, int], ...] = ()
+    # Those of its windows, where they are not the layer's.
     strides: tuple[int, ...] = ()
+    # Whether code of the user's sees its input, and may keep it.
     foreign: bool = False
+    # A depthwise convolution that is computed in the same pass, before it.
     before: "Stage | None" = None
+    # A convolution of one tap before that, with which it takes turns, a band of rows at a time.
     widening: "Stage | None" = None
+    # Whether its first input is followed by its weights times gates, and by the gates: see `weighing`.
     gated: bool = False
 
     @property

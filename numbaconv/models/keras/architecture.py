@@ -53,10 +53,7 @@ class Architecture(NamedTuple):
 def architecture_of(entry: Any) -> Architecture:
     """The network that a model's ``class_name`` and ``config`` describe.
 
-    Raises
-    ------
-    ValueError
-        If they are not those of a model, or lack what belongs to one.
+    Raises ValueError if they are not those of a model, or lack what belongs to one.
     """
     class_name, config = checked(entry, "the model")
     if class_name == "Sequential" or isinstance(config, list):

@@ -26,15 +26,7 @@ _HALF = ("mixed_float16", "mixed_bfloat16", "float16", "bfloat16")
 
 
 class Reading:
-    """How the layers of one file are read.
-
-    Parameters
-    ----------
-    version : str
-        Of Keras.
-    custom_objects : dict
-        Layer classes, functions and activations by name.
-    """
+    """How the layers of one file of a version of Keras's are read; custom objects are by name."""
 
     def __init__(self, version: str, custom_objects: Mapping[str, Any] | None = None) -> None:
         self.old = version[:1] in "12"
@@ -47,10 +39,7 @@ class Reading:
     def arguments(self, cls: Any, config: dict[str, Any]) -> dict[str, Any]:
         """The arguments of a layer class for the configuration that a file has of it, in today's words.
 
-        Raises
-        ------
-        ValueError
-            If it asks for something that is not done here.
+        Raises ValueError if it asks for something that is not done here.
         """
         names, found = _names_of(cls), {}
         for key, value in config.items():

@@ -49,20 +49,10 @@ class Conversion(NamedTuple):
 def converted(
     order: list[tuple[Any, str]], paths: list[str], how: Mapping[str, Any]
 ) -> list[tuple[list[str], Conversion]]:
-    """With each weight the paths of the arrays that it is made of, and how.
+    """With each weight, a layer and a name in ``order``, the paths of the arrays that it is made of, and how.
 
-    Parameters
-    ----------
-    order : list of (layer, name of the weight)
-    paths : list of str
-        As the file lists them for these layers.
-    how : dict
-        ``version`` and ``backend`` of Keras; ``shapes``, a function from a path to the shape of what is there.
-
-    Raises
-    ------
-    ValueError
-        If there are too few or too many.
+    Paths are as the file lists them for these layers; ``how`` has ``version`` and ``backend`` of Keras, and ``shapes``,
+    a function from a path to the shape of what is there. Raises ValueError if there are too few or too many.
     """
     if len(paths) != len(order):
         leaves = list(dict.fromkeys(leaf for leaf, _ in order))

@@ -43,14 +43,9 @@ def is_model(layer: Any) -> bool:
 
 
 def variables(model: Any, listed: Listed = layers_of) -> list[Variable]:
-    """All weights of a model, with their paths in a file of Keras 3.
+    """All weights of a built model, with their paths in a file of Keras 3.
 
-    Parameters
-    ----------
-    model : Model or Sequential
-        Built.
-    listed : callable, optional
-        Gives the layers of a model in the order of the file; by default in its own.
+    ``listed`` gives the layers of a model in the order of the file; by default in its own.
     """
     return list(_of_model(model, "", listed))
 

@@ -33,12 +33,7 @@ _AT_RANDOM = {"AugMix", "RandAugment"} | {
 
 
 class Maker:
-    """Makes models and layers, and remembers the order in which the file lists the layers of each model.
-
-    Parameters
-    ----------
-    reading : Reading
-    """
+    """Makes models and layers, and remembers the order in which the file lists the layers of each model."""
 
     def __init__(self, reading: Reading) -> None:
         self.reading = reading

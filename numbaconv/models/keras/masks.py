@@ -9,10 +9,7 @@ from .architecture import Architecture, Call, Part, places
 def used(architecture: Architecture) -> list[Part]:
     """The parts of a network without masks that follow from its layers, and without what only these need.
 
-    Raises
-    ------
-    ValueError
-        If a mask does not come from a layer that makes one.
+    Raises ValueError if a mask does not come from a layer that makes one.
     """
     parts = [part._replace(calls=_unmasked(part, architecture)) for part in architecture.parts]
     while True:

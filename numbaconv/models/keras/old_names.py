@@ -82,10 +82,7 @@ _SIZES = (("nb_row", "nb_col"), ("kernel_dim1", "kernel_dim2", "kernel_dim3"))
 def renamed(class_name: str, config: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     """The class and the arguments in today's words.
 
-    Raises
-    ------
-    ValueError
-        For what nothing of today does.
+    Raises ValueError for what nothing of today does.
     """
     if class_name == "Merge":
         return _merge(config)

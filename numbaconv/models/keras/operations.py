@@ -73,10 +73,7 @@ def is_operation(part: Part) -> bool:
 def operation(part: Part) -> tuple[Any, tuple[Call, ...]]:
     """The layer that does what an operation does, and its calls.
 
-    Raises
-    ------
-    ValueError
-        If the operation is not done here.
+    Raises ValueError if the operation is not done here.
     """
     name = _operation_name(part)
     handler = HANDLERS.get(_plain(name))

@@ -27,10 +27,7 @@ class Stored(NamedTuple):
 def found_in(file: Hdf5File, model: Any, listed: Listed, how: Mapping[str, Any]) -> list[Stored]:
     """With each weight of a model where it is in the file; all of them, and no others, are known to be there.
 
-    Raises
-    ------
-    ValueError
-        If one is missing, surplus or has another shape.
+    Raises ValueError if one is missing, surplus or has another shape.
     """
     if "layers" in file or "_layer_checkpoint_dependencies" in file:
         return _by_path(file, model, listed)
@@ -113,10 +110,7 @@ def _is_state(file: Hdf5File, path: str) -> bool:
 def groups_of(file: Hdf5File) -> dict[str, list[str]]:
     """The layers of an older file, and the paths of the weights of each, in order; those without weights are left out.
 
-    Raises
-    ------
-    ValueError
-        If there are no lists of them.
+    Raises ValueError if there are no lists of them.
     """
     root = "model_weights" if "model_weights" in file else ""
     names = names_in(file, root, "layer_names")

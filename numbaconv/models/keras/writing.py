@@ -29,12 +29,8 @@ _PAIRS = (("momentum", "velocity"), ("momentum", "norm"), ("accumulated_grad", "
 def write(file: IO[bytes], model: Any) -> None:
     """Write a ``.keras`` archive.
 
-    Raises
-    ------
-    TypeError
-        If a setting is a function or an object of the user's.
-    ModuleNotFoundError
-        If h5py is not installed.
+    Raises TypeError if a setting is a function or an object of the user's, and ModuleNotFoundError if h5py is not
+    installed.
     """
     config = json.dumps(model_config(model, model.get_compile_config()))
     weights = io.BytesIO()
