@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..common.again import remade
 from ..common.arrays import as_floats
 from ..objects.docstrings import completed, parameter_names
 
@@ -107,7 +108,7 @@ def activation(
                 if out is not None:
                     return out
             with np.errstate(all="ignore"):
-                return function(x, *settings, **named)
+                return remade(function, x, *settings, **named)
 
         @wraps(gradient)
         def derivative(grad_out: Array, kept: Array, *settings: Any, **named: Any) -> Array:
@@ -115,7 +116,7 @@ def activation(
             if out is not None:
                 return out
             with np.errstate(all="ignore"):
-                return gradient(grad_out, kept, *settings, **named)
+                return remade(gradient, grad_out, kept, *settings, **named)
 
         checked.__doc__ = completed(function.__doc__ or "", parameter_names(function), _ARRAY)
         checked.gradient = derivative  # type: ignore[attr-defined]

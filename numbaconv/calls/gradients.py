@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import shapes
+from ..common.again import again, remade
 from ..common.arguments import check_branches
 from ..kernels.depthwise import SLIDE, depthwise_conv
 from ..kernels.plan.axes import Axis
@@ -67,7 +68,8 @@ class SumCall(NamedTuple):
         """The same, and in the same pass the sum over the windows for each output, in float64 whatever the dtype."""
         number, joined, channels = self.bundles or (1, 1, 0)
         splits, panels, _, width = self.sums_shape
-        totals = np.zeros((splits * biased, panels, width))
+        totals = np.empty((splits * biased, panels, width))
+        again(totals.fill, 0)
         sums = aligned_empty(self.sums_shape, image.dtype), totals
         self.kernel(image, windows, sums, *self.arguments, serial=self.serial)
         out = aligned_empty((number, self.rows, self.outputs), image.dtype)
@@ -143,7 +145,7 @@ class GradientCall(NamedTuple):
     def weights_and_bias(self, x: np.ndarray, grad: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """`weights`, and the gradient of a bias."""
         if self.transposed or isinstance(self.sum_call, ProductCall):
-            return self.weights(x, grad), channel_sums(grad)
+            return self.weights(x, grad), remade(channel_sums, grad)
         weights, bias = self.sum_call.with_bias(x, grad)
         return weights.reshape(self.weights_shape), bias
 

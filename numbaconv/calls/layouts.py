@@ -6,11 +6,13 @@ by its number of axes, Numba tells it from a canonical one when it compiles.
 """
 
 from math import inf, nan, prod
+from operator import add
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..activations.function import kernels, takes
+from ..common.again import remade
 from ..kernels.named import transpose
 from ..kernels.rules import Band, Sum
 from ..machine.aligned import aligned_empty
@@ -135,11 +137,12 @@ class Pair(NamedTuple):
 
 def paired(a: Any, b: Any) -> Any:
     """Two gradients as a `Pair`, or their sum where they are small or of different kinds."""
-    return Pair(a, b) if takes(a, b) and a.flags.carray and b.flags.carray else a + b
+    return Pair(a, b) if takes(a, b) and a.flags.carray and b.flags.carray else remade(add, a, b)
 
 
 def added(a: Any, b: Any, low: float = -inf) -> Any:
     """``max(a + b, low)``; of large arrays that are alike on all cores, in memory that is used again."""
     if takes(a, b) and a.flags.carray and b.flags.carray:
         return kernels().applied_back(Sum(low), a, b)
-    return a + b if low == -inf else np.maximum(a + b, low)
+    total = remade(add, a, b)
+    return total if low == -inf else remade(np.maximum, total, low)

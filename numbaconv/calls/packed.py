@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..common.again import again, notes, remade
 from ..common.arguments import branches_of
 from ..common.arrays import as_numbers, common_dtype
 from ..kernels.pack import (
@@ -42,9 +43,11 @@ class Packed:
     The operation is the function of `numbaconv.functional` that takes them. Settings are what else they are prepared
     for: strides and dilation of a transposed convolution or of a gradient. Branches are those of a convolution (Keras's
     ``groups``), or of the one that a transposed convolution is the gradient of. If there is something to ``make`` the
-    weights anew, they are not kept, once they are packed.
+    weights anew, they are not kept, once they are packed. ``sizes`` are those that the limits of Winograd's convolution
+    come from, of weights that are transformed again and again.
     """
 
+    sizes: np.ndarray
     _kept: np.ndarray | None
     _make: Callable[[], np.ndarray] | None
 
@@ -102,13 +105,20 @@ class Packed:
         """What the direct kernel of the operation reads; of a transposed convolution with strides 1."""
         if self.operation == "conv_transpose":
             return self.phases(((0, 0, 0),))
-        return pack_depthwise(self._weights) if self._depthwise else pack_conv(self._weights, self.branches)
+        if self._depthwise:
+            return remade(pack_depthwise, self._weights)
+        return remade(pack_conv, self._weights, self.branches)
+
+    def forget(self) -> None:
+        """Have the direct kernels' orders made anew, for weights that have others values now."""
+        vars(self).pop("panels", None)
+        self._phases.clear()
 
     @_MadeOnce
     def _by_channel(self) -> np.ndarray:
         """What `kernels.conv` reads of a depthwise convolution, as one that has a branch for each channel."""
         *taps, channels, multiplier = self._weights.shape
-        return pack_conv(self.plain.reshape(*taps, 1, channels * multiplier), channels)
+        return remade(pack_conv, self.plain.reshape(*taps, 1, channels * multiplier), channels)
 
     def lines(self, few: bool) -> tuple[np.ndarray, np.ndarray]:
         """What `kernels.conv` reads of a convolution, for few windows or many.
@@ -125,16 +135,25 @@ class Packed:
         filters = self.shape[-1]
         width, plain = conv_width(filters, self.dtype.itemsize), self.plain[None]
         whole = filters // width * width
-        return plain, pack_panels(self._weights[..., whole:], width) if whole < filters else plain[:0]
+        return plain, remade(pack_panels, self._weights[..., whole:], width) if whole < filters else plain[:0]
 
     @_MadeOnce
     def winograd(self) -> "Transformed":
         """What Winograd's convolution reads."""
         from ..kernels.winograd.weights import pack_winograd
 
-        if self.operation == "conv_transpose":
-            return pack_winograd(self._gathering, backwards=True)
-        return pack_winograd(readable(self._weights))
+        backwards = self.operation == "conv_transpose"
+        weights = self._gathering if backwards else readable(self._weights)
+        made = pack_winograd(weights, backwards)
+        if (noting := notes()) is not None:
+            # Its kernel, which adds to what it finds.
+            kernel, arguments = noting.calls.pop()
+            _, given, _, _, _, sums, largest, sizes = arguments
+            if given is not weights:
+                again(np.copyto, given[..., : weights.shape[-1]], weights)
+            noting.calls.extend([(sums.fill, (0,)), (largest.fill, (0,)), (kernel, arguments)])
+            self.sizes = sizes
+        return made
 
     @_MadeOnce
     def _gathering(self) -> np.ndarray:
@@ -148,13 +167,13 @@ class Packed:
     def few(self, joined: bool) -> np.ndarray:
         """What `kernels.few` reads; of a transposed convolution with strides 1."""
         if ("few", joined) not in self._phases:
-            self._phases["few", joined] = pack_few(self._forwards, self.branches, joined)
+            self._phases["few", joined] = remade(pack_few, self._forwards, self.branches, joined)
         return self._phases["few", joined]
 
     @_MadeOnce
     def groups(self) -> np.ndarray:
         """What `kernels.depthwise.group_conv` reads; of a transposed convolution with strides 1."""
-        return pack_groups(self._forwards)
+        return remade(pack_groups, self._forwards)
 
     @property
     def _forwards(self) -> np.ndarray:
@@ -166,9 +185,9 @@ class Packed:
         if firsts not in self._phases:
             steps = tap_steps(*(three(setting, 1) for setting in self.settings))
             if self._depthwise:
-                self._phases[firsts] = pack_depthwise_phases(self._weights, firsts, steps)
+                self._phases[firsts] = remade(pack_depthwise_phases, self._weights, firsts, steps)
             else:
-                self._phases[firsts] = pack_phases(self._gathering, firsts, steps, self.branches)
+                self._phases[firsts] = remade(pack_phases, self._gathering, firsts, steps, self.branches)
         return self._phases[firsts]
 
     def scattered(self, taps: Ints, width: int) -> np.ndarray:
@@ -180,7 +199,7 @@ class Packed:
         if key not in self._phases:
             *_, filters, channels = self._weights.shape
             lines = swapped(self.plain.reshape(taps[0] * taps[1], taps[2] * filters, channels))
-            self._phases[key] = pack_panels(lines.reshape(*taps[:2], channels, -1), width)
+            self._phases[key] = remade(pack_panels, lines.reshape(*taps[:2], channels, -1), width)
         return self._phases[key]
 
 

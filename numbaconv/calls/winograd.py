@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..common.again import UnlikeError, again, notes
 from ..kernels.named import conv_at, conv_winograd, spread_patches
 from ..kernels.plan.axes import PIECE, WINDOWS, Axis, piece_axes
 from ..kernels.plan.plans import Plan, make_winograd_plan
@@ -14,6 +15,7 @@ from ..kernels.records import NO_LIMITS
 from ..kernels.table import flat_plan, panel_table
 from ..kernels.winograd.points import SCHEMES, patch_room
 from ..kernels.winograd.table import winograd_table
+from ..kernels.winograd.trust import trust_limits
 from ..machine.aligned import aligned_empty
 from ..machine.vectors import VECTOR_BYTES, conv_vecs, conv_width, panel_width
 from .epilogue import Epilogue
@@ -123,14 +125,17 @@ class WinogradCall(NamedTuple):
             source = aligned_empty(room, packed.dtype).reshape(-1)
             spread_patches(image, source, limits, doubtful, spreads)
         conv_winograd(source, packed.winograd.panels, epilogue, limits, out, doubtful, tile_shape, plans)
-        # any() would take longer than the smallest calls can spare.
-        if b"\1" in doubtful.tobytes():
-            self._repair(out, image, packed, epilogue, doubtful)
+        if self.direct:
+            _note_limits(packed, limits, doubtful, 1 if spreads is None else 2)
+            again(self._repair, out, image, packed, epilogue, doubtful)
 
     def _repair(
         self, out: np.ndarray, image: np.ndarray, packed: Packed, epilogue: Epilogue, doubtful: np.ndarray
     ) -> None:
         """Compute anew what is doubtful."""
+        # any() would take longer than the smallest calls can spare.
+        if b"\1" not in doubtful.tobytes():
+            return
         first = 0
         for phase in self.phases:
             pieces = phase.pieces(doubtful[first : first + phase.marks])
@@ -142,6 +147,26 @@ class WinogradCall(NamedTuple):
                     bias, low, high, slope, residual, function = epilogue
                     to, ending = out[phase.origin :], (bias, low, high, slope, residual[phase.origin :], function)
                 conv_at(image, (packed.panels, packed.panels), ending, to, *phase.repair, pieces)
+
+
+def _note_limits(packed: Packed, limits: tuple, doubtful: np.ndarray, kernels: int) -> None:
+    """Have so many kernels that were called last get the limits of the moment when they are called again."""
+    noting = notes()
+    if noting is None:
+        return
+    last = [(kernel, [*arguments]) for kernel, arguments in noting.calls[-kernels:]]
+    places = [(held, [one is limits for one in held].index(True)) for _, held in last]
+    noting.calls[-kernels:] = [(doubtful.fill, (False,)), (_limit, (packed, places)), *last]
+
+
+def _limit(packed: Packed, places: list[tuple[list[Any], int]]) -> None:
+    """Put the limits of weights that have been transformed again where kernels find them among their arguments."""
+    packed.forget()
+    limits = trust_limits(*packed.sizes.tolist())
+    if limits is None:
+        raise UnlikeError
+    for arguments, i in places:
+        arguments[i] = tuple(limits)
 
 
 def use_winograd(algorithm: str, axes: tuple[Axis, ...], channels: int, filters: int, itemsize: int) -> bool:

@@ -8,7 +8,7 @@ import numpy as np
 from ..calls.epilogue import NO_MINIMUM
 from ..calls.layouts import contiguous
 from ..calls.normalizing import Factors, filled, gradients_of, normalized, scaled, tables_of
-from ..common.arrays import cast
+from ..common.again import again, at_end, fill
 from ..objects.registry import number
 from .activation import joins_relu
 from .along_axes import Affine, one_axis
@@ -118,10 +118,9 @@ class BatchNormalization(Affine):
         if by_batch:
             given, defaults = self._weights, (("gamma", 1), ("beta", 0), *((name, 0) for name in self.statistics))
             weights = np.empty((4, planes.shape[1]))
-            for i, (name, default) in enumerate(defaults):
-                weights[i] = given.get(name, default)
+            again(_fill_rows, weights, [given.get(name, default) for name, default in defaults])
             out, factors = normalized(planes, weights, self.epsilon, self.momentum, low, onto)
-            self._assign(dict(zip(self.statistics, factors.found[4:], strict=True)))
+            at_end(self._follow, factors.found)
         else:
             found = self._moving_factors(self._weights)
             factors = Factors(found, tables_of(planes, found[0], *found[2:]))
@@ -135,11 +134,18 @@ class BatchNormalization(Affine):
         grad, gradients, grad_x = self._planes(grad_out), {}, None
         if self.trainable or by_batch:
             found, grad_x = gradients_of(grad, planes, factors, joined, input_grad and by_batch)
-            gradients = dict(zip(("gamma", "beta"), cast(found, self._dtype), strict=True))
+            both = np.empty(found.shape, self._dtype)
+            with np.errstate(all="ignore"):
+                again(fill, both, found)
+            gradients = dict(zip(("gamma", "beta"), both, strict=True))
         if input_grad and not by_batch:
             scale = factors.found[2]
             grad_x = scaled(grad, scale, np.zeros_like(scale))
         return None if grad_x is None else grad_x.reshape(grad_out.shape), gradients
+
+    def _follow(self, found: np.ndarray) -> None:
+        """Take over what the moving mean and variance become."""
+        self._assign(dict(zip(self.statistics, found[4:], strict=True)))
 
     def __getstate__(self) -> dict[str, Any]:
         return {**super().__getstate__(), "_factors": (None, None, None)}
@@ -160,3 +166,8 @@ class BatchNormalization(Affine):
         """View an array as (A, C, B), the channels in the middle; copy it where it is not contiguous."""
         (axis,) = self._axes(x.ndim)
         return contiguous(x).reshape(prod(x.shape[:axis]), x.shape[axis], prod(x.shape[axis + 1 :]))
+
+
+def _fill_rows(table: np.ndarray, rows: list[Any]) -> None:
+    for i, row in enumerate(rows):
+        table[i] = row

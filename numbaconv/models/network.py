@@ -17,12 +17,13 @@ from ..training.trainer import Trainer
 from .fused.running import fused
 from .telling import Told
 from .tiling import Tiled
+from .written import Stepping
 
 # Weights of a network beyond which no other process makes it anew.
 MOST_PARAMS = 2**26
 
 
-class Network(Trainer, Told, Tiled):
+class Network(Stepping, Trainer, Told, Tiled):
     """A model whose program says how its layers are connected."""
 
     # Whether what comes in is a list, also of one.

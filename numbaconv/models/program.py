@@ -57,6 +57,8 @@ class Program:
         self.steps, self.inputs, self.outputs = list(steps), tuple(inputs), tuple(outputs)
         # What `predict` runs in its place, which `fused.running` makes.
         self.fused: Any = None
+        # Steps of training as calls, which `written` makes.
+        self.written: Any = None
         # Where it is kept on disk, if it is out of a file.
         self.kept: Any = None
         # What `shapes` was asked last, the calls of the layers that answer the same again, and what it found.

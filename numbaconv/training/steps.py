@@ -19,7 +19,7 @@ def train_step(model: Compiled, weights: TrainedWeights, batch: Examples, tally:
     before, state = weights.snapshot(), model.optimizer._state
     with model._named():
         try:
-            outs = model._separate(model.forward(batch.x))
+            outs = model._separate(model._forward_of_step(batch.x))
             loss, parts, gradients = model._objective.value_and_gradient(batch, outs)
             loss += weights.penalty()
             if not math.isfinite(loss):
@@ -27,7 +27,7 @@ def train_step(model: Compiled, weights: TrainedWeights, batch: Examples, tally:
             if spoilt := weights.spoilt(before):
                 raise _not_finite(spoilt, place)
             tally.add(loss, parts, batch, outs)
-            model.backward(model._joint(gradients), input_grad=False)
+            model._backward_of_step(model._joint(gradients))
             _update(model, weights, place)
         except BaseException as error:
             weights.restore(before)

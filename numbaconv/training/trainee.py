@@ -70,6 +70,14 @@ class Trainee(Named):
         """
         raise NotImplementedError
 
+    def _forward_of_step(self, x: Any) -> Any:
+        """`forward`, which `_backward_of_step` follows."""
+        return self.forward(x)
+
+    def _backward_of_step(self, grad_out: Any) -> None:
+        """`backward` to the weights alone."""
+        self.backward(grad_out, input_grad=False)
+
     @property
     def weights(self) -> list[np.ndarray]:
         """All weight arrays, trained or not."""

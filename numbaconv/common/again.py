@@ -1,0 +1,92 @@
+"""What a call does besides its kernels, noted for who makes all of it again with the same arrays.
+
+A step of training is the same calls of kernels each time, and between them Python does little to the arrays: it clears
+room for sums, brings weights into another order. Where it does so by the functions here, `models.written` can note all
+of it once, and then goes through the list.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from threading import local
+from typing import Any, NamedTuple
+
+import numpy as np
+
+# Calls: a function, and its arguments.
+Calls = list[tuple[Any, Any]]
+
+
+class UnlikeError(Exception):
+    """Values ask for other calls than those that were noted."""
+
+
+class Notes(NamedTuple):
+    """Calls of kernels and of the functions here in order, and those that are to come when all is done."""
+
+    calls: Calls
+    ends: Calls
+
+
+class _Noting(local):
+    notes: Notes | None = None
+
+
+_noting = _Noting()
+
+
+@contextmanager
+def noted(calls: Calls) -> Iterator[Notes]:
+    """Context whose calls are noted in a list, to which those of kernels are added meanwhile."""
+    _noting.notes = Notes(calls, [])
+    try:
+        yield _noting.notes
+    finally:
+        _noting.notes = None
+
+
+def notes() -> Notes | None:
+    """Those that are being taken in this thread."""
+    return _noting.notes
+
+
+def again(function: Callable[..., None], *args: Any) -> None:
+    """Call a function that changes arrays, now and each time again."""
+    if _noting.notes is None:
+        function(*args)
+    else:
+        _as_one(partial(function, *args), function, args)
+
+
+def remade(make: Callable[..., Any], *args: Any, **named: Any) -> Any:
+    """An array that is made of others, and gets its values anew each time."""
+    if _noting.notes is None:
+        return make(*args, **named)
+    made: list[np.ndarray] = []
+    _as_one(lambda: made.append(make(*args, **named)), _remake, (made, partial(make, *args, **named)))
+    return made[0]
+
+
+def at_end(function: Callable[..., None], *args: Any) -> None:
+    """Call a function now, and again when all calls of a time have been made."""
+    function(*args)
+    if _noting.notes is not None:
+        _noting.notes.ends.append((function, args))
+
+
+def fill(array: np.ndarray, values: Any) -> None:
+    """Give an array these values."""
+    array[...] = values
+
+
+def _remake(made: list[np.ndarray], make: Callable[[], Any]) -> None:
+    made[0][...] = make()
+
+
+def _as_one(call: Callable[[], None], function: Callable[..., None], args: Any) -> None:
+    """Make a call, and note another one in its place; kernels that it calls are part of it."""
+    noting = _noting.notes
+    assert noting is not None
+    count = len(noting.calls)
+    call()
+    noting.calls[count:] = [(function, args)]

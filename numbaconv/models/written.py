@@ -1,0 +1,287 @@
+"""Steps of training that are written down: forwards and back, the calls of kernels that a network's layers lead to.
+
+Of a small network Python takes a third of a step: each layer looks at what it gets and finds memory for what it gives,
+and after each kernel Python's own code has left the cache. But for batches of one shape the calls are always the same.
+So after a few steps of a shape they are written down, with memory of their own for all arrays, and from then on made
+one after the other. Weights and inputs are copied to where kernels read them.
+
+What is written down is tried beside the plain network first, on other values: where a single bit differs, the plain
+network goes on. It also takes over where values ask for other kernels, as an infinity among the weights does.
+"""
+
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+from math import prod
+from operator import attrgetter, is_
+from typing import Any
+
+import numpy as np
+
+from .. import activations
+from ..common.again import Calls, UnlikeError, noted
+from ..common.structures import matched
+from ..graph.operation import Gradients, OfLeaves
+from ..layers import Activation, Add, BatchNormalization, Dense, Flatten, InputLayer, ReLU
+from ..layers.conv import Conv
+from ..layers.pooling import GlobalPooling, Pooling
+from ..layers.settings import Changes
+from ..machine import threads
+from ..machine.aligned import aligned_empty
+from ..machine.compiler import door, recorded
+from .program import Program
+
+# Steps of a shape after which it is worth writing the next one down, which takes as long as three.
+AFTER = 4
+# Bytes of all values of a network beyond which kernels take nearly all of a step, and shapes that a network remembers.
+MOST_BYTES, MOST_SHAPES = 64 * 2**20, 4
+# A sum of so few weights below this has no infinity, which kernels would have to know.
+LARGEST = 1e30
+# Layers that do nothing to arrays but by kernels, and by what is noted; if there is an activation, by these alone.
+_KINDS = Conv, Dense, BatchNormalization, ReLU, Activation, Add, Pooling, GlobalPooling, Flatten, InputLayer
+_ACTIVATIONS = None, activations.relu, activations.linear
+_calls_of = attrgetter("_calls")
+
+
+class Written:
+    """A network's step for inputs of some shapes, as calls."""
+
+    def __init__(self, program: Program, layers: list[Any], values: Sequence[np.ndarray]) -> None:
+        self._layers = layers
+        size = sum(w.size for layer in layers for w in layer._weights.values())
+        self._weights = np.empty(size, values[0].dtype)
+        parts = np.split(self._weights, np.cumsum([w.size for one in layers for w in one._weights.values()]))
+        flat = iter(parts)
+        self._copies = [{name: next(flat).reshape(w.shape) for name, w in layer._weights.items()} for layer in layers]
+        self._inputs = [_copy(x) for x in values]
+        # Other values than those that it is tried on.
+        self._fill(values)
+        self._weights += np.abs(self._weights) * 0.25
+        for x in self._inputs:
+            x *= 0.5
+        gradients, tape = Gradients(), list[Any]()
+        with _weights_kept(layers):
+            for layer, copies in zip(layers, self._copies, strict=True):
+                vars(layer)["_weights"] = copies
+            with recorded() as calls, noted(calls) as forth:
+                self._outputs, _ = program.run(self._inputs, True, tape=tape)
+            self._grads = [np.zeros_like(out) for out in self._outputs]
+            with recorded() as calls, noted(calls) as back:
+                program.take_back(tape, self._grads, False, gradients)
+        self._forth, self._back, self._ends = _ready(forth.calls), _ready(back.calls), forth.ends
+        found = [(layer, gradients.of(layer)) for layer in layers]
+        self._found = [one for _, named in found for one in named.values()]
+        ends = np.cumsum([one.size for one in self._found]).tolist()
+        places = iter(zip([0, *ends], ends, strict=False))
+        self._places = [
+            (layer, [(name, *next(places), one.shape) for name, one in named.items()])
+            for layer, named in found
+            if named
+        ]
+
+    def _fill(self, values: Sequence[np.ndarray]) -> None:
+        for mine, x in zip(self._inputs, values, strict=True):
+            mine[...] = x
+        for layer, copies in zip(self._layers, self._copies, strict=True):
+            for name, mine in copies.items():
+                mine[...] = layer._weights[name]
+
+    def forward(self, values: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """The outputs for these inputs; statistics follow at the end.
+
+        Raises
+        ------
+        UnlikeError
+            Where the plain network has to do it. Nothing is changed then.
+        """
+        self._fill(values)
+        # Written so that a NaN is refused.
+        if not (self._weights.max(initial=0) < LARGEST and self._weights.min(initial=0) > -LARGEST):
+            raise UnlikeError
+        _make(self._forth)
+        _make(self._ends)
+        return [out.copy() for out in self._outputs]
+
+    def take_back(self, grads_out: Sequence[Any], gradients: Gradients) -> None:
+        """Take the gradients of the outputs of the last `forward` back to the weights.
+
+        Raises
+        ------
+        UnlikeError
+            As from `forward`.
+        """
+        for mine, grad in zip(self._grads, grads_out, strict=True):
+            if type(grad) is not np.ndarray or grad.shape != mine.shape or grad.dtype != mine.dtype:
+                raise UnlikeError
+            mine[...] = grad
+        _make(self._back)
+        flat: np.ndarray = np.concatenate(self._found, axis=None)
+        for layer, places in self._places:
+            gradients.add(layer, {name: flat[start:end].reshape(shape) for name, start, end, shape in places})
+
+    def agrees(self, program: Program, values: Sequence[np.ndarray]) -> bool:
+        """Whether outputs, gradients and statistics for these inputs are those of the plain network, bit for bit."""
+        rng = np.random.default_rng(0)
+        grads: list[Any] = [rng.standard_normal(one.shape).astype(one.dtype) for one in self._grads]
+        tape: list[Any] = []
+        plain, mine = Gradients(), Gradients()
+        with _weights_kept(self._layers):
+            outputs, _ = program.run(values, True, tape=tape)
+            program.take_back(tape, grads, False, plain)
+            statistics = [dict(layer._weights) for layer in self._layers]
+        with _weights_kept(self._layers):
+            found = self.forward(values)
+            self.take_back(grads, mine)
+            alike = _alike(outputs, found)
+            for layer, weights in zip(self._layers, statistics, strict=True):
+                for some, others in ((weights, layer._weights), (plain.of(layer), mine.of(layer))):
+                    alike = alike and list(some) == list(others) and _alike(some.values(), others.values())
+        return alike
+
+
+class Writings:
+    """The written steps of one network.
+
+    Of each shape the number of steps is known, then what is written down; None stands for one that cannot be.
+    """
+
+    def __init__(self, program: Program) -> None:
+        self._program = program
+        found = {id(leaf): leaf for step in program.steps for leaf in step.operation._leaves()}
+        self._layers = list(found.values())
+        self._changes, self._calls = Changes.count, [*map(_calls_of, self._layers)]
+        self._known: OrderedDict[Any, Any] = OrderedDict()
+        whole = all(step.operation in self._layers for step in program.steps)
+        self._able = whole and not program._repeated and all(map(_is_plain, self._layers))
+
+    def fresh(self) -> bool:
+        """Whether all settings are those that this was made for."""
+        if self._changes != Changes.count:
+            if not all(map(is_, map(_calls_of, self._layers), self._calls)):
+                return False
+            self._changes = Changes.count
+        return True
+
+    def of(self, values: Sequence[Any]) -> Written | None:
+        """The step for these inputs; None where the plain network is to take it."""
+        if not self._able:
+            return None
+        key = threads.count(), threads.alone, *((x.shape, x.dtype) for x in values)
+        if key not in self._known:
+            while len(self._known) >= MOST_SHAPES:
+                self._known.popitem(last=False)
+            self._known[key] = 0
+        known: Written | int | None = self._known[key]
+        if isinstance(known, int):
+            known = known + 1 if known < AFTER else self._written(values)
+            self._known[key] = known
+        return known if isinstance(known, Written) else None
+
+    def _written(self, values: Sequence[Any]) -> Written | None:
+        dtype = self._layers[-1]._dtype
+        if any(type(x) is not np.ndarray or x.dtype is not dtype or not x.size for x in values):
+            return None
+        shapes = self._program.shapes([x.shape for x in values]).values()
+        if sum(map(prod, shapes)) * dtype.itemsize > MOST_BYTES:
+            return None
+        layers = [layer for layer in self._layers if layer._weights]
+        try:
+            written = Written(self._program, layers, values)
+            return written if written.agrees(self._program, values) else None
+        except UnlikeError:
+            return None
+
+
+class Stepping(OfLeaves):
+    """The part of a network that takes steps of training, which are written down where they can be."""
+
+    # Of the last forward of a step, if it is written down: that, its input, and the weights before it.
+    _step: Any = None
+    _program: Any
+    _form: Any
+    _given: Any
+    _joint: Any
+    forward: Any
+    backward: Any
+
+    def _forward_of_step(self, x: Any) -> Any:
+        self._step = None
+        cls: Any = type(self)
+        own = cls.forward.__module__ == cls.backward.__module__ == f"{__package__}.network"
+        values = self._given(x)
+        written = writings(self._program()).of(values) if own else None
+        if written is not None:
+            before = [(layer, layer._weights) for layer in self._leaves()]
+            try:
+                outputs = written.forward(values)
+            except UnlikeError:
+                return self.forward(x)
+            self._step = written, x, before
+            return self._joint(outputs)
+        return self.forward(x)
+
+    def _backward_of_step(self, grad_out: Any) -> None:
+        step, self._step = self._step, None
+        if step is None:
+            self.backward(grad_out, input_grad=False)
+            return
+        written, x, before = step
+        gradients, form = Gradients(), self._form
+        try:
+            written.take_back([grad_out] if form == 0 else matched(grad_out, form), gradients)
+        except UnlikeError:
+            for layer, weights in before:
+                layer._weights = weights
+            self.forward(x)
+            self.backward(grad_out, input_grad=False)
+            return
+        for layer in self._leaves():
+            layer._settle(gradients)
+
+
+def writings(program: Program) -> Writings:
+    """The written steps of a network, made anew where settings have changed."""
+    known = program.written
+    if known is None or not known.fresh():
+        known = program.written = Writings(program)
+    return known
+
+
+class _weights_kept:  # noqa: N801
+    """Context after which layers have the weights that they had before it."""
+
+    def __init__(self, layers: list[Any]) -> None:
+        self._before = [(layer, layer._weights) for layer in layers]
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, *_: object) -> None:
+        for layer, weights in self._before:
+            layer._weights = weights
+
+
+def _is_plain(layer: Any) -> bool:
+    """Whether a layer does no more than its kernels and what is noted."""
+    if not (isinstance(layer, _KINDS) and layer._own) or getattr(layer, "_replaced", False):
+        return False
+    still = not layer._makes_masks and layer.activity_regularizer is None
+    return still and getattr(layer, "activation", None) in _ACTIVATIONS
+
+
+def _ready(calls: Calls) -> Calls:
+    return [(door(function, arguments), arguments) for function, arguments in calls]
+
+
+def _make(calls: Calls) -> None:
+    with np.errstate(all="ignore"):
+        for function, arguments in calls:
+            function(*arguments)
+
+
+def _copy(x: np.ndarray) -> np.ndarray:
+    copy = aligned_empty(x.shape, x.dtype)
+    copy[...] = x
+    return copy
+
+
+def _alike(some: Iterable[np.ndarray], others: Iterable[np.ndarray]) -> bool:
+    return all(a.tobytes() == b.tobytes() for a, b in zip(some, others, strict=True))

@@ -1,0 +1,187 @@
+"""Steps of training that are written down: the same bits as the plain network's, whatever happens in between."""
+
+import numpy as np
+import pytest
+
+from numbaconv import Input, layers, models, optimizers
+from numbaconv.common.again import UnlikeError
+from numbaconv.models import written
+from numbaconv.models.written import Written
+
+
+@pytest.fixture(autouse=True)
+def soon(monkeypatch):
+    """The second step of a shape is written down."""
+    monkeypatch.setattr(written, "AFTER", 1)
+
+
+def residual(dtype):
+    """A residual network with all kinds of layers that are written down."""
+    image = Input((16, 16, 3), dtype=dtype)
+
+    def conv(x, filters, size=3, strides=1, **keywords):
+        return layers.Conv2D(filters, size, strides, padding="same", dtype=dtype, **keywords)(x)
+
+    x = layers.ReLU(dtype=dtype)(layers.BatchNormalization(dtype=dtype)(conv(image, 16, use_bias=False)))
+    y = layers.BatchNormalization(dtype=dtype)(conv(x, 16, activation="relu"))
+    x = layers.ReLU(dtype=dtype)(layers.Add(dtype=dtype)([layers.BatchNormalization(dtype=dtype)(conv(y, 16)), x]))
+    y = conv(x, 32, strides=2)
+    x = layers.Add(dtype=dtype)([y, conv(layers.AveragePooling2D(2, dtype=dtype)(x), 32, 1)])
+    x = layers.MaxPooling2D(2, dtype=dtype)(x)
+    x = layers.Dense(24, "relu", dtype=dtype)(layers.GlobalAveragePooling2D(dtype=dtype)(x))
+    return models.Model(image, layers.Dense(4, dtype=dtype)(x))
+
+
+def plain(dtype):
+    """Layers one after the other."""
+    return models.Sequential(
+        [
+            layers.Conv2D(20, 5, activation="relu", input_shape=(16, 16, 3), dtype=dtype),
+            layers.MaxPooling2D(dtype=dtype),
+            layers.Conv2D(33, 3, dtype=dtype),
+            layers.Activation("relu", dtype=dtype),
+            layers.Flatten(dtype=dtype),
+            layers.Dense(4, dtype=dtype),
+        ]
+    )
+
+
+def trained(make, change=lambda model, i: None, spoil=lambda x, i: x, writes=True, dtype="float32"):
+    """Losses, weights and gradients of some steps, and the model."""
+    rng, found = np.random.default_rng(0), []
+    model = make(dtype)
+    model.set_weights([rng.standard_normal(w.shape) * 0.1 + (w == 1) for w in model.get_weights()])
+    model.compile(optimizers.Adam(0.01), "mse")
+    with pytest.MonkeyPatch.context() as patch:
+        if not writes:
+            patch.setattr(written, "_KINDS", ())
+        for i in range(6):
+            x, y = rng.standard_normal((8, 16, 16, 3)).astype(dtype), rng.standard_normal((8, 4)).astype(dtype)
+            change(model, i)
+            found.append((model.train_on_batch(spoil(x, i), y), *model.get_weights(), *map(np.copy, model.gradients)))
+    return found, model
+
+
+def steps_of(model):
+    """What is known of the shapes of a model's steps."""
+    return list(model._program().written._known.values())
+
+
+def assert_alike(some, others):
+    """Equal in every bit."""
+    for a, b in zip(some, others, strict=True):
+        for one, other in zip(a, b, strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("make", [residual, plain])
+@pytest.mark.parametrize("dtype", ["float32", pytest.param("float64", marks=pytest.mark.double)])
+def test_bits_are_those_of_the_plain_network(make, dtype):
+    some, model = trained(make, dtype=dtype)
+    assert [type(one) for one in steps_of(model)] == [Written]
+    assert_alike(some, trained(make, writes=False, dtype=dtype)[0])
+
+
+def _new_weights(model, i):
+    if i == 3:
+        model.set_weights([w * 0.5 for w in model.get_weights()])
+
+
+def _huge_weight(model, i):
+    """A weight of which kernels may not know that it is finite, where its channel is 0."""
+    if i in (3, 4):
+        kernel = model.layers[1].kernel.copy()
+        kernel[0, 0, 0, 0] = 1e31 * (i == 3)
+        model.layers[1].kernel = kernel
+
+
+def _other_settings(model, i):
+    if i == 3:
+        model.layers[1].trainable = False
+        model.compile(optimizers.SGD(0.01), "mse")
+
+
+def _no_first_channel(x, i):
+    x[..., 0] = 0
+    return x
+
+
+def _outlier(x, i):
+    if i in (3, 4):
+        x[0, 5, 5, 1] = 1e7
+    return x
+
+
+@pytest.mark.parametrize(
+    ("change", "spoil"),
+    [
+        (_new_weights, lambda x, i: x),
+        (_huge_weight, _no_first_channel),
+        (_other_settings, lambda x, i: x),
+        (lambda model, i: None, _outlier),
+    ],
+)
+def test_changes_between_steps_act(change, spoil):
+    some, model = trained(residual, change, spoil)
+    assert [type(one) for one in steps_of(model)] == [Written]
+    assert_alike(some, trained(residual, change, spoil, writes=False)[0])
+
+
+def test_a_way_back_that_is_refused_is_taken_by_the_plain_network(monkeypatch):
+    others, _ = trained(residual, writes=False)
+    take_back, turns = Written.take_back, []
+
+    def refused(self, *args):
+        turns.append(1)
+        if len(turns) in (3, 4):
+            raise UnlikeError
+        take_back(self, *args)
+
+    monkeypatch.setattr(Written, "take_back", refused)
+    some, _ = trained(residual)
+    assert len(turns) > 4
+    assert_alike(some, others)
+
+
+def test_what_a_step_gave_stays_as_it_is():
+    _, model = trained(residual)
+    x, y = np.ones((8, 16, 16, 3), np.float32), np.ones((8, 4), np.float32)
+    held = [*filter(lambda one: one is not None, model.gradients), *model.weights]
+    before = [one.copy() for one in held]
+    model.train_on_batch(x, y)
+    assert_alike([held], [before])
+
+
+def test_where_a_bit_differs_the_plain_network_goes_on(monkeypatch):
+    """As where a layer does something to arrays that is not noted."""
+    before = layers.Dense._backward
+
+    def doubled(self, kept, grad_out, input_grad):
+        grad_x, gradients = before(self, kept, grad_out, input_grad)
+        return grad_x, {name: one * 2 for name, one in gradients.items()}
+
+    monkeypatch.setattr(layers.Dense, "_backward", doubled)
+    some, model = trained(plain)
+    assert steps_of(model) == [None]
+    assert_alike(some, trained(plain, writes=False)[0])
+
+
+def test_few_shapes_and_no_large_ones_are_remembered(monkeypatch):
+    _, model = trained(plain)
+    for n in range(1, 8):
+        for _ in range(3):
+            model.train_on_batch(np.ones((n, 16, 16, 3), np.float32), np.ones((n, 4), np.float32))
+    assert len(steps_of(model)) == written.MOST_SHAPES
+    monkeypatch.setattr(written, "MOST_BYTES", 1000)
+    for _ in range(3):
+        model.train_on_batch(np.ones((9, 16, 16, 3), np.float32), np.ones((9, 4), np.float32))
+    assert steps_of(model)[-1] is None
+
+
+@pytest.mark.parametrize("activation", ["elu", "softmax"])
+def test_other_layers_are_not_written_down(activation):
+    model = models.Sequential([layers.Conv2D(8, 3, activation=activation, input_shape=(8, 8, 3)), layers.Flatten()])
+    model.compile("sgd", "mse")
+    for _ in range(3):
+        model.train_on_batch(np.ones((2, 8, 8, 3)), np.ones((2, 288)))
+    assert steps_of(model) == []
