@@ -1,4 +1,4 @@
-"""What happens to a sum before a kernel stores it, in this order: bias, residual, slope, activation, two limits."""
+"""What happens to a sum before a kernel stores it: bias, residual, then a slope and two limits, or an activation."""
 
 from functools import lru_cache
 from math import inf

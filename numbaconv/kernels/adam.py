@@ -13,17 +13,9 @@ from ..machine.words import prange
 def adam(value, gradient, before, after, settings, finite, task_values):
     """Change weights (V,) in place by the formula of `optimizers.Adam`, so many values at a time.
 
-    Parameters
-    ----------
-    value, gradient : array (V,)
-    before : tuple of array (V,)
-        Momentum, velocity and, with amsgrad, its largest values before the step.
-    after : tuple of array (V,)
-        Gets the same after it; may be `before`.
-    settings : tuple of float
-        The share of themselves that weights lose, the shares that means take of what is new, the rate, and epsilon.
-    finite : bool array (tasks,)
-        Gets whether all that a task has written is finite.
+    ``before`` are momentum, velocity and, with amsgrad, its largest values before the step; ``after`` gets the same
+    after it, and may be ``before``. Settings are the share of themselves that weights lose, the shares that means take
+    of what is new, the rate, and epsilon. ``finite`` gets whether all that a task has written is finite.
     """
     decay, first, second, rate, epsilon = settings
     lanes = lanes_of(value)

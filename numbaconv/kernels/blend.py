@@ -45,18 +45,9 @@ class Recipe(NamedTuple):
 def blend(x, out, starts, at, share, reads, table, plan):
     """``out[n, d, h, w, c]`` is the sum over the shares of d, h and w of their product times ``x`` where they lie.
 
-    Parameters
-    ----------
-    x : array (N*D'*H'*W'*C,)
-    out : array (N*D*H*W*C,)
-        Written in full.
-    starts, at, share, reads, table, plan
-        From `blend_arguments`.
-
-    Notes
-    -----
     Bound by memory. The rows that an output's row is made from become one, then its columns; each time, vectors run
     over what lies side by side: a row, or many channels of a column; few of them, with the columns, by a table.
+    Arrays are flat, and the others from `blend_arguments`.
     """
     for task in prange(plan[TASKS]):
         _blend_block(np.int64(task), x, out, (starts, at), share, (reads, table), plan)
@@ -241,31 +232,14 @@ def averages(ends):
 
 
 def blend_arguments(batch, lengths, recipes, channels, dtype):
-    """What the kernel takes besides the arrays, of so many images.
+    """What the kernel takes besides the arrays, of so many images, whose axes have these lengths as they are read.
 
-    Parameters
-    ----------
-    batch : int
-    lengths : tuple of 3 int
-        Of the axes as they are read.
-    recipes : tuple of 3 Recipe
-    channels : int
-    dtype : dtype
-
-    Returns
-    -------
-    starts : int64 array (positions + 1, 2)
-        Beside where its shares begin, whether a position is made as the one before it. Of runs, where they begin and
-        where they are read: -1 for zeros.
-    at : int64 array
-    share : array or None
-        The three recipes, one after the other: for few channels, shares of the last one as the table has its places.
-        None where all values are copies.
-    reads : int64 array (blocks, 4)
-        The first column that each block of columns is made from, and the one after the last; its runs likewise.
-    table : int32 array
-        For few channels, where in a row each value's first share lies, then likewise the second ones, and so on.
-    plan : int64 array (18,)
+    ``starts`` (positions + 1, 2) say beside where its shares begin, whether a position is made as the one before it; of
+    runs, where they begin and where they are read, -1 for zeros. ``at`` and ``share`` are the three recipes, one after
+    the other: for few channels, shares of the last one as the table has its places. None where all values are copies.
+    ``reads`` (blocks, 4) are the first column that each block of columns is made from, and the one after the last; its
+    runs likewise. For few channels, the table says where in a row each value's first share lies, then likewise the
+    second ones, and so on.
     """
     factor, recipes = factored(recipes)
     batch, lengths, recipes, channels = _short_rows_joined(batch, lengths, recipes, channels)

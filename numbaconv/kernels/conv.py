@@ -46,6 +46,9 @@ def conv(x, weights, epilogue, out, vecs, plan):
     each window q and tap k of the three spatial axes; outside the image x is 0. ``first`` is the first channel of the
     filter's branch.
 
+    Bound by arithmetic from about 32 channels and filters on: a line of weights comes from L2 once per tile, a value
+    of the strip from L1 once per tile and tap.
+
     Parameters
     ----------
     x : array (N, D, H, W, C) or, planar, (N, C, D, H, W, 1)
@@ -60,11 +63,6 @@ def conv(x, weights, epilogue, out, vecs, plan):
         As long as a row of the tile has vectors.
     plan : int64 array
         From `flat_plan`.
-
-    Notes
-    -----
-    Bound by arithmetic from about 32 channels and filters on: a line of weights comes from L2 once per tile, a value
-    of the strip from L1 once per tile and tap.
     """
     for task in prange(plan[WORK, TASKS]):
         _conv_task(np.int64(task), x, weights, Epilogue(*epilogue), out, vecs, plan)
@@ -234,7 +232,7 @@ def _sum_panels(source, places, steps, panels, vecs, start, ends, out):
                     else:
                         tile = tile_rows(FULL, vecs, start.array, start_at)
                     if adds:
-                        tile = tile_multiply(tile, residual, out_at, first, place, ones, 0, (0,))
+                        tile = tile_multiply(tile, residual, out_at, (first, place), ones, 0, (0,))
                     tile = _sum_tile(tile, source, places.x_at, first, steps, weights, (at, pitch), ahead)
                     tile = tile_finish(tile, minimum, maximum)
                     if later:
@@ -245,7 +243,7 @@ def _sum_panels(source, places, steps, panels, vecs, start, ends, out):
                 else:
                     low = tile_lines(LOW_ROWS, vecs, start.array, start_at + first * start.step, start.step)
                     if adds:
-                        low = tile_multiply(low, residual, out_at, first, place, ones, 0, (0,))
+                        low = tile_multiply(low, residual, out_at, (first, place), ones, 0, (0,))
                     low = _sum_tile(low, source, places.x_at, first, steps, weights, (at, pitch), ahead)
                     low = tile_finish(low, minimum, maximum)
                     if later:
@@ -254,13 +252,15 @@ def _sum_panels(source, places, steps, panels, vecs, start, ends, out):
                         tile_store(low, out, places.out_at, first, place, count)
                     rows = LOW_ROWS
                 if later:
-                    _end_tile(buffer, vecs, rows, stop - first, epilogue, out, places.out_at, first, place, count)
+                    height, target = (rows, stop - first), (first, place, count)
+                    _end_tile(buffer, vecs, height, epilogue, out, places.out_at, target)
                 first += rows
 
 
 @compiled(inline=True)
-def _end_tile(buffer, vecs, rows, left, epilogue, out, out_at, first, place, count):
+def _end_tile(buffer, vecs, height, epilogue, out, out_at, target):
     """A tile of so many rows, of which some are left to do, from the buffer to the output."""
+    (rows, left), (first, place, count) = height, target
     step, pairs, lines = buffer.step, rows, min(rows, left)
     if epilogue.residual.size:
         # That of a row may lie where it goes: spare rows would read it a second time.

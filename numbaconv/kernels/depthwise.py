@@ -15,8 +15,9 @@ from .records import Channels, Epilogue, Inside, Line, Panel, Places, Source, Ti
 from .strip import aligned_flat, all_taps, image_of, image_shape, input_of, locate, places_of, span, taps_inside
 from .table import TASKS, WORK, panel_of, panels_of
 
-# Taps of a row that a tile of neighbouring windows takes at once.
+# Taps of a row that a tile of neighbouring windows takes at once, and a tuple of that length.
 SLIDE = 3
+SEVERAL = (0,) * SLIDE
 # Panels that such tiles go through before they go on: pixels come from far whole, and three rows of so many stay in L1.
 TOGETHER = 4
 
@@ -28,18 +29,10 @@ def depthwise_conv(x, weights, epilogue, out, plan):
     ``out[n, q, f] = bias[f] + sum over k of x[n, q*stride + k*dilation - before, f // multiplier] * weights[k, f]`` for
     each window q and tap k of the three spatial axes; outside the image x is 0.
 
-    Parameters
-    ----------
-    x : array (N, D, H, W, C) or, planar, (N, C, D, H, W, 1)
-    weights : array (panels, KD, KH, KW, VECS*LANES), 64-byte aligned
-        The filters, multiplier for each channel, in panels as wide as a tile, the last filled up with zeros.
-    epilogue, out, plan
-        As in `kernels.conv`.
-
-    Notes
-    -----
     Bound by loads where each multiply-add reads its own vector of the strip, by arithmetic and memory alike where
-    windows are neighbours and share what they read.
+    windows are neighbours and share what they read. The weights (panels, KD, KH, KW, VECS*LANES) are the filters,
+    multiplier for each channel, in panels as wide as a tile, the last filled up with zeros; all else is as in
+    `kernels.conv`.
     """
     for task in prange(plan[WORK, TASKS]):
         _depthwise_task(np.int64(task), x, weights, Epilogue(*epilogue), out, (0,), plan)
@@ -49,19 +42,9 @@ def depthwise_conv(x, weights, epilogue, out, plan):
 def group_conv(x, weights, epilogue, out, group, plan):
     """`kernels.conv.conv` for groups of as many filters as channels, of which a vector holds some or one.
 
-    Parameters
-    ----------
-    x, epilogue, out, plan
-        As above.
-    weights : array (panels, KD, KH, KW, GROUP*VECS*LANES), 64-byte aligned
-        From `pack_groups`.
-    group : tuple
-        As long as a group has channels.
-
-    Notes
-    -----
     A depthwise convolution for each channel of a group: the first one's for all of its filters, and so on, so that no
-    lane is idle. Bound by arithmetic, and by the exchange of lanes, of which several taps have the use.
+    lane is idle. Bound by arithmetic, and by the exchange of lanes, of which several taps have the use. The weights
+    (panels, KD, KH, KW, GROUP*VECS*LANES) are from `pack_groups`; ``group`` is a tuple as long as one has channels.
     """
     for task in prange(plan[WORK, TASKS]):
         _depthwise_task(np.int64(task), x, weights, Epilogue(*epilogue), out, group, plan)
@@ -166,7 +149,7 @@ def _gather(source, places, panel, ending, out, group):
                 start = source.start + kd * source.plane + kh * source.tap_row + panel.first
                 for kw in range(taps.left, taps.right):
                     shift = start + kw * source.tap_column
-                    tile = tile_multiply(tile, source.array, places.x_at, first, shift, panel.weights, at, group)
+                    tile = tile_multiply(tile, source.array, places.x_at, (first, shift), panel.weights, at, group)
                     at += pitch
         tile = ended(tile, slope, function, minimum, maximum)
         tile_store(tile, out, places.out_at, first, panel.place, panel.count)
@@ -214,11 +197,11 @@ def _slide_tiles(source, places, block, panel, ending, out, group, tiles):
                         for kw in range(0, shared, SLIDE):
                             x_lines = x_first + kw * source.column, source.column, edge + kw, 1
                             taps = at + kw * pitch, pitch
-                            tile = tile_slide(tile, array, x_lines, weights, taps, SLIDE, tiles.columns, group)
+                            tile = tile_slide(tile, array, x_lines, weights, taps, tiles.columns, (SEVERAL, group))
                         for kw in range(shared, taps_w):
                             step, number = stride * source.column, stride * edge + kw
                             x_lines = x_first + kw * source.column, step, number, stride
                             taps = at + kw * pitch, pitch
-                            tile = tile_slide(tile, array, x_lines, weights, taps, 1, tiles.columns, group)
+                            tile = tile_slide(tile, array, x_lines, weights, taps, tiles.columns, ((0,), group))
                 tile = ended(tile, slope, function, minimum, maximum)
                 tile_store(tile, out, places.out_at, window, panel.place + c, panel.count - c)

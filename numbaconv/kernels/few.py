@@ -20,22 +20,10 @@ from .table import CHANNELS, TASKS, WORK, panel_of, panels_of
 
 @compiled(parallel=True)
 def conv_few(x, weights, epilogue, out, filters, plan):
-    """Do what `kernels.conv.conv` does, for panels of few filters.
+    """Do what `kernels.conv.conv` does, for panels of few filters: ``filters`` is a tuple as long as one has.
 
-    Parameters
-    ----------
-    x, epilogue, out
-        As there.
-    weights : array (panels, KD, KH, runs, lines, FILTERS*LANES), 64-byte aligned
-        From `pack_few`.
-    filters : tuple
-        As long as a panel has filters.
-    plan : int64 array
-        From `flat_plan`, with the channels of a branch in CHANNELS.
-
-    Notes
-    -----
-    Bound by loads where there is one filter, by arithmetic from four on.
+    Bound by loads where there is one filter, by arithmetic from four on. The weights (panels, KD, KH, runs, lines,
+    FILTERS*LANES) are from `pack_few`, the plan from `flat_plan`, with the channels of a branch in CHANNELS.
     """
     for task in prange(plan[WORK, TASKS]):
         _few_task(np.int64(task), x, weights, Epilogue(*epilogue), out, filters, plan)

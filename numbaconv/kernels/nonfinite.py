@@ -18,44 +18,37 @@ from .table import TASKS, WORK, panel_of, panels_of
 @compiled(parallel=True)
 def conv_inside(x, weights, epilogue, out, vecs, plan):
     """`kernels.conv.conv` for any weights, all of them in panels; ``vecs`` does not matter."""
-    (weights, _), bias = weights, epilogue[0]
     for task in prange(plan[WORK, TASKS]):
-        block = locate(np.int64(task), plan)
-        panels = panels_of(block, plan, weights)
-        for window in range(block.images * block.rows * block.columns):
-            n, at = window // (block.rows * block.columns), window % (block.rows * block.columns)
-            n, row, column = block.n + n, block.h + at // block.columns, block.w + at % block.columns
-            first, at = _place(plan, n, block.d, row, column)
-            for number in range(panels.first, panels.end):
-                panel = panel_of(panels, number)
-                for f in range(panel.count):
-                    total = bias[panel.first + f]
-                    for kd, kh, kw, x_d, x_h, x_w in _taps(x, weights, plan, first):
-                        for c in range(weights.shape[4]):
-                            value = x[n, x_d, x_h, x_w, panel.channel + c]
-                            total += value * weights[number, kd, kh, kw, c, f]
-                    out[at + panel.place + f] = end_value(total, Epilogue(*epilogue), at + panel.place + f)
+        _inside_task(np.int64(task), x, weights[0], Epilogue(*epilogue), out, plan)
 
 
 @compiled(parallel=True)
 def depthwise_inside(x, weights, epilogue, out, plan):
     """`kernels.depthwise.depthwise_conv` for any weights."""
-    bias = epilogue[0]
     for task in prange(plan[WORK, TASKS]):
-        block = locate(np.int64(task), plan)
-        panels = panels_of(block, plan, weights)
-        last = panel_of(panels, len(weights) - 1)
-        repeat = (last.first + last.count) // x.shape[4]
-        for row in range(block.h, block.h + block.rows):
-            for column in range(block.w, block.w + block.columns):
-                first, at = _place(plan, block.n, block.d, row, column)
-                for number in range(panels.first, panels.end):
-                    panel = panel_of(panels, number)
-                    for f in range(panel.count):
-                        total, channel = bias[panel.first + f], (panel.first + f) // repeat
-                        for kd, kh, kw, x_d, x_h, x_w in _taps(x, weights, plan, first):
-                            total += x[block.n, x_d, x_h, x_w, channel] * weights[number, kd, kh, kw, f]
-                        out[at + panel.place + f] = end_value(total, Epilogue(*epilogue), at + panel.place + f)
+        _inside_task(np.int64(task), x, weights, Epilogue(*epilogue), out, plan)
+
+
+@compiled
+def _inside_task(task, x, weights, epilogue, out, plan):
+    block = locate(task, plan)
+    panels, pixels = panels_of(block, plan, weights), block.rows * block.columns
+    last = panel_of(panels, len(weights) - 1)
+    for window in range(block.images * pixels):
+        n, row, column = block.n + window // pixels, window % pixels // block.columns, window % block.columns
+        first, at = _place(plan, n, block.d, block.h + row, block.w + column)
+        for number in range(panels.first, panels.end):
+            panel = panel_of(panels, number)
+            for f in range(panel.count):
+                total = epilogue.bias[panel.first + f]
+                for kd, kh, kw, x_d, x_h, x_w in _taps(x, weights, plan, first):
+                    if weights.ndim == 6:
+                        for c in range(weights.shape[4]):
+                            total += x[n, x_d, x_h, x_w, panel.channel + c] * weights[number, kd, kh, kw, c, f]
+                    else:
+                        channel = (panel.first + f) // ((last.first + last.count) // x.shape[4])
+                        total += x[n, x_d, x_h, x_w, channel] * weights[number, kd, kh, kw, f]
+                out[at + panel.place + f] = end_value(total, epilogue, at + panel.place + f)
 
 
 @compiled

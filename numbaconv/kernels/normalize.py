@@ -44,19 +44,8 @@ def _passed(line, wide_x, scale, shift, array):
 def _sum_columns(arrays, starts, gate, sums, wide, cut, task):
     """Sums of an array less a start, and of its products with another less its own, of each column of a task (R, W).
 
-    Parameters
-    ----------
-    arrays : tuple of array (elements,)
-        Both.
-    starts : tuple of float64 array (1, W)
-        Of each.
-    gate : tuple of float64 array (1, W)
-    sums : float64 array (2, ...)
-        Of each task, W sums; then those of products.
-    wide : tuple of int
-        As long as a line has vectors in float64.
-    cut : tuple of int
-        As for `multiply_add`.
+    Starts and gate are tables (1, W), sums are W of each task, then those of products. ``wide`` is as long as a line
+    has vectors in float64, and ``cut`` as for `multiply_add`.
     """
     lanes = lanes_of(arrays[0])
     first, last, left, right = _task(task, len(arrays[0]), cut)
@@ -108,15 +97,9 @@ def _differences(arrays, at, count, starts, gate, factors, sums, vecs):
 
 @compiled
 def _sum_planes(arrays, starts, gate, sums, cut, task):
-    """The same of each row, for the columns of a task, where row r is of channel ``r % C``.
+    """The same of each row, for the columns of a task, where row r is of channel ``r % C``, as are those of tables.
 
-    Parameters
-    ----------
-    arrays : tuple of array (elements,)
-    starts : tuple of float64 array (C, ...)
-    gate : tuple of float64 array (C, ...)
-    sums : float64 array (2, ...)
-        Of each row, ``ceil(W / cut[1])`` sums; then those of products.
+    Of each row there are ``ceil(W / cut[1])`` sums; then those of products.
     """
     (a, b), (a_from, b_from) = arrays, starts
     width, lanes, pieces, flat = cut[2], lanes_of(a), -(-cut[2] // cut[1]), sums.reshape(-1)
@@ -195,21 +178,10 @@ def multiply_add(x, scale, shift, low, out, wide, step, cut):
 def normalize_batch(arrays, weights, settings, room, out, wide, step, cut):
     """Normalize a batch by its own mean and variance: one loop over all of it for these, and one for the result.
 
-    Parameters
-    ----------
-    arrays : tuple of array (elements,)
-        The batch, and what is added to the result, or nothing.
-    weights : float64 array (4, C)
-        Gamma, beta, the moving mean and variance.
-    settings : tuple of number
-        Values of a channel, epsilon, momentum, what smaller results become, and how often a table repeats each factor.
-    room : tuple of array
-        (6, C), which gets the mean, deviation, scale and shift of each channel, and what the moving ones become; three
-        tables, of the mean, scale and shift; room for sums (2, J, C*I).
-    out : array (elements,)
-        Written in full.
-    wide, step, cut
-        As for `multiply_add`.
+    The arrays are the batch, and what is added to the result, or nothing; weights (4, C) gamma, beta, the moving mean
+    and variance. Settings are values of a channel, epsilon, momentum, what smaller results become, and how often a
+    table repeats each factor. The room is (6, C), which gets the mean, deviation, scale and shift of each channel, and
+    what the moving ones become; three tables, of the mean, scale and shift; and sums (2, J, C*I).
     """
     x, onto = arrays
     found, tables, sums = room
@@ -230,21 +202,11 @@ def normalize_batch(arrays, weights, settings, room, out, wide, step, cut):
 def normalize_back(arrays, factors, gate, settings, room, wide, step, cut):
     """Take a gradient back through `normalize_batch`: one loop for the weights' gradients, and one for that of ``x``.
 
-    Parameters
-    ----------
-    arrays : tuple of array (elements,)
-        The gradient and ``x``.
-    factors : tuple of array
-        Rows that begin with the mean, deviation and scale of each channel, and the tables of mean, scale and shift.
-    gate : tuple of array
-        Two of these tables where only what relu passes counts.
-    settings : tuple of number
-        Values of a channel, on all of which mean and deviation depend, and how often a table repeats each factor.
-    room : tuple of array
-        (2, C), which gets the gradients of gamma and beta; tables of the slope along ``x`` and of the shift; sums
-        (2, J, C*I); the gradient of ``x`` (elements,), or none of it.
-    wide, step, cut
-        As for `multiply_add`.
+    The arrays are the gradient and ``x``; factors are rows that begin with the mean, deviation and scale of each
+    channel, and the tables of mean, scale and shift; the gate is two of these tables where only what relu passes
+    counts. Settings are values of a channel, on all of which mean and deviation depend, and how often a table repeats
+    each factor. The room is (2, C), which gets the gradients of gamma and beta; tables of the slope along ``x`` and of
+    the shift; sums (2, J, C*I); the gradient of ``x``, or none of it.
     """
     grad, x = arrays
     found, tables = factors

@@ -23,18 +23,8 @@ def phases(length, out_length, taps, stride, dilation, crop, out_stride):
     """Cut one axis of a transposed convolution into its phases.
 
     Input i meets output o through tap k where ``i*stride + k*dilation - crop == o``. With g the greatest common divisor
-    of stride and dilation, the taps that meet one output are stride/g apart, and the inputs dilation/g.
-
-    Parameters
-    ----------
-    length, out_length, taps, stride, dilation, crop, out_stride : int
-        ``crop`` positions of the full scatter lie before the output; ``out_stride`` elements of the output lie between
-        neighbouring positions.
-
-    Returns
-    -------
-    list of Phase
-        Only those whose outputs some tap reaches.
+    of stride and dilation, the taps that meet one output are stride/g apart, and the inputs dilation/g. Positions of
+    the output are ``out_stride`` elements apart. Only phases count whose outputs some tap reaches.
     """
     step, gap = stride // gcd(stride, dilation), dilation // gcd(stride, dilation)
     result = []
@@ -52,19 +42,9 @@ def phases(length, out_length, taps, stride, dilation, crop, out_stride):
 def convolutions(x_shape, out_shape, out_steps, taps, strides, dilation, crops):
     """All phases of a transposed convolution, those of like geometry together: they read the same input.
 
-    Parameters
-    ----------
-    x_shape, out_shape : tuple (N, D, H, W, channels)
-    out_steps : tuple of 3 int
-        Elements of the output between neighbours along D, H and W.
-    taps, strides, dilation, crops : tuple of 3 int
-
-    Returns
-    -------
-    groups : dict
-        Axes of a convolution -> list of (first taps, flat index of the first output), one for each phase.
-    complete : bool
-        Whether these convolutions write every output; the others are reached by no tap.
+    ``out_steps`` are elements of the output between neighbours along D, H and W. With the axes of each convolution
+    comes a list of (first taps, flat index of the first output), one for each phase; and whether these convolutions
+    write every output: the others are reached by no tap.
     """
     groups, complete = {}, True
     axes = list(zip(x_shape[1:4], out_shape[1:4], taps, strides, dilation, crops, out_steps, strict=True))

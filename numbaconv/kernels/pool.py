@@ -39,25 +39,12 @@ SUMS, ALONE, MIDDLE, MOST, BAND, BLOCK, TASKS, IMAGES, TOGETHER = range(11, 20)
 def max_pool(x, out, ends, counts, table, plan):
     """``out[n, q, c] = max over k of x[n, q*stride + k - before, c]``, or NaN where one of them is NaN.
 
-    Parameters
-    ----------
-    x : array (N*D*H*W*C,)
-    out : array (N*D'*H'*W'*C,)
-        Written in full.
-    ends : int64 array (D' + H' + W', 2)
-        `window_ends` of the three axes, one below the other.
-    counts : array
-        For the outputs of a row, from `beside`: positions under their windows.
-    table : int32 array
-        For the outputs of a block, from `beside`: where their first taps lie.
-    plan : int64 array
-        From `pool_plan`.
-
-    Notes
-    -----
     Bound by memory. The rows under a window become one, then the columns of that: each time, vectors run over columns
     and channels alike, as far as these lie side by side. Where that is not far, images are brought side by side as if
     they were channels.
+
+    The arrays are flat; ``ends`` are the `window_ends` of the three axes, one below the other, ``counts`` and ``table``
+    from `beside`, and the plan from `pool_plan`.
     """
     for task in prange(plan[TASKS]):
         _pool_task(np.int64(task), x, out, (ends, counts, table), plan, _largest, _largest_of, x)
@@ -67,14 +54,7 @@ def max_pool(x, out, ends, counts, table, plan):
 def average_pool(x, out, ends, counts, table, plan):
     """``out[n, q, c]`` is the sum over k of ``x[n, q*stride + k - before, c]``, divided by the number of k inside.
 
-    Parameters
-    ----------
-    x, out, ends, counts, table, plan
-        As for `max_pool`.
-
-    Notes
-    -----
-    As for `max_pool`; sums are kept in the dtype of ``counts``, since a window may be as long as a recording.
+    As `max_pool`; sums are kept in the dtype of ``counts``, since a window may be as long as a recording.
     """
     for task in prange(plan[TASKS]):
         _pool_task(np.int64(task), x, out, (ends, counts, table), plan, _mean, _mean_of, counts)
@@ -315,15 +295,8 @@ def window_ends(windows, length, size, stride, before):
 def pool_plan(image, result, ends, last, sums):
     """What a kernel of pooling has to know of shapes, and how the work is cut into tasks: int64 (20,).
 
-    Parameters
-    ----------
-    image, result : tuple (N, D, H, W, C)
-    ends : list of int64 array
-        `window_ends` of each axis.
-    last : tuple of int
-        Size of the windows along the last axis, stride and positions in front of it.
-    sums : bool
-        Whether windows are averaged.
+    ``ends`` are the `window_ends` of each axis, ``last`` is size of the windows along the last one, stride and
+    positions in front of it, and ``sums`` says whether windows are averaged.
     """
     lines, columns, channels = prod(result[:3]), result[3], image[4]
     size, stride, before = last

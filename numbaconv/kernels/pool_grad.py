@@ -26,25 +26,13 @@ LEAST_OVERLAPS = 8
 def max_pool_grad(x, grad_out, out, ends, most, bands, vecs):
     """Gradient of `max_pool`: each window adds its own to the first of its largest values, a NaN being larger than all.
 
-    Parameters
-    ----------
-    x, out : array (N, D, H, W, C)
-        Each task clears and writes its own band of ``out``, and looks at every window that reaches into it.
-    grad_out : array (N, D', H', W', C)
-    ends : int64 array (D' + H' + W', 2)
-        As for `max_pool`.
-    most : int
-        Taps of a window, at most.
-    bands : int64 array (bands, 6)
-        From `input_bands`.
-    vecs : tuple
-        As long as the vectors of channels that are looked at together.
-
-    Notes
-    -----
     Two passes over the taps of a window, the second adding to all of them: zeros but for the one. Where there are much
     fewer channels than taps, it adds one value after the other instead. Sums run through the windows in order, however
     the bands are cut.
+
+    Each task clears and writes its own of the bands from `input_bands`, and looks at every window that reaches into it.
+    ``ends`` are as for `max_pool`; a window has at most ``most`` taps, and ``vecs`` is as long as the vectors of
+    channels that are looked at together.
     """
     for task in prange(x.shape[0] * len(bands)):
         _max_grad_band(np.int64(task), x, grad_out, out, ends, most, bands, vecs)
@@ -121,24 +109,10 @@ def _window(n, d, h, w, shape, ends, taps, known):
 
 
 def input_bands(image, itemsize, ends, size, stride, step):
-    """Bands of the input along the first axis, for gradients, and of channels where they are few.
+    """Bands of the input along the first axis, for gradients, and of channels where they are few: int64 (bands, 6).
 
-    Parameters
-    ----------
-    image : tuple (N, D, H, W, C)
-    itemsize : int
-        Bytes of an element.
-    ends : int64 array (D', 2)
-        From `window_ends`.
-    size, stride : int
-        Of the windows, along the first axis.
-    step : int
-        Channels that are looked at together.
-
-    Returns
-    -------
-    int64 array (bands, 6)
-        The first window that reaches into the band and the one after the last, its positions and channels likewise.
+    The first window that reaches into the band and the one after the last, its positions and channels likewise.
+    ``ends``, ``size`` and ``stride`` are of windows along the first axis, and so many channels are looked at together.
     """
     batch, length, *others = image
     bands = max(ceil(BANDS / max(batch, 1)), ceil(length * prod(others) * itemsize / BAND_BYTES))

@@ -28,23 +28,9 @@ SUMS = VECTOR_BYTES // 8
 def average_pool_planes(x, out, table, counts, columns, sizes):
     """`pool.average_pool` of groups of images, with the same bits: sums of columns, then of these.
 
-    Parameters
-    ----------
-    x : array (images*D*H*W*C,)
-    out : array (images*D'*H'*W'*C,)
-        Written in full.
-    table : int32 array
-        From `taps_table`.
-    counts : array (windows + LINE,)
-        Values of each window.
-    columns : int
-        Taps of a window along the last axis.
-    sizes : tuple of int
-        Values and windows of a group, taps of a window and groups of a task.
-
-    Notes
-    -----
-    Bound by gathering ``x``.
+    Bound by gathering ``x``. The table is from `taps_table`; ``counts`` (windows + LINE,) are values of each window,
+    ``columns`` its taps along the last axis, and ``sizes`` values and windows of a group, taps of a window and groups
+    of a task.
     """
     values, windows, taps, groups = sizes
     for task in prange(-(-len(x) // (values * groups))):
@@ -72,22 +58,10 @@ def _column(x, at, table, place, left):
 
 @compiled(parallel=True)
 def average_rows(x, out, like, length, rows):
-    """``out[r]`` is the average of row r of ``x``, which has so many values.
+    """``out[r]`` is the average of row r of ``x``, which has so many values; ``like`` has the dtype of their sums.
 
-    Parameters
-    ----------
-    x : array (R*length,)
-    out : array (R,)
-        Written in full.
-    like : float64 array
-        Of the dtype that sums are kept in.
-    length : int
-    rows : int
-        Those of a task, whole lines of them.
-
-    Notes
-    -----
-    Bound by memory. Lanes of many rows are added up together, so that short rows fill vectors, too.
+    Bound by memory. Lanes of many rows are added up together, so that short rows fill vectors, too. A task takes so
+    many rows, whole lines of them.
     """
     for task in prange(-(-len(out) // rows)):
         begin, (sums, at) = np.int64(task) * rows, aligned_flat((LINE + 1) * LINE, like)
@@ -117,20 +91,8 @@ def max_rows(x, out, length, rows):
 def max_pool_planes_grad(x, grad_out, out, table, places, sizes):
     """`pool_grad.max_pool_grad` of groups of images, with the same bits.
 
-    Parameters
-    ----------
-    x, out : array (images*D*H*W*C,)
-    grad_out : array (images*D'*H'*W'*C,)
-    table : int32 array
-        From `taps_table`.
-    places : array ()
-        Of integers as long as the values.
-    sizes : tuple of int
-        Values and windows of a group, taps of a window and groups of a task.
-
-    Notes
-    -----
-    Bound by gathering ``x``. Sums run through the windows in order.
+    Bound by gathering ``x``. Sums run through the windows in order. Table and sizes are as for `average_pool_planes`,
+    and ``places`` is any array of integers as long as the values.
     """
     values, windows, taps, groups = sizes
     for task in prange(-(-len(x) // (values * groups))):
@@ -158,22 +120,10 @@ def max_pool_planes_grad(x, grad_out, out, table, places, sizes):
 def taps_table(lengths, ends, channels, again):
     """Where the taps of all windows of an image lie, and how many images make a group; None if that is too much.
 
-    Parameters
-    ----------
-    lengths : tuple of int
-        Of the image's spatial axes.
-    ends : list of int64 array
-        `pool.window_ends` of each.
-    channels : int
-    again : bool
-        Whether windows that have fewer taps than others have some of them more than once, or zeros in their place.
-
-    Returns
-    -------
-    table : int32 array
-        First taps of all windows of a group, then second ones, and so on, and room for a line.
-    sizes : tuple of int
-        Values and windows of a group, and taps of a window.
+    ``lengths`` are those of the image's spatial axes, ``ends`` the `pool.window_ends` of each. ``again`` says whether
+    windows that have fewer taps than others have some of them more than once, or zeros in their place. The int32 table
+    has first taps of all windows of a group, then second ones, and so on, and room for a line. With it come values and
+    windows of a group, and taps of a window.
     """
     most = [int((e[:, 1] - e[:, 0]).max(initial=0)) for e in ends]
     taps, windows, values = prod(most), prod(map(len, ends)) * channels, prod(lengths) * channels

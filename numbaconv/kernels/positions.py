@@ -21,23 +21,13 @@ from .table import CHANNELS, COUNT, GROUP, PANELS, TASKS, WORK
 
 @compiled(parallel=True)
 def conv_positions(x, weights, epilogue, out, places, rows, vecs, plan):
-    """Do what `kernels.conv.conv` and `kernels.depthwise.depthwise_conv` do.
+    """Do what `kernels.conv.conv` and `kernels.depthwise.depthwise_conv` do, in tiles of so many rows and vectors.
 
-    Parameters
-    ----------
-    x, weights, epilogue, out
-        As they take them.
-    places : int64 array (branches, filters)
-        Where the weights of each branch's filters begin, of the last again and again, to whole tiles. From there on,
-        those of each step lie a panel's width further.
-    rows, vecs : tuple
-        As long as a tile has rows and vectors.
-    plan : int64 array
-        From `flat_plan`, with the channels of a branch in CHANNELS; its panels are branches.
-
-    Notes
-    -----
     Bound by arithmetic where a tile has several filters, otherwise by loads, of which most cross cache lines.
+
+    ``places`` (branches, filters) are where the weights of each branch's filters begin, of the last again and again, to
+    whole tiles. From there on, those of each step lie a panel's width further. The plan is from `flat_plan`, with the
+    channels of a branch in CHANNELS; its panels are branches.
     """
     # Groups of channels one after the other: what the first reads brings near what the others do.
     groups = len(places) // plan[WORK, GROUP]
@@ -70,10 +60,10 @@ def _positions_task(task, x, weights, epilogue, out, places, tile_shape, plan):
             row, weight = branch * filters + f, (first + branch) * places.shape[1] + f
             for at in range(0, count, chunk):
                 tile = tile_rows(rows, vecs, zeros, 0)
-                tile = tile_scale(tile, epilogue.bias, numbers, row, first * filters, ones, 0)
+                tile = tile_scale(tile, epilogue.bias, numbers, (row, first * filters), ones, 0, (0,))
                 for i in range(len(shifts)):
-                    x_at = at + shift + shifts[i]
-                    tile = tile_scale(tile, weights, places, weight, weights_at[i], strip.array, x_at)
+                    x_at, place = at + shift + shifts[i], (weight, weights_at[i])
+                    tile = tile_scale(tile, weights, places, place, strip.array, x_at, (0,))
                 tile_store(tile_finish(tile, limits[0], limits[1]), sums, sums_at, row, at, chunk)
     lines, written = Line(sums, start, pitch), (first * filters, branches * filters)
     if out.ndim == 1:

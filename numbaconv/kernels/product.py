@@ -23,24 +23,9 @@ NEAR = 6 * 1024
 def outer(a, b, sizes, bias, limits, out, vecs, block):
     """``out[n, i, j] = bias[i] + sum over k of a[i*row + k*column] * b[n, k, j]`` for few i or few k.
 
-    Parameters
-    ----------
-    a, b, out : array (elements,)
-        ``out`` is written in full.
-    sizes : tuple of int
-        N, I, K and J; then ``row`` and ``column`` of ``a``: a matrix, or one turned round.
-    bias : array
-        For each i, or none.
-    limits : tuple of float
-        What smaller sums become, and larger ones.
-    vecs : tuple
-        `machine.vectors.WIDE`.
-    block : tuple of int
-        Rows and columns of a task.
-
-    Notes
-    -----
-    Bound by the stores of ``out``, or by loads where there are more than a few k.
+    Bound by the stores of ``out``, or by loads where there are more than a few k. The arrays are flat. ``sizes`` are N,
+    I, K and J, then ``row`` and ``column`` of ``a``, a matrix or one turned round. There may be no bias. The limits are
+    what smaller sums become, and larger ones; ``vecs`` is `machine.vectors.WIDE`, ``block`` rows and columns of a task.
     """
     rows, columns = -(-sizes[1] // block[0]), -(-sizes[3] // block[1])
     for task in prange(sizes[0] * rows * columns):
@@ -75,9 +60,9 @@ def _outer_task(a, b, sizes, bias, limits, out, vecs, place):
                 line = Line(b, b_at + j, columns) if j < whole else Line(rest, start, width)
                 tile, at = tile_rows(ROWS, vecs, zeros, 0), line.at
                 if bias.size:
-                    tile = tile_scale(tile, bias, numbers, i, 0, ones, 0)
+                    tile = tile_scale(tile, bias, numbers, (i, 0), ones, 0, (0,))
                 for k in range(depth):
-                    tile = tile_scale(tile, a, a_at, i, k * steps[1], line.array, at)
+                    tile = tile_scale(tile, a, a_at, (i, k * steps[1]), line.array, at, (0,))
                     at += line.step
                 tile_store(tile_finish(tile, limits[0], limits[1]), out, out_at, i, j, right - j)
 
@@ -86,19 +71,7 @@ def _outer_task(a, b, sizes, bias, limits, out, vecs, place):
 def dots(a, b, shape, out, filters, block):
     """``out[i*J + j] = sum over k of a[i*K + k] * b[j*K + k]`` for a few i; a task has so many columns.
 
-    Parameters
-    ----------
-    a, b, out : array (elements,)
-        ``out`` is written in full.
-    shape : tuple of int
-        I, K and J.
-    filters : tuple
-        As long as there may be rows.
-    block : int
-
-    Notes
-    -----
-    Bound by loading ``b``.
+    Bound by loading ``b``. The shape is (I, K, J), and ``filters`` is a tuple as long as there may be rows.
     """
     for task in prange(-(-shape[2] // block)):
         first = np.int64(task) * block
@@ -139,20 +112,7 @@ def _dots_columns(a, b, shape, out, filters, first, count):
 def add_up(rows, epilogue, out, starts, at, sizes):
     """``out[n, p, f] = bias[f] + sum over j of rows[n, at[j], f]`` for j from ``starts[p]`` to ``starts[p + 1]``.
 
-    Parameters
-    ----------
-    rows, out : array (elements,)
-        ``out`` is written in full.
-    epilogue : tuple
-        The fields of an `Epilogue`.
-    starts : int64 array (pixels + 1,)
-    at : int64 array
-    sizes : tuple of int
-        Rows and pixels of an image, filters, and pixels of a task.
-
-    Notes
-    -----
-    Bound by memory.
+    Bound by memory. ``sizes`` are rows and pixels of an image, filters, and pixels of a task.
     """
     lines, pixels, filters, block = sizes
     parts = -(-pixels // block)
@@ -168,21 +128,11 @@ def add_up(rows, epilogue, out, starts, at, sizes):
 
 @compiled(parallel=True)
 def add_up_few(rows, epilogue, out, table, sizes):
-    """`add_up` of few filters: vectors run over pixels, too.
+    """`add_up` of few filters: vectors run over pixels, too. Bound by gathering.
 
-    Parameters
-    ----------
-    rows, epilogue, out
-        As there.
-    table : int32 array
-        For each value of an image its filter, then where the first that it adds lies, then the second one, and so on:
-        -1 for none; and room for a line.
-    sizes : tuple of int
-        Values of an image in ``rows`` and in ``out``, those that each adds at most, and values of a task, whole lines.
-
-    Notes
-    -----
-    Bound by gathering.
+    The int32 table has for each value of an image its filter, then where the first that it adds lies, then the second
+    one, and so on, -1 for none; and room for a line. ``sizes`` are values of an image in ``rows`` and in ``out``, those
+    that each adds at most, and values of a task, whole lines.
     """
     lines, values, depth, block = sizes
     parts = -(-values // block)

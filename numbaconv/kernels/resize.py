@@ -17,14 +17,7 @@ CUBIC_STEPS = 1024
 def resized(length: int, out_length: int, interpolation: str, antialias: bool, start: int = 0) -> Recipe:
     """The recipe of an axis that is resized: from ``start`` on, so many positions become others.
 
-    Parameters
-    ----------
-    length, out_length : int
-    interpolation : {"nearest", "area", "bilinear", "bicubic", "lanczos3", "lanczos5"}
-    antialias : bool
-        Whether kernels are stretched where the axis becomes shorter.
-    start : int
-        The first position that may be read.
+    ``antialias`` says whether kernels are stretched where the axis becomes shorter.
     """
     n, m = length, out_length
     outputs = np.arange(m, dtype=np.int64)

@@ -12,64 +12,50 @@ FAR = 3.4028234663852886e38
 SIGMOID, SILU, HARD_SIGMOID, HARD_SILU = 1, 2, 3, 4
 
 
-class Sigmoid(NamedTuple):
+class Formula(NamedTuple):
+    """A formula without numbers of its own."""
+
+    one: float = 1.0
+
+
+class Sigmoid(Formula):
     """``1 / (1 + exp(-x))``."""
 
-    one: float = 1.0
 
-
-class Tanh(NamedTuple):
+class Tanh(Formula):
     """Hyperbolic tangent."""
 
-    one: float = 1.0
 
-
-class Exponential(NamedTuple):
+class Exponential(Formula):
     """``exp(x)``."""
 
-    one: float = 1.0
 
-
-class Softplus(NamedTuple):
+class Softplus(Formula):
     """``log(1 + exp(x))``."""
 
-    one: float = 1.0
 
-
-class LogSigmoid(NamedTuple):
+class LogSigmoid(Formula):
     """``-log(1 + exp(-x))``."""
 
-    one: float = 1.0
 
-
-class Softsign(NamedTuple):
+class Softsign(Formula):
     """``x / (1 + |x|)``."""
 
-    one: float = 1.0
 
-
-class Silu(NamedTuple):
+class Silu(Formula):
     """``x * sigmoid(x)``; the gradient needs x."""
 
-    one: float = 1.0
 
-
-class Mish(NamedTuple):
+class Mish(Formula):
     """``x * tanh(softplus(x))``; the gradient needs x."""
 
-    one: float = 1.0
 
-
-class TanhShrink(NamedTuple):
+class TanhShrink(Formula):
     """``x - tanh(x)``; the gradient needs x."""
 
-    one: float = 1.0
 
-
-class Gelu(NamedTuple):
+class Gelu(Formula):
     """``x`` times the share of a standard normal distribution below it; the gradient needs x."""
-
-    one: float = 1.0
 
 
 class HardSigmoid(NamedTuple):
@@ -116,16 +102,12 @@ class Band(NamedTuple):
     outside: float
 
 
-class Moved(NamedTuple):
+class Moved(Formula):
     """A gradient where y is not 0, elsewhere 0."""
 
-    one: float = 1.0
 
-
-class Clipped(NamedTuple):
+class Clipped(Formula):
     """A gradient where x is from -1 to 1, elsewhere 0."""
-
-    one: float = 1.0
 
 
 class Sum(NamedTuple):
@@ -135,11 +117,7 @@ class Sum(NamedTuple):
 
 
 def pieces(
-    low: float,
-    high: float,
-    below: tuple[float, float],
-    inside: float = 1.0,
-    above: tuple[float, float] = (1.0, 0.0),
+    low: float, high: float, below: tuple[float, float], inside: float = 1.0, above: tuple[float, float] = (1.0, 0.0)
 ) -> Pieces:
     """The rule of three lines: slope and shift of the outer ones, and the slope of the middle one through 0."""
     # A slope of 0 would make NaN of infinity.

@@ -20,20 +20,9 @@ WIDTH, VALUES, X_PITCH, PITCH, SHARED, TASK_ROWS, TASKS = range(7)
 def scale_rows(x, scale, epilogue, out, plan):
     """``out[r, c] = x[r, c] * scale[r // shared, c] + bias[c]``, and so on, for rows of so many channels.
 
-    Parameters
-    ----------
-    x, out : array (elements,)
-    scale : array (elements,), or empty
-        Rows of numbers, each of which serves ``shared`` rows of the image.
-    epilogue : tuple
-        The fields of an `Epilogue`; the bias may be empty.
-    plan : int64 array
-        WIDTH of a row, VALUES of all rows, elements from one row to the next of x (X_PITCH) and of ``out`` (PITCH),
-        rows that share numbers (SHARED), TASK_ROWS of a task, and TASKS.
-
-    Notes
-    -----
-    Bound by memory.
+    Bound by memory. The arrays are flat; scale and bias may be empty. The plan has the WIDTH of a row, VALUES of all
+    rows, elements from one row to the next of x (X_PITCH) and of ``out`` (PITCH), rows that share numbers (SHARED),
+    TASK_ROWS of a task, and TASKS.
     """
     for task in prange(plan[TASKS]):
         first, ending = np.int64(task) * plan[TASK_ROWS], Epilogue(*epilogue)
@@ -54,13 +43,6 @@ def scale_rows(x, scale, epilogue, out, plan):
 def scale_lines(x, scale, out):
     """``out[p, c] = x[p, c] * scale[c]``: weights in panels times a number of each channel that they read.
 
-    Parameters
-    ----------
-    x, out : array (panels, C, width)
-    scale : array (C,)
-
-    Notes
-    -----
     Bound by memory.
     """
     for panel in prange(x.shape[0]):

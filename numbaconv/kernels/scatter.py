@@ -11,8 +11,7 @@ import numpy as np
 
 from ..machine.compiler import compiled
 from ..machine.memory import RAMP, copy, opaque, ramp
-from ..machine.spread import tile_spread
-from ..machine.tile import FULL, RUN, is_narrow, tile_outer, tile_outer_run, tile_rows
+from ..machine.tile import FULL, RUN, is_narrow, tile_outer, tile_outer_run, tile_rows, tile_spread
 from ..machine.words import prange
 from .conv import tile_height
 from .ending import end_rows, is_plain
@@ -43,24 +42,12 @@ def scatter(x, weights, epilogue, out, vecs, plan):
     ``out[n, o, f] = bias[f] + sum of x[n, i, c] * weights[k, c, f]`` over c and all inputs i and taps k of the three
     spatial axes with ``i*stride + k*dilation - crop == o``. Along W the dilation is 1.
 
-    Parameters
-    ----------
-    x : array (N, D, H, W, C)
-    weights : array (panels, KD, KH, C, VECS*LANES)
-        The filters of all taps along W, side by side, in panels as wide as a tile, the last filled up.
-    epilogue : tuple
-        The fields of an `Epilogue`.
-    out : array (N, D', H', W', F)
-        Written in full.
-    vecs : tuple
-        As long as a row of the tile has vectors.
-    plan : int64 array
-        As `kernels.plan.scatter` explains.
-
-    Notes
-    -----
     Bound by arithmetic from about 16 channels on: a row of a tile is added to the outputs once for each row of them.
     An output's sums are added in an order that shapes and the vector width decide, however the work is cut.
+
+    The weights (panels, KD, KH, C, VECS*LANES) are the filters of all taps along W, side by side, in panels as wide as
+    a tile, the last filled up. `kernels.plan.scatter` explains the plan; ``vecs`` is as long as a row of the tile has
+    vectors.
     """
     for task in prange(plan[WORK, TASKS]):
         _scatter_task(np.int64(task), x, weights, Epilogue(*epilogue), out, vecs, plan)

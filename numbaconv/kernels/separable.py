@@ -19,20 +19,10 @@ def separable_conv(x, depthwise, pointwise, middle, epilogue, out, vecs, plan):
     ``out[n, q, f] = bias[f] + sum over c of between[n, q, c] * pointwise[c, f]``, ``between`` being what
     `kernels.depthwise` computes: the same sums in the same order as those of two calls.
 
-    Parameters
-    ----------
-    x : array (N, D, H, W, C) or, planar, (N, C, D, H, W, 1)
-    depthwise : array (panels, KD, KH, KW, VECS*LANES), 64-byte aligned
-        The channels in between, in panels as wide as a tile, the last filled up with zeros.
-    pointwise : array (panels, 1, 1, 1, channels in between, VECS*LANES), 64-byte aligned
-        The filters in panels, likewise.
-    middle : tuple
-        The fields of an `Epilogue` of the depthwise step, without a residual.
-    epilogue, out, vecs
-        As `kernels.conv` takes them.
-    plan : int64 array
-        Of the depthwise step, but that the output strides are those of ``out``: from `flat_plan`, with first the panels
-        of ``depthwise``, then those of ``pointwise``.
+    The weights of both steps are in panels, those of the second (panels, 1, 1, 1, channels in between, VECS*LANES).
+    ``middle`` has the fields of an `Epilogue` of the depthwise step, without a residual. The plan is that of the
+    depthwise step, but that the output strides are those of ``out``: from `flat_plan`, with first the panels of
+    ``depthwise``, then those of ``pointwise``. All else is as `kernels.conv` takes it.
     """
     for task in prange(plan[WORK, TASKS]):
         steps = Epilogue(*middle), Epilogue(*epilogue)

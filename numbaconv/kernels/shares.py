@@ -29,14 +29,7 @@ def kept(line, count, lanes, number):
 
 @compiled(parallel=True)
 def fill_rows(x, out, count, logarithm, rows):
-    """Shares of rows of so many values, or their logarithms; a task takes so many rows.
-
-    Parameters
-    ----------
-    x, out : array (R * count,)
-    count, rows : int
-    logarithm : bool
-    """
+    """Shares of rows of ``count`` values, or their logarithms; a task takes so many rows."""
     lanes, total_rows = lanes_of(x), x.size // count
     for task in prange(-(-total_rows // rows)):
         first = np.int64(task) * rows

@@ -232,16 +232,8 @@ def strip_of(x, block, axes, column, taps, spare):
 def fill_strip(strip, x, block, axes, channels):
     """Copy the input of a block into a strip; what lies outside the image becomes 0.
 
-    Parameters
-    ----------
-    strip : Source
-        Written wherever ``inside``, and the pixels side by side; if ``x`` is planar, there must be room for `OVERHANG`
-        pixels more, which may be written, too.
-    x : array
-        As `image_shape` says.
-    block : Block
-    axes : int64 array
-    channels : Channels
+    It is written wherever ``inside``, and the pixels side by side; if ``x`` is planar, there must be room for
+    `OVERHANG` pixels more, which may be written, too.
     """
     array, inside = strip.array, strip.inside
     image_d, image_h, image_w, image_c = image_shape(x)

@@ -13,20 +13,9 @@ TASK_VALUES, TASK_ROWS, ROW_VALUES = 16_384, 16, 64
 
 @compiled(parallel=True)
 def sum_rows(x, sums, rows):
-    """Sum so many rows at a time: ``sums[task, j] = sum over r of x[(task*rows + r)*W + j]``.
+    """Sum so many rows at a time: ``sums[task, j] = sum over r of x[(task*rows + r)*W + j]`` in float64.
 
-    Parameters
-    ----------
-    x : array (elements,)
-        Rows of W, the last of which may be shorter.
-    sums : float64 array (tasks, W)
-        Written in full.
-    rows : int
-        Rows of a task; the last one may have fewer.
-
-    Notes
-    -----
-    Bound by memory: ``x`` is read once.
+    Bound by memory: ``x`` is read once. Its last row may be shorter.
     """
     width = sums.shape[1]
     for task in prange(sums.shape[0]):
@@ -43,14 +32,6 @@ def sum_rows(x, sums, rows):
 def sum_runs(x, sums):
     """Sum neighbours: ``sums[i] = x[i, 0] + x[i, 1] + ...``, for rows so short that NumPy takes several times as long.
 
-    Parameters
-    ----------
-    x : array (R, W)
-    sums : array (R,)
-        Written in full.
-
-    Notes
-    -----
     Bound by memory.
     """
     total, width = x.shape
@@ -66,10 +47,7 @@ def sum_runs(x, sums):
 def channel_sums(x):
     """Sum a C-contiguous array (..., C) over all axes but the last, in float64 whatever its dtype.
 
-    Returns
-    -------
-    array (C,)
-        Of the dtype of ``x``; bit-identical for any number of threads.
+    The sums (C,) are of the dtype of ``x``, and bit-identical for any number of threads.
     """
     channels = x.shape[-1]
     width = row_width(x.size // channels, channels)

@@ -6,7 +6,7 @@ from ..machine.compiler import compiled
 from ..machine.line import line_as, line_read, line_write
 from ..machine.memory import ask, clear
 from ..machine.slide import tile_slide_apart
-from ..machine.tile import FULL, lanes_of, tile_add, tile_outer_near, tile_rows
+from ..machine.tile import FULL, lanes_of, tile_add, tile_rows, tile_scale
 from ..machine.words import prange
 from .conv import tile_height
 from .depthwise import SLIDE
@@ -25,8 +25,8 @@ from .strip import (
     strip_of,
 )
 
-# Neighbouring windows that a depthwise tile takes at once.
-TOGETHER = 4
+# As many as neighbouring windows that a depthwise tile takes at once, and as its rows for the taps.
+TOGETHER, ROWS = (0,) * 4, (0,) * SLIDE
 # As many rows of a tile as read neighbours, if so many divide the channels.
 NEAR = (0,) * 4
 # Elements that a step of a tile at least moves on in what the next block reads.
@@ -61,25 +61,14 @@ def conv_weight_grad(x, grad_out, sums, vecs, axes, grad_axes, cut, branches):
     ``grad[k, c, f] = sum over n, q of x[n, q*stride + k*dilation - before, c] * grad_out[n, q, f]``, x being 0 outside
     the image; where there are branches, c and f are numbers within each.
 
-    Parameters
-    ----------
-    x : array (N, D, H, W, C)
-    grad_out : array (N, D', H', W', F)
-    sums : array (splits, panels, rows, VECS*LANES), float64 array (splits, panels, VECS*LANES) or of no elements
-        The first is written in full: for each share of the windows a sum of its own, its filters in panels as wide as a
-        tile. Row ``((kd*KH + kh)*KW + kw)*C + c`` holds a tap's channel; rows that fill up the last tile mean nothing.
-        The panels of a branch stand together, its last filled up. To the second, if there is any, ``grad_out`` is added
-        up for each filter, the gradient of a bias: all of it is near when it is copied.
-    vecs : tuple
-        As long as a row of the tile has vectors.
-    axes, grad_axes, cut
-        Of a `SumPlan`.
-    branches : int
-
-    Notes
-    -----
     The product of two matrices, (taps x channels) x windows and windows x filters. Bound by arithmetic from about 100
     windows in a block on; fewer do not pay for adding a tile to its sum.
+
+    The first of ``sums``, (splits, panels, rows, VECS*LANES), is written in full: for each share of the windows a sum
+    of its own, its filters in panels as wide as a tile. Row ``((kd*KH + kh)*KW + kw)*C + c`` holds a tap's channel;
+    rows that fill up the last tile mean nothing. The panels of a branch stand together, its last filled up. To the
+    second, a float64 array (splits, panels, VECS*LANES) or of no elements, ``grad_out`` is added up for each filter,
+    the gradient of a bias: all of it is near when it is copied. ``axes``, ``grad_axes`` and ``cut`` are of a `SumPlan`.
     """
     channels = x.shape[4] // branches
     for task in prange(_tasks(sums[0], cut)):
@@ -92,15 +81,10 @@ def conv_weight_grad(x, grad_out, sums, vecs, axes, grad_axes, cut, branches):
 def add_shares(sums, out):
     """Add up what the shares of windows gave, in their order, and put the panels side by side.
 
-    Parameters
-    ----------
-    sums : tuple of arrays
-        Of `conv_weight_grad`.
-    out : array (bundles, rows or fewer, outputs), array (bundles, outputs) or of no elements
-        Written in full; each bundle has panels of its own. The second is for what the second of ``sums`` holds.
+    ``sums`` are those of `conv_weight_grad`. Each bundle of ``out``, (bundles, rows or fewer, outputs) and (bundles,
+    outputs) or of no elements, has panels of its own.
     """
-    sums, totals = sums
-    out, bias = out
+    (sums, totals), (out, bias) = sums, out
     _, panels, sum_rows, width = sums.shape
     bundles, rows, outputs = out.shape
     lanes, share = lanes_of(out), panels * sum_rows * width
@@ -195,7 +179,7 @@ def _sum_tile(tile, source, rows, grads, images, block, steps, ahead):
             at = grads.start + i * grads.image + y * grads.row
             shift = (i - images[0]) * source.image + y * steps[0]
             for _ in range(block.columns):
-                tile = tile_outer_near(tile, source.array, x_at, first, shift, grads.array, at, near)
+                tile = tile_scale(tile, source.array, x_at, (first, shift), grads.array, at, near)
                 ask(grad_out, grad_next)
                 ask(x, x_next)
                 grad_next, x_next = grad_next + grad_step, x_next + x_step
@@ -264,8 +248,6 @@ def depthwise_weight_grad(x, grad_out, sums, vecs, axes, grad_axes, cut, height)
     `SLIDE` times the channels of a group: where these are several, as many as its filters, each row of sums becomes one
     for each.
 
-    Notes
-    -----
     Bound by memory, where windows are neighbours and share what they read.
     """
     count, repeat = cut[1] * sums[0].shape[3], grad_out.shape[4] // x.shape[4]
@@ -323,13 +305,13 @@ def _sum_row(row, at, source, grads, sums, zeros, tile, axes):
         several = step == tap_column and kw + SLIDE <= taps
         while z < columns:
             line, lines = x_at + z * step + kw * tap_column, (grads_at + z * grads.column, grads.column)
-            if several and low <= z and z + TOGETHER <= high:
+            if several and low <= z and z + len(TOGETHER) <= high:
                 there = line, step, 0, 1
-                totals = tile_slide_apart(totals, source.array, there, grads.array, lines, TOGETHER, None, SLIDE)
-                z += TOGETHER
+                totals = tile_slide_apart(totals, source.array, there, grads.array, lines, None, (TOGETHER, ROWS))
+                z += len(TOGETHER)
             else:
                 inside = (0, taps) if low <= z < high else positions_inside(first + z * stride, dilation, taps, length)
                 there = line, tap_column, kw, 1
-                totals = tile_slide_apart(totals, source.array, there, grads.array, lines, 1, inside, SLIDE)
+                totals = tile_slide_apart(totals, source.array, there, grads.array, lines, inside, ((0,), ROWS))
                 z += 1
         tile_add(totals, sums, sums_at + kw // SLIDE * len(height) * len(zeros))

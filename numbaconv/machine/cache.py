@@ -42,16 +42,10 @@ config: Any = _config
 
 
 def keep_on_disk(dispatcher: Any, *settings: Any, called: bool = False) -> None:
-    """Let a Numba dispatcher keep its machine code.
+    """Let a Numba dispatcher keep its machine code, if it is of a function of this package.
 
-    Parameters
-    ----------
-    dispatcher : numba dispatcher
-        Of a function of a module of this package; for functions from elsewhere nothing is kept.
-    *settings
-        What the machine code depends on besides the sources of the function's package; their ``repr`` must tell.
-    called : bool
-        Whether other compiled functions call it, into which its bitcode goes.
+    The ``repr`` of the settings tells what the code depends on besides the sources of the function's package;
+    ``called`` is whether other compiled functions call it, into which its bitcode goes.
     """
     function: Callable = dispatcher.py_func
     sources = sources_of(function)

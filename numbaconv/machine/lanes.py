@@ -18,10 +18,11 @@ In Python terms, for lines of one kind, and numbers in the place of some of them
 All do the same in every lane, whatever the others hold, so that a value's place in an array does not change its digits.
 """
 
+import functools
 import math
 
-from .line import _beats, _each
-from .tile import _call, _masks, _splat, _suffix, _vectors
+from .line import _beats
+from .tile import _call, _each, _fused, _masks, _splat, _suffix, _value, _vectors
 from .words import cgutils, intrinsic, ir, tiles, types
 
 # Powers of two that smallest and largest results are away from 1 more than others: see `line_exp`.
@@ -40,10 +41,8 @@ def _comparison(sign):
 
         def codegen(context, builder, sig, args):
             sides = [_vectors(context, builder, line, *side) for side in zip(sig.args, args, strict=True)]
-            result = ir.Constant(context.get_value_type(line), ir.Undefined)
-            for i, (a, b, x, y) in enumerate(zip(*sides, strict=True)):
-                result = builder.insert_value(result, builder.select(builder.fcmp_ordered(sign, a, b), x, y), i)
-            return result
+            chosen = (builder.select(builder.fcmp_ordered(sign, a, b), x, y) for a, b, x, y in zip(*sides, strict=True))
+            return _value(context, builder, line, chosen)
 
         return line(a, b, x, y), codegen
 
@@ -84,11 +83,9 @@ def line_keep(typingctx, a, count, number):
     """A line with another number from lane ``count`` on."""
 
     def codegen(context, builder, sig, args):
-        result, others = args[0], _vectors(context, builder, a, number, args[2])
-        for i, (mask, other) in enumerate(zip(_masks(builder, a, args[1]), others, strict=True)):
-            vector = builder.select(mask, builder.extract_value(args[0], i), other)
-            result = builder.insert_value(result, vector, i)
-        return result
+        lines = (_vectors(context, builder, a, *side) for side in ((a, args[0]), (number, args[2])))
+        choices = zip(_masks(builder, a, args[1]), *lines, strict=True)
+        return _value(context, builder, a, (builder.select(*choice) for choice in choices))
 
     return a(a, count, number), codegen
 
@@ -118,13 +115,9 @@ line_top = _folded(
 )
 
 
-def _series(builder, line, x, coefficients):
-    """The polynomial of ``x`` with these coefficients, the highest first."""
-    constants = [_constant(line, number) for number in coefficients]
-    total = constants[0]
-    for constant in constants[1:]:
-        total = _multiply_add(builder, line, total, x, constant)
-    return total
+def _series(builder, line, x, numbers):
+    """The polynomial of a vector with these, the highest power's first."""
+    return functools.reduce(lambda total, number: _fused(builder, line, total, x, number), numbers)
 
 
 @intrinsic
@@ -135,20 +128,9 @@ def line_series(typingctx, x, numbers):
         kind = sig.args[1]
         found = [context.cast(builder, n, kind.dtype, x.dtype) for n in cgutils.unpack_tuple(builder, args[1])]
         lines = [_splat(builder, number, x.lanes) for number in found]
-
-        def polynomial(vector):
-            total = lines[0]
-            for line in lines[1:]:
-                total = _multiply_add(builder, x, total, vector, line)
-            return total
-
-        return _each(context, builder, x, polynomial, args[0])
+        return _each(context, builder, x, lambda vector: _series(builder, x, vector, lines), args[0])
 
     return x(x, numbers), codegen
-
-
-def _multiply_add(builder, line, a, b, c):
-    return _call(builder, f"llvm.fmuladd.{_suffix(line)}", line.vector, a, b, c)
 
 
 def _constant(line, number):
@@ -167,7 +149,7 @@ def line_exp(typingctx, x, offset):
     # Added to a number, this shifts the digits of its integer to the end of the mantissa.
     shift = 1.5 * 2.0**digits
     bits = ir.VectorType(ir.IntType(x.dtype.bitwidth), x.lanes)
-    coefficients = [1 / math.factorial(n) for n in range(terms, 0, -1)]
+    coefficients = [_constant(x, 1 / math.factorial(n)) for n in range(terms, 0, -1)]
 
     def codegen(context, builder, sig, args):
         parts = [ir.Constant(context.get_value_type(x), ir.Undefined)] * 2
@@ -176,10 +158,10 @@ def line_exp(typingctx, x, offset):
             value = builder.extract_value(args[0], i)
             for sign, limit in (("<", _constant(x, lowest)), (">", _constant(x, highest))):
                 value = builder.select(builder.fcmp_ordered(sign, value, limit), limit, value)
-            moved = _multiply_add(builder, x, value, _constant(x, 1 / math.log(2)), _constant(x, shift))
+            moved = _fused(builder, x, value, _constant(x, 1 / math.log(2)), _constant(x, shift))
             exponent = builder.fsub(moved, _constant(x, shift))
             for part in (log2, log2_rest):
-                value = _multiply_add(builder, x, exponent, _constant(x, -part), value)
+                value = _fused(builder, x, exponent, _constant(x, -part), value)
             number = builder.fadd(exponent, builder.fadd(more, _constant(x, shift + bias)))
             power = builder.shl(builder.bitcast(number, bits), ir.Constant(bits, [digits] * x.lanes))
             q = builder.fmul(_series(builder, x, value, coefficients), value)
@@ -199,18 +181,18 @@ def line_gate(typingctx, x, lowest):
     digits, bias, _, (log2, log2_rest), terms, _ = _KINDS[x.dtype.bitwidth]
     shift = 1.5 * 2.0**digits + bias
     bits = ir.VectorType(ir.IntType(x.dtype.bitwidth), x.lanes)
-    coefficients = [1 / math.factorial(n) for n in range(terms, -1, -1)]
+    coefficients = [_constant(x, 1 / math.factorial(n)) for n in range(terms, -1, -1)]
 
     def gate(builder, value, low):
         for sign, limit in (("<", low), (">", builder.fneg(low))):
             value = builder.select(builder.fcmp_ordered(sign, value, limit), limit, value)
-        moved = _multiply_add(builder, x, value, _constant(x, -1 / math.log(2)), _constant(x, shift))
+        moved = _fused(builder, x, value, _constant(x, -1 / math.log(2)), _constant(x, shift))
         exponent = builder.fsub(moved, _constant(x, shift))
         power = builder.shl(builder.bitcast(moved, bits), ir.Constant(bits, [digits] * x.lanes))
-        rest = _multiply_add(builder, x, exponent, _constant(x, -log2), builder.fneg(value))
-        rest = _multiply_add(builder, x, exponent, _constant(x, -log2_rest), rest)
+        rest = _fused(builder, x, exponent, _constant(x, -log2), builder.fneg(value))
+        rest = _fused(builder, x, exponent, _constant(x, -log2_rest), rest)
         one, series = _constant(x, 1.0), _series(builder, x, rest, coefficients)
-        whole = _multiply_add(builder, x, builder.bitcast(power, x.vector), series, one)
+        whole = _fused(builder, x, builder.bitcast(power, x.vector), series, one)
         # By an estimate, where the processor has one.
         return builder.fdiv(one, whole, flags=("arcp", "ninf", "contract"))
 
@@ -224,7 +206,7 @@ def line_gate(typingctx, x, lowest):
 @intrinsic
 def line_log1p(typingctx, f):
     """``log(1 + f)`` for f from -0.3 to 0.42, within two units of rounding; it keeps its digits where f is small."""
-    coefficients = [2 / (2 * n + 1) for n in range(_KINDS[f.dtype.bitwidth][-1] - 1, -1, -1)]
+    coefficients = [_constant(f, 2 / (2 * n + 1)) for n in range(_KINDS[f.dtype.bitwidth][-1] - 1, -1, -1)]
 
     def log1p(builder, vector):
         # Twice the inverse hyperbolic tangent of s.

@@ -1,6 +1,6 @@
 """Limits that values of a tile are kept between on their way to memory."""
 
-from .tile import _splat, _unknown
+from .tile import _each, _splat, _unknown
 from .words import intrinsic, ir
 
 
@@ -9,10 +9,8 @@ def tile_clip(typingctx, tile, minimum, maximum):
     """Values below ``minimum`` become it, then those above ``maximum`` that; NaN stays NaN."""
 
     def codegen(context, builder, sig, args):
-        result, limits = args[0], _limits(context, builder, sig, args)
-        for i in range(tile.rows * tile.vecs):
-            result = builder.insert_value(result, _clip(builder, builder.extract_value(args[0], i), limits), i)
-        return result
+        limits = _limits(context, builder, sig, args)
+        return _each(context, builder, tile, lambda vector: _clip(builder, vector, limits), args[0])
 
     return tile(tile, minimum, maximum), codegen
 
@@ -26,14 +24,11 @@ def tile_finish(typingctx, tile, minimum, maximum):
 
     def codegen(context, builder, sig, args):
         # No branches: where LLVM may choose between ways, it compares for all of them first, and has no registers left.
-        result, limits = args[0], _limits(context, builder, sig, args)
+        limits = _limits(context, builder, sig, args)
         # If LLVM knew it, it would compare what was there before, and lose that a maximum is one instruction.
         zero = _unknown(builder, ir.IntType(tile.dtype.bitwidth)(0))
         zero = _splat(builder, builder.bitcast(zero, tile.vector.element), tile.lanes)
-        for i in range(tile.rows * tile.vecs):
-            vector = builder.fadd(builder.extract_value(args[0], i), zero)
-            result = builder.insert_value(result, _clip(builder, vector, limits), i)
-        return result
+        return _each(context, builder, tile, lambda v: _clip(builder, builder.fadd(v, zero), limits), args[0])
 
     return tile(tile, minimum, maximum), codegen
 

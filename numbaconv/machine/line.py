@@ -13,7 +13,7 @@ In Python terms, ``count`` being the channels from ``at`` on and W the width of 
 """
 
 from .memory import Memory, pointer_to, pointers_to
-from .tile import _call, _masks, _splat, _store_row, _suffix
+from .tile import _call, _each, _masks, _splat, _store_row, _suffix, _value
 from .vectors import VECTOR_BYTES
 from .words import cgutils, intrinsic, ir, setting, tiles, types
 
@@ -56,13 +56,6 @@ def line_gather(typingctx, array, at, table, first, count):
         return _value(context, builder, line, vectors)
 
     return line(array, at, table, first, count), codegen
-
-
-def _value(context, builder, line, vectors):
-    result = ir.Constant(context.get_value_type(line), ir.Undefined)
-    for i, vector in enumerate(vectors):
-        result = builder.insert_value(result, vector, i)
-    return result
 
 
 def _read(builder, line, memory, at, count):
@@ -139,14 +132,6 @@ def line_write(typingctx, line, out, at, count):
     return types.void(line, out, at, count), codegen
 
 
-def _each(context, builder, result, function, *tiles):
-    """A value of type ``result`` whose vectors are the function of those of the tiles."""
-    value = ir.Constant(context.get_value_type(result), ir.Undefined)
-    for i in range(result.rows * result.vecs):
-        value = builder.insert_value(value, function(*(builder.extract_value(tile, i) for tile in tiles)), i)
-    return value
-
-
 def _beats(builder, line, best):
     """Lanes in which ``line`` is larger than ``best``, or the first NaN."""
     # "Unordered or greater" is true for any NaN.
@@ -186,9 +171,11 @@ def line_first(typingctx, taps, best, line, tap):
 
     def codegen(context, builder, sig, args):
         number = _number(builder, taps, args[3])
-        return _each(
-            context, builder, taps, lambda t, b, v: builder.select(_beats(builder, v, b), number, t), *args[:3]
-        )
+
+        def first(t, b, v):
+            return builder.select(_beats(builder, v, b), number, t)
+
+        return _each(context, builder, taps, first, *args[:3])
 
     return taps(taps, best, line, tap), codegen
 
@@ -199,14 +186,11 @@ def line_where(typingctx, taps, tap, line):
 
     def codegen(context, builder, sig, args):
         number, zeros = _number(builder, taps, args[1]), ir.Constant(line.vector, None)
-        return _each(
-            context,
-            builder,
-            line,
-            lambda t, v: builder.select(builder.icmp_signed("==", t, number), v, zeros),
-            args[0],
-            args[2],
-        )
+
+        def chosen(t, v):
+            return builder.select(builder.icmp_signed("==", t, number), v, zeros)
+
+        return _each(context, builder, line, chosen, args[0], args[2])
 
     return line(taps, tap, line), codegen
 

@@ -72,10 +72,7 @@ def _extension(name: str) -> Any:
 class Runtime:
     """What kernels need around them: memory, threads, and the way in from Python.
 
-    Raises
-    ------
-    ImportError
-        If Numba has no such modules, or OpenMP is missing.
+    Raises ImportError if Numba has no such modules, or OpenMP is missing.
     """
 
     def __init__(self) -> None:

@@ -127,10 +127,7 @@ def help_from_now_on() -> None:
 def claim(folder: Path, name: str) -> None:
     """Begin to compile what is kept under this name: wait for the other process, if that has begun.
 
-    Raises
-    ------
-    ElsewhereError
-        If it has, in a process that helps.
+    A process that helps raises `ElsewhereError` instead.
     """
     if not _helping and _helper is None:
         return

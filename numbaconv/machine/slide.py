@@ -8,41 +8,41 @@ from .words import cgutils, intrinsic, tiles, types
 EDGE = 3
 
 
-@intrinsic(prefer_literal=True)
-def tile_slide(typingctx, tile, x, x_lines, weights, weights_lines, taps, inside, group):
+@intrinsic
+def tile_slide(typingctx, tile, x, x_lines, weights, weights_lines, inside, shape):
     """Elementwise updates by several taps: row r takes the lines r, r + 1, ... of ``x``, each times one of ``weights``.
 
     Lines are where the first begins, and the step from one to the next; of ``x`` also the number of the first, and what
-    it grows by. Neighbouring rows share all but one of theirs, so that each is loaded once. TAPS is known when
-    compiling. Where ``inside`` is a pair, lines of numbers below the first and from the second on are zeros, of which
-    there are at most `EDGE` at either end; None has all of them read. GROUP is as `tile_multiply` takes it: a tap's
-    lines of weights share its step.
+    it grows by. Neighbouring rows share all but one of theirs, so that each is loaded once. Where ``inside`` is a pair,
+    lines of numbers below the first and from the second on are zeros, of which there are at most `EDGE` at either end;
+    None has all of them read. The shape is (TAPS, GROUP), two tuples of these lengths, the second as `tile_multiply`
+    takes it: a tap's lines of weights share its step.
     """
 
     def codegen(context, builder, sig, args):
-        return _slide(context, builder, sig, args, sig.args[0].rows, sig.args[7].count)
+        return _slide(context, builder, sig, args, tile.rows, shape[1].count)
 
-    return tile(tile, x, x_lines, weights, weights_lines, taps, inside, group), codegen
+    return tile(tile, x, x_lines, weights, weights_lines, inside, shape), codegen
 
 
-@intrinsic(prefer_literal=True)
-def tile_slide_apart(typingctx, tile, x, x_lines, weights, weights_lines, taps, inside, rows):
-    """`tile_slide` where what the lanes of a group give is kept apart: each of ROWS is as many as a group has lanes.
+@intrinsic
+def tile_slide_apart(typingctx, tile, x, x_lines, weights, weights_lines, inside, shape):
+    """`tile_slide` where what the lanes of a group give is kept apart, in rows of its own; the shape is (TAPS, ROWS).
 
-    A tap has one line of weights. ROWS is known when compiling.
+    Each of ROWS is as many as a group has lanes. A tap has one line of weights.
     """
 
     def codegen(context, builder, sig, args):
-        rows = sig.args[7].literal_value
-        return _slide(context, builder, sig, args, rows, sig.args[0].rows // rows, True)
+        rows = shape[1].count
+        return _slide(context, builder, sig, args, rows, tile.rows // rows, True)
 
-    return tile(tile, x, x_lines, weights, weights_lines, taps, inside, rows), codegen
+    return tile(tile, x, x_lines, weights, weights_lines, inside, shape), codegen
 
 
 def _slide(context, builder, sig, args, rows, count, apart=False):
     """What `tile_slide` or `tile_slide_apart` does, for groups of ``count`` lanes."""
-    tile, taps = sig.args[0], sig.args[5].literal_value
-    value, inside = args[0], args[6]
+    tile, taps = sig.args[0], sig.args[6][0].count
+    value, inside = args[0], args[5]
     x, weights = (Memory(context, builder, sig.args[i], args[i]) for i in (1, 3))
     (at, step, number, each), (weights_at, weights_step) = (cgutils.unpack_tuple(builder, args[i]) for i in (2, 4))
     if taps == 1:
@@ -65,7 +65,7 @@ def _slide(context, builder, sig, args, rows, count, apart=False):
         lines = []
         for part in range(parts):
             there, turn = None, part * rows + column
-            if sig.args[6] is not types.none and not EDGE <= turn < last:
+            if sig.args[5] is not types.none and not EDGE <= turn < last:
                 low, high = (builder.sub(builder.extract_value(inside, i), number) for i in range(2))
                 far = builder.mul(each, tiles.INT(turn))
                 there = builder.and_(builder.icmp_signed("<=", low, far), builder.icmp_signed(">", high, far))

@@ -1,7 +1,7 @@
 """Squares: as many vectors as each has lanes, whose axes are swapped, or whose lanes are added up."""
 
 from .memory import Memory, pointer_to
-from .tile import _call, _masks, _multiply_add, _suffix
+from .tile import _call, _masks, _multiply_add, _suffix, _value
 from .vectors import VECTOR_BYTES
 from .words import cgutils, intrinsic, ir, tiles, types
 
@@ -103,6 +103,6 @@ def tile_totals(typingctx, square):
                 builder.fadd(builder.shuffle_vector(a, b, low), builder.shuffle_vector(a, b, high))
                 for a, b in zip(lines[::2], lines[1::2], strict=True)
             ]
-        return builder.insert_value(ir.Constant(context.get_value_type(line), ir.Undefined), lines[0], 0)
+        return _value(context, builder, line, lines)
 
     return line(square), codegen

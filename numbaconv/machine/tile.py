@@ -43,7 +43,7 @@ def tile_rows(typingctx, rows, vecs, bias, at):
 
     def codegen(context, builder, sig, args):
         bias = Memory(context, builder, sig.args[2], args[2])
-        return _tile_value(context, builder, tile, [bias.vectors(args[3], tile)] * tile.rows)
+        return _value(context, builder, tile, bias.vectors(args[3], tile) * tile.rows)
 
     return tile(rows, vecs, bias, at), codegen
 
@@ -60,7 +60,7 @@ def tile_lines(typingctx, rows, vecs, x, at, step):
     def codegen(context, builder, sig, args):
         x = Memory(context, builder, sig.args[2], args[2])
         starts = (builder.add(args[3], builder.mul(args[4], tiles.INT(r))) for r in range(tile.rows))
-        return _tile_value(context, builder, tile, [x.vectors(start, tile) for start in starts])
+        return _value(context, builder, tile, [vector for start in starts for vector in x.vectors(start, tile)])
 
     return tile(rows, vecs, x, at, step), codegen
 
@@ -70,11 +70,18 @@ def _tile_of(rows, vecs, x):
     return tiles.Tile(height or TILE_ROWS * TILE_VECS // width, width, x.dtype)
 
 
-def _tile_value(context, builder, tile, lines):
+def _value(context, builder, tile, vectors):
+    """The value of a tile that consists of these vectors, row by row."""
     result = ir.Constant(context.get_value_type(tile), ir.Undefined)
-    for i in range(tile.rows * tile.vecs):
-        result = builder.insert_value(result, lines[i // tile.vecs][i % tile.vecs], i)
+    for i, vector in enumerate(vectors):
+        result = builder.insert_value(result, vector, i)
     return result
+
+
+def _each(context, builder, tile, function, *values):
+    """The value of a tile whose vectors are the function of those of other values."""
+    each = (function(*(builder.extract_value(value, i) for value in values)) for i in range(tile.rows * tile.vecs))
+    return _value(context, builder, tile, each)
 
 
 @intrinsic
@@ -85,13 +92,11 @@ def tile_outer(typingctx, tile, x, x_at, first, shift, weights, at):
     """
 
     def codegen(context, builder, sig, args):
-        *before, at = args
-        step = tiles.INT(tile.vecs * tile.lanes)
+        at, step, weights = args[6], tiles.INT(tile.vecs * tile.lanes), Memory(context, builder, sig.args[5], args[5])
         if isinstance(sig.args[6], types.UniTuple):
             at, step = cgutils.unpack_tuple(builder, at)
-        ahead = builder.add(at, builder.mul(step, tiles.INT(AHEAD)))
-        Memory(context, builder, sig.args[5], args[5]).prefetch(ahead, tile.vecs * tile.lanes)
-        return _update(context, builder, sig, (*before, at), _splat_row)
+        weights.prefetch(builder.add(at, builder.mul(step, tiles.INT(AHEAD))), tile.vecs * tile.lanes)
+        return _update(context, builder, sig, args, args[3:5], weights.vectors(at, tile))
 
     return tile(tile, x, x_at, first, shift, weights, at), codegen
 
@@ -104,7 +109,7 @@ def tile_outer_run(typingctx, tile, x, x_at, first, shift, weights, at):
     """
 
     def codegen(context, builder, sig, args):
-        value, x, x_at, first, shift, weights, at = args
+        value, _, _, first, shift, _, at = args
         at, step = cgutils.unpack_tuple(builder, at)
         x, x_at, weights = (Memory(context, builder, sig.args[i], args[i]) for i in (1, 2, 5))
         places = [builder.add(at, builder.mul(step, tiles.INT(k))) for k in range(RUN)]
@@ -130,51 +135,42 @@ def is_narrow(typingctx, tile):
 
 
 @intrinsic
-def tile_outer_near(typingctx, tile, x, x_at, first, shift, weights, at, near):
-    """`tile_outer` where so many rows, NEAR, a tuple of that length, read neighbours: one place does for all of them.
+def tile_scale(typingctx, tile, x, x_at, place, line, at, near):
+    """`tile_outer` by a line that is near, and not asked for ahead; ``place`` is ``(first, shift)``.
 
-    Where a tile is one vector wide, places would be half of all that is loaded. Of a tile whose rows NEAR does not
-    divide, fewer do.
+    So many rows, NEAR, a tuple of that length, read neighbours, so that one place does for all of them: where a tile is
+    one vector wide, places would be half of all that is loaded. Of a tile whose rows NEAR does not divide, fewer do.
     """
 
     def codegen(context, builder, sig, args):
-        return _update(context, builder, sig, args, _splat_row, gcd(tile.rows, near.count))
+        vectors = Memory(context, builder, sig.args[4], args[4]).vectors(args[5], tile)
+        place = cgutils.unpack_tuple(builder, args[3])
+        return _update(context, builder, sig, args, place, vectors, gcd(tile.rows, near.count))
 
-    return tile(tile, x, x_at, first, shift, weights, at, near), codegen
-
-
-@intrinsic
-def tile_scale(typingctx, tile, weights, weights_at, first, shift, x, at):
-    """`tile_outer` with the parts of input and weights exchanged; the input is near, and not asked for ahead."""
-
-    def codegen(context, builder, sig, args):
-        return _update(context, builder, sig, args, _splat_row)
-
-    return tile(tile, weights, weights_at, first, shift, x, at), codegen
+    return tile(tile, x, x_at, place, line, at, near), codegen
 
 
 @intrinsic
-def tile_multiply(typingctx, tile, x, x_at, first, shift, weights, at, group):
+def tile_multiply(typingctx, tile, x, x_at, place, weights, at, group):
     """Elementwise update: each row adds a line of ``x`` times the same line of ``weights``.
 
-    GROUP, a tuple of that length, is how many lanes meet each other; their lines of weights follow each other.
+    ``place`` is ``(first, shift)``. GROUP, a tuple of that length, is how many lanes meet each other; their lines of
+    weights follow each other.
     """
 
     def codegen(context, builder, sig, args):
-        tile, value, shift = sig.args[0], args[0], args[4]
-        x, x_at, weights = (Memory(context, builder, sig.args[i], args[i]) for i in (1, 2, 5))
-        kernel = [
-            weights.vectors(builder.add(args[6], tiles.INT(i * tile.vecs * tile.lanes)), tile)
-            for i in range(sig.args[7].count)
-        ]
+        value, (first, shift), width = args[0], cgutils.unpack_tuple(builder, args[3]), tile.vecs * tile.lanes
+        x, x_at, weights = (Memory(context, builder, sig.args[i], args[i]) for i in (1, 2, 4))
+        starts = [builder.add(args[5], tiles.INT(i * width)) for i in range(group.count)]
+        kernel = [weights.vectors(start, tile) for start in starts]
         for r in range(tile.rows):
-            line = x.vectors(x_at.scalar(builder.add(args[3], tiles.INT(r))), tile, shift)
+            line = x.vectors(x_at.scalar(builder.add(first, tiles.INT(r))), tile, shift)
             for mate, weights in enumerate(kernel):
                 factors = _spread(builder, tile, line, len(kernel), mate)
                 value = _multiply_add(builder, tile, value, r, factors, weights)
         return value
 
-    return tile(tile, x, x_at, first, shift, weights, at, group), codegen
+    return tile(tile, x, x_at, place, weights, at, group), codegen
 
 
 @intrinsic
@@ -188,7 +184,7 @@ def tile_magnitude(typingctx, tile, x, x_at, first, shift):
     """Each row adds the absolute values of ``x[x_at[first + r] + shift :]``."""
 
     def codegen(context, builder, sig, args):
-        tile, result = sig.args[0], args[0]
+        result = args[0]
         x, x_at = (Memory(context, builder, sig.args[i], args[i]) for i in (1, 2))
         for r in range(tile.rows):
             where = x_at.scalar(builder.add(args[3], tiles.INT(r)))
@@ -227,17 +223,41 @@ def tile_add(typingctx, tile, sums, at):
     """Add row r to ``sums[at + r*VECS*LANES :]``."""
 
     def codegen(context, builder, sig, args):
-        tile, sums = sig.args[0], Memory(context, builder, sig.args[1], args[1])
-        width = tile.vecs * tile.lanes
+        to = Memory(context, builder, sig.args[1], args[1])
         for r in range(tile.rows):
-            place = builder.add(args[2], tiles.INT(r * width))
-            lines = pointers_to(builder, tile.vector, sums.pointer(place, tiles.INT(width)), tile.vecs)
-            for v, old in enumerate(sums.vectors(place, tile)):
-                total = builder.fadd(old, builder.extract_value(args[0], r * tile.vecs + v))
-                builder.store(total, lines[v], align=sums.align)
+            place = builder.add(args[2], tiles.INT(r * tile.vecs * tile.lanes))
+            _add_row(builder, to, place, tile, args[0], r)
         return context.get_dummy_value()
 
     return types.void(tile, sums, at), codegen
+
+
+@intrinsic
+def tile_spread(typingctx, tile, sums, places, first, count):
+    """Add row r to ``sums[places[first + r] :]``, one row after the other.
+
+    Only ``count`` channels are added; beyond them there must be room for the rest of the row.
+    """
+
+    def codegen(context, builder, sig, args):
+        to, places = (Memory(context, builder, sig.args[i], args[i]) for i in (1, 2))
+        masks = _masks(builder, tile, args[4])
+        for r in range(tile.rows):
+            _add_row(builder, to, places.scalar(builder.add(args[3], tiles.INT(r))), tile, args[0], r, masks)
+        return context.get_dummy_value()
+
+    return types.void(tile, sums, places, first, count), codegen
+
+
+def _add_row(builder, sums, at, tile, value, row, masks=None):
+    """Add one row, or its lanes under masks, to what lies in memory."""
+    lines = pointers_to(builder, tile.vector, sums.pointer(at, tiles.INT(tile.vecs * tile.lanes)), tile.vecs)
+    for v, old in enumerate(sums.vectors(at, tile)):
+        vector = builder.extract_value(value, row * tile.vecs + v)
+        if masks:
+            # A sum of zeros and an infinity is NaN, and beyond the channels lie sums of other rows.
+            vector = builder.select(masks[v], vector, ir.Constant(tile.vector, None))
+        builder.store(builder.fadd(old, vector), lines[v], align=sums.align)
 
 
 @intrinsic
@@ -263,26 +283,6 @@ def tile_write_part(typingctx, tile, out, at, count):
     return types.void(tile, out, at, count), codegen
 
 
-def _extreme(comparison, doc):
-    def choose(typingctx, a, b):
-        def codegen(context, builder, sig, args):
-            result = args[0]
-            for i in range(a.rows * a.vecs):
-                one, other = (builder.extract_value(arg, i) for arg in args)
-                chosen = builder.select(builder.fcmp_ordered(comparison, one, other), one, other)
-                result = builder.insert_value(result, chosen, i)
-            return result
-
-        return a(a, b), codegen
-
-    choose.__doc__ = doc
-    return intrinsic(choose)
-
-
-tile_smaller = _extreme("<", "The smaller of each two values; that of ``b`` where one is NaN.")
-tile_larger = _extreme(">", "The larger of each two values; that of ``b`` where one is NaN.")
-
-
 def _vectors(context, builder, tile, kind, value):
     """The vectors of a tile, or as many of a number."""
     if isinstance(kind, tiles.Tile):
@@ -290,16 +290,13 @@ def _vectors(context, builder, tile, kind, value):
     return [_splat(builder, context.cast(builder, value, kind, tile.dtype), tile.lanes)] * (tile.rows * tile.vecs)
 
 
-def _update(context, builder, sig, args, row, near=1):
-    """tile[r] += row(r) * weights, one fused multiply-add per register; of so many rows the first has a place."""
-    tile = sig.args[0]
-    value, x, x_at, first, shift, weights, at = args[:7]
-    x = Memory(context, builder, sig.args[1], x)
-    x_at = Memory(context, builder, sig.args[2], x_at)
-    line = Memory(context, builder, sig.args[5], weights).vectors(at, tile)
+def _update(context, builder, sig, args, place, line, near=1):
+    """tile[r] += x * line, one fused multiply-add per register; of so many rows the first has a place."""
+    tile, value, (first, shift) = sig.args[0], args[0], place
+    x, x_at = (Memory(context, builder, sig.args[i], args[i]) for i in (1, 2))
     for r in range(tile.rows):
         place = x_at.scalar(builder.add(first, tiles.INT(r - r % near)))
-        factors = row(tile, x, builder.add(place, tiles.INT(r % near)), shift)
+        factors = _splat_row(tile, x, builder.add(place, tiles.INT(r % near)), shift)
         value = _multiply_add(builder, tile, value, r, factors, line)
     return value
 
@@ -332,10 +329,14 @@ def _multiply_add(builder, tile, value, row, factors, line):
     """tile[row] += factors * line."""
     for v in range(tile.vecs):
         i = row * tile.vecs + v
-        total = builder.extract_value(value, i)
-        total = _call(builder, f"llvm.fmuladd.{_suffix(tile)}", tile.vector, factors[v], line[v], total)
+        total = _fused(builder, tile, factors[v], line[v], builder.extract_value(value, i))
         value = builder.insert_value(value, total, i)
     return value
+
+
+def _fused(builder, tile, a, b, c):
+    """a * b + c of vectors of a tile, in one rounding."""
+    return _call(builder, f"llvm.fmuladd.{_suffix(tile)}", tile.vector, a, b, c)
 
 
 def _store_row(builder, tile, value, row, out, at, part):

@@ -6,8 +6,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import lower_builtin, models, register_model, type_callable
 
-from .line import _each
-from .tile import _call, _suffix, _vectors
+from .tile import _call, _each, _suffix, _value, _vectors
 from .vectors import VECTOR_BYTES
 
 INT = ir.IntType(64)
@@ -50,11 +49,9 @@ def _arithmetic(operation, instruction):
     @lower_builtin(operation, Tile, types.Number)
     @lower_builtin(operation, types.Number, Tile)
     def apply(context, builder, sig, args):
-        tile, total = sig.return_type, ir.Constant(context.get_value_type(sig.return_type), ir.Undefined)
+        tile, apply = sig.return_type, getattr(builder, instruction)
         sides = [_vectors(context, builder, tile, *side) for side in zip(sig.args, args, strict=True)]
-        for i, pair in enumerate(zip(*sides, strict=True)):
-            total = builder.insert_value(total, getattr(builder, instruction)(*pair, ("contract",)), i)
-        return total
+        return _value(context, builder, tile, (apply(*pair, ("contract",)) for pair in zip(*sides, strict=True)))
 
 
 def _sign(operation, change):

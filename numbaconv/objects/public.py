@@ -96,13 +96,8 @@ def publish(name: str, lazy: Mapping[str, str] | None = None) -> None:
     Called by the module itself, at its end. (For a function ``__getattr__`` of the module's own, type checkers would
     believe that it has every name.)
 
-    Parameters
-    ----------
-    name : str
-        Of the module, in ``sys.modules``.
-    lazy : dict, optional
-        Where to find what is loaded when it is first asked for: the name of a module, or of one and of what it has,
-        with a colon in between.
+    The name is that of the module in ``sys.modules``. ``lazy`` tells where to find what is loaded when it is first
+    asked for: the name of a module, or of one and of what it has, with a colon in between.
     """
     module: Any = sys.modules[name]
 

@@ -116,12 +116,8 @@ class TrainedWeights:
     """The weights of a model in the course of training: found once, and good for the steps of an epoch.
 
     A step takes a `snapshot`, runs ``forward`` and ``backward`` of the model, hands the `values` and `gradients` to the
-    optimizer and what that returns to `assign`. If anything goes wrong on the way, `restore` takes all of it back.
-
-    Attributes
-    ----------
-    names : list of str
-        Of the weights that the optimizer changes, "layer/weight", in the order of `values` and `gradients`.
+    optimizer and what that returns to `assign`. If anything goes wrong on the way, `restore` takes all of it back. Its
+    ``names`` are those of the weights that the optimizer changes, "layer/weight", in the order of the values.
     """
 
     names: list[str]

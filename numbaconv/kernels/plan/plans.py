@@ -92,28 +92,9 @@ def make_plan(
 ) -> Plan:
     """Choose the cheapest blocks for the four ``axes`` (N, D, H, W) of a convolution.
 
-    Parameters
-    ----------
-    axes : tuple of Axis
-        Batch first, then the three spatial axes.
-    channels : int
-        Input channels that each output channel sums over (1 for a depthwise convolution).
-    filters : int
-        Output channels.
-    itemsize : int
-        Bytes per element.
-    depthwise : bool
-        Whether a task's strip holds only the channels of its own group of outputs.
-    origins : int
-        Number of convolutions, each of that many filters, that are computed together.
-    branches : int
-        Number of branches, each of that many channels and filters.
-    host : Host, optional
-        The processor; None takes `HOST`.
-
-    Returns
-    -------
-    Plan
+    Each filter sums over so many channels, 1 for a depthwise convolution, where a task's strip holds only the channels
+    of its own group of outputs. ``origins`` is the number of convolutions, each of that many filters, that are computed
+    together, and ``branches`` that of branches, each of that many channels and filters.
     """
     check_memory(axes, branches * origins * filters, itemsize)
     _, d, h, w = axes

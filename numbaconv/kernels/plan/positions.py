@@ -11,13 +11,7 @@ from .search import cheapest
 
 @remember_plans
 def make_position_plan(
-    axes: tuple[Axis, ...],
-    branches: int,
-    channels: int,
-    filters: int,
-    itemsize: int,
-    planar: bool,
-    host: Host = HOST,
+    axes: tuple[Axis, ...], branches: int, channels: int, filters: int, itemsize: int, planar: bool, host: Host = HOST
 ) -> Plan | None:
     """`make_plan` for `kernels.positions`, for the channels and filters of a branch; None where others are faster.
 

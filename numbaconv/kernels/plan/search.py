@@ -21,23 +21,11 @@ class Cut(NamedTuple):
 
 
 def cheapest(axes, panels, time, fits, several_images=False):
-    """Find the blocks that take least time, among those whose tasks fit the cache.
+    """Find the blocks that take least time, among those whose tasks fit the cache: a `Cut`.
 
-    Parameters
-    ----------
-    axes : tuple of Axis
-    panels : int
-        Panels of output channels; a task takes a group of them.
-    time : callable
-        How long all tasks take, from the rows and columns of windows of each, its group, and their number.
-    fits : callable
-        Whether a task fits, from all but the last.
-    several_images : bool
-        Whether a task may take several images whole.
-
-    Returns
-    -------
-    Cut
+    A task takes a group of the panels of output channels, and maybe several images whole. ``time`` is how long all
+    tasks take, a function of the rows and columns of windows of each, its group, and their number; ``fits`` whether a
+    task fits, of all but the last.
     """
     best = None
     for block in _blocks(*axes, several_images):

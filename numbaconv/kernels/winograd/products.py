@@ -65,31 +65,15 @@ def conv_winograd(x, weights, epilogue, limits, out, doubtful, tile_shape, plans
 
     Taps along D, of which there may be several, are summed among the products.
 
-    Parameters
-    ----------
-    x : array (N, D, H, W, C) or, planar, (N, C, D, H, W, 1), or (elements,)
-        The last is what `spread_patches` made of the input; only that has room for several taps along D.
-    weights : array (panels, 36, KD, C, VECS*LANES), 64-byte aligned
-        From `pack_winograd`.
-    epilogue : tuple
-        As in `kernels.conv`.
-    limits : tuple of float
-        The fields of the `Limits` of the inputs.
-    out : array (elements,) or, if the input is planar, (N, F, D'*H'*W')
-        Written at every output; the plan's strides tell where, for channels last. Nothing needs zeroing.
-    doubtful : bool array (patches,), or empty
-        Becomes True for each patch that `find_doubtful` refuses: what ``out`` holds there is of no use. If it is empty,
-        nobody asks, and all patches are computed.
-    tile_shape : tuple
-        As long as the tile has rows.
-    plans : int64 array
-        From `winograd_table`, for each phase. All tasks are dealt out in SHARES runs: those of a run that take the same
-        patches transform them once. It changes nothing else.
-
-    Notes
-    -----
     An infinity or NaN spreads over all outputs whose 6x6 inputs it is among, mostly as NaN, where the direct sum would
     confine it to the kernel's window. So does the rounding error of a large value: ``doubtful`` tells.
+
+    Input, epilogue and output are as in `kernels.conv`, or the input is what `spread_patches` made of it, flat; only
+    that has room for several taps along D. The weights (panels, 36, KD, C, VECS*LANES) are from `pack_winograd`, and
+    the limits have the fields of the inputs' `Limits`. ``doubtful`` (patches,) becomes True for each patch that
+    `find_doubtful` refuses: what ``out`` holds there is of no use. If it is empty, nobody asks, and all patches are
+    computed. ``tile_shape`` is as long as the tile has rows. The plans are from `winograd_table`, for each phase. All
+    tasks are dealt out in SHARES runs: those of a run that take the same patches transform them once.
     """
     tasks = count_tasks(plans)
     shares = min(plans[0, WORK, SHARES], tasks)
@@ -104,15 +88,8 @@ def conv_winograd(x, weights, epilogue, limits, out, doubtful, tile_shape, plans
 def spread_patches(x, values, limits, doubtful, plans):
     """Transform all patches of the input for `conv_winograd`, which then need not do so itself.
 
-    Parameters
-    ----------
-    x : array (N, D, H, W, C) or, planar, (N, C, D, H, W, 1)
-    values : array (patches * `patch_room`,)
-        Written wherever it is read.
-    limits, doubtful
-        As `conv_winograd` takes them, to which they then mean nothing.
-    plans : int64 array
-        From `winograd_table`, for each phase.
+    Its other arguments are the same, to which limits and marks then mean nothing. The values, (patches * `patch_room`,)
+    of them, are written wherever they are read.
     """
     for task in prange(count_tasks(plans)):
         number = np.int64(task)

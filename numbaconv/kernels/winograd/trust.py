@@ -12,9 +12,10 @@ from typing import NamedTuple
 import numpy as np
 
 from ...machine.compiler import compiled
+from ...machine.lanes import line_less
 from ...machine.memory import ramp
 from ...machine.square import tile_square, tile_totals
-from ...machine.tile import lanes_of, tile_magnitude, tile_rows, tile_smaller, tile_write
+from ...machine.tile import lanes_of, tile_magnitude, tile_rows, tile_write
 from ..plan.axes import WINDOWS, D, H, W
 from ..records import Limits
 from ..strip import span
@@ -64,19 +65,10 @@ def trust_limits(many, least, most):
     all fall to one side: they are counted by the sum of |weights| / w. An output may be wrong by `ALLOWED` of w times
     the sum of t over its own window. So the root must not exceed a multiple of the least of these sums.
 
-    Parameters
-    ----------
-    many : float
-        The largest sum of |weights| / w, over `CHANNELS` channels of a tap; infinite if a weight or sum is not finite.
-    least, most : float
-        The least w of all filters that are not all 0, and the largest; at most and at least 1.
-
-    Returns
-    -------
-    Limits
-        The square of that multiple; the least and the largest sum of squares that leave room for all steps.
-    None
-        If the weights themselves leave no room for that.
+    ``many`` is the largest sum of |weights| / w, over `CHANNELS` channels of a tap, infinite if a weight or sum is not
+    finite; ``least`` and ``most`` are the least w of all filters that are not all 0, and the largest, at most and at
+    least 1. The `Limits` are the square of that multiple, and the least and the largest sum of squares that leave room
+    for all steps; None if the weights themselves leave no room.
     """
     if many == math.inf or least < SMALLEST or most > LARGEST:
         return None
@@ -101,30 +93,8 @@ def room_for_sums(plan, block, like):
 def find_doubtful(source, channels, block, row, scheme, sums, trust, plan):
     """Mark the patches of one row of a block whose rounding errors may be large beside their inputs.
 
-    Rows have to come one after the other.
-
-    Parameters
-    ----------
-    source : Source
-        The input of a block.
-    channels : int
-        Those to add up.
-    block : Block
-        Patches of one image.
-    row : int
-        Number of the row in the block.
-    scheme : Scheme
-    sums : Sums
-        From `room_for_sums`; what the rows before have left in it is used.
-    trust : Trust
-        Gets the marks.
-    plan : int64 array
-        As in `conv_winograd`.
-
-    Returns
-    -------
-    bool
-        Whether there are other patches.
+    Returns whether there are others. The block has one image; its rows have to come one after the other, for what those
+    before have left in ``sums`` is used.
     """
     limits, outputs, wide = trust.limits, scheme.outputs, span(plan, W, block.columns)
     corner = row * outputs
@@ -183,7 +153,8 @@ def _sum_columns(sums, corner, wide, taps, outputs):
         tile_write(square, sums.squares, z)
         smallest = _sum_column(sums.rows, at, wide, taps)
         for i in range(1, outputs):
-            smallest = tile_smaller(_sum_column(sums.rows, at + i * wide, wide, taps), smallest)
+            column = _sum_column(sums.rows, at + i * wide, wide, taps)
+            smallest = line_less(column, smallest, column, smallest)
         tile_write(smallest, sums.least, z)
 
 
@@ -204,7 +175,8 @@ def _sum_patches(sums, wide, outputs):
         for i in range(z + 1, z + INPUTS):
             square = square + tile_rows(1, 1, squares, i)
         for i in range(z + 1, z + outputs):
-            smallest = tile_smaller(tile_rows(1, 1, least, i), smallest)
+            column = tile_rows(1, 1, least, i)
+            smallest = line_less(column, smallest, column, smallest)
         tile_write(square, squares, z)
         tile_write(smallest, least, z)
 

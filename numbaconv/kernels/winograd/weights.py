@@ -7,7 +7,8 @@ import numpy as np
 
 from ...machine.aligned import aligned_empty
 from ...machine.compiler import compiled
-from ...machine.tile import tile_larger, tile_rows, tile_write
+from ...machine.lanes import line_less
+from ...machine.tile import tile_rows, tile_write
 from ...machine.vectors import TILE_VECS, panel_width
 from ...machine.words import prange
 from ..records import Limits, Line
@@ -32,13 +33,9 @@ def _matrix(scheme):
 
 
 def pack_winograd(weights, backwards=False):
-    """Transform weights (KD, k, k, C, F) to G g G^T.
+    """Transform weights (KD, k, k, C, F) to G g G^T: `Transformed`.
 
     ``backwards`` takes the taps in reverse order along all axes.
-
-    Returns
-    -------
-    Transformed
     """
     depth, taps, _, channels, filters = weights.shape
     width, scheme = panel_width(weights.itemsize), SCHEMES[taps]
@@ -61,20 +58,9 @@ def pack_winograd(weights, backwards=False):
 def transform_weights(weights, matrix, packed, backwards, sums, largest, sizes):
     """``packed[p, i*n + j, z, c] = sum over y, x of matrix[i, y] * matrix[j, x] * weights[z, y, x, c, p]``, lines all.
 
-    Parameters
-    ----------
-    weights : array (KD, k, k, C, panels*VECS*LANES)
-    matrix : array (n, k)
-        G.
-    packed : array (panels, n*n, KD, C, VECS*LANES)
-        Written in full.
-    backwards : bool
-        Whether to take the taps in reverse order along all axes.
-    sums : array (panels*KD*parts, k*k, VECS*LANES)
-    largest : array (panels*KD*parts, VECS*LANES)
-        Zeros; get the sums of absolute weights of each tap and the largest, each part of `CHANNELS` channels its own.
-    sizes : float64 array (3,)
-        Gets what `trust_limits` takes.
+    The matrix (n, k) is G. ``sums`` (panels*KD*parts, k*k, VECS*LANES) and ``largest`` (panels*KD*parts, VECS*LANES)
+    are zeros, and get the sums of absolute weights of each tap and the largest, each part of `CHANNELS` channels its
+    own; ``sizes`` get what `trust_limits` takes.
     """
     depth, taps, _, channels, filters = weights.shape
     points, width, tap = len(matrix), largest.shape[1], channels * filters
@@ -107,14 +93,13 @@ def transform_weights(weights, matrix, packed, backwards, sums, largest, sizes):
 def _measure(taps, filters, channels, row, sums, largest):
     """The sums of absolute weights of each tap over so many channels, and the largest of each filter."""
     width = largest.shape[1]
-    zeros = np.zeros(width, largest.dtype)
-    zero = tile_rows(1, TILE_VECS, zeros, 0)
     for c in range(channels):
         for tap in range(sums.shape[1]):
-            line = tile_rows(1, TILE_VECS, taps.array, taps.at + tap * taps.step + c * filters)
-            line, at = tile_larger(line, zero - line), (row * sums.shape[1] + tap) * width
+            line = abs(tile_rows(1, TILE_VECS, taps.array, taps.at + tap * taps.step + c * filters))
+            at = (row * sums.shape[1] + tap) * width
             tile_write(tile_rows(1, TILE_VECS, sums, at) + line, sums, at)
-            tile_write(tile_larger(line, tile_rows(1, TILE_VECS, largest, row * width)), largest, row * width)
+            most = tile_rows(1, TILE_VECS, largest, row * width)
+            tile_write(line_less(most, line, line, most), largest, row * width)
 
 
 @compiled

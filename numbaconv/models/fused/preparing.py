@@ -139,7 +139,7 @@ def _run_kernel(
         # A depthwise convolution with its bias.
         packed[2] = epilogue_of(packed[2], *(NO_ENDING if stage.before is None else stage.before.ending))
     added = len(stage.inputs) > 1 + 2 * stage.gated
-    epilogue = epilogue_of(bias, *stage.ending, more[-1] if added else None)
+    epilogue = epilogue_of(bias, *stage.ending, residual=more[-1] if added else None)
     if plain:
         call.run(contiguous(x).reshape(view), *packed, epilogue, out)
         return out
@@ -152,7 +152,7 @@ def _run_bands(stage: Stage, call: BandsCall, folded: Banded, out: np.ndarray, x
     if operands is None:
         return stage.plain(x, *more)
     first, middle = (epilogue_of(bias, *one.ending) for bias, one in zip(operands[3:5], stage.joined, strict=False))
-    epilogue = epilogue_of(operands[5], *stage.ending, more[0] if more else None)
+    epilogue = epilogue_of(operands[5], *stage.ending, residual=more[0] if more else None)
     call.run(contiguous(x)[:, None], operands[:3], first, middle, epilogue, out)
     return out
 
