@@ -124,6 +124,10 @@ class WindowLayer(Layer):
         activation = self.activation
         return self._activated(activation, self._before_activation(activation, x))
 
+    @property
+    def _repeats(self) -> bool:
+        return self.activation is linear or self.activation is relu
+
     def _before_activation(self, activation: Callable, x: np.ndarray) -> np.ndarray:
         # Of relu the kernel computes all.
         *packed, bias = self._packed()

@@ -88,6 +88,10 @@ class Dense(AnyRank):
         activation = self.activation
         return self._finished(activation, self._before_activation(activation, x))
 
+    @property
+    def _repeats(self) -> bool:
+        return self.activation is linear or self.activation is relu
+
     def _before_activation(self, activation: Callable, x: np.ndarray) -> np.ndarray:
         rows = _rows(x)
         weights, packed, bias = self._operands

@@ -81,7 +81,8 @@ class Settled(Weighted):
 
     def __getstate__(self) -> dict[str, Any]:
         # Compiled kernels cannot be pickled, and copies make their own calls.
-        empty: dict[str, Any] = {"_calls": {}, "_kept": None, "gradients": [], "_nodes": []}
+        calls: dict[str, Any] = {"_calls": {}, "_written": (None, None, {})}
+        empty: dict[str, Any] = {**calls, "_kept": None, "gradients": [], "_nodes": []}
         return {**self.__dict__, **empty, "_attributes": {**self._attributes}}
 
     def __setstate__(self, state: dict[str, Any]) -> None:

@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
+
 from .. import shapes
 from ..calls.packed import Packed
 from ..calls.transposed import transposed_call, transposed_shape
@@ -71,6 +73,11 @@ class ConvTranspose(WindowLayer):
         return transposed_call(
             x_shape, kernel.shape, kernel.itemsize, self._window, self.output_padding, self.algorithm
         )
+
+    def _write_down(self, x: np.ndarray) -> None:
+        # Outputs that nothing leads to are filled by NumPy.
+        if getattr(self._prepared(x), "complete", True):
+            super()._write_down(x)
 
     def _output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         return transposed_shape(input_shape, self.filters, self._window, self.output_padding)

@@ -1,6 +1,8 @@
 """Arrays that begin with a cache line."""
 
+from contextlib import contextmanager
 from math import prod
+from threading import local
 
 import numpy as np
 
@@ -11,11 +13,37 @@ from .vectors import CACHE_LINE
 SMALL = 1024
 
 
+class _Noting(local):
+    """The list of the arrays that this thread is given, if there is one."""
+
+    arrays = None
+
+
+_noting = _Noting()
+
+
+@contextmanager
+def noted():
+    """A list of the arrays that `aligned_empty` makes for this thread meanwhile."""
+    before, _noting.arrays = _noting.arrays, []
+    try:
+        yield _noting.arrays
+    finally:
+        _noting.arrays = before
+
+
 def aligned_empty(shape, dtype):
     """Like ``numpy.empty``, but beginning with a cache line, so that no vector straddles two of them.
 
     Small arrays begin anywhere: finding the place would take longer than it saves.
     """
+    array = _aligned(shape, dtype)
+    if _noting.arrays is not None:
+        _noting.arrays.append(array)
+    return array
+
+
+def _aligned(shape, dtype):
     count, dtype = prod(shape), np.dtype(dtype)
     if count < SMALL:
         return np.empty(shape, dtype)

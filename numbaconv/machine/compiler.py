@@ -28,11 +28,11 @@ _recording = _Recording()
 @contextmanager
 def recorded():
     """A list of the calls of kernels that this thread makes meanwhile: what was called, and its arguments."""
-    _recording.calls = calls = []
+    before, _recording.calls = _recording.calls, []
     try:
-        yield calls
+        yield _recording.calls
     finally:
-        _recording.calls = None
+        _recording.calls = before
 
 
 def door(kernel, args):

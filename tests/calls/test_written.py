@@ -1,0 +1,213 @@
+"""Calls that are written down give what the layer gave before, whatever changes between them."""
+
+import threading
+
+import numpy as np
+import pytest
+from layer_cases import every_class, example, make
+
+from numbaconv import layers
+from numbaconv.calls.written import written
+from numbaconv.layers import repeating
+
+TIMES = repeating.MANY_CALLS + 2
+STRIDED = [
+    layers.Conv2D(5, 3, padding="same", activation="relu"),
+    layers.Conv2D(20, 3, padding="same", data_format="channels_first"),
+    layers.Conv2D(4, 2, groups=2, strides=2),
+    layers.DepthwiseConv2D(3, depth_multiplier=2, padding="same"),
+    layers.Conv2DTranspose(3, 2, strides=3),
+    layers.Conv2DTranspose(3, 3, strides=2, activation="relu"),
+    layers.Conv2DTranspose(2, 3, padding="same", data_format="channels_first"),
+    layers.UpSampling2D(2, interpolation="bilinear"),
+    layers.BatchNormalization(axis=1),
+]
+
+
+def _calls(layer):
+    return [call for call in layer._written[2].values() if callable(call)]
+
+
+def _poison(layer):
+    """Have memory of calls that are written down begin as NaN."""
+    for call in _calls(layer):
+        for name in ("empty", "aligned_empty"):
+            call.__globals__[name] = lambda shape, dtype: np.full(shape, np.nan, dtype)
+
+
+def _check(layer, x):
+    inputs = [x, x[::-1].copy(), np.full_like(x, 0.5), -x]
+    fresh = type(layer).from_config(layer.get_config())
+    fresh.build(x.shape)
+    fresh.set_weights(layer.get_weights())
+    wanted = [fresh.call(one) for one in inputs]
+    for _ in range(TIMES):
+        layer(x)
+    _poison(layer)
+    for one, right in zip(inputs, wanted, strict=True):
+        out = layer(one)
+        assert out.shape == right.shape
+        assert out.dtype == right.dtype
+        assert out.flags.carray
+        assert out.tobytes() == right.tobytes()
+
+
+@every_class
+def test_each_layer_repeats_its_bits(name):
+    layer = make(name)
+    x = example(layer, 4)
+    layer.build(x.shape)
+    _check(layer, x)
+    assert _calls(layer)
+
+
+@pytest.mark.parametrize("layer", STRIDED, ids=lambda layer: repr(layer)[1:14])
+def test_settings_repeat_their_bits(layer):
+    x = np.random.default_rng(0).standard_normal((2, 6, 6, 4)).astype(np.float32)
+    layer.build(x.shape)
+    _check(layer, x)
+
+
+@pytest.mark.parametrize("shape", [(1, 5), (3, 7), (2, 3, 5)])
+def test_dense_repeats_its_bits(shape):
+    layer = layers.Dense(6, activation="relu")
+    x = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
+    layer.build(x.shape)
+    _check(layer, x)
+    assert _calls(layer)
+
+
+def _conv():
+    layer, x = layers.Conv2D(4, 3, padding="same"), np.random.default_rng(1).standard_normal((1, 6, 6, 4), np.float32)
+    for _ in range(TIMES):
+        layer(x)
+    assert _calls(layer)
+    return layer, x
+
+
+def test_changed_weights_and_settings_count_at_once():
+    layer, x = _conv()
+    before = layer(x)
+    layer.kernel = 2 * layer.kernel
+    np.testing.assert_allclose(layer(x), 2 * before, rtol=1e-5)
+    for _ in range(TIMES):
+        layer(x)
+    layer.activation = "relu"
+    assert layer(x).min() == 0
+    for _ in range(TIMES):
+        layer(x)
+    layer.activation = "tanh"
+    assert 0.9 < np.abs(layer(x)).max() <= 1
+    layer.activation, layer.strides = None, 2
+    assert layer(x).shape == (1, 3, 3, 4)
+
+
+def test_weights_that_are_not_finite_count_at_once():
+    layer, x = _conv()
+    kernel = np.array(layer.kernel)
+    kernel[0, 0, 0, 0] = np.inf
+    layer.kernel = kernel
+    wanted = layer.call(x)
+    for _ in range(TIMES):
+        np.testing.assert_array_equal(layer(x), wanted)
+
+
+def test_a_penalty_on_results_is_reported_for_each_call():
+    layer, x = _conv()
+    layer.activity_regularizer = "l2"
+    for _ in range(TIMES):
+        layer(x)
+    once = layer.losses
+    layer(2 * x)
+    assert once != layer.losses
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        lambda x: x[:, ::-1],
+        lambda x: np.asfortranarray(x),
+        lambda x: x.astype(np.float64),
+        lambda x: x.astype(">f4"),
+        lambda x: x.tolist(),
+        lambda x: np.frombuffer(x.tobytes(), x.dtype).reshape(x.shape),
+        lambda x: np.frombuffer(b"\0" + x.tobytes(), np.uint8)[1:].view(x.dtype).reshape(x.shape),
+        lambda x: x.view(np.recarray),
+        lambda x: x.astype(np.int16),
+        lambda x: np.concatenate([x, x])[:1],
+    ],
+)
+def test_other_kinds_of_arrays_are_taken_too(changed):
+    layer, x = _conv()
+    given = changed(x)
+    wanted = layer.call(np.array(np.asarray(given).tolist(), np.float32))
+    np.testing.assert_array_equal(layer(given), wanted)
+
+
+def test_wrong_shapes_are_refused_as_before():
+    layer, x = _conv()
+    with pytest.raises(ValueError, match="channels"):
+        layer(x[..., :3].copy())
+    with pytest.raises(ValueError, match="axes"):
+        layer(x[0])
+
+
+def test_results_are_new_each_time_and_what_is_kept_is_bounded():
+    layer, x = _conv()
+    assert not np.may_share_memory(layer(x), layer(x))
+    for n in range(1, repeating.MOST_CALLS + 20):
+        layer(np.zeros((1, 3, n, 4), np.float32))
+    assert len(layer._written[2]) <= repeating.MOST_CALLS
+
+
+def test_calls_of_classes_of_the_user_are_never_written_down():
+    class Mine(layers.Conv2D):
+        def call(self, x):
+            return super().call(x) + np.random.default_rng().random()
+
+    layer, x = Mine(4, 3), np.ones((1, 6, 6, 4), np.float32)
+    for _ in range(TIMES):
+        layer(x)
+    assert not _calls(layer)
+    assert not np.array_equal(layer(x), layer(x))
+
+
+def test_what_depends_on_threads_is_not_written_down():
+    layer, x = layers.Conv2D(64, 3, padding="same"), np.ones((2, 64, 64, 64), np.float32)
+    for _ in range(TIMES):
+        layer(x)
+    assert not _calls(layer)
+
+
+def test_what_numpy_changes_between_kernels_is_not_taken_for_a_constant():
+    layer, x = _conv()
+    wider = layers.Conv2D(4, 1)
+    wider.build(x.shape)
+    assert written(lambda x: layer.call(x + 1), x) is None
+    assert written(lambda x: layer.call(x) + 1, x) is None
+    assert written(lambda x: wider.call(layer.call(x)), x) is not None
+
+
+def test_threads_may_call_while_weights_change():
+    layer, x = _conv()
+    base_kernel, wrong = np.array(layer.kernel), []
+    rights = [layer.call(x)]
+    layer.kernel = -base_kernel
+    rights.append(layer.call(x))
+    stop = threading.Event()
+
+    def call():
+        while not stop.is_set():
+            out = layer(x)
+            if not any(np.array_equal(out, right) for right in rights):
+                wrong.append(out)
+
+    threads = [threading.Thread(target=call) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for i in range(200):
+        layer.kernel = base_kernel if i % 2 else -base_kernel
+    stop.set()
+    for thread in threads:
+        thread.join()
+    assert not wrong
