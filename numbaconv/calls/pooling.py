@@ -76,25 +76,6 @@ class PlanesGradCall(NamedTuple):
         return out
 
 
-class PlanesCall(NamedTuple):
-    """Averages of such images."""
-
-    out_shape: Ints
-    table: np.ndarray
-    # Values of each window, in float32 and in float64.
-    counts: tuple[np.ndarray, ...]
-    columns: int
-    sizes: Ints
-    serial: bool
-
-    def __call__(self, x: np.ndarray, out: Any = None) -> np.ndarray:
-        """The result; in ``out``, where that is given."""
-        out = aligned_empty(self.out_shape, x.dtype) if out is None else out
-        settings = self.table, self.counts[x.itemsize > 4], self.columns, self.sizes
-        pool_planes.average_pool_planes(contiguous(x).reshape(-1), out.reshape(-1), *settings, serial=self.serial)
-        return out
-
-
 class FlatCall(NamedTuple):
     """Pooling, ready for arrays of one shape, which the kernel sees as flat ones; for float32 and for float64."""
 
@@ -137,7 +118,7 @@ def pool_window(pool_size: Any, strides: Any, padding: Any, data_format: Any, ra
 @remember(maxsize=512)
 def pool_call(
     kind: str, x_shape: Ints, window: Window, whole: bool = False, least: int = MANY_PARTS, few: int = FEW_VALUES
-) -> FlatCall | PartsCall | PlanesCall | AnyMoving:
+) -> FlatCall | PartsCall | AnyMoving:
     """Prepare `functional.max_pool` or `functional.average_pool`, ``kind`` being "max" or "average".
 
     Few windows are pooled in parts where these are at least so many: a core then reads pixels that are neighbours. In a
@@ -280,8 +261,8 @@ def _planes_grad(x_shape: Ints, out_shape: Ints, itemsize: int, window: Window) 
     return PlanesGradCall(*cut) if cut else None
 
 
-def _planes_average(x_shape: Ints, out_shape: Ints, window: Window) -> PlanesCall | None:
-    """That of such images, of which no window reaches beyond them but along the last axis."""
+def _planes_average(x_shape: Ints, out_shape: Ints, window: Window) -> FlatCall | None:
+    """Averages of such images, of which no window reaches beyond them but along the last axis."""
     lengths, (*_, channels) = spatial(x_shape, window.data_format), images_shape(x_shape, window.data_format)
     # Shorter vectors gather no faster than one value after the other.
     if VECTOR_BYTES < 64 or lengths[-1] * channels >= pool.LONG_ROW or not isinstance(window.padding, str):
@@ -293,12 +274,12 @@ def _planes_average(x_shape: Ints, out_shape: Ints, window: Window) -> PlanesCal
     cut = _groups(x_shape, channels, found, MOST_LOOKS)
     if cut is None:
         return None
-    columns = last[:, 1] - last[:, 0]
-    rows = cut[1][2] // columns.max()
-    counts = np.resize(np.repeat(columns * rows, channels), cut[1][1] + LINE)
-    return PlanesCall(
-        out_shape, cut[0], tuple(counts.astype(f"f{size}") for size in (4, 8)), int(columns.max()), *cut[1:]
-    )
+    (table, sizes, serial), columns = cut, last[:, 1] - last[:, 0]
+    most = int(columns.max())
+    # Values of each window.
+    counts = np.resize(np.repeat(columns * (sizes[2] // most), channels), sizes[1] + LINE)
+    single, double = ((table, counts.astype(f"f{size}"), most, sizes) for size in (4, 8))
+    return FlatCall(pool_planes.average_pool_planes, out_shape, (single, double), serial)
 
 
 def _groups(x_shape: Ints, channels: int, found: Any, looks: int) -> tuple[np.ndarray, Ints, bool] | None:

@@ -297,11 +297,10 @@ def test_planes_and_rows_have_the_same_averages(case, dtype, data_format, monkey
 @pytest.mark.skipif(VECTOR_BYTES < 64, reason="shorter vectors gather no faster than one value after the other")
 def test_averages_of_planes_are_taken_as_they_lie():
     def kind(x_shape, size, step=2, padding="valid", data_format="channels_first"):
-        return type(
-            pool_calls.pool_call("average", x_shape, pool_calls.pool_window(size, step, padding, data_format, 2))
-        )
+        window = pool_calls.pool_window(size, step, padding, data_format, 2)
+        return pool_calls.pool_call("average", x_shape, window).kernel
 
-    planes, rows = pool_calls.PlanesCall, pool_calls.FlatCall
+    planes, rows = pool_calls.pool_planes.average_pool_planes, pool_calls.pool.average_pool
     assert kind((20, 40, 16, 16), 2) is kind((20, 16, 16, 5), 2, data_format="channels_last") is planes
     # Windows beyond the image, windows that overlap by far, long rows, few planes.
     assert kind((20, 40, 16, 16), 3, padding="same") is kind((20, 40, 16, 16), 3, 1) is rows
