@@ -12,7 +12,7 @@ from numbaconv import layers, models, optimizers
 from numbaconv.layers import Add, BatchNormalization, Conv2D, Dense, Dropout, Flatten, Input
 from numbaconv.models.keras.writing import _entry
 
-from .keras_oracle import keras
+from .keras_oracle import keras, quiet
 
 # Keras's own, about NumPy 2.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -77,6 +77,7 @@ OPTIMIZERS = {
 }
 
 
+@pytest.mark.usefixtures("eager")
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_keras_goes_on_training(optimizer, tmp_path):
     model = trained(line(), OPTIMIZERS[optimizer]())
@@ -84,7 +85,8 @@ def test_keras_goes_on_training(optimizer, tmp_path):
     theirs = keras.models.load_model(tmp_path / "m.keras")
     assert all(np.array_equal(a, b) for a, b in zip(model.get_weights(), theirs.get_weights(), strict=True))
     for one in (model, theirs):
-        one.fit(X, Y, batch_size=4, epochs=2, shuffle=False, verbose=0)
+        with quiet():
+            one.fit(X, Y, batch_size=4, epochs=2, shuffle=False, verbose=0)
     for a, b in zip(model.get_weights(), theirs.get_weights(), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-3, atol=2e-4)
 

@@ -43,13 +43,13 @@ def small(name: str) -> dict[str, Any]:
     return {"pool_size": 2} if name.startswith("Average") else {}
 
 
-def keras_values(layer: Any, x: np.ndarray, grad_out: np.ndarray | None = None) -> np.ndarray:
-    """What Keras computes for ``x``, or its gradient."""
+def keras_values(layer: Any, x: np.ndarray, grad_out: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What Keras computes for ``x``, and its gradient."""
     with quiet(), tensorflow.GradientTape() as tape:
         x = tensorflow.convert_to_tensor(x)
         tape.watch(x)
         out = layer(x)
-        return np.asarray(out if grad_out is None else tape.gradient(out, x, grad_out))
+        return np.asarray(out), np.asarray(tape.gradient(out, x, grad_out))
 
 
 @pytest.mark.parametrize(
@@ -70,13 +70,12 @@ def test_values_and_gradients(name: str, dtype: str) -> None:
         x = rng.permutation(np.arange(np.prod(shape), dtype=dtype)).reshape(shape) / 16
         ours.build(shape)
         out, kept = ours._forward(x)
-        expected = keras_values(theirs, x)
+        grad_out = rng.standard_normal(out.shape).astype(dtype)
+        expected, wanted = keras_values(theirs, x, grad_out)
         assert out.shape == expected.shape == ours.compute_output_shape(shape), (arguments, shape)
         assert ours.compute_output_shape(shape) == tuple(theirs.compute_output_shape(shape))
         np.testing.assert_allclose(out, expected, 0 if "Max" in name else 1e-5, err_msg=f"{arguments} {shape}")
-        grad_out = rng.standard_normal(out.shape).astype(dtype)
         grad, _ = ours._backward(kept, grad_out)
-        wanted = keras_values(theirs, x, grad_out)
         np.testing.assert_allclose(grad, wanted, 1e-5, 1e-6, err_msg=f"{arguments} {shape}")
 
 

@@ -256,13 +256,13 @@ def test_random_graphs(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_more_random_graphs(tmp_path: Path) -> None:
-    compare_all(range(EXAMPLES, 100), tmp_path)
+    compare_all(range(EXAMPLES, 50), tmp_path)
 
 
 @pytest.mark.nightly
-@pytest.mark.parametrize("start", range(100, 2000, 100))
+@pytest.mark.parametrize("start", range(50, 2000, 50))
 def test_very_many_random_graphs(start: int, tmp_path: Path) -> None:
-    compare_all(range(start, start + 100), tmp_path)
+    compare_all(range(start, start + 50), tmp_path)
 
 
 @pytest.mark.nightly

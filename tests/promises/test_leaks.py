@@ -1,5 +1,6 @@
 """Calls, new layers, training, files and threads leave memory, file descriptors and threads as they were."""
 
+import functools
 import gc
 import importlib
 import itertools
@@ -113,11 +114,15 @@ def assert_level(work, count, record_property, warm_up=None, noise=NOISE):
     assert threads <= 0
 
 
+@functools.cache
 def _caches():
-    for info in pkgutil.walk_packages(numbaconv.__path__, "numbaconv."):
-        for name, function in vars(importlib.import_module(info.name)).items():
-            if hasattr(function, "cache_parameters"):
-                yield f"{info.name}.{name}", function
+    """Name and function of all that remember; to look for them takes longer than to build many a layer."""
+    return [
+        (f"{info.name}.{name}", function)
+        for info in pkgutil.walk_packages(numbaconv.__path__, "numbaconv.")
+        for name, function in vars(importlib.import_module(info.name)).items()
+        if hasattr(function, "cache_parameters")
+    ]
 
 
 @leaks

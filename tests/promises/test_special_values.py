@@ -23,7 +23,7 @@ from pooling_cases import CASES as POOLING
 from pooling_cases import KINDS
 from pooling_cases import expected as pooled
 from pooling_cases import run as pool
-from winograd_cases import make_case
+from winograd_cases import call_of, is_winograd, make_case
 
 pytestmark = pytest.mark.situation("NaN, Inf, denormals, -0.0")
 
@@ -73,15 +73,25 @@ def assert_alike(out, wanted):
     assert np.abs(out[finite] - wanted[finite]).max(initial=0) <= limit * scale
 
 
-def assert_right(case, arrays, dtype, **settings):
-    """Both formats give what the reference gives for these values, which float32 holds."""
+def right(case, arrays):
+    """What the reference gives for values that float32 holds."""
     with np.errstate(invalid="ignore"):
         # For arrays of float32 the reference would be compiled once more.
-        wanted = reference_result(case, [a.astype(np.float64) for a in arrays])
+        return reference_result(case, [a.astype(np.float64) for a in arrays])
+
+
+def assert_gives(wanted, case, arrays, dtype, **settings):
+    """Both formats do."""
     x, *weights = (a.astype(dtype) for a in arrays)
     for data_format in FORMATS:
         out = run(case, [to(x, data_format), *weights], data_format, **settings)
         assert_alike(out, to(wanted, data_format))
+
+
+def assert_right(case, arrays, dtype):
+    """Both formats give what the reference gives."""
+    wanted = right(case, arrays)
+    assert_gives(wanted, case, arrays, dtype)
     return wanted
 
 
@@ -97,27 +107,29 @@ def planted(case):
 
 
 # One way through each kernel. Of the other cases values are only strewn, below, unless --slow asks for more.
-@pytest.mark.parametrize(
-    "case",
-    [
+@pytest.fixture(
+    scope="module",
+    params=[
         pytest.param(case, id=case.name, marks=[] if case in LARGER[:1] or "smoke" in case.name else pytest.mark.slow)
         for case in FILLED + LARGER
     ],
 )
-@by_dtype
-def test_one_value_anywhere(case, dtype, record_property):
-    examples = list(planted(case))
-    for arrays in examples:
-        assert_right(case, arrays, dtype)
-    record_property("planted values", len(examples))
+def examples(request):
+    """A case, and its planted operands with what the reference makes of them: the same for both precisions."""
+    case = request.param
+    return case, [(arrays, right(case, arrays)) for arrays in planted(case)]
 
 
-@pytest.mark.slow
-@each([case for case in FILLED_WEIGHTED + LARGER if case.operation == "conv"])
 @by_dtype
-def test_one_value_anywhere_with_the_direct_algorithm(case, dtype):
-    for arrays in planted(case):
-        assert_right(case, arrays, dtype, algorithm="direct")
+def test_one_value_anywhere(examples, dtype, record_property):
+    case, found = examples
+    settings = [{}]
+    if case.operation == "conv" and case.groups == 1 and is_winograd(call_of(case, dtype)):
+        settings.append({"algorithm": "direct"})
+    for arrays, wanted in found:
+        for setting in settings:
+            assert_gives(wanted, case, arrays, dtype, **setting)
+    record_property("planted values", len(found))
 
 
 @each(FILLED + LARGER)
