@@ -1,7 +1,7 @@
 """What every layer shares: names, dtype, weights that cannot go stale, configurations and the call itself."""
 
 import inspect
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from types import FunctionType
 from typing import Any, ClassVar
 
@@ -11,7 +11,6 @@ from .. import shapes
 from ..common.arguments import as_numbers, cast, check_bool, check_channels, check_dtype, check_rank
 from ..graph.operation import is_shape
 from ..graph.tensor import tensors_in
-from ..machine import threads
 from ..objects.docstrings import parameter_names
 from ..shapes.regions import region_sentences
 from .arguments import (
@@ -25,7 +24,7 @@ from .arguments import (
     full_batch_shape,
 )
 from .learning import shapes_of
-from .repeating import MOST_CALLS, Repeating
+from .repeating import Repeating
 from .settings import Changes
 from .weights import adopted
 
@@ -343,21 +342,6 @@ class Layer(Repeating, Arguments):
         if not (isinstance(x, np.ndarray) and x.dtype is self._dtype and x.shape in self._calls):
             self._must_fit(x)
         return self._call_of(x.shape, self._prepare, x.shape)
-
-    def _call_of(self, key: tuple[Any, ...], prepare: Callable[..., Any], *given: Any) -> Any:
-        """What is prepared for this, once for as long as no setting changes."""
-        # Another thread that changes a setting puts a new dict here.
-        calls = self._calls
-        call = calls.get(key)
-        # What several threads share is made for their number, which may change.
-        if call is not None and not getattr(call, "serial", True):
-            key = key, threads.count()
-            call = calls.get(key)
-        if call is None:
-            if len(calls) >= MOST_CALLS:
-                calls.clear()
-            call = calls[key] = prepare(*given)
-        return call
 
     def _leaves(self) -> list[Any]:
         return [self]

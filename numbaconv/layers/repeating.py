@@ -1,10 +1,12 @@
-"""Calls of a layer on small arrays that are written down once there were a few: see `calls.written`."""
+"""Calls that a layer remembers, those on small arrays written down once there were a few: see `calls.written`."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from ..calls.written import written
+from ..machine import threads
 from .settings import Settled
 
 # Input shapes that a layer remembers; a stream of ever new ones must not fill the memory.
@@ -38,3 +40,18 @@ class Repeating(Settled):
         if times == 0 and len(known) >= MOST_CALLS:
             known.clear()
         known[x.shape] = times + 1 if times < MANY_CALLS else written(self.call, x)
+
+    def _call_of(self, key: tuple[Any, ...], prepare: Callable[..., Any], *given: Any) -> Any:
+        """What is prepared for this, once for as long as no setting changes."""
+        # Another thread that changes a setting puts a new dict here.
+        calls = self._calls
+        call = calls.get(key)
+        # What several threads share is made for their number, which may change.
+        if call is not None and not getattr(call, "serial", True):
+            key = key, threads.count()
+            call = calls.get(key)
+        if call is None:
+            if len(calls) >= MOST_CALLS:
+                calls.clear()
+            call = calls[key] = prepare(*given)
+        return call

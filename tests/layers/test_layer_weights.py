@@ -11,7 +11,7 @@ from cases import FORMATS, assert_close
 from layer_cases import SIGNATURES, every_class, every_weighted, example, make
 
 from numbaconv import layers
-from numbaconv.layers.base import MOST_CALLS
+from numbaconv.layers.repeating import MOST_CALLS
 
 
 @every_weighted
