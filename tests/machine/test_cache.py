@@ -38,17 +38,17 @@ def test_an_edited_intrinsic_runs_at_once(package, tmp_path, bytecode):
     """An edit in a file that a kernel only calls changes what the kernel does, even if size and time do not tell."""
     variables = {"PYTHONPATH": package, "PYTHONDONTWRITEBYTECODE": None if bytecode else 1}
     square = package / "numbaconv" / "machine" / "square.py"
-    assert swap(tmp_path / "cache", **variables)[0] == [1, 0, 2, 0]
+    assert swap(tmp_path / "cache", **variables)[0] == [1, 0, 1, 0]
     edit(square, "distance, 0)", "distance, 1)")
     if bytecode:
         # Python itself takes the file for unchanged; what it runs now must not be taken for the new code later.
-        assert swap(tmp_path / "cache", **variables)[0] == [1, 2, 0, 0]
+        assert swap(tmp_path / "cache", **variables)[0] == [1, 1, 0, 0]
         shutil.rmtree(square.parent / "__pycache__")
     numbers, _ = swap(tmp_path / "cache", **variables)
     assert numbers[0] == 0
-    assert numbers[1:] == [0, 2, 0]
+    assert numbers[1:] == [0, 1, 0]
     # The code that is gone does not stay on disk.
-    assert len(files(tmp_path / "cache")) == 4
+    assert len(files(tmp_path / "cache")) == 2
 
 
 HELPED = """
@@ -123,7 +123,7 @@ def test_an_edit_while_the_program_runs(package, tmp_path):
 import numbaconv.layers, pathlib
 (pathlib.Path(numbaconv.__file__).parent / "machine" / "tile.py").touch()
 """
-    assert swap(tmp_path / "cache", touch, PYTHONPATH=package)[0] == [1, 0, 2, 0]
+    assert swap(tmp_path / "cache", touch, PYTHONPATH=package)[0] == [1, 0, 1, 0]
     assert files(tmp_path / "cache") == []
 
 
@@ -131,10 +131,10 @@ import numbaconv.layers, pathlib
 @pytest.mark.slow
 def test_other_versions_compile_anew(tmp_path):
     """Machine code is never shared between versions of what made it."""
-    assert swap(tmp_path)[0] == [1, 0, 2, 0]
+    assert swap(tmp_path)[0] == [1, 0, 1, 0]
     for other in ("numba", "llvmlite", "numpy"):
-        assert swap(tmp_path, f"import {other}; {other}.__version__ += '.1'\n")[0] == [1, 0, 2, 0], other
-    assert swap(tmp_path)[0] == [1, 2, 0, 0]
+        assert swap(tmp_path, f"import {other}; {other}.__version__ += '.1'\n")[0] == [1, 0, 1, 0], other
+    assert swap(tmp_path)[0] == [1, 1, 0, 0]
 
 
 # -- many at once ------------------------------------------------------------------------------------------------------
@@ -153,7 +153,8 @@ assert (out == (x.repeat(2, axis=1) / 2 if shared else np.pad(x, ((0, 0), (1, 2)
 assert out.dtype == dtype
 print(sum(blend.blend.dispatcher.stats.cache_misses.values()))
 """
-JOBS = [(dtype, shared) for dtype in ("float32", "float64") for shared in (True, False)]
+DTYPES = ("float32", "float64")
+JOBS = [(dtype, shared) for dtype in DTYPES for shared in (True, False)]
 
 
 @pytest.mark.situation("8 processes at once, empty cache")
@@ -199,15 +200,15 @@ def test_a_process_killed_while_it_saves(tmp_path):
     """A process that is killed while it writes to the cache stands in nobody's way, and its rest is cleared away."""
     kill = "import os, pathlib\npathlib.Path.replace = lambda *_: os.kill(os.getpid(), 9)\n"
     killed = subprocess.run(
-        [sys.executable, "-c", kill + SWAPPED], env=environment(NUMBA_CACHE_DIR=tmp_path), capture_output=True
+        [sys.executable, "-c", kill + SWAPPED, *DTYPES], env=environment(NUMBA_CACHE_DIR=tmp_path), capture_output=True
     )
     assert killed.returncode == -9
     (rest,) = files(tmp_path)
-    assert swap(tmp_path)[0] == [1, 0, 2, 0]
+    assert swap(tmp_path, dtypes=DTYPES)[0] == [1, 0, 2, 0]
     assert rest in files(tmp_path)
     os.utime(rest, (0, time.time() - 2 * ABANDONED))
     next(file for file in files(tmp_path) if file.suffix == ".nbc").unlink()
-    assert swap(tmp_path)[0] == [1, 1, 1, 0]
+    assert swap(tmp_path, dtypes=DTYPES)[0] == [1, 1, 1, 0]
     assert len(files(tmp_path)) == 4
     assert rest not in files(tmp_path)
 

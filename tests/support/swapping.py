@@ -4,8 +4,8 @@ from pathlib import Path
 
 from situations import run
 
-# Prints whether a result is right, the numbers of kernels read from the cache and compiled, and of warnings. The kernel
-# takes a moment to compile.
+# Prints whether a result is right, the numbers of kernels read from the cache and compiled, one for each dtype that it
+# is given, and of warnings. The kernel takes a moment to compile.
 SWAPPED = """
 import sys, warnings
 import numba
@@ -14,7 +14,7 @@ with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter("always")
     from numbaconv.calls.layouts import swapped
     from numbaconv.kernels.transpose import transpose
-    for dtype in ("float32", "float64"):
+    for dtype in sys.argv[1:]:
         x = np.arange(1024, dtype=dtype).reshape(1, 32, 32)
         out = swapped(x)
 stats = transpose.dispatcher.stats
@@ -24,9 +24,9 @@ for warning in caught:
 """
 
 
-def swap(folder, prelude="", **variables):
+def swap(folder, prelude="", dtypes=("float32",), **variables):
     """The numbers that `SWAPPED` prints, and its warnings; with the cache in a folder, or wherever None leads."""
-    out, err = run(prelude + SWAPPED, NUMBA_CACHE_DIR=folder, **variables)
+    out, err = run(prelude + SWAPPED, *dtypes, NUMBA_CACHE_DIR=folder, **variables)
     return [int(number) for number in out.split()], err
 
 
