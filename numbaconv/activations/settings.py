@@ -2,7 +2,6 @@
 
 import inspect
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -25,12 +24,20 @@ _OF_LAYERS = ("name", "trainable", "dtype", "batch_input_shape", "batch_shape")
 _RENAMED = {"alpha": "negative_slope"}
 
 
-@dataclass(frozen=True)
 class WithSettings:
     """An activation and values of its keyword arguments."""
 
-    function: Any
-    settings: tuple[tuple[str, Any], ...]
+    def __init__(self, function: Any, settings: tuple[tuple[str, Any], ...]) -> None:
+        self.function, self.settings = function, settings
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, WithSettings) and (self.function, self.settings) == (other.function, other.settings)
+
+    def __hash__(self) -> int:
+        return hash((self.function, self.settings))
+
+    def __repr__(self) -> str:
+        return f"WithSettings(function={self.function!r}, settings={self.settings!r})"
 
     def __call__(self, x: Array) -> Array:
         out: Array = self.function(x, **dict(self.settings))

@@ -6,7 +6,7 @@ would fill the L2 caches, a band of rows of it is made and read, and then the ne
 
 from itertools import pairwise
 from math import ceil, prod
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from ..kernels.plan.host import HOST
 from ..machine import threads
 from ..machine.aligned import aligned_empty
 from ..machine.vectors import panel_width
+from ..objects.tuples import NamedTuple
 from ..shapes.checks import along_axes
 from .conv import WindowCall, conv_call
 from .epilogue import Epilogue

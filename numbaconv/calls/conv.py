@@ -7,7 +7,7 @@ object that takes the arrays: the input and what `Packed` and `plain_epilogue` m
 from collections.abc import Callable
 from functools import partial
 from math import ceil, prod
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -30,6 +30,7 @@ from ..kernels.table import CHANNELS, WORK, flat_plan, panel_table
 from ..machine.aligned import aligned_empty
 from ..machine.threads import remember
 from ..machine.vectors import WIDE, conv_tile, conv_vecs, conv_width, few_filters, panel_width, position_tile
+from ..objects.tuples import NamedTuple
 from .epilogue import Epilogue
 from .layouts import Ints, canonical, empty_planes, original, planar, planar_result
 from .packed import Packed, depthwise_shape, is_depthwise

@@ -5,7 +5,7 @@ round; those of weights are sums over windows. All of these take and give canoni
 """
 
 from math import ceil, prod
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from ..kernels.weight_grad import add_shares, conv_weight_grad, depthwise_weight
 from ..machine.aligned import aligned_empty
 from ..machine.threads import remember
 from ..machine.vectors import TILE_ROWS, TILE_VECS, conv_tile, panel_width
+from ..objects.tuples import NamedTuple
 from .conv import algorithm_for, dense_call, depthwise_arguments, gather_call, kernel_for, row_axes
 from .epilogue import Epilogue, no_epilogue
 from .layouts import SMALL, Ints, canonical_shape

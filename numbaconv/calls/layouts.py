@@ -7,7 +7,7 @@ by its number of axes, Numba tells it from a canonical one when it compiles.
 
 from math import inf, nan, prod
 from operator import add
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from ..common.again import remade
 from ..kernels.named import transpose
 from ..kernels.rules import Band, Sum
 from ..machine.aligned import aligned_empty
+from ..objects.tuples import NamedTuple
 
 Ints = tuple[int, ...]
 

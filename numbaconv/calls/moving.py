@@ -3,30 +3,24 @@
 from collections.abc import Sequence
 from functools import lru_cache
 from math import prod
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .. import shapes
-from ..kernels.blend import (
-    Recipe,
-    between,
-    blend,
-    blend_arguments,
-    factored,
-    selects,
-    shifted,
-    spread,
-    turned,
-    unchanged,
-)
-from ..kernels.resize import resized
 from ..machine.aligned import aligned_empty
-from ..machine.line import LINE
+from ..machine.vectors import LINE
+from ..machine.words import Later
+from ..objects.tuples import NamedTuple
 from .layouts import SMALL, Ints, canonical, contiguous, images_shape, original, spatial, three
+
+if TYPE_CHECKING:
+    from ..kernels.blend import Recipe
 
 # Values of a row of a plane, fewer than which are taken with channels last.
 TURNED_ROW = 64
+# Loops and recipes of calls that a network found on disk does without.
+blend, resizing = (Later(f"..kernels.{name}", __package__) for name in ("blend", "resize"))
 
 
 class MovingCall(NamedTuple):
@@ -85,7 +79,7 @@ def zero_pad_call(x_shape: Ints, padding: tuple[Ints, ...], data_format: str, it
 
 def _shift_call(x_shape: Ints, result_shape: Ints, before: Ints, data_format: str, itemsize: int) -> AnyMoving:
     lengths = (spatial(shape, data_format) for shape in (x_shape, result_shape))
-    recipes = [shifted(*axis) for axis in zip(*lengths, before, strict=True)]
+    recipes = [blend.shifted(*axis) for axis in zip(*lengths, before, strict=True)]
     return blend_call(x_shape, result_shape, recipes, data_format, itemsize)
 
 
@@ -119,9 +113,9 @@ def resize_grad_call(x_shape: Ints, resize: Resize, data_format: str, itemsize: 
     return grad_call(x_shape, of_lengths(x_shape, resize.size, data_format), recipes, data_format, itemsize)
 
 
-def _resized(x_shape: Ints, resize: Resize, data_format: str) -> list[Recipe]:
+def _resized(x_shape: Ints, resize: Resize, data_format: str) -> "list[Recipe]":
     parts = zip(resize.of(spatial(x_shape, data_format)), resize.size, strict=True)
-    return [resized(n, m, resize.interpolation, resize.antialias, start) for (start, n), m in parts]
+    return [resizing.resized(n, m, resize.interpolation, resize.antialias, start) for (start, n), m in parts]
 
 
 def of_lengths(shape: Ints, lengths: Ints, data_format: str) -> Ints:
@@ -130,7 +124,7 @@ def of_lengths(shape: Ints, lengths: Ints, data_format: str) -> Ints:
 
 
 def blend_call(
-    x_shape: Ints, result_shape: Ints, recipes: Sequence[Recipe], data_format: str, itemsize: int, parts: int = 1
+    x_shape: Ints, result_shape: Ints, recipes: Sequence["Recipe"], data_format: str, itemsize: int, parts: int = 1
 ) -> AnyMoving:
     """Prepare what has these recipes for its axes, the first of which consists of so many equal parts."""
     first, *rest = spatial(x_shape, data_format)
@@ -139,7 +133,7 @@ def blend_call(
         data_format == "channels_first"
         and x_shape[1] >= LINE
         and row < TURNED_ROW
-        and not all(map(selects, factored(recipes)[1]))
+        and not all(map(blend.selects, blend.factored(recipes)[1]))
     ):
         # Vectors of channels need no tables.
         x_last, result_last = ((n, *lengths, c) for n, c, *lengths in (x_shape, result_shape))
@@ -147,17 +141,18 @@ def blend_call(
         return TurnedCall(call, x_shape, result_shape)
     batch, *_, channels = images_shape(x_shape, data_format)
     lengths, dtype = three((first // parts, *rest), 1), np.dtype(f"f{itemsize}")
-    arguments = blend_arguments(batch * parts, lengths, three(tuple(recipes), unchanged(1)), channels, dtype)
+    axes = three(tuple(recipes), blend.unchanged(1))
+    arguments = blend.blend_arguments(batch * parts, lengths, axes, channels, dtype)
     sizes = prod(x_shape), prod(result_shape)
-    return MovingCall(blend, sizes[:1], sizes[1:], result_shape, arguments, max(sizes) < SMALL)
+    return MovingCall(blend.blend, sizes[:1], sizes[1:], result_shape, arguments, max(sizes) < SMALL)
 
 
 def grad_call(
-    x_shape: Ints, result_shape: Ints, recipes: Sequence[Recipe], data_format: str, itemsize: int, parts: int = 1
+    x_shape: Ints, result_shape: Ints, recipes: Sequence["Recipe"], data_format: str, itemsize: int, parts: int = 1
 ) -> AnyMoving:
     """Prepare the gradient of what has these recipes, for an input of ``x_shape``."""
     first, *rest = spatial(x_shape, data_format)
-    back = [turned(r, n) for r, n in zip(recipes, (first // parts, *rest), strict=True)]
+    back = [blend.turned(r, n) for r, n in zip(recipes, (first // parts, *rest), strict=True)]
     return blend_call(result_shape, x_shape, back, data_format, itemsize, parts)
 
 
@@ -180,9 +175,9 @@ def _upsample_call(
     lengths, parts = spatial(x_shape, data_format), 1
     if interpolation == "nearest":
         parts = lengths[0]
-        recipes = [spread(*axis) for axis in zip((1, *lengths[1:]), size, strict=True)]
+        recipes = [blend.spread(*axis) for axis in zip((1, *lengths[1:]), size, strict=True)]
     elif interpolation == "bilinear":
-        recipes = [between(*axis) for axis in zip(lengths, size, strict=True)]
+        recipes = [blend.between(*axis) for axis in zip(lengths, size, strict=True)]
     else:
         recipes = _resized(x_shape, Resize(spatial(result_shape, data_format), interpolation), data_format)
     return prepare(x_shape, result_shape, recipes, data_format, itemsize, parts)

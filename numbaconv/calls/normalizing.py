@@ -5,14 +5,13 @@ Bits do not depend on the number of threads.
 """
 
 from functools import lru_cache
-from typing import NamedTuple
 
 import numpy as np
 
 from ..kernels.named import multiply_add, normalize_back, normalize_batch
-from ..kernels.sums import TASK_ROWS, TASK_VALUES, row_width
 from ..machine.aligned import aligned_empty
 from ..machine.vectors import VECTOR_BYTES
+from ..objects.tuples import NamedTuple
 from .epilogue import NO_MINIMUM
 
 # Columns that a task takes at most, and values of a channel from which on they have rows of their own.
@@ -45,6 +44,9 @@ class Grid(NamedTuple):
 @lru_cache(maxsize=512)
 def make_grid(shape: tuple[int, ...], itemsize: int) -> Grid:
     """A `Grid` for arrays of this shape and size of items."""
+    # Who finds a network on disk does without.
+    from ..kernels.sums import TASK_ROWS, TASK_VALUES, row_width
+
     outer, channels, inner = shape
     planes, line = inner >= OWN_ROWS, 4 * VECTOR_BYTES // itemsize
     width = inner if planes else row_width(outer, channels * max(1, inner))

@@ -1,12 +1,12 @@
 """Few windows of many weights as rows of a matrix: products then read the weights as they lie, and pack nothing."""
 
 from math import prod
-from typing import NamedTuple
 
 import numpy as np
 
 from ..kernels.plan.axes import Axis
 from ..machine.aligned import aligned_empty
+from ..objects.tuples import NamedTuple
 from .layouts import Ints
 
 # More windows had better not become copies of what they read, nor more of their taps be listed.

@@ -2,31 +2,33 @@
 
 from functools import lru_cache
 from math import ceil, prod
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from .. import shapes
 from ..common.arguments import check_data_format
-from ..kernels import pool, pool_grad, pool_planes
-from ..kernels.blend import averages, recipe
 from ..kernels.plan.plans import check_memory
 from ..machine.aligned import aligned_empty
-from ..machine.line import LINE
 from ..machine.threads import remember
-from ..machine.vectors import VECTOR_BYTES
+from ..machine.vectors import LINE, VECTOR_BYTES
+from ..machine.words import Later
+from ..objects.tuples import NamedTuple
 from ..shapes.checks import along_axes
 from .layouts import SMALL, Ints, contiguous, images_shape, spatial, swapped, three
 from .moving import AnyMoving, blend_call, grad_call, of_lengths
 from .window import Window
 
+# Loops and plans of calls that a network found on disk does without.
+blend, pool, pool_grad, pool_planes = (
+    Later(f"..kernels.{name}", __package__) for name in ("blend", "pool", "pool_grad", "pool_planes")
+)
 # Values of a window from which on one row of values after the other is joined.
 MANY_VALUES = 512
 # Values of a window whose sum need not be kept in float64.
 FEW_VALUES = 32
-# Values of a part, at least, of windows that are so few that they are pooled in so many parts at most; how many of them
-# pay in a network.
-PART_VALUES, MANY_PARTS, FEW_WINDOWS, FEW_PARTS = pool.TASK_VALUES, 32, 8, 4
+# Windows that are so few that they are pooled in so many parts at most; how many parts pay in a network.
+MANY_PARTS, FEW_WINDOWS, FEW_PARTS = 32, 8, 4
 # Values of a row, fewer than which are faster beside those of others.
 LEAST_ROW = 9
 # An axis of length 1, as `_merged` returns it.
@@ -180,7 +182,7 @@ def _selection(x_shape: Ints, out_shape: Ints, window: Window) -> AnyMoving:
     """Pooling of windows of one value."""
     counts = spatial(out_shape, window.data_format)
     recipes = [
-        recipe(n, np.arange(n), np.arange(n) * step, 1.0) for n, step in zip(counts, window.strides, strict=True)
+        blend.recipe(n, np.arange(n), np.arange(n) * step, 1.0) for n, step in zip(counts, window.strides, strict=True)
     ]
     return blend_call(x_shape, out_shape, recipes, window.data_format, 4)
 
@@ -221,7 +223,7 @@ def _parts(axes: list[tuple], batch: int, channels: int, least: int) -> int:
     """Parts of windows that lie side by side, where there are too few windows for many cores."""
     n, windows, _, size, step, before = axes[2]
     whole = (batch, axes[0][0], axes[1][0], before) == (1, 1, 1, 0) and n == windows * size and step == size
-    parts = min(MANY_PARTS, n * channels // PART_VALUES)
+    parts = min(MANY_PARTS, n * channels // pool.TASK_VALUES)
     if not whole or windows > FEW_WINDOWS or parts < least:
         return 1
     return max(k for k in range(1, max(1, parts // windows) + 1) if size % k == 0)
@@ -333,7 +335,7 @@ def _average_grad_call(x_shape: Ints, out_shape: Ints, itemsize: int, window: Wi
     (first, *rest), ends = zip(*axes, strict=True)
     image = of_lengths(x_shape, (parts * first, *rest), data_format)
     result = of_lengths(x_shape, (parts * len(ends[0]), *map(len, ends[1:])), data_format)
-    call = grad_call(image, result, [averages(e) for e in ends], data_format, itemsize, parts)
+    call = grad_call(image, result, [blend.averages(e) for e in ends], data_format, itemsize, parts)
     return call._replace(result_shape=x_shape)
 
 

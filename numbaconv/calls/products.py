@@ -5,7 +5,7 @@ dense layer, of matrices that are turned and packed before.
 """
 
 from math import ceil, inf
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from ..kernels.plan.host import HOST
 from ..kernels.product import dots
 from ..machine.aligned import aligned_empty
 from ..machine.vectors import WIDE, few_filters, panel_width
+from ..objects.tuples import NamedTuple
 from .conv import WindowCall, dense_call
 from .epilogue import Epilogue, no_epilogue
 from .layouts import Ints, swapped

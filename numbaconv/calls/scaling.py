@@ -1,12 +1,13 @@
 """Prepared passes over an image: a multiply-add with factors of each channel, and what an epilogue says."""
 
 from math import prod
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from ..kernels.named import scale_lines, scale_rows
 from ..machine.aligned import aligned_empty
+from ..objects.tuples import NamedTuple
 from .epilogue import Epilogue
 from .layouts import SMALL, Ints
 from .packed import Packed

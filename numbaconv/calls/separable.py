@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from ..kernels.table import flat_plan, panel_table
 from ..machine.aligned import aligned_empty
 from ..machine.threads import remember
 from ..machine.vectors import conv_vecs, conv_width, panel_width
+from ..objects.tuples import NamedTuple
 from .conv import WindowCall, conv_call, depthwise_call
 from .epilogue import Epilogue, no_epilogue
 from .layouts import Ints, canonical, empty_planes, original, planar, planar_result

@@ -7,11 +7,12 @@ mean takes digits. Arrays are worked on in blocks that fit the caches, so that f
 from collections.abc import Iterator
 from itertools import groupby
 from math import prod
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from ..machine.aligned import aligned_empty
+from ..objects.tuples import NamedTuple
 from .layouts import Ints, contiguous
 
 # Values of a block, at least one example.

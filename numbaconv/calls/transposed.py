@@ -1,7 +1,7 @@
 """Prepared calls of transposed convolutions, which are also the input gradients of convolutions."""
 
 from math import inf, prod
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -21,9 +21,9 @@ from ..kernels.plan.scatter import (
     overlap_cost,
 )
 from ..machine.aligned import aligned_empty
-from ..machine.line import LINE
 from ..machine.threads import remember
-from ..machine.vectors import TILE_ROWS, conv_width, panel_width
+from ..machine.vectors import LINE, TILE_ROWS, conv_width, panel_width
+from ..objects.tuples import NamedTuple
 from .conv import WindowCall, conv_arguments, gather_call, kernel_for, row_axes
 from .epilogue import Epilogue, ended, no_epilogue
 from .layouts import SMALL, Ints, canonical, canonical_shape, original

@@ -1,11 +1,12 @@
 """The settings of a sliding window, and the axes that follow from them for an input of one shape."""
 
 from math import prod
-from typing import Any, NamedTuple
+from typing import Any
 
 from .. import shapes
 from ..common.arguments import check_data_format
 from ..kernels.plan.axes import Axis
+from ..objects.tuples import NamedTuple
 from ..shapes.checks import along_axes
 from .layouts import Ints, spatial, three
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from itertools import accumulate
 from math import ceil
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -15,9 +15,9 @@ from ..kernels.records import NO_LIMITS
 from ..kernels.table import flat_plan, panel_table
 from ..kernels.winograd.points import SCHEMES, patch_room
 from ..kernels.winograd.table import winograd_table
-from ..kernels.winograd.trust import trust_limits
 from ..machine.aligned import aligned_empty
 from ..machine.vectors import VECTOR_BYTES, conv_vecs, conv_width, panel_width
+from ..objects.tuples import NamedTuple
 from .epilogue import Epilogue
 from .layouts import Ints, canonical, empty_planes, original, planar, planar_result
 from .packed import Packed
@@ -162,6 +162,9 @@ def _note_limits(packed: Packed, limits: tuple, doubtful: np.ndarray, kernels: i
 def _limit(packed: Packed, places: list[tuple[list[Any], int]]) -> None:
     """Put the limits of weights that have been transformed again where kernels find them among their arguments."""
     packed.forget()
+    # With half of the loops, of which a network that is found on disk needs none.
+    from ..kernels.winograd.trust import trust_limits
+
     limits = trust_limits(*packed.sizes.tolist())
     if limits is None:
         raise UnlikeError

@@ -9,9 +9,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from threading import local
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
+
+from ..objects.tuples import NamedTuple
 
 # Calls: a function, and its arguments.
 Calls = list[tuple[Any, Any]]

@@ -1,9 +1,8 @@
 """The exercises in order: what each is tried on, and what else its check looks at."""
 
-from typing import NamedTuple
-
 import numpy as np
 
+from ..objects.tuples import NamedTuple
 from . import inputs
 from .inputs import Inputs, given
 

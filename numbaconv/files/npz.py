@@ -3,10 +3,11 @@
 import re
 import zipfile
 from math import prod
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO
 
 import numpy as np
 
+from ..objects.tuples import NamedTuple
 from .zipped import Zipped
 
 # What `numpy.save` writes before the data, and nothing else: no expression is ever evaluated.

@@ -5,14 +5,15 @@ axis which positions have a share in each new one; what has none is not read.
 """
 
 from math import ceil, prod
-from typing import NamedTuple
 
 import numpy as np
 
 from ..machine.compiler import compiled
-from ..machine.line import LINE, line_gather, line_write
+from ..machine.line import line_gather, line_write
 from ..machine.memory import clear, copy
+from ..machine.vectors import LINE
 from ..machine.words import prange
+from ..objects.tuples import NamedTuple
 
 # Values of a block of columns, at most; values side by side, from which on they are copied as a run, and those of runs
 # that lines copy.

@@ -6,8 +6,8 @@ positions that lie a stride apart (a phase) all gather with the same taps, and g
 
 from itertools import product
 from math import gcd
-from typing import NamedTuple
 
+from ..objects.tuples import NamedTuple
 from .plan.axes import Axis
 
 

@@ -5,17 +5,17 @@ exist here.
 """
 
 from math import ceil, prod
-from typing import NamedTuple
 
 import numpy as np
 
 from ..machine import threads
 from ..machine.compiler import compiled
 from ..machine.lanes import line_keep, line_sum, line_top
-from ..machine.line import LINE, line_as, line_gather, line_maximum, line_write
+from ..machine.line import line_as, line_gather, line_maximum, line_write
 from ..machine.memory import clear
-from ..machine.vectors import VECTOR_BYTES
+from ..machine.vectors import LINE, VECTOR_BYTES
 from ..machine.words import prange
+from ..objects.tuples import NamedTuple
 from .planes import write_planes
 from .strip import aligned_flat
 

@@ -9,11 +9,11 @@ import numpy as np
 
 from ..machine.compiler import compiled
 from ..machine.lanes import line_top
-from ..machine.line import LINE, line_as, line_first, line_gather, line_maximum, line_taps, line_write
+from ..machine.line import line_as, line_first, line_gather, line_maximum, line_taps, line_write
 from ..machine.memory import clear
 from ..machine.square import tile_totals
 from ..machine.tile import tile_lines, tile_write
-from ..machine.vectors import VECTOR_BYTES
+from ..machine.vectors import LINE, VECTOR_BYTES
 from ..machine.words import prange
 from .pool import lane_sums, lane_tops
 from .strip import aligned_flat

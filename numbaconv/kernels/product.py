@@ -4,10 +4,11 @@ import numpy as np
 
 from ..machine.compiler import compiled
 from ..machine.limits import tile_finish
-from ..machine.line import LINE, line_gather, line_read, line_write
+from ..machine.line import line_gather, line_read, line_write
 from ..machine.memory import RAMP, clear, copy, ramp
 from ..machine.square import tile_dots, tile_square, tile_totals
 from ..machine.tile import lanes_of, tile_rows, tile_scale, tile_store, tile_write
+from ..machine.vectors import LINE
 from ..machine.words import prange
 from .ending import end_line, end_rows
 from .records import Epilogue, Line

@@ -4,9 +4,9 @@ A kernel takes arrays, numbers and flat tuples, and builds these in the body of 
 Numba passes their fields in registers. As arguments of a kernel they would cost a microsecond, or not compile.
 """
 
-from typing import NamedTuple
-
 import numpy as np
+
+from ..objects.tuples import NamedTuple
 
 
 class Block(NamedTuple):

@@ -4,7 +4,8 @@ Each has at least one number, and all are floats: Numba takes no other records t
 """
 
 import math
-from typing import NamedTuple
+
+from ..objects.tuples import NamedTuple
 
 # Finite in float32: what is below has a gate of 0 in either dtype.
 FAR = 3.4028234663852886e38

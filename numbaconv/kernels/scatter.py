@@ -5,14 +5,13 @@ meets neighbouring outputs, one for each tap, and their filters lie side by side
 filters together, so that few filters fill them. Where a row has one input, this is a plain matrix product.
 """
 
-from typing import NamedTuple
-
 import numpy as np
 
 from ..machine.compiler import compiled
 from ..machine.memory import RAMP, copy, opaque, ramp
 from ..machine.tile import FULL, RUN, is_narrow, tile_outer, tile_outer_run, tile_rows, tile_spread
 from ..machine.words import prange
+from ..objects.tuples import NamedTuple
 from .conv import tile_height
 from .ending import end_rows, is_plain
 from .plan.scatter import COLUMNS, CROP, DILATION, IMAGES, ROWS, STRIDE, TAPS, TASKS, WORK, D, H, W

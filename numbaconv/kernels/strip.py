@@ -3,11 +3,11 @@
 import numpy as np
 
 from ..machine.compiler import compiled
-from ..machine.line import LINE, line_gather, line_read, line_write
+from ..machine.line import line_gather, line_read, line_write
 from ..machine.memory import RAMP, clear, copy, ramp
 from ..machine.square import transpose_square
 from ..machine.tile import lanes_of
-from ..machine.vectors import CACHE_LINE, CACHE_WAY, VECTOR_BYTES
+from ..machine.vectors import CACHE_LINE, CACHE_WAY, LINE, VECTOR_BYTES
 from .plan.axes import (
     BEFORE,
     BLOCK,

@@ -10,7 +10,6 @@ Where files lie is in `sources`; what a process without Numba reads of them, in 
 """
 
 import functools
-import hashlib
 import pickle
 import sys
 import warnings
@@ -26,7 +25,7 @@ from numba import config as _config
 
 from . import sharing, start
 from .private import losses, lost_without
-from .sources import Sources, read, sealed, sources_of, stem_of, write_in
+from .sources import Sources, digest, read, sealed, sources_of, stem_of, write_in
 
 _UNKEPT = "compiled code is not kept on disk, so that every process compiles for seconds"
 with lost_without(_UNKEPT):
@@ -143,7 +142,7 @@ class _DiskCache:
         versions = (sys.version, numba.__version__, llvmlite.__version__, np.__version__)
         target = (*codegen.magic_tuple(), bool(config.BOUNDSCHECK))
         key = repr((self._stem, self._sources.fingerprint, versions, target, self._settings, sig)).encode()
-        return f"{self._prefix}{hashlib.sha256(key).hexdigest()[:20]}.nbc", key
+        return f"{self._prefix}{digest(key).hexdigest()[:20]}.nbc", key
 
     @property
     def _prefix(self) -> str:

@@ -16,6 +16,10 @@ if not start.usable():
     from . import launching  # noqa: F401
 
 
+# Calls of a kernel after which its arguments are told by a test that is made for them.
+OFTEN = 32
+
+
 class _Recording(local):
     """The list that calls of this thread's go to, if there is one."""
 
@@ -53,6 +57,8 @@ class ParallelKernel:
         sources_of(self)
         # Machine code that was found without Numba: what tells its arguments, and the code.
         self._known = []
+        # The same by kinds of arguments, with how often it was asked for.
+        self._loaded = {}
 
     def __getattr__(self, name):
         if name == "__wrapped__":
@@ -86,9 +92,12 @@ class ParallelKernel:
     def _found(self, args):
         """What computes the kernel for these arguments."""
         of = start.kinds((True, *args)) if start.usable() else None
-        code = of and start.load(self, of)
+        code, asked = self._loaded.get(of) or (of and start.load(self, of), 0)
         if code:
-            self._known.append((start.test_of(args), code))
+            self._loaded[of] = code, asked + 1
+            # To prepare a test takes as long as to look at arguments so often.
+            if asked + 1 == OFTEN:
+                self._known.append((start.test_of(args), code))
             return code
         sharing.ask()
         return self.dispatcher

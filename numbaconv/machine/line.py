@@ -17,9 +17,6 @@ from .tile import _call, _each, _masks, _splat, _store_row, _suffix, _value
 from .vectors import VECTOR_BYTES
 from .words import cgutils, intrinsic, ir, setting, tiles, types
 
-# Elements of a line that is as long for every dtype.
-LINE = VECTOR_BYTES // 4
-
 
 @intrinsic(prefer_literal=True)
 def line_read(typingctx, vecs, array, at, count):

@@ -2,7 +2,8 @@
 
 Numba has LLVM do this, whose import and set-up take longer than a network takes to load. What LLVM makes of a kernel is
 a relocatable object file in the ELF format with two kinds of relocation, so little is left to do: sections go one after
-the other into memory of their own, and wherever an address is to stand, it is written. What kernels call lies in small
+the other into memory of their own, and wherever an address is to stand, it is written. All but that is done before the
+code is kept. What kernels call lies in small
 extension modules of Numba's, which are loaded without the package that they belong to.
 
 Sources: the System V ABI and its supplement for x86-64.
@@ -17,10 +18,11 @@ import os
 import struct
 import sys
 from importlib.machinery import EXTENSION_SUFFIXES, ExtensionFileLoader
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
+from ..objects.tuples import NamedTuple
 from . import threads
 
 # Types of sections, and the flags of those that are in memory and that can be written.
@@ -94,13 +96,13 @@ class Runtime:
             self._known[name] = id(error) if error is not None else _address(name)
         return self._known[name]
 
-    def function(self, machine_code: bytes, wrapper: str, environment: str, name: str) -> Any:
+    def function(self, image: "Image", name: str) -> Any:
         """What Numba makes of a kernel: a function that takes arguments of the types it was compiled for."""
-        memory, places = _placed(machine_code, self, (wrapper, environment))
+        memory, base = _placed(image, self)
         empty = self._functions.Environment({})
-        ctypes.c_void_p.from_address(places[environment]).value = id(empty)
+        ctypes.c_void_p.from_address(base + image.environment).value = id(empty)
         module = sys.modules[__name__]
-        return self._functions.make_function(module, name, "", places[wrapper], empty, (memory, empty))
+        return self._functions.make_function(module, name, "", base + image.wrapper, empty, (memory, empty))
 
 
 runtime = functools.cache(Runtime)
@@ -114,46 +116,106 @@ def _address(name: str) -> int:
     raise ImportError(f"machine code needs {name}, which nothing has")
 
 
-def _placed(content: bytes, runtime: Runtime, names: tuple[str, ...]) -> tuple[mmap.mmap, dict[str, int]]:
-    """Memory with an object file's code, ready to run, and where its symbols of these names lie."""
+class Image(NamedTuple):
+    """Machine code as it lies in memory, but for addresses.
+
+    Attributes
+    ----------
+    code : bytes
+        With variables, which begin after so many ``fixed`` bytes.
+    wrapper, environment : int
+        Where they begin.
+    names : list of str
+        Of what lies elsewhere.
+    places : ndarray
+        Where addresses are to be written: the sum of a number of ``terms``, so many ``times`` the address of the image,
+        and the address of one of the names; number 0 is none.
+    """
+
+    code: bytes
+    fixed: int
+    wrapper: int
+    environment: int
+    names: list[str]
+    places: np.ndarray
+    terms: np.ndarray
+    times: np.ndarray
+    number: np.ndarray
+
+
+def linked(content: bytes, wrapper: str, environment: str) -> Image:
+    """An object file's code with its wrapper and environment.
+
+    Raises
+    ------
+    ImportError
+        If there are relocations of other kinds.
+    """
     (start,), (size, count) = struct.unpack_from("<Q", content, 40), struct.unpack_from("<HH", content, 58)
     sections = [_Section(*_HEADER.unpack_from(content, start + i * size)) for i in range(count)]
     table = next(section for section in sections if section.kind == _SYMBOLS)
     texts = sections[table.link].offset
     symbols = np.frombuffer(content, _SYMBOL, table.size // _SYMBOL.itemsize, table.offset)
-    page, end = mmap.PAGESIZE, 0
-    offsets, common = {}, {}
-    # Pages that are written, as variables are, do not run.
-    loaded = [i for i, section in enumerate(sections) if section.flags & _LOADED]
-    for written in (0, _WRITTEN):
-        for i in loaded:
-            if sections[i].flags & _WRITTEN == written:
-                offsets[i] = end = _up(end, sections[i].align)
-                end += sections[i].size
-        if not written:
-            fixed = end = _up(end, page)
+    offsets, fixed, end = _laid_out(sections)
+    starts = np.array([offsets.get(i, 0) for i in range(count)], np.int64)
+    values = starts[np.where(symbols["section"] < count, symbols["section"], 0)] + symbols["value"].astype(np.int64)
     for i in np.flatnonzero(symbols["section"] == _COMMON).tolist():
-        common[i] = end = _up(end, int(symbols["value"][i]))
+        values[i] = end = _up(end, int(symbols["value"][i]))
         end += int(symbols["size"][i])
-    memory = mmap.mmap(-1, end, prot=mmap.PROT_READ | mmap.PROT_WRITE)
-    base = ctypes.addressof(ctypes.c_char.from_buffer(memory))
+    code = bytearray(end)
     for i, offset in offsets.items():
         section = sections[i]
         if section.kind != _EMPTY:
-            memory[offset : offset + section.size] = content[section.offset : section.offset + section.size]
-    starts = np.array([offsets.get(i, 0) for i in range(count)], np.uint64)
-    values = base + starts[np.where(symbols["section"] < count, symbols["section"], 0)] + symbols["value"]
-    for i, offset in common.items():
-        values[i] = base + offset
-    for i in np.flatnonzero(symbols["section"] == _ELSEWHERE).tolist():
-        name = _text(content, texts + int(symbols["name"][i]))
-        values[i] = runtime.address(name) if name else 0
-    places = {name: int(values[_symbol_of(name, content, texts, symbols)]) for name in names}
-    relocations = [section for section in sections if section.kind == _RELOCATIONS and section.info in offsets]
-    for section in relocations:
-        _relocate(memory, base, offsets[section.info], content[section.offset : section.offset + section.size], values)
-    _make_executable(base, fixed)
-    return memory, places
+            code[offset : offset + section.size] = content[section.offset : section.offset + section.size]
+    # What has no name lies nowhere.
+    elsewhere = symbols["section"] == _ELSEWHERE
+    names = [
+        _text(content, texts + int(at)) if there else "" for at, there in zip(symbols["name"], elsewhere, strict=True)
+    ]
+    listed = sorted({*names} - {""})
+    numbers = np.array([1 + listed.index(name) if name else 0 for name in names], np.int64)
+    values[elsewhere] = 0
+    found = [
+        (relocations["offset"].astype(np.int64) + offsets[section.info], relocations["info"], relocations["addend"])
+        for section in sections
+        if section.kind == _RELOCATIONS and section.info in offsets
+        for relocations in [np.frombuffer(content, _RELOCATION, section.size // _RELOCATION.itemsize, section.offset)]
+    ]
+    places, info, addends = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    symbol, kind = (info >> 32).astype(np.int64), info & 0xFFFFFFFF
+    unknown = {*kind.tolist()} - {_ADDRESS, _DISTANCE}
+    if unknown:
+        raise ImportError(f"machine code has a relocation of kind {unknown.pop()}")
+    terms = values[symbol] + addends.astype(np.int64) - np.where(kind == _DISTANCE, places, 0)
+    times = (~elsewhere[symbol]).astype(np.int64) - (kind == _DISTANCE)
+    first, second = (int(values[_symbol_of(name, content, texts, symbols)]) for name in (wrapper, environment))
+    return Image(bytes(code), fixed, first, second, listed, places, terms, times, numbers[symbol])
+
+
+def _laid_out(sections: list[_Section]) -> tuple[dict[int, int], int, int]:
+    """Where sections begin that are in memory, where variables begin, and the end."""
+    offsets, fixed, end = {}, 0, 0
+    # Pages that are written, as variables are, do not run.
+    for written in (0, _WRITTEN):
+        for i, section in enumerate(sections):
+            if section.flags & _LOADED and section.flags & _WRITTEN == written:
+                offsets[i] = end = _up(end, section.align)
+                end += section.size
+        if not written:
+            fixed = end = _up(end, mmap.PAGESIZE)
+    return offsets, fixed, end
+
+
+def _placed(image: Image, runtime: Runtime) -> tuple[mmap.mmap, int]:
+    """Memory with machine code, ready to run, and its address."""
+    addresses = np.array([0, *map(runtime.address, image.names)], np.int64)
+    memory = mmap.mmap(-1, len(image.code), prot=mmap.PROT_READ | mmap.PROT_WRITE)
+    base = ctypes.addressof(ctypes.c_char.from_buffer(memory))
+    memory[:] = image.code
+    wanted = image.terms + image.times * base + addresses[image.number]
+    np.frombuffer(memory, np.uint8)[image.places[:, None] + np.arange(8)] = wanted.view(np.uint8).reshape(-1, 8)
+    _make_executable(base, image.fixed)
+    return memory, base
 
 
 def _symbol_of(name: str, content: bytes, texts: int, symbols: np.ndarray) -> int:
@@ -169,17 +231,6 @@ def _symbol_of(name: str, content: bytes, texts: int, symbols: np.ndarray) -> in
 
 def _text(content: bytes, at: int) -> str:
     return content[at : content.index(b"\0", at)].decode()
-
-
-def _relocate(memory: mmap.mmap, base: int, start: int, relocations: bytes, values: np.ndarray) -> None:
-    found = np.frombuffer(relocations, _RELOCATION)
-    at, kind = found["offset"].astype(np.int64) + start, (found["info"] & 0xFFFFFFFF).astype(np.int64)
-    unknown = set(kind.tolist()) - {_ADDRESS, _DISTANCE}
-    if unknown:
-        raise ImportError(f"machine code has a relocation of kind {unknown.pop()}")
-    wanted = values[(found["info"] >> 32).astype(np.int64)] + found["addend"]
-    wanted -= np.where(kind == _DISTANCE, base + at, 0).astype(np.uint64)
-    np.frombuffer(memory, np.uint8)[at[:, None] + np.arange(8)] = wanted.view(np.uint8).reshape(-1, 8)
 
 
 def _up(size: int, step: int) -> int:

@@ -7,11 +7,9 @@ switches all of this off.
 
 import contextlib
 import functools
-import hashlib
 import importlib.machinery
 import importlib.util
 import os
-import pkgutil
 import stat
 import sys
 import time
@@ -22,6 +20,13 @@ from typing import Any
 
 from .words import setting
 
+try:
+    # By itself: with the module that is meant for it, OpenSSL is loaded, which takes longer than to read a network.
+    from _blake2 import blake2b
+except ImportError:
+    from hashlib import blake2b
+
+digest = functools.partial(blake2b, digest_size=32)
 # Seconds after which a temporary file has been left behind by a process that was killed.
 ABANDONED = 3600
 
@@ -66,7 +71,7 @@ class Sources:
     def places(self) -> Iterator[Path]:
         """The same one by one: who finds his file needs no more of them."""
         source = Path(self._tree[0][0]).absolute()
-        name = f"{source.name}_{hashlib.sha256(str(source).encode()).hexdigest()[:20]}"
+        name = f"{source.name}_{digest(str(source).encode()).hexdigest()[:20]}"
         given = setting("CACHE_DIR", "")
         if given:
             yield Path(given).absolute() / name
@@ -86,7 +91,7 @@ class Sources:
         unchanged because only its time and size are: where no bytecode is older than the last change of its source.
         """
         key = repr(self.stamps).encode()
-        name = f"{self._stem}{hashlib.sha256(key).hexdigest()[:20]}.nbs"
+        name = f"{self._stem}{digest(key).hexdigest()[:20]}.nbs"
         certain = bool(self.stamps) and self._bytecode_is_new()
         known = read(self.places(), name, key) if certain else None
         if known is not None:
@@ -102,26 +107,28 @@ class Sources:
         return f"sources.{_python()}-"
 
     def _fingerprint(self) -> str:
-        digest = hashlib.sha256()
+        found = digest()
         folders = {name: folder for folder, modules in self._tree for name in modules}
         packages = {modules[0] for _, modules in self._tree}
         for name in sorted(folders):
             # Looked up by its file: in the place of a module that is imported another one may stand.
             file = f"{name}.__init__" if name in packages else name
             spec: Any = importlib.machinery.PathFinder.find_spec(file, [folders[name]])
-            digest.update(name.encode())
-            _absorb(spec.loader.get_code(file), digest)
-        return digest.hexdigest()
+            found.update(name.encode())
+            _absorb(spec.loader.get_code(file), found)
+        return found.hexdigest()
 
     def _bytecode_is_new(self) -> bool:
         # Python takes as long to tell the names of all of it as to import a dozen modules.
         around = functools.cache(lambda folder: importlib.util.cache_from_source(f"{folder}/*.py").rpartition("*"))
         for path, _, changed, _ in self.stamps:
-            folder, name = os.path.split(path)
+            folder, _, name = path.rpartition(os.sep)
             start, _, end = around(folder)
-            with contextlib.suppress(OSError):
+            try:
                 if os.stat(f"{start}{name[:-3]}{end}").st_mtime_ns < changed:
                     return False
+            except OSError:
+                continue
         return True
 
     def unchanged(self) -> bool:
@@ -153,6 +160,8 @@ def _below(package: str, folder: str) -> Iterator[tuple[str, list[str]]]:
         names = os.listdir(folder)
     except OSError:
         # In an archive.
+        import pkgutil
+
         found = list(pkgutil.iter_modules([folder]))
         modules, packages = ([one.name for one in found if one.ispkg is below] for below in (False, True))
     else:
@@ -190,20 +199,26 @@ def _private_folder() -> list[Path]:
     return [folder] if private else []
 
 
-def _absorb(code: CodeType, digest: Any) -> None:
+def _absorb(code: CodeType, found: Any) -> None:
     names = (code.co_name, code.co_names, code.co_varnames, code.co_freevars, code.co_cellvars)
     constants = []
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
-            _absorb(constant, digest)
+            _absorb(constant, found)
         else:
             constants.append(sorted(map(repr, constant)) if isinstance(constant, frozenset) else constant)
-    digest.update(repr((names, code.co_code, constants)).encode())
+    found.update(repr((names, code.co_code, constants)).encode())
 
 
 def sealed(key: bytes, payload: bytes) -> bytes:
     """What a file contains: a digest that only this payload under this key has, and the payload."""
-    return hashlib.sha256(key + payload).digest() + payload
+    return _seal(key, payload) + payload
+
+
+def _seal(key: bytes, payload: bytes) -> bytes:
+    found = digest(key)
+    found.update(payload)
+    return found.digest()
 
 
 def read(folders: Iterable[Path], name: str, key: bytes) -> bytes | None:
@@ -213,9 +228,9 @@ def read(folders: Iterable[Path], name: str, key: bytes) -> bytes | None:
             content = (folder / name).read_bytes()
         except OSError:
             continue
-        payload = content[hashlib.sha256().digest_size :]
+        payload = content[digest().digest_size :]
         # Nothing else is ever unpickled, let alone run.
-        if content == sealed(key, payload):
+        if content.startswith(_seal(key, payload)):
             return payload
     return None
 

@@ -5,20 +5,21 @@ no Numba: with what the system says of the processor, and of the files of Numba 
 (another system, a setting of Numba's, TBB), nothing is found, and Numba is imported as ever.
 """
 
+import contextlib
 import ctypes
 import functools
-import hashlib
 import importlib.util
 import os
+import pickle
 import sys
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from .native import runtime
+from .native import Image, linked, runtime
 from .private import lose
-from .sources import Sources, read, sealed, sources_of, stem_of, write_in
+from .sources import Sources, digest, read, sealed, sources_of, stem_of, write_in
 from .threads import compiler_lock
 from .vectors import TILE_ROWS, TILE_VECS, VECTOR_BYTES, processor
 
@@ -115,10 +116,9 @@ def load(function: Callable, of: tuple) -> Any:
     payload = read(sources.places(), *_identity(function, sources, of))
     if payload is None:
         return None
-    wrapper, environment, machine_code = payload.split(b"\n", 2)
     try:
         with compiler_lock:
-            return runtime().function(machine_code, wrapper.decode(), environment.decode(), function.__name__)
+            return runtime().function(Image(*pickle.loads(payload)), function.__name__)
     except (ImportError, OSError):
         # No OpenMP, or a system that runs no code which a process has written.
         _broken = True
@@ -133,13 +133,14 @@ def keep(function: Callable, sources: Sources, of: tuple, code: tuple[bytes, str
     if host() is None:
         return
     name, key = _identity(function, sources, of)
-    machine_code, wrapper, environment = code
     if not any((folder / name).exists() for folder in sources.folders):
-        content = sealed(key, b"\n".join((wrapper.encode(), environment.encode(), machine_code)))
-        # Where nothing can be written, `cache` says so.
-        write_in(sources.folders, name, content, lambda other: False)
+        # Code of another kind is for Numba alone.
+        with contextlib.suppress(ImportError):
+            content = sealed(key, pickle.dumps(tuple(linked(*code)), 5))
+            # Where nothing can be written, `cache` says so.
+            write_in(sources.folders, name, content, lambda other: False)
 
 
 def _identity(function: Callable, sources: Sources, of: tuple) -> tuple[str, bytes]:
     key = repr((stem_of(function), sources.fingerprint, host(), of)).encode()
-    return f"{stem_of(function)}-{sources.fingerprint[:12]}-{hashlib.sha256(key).hexdigest()[:20]}.nbm", key
+    return f"{stem_of(function)}-{sources.fingerprint[:12]}-{digest(key).hexdigest()[:20]}.nbm", key

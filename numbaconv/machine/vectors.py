@@ -61,6 +61,8 @@ TILE_ROWS, TILE_VECS = _TILES[VECTOR_BYTES]
 WIDE = (0,) * min(8, TILE_ROWS * TILE_VECS // 3)
 # Rows of a lower tile, for what whole tiles leave over.
 LOW_ROWS = TILE_ROWS // 3
+# Elements of a line that is as long for every dtype.
+LINE = VECTOR_BYTES // 4
 
 
 def conv_tile(itemsize, filters):

@@ -16,20 +16,30 @@ from .private import lost_without
 prange = range
 
 
-class _Later:
+class Later:
     """A module that is imported when one of its names is first asked for."""
 
-    def __init__(self, name: str) -> None:
-        self._name = name
+    def __init__(self, name: str, package: str | None = None) -> None:
+        self._named = name, package
 
     def __getattr__(self, name: str) -> Any:
-        found = getattr(importlib.import_module(self._name), name)
+        if name == "_module":
+            self._module = importlib.import_module(*self._named)
+            return self._module
+        return getattr(self._module, name)
+
+
+class _Fixed(Later):
+    """One whose names stay what they are."""
+
+    def __getattr__(self, name: str) -> Any:
+        found = super().__getattr__(name)
         setattr(self, name, found)
         return found
 
 
-ir, types, cgutils = map(_Later, ("llvmlite.ir", "numba.types", "numba.core.cgutils"))
-tiles = _Later(f"{__package__}.tiles")
+ir, types, cgutils = map(_Fixed, ("llvmlite.ir", "numba.types", "numba.core.cgutils"))
+tiles = _Fixed(f"{__package__}.tiles")
 # Registers what `overloaded` has collected, in order.
 _overloads: list[tuple[Any, Any]] = []
 

@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from html import escape
-from typing import Any, NamedTuple
+from typing import Any
 
 from ..common.structures import leaves
 from ..graph.operation import is_shape
+from ..objects.tuples import NamedTuple
 
 # In pixels.
 _LINE, _GAP, _ROW, _LETTER, _MARGIN = 16, 24, 44, 7.2, 12

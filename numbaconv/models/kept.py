@@ -3,19 +3,20 @@
 Reading a file's directory and its texts, making layers, connecting them and planning what `predict` runs takes longer
 than to compute a small network. What all of that comes to is kept beside the machine code: without weights, which are
 read from where they lie in the file. It is found by the end of the file, where the directory of its archive is, and
-used where `Check` finds that the whole file is the same. So nobody but this library says what is made: a file's bytes
+used where the whole file is found to be the same. So nobody but this library says what is made: a file's bytes
 are compared, and its weights are numbers.
 """
 
-import hashlib
 import io
 import os
 import pickle
 import stat
 import sys
+import threading
 import zlib
+from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
@@ -24,14 +25,15 @@ from ..common import random
 from ..kernels.plan.host import HOST
 from ..layers.settings import Changes
 from ..machine import sources, start
+from ..objects.tuples import NamedTuple
 from .fused.folding import Folded
 from .program import within
 
 if TYPE_CHECKING:
     from ..files.keras_file import KerasFile
 
-# Bytes at the end of a file by which it is found.
-_TAIL = 2**16
+# Bytes at the end of a file by which it is found, and those that are read at once.
+_TAIL, _CHUNK = 2**16, 2**20
 # Networks that are kept, and shapes of the inputs of each.
 _MOST, _MOST_SHAPES = 32, 4
 # Seconds for which nobody must have written to a file: a clock does not tell what comes within a tick of it.
@@ -52,26 +54,36 @@ class Place(NamedTuple):
     shape: tuple[int, ...]
 
 
-class Check:
-    """What tells whether a file is the same: a digest of all that says what a network is.
+class Stretch(NamedTuple):
+    """A part of a file: from a byte to before another one, with all weights that begin there."""
 
-    Weights count by a checksum, the one that archives themselves have: they are taken from the file that is there,
-    whatever they are, unless it is damaged.
-    """
+    begin: int
+    end: int
+    places: list[Place]
 
-    def __init__(self) -> None:
-        self._digest, self._sum = hashlib.sha256(), 0
+    def read(self, read: Callable[[int, int], bytes]) -> tuple[bytes, list[bytes]]:
+        """A digest of it, and its weights as bytes; ``read`` gives the file's from one on, so many.
 
-    def text(self, data: bytes) -> None:
-        self._digest.update(data)
-        self._sum = zlib.crc32(data, self._sum)
+        The digest is of all that says what a network is. Weights count by a checksum, the one that archives themselves
+        have: they are taken from the file that is there, whatever they are, unless it is damaged.
+        """
+        text, total, at, found = sources.digest(), 0, self.begin, []
+        for _, begin, size, _, _ in self.places:
+            text.update(read(at, begin - at))
+            found.append(read(begin, size))
+            total = zlib.crc32(found[-1], total)
+            at = begin + size
+        while at < self.end and (rest := read(at, min(_CHUNK, self.end - at))):
+            text.update(rest)
+            at += len(rest)
+        return text.digest() + total.to_bytes(4, "little"), found
 
-    def weight(self, data: bytes) -> None:
-        self._sum = zlib.crc32(data, self._sum)
 
-    def digest(self) -> bytes:
-        """After all of the file's bytes."""
-        return self._digest.digest() + self._sum.to_bytes(4, "little")
+def _stretches(size: int, places: list[Place]) -> list[Stretch]:
+    """A file of so many bytes as two parts, which are read at once."""
+    middle = next((i for i, place in enumerate(places) if place.begin >= size // 2), len(places))
+    cut = places[middle].begin if middle < len(places) else size
+    return [Stretch(0, cut, places[:middle]), Stretch(cut, size, places[middle:])]
 
 
 class Content(NamedTuple):
@@ -214,19 +226,20 @@ def keep(file: "KerasFile", model: Any, stored: list[Any], leaves: list[Any]) ->
             places.append(Place(i, file.place(one.paths), array.nbytes, array.dtype.str, array.shape))
             known[id(array)] = "w", i
         places.sort(key=lambda place: place.begin)
-        check, at = Check(), 0
-        for i, begin, size, _, _ in places:
-            data = whole[begin : begin + size]
-            if begin < at or data != stored[i].layer._weights[stored[i].name].tobytes():
+        ends = [0, *(begin + size for _, begin, size, _, _ in places)]
+        if any(place.begin < end for place, end in zip(places, ends, strict=False)):
+            return
+        read = [part.read(lambda at, size: whole[at : at + size]) for part in _stretches(len(whole), places)]
+        weights = (data for _, those in read for data in those)
+        for place, data in zip(places, weights, strict=True):
+            if data != stored[place.number].layer._weights[stored[place.number].name].tobytes():
                 return
-            check.text(whole[at:begin])
-            check.weight(data)
-            at = begin + size
-        check.text(whole[at:])
         drawing = [leaf for leaf in leaves if hasattr(leaf, "_generator")]
         known |= {id(leaf._generator): ("g", i) for i, leaf in enumerate(drawing)}
         seeds = [leaf.seed for leaf in drawing]
-        content = Content(check.digest(), places, seeds, bool(file.training), _pickled(model, known), {})
+        content = Content(
+            b"".join(one for one, _ in read), places, seeds, bool(file.training), _pickled(model, known), {}
+        )
         _write(name, key, content)
         _remember(model, name, key, content)
 
@@ -248,19 +261,26 @@ def _operations(program: Any) -> list[Any]:
 
 def _weights(file: BinaryIO, content: Content) -> list[np.ndarray] | None:
     """The weights in a file; None if it is another one."""
+    stretches = _stretches(os.fstat(file.fileno()).st_size, content.places)
+    read: list[Any] = [None] * len(stretches)
+
+    def run(i: int) -> None:
+        # What was not read is not what was kept.
+        with suppress(Exception):
+            read[i] = stretches[i].read(lambda at, size: os.pread(file.fileno(), size, at))
+
+    # Reading and summing up leave Python to the other thread.
+    other = threading.Thread(target=run, args=(1,))
+    other.start()
+    run(0)
+    other.join()
+    if None in read or b"".join(one for one, _ in read) != content.digest:
+        return None
     found: list[Any] = [None] * len(content.places)
-    check, at = Check(), 0
-    file.seek(0)
-    for i, begin, size, dtype, shape in content.places:
-        check.text(file.read(begin - at))
-        data = file.read(size)
-        check.weight(data)
-        at = begin + size
-        if len(data) == size:
-            found[i] = np.frombuffer(data, dtype).reshape(shape)
-    while rest := file.read(2**20):
-        check.text(rest)
-    return found if check.digest() == content.digest else None
+    weights = (data for _, those in read for data in those)
+    for (i, _, _, dtype, shape), data in zip(content.places, weights, strict=True):
+        found[i] = np.frombuffer(data, dtype).reshape(shape)
+    return found
 
 
 def _identity(file: BinaryIO) -> tuple[str, bytes]:
@@ -273,11 +293,11 @@ def _identity(file: BinaryIO) -> tuple[str, bytes]:
         return "", b""
     size = file.seek(0, os.SEEK_END)
     file.seek(max(0, size - _TAIL))
-    tail = hashlib.sha256(file.read(_TAIL)).hexdigest()
+    tail = sources.digest(file.read(_TAIL)).hexdigest()
     set_ = sorted(one for one in os.environ.items() if one[0].startswith("NUMBACONV_") and one[0] not in _HARMLESS)
     usual = config.floatx(), config.epsilon(), config.image_data_format(), HOST, set_
     key = repr((size, tail, _SOURCES.fingerprint, host, usual)).encode()
-    return f"{_prefix()}{hashlib.sha256(key).hexdigest()[:20]}.nbn", key
+    return f"{_prefix()}{sources.digest(key).hexdigest()[:20]}.nbn", key
 
 
 def _prefix() -> str:

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import pairwise, repeat
 from operator import is_
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from ..calls.layouts import Pair, added, paired
 from ..common.structures import leaves, mapped
 from ..graph.operation import Gradients, is_shape
 from ..layers import Lambda
+from ..objects.tuples import NamedTuple
 
 
 class Slot(NamedTuple):

@@ -8,7 +8,7 @@ ends and only there.
 from collections.abc import Iterator, Sequence
 from itertools import count
 from math import lcm, prod
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from ..layers.conv import WindowLayer
 from ..layers.merging import Merge
 from ..layers.moving import Cropping, UpSampling, ZeroPadding
 from ..layers.pooling import Pooling
+from ..objects.tuples import NamedTuple
 from ..shapes.explanations import step_of
 from ..shapes.regions import Region, axis_region
 from .copies import is_slot

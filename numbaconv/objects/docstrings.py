@@ -1,6 +1,5 @@
 """What the docstrings of a family share is written once, with its base, and shown in each of them."""
 
-import re
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from inspect import CO_VARARGS, CO_VARKEYWORDS, cleandoc, signature, unwrap
@@ -105,14 +104,26 @@ def _arguments(cls: Any) -> list[str]:
 @lru_cache(maxsize=256)
 def _sections(docstring: str) -> dict[str, str]:
     """The sections by title; what stands before the first one has none."""
-    first, *others = re.split(r"^(\w+)\n-+\n", cleandoc(docstring), flags=re.MULTILINE)
-    sections = {"": first, **dict(zip(others[::2], others[1::2], strict=True))}
-    return {title: text.strip() for title, text in sections.items()}
+    lines = cleandoc(docstring).split("\n")
+    # Regular expressions would take longer to compile than all that is read with them while modules are imported.
+    heads = [
+        i for i, line in enumerate(lines) if line[:1] == "-" and not line.strip("-") and lines[i - 1].isidentifier()
+    ]
+    ends = [*(i - 1 for i in heads), len(lines)]
+    sections = {"": lines[: ends[0]]}
+    sections |= {lines[i - 1]: lines[i + 1 : end] for i, end in zip(heads, ends[1:], strict=True)}
+    return {title: "\n".join(text).strip() for title, text in sections.items()}
 
 
 @lru_cache(maxsize=256)
 def _entries(section: str) -> list[tuple[list[str], str]]:
     """Names of parameters that are described together, and their description with its type."""
-    entries = re.split(r"^(?=\S)", section, flags=re.MULTILINE)[1:]
-    heads = (re.fullmatch(r"([*\w]+(?:, [*\w.]+)*)(.*)", entry.strip(), re.DOTALL) for entry in entries)
-    return [(head[1].split(", "), head[2]) for head in heads if head]
+    entries: list[str] = []
+    for line in section.split("\n"):
+        if line and not line[0].isspace():
+            entries.append(line)
+        elif entries:
+            entries[-1] += f"\n{line}"
+    heads = (entry.rstrip().partition("\n") for entry in entries)
+    parts = ((*head.partition(" :"), below, text) for head, below, text in heads)
+    return [(names.split(", "), "".join(others)) for names, *others in parts]

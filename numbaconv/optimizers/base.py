@@ -6,7 +6,7 @@ array, and goes through them block by block, so that a large array stays in the 
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,7 @@ from .. import schedules
 from ..common.arguments import as_numbers, cast, check_dtype, common_dtype
 from ..objects.registry import Configurable, number
 from ..objects.telling import Neutral
+from ..objects.tuples import NamedTuple
 
 Array = NDArray[np.floating[Any]]
 Shape = tuple[int, ...]

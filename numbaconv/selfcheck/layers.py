@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from functools import partial, singledispatch
 from math import erfc, pi, prod, sqrt
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from ..layers.predict_only import PredictOnly
 from ..layers.resizing import OneSize
 from ..layers.separable import DepthwiseConv, SeparableConv
 from ..layers.transposed import ConvTranspose
+from ..objects.tuples import NamedTuple
 from . import normalization, pairs, sequences, small_layers, textbook
 from .small_layers import Array, Expected
 

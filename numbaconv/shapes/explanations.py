@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 from math import prod
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
+from ..objects.tuples import NamedTuple
 from .checks import normalize_shape
 from .kinds import AXIS_NAMES, UNKNOWN, layer_kind, spatial, window_along
 from .lengths import conv_input_length, conv_padding, deconv_crop, deconv_length, dilated_kernel_size

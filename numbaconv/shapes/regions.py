@@ -5,8 +5,9 @@ can be computed from a region of the input, and is that part of the whole.
 """
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
+from ..objects.tuples import NamedTuple
 from .checks import as_integers, normalize_shape, one_of, positive_integer
 from .kinds import AXIS_NAMES, RADIUS, layer_kind, spatial, window_along
 from .lengths import conv_padding, deconv_crop, dilated_kernel_size, known

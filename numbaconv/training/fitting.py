@@ -3,7 +3,7 @@
 import sys
 import warnings
 from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from ..callbacks.base import Audience, Callback, check_callbacks
 from ..callbacks.history import History
 from ..common import random as _random
 from ..common.arguments import check_bool
+from ..objects.tuples import NamedTuple
 from ..shapes import normalize_tuple
 from .batches import Batches
 from .compiling import Compiled

@@ -1,9 +1,10 @@
 """What training makes smaller and what it measures: a loss and metrics for each output of a model."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from ..objects.registry import number
+from ..objects.tuples import NamedTuple
 from .examples import Examples
 
 

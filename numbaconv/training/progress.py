@@ -1,6 +1,5 @@
 """What a long computation shows, and how it is stopped."""
 
-import signal
 import sys
 import threading
 import time
@@ -14,7 +13,10 @@ import numpy as np
 
 from ..callbacks.base import Callback, Logs
 from ..machine import compiling as _compiling
+from ..machine.words import Later
 
+# It takes longer to import than a small network to run.
+signal: Any = Later("signal")
 # Seconds that predict and evaluate work in silence under verbose="auto".
 PATIENCE = 2
 

@@ -13,8 +13,7 @@ from numbaconv.calls import pooling as pool_calls
 from numbaconv.calls.moving import MovingCall
 from numbaconv.calls.window import window_of
 from numbaconv.kernels import blend, pool, pool_grad, pool_planes
-from numbaconv.machine.line import LINE
-from numbaconv.machine.vectors import VECTOR_BYTES
+from numbaconv.machine.vectors import LINE, VECTOR_BYTES
 from numbaconv.models import Sequential
 
 by_kind = pytest.mark.parametrize("kind", KINDS)

@@ -3,10 +3,11 @@
 import math
 import struct
 import zlib
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import numpy as np
 
+from ...objects.tuples import NamedTuple
 from .blocks import UNDEFINED, Blocks, unpacked
 
 _COMPACT, _CONTIGUOUS, _CHUNKED = 0, 1, 2

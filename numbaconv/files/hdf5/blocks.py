@@ -9,7 +9,9 @@ import os
 import struct
 from collections.abc import Iterator
 from itertools import islice
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO
+
+from ...objects.tuples import NamedTuple
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 UNDEFINED = 2**64 - 1

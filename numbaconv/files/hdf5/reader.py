@@ -1,10 +1,11 @@
 """An HDF5 file as attributes and arrays by path; arrays are read only when they are asked for."""
 
 import math
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO
 
 import numpy as np
 
+from ...objects.tuples import NamedTuple
 from .arrays import Layout, Piece, contiguous, layout_of
 from .blocks import Blocks
 from .values import Attribute, Dataspace, Datatype, attribute, texts

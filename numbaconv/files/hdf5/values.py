@@ -2,10 +2,10 @@
 
 import math
 import struct
-from typing import NamedTuple
 
 import numpy as np
 
+from ...objects.tuples import NamedTuple
 from .blocks import Blocks, text_of, unpacked
 
 _INTEGER, _FLOAT, _TEXT, _OPAQUE, _VARIABLE = 0, 1, 3, 5, 9

@@ -21,9 +21,10 @@ RUN           where taps lie so far apart that a strip holds the windows of each
 
 from functools import lru_cache
 from math import ceil, gcd
-from typing import NamedTuple
 
 import numpy as np
+
+from ...objects.tuples import NamedTuple
 
 WINDOWS, TAPS, STRIDE, BEFORE, OUT_STRIDE, BLOCK, STEP, STRIP_STRIDE, STRIP_DILATION, DILATION, RUN = range(11)
 N, D, H, W = range(4)

@@ -1,8 +1,7 @@
 """What a plan supposes of the processor: sizes of its caches, numbers of cores, and what its work costs."""
 
-from typing import NamedTuple
-
 from ...machine.vectors import TILE_ROWS
+from ...objects.tuples import NamedTuple
 
 
 class Host(NamedTuple):

@@ -2,7 +2,6 @@
 
 from functools import lru_cache, wraps
 from math import ceil, prod
-from typing import NamedTuple
 
 import numpy as np
 
@@ -17,6 +16,7 @@ from ...machine.vectors import (
     few_filters,
     panel_width,
 )
+from ...objects.tuples import NamedTuple
 from ..winograd.points import SCHEMES, Scheme
 from .axes import BLOCK, MOST_STEPS, RUN, WINDOWS, Axis, D, H, N, W, axis_table, mean_taps, patch_axis, strip_length
 from .host import HOST, Host

@@ -1,12 +1,12 @@
 """The plan of `kernels.scatter`, and where it pays."""
 
 from math import ceil, gcd, inf, prod
-from typing import NamedTuple
 
 import numpy as np
 
 from ...machine import threads
 from ...machine.vectors import LOW_ROWS, TILE_ROWS, TILE_VECS, conv_tile, panel_width
+from ...objects.tuples import NamedTuple
 from .host import HOST
 
 # A plan for the kernel: an int64 array with a row for each of D, H and W that has the columns TAPS to CROP, and a row

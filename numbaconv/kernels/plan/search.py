@@ -1,10 +1,10 @@
 """The search for the cheapest blocks: all sensible ones are tried."""
 
 from math import ceil, isqrt, prod
-from typing import NamedTuple
 
 import numpy as np
 
+from ...objects.tuples import NamedTuple
 from .axes import axis_table
 
 # Lengths of blocks that are tried on either side of the square root, however long an axis is.

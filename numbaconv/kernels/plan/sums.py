@@ -1,11 +1,11 @@
 """Plans of gradients that sum over windows: of weights."""
 
 from math import ceil, prod
-from typing import NamedTuple
 
 import numpy as np
 
 from ...machine.vectors import TILE_ROWS, conv_tile, panel_width
+from ...objects.tuples import NamedTuple
 from .axes import BLOCK, Axis, H, W, axis_table, strip_length
 from .host import HOST, Host
 from .plans import check_memory, remember_plans

@@ -49,9 +49,9 @@ Two outputs of five taps have as many inputs, and so the same points and the sam
    0   3/4  -3/4   3/2  -3/2     1
 """
 
-from typing import NamedTuple
-
 import numpy as np
+
+from ...objects.tuples import NamedTuple
 
 
 class Scheme(NamedTuple):

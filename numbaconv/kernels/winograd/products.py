@@ -3,8 +3,6 @@
 The products of one pair of points are a product of matrices, (patches x channels) times (channels x filters).
 """
 
-from typing import NamedTuple
-
 import numpy as np
 
 from ...machine.compiler import compiled
@@ -12,6 +10,7 @@ from ...machine.limits import tile_clip
 from ...machine.tile import lanes_of, tile_add, tile_outer, tile_rows, tile_store, tile_write_part
 from ...machine.vectors import TILE_VECS
 from ...machine.words import prange
+from ...objects.tuples import NamedTuple
 from ..ending import end_rows, is_plain, limits_of
 from ..plan.axes import BLOCK, OUT_STRIDE, STEP, TAPS, WINDOWS, D, H, N, W
 from ..planes import write_planes

@@ -5,13 +5,12 @@ point and for its negative differ in the signs of odd powers alone, so their eve
 both. A test compares them with the matrices.
 """
 
-from typing import NamedTuple
-
 import numpy as np
 
 from ...machine.compiler import compiled
 from ...machine.tile import tile_rows, tile_write
 from ...machine.vectors import TILE_VECS
+from ...objects.tuples import NamedTuple
 from ..records import Line
 from .points import A, B
 

@@ -7,7 +7,6 @@ plain sum.
 """
 
 import math
-from typing import NamedTuple
 
 import numpy as np
 
@@ -16,6 +15,7 @@ from ...machine.lanes import line_less
 from ...machine.memory import ramp
 from ...machine.square import tile_square, tile_totals
 from ...machine.tile import lanes_of, tile_magnitude, tile_rows, tile_write
+from ...objects.tuples import NamedTuple
 from ..plan.axes import WINDOWS, D, H, W
 from ..records import Limits
 from ..strip import span

@@ -1,7 +1,6 @@
 """Weights for Winograd's convolution: transformed by G along both axes, and what they allow of inputs."""
 
 import functools
-from typing import NamedTuple
 
 import numpy as np
 
@@ -11,6 +10,7 @@ from ...machine.lanes import line_less
 from ...machine.tile import tile_rows, tile_write
 from ...machine.vectors import TILE_VECS, panel_width
 from ...machine.words import prange
+from ...objects.tuples import NamedTuple
 from ..records import Limits, Line
 from .points import SCHEMES, weights_matrix
 from .transform import weight_of

@@ -7,7 +7,7 @@ from collections import OrderedDict
 from collections.abc import Iterable
 from math import prod
 from operator import attrgetter, is_
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from ...machine import threads
 from ...machine.aligned import aligned_empty
 from ...machine.compiler import door, recorded
 from ...machine.vectors import CACHE_LINE
+from ...objects.tuples import NamedTuple
 
 # Shapes that a network remembers.
 MOST_SHAPES = 64

@@ -2,7 +2,9 @@
 
 from collections.abc import Sequence
 from html import escape
-from typing import Any, NamedTuple
+from typing import Any
+
+from ...objects.tuples import NamedTuple
 
 # In pixels.
 _ROW, _LETTER, _MARGIN, _LABEL, _BAR, _NUMBER = 20, 7.2, 12, 44, 420, 190

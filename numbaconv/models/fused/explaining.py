@@ -5,7 +5,7 @@ from math import prod
 from os import PathLike
 from pathlib import Path
 from time import perf_counter
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from ...calls.scaling import ScaleCall
 from ...calls.separable import SeparableCall
 from ...calls.transposed import OverlapCall, ScatterCall, TransposedCall
 from ...calls.winograd import WinogradCall
+from ...objects.tuples import NamedTuple
 from . import bars
 from .rules import KERNELS, channels_last
 from .running import Arena, Runner, Turn

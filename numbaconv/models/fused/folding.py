@@ -1,12 +1,14 @@
 """Kernels of layers with the batch normalizations after them, as the loops read them."""
 
 from functools import partial
-from typing import Any, NamedTuple
+from math import prod
+from typing import Any
 
 import numpy as np
 
 from ...calls.epilogue import pack_bias
 from ...calls.packed import Packed
+from ...objects.tuples import NamedTuple
 
 # How far a mean may be from 0, beside what is usual after a normalization.
 MOST_MOVED = 8
@@ -49,7 +51,7 @@ class Folded:
         layer, *norms = self.layers
         name, axes = _FILTERS[self.kind]
         kernel, bias = own[name], own.get("bias")
-        dtype, filters = kernel.dtype, int(np.prod([kernel.shape[axis] for axis in axes]))
+        dtype, filters = kernel.dtype, prod(kernel.shape[axis] for axis in axes)
         if norms:
             scale, shift = np.ones(filters), np.zeros(filters) if bias is None else bias.astype(np.float64)
             with np.errstate(all="ignore"):
@@ -59,8 +61,7 @@ class Folded:
                 full = scale.reshape([n if i - kernel.ndim in axes else 1 for i, n in enumerate(kernel.shape)])
                 folded, bias = _product(kernel, full), shift.astype(dtype)
             # What has become 0 would no longer make NaN of infinity. Of what is infinite the product is, or NaN.
-            count = np.count_nonzero(folded)
-            alike = count == folded.size or count == np.count_nonzero(np.logical_and(kernel, full))
+            alike = folded.all() or np.array_equal(folded != 0, np.logical_and(kernel, full))
             packed = self._packed(layer, folded, partial(_product, kernel, full))
             if not (alike and (packed.finite or np.isfinite(folded).all()) and np.isfinite(bias).all()):
                 return None

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from functools import partial
 from itertools import accumulate, pairwise
 from math import prod
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from ...calls.moving import crop_call, upsample_call, zero_pad_call
 from ...calls.pooling import FEW_PARTS, pool_call, pool_window
 from ...calls.scaling import Lines, LinesCall, scale_call
 from ...calls.separable import SeparableCall, separable_call
+from ...objects.tuples import NamedTuple
 from .folding import Banded, Factors, Folded, Pair
 from .rules import banded, scales_channels
 from .stage import NO_ENDING, Ending, Stage

@@ -7,11 +7,12 @@ and computes the same but for rounding, which `Stage.plain` goes back to where n
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from math import inf
-from typing import Any, NamedTuple
+from typing import Any
 
 from ...calls.bands import BandsCall, bands_call
 from ...calls.separable import separable_call
 from ...layers.pointwise import Rescaling
+from ...objects.tuples import NamedTuple
 from .stage import NO_ENDING, Stage
 
 # Stages that multiply by a kernel.

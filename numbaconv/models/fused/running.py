@@ -4,7 +4,7 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable, Sequence
 from math import prod
 from operator import attrgetter, is_
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from ...layers.settings import Changes
 from ...machine import sharing, threads
 from ...machine.aligned import aligned_empty
 from ...machine.vectors import VECTOR_BYTES
+from ...objects.tuples import NamedTuple
 from ..program import Program
 from .arena import MOST_SHAPES, Arena, Lifetime, laid_out
 from .folding import Banded, Folded, Pair

@@ -2,11 +2,12 @@
 
 from collections.abc import Callable
 from math import inf
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from ...layers.activation import activated, unshared
+from ...objects.tuples import NamedTuple
 
 
 class Ending(NamedTuple):

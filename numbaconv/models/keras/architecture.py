@@ -1,9 +1,10 @@
 """What a Keras configuration says of a network, the same for every version of Keras: layers, and who feeds whom."""
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 from ...common.structures import leaves, mapped
+from ...objects.tuples import NamedTuple
 
 MODELS = ("Functional", "Model", "Sequential")
 _TENSOR = "__keras_tensor__"

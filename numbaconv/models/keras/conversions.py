@@ -2,9 +2,11 @@
 
 import math
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
+
+from ...objects.tuples import NamedTuple
 
 # Of Keras 1, which kept the matrices of each gate by themselves: the gates in today's order.
 _GATES = {"LSTM": (0, 2, 1, 3), "GRU": (0, 1, 2)}

@@ -7,9 +7,10 @@ order.
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 from ...objects.naming import snake_case
+from ...objects.tuples import NamedTuple
 
 # Layers that keep their weights in parts of themselves: of each path the weights that lie there.
 _CELLS = ("GRU", "LSTM", "SimpleRNN")

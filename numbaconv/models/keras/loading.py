@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping
 from math import prod
-from typing import Any, NamedTuple
+from typing import Any
 
 from ...files.keras_file import KerasFile
 from ...layers.building import unfilled
+from ...objects.tuples import NamedTuple
 from .architecture import Architecture, architecture_of
 from .arguments import Reading
 from .layouts import layers_of, leaves_of

@@ -1,12 +1,13 @@
 """The weights in a file of Keras's, and the layers that they belong to."""
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from ...files.hdf5 import Hdf5File
 from ...layers.weights import frozen
+from ...objects.tuples import NamedTuple
 from .conversions import Conversion, converted
 from .layouts import Listed, layers_of, legacy_order, variables
 
