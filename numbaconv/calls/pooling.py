@@ -243,15 +243,18 @@ def pool_grad_call(kind: str, x_shape: Ints, grad_shape: Ints, itemsize: int, wi
         return planes
     lines = _lines(x_shape, data_format)
     image, result = (_view(shape, data_format, lines) for shape in (x_shape, out_shape))
-    windows = _windows(image, result, window)
+    ends, spare = _window_ends(x_shape, out_shape, window), 3 - window.rank
+    # As `_view` has the axes.
+    ends = [ends[spare], *ends[:spare], *ends[spare + 1 :]]
+    most = prod(map(min, spatial(x_shape, data_format), window.kernel_size))
     vecs = (0,) * (GRAD_VECS if image[-1] * itemsize >= GRAD_VECS * VECTOR_BYTES else 1)
-    first = windows[0][: result[1]], window.kernel_size[0], window.strides[0]
+    first = ends[0], window.kernel_size[0], window.strides[0]
     bands = pool_grad.input_bands(image, itemsize, *first, len(vecs) * VECTOR_BYTES // itemsize)
     serial = image[0] * len(bands) == 1 or prod(image) < SMALL
     turned = None
     if lines:
         turned = tuple((*lines, prod(shape) // max(1, prod(lines))) for shape in (x_shape, out_shape))
-    return PoolGradCall((image, result), turned, x_shape, (*windows, bands, vecs), serial)
+    return PoolGradCall((image, result), turned, x_shape, (np.concatenate(ends), most, bands, vecs), serial)
 
 
 def _planes_grad(x_shape: Ints, out_shape: Ints, itemsize: int, window: Window) -> PlanesGradCall | None:
@@ -350,13 +353,3 @@ def _view(shape: Ints, data_format: str, lines: Any) -> Ints:
     batch = lines[0] if lines else shape[0]
     channels = prod(shape) // max(1, batch * first * prod(rest))
     return (batch, first, *(1,) * (2 - len(rest)), *rest, channels)
-
-
-def _windows(image: Ints, result: Ints, window: Window) -> tuple:
-    """The kernels' arguments ``ends`` and ``most``."""
-    ones = (1,) * (3 - window.rank)
-    sizes, steps = ((first, *ones, *rest) for first, *rest in (window.kernel_size, window.strides))
-    axes = list(zip(result[1:4], image[1:4], sizes, steps, strict=True))
-    befores = [shapes.conv_padding(n, size, window.padding, step)[0] for _, n, size, step in axes]
-    ends = [pool.window_ends(*axis, before) for axis, before in zip(axes, befores, strict=True)]
-    return (np.concatenate(ends), prod(min(n, size) for _, n, size, _ in axes))
