@@ -26,7 +26,7 @@ from .conv import algorithm_for, dense_call, depthwise_arguments, gather_call, k
 from .epilogue import Epilogue, no_epilogue
 from .layouts import SMALL, Ints, canonical_shape
 from .packed import Packed, depthwise_shape, is_depthwise
-from .patches import Patches, are_products
+from .patches import Patches, are_products, sums_are_products
 from .products import FEW_STEPS, ProductCall, ProductInputCall
 from .transposed import AnyTransposed, phase_axes, scatter_call, transposed_shape
 from .window import Window, transposed_axes, window_axes
@@ -166,13 +166,18 @@ def conv_grad(
     axes = window_axes(x_shape, filters, window)
     share = filters // branches
     full, rank = canonical_shape(x_shape, window.data_format), window.rank
-    if branches == 1 and algorithm != "winograd" and are_products(axes, channels, filters, itemsize):
+    plain = branches == 1 and algorithm != "winograd"
+    sum_call: SumCall | ProductCall
+    if plain and sums_are_products(axes, channels, filters, itemsize):
         sizes = prod(axis.windows for axis in axes), prod(window.kernel_size) * channels, filters, itemsize
         patches = Patches.of(axes, full[1:4])
-        back = ProductInputCall.of(full, *sizes, patches)
-        return GradientCall(grad_shape, weights_shape, back, ProductCall.of(*sizes, patches))
-    # First, for it asks for memory: the phases of a kernel that does not fit would be many.
-    sum_call = _branch_sum_call(axes, prod(window.kernel_size), channels, share, itemsize, branches)
+        sum_call = ProductCall.of(*sizes, patches)
+        if are_products(axes, channels, filters, itemsize):
+            back = ProductInputCall.of(full, *sizes, patches)
+            return GradientCall(grad_shape, weights_shape, back, sum_call)
+    else:
+        # First, for it asks for memory: the phases of a kernel that does not fit would be many.
+        sum_call = _branch_sum_call(axes, prod(window.kernel_size), channels, share, itemsize, branches)
     scatter = scatter_call(axes, full, share, itemsize, rank, "channels_last", algorithm, branches)
     return GradientCall(grad_shape, weights_shape, scatter, sum_call)
 
@@ -228,7 +233,7 @@ def transposed_grad(
     gather = gather_call(axes, filters, channels, itemsize, window.rank, "channels_last", algorithm)
     features = prod(window.kernel_size) * filters
     sum_call: SumCall | ProductCall
-    if are_products(axes, filters, channels, itemsize):
+    if sums_are_products(axes, filters, channels, itemsize):
         patches = Patches.of(axes, canonical_shape(grad_shape, window.data_format)[1:4])
         sum_call = ProductCall.of(prod(axis.windows for axis in axes), features, channels, itemsize, patches)
     else:

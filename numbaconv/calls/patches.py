@@ -4,6 +4,7 @@ from math import prod
 
 import numpy as np
 
+from ..common.again import again
 from ..kernels.plan.axes import Axis
 from ..machine.aligned import aligned_empty
 from ..objects.tuples import NamedTuple
@@ -13,6 +14,9 @@ from .layouts import Ints
 MOST_WINDOWS, MOST_TAPS, MOST_BYTES = 64, 4096, 16 * 1024 * 1024
 # Weights of a tap for each window that make up for copying what its windows read.
 TAP_WEIGHTS = 64
+# Channels of a pixel, and of all taps, from which on sums over so few windows are products of patches: sums for each
+# share of the windows, a panel wide for ever so few outputs, take longer than to copy what is read.
+PIXEL, LONG = 64, 1024
 
 
 class Patches(NamedTuple):
@@ -41,19 +45,29 @@ class Patches(NamedTuple):
     def gathered(self, image: np.ndarray) -> np.ndarray:
         """An array (windows, taps * C) of what windows read of a canonical image, zeros where that lies outside."""
         channels = image.shape[-1]
-        rows = image.reshape(-1, channels).take(self.pixels, axis=0)
-        rows[self.outside] = 0
+        rows = np.empty((len(self.pixels), channels), image.dtype)
+        again(_gather, image.reshape(-1, channels), self.pixels, self.outside, rows)
         return rows.reshape(self.shape[0], -1)
 
-    @np.errstate(all="ignore")
     def spread(self, rows: np.ndarray) -> np.ndarray:
         """The canonical image in which each pixel is the sum of what its readers have, from such an array."""
         rows = rows.reshape(prod(self.shape), -1)
         image = aligned_empty((prod(self.lengths), rows.shape[1]), rows.dtype)
-        image.fill(0)
-        for pixels, readers in self.turns:
-            image[pixels] += rows[readers]
+        again(_spread, rows, self.turns, image)
         return image.reshape(*self.lengths, -1)
+
+
+def _gather(image: np.ndarray, pixels: np.ndarray, outside: np.ndarray, rows: np.ndarray) -> None:
+    # With any other mode, NumPy fills memory of its own first.
+    image.take(pixels, axis=0, out=rows, mode="clip")
+    rows[outside] = 0
+
+
+@np.errstate(all="ignore")
+def _spread(rows: np.ndarray, turns: list[tuple[np.ndarray, np.ndarray]], image: np.ndarray) -> None:
+    image.fill(0)
+    for pixels, readers in turns:
+        image[pixels] += rows[readers]
 
 
 def _read(axes: tuple[Axis, ...], lengths: Ints) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -82,8 +96,19 @@ def meeting(axes: tuple[Axis, ...], lengths: Ints) -> tuple[np.ndarray, np.ndarr
 
 def are_products(axes: tuple[Axis, ...], channels: int, outputs: int, itemsize: int) -> bool:
     """Whether gradients of a convolution with so many channels and outputs had better be products of patches."""
+    windows = prod(axis.windows for axis in axes)
+    return windows <= min(outputs, channels * outputs // TAP_WEIGHTS) and _fits(axes, channels, itemsize)
+
+
+def sums_are_products(axes: tuple[Axis, ...], channels: int, outputs: int, itemsize: int) -> bool:
+    """Whether the gradient of the weights had, whatever that of the input is."""
+    many = channels >= PIXEL and channels * prod(axis.taps for axis in axes) >= LONG
+    return (many and _fits(axes, channels, itemsize)) or are_products(axes, channels, outputs, itemsize)
+
+
+def _fits(axes: tuple[Axis, ...], channels: int, itemsize: int) -> bool:
     windows, taps = prod(axis.windows for axis in axes), prod(axis.taps for axis in axes)
     # Steps beyond all images would not fit 64 bits.
     near = all(max(axis.stride, axis.dilation, axis.before) < MOST_BYTES for axis in axes)
-    fits = windows * taps <= MOST_TAPS and windows * taps * channels * itemsize <= MOST_BYTES
-    return 0 < windows <= min(outputs, MOST_WINDOWS, channels * outputs // TAP_WEIGHTS) and fits and near
+    small = windows * taps <= MOST_TAPS and windows * taps * channels * itemsize <= MOST_BYTES
+    return 0 < windows <= MOST_WINDOWS and small and near

@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 
 from numbaconv import functional
-from numbaconv.calls.gradients import dense_grad
+from numbaconv.calls.gradients import SumCall, conv_grad, dense_grad
 from numbaconv.calls.packed import Packed
+from numbaconv.calls.products import ProductCall, ProductInputCall
+from numbaconv.calls.window import window_of
 
 # Rows, features and units: few of each, none, numbers that leave vectors and tiles unfilled, and tasks for all cores.
 SIZES = [
@@ -66,3 +68,19 @@ def test_planes_of_pixels_have_the_bits_of_pixels(channels_filters, lengths, poi
     planes = np.ascontiguousarray(np.moveaxis(x, -1, 1))
     for _ in each_thread_count():
         assert functional.conv(planes, weights, bias, data_format="channels_first").tobytes() == wanted.tobytes()
+
+
+def test_sums_of_few_windows_are_products_whatever_the_input_is(each_thread_count):
+    for sizes, sums in (((1, 5, 64, 2), ProductCall), ((1, 5, 8, 2), SumCall), ((5, 4, 64, 3), SumCall)):
+        n, k, channels, filters = sizes
+        call = conv_grad((n, 4, 4, channels), (k, k, channels, filters), 4, window_of((k, k), 1, "same"))
+        assert type(call.sum_call) is sums
+        assert not isinstance(call.input_call, ProductInputCall)
+    rng = np.random.default_rng(2)
+    x, grad = (rng.standard_normal((2, 3, 5, c)).astype("f4") for c in (66, 3))
+    padded = np.pad(x.astype("f8"), ((0, 0), (2, 2), (1, 2), (0, 0)))
+    read = np.lib.stride_tricks.sliding_window_view(padded, (3, 5), axis=(1, 2))
+    wanted = np.einsum("nklchw,nhwf->klcf", read, grad)
+    found = [functional.conv_weight_grad(x, grad, (5, 4), padding="same") for _ in each_thread_count()]
+    np.testing.assert_allclose(found[0], wanted, rtol=0, atol=2e-5 * np.abs(wanted).max())
+    assert all(one.tobytes() == found[0].tobytes() for one in found)
