@@ -90,7 +90,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--factor", type=float, default=1.3, help="ratio from which a change counts")
     parser.add_argument("--times", type=int, default=2, help="how often the slowed kernel does its work")
-    parser.add_argument("--quick", action="store_true", help="two cases, two rounds; the slowdown is large, and so is the factor")
+    parser.add_argument(
+        "--quick", action="store_true", help="two cases, two rounds; the slowdown is large, and so is the factor"
+    )
     options = parser.parse_args()
     factor, times = (2.0, 8) if options.quick else (options.factor, options.times)
     with tempfile.TemporaryDirectory() as folder:

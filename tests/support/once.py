@@ -5,7 +5,6 @@ As a program it compiles ahead for such processes what layers need: ``python onc
 """
 
 import fcntl
-import hashlib
 import sys
 from pathlib import Path
 
@@ -29,9 +28,9 @@ def compile_once(folder):
     def compile_alone(self, sig):
         if not folders(self):
             return compile_anyway(self, sig)
-        identity = repr((self.py_func.__module__, self.py_func.__qualname__, self.targetoptions, sig))
+        name, _ = self._cache._identity(sig, self.targetctx.codegen())
         # Numba's lock first, as it is taken in any case: a helper is compiled while the lock on its caller is held.
-        with global_compiler_lock, Path(folder, hashlib.sha256(identity.encode()).hexdigest()).open("w") as lock:
+        with global_compiler_lock, Path(folder, name).open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             return compile_anyway(self, sig)
 
