@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from ..common.arguments import as_numbers, cast
+from ..machine import recycling
 
 
 class Weight:
@@ -71,19 +72,33 @@ def adopted(layer: Any, name: str, value: np.ndarray) -> bool:
     return True
 
 
+class _Lasting(np.ndarray):
+    """Memory that nobody writes to once it has been filled."""
+
+
+def lasting(size: int) -> tuple[memoryview, memoryview]:
+    """Memory in large pages for many weights that are read from a file, and the same as nobody can write to it."""
+    memory = memoryview(recycling.fresh(size).view(_Lasting))
+    return memory, memory.toreadonly()
+
+
 def frozen(value: Any, shape: tuple[int, ...], dtype: Any, name: str) -> np.ndarray:
-    """``value`` as nobody can make it writable again: in an immutable bytes object, which may be its own already."""
+    """``value`` as nobody can make it writable again: in an immutable object, which may be its own already."""
     array = as_numbers(value, name)
     if array.shape != tuple(shape):
         raise ValueError(f"{name} must have shape {tuple(shape)}, got {array.shape}")
-    memory = _bytes_of(array) if array.dtype == dtype and array.flags.c_contiguous else b""
-    if len(memory) != array.nbytes:
-        memory = cast(array, dtype).tobytes()
-    return np.frombuffer(memory, dtype).reshape(shape)
+    if array.dtype == dtype and array.flags.c_contiguous:
+        memory = _memory_of(array)
+        if type(memory) is memoryview:
+            return array.view()
+        if len(memory) == array.nbytes:
+            return np.frombuffer(memory, dtype).reshape(shape)
+    return np.frombuffer(cast(array, dtype).tobytes(), dtype).reshape(shape)
 
 
-def _bytes_of(array: Any) -> bytes:
-    """The bytes object that an array is a view of; empty if there is none."""
+def _memory_of(array: Any) -> bytes | memoryview:
+    """What an array is a view of, if that is immutable; empty if it is not."""
     while type(array) is np.ndarray:
         array = array.base
-    return array if type(array) is bytes else b""
+    own = type(array) is memoryview and array.readonly and type(array.obj) is _Lasting
+    return array if own or type(array) is bytes else b""

@@ -12,10 +12,10 @@ import os
 import pickle
 import stat
 import sys
-import threading
 import zlib
-from collections.abc import Callable
 from contextlib import suppress
+from itertools import accumulate
+from math import prod
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
@@ -24,7 +24,9 @@ from .. import config
 from ..common import random
 from ..kernels.plan.host import HOST
 from ..layers.settings import Changes
+from ..layers.weights import lasting
 from ..machine import sources, start
+from ..machine.vectors import CACHE_LINE
 from ..objects.tuples import NamedTuple
 from .fused.folding import Folded
 from .program import within
@@ -52,38 +54,6 @@ class Place(NamedTuple):
     size: int
     dtype: str
     shape: tuple[int, ...]
-
-
-class Stretch(NamedTuple):
-    """A part of a file: from a byte to before another one, with all weights that begin there."""
-
-    begin: int
-    end: int
-    places: list[Place]
-
-    def read(self, read: Callable[[int, int], bytes]) -> tuple[bytes, list[bytes]]:
-        """A digest of it, and its weights as bytes; ``read`` gives the file's from one on, so many.
-
-        The digest is of all that says what a network is. Weights count by a checksum, the one that archives themselves
-        have: they are taken from the file that is there, whatever they are, unless it is damaged.
-        """
-        text, total, at, found = sources.digest(), 0, self.begin, []
-        for _, begin, size, _, _ in self.places:
-            text.update(read(at, begin - at))
-            found.append(read(begin, size))
-            total = zlib.crc32(found[-1], total)
-            at = begin + size
-        while at < self.end and (rest := read(at, min(_CHUNK, self.end - at))):
-            text.update(rest)
-            at += len(rest)
-        return text.digest() + total.to_bytes(4, "little"), found
-
-
-def _stretches(size: int, places: list[Place]) -> list[Stretch]:
-    """A file of so many bytes as two parts, which are read at once."""
-    middle = next((i for i, place in enumerate(places) if place.begin >= size // 2), len(places))
-    cut = places[middle].begin if middle < len(places) else size
-    return [Stretch(0, cut, places[:middle]), Stretch(cut, size, places[middle:])]
 
 
 class Content(NamedTuple):
@@ -193,8 +163,10 @@ def _found(file: BinaryIO, compile: bool) -> Any:
     if payload is None:
         return None
     content = Content(*pickle.loads(payload))
-    arrays = None if compile and content.trained else _weights(file, content)
-    if arrays is None:
+    if compile and content.trained:
+        return None
+    digest, arrays = _read(file, content.places)
+    if digest != content.digest:
         return None
     generators = [random.generator(seed) for seed in content.seeds]
     model = _Unpickler(content.model, lambda pid: (arrays if pid[0] == "w" else generators)[pid[1]]).load()
@@ -215,10 +187,6 @@ def keep(file: "KerasFile", model: Any, stored: list[Any], leaves: list[Any]) ->
         name, key = _identity(raw)
         if not name:
             return
-        raw.seek(0)
-        whole = raw.read()
-        if file.changed:
-            return
         places: list[Place] = []
         known: dict[int, Any] = {}
         for i, one in enumerate(stored):
@@ -229,17 +197,14 @@ def keep(file: "KerasFile", model: Any, stored: list[Any], leaves: list[Any]) ->
         ends = [0, *(begin + size for _, begin, size, _, _ in places)]
         if any(place.begin < end for place, end in zip(places, ends, strict=False)):
             return
-        read = [part.read(lambda at, size: whole[at : at + size]) for part in _stretches(len(whole), places)]
-        weights = (data for _, those in read for data in those)
-        for place, data in zip(places, weights, strict=True):
-            if data != stored[place.number].layer._weights[stored[place.number].name].tobytes():
-                return
+        digest, arrays = _read(raw, places)
+        weights = (one.layer._weights[one.name] for one in stored)
+        if file.changed or any(x.tobytes() != one.tobytes() for x, one in zip(arrays, weights, strict=True)):
+            return
         drawing = [leaf for leaf in leaves if hasattr(leaf, "_generator")]
         known |= {id(leaf._generator): ("g", i) for i, leaf in enumerate(drawing)}
         seeds = [leaf.seed for leaf in drawing]
-        content = Content(
-            b"".join(one for one, _ in read), places, seeds, bool(file.training), _pickled(model, known), {}
-        )
+        content = Content(digest, places, seeds, bool(file.training), _pickled(model, known), {})
         _write(name, key, content)
         _remember(model, name, key, content)
 
@@ -259,28 +224,27 @@ def _operations(program: Any) -> list[Any]:
     return list(found.values())
 
 
-def _weights(file: BinaryIO, content: Content) -> list[np.ndarray] | None:
-    """The weights in a file; None if it is another one."""
-    stretches = _stretches(os.fstat(file.fileno()).st_size, content.places)
-    read: list[Any] = [None] * len(stretches)
+def _read(file: BinaryIO, places: list[Place]) -> tuple[bytes, list[np.ndarray]]:
+    """A digest of all that says in a file what a network is, and its weights by number.
 
-    def run(i: int) -> None:
-        # What was not read is not what was kept.
-        with suppress(Exception):
-            read[i] = stretches[i].read(lambda at, size: os.pread(file.fileno(), size, at))
-
-    # Reading and summing up leave Python to the other thread.
-    other = threading.Thread(target=run, args=(1,))
-    other.start()
-    run(0)
-    other.join()
-    if None in read or b"".join(one for one, _ in read) != content.digest:
-        return None
-    found: list[Any] = [None] * len(content.places)
-    weights = (data for _, those in read for data in those)
-    for (i, _, _, dtype, shape), data in zip(content.places, weights, strict=True):
-        found[i] = np.frombuffer(data, dtype).reshape(shape)
-    return found
+    Weights count by a checksum, the one that archives themselves have: they are taken from the file that is there,
+    whatever they are, unless it is damaged.
+    """
+    text, total, at = sources.digest(), 0, 0
+    ends = [*accumulate(-(-place.size // CACHE_LINE) * CACHE_LINE for place in places)]
+    memory, view = lasting(ends[-1] if ends else 0)
+    found: list[Any] = [None] * len(places)
+    for (i, begin, size, dtype, shape), here in zip(places, [0, *ends], strict=False):
+        text.update(os.pread(file.fileno(), begin - at, at))
+        if os.preadv(file.fileno(), [memory[here : here + size]], begin) < size:
+            raise EOFError
+        total = zlib.crc32(memory[here : here + size], total)
+        found[i] = np.frombuffer(view, dtype, prod(shape), here).reshape(shape)
+        at = begin + size
+    while rest := os.pread(file.fileno(), _CHUNK, at):
+        text.update(rest)
+        at += len(rest)
+    return text.digest() + total.to_bytes(4, "little"), found
 
 
 def _identity(file: BinaryIO) -> tuple[str, bytes]:
