@@ -121,8 +121,10 @@ CHANGES = {
 @pytest.mark.slow
 @pytest.mark.parametrize("name", CHANGES)
 def test_a_change_that_only_a_call_shows(name, tmp_path, expected_digests):
-    """Names may stay and mean something else. What is done then is done as without them: a few results tell."""
-    expected = json.dumps({kind: json.loads(expected_digests)[kind] for kind in ("direct", "padding")})
+    """Names may stay and mean something else. What is done then is done as without them: one result tells."""
+    # Of many helpers, or of few where all that matters is what becomes of a kernel that is compiled.
+    kind = "direct" if CHANGES[name] == WHOLE else "padding"
+    expected = json.dumps({kind: json.loads(expected_digests)[kind]})
     # Only what was kept before can be read.
     cache = {} if name in ("CompileResult._rebuild", "launching._guard") else {"NUMBA_CACHE_DIR": tmp_path}
     run(CHANGED, expected, name, CHANGES[name], NUMBA_THREADING_LAYER="workqueue", timeout=600, **cache)
