@@ -21,7 +21,7 @@ from ..machine.vectors import CACHE_WAY, LOW_ROWS, TILE_ROWS, TILE_VECS
 from ..machine.words import prange
 from .ending import end_line, ended, limits_of
 from .plan.axes import MOST_STEPS
-from .planes import plane_at, write_planes
+from .planes import write_windows
 from .records import Channels, Epilogue, Line, Panels, Places, Steps
 from .strip import aligned_flat, fill_taps, input_of, locate, pitch_of, places_of, taps_inside
 from .table import COUNT, FIRST, PLACE, TASKS, WORK, panel_of, panels_of
@@ -167,7 +167,7 @@ def sum_windows(source, places, steps, panels, vecs, epilogue, out):
                 # Flat ones would not compile.
                 if out.ndim == 3:  # noqa: SIM102
                     if last:
-                        _write(buffer, buffer_first, width, there, panel, places.out_at, out)
+                        write_windows(buffer, buffer_first, width, there, panel, places.out_at, out)
             number += run.end - run.first
 
 
@@ -303,16 +303,3 @@ def _sum_tile(tile, source, x_at, first, steps, weights, lines, ahead):
                 # Read ahead: if all loads of a step waited for its shift, LLVM would do them first, and spill the tile.
                 at, shift = at + pitch, opaque(steps.shifts[step])
     return tile
-
-
-@compiled
-def _write(buffer, first, width, places, panel, out_at, out):
-    """A chunk of windows from the buffer to planes of the output."""
-    end = min(places.end, places.count)
-    _, filters, positions = out.shape
-    of_image, at = min(places.count, positions), places.first
-    while at < end:
-        count = min(end, (at // of_image + 1) * of_image) - at
-        plane, start = plane_at(out_at[at], filters, positions), first + (at - places.first) * width
-        write_planes(buffer, start, width, count, panel.count, out, plane + panel.place * positions, positions)
-        at += count

@@ -10,7 +10,7 @@ from ..machine.vectors import CACHE_WAY, TILE_ROWS, TILE_VECS
 from ..machine.words import prange
 from .ending import end_windows, ended, within_tile
 from .plan.axes import STRIP_DILATION, STRIP_STRIDE, TAPS, H, W
-from .planes import plane_at, write_planes
+from .planes import write_windows
 from .records import Channels, Epilogue, Inside, Line, Panel, Places, Source, Tiles
 from .strip import aligned_flat, all_taps, image_of, image_shape, input_of, locate, places_of, span, taps_inside
 from .table import TASKS, WORK, panel_of, panels_of
@@ -72,24 +72,25 @@ def input_of_panels(x, block, axes, panels, group):
     if x.ndim == 5:
         # Pixels that lie far apart compete for the L1 cache, where many taps would find them again.
         near = panels.weights.shape[3] <= SLIDE or filters * x.itemsize < CACHE_WAY // 2
-        if repeat == 1 and channels % (width // TILE_VECS) == 0 and near and _neighbours(axes, block.columns):
+        if repeat == 1 and channels % (width // TILE_VECS) == 0 and near and _neighbours(axes, block):
             image = image_of(x, block, axes, 0, all_taps(axes))
             if max(image.inside.left, span(axes, W, block.columns) - image.inside.right) <= EDGE:
                 return image
     taps = taps_inside(x, block, axes)
-    if _neighbours(axes, block.columns):
+    if _neighbours(axes, block):
         # Where a tile looks for zeros, there are few.
         taps = Inside(taps.front, taps.back, taps.top, taps.bottom, 0, axes[W, TAPS])
     source = input_of(x, block, axes, Channels(first, (panels.end - panels.first) * width, repeat), taps)
-    array, start, image, plane, row, column, inside, tap_row, tap_column, taps = source
-    return Source(array, start - first, image, plane, row, column, inside, tap_row, tap_column, taps)
+    array, start, image, plane, row, column, inside, tap_plane, tap_row, tap_column, taps = source
+    start -= first
+    return Source(array, start, image, plane, row, column, inside, tap_plane, tap_row, tap_column, taps)
 
 
 @compiled
-def _neighbours(axes, columns):
-    """Whether windows of a tile that so many columns fill overlap, or lie side by side."""
+def _neighbours(axes, block):
+    """Whether windows of a tile that a row of a block fills overlap, or lie side by side."""
     adjacent = axes[W, STRIP_DILATION] == 1 and axes[H, STRIP_DILATION] == 1
-    return adjacent and columns >= TILE_ROWS and axes[W, TAPS] >= SLIDE
+    return adjacent and block.images * block.planes == 1 and block.columns >= TILE_ROWS and axes[W, TAPS] >= SLIDE
 
 
 @compiled
@@ -103,7 +104,7 @@ def filter_windows(source, places, block, panels, epilogue, out, group, axes):
     ending, room = (epilogue.bias, within_tile(epilogue)), 0 if direct else places.end
     buffer, start = aligned_flat(room * width, source.array)
     buffer_at = np.empty(room + RAMP, np.int64)
-    slides = _neighbours(axes, block.columns)
+    slides = _neighbours(axes, block)
     step = TOGETHER if direct and slides else 1
     for number in range(panels.first, panels.end, step):
         panel, last = panel_of(panels, number), panel_of(panels, min(number + step, panels.end) - 1)
@@ -130,9 +131,7 @@ def _write(buffer, start, width, places, panel, epilogue, out):
     if out.ndim == 1:
         end_windows(Line(buffer, start, width), places, panel, epilogue, out)
     else:
-        _, filters, positions = out.shape
-        plane = plane_at(places.out_at[0], filters, positions) + panel.place * positions
-        write_planes(buffer, start, width, places.count, panel.count, out, plane, positions)
+        write_windows(buffer, start, width, places, panel, places.out_at, out)
 
 
 @compiled(inline=True)
@@ -146,7 +145,7 @@ def _gather(source, places, panel, ending, out, group):
         for kd in range(taps.front, taps.back):
             for kh in range(taps.top, taps.bottom):
                 at = (((panel.number * taps_d + kd) * taps_h + kh) * taps_w + taps.left) * pitch
-                start = source.start + kd * source.plane + kh * source.tap_row + panel.first
+                start = source.start + kd * source.tap_plane + kh * source.tap_row + panel.first
                 for kw in range(taps.left, taps.right):
                     shift = start + kw * source.tap_column
                     tile = tile_multiply(tile, source.array, places.x_at, (first, shift), panel.weights, at, group)

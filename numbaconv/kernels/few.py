@@ -76,7 +76,7 @@ def _runs_of(source, weights, plan):
     for kd in range(taps.front, taps.back):
         for kh in range(taps.top, taps.bottom):
             for kw in range(left, right):
-                shifts[i] = source.start + kd * source.plane + kh * source.tap_row + kw * source.tap_column
+                shifts[i] = source.start + kd * source.tap_plane + kh * source.tap_row + kw * source.tap_column
                 starts[i] = ((kd * taps_h + kh) * taps_w + kw) * lines * width
                 i += 1
     return Steps(shifts, starts, 0, joined * plan[WORK, CHANNELS])

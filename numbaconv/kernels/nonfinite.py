@@ -32,11 +32,9 @@ def depthwise_inside(x, weights, epilogue, out, plan):
 @compiled
 def _inside_task(task, x, weights, epilogue, out, plan):
     block = locate(task, plan)
-    panels, pixels = panels_of(block, plan, weights), block.rows * block.columns
+    panels = panels_of(block, plan, weights)
     last = panel_of(panels, len(weights) - 1)
-    for window in range(block.images * pixels):
-        n, row, column = block.n + window // pixels, window % pixels // block.columns, window % block.columns
-        first, at = _place(plan, n, block.d, block.h + row, block.w + column)
+    for n, first, at in _windows(block, plan):
         for number in range(panels.first, panels.end):
             panel = panel_of(panels, number)
             for f in range(panel.count):
@@ -52,10 +50,14 @@ def _inside_task(task, x, weights, epilogue, out, plan):
 
 
 @compiled
-def _place(axes, n, d, h, w):
-    """Input position of a window's first tap, and the flat index of its output."""
-    at = n * axes[N, OUT_STRIDE] + d * axes[D, OUT_STRIDE] + h * axes[H, OUT_STRIDE] + w * axes[W, OUT_STRIDE]
-    return first_input(d, h, w, axes), at
+def _windows(block, axes):
+    """Each window of a block: its image, the input position of its first tap, and the flat index of its output."""
+    for n in range(block.n, block.n + block.images):
+        for d in range(block.d, block.d + block.planes):
+            for h in range(block.h, block.h + block.rows):
+                for w in range(block.w, block.w + block.columns):
+                    at = n * axes[N, OUT_STRIDE] + d * axes[D, OUT_STRIDE] + h * axes[H, OUT_STRIDE]
+                    yield n, first_input(d, h, w, axes), at + w * axes[W, OUT_STRIDE]
 
 
 @compiled

@@ -28,3 +28,16 @@ def write_planes(buffer, start, width, count, channels, out, to, positions):
         for i in range(0, count, side):
             i = min(i, count - side)
             transpose_square(buffer, start + i * width + c, width, out, to + c * positions + i, positions)
+
+
+@compiled
+def write_windows(buffer, first, width, places, panel, out_at, out):
+    """Some of a block's windows, a line of the buffer each, to planes of the output: of whole images, or of one."""
+    end = min(places.end, places.count)
+    _, filters, positions = out.shape
+    of_image, at = min(places.count, positions), places.first
+    while at < end:
+        count = min(end, (at // of_image + 1) * of_image) - at
+        plane, start = plane_at(out_at[at], filters, positions), first + (at - places.first) * width
+        write_planes(buffer, start, width, count, panel.count, out, plane + panel.place * positions, positions)
+        at += count

@@ -76,9 +76,9 @@ def _positions_task(task, x, weights, epilogue, out, places, tile_shape, plan):
 def _planes(x, out, block, first, count, spare, plan):
     """A strip with a plane for each of some channels, where others have images."""
     taps = taps_inside(x, block, plan)
-    planes = Block(block.n, block.d, block.h, block.w, count, block.rows, block.columns, 0)
+    planes = Block(block.n, block.d, block.h, block.w, count, block.planes, block.rows, block.columns, 0)
     strip = strip_of(x, planes, plan, 1, taps, spare)
-    array, start, image, plane, row, column, inside, tap_row, tap_column, _ = strip
+    array, start, image, plane, row, column, inside, tap_plane, tap_row, tap_column, _ = strip
     if out.ndim == 1:
         pixels = strip_of(x, block, plan, count, taps, 0)
         fill_strip(pixels, x, block, plan, Channels(first, count, 1))
@@ -88,7 +88,8 @@ def _planes(x, out, block, first, count, spare, plan):
         write_planes(pixels.array, at, count, (inside.back - front) * plane, count, array, to, image)
     else:
         for c in range(count):
-            one = Source(array, start + c * image, image, plane, row, column, inside, tap_row, tap_column, taps)
+            at = start + c * image
+            one = Source(array, at, image, plane, row, column, inside, tap_plane, tap_row, tap_column, taps)
             fill_strip(one, x, block, plan, Channels(first + c, 1, 1))
     return strip
 
@@ -102,7 +103,7 @@ def _steps_of(source, weights, channels, plan):
     for kd in range(taps.front, taps.back):
         for kh in range(taps.top, taps.bottom):
             for kw in range(taps.left, taps.right):
-                at = source.start + kd * source.plane + kh * source.tap_row + kw * source.tap_column
+                at = source.start + kd * source.tap_plane + kh * source.tap_row + kw * source.tap_column
                 for c in range(channels):
                     shifts[i] = at + c * source.image
                     weights_at[i] = (((kd * plan[H, TAPS] + kh) * plan[W, TAPS] + kw) * channels + c) * width

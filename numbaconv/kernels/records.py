@@ -17,8 +17,9 @@ class Block(NamedTuple):
     d: int
     h: int
     w: int
-    # Windows along N, H and W; along D there is one.
+    # Windows along N, D, H and W: several images only whole, and so several planes.
     images: int
+    planes: int
     rows: int
     columns: int
     # Number of the group of panels.
@@ -62,7 +63,8 @@ class Source(NamedTuple):
     column: int
     # Positions that may be read: of a strip, all that it has.
     inside: Inside
-    # Elements from one tap to the next along H and W; along D, where a block has one window, taps are positions.
+    # Elements from one tap to the next along D, H and W.
+    tap_plane: int
     tap_row: int
     tap_column: int
     # Taps that may be read.

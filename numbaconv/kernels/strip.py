@@ -42,14 +42,16 @@ def locate(task, axes):
     blocks = -(-axes[H, WINDOWS] // axes[H, BLOCK])
     h = task % blocks * axes[H, BLOCK]
     task //= blocks
-    d = task % axes[D, WINDOWS]
-    task //= axes[D, WINDOWS]
+    blocks = -(-axes[D, WINDOWS] // axes[D, BLOCK])
+    d = task % blocks * axes[D, BLOCK]
+    task //= blocks
     blocks = -(-axes[N, WINDOWS] // axes[N, BLOCK])
     n = task % blocks * axes[N, BLOCK]
     images = min(axes[N, BLOCK], axes[N, WINDOWS] - n)
+    planes = min(axes[D, BLOCK], axes[D, WINDOWS] - d)
     rows = min(axes[H, BLOCK], axes[H, WINDOWS] - h)
     columns = min(axes[W, BLOCK], axes[W, WINDOWS] - w)
-    return Block(n, d, h, w, images, rows, columns, task // blocks)
+    return Block(n, d, h, w, images, planes, rows, columns, task // blocks)
 
 
 @compiled
@@ -150,7 +152,7 @@ def taps_inside(x, block, axes):
     """Taps that read inside the image for some window of a block: what the others would add is 0."""
     image_d, image_h, image_w, _ = image_shape(x)
     x_d, x_h, x_w = first_input(block.d, block.h, block.w, axes)
-    front, back = _reaching(axes, D, x_d, 1, image_d)
+    front, back = _reaching(axes, D, x_d, block.planes, image_d)
     top, bottom = _reaching(axes, H, x_h, block.rows, image_h)
     left, right = _reaching(axes, W, x_w, block.columns, image_w)
     return Inside(front, back, top, bottom, left, right)
@@ -177,7 +179,7 @@ def image_of(x, block, axes, channel, taps):
     """The image as the `Source` of a block, from ``channel`` on."""
     _, image_d, image_h, image_w, image_c = x.shape
     x_d, x_h, x_w = first_input(block.d, block.h, block.w, axes)
-    front, back = positions_inside(x_d, axes[D, STEP], axes[D, TAPS], image_d)
+    front, back = positions_inside(x_d, axes[D, STEP], span(axes, D, block.planes), image_d)
     top, bottom = positions_inside(x_h, axes[H, STEP], span(axes, H, block.rows), image_h)
     left, right = positions_inside(x_w, axes[W, STEP], span(axes, W, block.columns), image_w)
     row = image_w * image_c
@@ -189,6 +191,7 @@ def image_of(x, block, axes, channel, taps):
         axes[H, STEP] * row,
         axes[W, STEP] * image_c,
         Inside(front, back, top, bottom, left, right),
+        axes[D, DILATION] * image_h * row,
         axes[H, DILATION] * row,
         axes[W, DILATION] * image_c,
         taps,
@@ -200,7 +203,7 @@ def input_of(x, block, axes, channels, taps):
     """The `Source` of a block, for some taps: the image if all lies inside, otherwise, and if planar, a new strip."""
     if x.ndim == 5 and channels.repeat == 1 and channels.first + channels.count <= x.shape[4]:
         x_d, x_h, x_w = first_input(block.d, block.h, block.w, axes)
-        there = _lie_inside(axes, D, x_d, 1, taps.front, taps.back, x.shape[1])
+        there = _lie_inside(axes, D, x_d, block.planes, taps.front, taps.back, x.shape[1])
         there = there and _lie_inside(axes, H, x_h, block.rows, taps.top, taps.bottom, x.shape[2])
         there = there and _lie_inside(axes, W, x_w, block.columns, taps.left, taps.right, x.shape[3])
         if there and (block.images == 1 or pitch_of(x[0].size, x) == x[0].size):
@@ -213,19 +216,21 @@ def input_of(x, block, axes, channels, taps):
 @compiled
 def strip_of(x, block, axes, column, taps, spare):
     """A new strip of a block, for some taps of so many channels, with room for spare values; `fill_strip` fills it."""
+    front, back = _positions(axes, D, block.planes, taps.front, taps.back)
     top, bottom = _positions(axes, H, block.rows, taps.top, taps.bottom)
     left, right = _positions(axes, W, block.columns, taps.left, taps.right)
     row = (right - left) * column
     plane = (bottom - top) * row
-    size = (taps.back - taps.front) * plane
+    size = (back - front) * plane
     if block.images > 1:
         size = pitch_of(size, x)
     overhang = 0 if x.ndim == 5 else OVERHANG
     array, at = aligned(block.images * size + overhang * column + spare, x)
-    inside = Inside(taps.front, taps.back, top, bottom, left, right)
+    inside = Inside(front, back, top, bottom, left, right)
     tap_row, tap_column = axes[H, STRIP_DILATION] * row, axes[W, STRIP_DILATION] * column
-    start = at - taps.front * plane - top * row - left * column
-    return Source(array, start, size, plane, row, column, inside, tap_row, tap_column, taps)
+    tap_plane = axes[D, STRIP_DILATION] * plane
+    start = at - front * plane - top * row - left * column
+    return Source(array, start, size, plane, row, column, inside, tap_plane, tap_row, tap_column, taps)
 
 
 @compiled
@@ -247,7 +252,7 @@ def fill_strip(strip, x, block, axes, channels):
         joined, shift = step == 1 and channels.count == 1, channels.first // channels.repeat * plane_size
     for i in range(block.images):
         for plane in range(inside.front, inside.back):
-            x_d = first_d + plane * axes[D, STEP]
+            x_d = first_d + input_at(axes, D, plane)
             for row in range(inside.top, inside.bottom):
                 x_h = first_h + input_at(axes, H, row)
                 there = 0 <= x_d < image_d and 0 <= x_h < image_h
@@ -345,22 +350,25 @@ def _fill_row_planar(strip, to, x, x_at, columns, step, channels):
 
 @compiled
 def places_of(block, axes, source, tile_height):
-    """The `Places` of a block's windows, image by image and row by row.
+    """The `Places` of a block's windows, image by image, plane by plane and row by row.
 
     Their number is rounded up to whole tiles; spare windows repeat the last one, so no remainder loop is needed.
     """
-    x_row, x_column = axes[H, STRIP_STRIDE] * source.row, axes[W, STRIP_STRIDE] * source.column
+    x_plane, x_row = axes[D, STRIP_STRIDE] * source.plane, axes[H, STRIP_STRIDE] * source.row
+    x_column = axes[W, STRIP_STRIDE] * source.column
     out_row, out_column = axes[H, OUT_STRIDE], axes[W, OUT_STRIDE]
     out_first = block.n * axes[N, OUT_STRIDE] + block.d * axes[D, OUT_STRIDE]
     out_first += block.h * out_row + block.w * out_column
-    rows, columns = block.rows, block.columns
-    count = block.images * rows * columns
+    planes, rows, columns = block.planes, block.rows, block.columns
+    count = block.images * planes * rows * columns
     windows = -(-count // tile_height) * tile_height
     x_at, out_at = np.empty(windows + RAMP, np.int64), np.empty(windows + RAMP, np.int64)
-    for image in range(block.images):
-        x_first, to = image * source.image, out_first + image * axes[N, OUT_STRIDE]
+    for plane in range(block.images * planes):
+        image, d = plane // planes, plane % planes
+        x_first, to = image * source.image + d * x_plane, out_first + image * axes[N, OUT_STRIDE]
+        to += d * axes[D, OUT_STRIDE]
         for row in range(rows):
-            window = (image * rows + row) * columns
+            window = (plane * rows + row) * columns
             ramp(x_at, window, x_first + row * x_row, x_column, columns)
             ramp(out_at, window, to + row * out_row, out_column, columns)
     for spare in range(count, windows):
@@ -378,7 +386,7 @@ def fill_taps(x_at, source, channels):
     for kd in range(taps.front, taps.back):
         for kh in range(taps.top, taps.bottom):
             for kw in range(taps.left, taps.right):
-                at = source.start + kd * source.plane + kh * source.tap_row + kw * source.tap_column
+                at = source.start + kd * source.tap_plane + kh * source.tap_row + kw * source.tap_column
                 for c in range(channels):
                     x_at[i] = at + c
                     i += 1

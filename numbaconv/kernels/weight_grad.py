@@ -196,7 +196,7 @@ def _strips(x, block, axes, channels, vecs):
     """
     few = min(channels.count, len(vecs) * lanes_of(x))
     images, parts = block.images, -(-channels.count // few)
-    room = Block(block.n, block.d, block.h, block.w, parts * images, block.rows, block.columns, block.part)
+    room = Block(block.n, block.d, block.h, block.w, parts * images, 1, block.rows, block.columns, block.part)
     source = strip_of(x, room, axes, few, all_taps(axes), 0)
     if few < lanes_of(x) or few == channels.count == x.shape[4]:
         fill_strip(source, x, block, axes, channels)

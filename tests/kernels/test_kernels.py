@@ -65,7 +65,7 @@ def strip_blocks(lengths, window_settings, channel, channels, repeat, block):
         values = block_images[np.ix_(*(r.ravel() for r in read))].reshape(*(n for r in read for n in r.shape), channels)
         wanted = block_images[np.ix_(*index)]
         there = [((r >= around) & (r < around + n)).T for r, n in zip(read, lengths, strict=True)]
-        yield table, x, records.Block(1, d, h, w, 1, rows, columns, 0), wanted, values[0], there
+        yield table, x, records.Block(1, d, h, w, 1, 1, rows, columns, 0), wanted, values[0], there
 
 
 def whole_strip(array, start, shape):
@@ -73,7 +73,7 @@ def whole_strip(array, start, shape):
     planes, rows, columns, channels = shape
     inside, none = records.Inside(0, planes, 0, rows, 0, columns), records.Inside(0, 0, 0, 0, 0, 0)
     plane, row = rows * columns * channels, columns * channels
-    return records.Source(array, start, 0, plane, row, channels, inside, 0, 0, none)
+    return records.Source(array, start, 0, plane, row, channels, inside, 0, 0, 0, none)
 
 
 def test_helpers_refuse_a_call_from_python():
@@ -118,7 +118,7 @@ def test_strip_of_planes_made_of_squares(width, channels, dtype):
     for n in range(2):
         wanted = np.pad(x[n, :, 0], [(0, 0), (1, 1), (1, 1)]).transpose(1, 2, 0)
         out = np.full((1, 1, 1, 1, wanted.size + strip.OVERHANG * channels + 5), np.nan, dtype)
-        block, read = records.Block(n, 0, 0, 0, 1, 4, width, 0), records.Channels(0, channels, 1)
+        block, read = records.Block(n, 0, 0, 0, 1, 1, 4, width, 0), records.Channels(0, channels, 1)
         target = whole_strip(out, 0, (1, *wanted.shape))
         compiled_call(strip.fill_strip)(target, x[..., None], block, table, read)
         np.testing.assert_array_equal(out.reshape(-1)[: wanted.size].reshape(wanted.shape), wanted)
@@ -131,7 +131,7 @@ def test_strip_of_some_planes(channel):
     table = table_of(axes, (1, 1, 1, 20))
     x = np.random.default_rng(3).standard_normal((1, 40, 1, 1, 20), np.float32)
     out = np.full((1, 1, 1, 1, (20 + strip.OVERHANG) * 19), np.nan, np.float32)
-    block, read = records.Block(0, 0, 0, 0, 1, 1, 20, 0), records.Channels(channel, 19, 1)
+    block, read = records.Block(0, 0, 0, 0, 1, 1, 1, 20, 0), records.Channels(channel, 19, 1)
     compiled_call(strip.fill_strip)(whole_strip(out, 0, (1, 1, 20, 19)), x[..., None], block, table, read)
     np.testing.assert_array_equal(out.reshape(-1)[: 20 * 19].reshape(20, 19), x[0, channel : channel + 19, 0, 0].T)
 
@@ -192,13 +192,13 @@ def test_both_ways_of_reading_are_tested():
 
 # A source of which only the steps from row to row and from column to column matter.
 NOTHING = records.Inside(0, 0, 0, 0, 0, 0)
-STEPS = records.Source(np.empty((1, 1, 1, 1, 1)), 0, 0, 0, 1000, 7, NOTHING, 0, 0, NOTHING)
+STEPS = records.Source(np.empty((1, 1, 1, 1, 1)), 0, 0, 0, 1000, 7, NOTHING, 0, 0, 0, NOTHING)
 
 
 def test_places_repeat_the_last_window():
     axes = make_axes((2, 3, 4, 5), [(2, 1, 1, 0), (3, 2, 1, 0), (3, 1, 1, 0)])
     table = table_of(axes, (1, 1, 4, 5))
-    found = compiled_call(strip.places_of)(records.Block(1, 2, 0, 0, 1, 4, 5, 0), table, STEPS, 14)
+    found = compiled_call(strip.places_of)(records.Block(1, 2, 0, 0, 1, 1, 4, 5, 0), table, STEPS, 14)
     first, end, count, x_at, out_at = found
     assert (first, end, count) == (0, 28, 20)
     h, w = np.divmod(np.minimum(np.arange(28), 19), 5)
@@ -209,7 +209,7 @@ def test_places_repeat_the_last_window():
 def test_places_of_part_of_a_block():
     axes = make_axes((2, 3, 9, 8), [(2, 1, 1, 0), (3, 1, 1, 0), (3, 3, 1, 0)])
     table = table_of(axes, (1, 1, 4, 5))
-    found = compiled_call(strip.places_of)(records.Block(1, 2, 8, 5, 1, 1, 3, 0), table, STEPS, 8)
+    found = compiled_call(strip.places_of)(records.Block(1, 2, 8, 5, 1, 1, 1, 3, 0), table, STEPS, 8)
     first, end, count, x_at, out_at = found
     assert (first, end, count) == (0, 8, 3)
     w = np.minimum(np.arange(8), 2)

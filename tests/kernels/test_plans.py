@@ -36,12 +36,13 @@ UNIT = Axis(1, 1, 1, 1, 0, 0)
 def assert_tasks_cover_once(made, windows, blocks):
     """Every window of every block of output channels belongs to one task."""
     seen = np.zeros((*windows, blocks), np.int8)
-    images, _, rows, columns = made.axes[:, BLOCK]
+    images, planes, rows, columns = made.axes[:, BLOCK]
     for task in range(made.tasks):
         n, d, h, w, *lengths, part = strip.locate.py_func(task, made.axes)
-        place = seen[n : n + images, d, h : h + rows, w : w + columns, part * made.group : (part + 1) * made.group]
+        group = slice(part * made.group, (part + 1) * made.group)
+        place = seen[n : n + images, d : d + planes, h : h + rows, w : w + columns, group]
         place += 1
-        assert place.shape[:3] == tuple(lengths)
+        assert place.shape[:4] == tuple(lengths)
         assert part * made.group < blocks
     assert (seen == 1).all()
 

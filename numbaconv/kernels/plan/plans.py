@@ -66,16 +66,16 @@ class Plan(NamedTuple):
         transposed.
         """
         most = HOST.separable_planes if separable else HOST.window_planes
-        windows, side = self.axes[[N, H, W], BLOCK].prod(), VECTOR_BYTES // itemsize
+        windows, side = self.axes[:, BLOCK].prod(), VECTOR_BYTES // itemsize
         fits = self.group * width <= most * windows and windows * width * itemsize <= HOST.plane_bytes
         return bool(fits and self.axes[W, WINDOWS] >= 4 and (channels >= side or filters >= side))
 
     def planes_read(self, axes, itemsize):
         """How often blocks read each value of planes of these axes, with what they leave of squares of them."""
-        images, _, rows, columns = blocks = self.axes[:, BLOCK].tolist()
+        images, planes, rows, columns = blocks = self.axes[:, BLOCK].tolist()
         count = prod(ceil(axis.windows / block) for axis, block in zip(axes, blocks, strict=True))
         row, side = self.axes[W, RUN] or strip_length(axes[W], columns), VECTOR_BYTES // itemsize
-        pixels = count * strip_pixels(axes, images * rows, columns) * ceil(row / side) * side / max(1, row)
+        pixels = count * strip_pixels(axes, images * planes * rows, columns) * ceil(row / side) * side / max(1, row)
         return pixels / max(1, axes[N].windows * prod(axis.length for axis in axes[1:]))
 
 
@@ -104,7 +104,8 @@ def make_plan(
     panels = branches * panels_of_branch
 
     def steps(rows, columns):
-        return channels * mean_taps(d, 1) * mean_taps(h, min(rows, h.windows)) * mean_taps(w, columns)
+        planes = min(ceil(rows / max(1, h.windows)), max(1, d.windows))
+        return channels * mean_taps(d, planes) * mean_taps(h, min(rows, h.windows)) * mean_taps(w, columns)
 
     windows, values = prod(axis.windows for axis in axes), filters * origins * branches
     serial = windows * steps(1, 1) * values < host.serial_work
@@ -114,6 +115,9 @@ def make_plan(
     # What several taps read should stay near for the next of them; what one does only for the next panel.
     strips = 1 if depthwise else 2 if prod(axis.taps for axis in axes) > 1 else host.point_strips
 
+    # Depthwise, neighbours of one row share what they read, and the strips of large planes stay in L1 one by one.
+    several = not depthwise or (w.windows < TILE_ROWS and h.windows * w.windows < 2 * TILE_ROWS)
+
     def strip_channels(group):
         return group * width if depthwise else channels * ceil(group / panels_of_branch)
 
@@ -122,7 +126,7 @@ def make_plan(
 
     def time(rows, columns, group, tasks):
         turns, work = ceil(tasks / workers), group * tile_vecs * steps(rows, columns)
-        filled = turns * rows * columns
+        filled = turns * (ceil(rows * columns / tile_rows) * tile_rows if several else rows * columns)
         if not depthwise:
             # Weights come from far once for all blocks of a thread, or once for each if those of a task do not fit.
             small = steps(rows, columns) * group * width * itemsize <= host.l2_bytes
@@ -140,7 +144,7 @@ def make_plan(
         share = 1 / 4 if depthwise else min(1, MOST_STEPS / max(1, steps(rows, columns)))
         return share * strip + rows * columns * host.place_bytes <= strips * host.strip_bytes and strip <= MOST_BYTES
 
-    return Plan.of(cheapest(axes, panels, time, fits, several_images=not depthwise), serial)
+    return Plan.of(cheapest(axes, panels, time, fits, several_planes=several), serial)
 
 
 @remember_plans
@@ -155,7 +159,7 @@ def make_separable_plan(
     """
     check_memory(axes, filters, itemsize)
     far = channels * filters * itemsize > host.l2_bytes
-    _, d, h, w = axes
+    _, _, h, w = axes
     tile_rows, tile_vecs = conv_tile(itemsize, filters)
     between = ceil(channels / panel_width(itemsize)) * panel_width(itemsize)
     taps = prod(axis.taps for axis in axes)
@@ -168,7 +172,7 @@ def make_separable_plan(
     least = 4 * host.l3_rows if far else min(tile_rows, h.windows * w.windows)
 
     def strip_size(rows, columns):
-        return between * d.taps * strip_length(h, rows) * strip_length(w, columns)
+        return between * strip_pixels(axes, rows, columns)
 
     def time(rows, columns, group, tasks):
         windows = tiles_cost(rows * columns, tile_rows, host) + far * host.far_rows
@@ -183,9 +187,10 @@ def make_separable_plan(
         taken = (strip + rows * columns * channels) * itemsize + rows * columns * host.place_bytes
         return rows * columns >= least and taken <= room
 
-    plan = Plan.of(cheapest(axes, 1, time, fits), serial)
+    plan = Plan.of(cheapest(axes, 1, time, fits, several_planes=w.windows < TILE_ROWS), serial)
+    *rows, columns = plan.axes[:, BLOCK].tolist()
     idle = far and plan.tasks < workers
-    return plan if not idle and fits(*plan.axes[H:, BLOCK].tolist(), 1) else None
+    return plan if not idle and fits(prod(rows), columns, 1) else None
 
 
 class WinogradPlan(NamedTuple):
@@ -292,7 +297,7 @@ def make_few_plan(
         taken = strip_size(rows, columns, group) * itemsize + rows * columns * host.place_bytes
         return taken <= host.strip_bytes
 
-    return Plan.of(cheapest(axes, branches * panels_of_branch, time, fits, several_images=True), serial)
+    return Plan.of(cheapest(axes, branches * panels_of_branch, time, fits, several_planes=True), serial)
 
 
 def few_cost(axes, channels, filters, itemsize, branches):
@@ -320,9 +325,11 @@ def is_for_few(axes, channels, filters, itemsize, branches):
 def strip_pixels(axes, rows, columns):
     """Pixels of the strip of a block."""
     _, d, h, w = axes
-    # More rows than an image has are those of several images.
-    images = ceil(rows / max(1, h.windows))
-    return images * strip_length(d, 1) * strip_length(h, rows // images) * strip_length(w, columns)
+    # More rows than a plane has are those of several planes, and maybe images.
+    planes = ceil(rows / max(1, h.windows))
+    images = ceil(planes / max(1, d.windows))
+    plane = strip_length(h, rows // planes) * strip_length(w, columns)
+    return images * strip_length(d, planes // images) * plane
 
 
 def tiles_cost(windows, tile_rows, host):

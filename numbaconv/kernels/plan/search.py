@@ -20,21 +20,22 @@ class Cut(NamedTuple):
     time: float
 
 
-def cheapest(axes, panels, time, fits, several_images=False):
+def cheapest(axes, panels, time, fits, several_images=False, several_planes=False):
     """Find the blocks that take least time, among those whose tasks fit the cache: a `Cut`.
 
-    A task takes a group of the panels of output channels, and maybe several images whole. ``time`` is how long all
-    tasks take, a function of the rows and columns of windows of each, its group, and their number; ``fits`` whether a
-    task fits, of all but the last.
+    A task takes a group of the panels of output channels, and maybe several images whole, each of one plane of windows,
+    or several planes of an image and images of any number of them. ``time`` is how long all tasks take, a function of
+    the rows and columns of windows of each, its group, and their number; ``fits`` whether a task fits, of all but the
+    last.
     """
     best = None
-    for block in _blocks(*axes, several_images):
+    for block in _blocks(*axes, several_images, several_planes):
         blocks = prod(ceil(axis.windows / length) for axis, length in zip(axes, block, strict=True))
-        images, _, rows, columns = block
+        images, planes, rows, columns = block
         for groups in range(1, panels + 1):
             if panels % groups:
                 continue
-            size, tasks = (images * rows, columns, panels // groups), blocks * groups
+            size, tasks = (images * planes * rows, columns, panels // groups), blocks * groups
             taken = time(*size, tasks)
             # The first calls of a network try thousands of blocks, few of which are faster than one that fits.
             if best is not None and best[0] <= (False, taken):
@@ -46,15 +47,19 @@ def cheapest(axes, panels, time, fits, several_images=False):
     return Cut(axis_table(axes, block), group, tasks, least)
 
 
-def _blocks(n, d, h, w, several_images):
-    """Blocks worth trying: rows, parts of one row, or whole images."""
+def _blocks(n, d, h, w, several_images, several_planes):
+    """Blocks worth trying: rows, parts of one row, or whole planes or images."""
     for rows in _block_lengths(h.windows):
         # Parts of rows only where whole rows are too long or too few: a block's edges are copied twice.
         for columns in _block_lengths(w.windows) if rows == 1 else [max(w.windows, 1)]:
             yield 1, 1, rows, columns
-    if several_images and d.windows == 1:
+    plane = max(h.windows, 1), max(w.windows, 1)
+    if several_planes:
+        for planes in _block_lengths(d.windows):
+            yield 1, planes, *plane
+    if several_planes or (several_images and d.windows == 1):
         for images in _block_lengths(n.windows):
-            yield images, 1, max(h.windows, 1), max(w.windows, 1)
+            yield images, max(d.windows, 1), *plane
 
 
 def _block_lengths(windows):

@@ -183,7 +183,7 @@ def _transform_inputs(x, block, inputs, numbers, scratch, trust, plan):
     scheme, channels = scheme_of(plan), inputs.point
     sound, sums = trust.doubtful.size == 0, room_for_sums(plan, block, x)
     for n in range(block.n, block.n + block.images):
-        image = Block(n, block.d, block.h, block.w, 1, block.rows, block.columns, 0)
+        image = Block(n, block.d, block.h, block.w, 1, 1, block.rows, block.columns, 0)
         source = input_of(x, image, plan, Channels(0, channels, 1), all_taps(plan))
         for row in range(block.rows):
             if trust.doubtful.size:
