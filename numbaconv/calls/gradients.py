@@ -70,7 +70,8 @@ class SumCall(NamedTuple):
         number, joined, channels = self.bundles or (1, 1, 0)
         splits, panels, _, width = self.sums_shape
         totals = np.empty((splits * biased, panels, width))
-        again(totals.fill, 0)
+        if biased:
+            again(totals.fill, 0)
         sums = aligned_empty(self.sums_shape, image.dtype), totals
         self.kernel(image, windows, sums, *self.arguments, serial=self.serial)
         out = aligned_empty((number, self.rows, self.outputs), image.dtype)

@@ -107,6 +107,8 @@ class Packed:
             return self.phases(((0, 0, 0),))
         if self._depthwise:
             return remade(pack_depthwise, self._weights)
+        if self.branches == 1:
+            return _panels(self._weights, conv_width(self.shape[-1], self.dtype.itemsize))
         return remade(pack_conv, self._weights, self.branches)
 
     def forget(self) -> None:
@@ -135,7 +137,7 @@ class Packed:
         filters = self.shape[-1]
         width, plain = conv_width(filters, self.dtype.itemsize), self.plain[None]
         whole = filters // width * width
-        return plain, remade(pack_panels, self._weights[..., whole:], width) if whole < filters else plain[:0]
+        return plain, _panels(self._weights[..., whole:], width) if whole < filters else plain[:0]
 
     @_MadeOnce
     def winograd(self) -> "Transformed":
@@ -199,8 +201,23 @@ class Packed:
         if key not in self._phases:
             *_, filters, channels = self._weights.shape
             lines = swapped(self.plain.reshape(taps[0] * taps[1], taps[2] * filters, channels))
-            self._phases[key] = remade(pack_panels, lines.reshape(*taps[:2], channels, -1), width)
+            self._phases[key] = _panels(lines.reshape(*taps[:2], channels, -1), width)
         return self._phases[key]
+
+
+def _panels(array: np.ndarray, width: int) -> np.ndarray:
+    """`pack_panels`, of which only what it copies is noted."""
+    packed = pack_panels(array, width)
+    noting = notes()
+    if noting is not None:
+        *others, filters = array.shape
+        whole = filters // width
+        lying = array[..., : whole * width].reshape(*others, whole, width)
+        noting.calls.append((np.copyto, (packed[:whole], np.moveaxis(lying, -2, 0))))
+        if filters % width:
+            last = packed[whole, ..., : filters % width]
+            noting.calls.append((np.copyto, (last, array[..., whole * width :])))
+    return packed
 
 
 def is_depthwise(weights_shape: Ints, branches: int) -> bool:

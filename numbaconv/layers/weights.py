@@ -1,5 +1,6 @@
 """Weights that cannot go stale: read-only wherever they leave a layer."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -94,6 +95,15 @@ def frozen(value: Any, shape: tuple[int, ...], dtype: Any, name: str) -> np.ndar
         if len(memory) == array.nbytes:
             return np.frombuffer(memory, dtype).reshape(shape)
     return np.frombuffer(cast(array, dtype).tobytes(), dtype).reshape(shape)
+
+
+def frozen_parts(arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Copies of contiguous arrays of one dtype, all in one immutable bytes object."""
+    memory, start, parts = b"".join(array.data for array in arrays), 0, []
+    for array in arrays:
+        parts.append(np.frombuffer(memory, array.dtype, array.size, start).reshape(array.shape))
+        start += array.nbytes
+    return parts
 
 
 def _memory_of(array: Any) -> bytes | memoryview:

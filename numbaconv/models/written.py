@@ -32,8 +32,9 @@ from .program import Program
 
 # Steps of a shape after which it is worth writing the next one down, which takes as long as three.
 AFTER = 4
-# Bytes of all values of a network beyond which kernels take nearly all of a step, and shapes that a network remembers.
-MOST_BYTES, MOST_SHAPES = 64 * 2**20, 4
+# Bytes of what is written down of a network, since of a larger one kernels take nearly all of a step; and shapes that it
+# remembers.
+MOST_BYTES, MOST_SHAPES = 256 * 2**20, 4
 # A sum of so few weights below this has no infinity, which kernels would have to know.
 LARGEST = 1e30
 # Layers that do nothing to arrays but by kernels, and by what is noted; if there is an activation, by these alone.
@@ -51,22 +52,23 @@ class Written:
         self._weights = np.empty(size, values[0].dtype)
         parts = np.split(self._weights, np.cumsum([w.size for one in layers for w in one._weights.values()]))
         flat = iter(parts)
-        self._copies = [{name: next(flat).reshape(w.shape) for name, w in layer._weights.items()} for layer in layers]
+        mine = [{name: next(flat).reshape(w.shape) for name, w in layer._weights.items()} for layer in layers]
         self._inputs = [_copy(x) for x in values]
         # Other values than those that it is tried on.
         self._fill(values)
-        self._weights += np.abs(self._weights) * 0.25
+        self._weights *= 0.75
         for x in self._inputs:
             x *= 0.5
         gradients, tape = Gradients(), list[Any]()
         with _weights_kept(layers):
-            for layer, copies in zip(layers, self._copies, strict=True):
-                vars(layer)["_weights"] = copies
+            for layer, weights in zip(layers, mine, strict=True):
+                vars(layer)["_weights"] = weights
             with recorded() as calls, noted(calls) as forth:
                 self._outputs, _ = program.run(self._inputs, True, tape=tape)
             self._grads = [np.zeros_like(out) for out in self._outputs]
             with recorded() as calls, noted(calls) as back:
                 program.take_back(tape, self._grads, False, gradients)
+        self.bytes = _bytes([*forth.calls, *back.calls])
         self._forth, self._back, self._ends = _ready(forth.calls), _ready(back.calls), forth.ends
         found = [(layer, gradients.of(layer)) for layer in layers]
         self._found = [one for _, named in found for one in named.values()]
@@ -81,9 +83,8 @@ class Written:
     def _fill(self, values: Sequence[np.ndarray]) -> None:
         for mine, x in zip(self._inputs, values, strict=True):
             mine[...] = x
-        for layer, copies in zip(self._layers, self._copies, strict=True):
-            for name, mine in copies.items():
-                mine[...] = layer._weights[name]
+        weights = [w for layer in self._layers for w in layer._weights.values()]
+        np.concatenate(weights, axis=None, out=self._weights)
 
     def forward(self, values: Sequence[np.ndarray]) -> list[np.ndarray]:
         """The outputs for these inputs; statistics follow at the end.
@@ -101,8 +102,8 @@ class Written:
         _make(self._ends)
         return [out.copy() for out in self._outputs]
 
-    def take_back(self, grads_out: Sequence[Any], gradients: Gradients) -> None:
-        """Take the gradients of the outputs of the last `forward` back to the weights.
+    def take_back(self, grads_out: Sequence[Any]) -> list[tuple[Any, dict[str, np.ndarray]]]:
+        """The gradients of each layer's weights, given those of the outputs of the last `forward`.
 
         Raises
         ------
@@ -115,27 +116,27 @@ class Written:
             mine[...] = grad
         _make(self._back)
         flat: np.ndarray = np.concatenate(self._found, axis=None)
-        for layer, places in self._places:
-            gradients.add(layer, {name: flat[start:end].reshape(shape) for name, start, end, shape in places})
+        return [
+            (layer, {name: flat[start:end].reshape(shape) for name, start, end, shape in places})
+            for layer, places in self._places
+        ]
 
     def agrees(self, program: Program, values: Sequence[np.ndarray]) -> bool:
         """Whether outputs, gradients and statistics for these inputs are those of the plain network, bit for bit."""
         rng = np.random.default_rng(0)
         grads: list[Any] = [rng.standard_normal(one.shape).astype(one.dtype) for one in self._grads]
         tape: list[Any] = []
-        plain, mine = Gradients(), Gradients()
+        plain = Gradients()
         with _weights_kept(self._layers):
             outputs, _ = program.run(values, True, tape=tape)
             program.take_back(tape, grads, False, plain)
             statistics = [dict(layer._weights) for layer in self._layers]
         with _weights_kept(self._layers):
             found = self.forward(values)
-            self.take_back(grads, mine)
-            alike = _alike(outputs, found)
-            for layer, weights in zip(self._layers, statistics, strict=True):
-                for some, others in ((weights, layer._weights), (plain.of(layer), mine.of(layer))):
-                    alike = alike and list(some) == list(others) and _alike(some.values(), others.values())
-        return alike
+            pairs = [(weights, layer._weights) for layer, weights in zip(self._layers, statistics, strict=True)]
+            pairs += [(plain.of(layer), named) for layer, named in self.take_back(grads)]
+            same = all(list(some) == list(others) for some, others in pairs)
+            return same and _alike(outputs, found) and all(_alike(a.values(), b.values()) for a, b in pairs)
 
 
 class Writings:
@@ -174,19 +175,27 @@ class Writings:
         if isinstance(known, int):
             known = known + 1 if known < AFTER else self._written(values)
             self._known[key] = known
+            self._drop()
         return known if isinstance(known, Written) else None
+
+    def _drop(self) -> None:
+        """Let those go that were made first, where all take too much memory."""
+        made = [(key, one.bytes) for key, one in self._known.items() if isinstance(one, Written)]
+        while sum(size for _, size in made) > MOST_BYTES:
+            del self._known[made.pop(0)[0]]
 
     def _written(self, values: Sequence[Any]) -> Written | None:
         dtype = self._layers[-1]._dtype
         if any(type(x) is not np.ndarray or x.dtype is not dtype or not x.size for x in values):
             return None
         shapes = self._program.shapes([x.shape for x in values]).values()
-        if sum(map(prod, shapes)) * dtype.itemsize > MOST_BYTES:
+        # Each has a gradient.
+        if 2 * sum(map(prod, shapes)) * dtype.itemsize > MOST_BYTES:
             return None
         layers = [layer for layer in self._layers if layer._weights]
         try:
             written = Written(self._program, layers, values)
-            return written if written.agrees(self._program, values) else None
+            return written if written.bytes <= MOST_BYTES and written.agrees(self._program, values) else None
         except UnlikeError:
             return None
 
@@ -225,16 +234,18 @@ class Stepping(OfLeaves):
             self.backward(grad_out, input_grad=False)
             return
         written, x, before = step
-        gradients, form = Gradients(), self._form
+        form = self._form
         try:
-            written.take_back([grad_out] if form == 0 else matched(grad_out, form), gradients)
+            found = written.take_back([grad_out] if form == 0 else matched(grad_out, form))
         except UnlikeError:
             for layer, weights in before:
                 layer._weights = weights
             self.forward(x)
             self.backward(grad_out, input_grad=False)
             return
-        for layer in self._leaves():
+        for layer, named in found:
+            gradients = Gradients()
+            gradients.add(layer, named)
             layer._settle(gradients)
 
 
@@ -269,6 +280,19 @@ def _is_plain(layer: Any) -> bool:
 
 def _ready(calls: Calls) -> Calls:
     return [(door(function, arguments), arguments) for function, arguments in calls]
+
+
+def _bytes(arguments: Any, seen: dict[int, int] | None = None) -> int:
+    """Bytes of all arrays among these, and of those that they are parts of."""
+    seen = {} if seen is None else seen
+    for one in arguments:
+        if isinstance(one, list | tuple):
+            _bytes(one, seen)
+        elif isinstance(one, np.ndarray):
+            while isinstance(one.base, np.ndarray):
+                one = one.base
+            seen[id(one)] = one.nbytes
+    return sum(seen.values())
 
 
 def _make(calls: Calls) -> None:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from .. import schedules
 from ..common.arguments import as_numbers, cast, check_dtype, common_dtype
+from ..machine.aligned import aligned_empty
 from ..objects.registry import Configurable, number
 from ..objects.telling import Neutral
 from ..objects.tuples import NamedTuple
@@ -180,7 +181,8 @@ class Optimizer(Configurable):
             return []
         dtype, shapes = layout
         with np.errstate(all="ignore"):
-            value: Array = np.concatenate(values, axis=None, dtype=dtype)
+            value: Array = aligned_empty((sum(map(math.prod, shapes)),), dtype)
+            np.concatenate(values, axis=None, out=value)
             gradient: Array = np.concatenate(gradients, axis=None, out=self._room(value), casting="unsafe")
             self._clip(gradient, shapes)
             new = self._places[before.slots is self._places[0]]

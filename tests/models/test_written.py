@@ -135,7 +135,7 @@ def test_a_way_back_that_is_refused_is_taken_by_the_plain_network(monkeypatch):
         turns.append(1)
         if len(turns) in (3, 4):
             raise UnlikeError
-        take_back(self, *args)
+        return take_back(self, *args)
 
     monkeypatch.setattr(Written, "take_back", refused)
     some, _ = trained(residual)
@@ -171,11 +171,13 @@ def test_few_shapes_and_no_large_ones_are_remembered(monkeypatch):
     for n in range(1, 8):
         for _ in range(3):
             model.train_on_batch(np.ones((n, 16, 16, 3), np.float32), np.ones((n, 4), np.float32))
-    assert len(steps_of(model)) == written.MOST_SHAPES
-    monkeypatch.setattr(written, "MOST_BYTES", 1000)
-    for _ in range(3):
-        model.train_on_batch(np.ones((9, 16, 16, 3), np.float32), np.ones((9, 4), np.float32))
+    assert [type(one) for one in steps_of(model)] == [Written] * written.MOST_SHAPES
+    monkeypatch.setattr(written, "MOST_BYTES", sum(one.bytes for one in steps_of(model)))
+    for n in (9, 1000):
+        for _ in range(3):
+            model.train_on_batch(np.ones((n, 16, 16, 3), np.float32), np.ones((n, 4), np.float32))
     assert steps_of(model)[-1] is None
+    assert sum(one.bytes for one in steps_of(model)[:-1]) <= written.MOST_BYTES
 
 
 @pytest.mark.parametrize("activation", ["elu", "softmax"])
