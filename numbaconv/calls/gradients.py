@@ -103,7 +103,7 @@ class DepthwiseInputCall(NamedTuple):
         """From canonical array to canonical array."""
         out = aligned_empty(self.out_shape, grad.dtype)
         if not self.complete:
-            out.fill(0)
+            again(out.fill, 0)
         for first, origin, arguments, serial in self.parts:
             kernel_for(packed, depthwise_conv)(
                 grad, packed.phases((first,)), epilogue, out.reshape(-1)[origin:], *arguments, serial=serial

@@ -151,6 +151,8 @@ class Packed:
             # Its kernel, which adds to what it finds.
             kernel, arguments = noting.calls.pop()
             _, given, _, _, _, sums, largest, sizes = arguments
+            # Threads are awake in a step.
+            arguments = len(largest) == 1, *arguments[1:]
             if given is not weights:
                 again(np.copyto, given[..., : weights.shape[-1]], weights)
             noting.calls.extend([(sums.fill, (0,)), (largest.fill, (0,)), (kernel, arguments)])

@@ -114,7 +114,11 @@ class WinogradCall(NamedTuple):
         return out
 
     def _fits(self, packed: Packed) -> bool:
-        return self.direct is None or packed.winograd.limits is not None
+        fits = self.direct is None or packed.winograd.limits is not None
+        if not fits and notes() is not None:
+            # Other weights may fit.
+            raise UnlikeError
+        return fits
 
     def fill(self, out: np.ndarray, image: np.ndarray, packed: Packed, epilogue: Epilogue) -> None:
         """Compute all phases into an array."""

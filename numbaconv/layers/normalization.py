@@ -9,10 +9,11 @@ from ..calls.epilogue import NO_MINIMUM
 from ..calls.layouts import contiguous
 from ..calls.normalizing import Factors, filled, gradients_of, normalized, scaled, tables_of
 from ..common.again import again, at_end, fill
+from ..common.arrays import cast
 from ..objects.registry import number
 from .activation import joins_relu
 from .along_axes import Affine, one_axis
-from .weights import Weight
+from .weights import Weight, frozen_parts
 
 if TYPE_CHECKING:
     from ..common.words import Penalized, Unpack
@@ -147,7 +148,8 @@ class BatchNormalization(Affine):
 
     def _follow(self, found: np.ndarray) -> None:
         """Take over what the moving mean and variance become."""
-        self._assign(dict(zip(self.statistics, found[4:], strict=True)))
+        parts = frozen_parts(cast(found[4:], self._dtype))
+        self._weights = {**self._weights, **dict(zip(self.statistics, parts, strict=True))}
 
     def __getstate__(self) -> dict[str, Any]:
         return {**super().__getstate__(), "_factors": (None, None, None)}

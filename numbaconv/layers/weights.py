@@ -1,6 +1,6 @@
 """Weights that cannot go stale: read-only wherever they leave a layer."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -97,10 +97,11 @@ def frozen(value: Any, shape: tuple[int, ...], dtype: Any, name: str) -> np.ndar
     return np.frombuffer(cast(array, dtype).tobytes(), dtype).reshape(shape)
 
 
-def frozen_parts(arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
+def frozen_parts(arrays: Iterable[np.ndarray]) -> list[np.ndarray]:
     """Copies of contiguous arrays of one dtype, all in one immutable bytes object."""
-    memory, start, parts = b"".join(array.data for array in arrays), 0, []
-    for array in arrays:
+    listed = list(arrays)
+    memory, start, parts = b"".join(array.data for array in listed), 0, []
+    for array in listed:
         parts.append(np.frombuffer(memory, array.dtype, array.size, start).reshape(array.shape))
         start += array.nbytes
     return parts

@@ -29,11 +29,12 @@ from ..machine import threads
 from ..machine.aligned import aligned_empty
 from ..machine.compiler import door, recorded
 from .program import Program
+from .relocating import relocated
 
 # Steps of a shape after which it is worth writing the next one down, which takes as long as three.
 AFTER = 4
-# Bytes of what is written down of a network, since of a larger one kernels take nearly all of a step; and shapes that it
-# remembers.
+# Bytes of what is written down of a network, since of a larger one kernels take nearly all of a step; and shapes that
+# it remembers.
 MOST_BYTES, MOST_SHAPES = 256 * 2**20, 4
 # A sum of so few weights below this has no infinity, which kernels would have to know.
 LARGEST = 1e30
@@ -68,10 +69,12 @@ class Written:
             self._grads = [np.zeros_like(out) for out in self._outputs]
             with recorded() as calls, noted(calls) as back:
                 program.take_back(tape, self._grads, False, gradients)
-        self.bytes = _bytes([*forth.calls, *back.calls])
-        self._forth, self._back, self._ends = _ready(forth.calls), _ready(back.calls), forth.ends
         found = [(layer, gradients.of(layer)) for layer in layers]
         self._found = [one for _, named in found for one in named.values()]
+        kept = [self._weights, *self._inputs, *self._outputs, *self._grads, *self._found, forth.ends]
+        calls, self.bytes = relocated([*forth.calls, *back.calls], kept)
+        calls, split = [(door(function, arguments), arguments) for function, arguments in calls], len(forth.calls)
+        self._forth, self._back, self._ends = calls[:split], calls[split:], forth.ends
         ends = np.cumsum([one.size for one in self._found]).tolist()
         places = iter(zip([0, *ends], ends, strict=False))
         self._places = [
@@ -196,7 +199,7 @@ class Writings:
         try:
             written = Written(self._program, layers, values)
             return written if written.bytes <= MOST_BYTES and written.agrees(self._program, values) else None
-        except UnlikeError:
+        except (UnlikeError, MemoryError):
             return None
 
 
@@ -276,23 +279,6 @@ def _is_plain(layer: Any) -> bool:
         return False
     still = not layer._makes_masks and layer.activity_regularizer is None
     return still and getattr(layer, "activation", None) in _ACTIVATIONS
-
-
-def _ready(calls: Calls) -> Calls:
-    return [(door(function, arguments), arguments) for function, arguments in calls]
-
-
-def _bytes(arguments: Any, seen: dict[int, int] | None = None) -> int:
-    """Bytes of all arrays among these, and of those that they are parts of."""
-    seen = {} if seen is None else seen
-    for one in arguments:
-        if isinstance(one, list | tuple):
-            _bytes(one, seen)
-        elif isinstance(one, np.ndarray):
-            while isinstance(one.base, np.ndarray):
-                one = one.base
-            seen[id(one)] = one.nbytes
-    return sum(seen.values())
 
 
 def _make(calls: Calls) -> None:
