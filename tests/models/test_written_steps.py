@@ -223,3 +223,39 @@ def test_arrays_share_memory_that_are_never_needed_at_once():
     np.testing.assert_array_equal(arrays[7], 8)
     # It is no longer written.
     np.testing.assert_array_equal(arrays[6], 6)
+
+
+def drawn(rng):
+    """Any network of layers that are written down."""
+    x = image = Input((*(2 * rng.integers(6, 20, 1).tolist()), int(rng.integers(1, 20))))
+    for kind in rng.integers(6, size=rng.integers(1, 5)):
+        if kind < 2:
+            size, strides, activation = (rng.choice(some) for some in ([1, 3, 5], [1, 1, 2], ["linear", "relu"]))
+            settings = {"activation": str(activation), "use_bias": bool(rng.integers(2)), "padding": "same"}
+            x = layers.Conv2D(int(rng.integers(1, 40)), int(size), int(strides), **settings)(x)
+        elif kind == 2 and x.shape[1] > 3:
+            x = rng.choice([layers.MaxPooling2D, layers.AveragePooling2D])(2)(x)
+        elif kind == 3:
+            x = layers.Add()([layers.Conv2D(x.shape[-1], 3, padding="same")(x), x])
+        else:
+            x = layers.BatchNormalization()(x)
+        x = layers.ReLU()(x) if rng.integers(2) else x
+    x = layers.Flatten()(x) if rng.integers(2) else layers.GlobalAveragePooling2D()(x)
+    return models.Model(image, layers.Dense(3)(layers.Dense(int(rng.integers(1, 40)), "relu")(x)))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(40))
+def test_random_networks_train_alike(monkeypatch, seed):
+    found = []
+    for kinds in (written._KINDS, ()):
+        monkeypatch.setattr(written, "_KINDS", kinds)
+        rng = np.random.default_rng(seed)
+        model = drawn(rng)
+        model.set_weights([rng.standard_normal(w.shape) * 0.1 + (w == 1) for w in model.get_weights()])
+        model.compile(optimizers.SGD(1e-4), "mse")
+        batch = int(rng.integers(1, 12)), *model.input_shape[1:]
+        examples = [(rng.standard_normal(batch, np.float32), rng.standard_normal((batch[0], 3))) for _ in range(4)]
+        found.append([[model.train_on_batch(x, y), *model.get_weights()] for x, y in examples])
+        assert len(steps_of(model)) == len(kinds[:1])
+    assert_alike(*found)
