@@ -15,9 +15,9 @@ from ..layers.learning import NO_FORWARD
 from ..objects.strict import suggestion
 from ..training.trainer import Trainer
 from .fused.running import fused
+from .stepping import Stepping
 from .telling import Told
 from .tiling import Tiled
-from .written import Stepping
 
 # Weights of a network beyond which no other process makes it anew.
 MOST_PARAMS = 2**26
