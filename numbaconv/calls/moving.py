@@ -2,14 +2,14 @@
 
 from collections.abc import Sequence
 from functools import lru_cache
-from math import prod
+from math import inf, prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .. import shapes
 from ..machine.aligned import aligned_empty
-from ..machine.vectors import LINE
+from ..machine.vectors import LINE, VECTOR_BYTES
 from ..machine.words import Later
 from ..objects.tuples import NamedTuple
 from .layouts import SMALL, Ints, canonical, contiguous, images_shape, original, spatial, three
@@ -17,8 +17,8 @@ from .layouts import SMALL, Ints, canonical, contiguous, images_shape, original,
 if TYPE_CHECKING:
     from ..kernels.blend import Recipe
 
-# Values of a row of a plane, fewer than which are taken with channels last.
-TURNED_ROW = 64
+# Values of a row of a plane, fewer than which are taken with channels last: any, where no instruction gathers values.
+TURNED_ROW = 64 if VECTOR_BYTES == 64 else inf
 # Loops and recipes of calls that a network found on disk does without.
 blend, resizing = (Later(f"..kernels.{name}", __package__) for name in ("blend", "resize"))
 

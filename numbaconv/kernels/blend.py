@@ -9,7 +9,7 @@ from math import ceil, prod
 import numpy as np
 
 from ..machine.compiler import compiled
-from ..machine.line import line_gather, line_write
+from ..machine.line import line_gather, line_more, line_write
 from ..machine.memory import clear, copy
 from ..machine.vectors import LINE
 from ..machine.words import prange
@@ -94,7 +94,11 @@ def _blend_block(task, x, out, recipes, share, tables, plan):
             if share is not None:  # noqa: SIM102 Numba drops what depends on this alone
                 if taps > 1 or parts[0] != 1:
                     source, base = middle, -low * channels
-                    _weigh(x, zero, (places, parts, zero, taps), middle, zero, min(length, len(x) - places[taps - 1]))
+                    count = min(length, len(x) - places[taps - 1])
+                    if taps == 2:
+                        _weigh_two(x, (places[0], places[1]), (parts[0], parts[1]), middle, zero, count)
+                    else:
+                        _weigh(x, zero, (places, parts, zero, taps), middle, zero, count)
             if plan[WAY] == TABLE:
                 _gather(source, base, share, table, first * channels, out, (to, size), plan)
             elif plan[WAY] == RUNS:
@@ -111,8 +115,19 @@ def _weigh(source, base, sums, out, to, length):
         left = length - j
         total = line_gather(source, base + at[first], None, j, left) * share[first]
         for k in range(first + 1, first + count):
-            total = total + line_gather(source, base + at[k], None, j, left) * share[k]
+            total = line_more(total, line_gather(source, base + at[k], None, j, left), share[k])
         line_write(total, out, to + j, left)
+
+
+@compiled(inline=True)
+def _weigh_two(source, places, shares, out, to, length):
+    """`_weigh` for two shares, without any loop over them."""
+    (a, b), (part, rest), left = places, shares, min(length, LINE)
+    for j in range(0, length, LINE):
+        # The last line begins before the one before it ends: a part of a line takes longer.
+        begin = max(0, min(j, length - LINE))
+        total = line_gather(source, a, None, begin, left) * part
+        line_write(line_more(total, line_gather(source, b, None, begin, left), rest), out, to + begin, left)
 
 
 @compiled
@@ -126,6 +141,9 @@ def _blend_columns(source, base, recipes, column, out, write):
             clear(out, to, channels)
         elif taps == 1 and share[first] == 1:
             copy(out, to, source, base + at[first], channels)
+        elif taps == 2:
+            pair = base + at[first], base + at[first + 1]
+            _weigh_two(source, pair, (share[first], share[first + 1]), out, to, channels)
         else:
             _weigh(source, base, (at, share, first, taps), out, to, channels)
         to += channels
@@ -164,7 +182,7 @@ def _gather(source, base, share, table, first, out, write, plan):
             total = total * line_gather(share, plan[OF_COLUMNS], None, j, left)
             for k in range(1, plan[MOST]):
                 shares = line_gather(share, plan[OF_COLUMNS] + k * width, None, j, left)
-                total = total + line_gather(source, base, table, k * width + j, left) * shares
+                total = line_more(total, line_gather(source, base, table, k * width + j, left), shares)
         line_write(total, out, to + j - first, left)
 
 

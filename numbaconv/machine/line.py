@@ -5,6 +5,7 @@ In Python terms, ``count`` being the channels from ``at`` on and W the width of 
     line_read      line = array[at : at + W], zeros in place of what lies beyond ``count``
     line_gather    the same of values that lie apart: line = array[at + table[first : first + W]]
     line_write     out[at : at + min(W, count)] = line
+    line_more      total + line * share
     line_maximum   max(best, line), NaN where either is NaN
     line_as        line.astype(array.dtype)
     line_first     where ``line`` is larger than ``best``, or the first NaN: ``tap``; elsewhere ``taps``
@@ -13,7 +14,7 @@ In Python terms, ``count`` being the channels from ``at`` on and W the width of 
 """
 
 from .memory import Memory, pointer_to, pointers_to
-from .tile import _call, _each, _masks, _splat, _store_row, _suffix, _value
+from .tile import _call, _each, _fused, _masks, _splat, _store_row, _suffix, _value, _vectors
 from .vectors import VECTOR_BYTES
 from .words import cgutils, intrinsic, ir, setting, tiles, types
 
@@ -127,6 +128,18 @@ def line_write(typingctx, line, out, at, count):
         return context.get_dummy_value()
 
     return types.void(line, out, at, count), codegen
+
+
+@intrinsic
+def line_more(typingctx, total, line, share):
+    """``total + line * share``, a line or a number: in one rounding, whatever LLVM makes of the loop around it."""
+
+    def codegen(context, builder, sig, args):
+        sides = [_vectors(context, builder, total, *side) for side in zip(sig.args, args, strict=True)]
+        sums = (_fused(builder, total, b, c, a) for a, b, c in zip(*sides, strict=True))
+        return _value(context, builder, total, sums)
+
+    return total(total, line, share), codegen
 
 
 def _beats(builder, line, best):
