@@ -32,6 +32,8 @@ from .words import cgutils, intrinsic, ir, tiles, types
 AHEAD = 16
 # Updates that are made at a time where a tile is one vector wide: registers hold that many lines of weights beside it.
 RUN = 2 if VECTOR_BYTES == 32 else 4
+# Rows that take turns at them, where there are registers for that: as many as have their places in general registers.
+TURN = 7 if VECTOR_BYTES == 64 else 1
 # Rows of a tile that fills the registers, however many vectors it is wide.
 FULL = 0
 
@@ -118,11 +120,14 @@ def tile_outer_run(typingctx, tile, x, x_at, first, shift, weights, at):
         for place in places:
             weights.prefetch(builder.add(place, ahead), tile.vecs * tile.lanes)
             lines.append(weights.vectors(place, tile))
-        for r in range(tile.rows):
-            place = x_at.scalar(builder.add(first, tiles.INT(r)))
+        # The updates of one row wait for each other.
+        for begin in range(0, tile.rows, TURN):
+            rows = range(begin, min(begin + TURN, tile.rows))
+            places = [x_at.scalar(builder.add(first, tiles.INT(r))) for r in rows]
             for k in range(RUN):
-                factors = _splat_row(tile, x, builder.add(place, tiles.INT(k)), shift)
-                value = _multiply_add(builder, tile, value, r, factors, lines[k])
+                for r, place in zip(rows, places, strict=True):
+                    factors = _splat_row(tile, x, builder.add(place, tiles.INT(k)), shift)
+                    value = _multiply_add(builder, tile, value, r, factors, lines[k])
         return value
 
     return tile(tile, x, x_at, first, shift, weights, at), codegen
