@@ -321,10 +321,12 @@ def depthwise_call(x_shape: Ints, weights_shape: Ints, itemsize: int, window: Wi
     filters = channels * multiplier
     axes = window_axes(x_shape, pitch or filters, window)
     settings = itemsize, window.rank, window.data_format
-    # What fills half a vector needs no copies of its channel in the input.
+    direct: Callable[[], Any] = partial(_lines_call, axes, channels, filters, *settings)
     if 2 * multiplier >= panel_width(itemsize, 1):
-        return _tile_call(axes, 1, multiplier, *settings, channels)
-    direct = partial(_lines_call, axes, channels, filters, *settings)
+        # What fills half a vector needs no copies of its channel in the input.
+        direct = partial(_tile_call, axes, 1, multiplier, *settings, channels)
+        if window.data_format == "channels_last":
+            return direct()
     return _position_call(axes, (channels, 1, multiplier), *settings, True, direct) or direct()
 
 
