@@ -130,8 +130,9 @@ def test_caches_are_bounded():
     found = {name.rpartition(".")[2]: f for name, f in _caches() if f.cache_parameters()["maxsize"] is None}
     # Those that take nothing hold one value.
     unbounded = {name for name, f in found.items() if signature(f).parameters}
-    # For each matrix of Winograd's schemes, each floor and kernel, and each target that Numba compiles for.
-    assert unbounded == {"_matrix", "_sources", "stem_of", "_part_context", "_remembering"}
+    # For each matrix of Winograd's schemes, each floor and kernel, each target that Numba compiles for, and each number
+    # of values that named tuples have.
+    assert unbounded == {"_matrix", "_sources", "stem_of", "_part_context", "_remembering", "_maker"}
 
 
 @leaks
