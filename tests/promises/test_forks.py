@@ -185,17 +185,17 @@ def slow_pack(*arguments):
 x = np.ones((1, 9, 9, 4), "float32")
 thread = threading.Thread(target=lambda: Slow(4, 3)(x))
 thread.start()
-inside.wait()
+assert inside.wait(60)
 fork(lambda: layers.Conv2D(4, 3)(x))
 thread.join()
 
 # The same while weights are packed, as they are for more than a few windows.
 x = np.ones((1, 30, 30, 4), "float32")
 inside.clear()
-pack, packed.pack_conv = packed.pack_conv, slow_pack
+pack, packed._panels = packed._panels, slow_pack
 thread = threading.Thread(target=lambda: layers.Conv2D(4, 3)(x))
 thread.start()
-inside.wait()
+assert inside.wait(60)
 fork(lambda: layers.Conv2D(4, 3)(x))
 thread.join()
 """
