@@ -37,6 +37,8 @@ def kernel(function):
     names = {"alone": helper(function), "spread": helper(function, parallel=not config.BOUNDSCHECK)}
     exec(compile(text, code.co_filename, "exec"), names)
     forms = names[function.__name__]
+    # Who asks for its source, as Numba does, gets the function's.
+    forms.__code__ = forms.__code__.replace(co_firstlineno=code.co_firstlineno)
     forms.__module__, forms.__qualname__, forms.__doc__ = function.__module__, function.__qualname__, function.__doc__
     dispatcher = _dispatcher(forms)
     if parts:

@@ -1,5 +1,6 @@
 """Which compiled functions the cache keeps on disk."""
 
+import inspect
 import subprocess
 import sys
 
@@ -21,6 +22,12 @@ def test_kernels_that_hand_helpers_on_are_kept(name):
     (one, *_) = kernel.dispatcher.overloads.values()
     # An address of this process keeps code from the disk.
     assert not one.library.has_dynamic_globals
+
+
+def test_the_source_of_a_kernel_is_that_of_its_function():
+    """Numba asks for it as it keeps a kernel; elsewhere in the file, Python from 3.12 on may find no source at all."""
+    dispatcher = pool.max_pool.dispatcher
+    assert inspect.getsource(dispatcher.py_func).startswith("@compiled(parallel=True)\ndef max_pool(x, ")
 
 
 SEPARABLE = """
