@@ -24,6 +24,8 @@ from .packed import Packed
 
 # Bytes that transformed input may take beside the result.
 MOST_SPREAD = 32 * 1024 * 1024
+# Channels below which the plain sum is faster: the shorter the vectors, the fewer, for transforms are mostly loads.
+FEWEST = 12 if VECTOR_BYTES == 64 else 8
 
 
 class WinogradPhase(NamedTuple):
@@ -201,7 +203,9 @@ def use_winograd(algorithm: str, axes: tuple[Axis, ...], channels: int, filters:
         room = height.dilation * width.dilation * patches * patch_room(channels, VECTOR_BYTES // itemsize) * itemsize
         planes = batch.windows * (depth.windows + (depth.taps - 1) * depth.dilation)
         enough = enough and room * planes <= MOST_SPREAD
-    few = channels >= 16 and channels * depth.taps <= 1024
+    # Transforms of fewer channels have to pay for filters that fill most of a panel.
+    some = depth.taps == 1 and channels >= FEWEST and filters > panel_width(itemsize) // 2
+    few = (channels >= 16 or some) and channels * depth.taps <= 1024
     return itemsize == 4 and filled and few_phases and enough and few and filters >= 16
 
 

@@ -9,7 +9,11 @@ from cases import FORMATS, Case, assert_close, each, operands, run, to_format
 from winograd_cases import call_of, is_winograd, make_case, winograd
 
 from numbaconv import functional, layers
+from numbaconv.calls.winograd import FEWEST
+from numbaconv.machine.vectors import panel_width
 
+# Filters that do not fill more than half of a panel, where there have to be 16 at least.
+HALF = max(16, panel_width(4) // 2)
 # Shapes that "auto" computes as Winograd's: the fewest and the most channels, and few and many outputs.
 CHOSEN = [
     make_case((16, 8), 1024, 16, batch=3),
@@ -18,6 +22,9 @@ CHOSEN = [
     make_case((12, 12), 255, 16, batch=3),
     make_case((28, 28), 128, 48, batch=1),
     make_case((30, 30), 16, 16, "valid", batch=1),
+    make_case((30, 30), FEWEST, 40, "valid", batch=1),
+    make_case((24, 24), 15, HALF + 1, batch=1),
+    make_case((10, 10), 13, 64, batch=3, taps=5),
     make_case((56, 56), 64, 64, batch=1),
     make_case((7, 7), 512, 32, batch=6),
     make_case((16, 8), 64, 40, batch=1),
@@ -54,13 +61,16 @@ def test_error_where_auto_chooses_it(case):
 
 
 NOT_CHOSEN = {
-    "few channels": make_case((16, 16), 15, 64),
+    "few channels": make_case((16, 16), FEWEST - 1, 64),
+    "few channels, 5x5": make_case((16, 16), FEWEST - 1, 64, taps=5),
+    "few channels for half a panel": make_case((24, 24), 15 if panel_width(4) > 16 else 7, HALF),
+    "few channels of several planes": Case("3d", "conv", (1, 3, 12, 12, 15), (3, 3, 3), 48, settings={"padding": "same"}),
     "many channels": make_case((16, 16), 1025, 64),
     "many channels, 5x5": make_case((16, 16), 1025, 64, taps=5),
     "few filters": make_case((16, 16), 64, 15),
     "few filters, 5x5": make_case((16, 16), 64, 15, taps=5),
     "few patches": make_case((12, 8), 64, 64, batch=1),
-    "few patches for each thread": make_case((20, 16), 64, 32, batch=1),
+    "few patches for each thread": make_case((20, 16), 64, panel_width(4), batch=1),
     "few patches, 5x5": make_case((2, 14), 64, 64, batch=1, taps=5),
     "few patches of each phase": make_case((24, 16), 64, 64, batch=1, dilation_rate=2),
     "patches not full": make_case((5, 40), 64, 64),
@@ -80,7 +90,7 @@ NOT_CHOSEN = {
     "more planes than there is room for": Case(
         "3d", "conv", (1, 112, 112, 112, 16), (3, 3, 3), 16, settings={"padding": "same"}
     ),
-    "transposed": make_case((16, 16), 15, 64, operation="conv_transpose"),
+    "transposed": make_case((16, 16), FEWEST - 1, 64, operation="conv_transpose"),
     "transposed, strides": make_case((16, 16), 64, 64, operation="conv_transpose", strides=(1, 2)),
 }
 
