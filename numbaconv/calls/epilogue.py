@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..common.again import again
+from ..common.again import repack
 from ..common.arguments import check_bias
 from ..machine.aligned import aligned_empty
 from ..machine.vectors import panel_width
@@ -56,7 +56,7 @@ def pack_bias(bias: Any, filters: int, dtype: np.dtype) -> np.ndarray:
         return _zeros(room, dtype)
     bias = check_bias(bias, filters, dtype)
     packed = aligned_empty((room,), dtype)
-    again(np.copyto, packed[:filters], bias)
+    repack(np.copyto, packed[:filters], bias)
     packed[filters:] = 0
     return packed
 

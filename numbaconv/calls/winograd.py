@@ -15,7 +15,7 @@ from ..kernels.records import NO_LIMITS
 from ..kernels.table import flat_plan, panel_table
 from ..kernels.winograd.points import SCHEMES, patch_room
 from ..kernels.winograd.table import winograd_table
-from ..machine.aligned import aligned_empty
+from ..machine.aligned import aligned_empty, cleared
 from ..machine.vectors import VECTOR_BYTES, conv_vecs, conv_width, panel_width
 from ..objects.tuples import NamedTuple
 from .epilogue import Epilogue
@@ -126,7 +126,7 @@ class WinogradCall(NamedTuple):
         """Compute all phases into an array."""
         (tile_shape, plans, spreads, room), source = self.work, image
         limits = tuple(packed.winograd.limits if self.direct else NO_LIMITS)
-        doubtful = np.zeros(room[0] if self.direct else 0, np.bool_)
+        doubtful = cleared(room[0] if self.direct else 0)
         if spreads is not None:
             source = aligned_empty(room, packed.dtype).reshape(-1)
             spread_patches(image, source, limits, doubtful, spreads)

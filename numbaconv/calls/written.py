@@ -1,13 +1,17 @@
-"""Calls of small arrays written down: what a layer's steps in Python come to, once they are known, as one function.
+"""Calls written down: what a layer's steps in Python come to, once they are known, as one function.
 
-A small kernel takes 2 us, and the dozen functions that choose it and its arguments four times as long. For one shape
-and the same weights they always choose the same. So two calls are recorded: an argument is the input, memory that they
-asked for, or a constant, which both have in common. The function is made of this, a line a kernel:
+A small kernel takes 2 us, and the dozen functions that choose it and its arguments four times as long; after a kernel
+that has filled the L2 cache, from which they are gone then, they take twenty times as long. For one shape and the same
+weights they always choose the same, and for the same number of threads, where several share a kernel. So two calls are
+recorded: an argument is the input, memory that they asked for, or a constant, which both have in common. The function
+is made of this, a line a kernel:
 
     def written(x):
-        m0 = empty((1, 1, 8, 8, 8), dtype)
-        k0(True, x.reshape((1, 1, 8, 8, 8)), c0, c1, m0.reshape((512,)), c2, c3)
-        return m0.reshape((1, 8, 8, 8))
+        if spread() != 2:
+            return None
+        m0 = aligned_empty((1, 1, 56, 56, 8), dtype)
+        k0(False, x.reshape((1, 1, 56, 56, 8)), c0, c1, m0.reshape((25088,)), c2, c3)
+        return m0.reshape((1, 56, 56, 8))
 """
 
 from collections.abc import Callable
@@ -16,34 +20,34 @@ from typing import Any
 
 import numpy as np
 
+from ..common import again
+from ..common.again import UnlikeError
 from ..machine.aligned import SMALL, aligned_empty, noted
 from ..machine.compiler import door, recorded
+from ..machine.threads import spread
 
-Call = Callable[[np.ndarray], np.ndarray]
-
-
-class _UnlikeError(Exception):
-    """A call that cannot be written down."""
+Call = Callable[[np.ndarray], np.ndarray | None]
+# Values of an input and of the memory for it, from which on kernels take so long that nothing else counts.
+MOST_VALUES = 2**24
 
 
 def written(call: Call, x: np.ndarray) -> Call | None:
-    """A function that does for arrays like ``x`` what ``call`` does, which runs nothing but kernels; None if it cannot.
+    """A function that does for arrays like ``x`` what ``call`` does, by kernels and what is noted; None if it cannot.
 
-    Those are arrays of its shape and dtype whose flag ``carray`` is set. Only what one thread computes is written down:
-    for the rest it matters how many threads there are, and it takes long enough.
+    Those are arrays of its shape and dtype whose flag ``carray`` is set. Where the function finds another number of
+    threads than there is now, it does nothing and returns None.
     """
-    runs = []
-    for _ in range(2):
-        with recorded() as steps, noted() as rooms:
-            out = call(x)
-        if not steps or not all(arguments[0] is True for _, arguments in steps):
-            return None
-        runs.append((steps, rooms, out))
-    (before, _, _), (now, rooms, out) = runs
+    runs: list[Any] = []
     try:
+        for _ in range(2):
+            with recorded() as steps, again.noted(steps, fixed=True) as notes, noted() as rooms:
+                out = call(x)
+            _must(bool(steps) and not notes.ends and x.size + sum(room.size for room in rooms) < MOST_VALUES)
+            runs.append((steps, rooms, out))
+        (before, _, _), (now, rooms, out) = runs
         _must([kernel for kernel, _ in before] == [kernel for kernel, _ in now])
         return _Text([x], rooms).function(before, now, out)
-    except _UnlikeError:
+    except UnlikeError:
         return None
 
 
@@ -51,28 +55,33 @@ class _Text:
     """The text of a call, and what its names mean: inputs, and arrays that are memory without values."""
 
     def __init__(self, inputs: list[np.ndarray], rooms: list[np.ndarray]) -> None:
-        self.names: dict[str, Any] = {"empty": np.empty, "aligned_empty": aligned_empty, "dtype": inputs[0].dtype}
+        self.names: dict[str, Any] = {"empty": np.empty, "aligned_empty": aligned_empty, "zeros": np.zeros}
+        self.names |= {"dtype": inputs[0].dtype, "spread": spread}
         self.inputs = {name: (array, _place(array)) for name, array in zip("x", inputs, strict=True)}
         self.rooms = {f"m{i}": (array, _place(array)) for i, array in enumerate(rooms)}
 
     def function(self, before: list[Any], now: list[Any], out: np.ndarray) -> Call:
         """The calls ``now`` as a function, where those ``before`` have the same constants."""
-        lines = []
+        lines = [*map(self._asked, self.rooms)]
         for i, ((_, others), (kernel, arguments)) in enumerate(zip(before, now, strict=True)):
             self.names[f"k{i}"] = door(kernel, arguments)
             lines.append(f"    k{i}({', '.join(map(self._told, others, arguments))})")
         result = self._view(out)
         _must(result is not None and result[0] == "m")
-        asked = "".join(map(self._asked, self.rooms))
-        text = "\n".join([f"def written({', '.join(self.inputs)}):{asked}", *lines, f"    return {result}"])
+        # What one thread computes does not ask how many there are.
+        if not all(arguments[0] is True for _, arguments in now):
+            lines.insert(0, f"    if spread() != {spread()}:\n        return None")
+        text = "\n".join([f"def written({', '.join(self.inputs)}):", *lines, f"    return {result}"])
         exec(_compiled(text), self.names)
         call: Call = self.names["written"]
         return call
 
     def _asked(self, name: str) -> str:
         array, _ = self.rooms[name]
+        if array.dtype == np.bool_:
+            return f"    {name} = zeros({array.shape}, bool)"
         _must(array.dtype is self.names["dtype"])
-        return f"\n    {name} = {'empty' if array.size < SMALL else 'aligned_empty'}({array.shape}, dtype)"
+        return f"    {name} = {'empty' if array.size < SMALL else 'aligned_empty'}({array.shape}, dtype)"
 
     def _told(self, before: Any, now: Any) -> str:
         """An argument as it is written down."""
@@ -84,7 +93,8 @@ class _Text:
                 return self._constant(now)
             return f"{'' if type(now) is tuple else self._constant(type(now))}({''.join(f'{one}, ' for one in inner)})"
         if not isinstance(now, np.ndarray):
-            _must(before is now or before == now)
+            # Lists of arrays cannot be compared.
+            _must(before is now or (type(now) is not list and before == now))
             return "True" if now is True else self._constant(now)
         view = self._view(now)
         if view is None:
@@ -118,7 +128,7 @@ def _place(array: np.ndarray) -> tuple[int, int]:
 
 def _must(alike: bool) -> None:
     if not alike:
-        raise _UnlikeError
+        raise UnlikeError
 
 
 @lru_cache(maxsize=512)

@@ -24,10 +24,14 @@ class UnlikeError(Exception):
 
 
 class Notes(NamedTuple):
-    """Calls of kernels and of the functions here in order, and those that are to come when all is done."""
+    """Calls of kernels and of the functions here in order, and those that are to come when all is done.
+
+    ``fixed`` says that they are made again only while all weights are what they are.
+    """
 
     calls: Calls
     ends: Calls
+    fixed: bool
 
 
 class _Noting(local):
@@ -38,18 +42,19 @@ _noting = _Noting()
 
 
 @contextmanager
-def noted(calls: Calls) -> Iterator[Notes]:
+def noted(calls: Calls, fixed: bool = False) -> Iterator[Notes]:
     """Context whose calls are noted in a list, to which those of kernels are added meanwhile."""
-    _noting.notes = Notes(calls, [])
+    before, _noting.notes = _noting.notes, Notes(calls, [], fixed)
     try:
         yield _noting.notes
     finally:
-        _noting.notes = None
+        _noting.notes = before
 
 
 def notes() -> Notes | None:
-    """Those that are being taken in this thread."""
-    return _noting.notes
+    """Those that are being taken in this thread, for any weights."""
+    noting = _noting.notes
+    return None if noting is None or noting.fixed else noting
 
 
 def again(function: Callable[..., None], *args: Any) -> None:
@@ -60,9 +65,17 @@ def again(function: Callable[..., None], *args: Any) -> None:
         _as_one(partial(function, *args), function, args)
 
 
+def repack(function: Callable[..., None], *args: Any) -> None:
+    """`again` for what weights alone decide."""
+    if notes() is None:
+        function(*args)
+    else:
+        again(function, *args)
+
+
 def remade(make: Callable[..., Any], *args: Any, **named: Any) -> Any:
     """An array that is made of others, and gets its values anew each time."""
-    if _noting.notes is None:
+    if notes() is None:
         return make(*args, **named)
     made: list[np.ndarray] = []
     _as_one(lambda: made.append(make(*args, **named)), _remake, (made, partial(make, *args, **named)))

@@ -1,4 +1,4 @@
-"""Calls that a layer remembers, those on small arrays written down once there were a few: see `calls.written`."""
+"""Calls that a layer remembers, written down once there were a few: see `calls.written`."""
 
 from collections.abc import Callable
 from typing import Any

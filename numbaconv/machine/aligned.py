@@ -24,7 +24,7 @@ _noting = _Noting()
 
 @contextmanager
 def noted():
-    """A list of the arrays that `aligned_empty` makes for this thread meanwhile."""
+    """A list of the arrays that `aligned_empty` and `cleared` make for this thread meanwhile."""
     before, _noting.arrays = _noting.arrays, []
     try:
         yield _noting.arrays
@@ -38,6 +38,14 @@ def aligned_empty(shape, dtype):
     Small arrays begin anywhere: finding the place would take longer than it saves.
     """
     array = _aligned(shape, dtype)
+    if _noting.arrays is not None:
+        _noting.arrays.append(array)
+    return array
+
+
+def cleared(count):
+    """An array of so many False."""
+    array = np.zeros(count, np.bool_)
     if _noting.arrays is not None:
         _noting.arrays.append(array)
     return array

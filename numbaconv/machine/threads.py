@@ -73,6 +73,11 @@ def count():
         return ask()
 
 
+def spread():
+    """`count`, or 0 where kernels are to run in the thread that calls them."""
+    return 0 if alone else count()
+
+
 def remember(maxsize):
     """Decorator like `functools.lru_cache`, for what is made for the number of threads that a kernel is spread over.
 

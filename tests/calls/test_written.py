@@ -2,13 +2,16 @@
 
 import threading
 
+import numba
 import numpy as np
 import pytest
 from layer_cases import every_class, example, make
 
 from numbaconv import layers
+from numbaconv.calls import written as calls_written
 from numbaconv.calls.written import written
 from numbaconv.layers import repeating
+from numbaconv.machine import threads as machine_threads
 
 TIMES = repeating.MANY_CALLS + 2
 STRIDED = [
@@ -172,10 +175,73 @@ def test_calls_of_classes_of_the_user_are_never_written_down():
     assert not np.array_equal(layer(x), layer(x))
 
 
-def test_what_depends_on_threads_is_not_written_down():
-    layer, x = layers.Conv2D(64, 3, padding="same"), np.ones((2, 64, 64, 64), np.float32)
+SHARED = [
+    (layers.Conv2D(64, 3, padding="same"), (64, 64, 32)),
+    (layers.Conv2D(64, 3, padding="same", data_format="channels_first"), (32, 64, 64)),
+    (layers.Conv2D(32, 3, padding="same", dilation_rate=2), (64, 64, 32)),
+    (layers.Conv2D(32, 3, padding="same", algorithm="direct"), (64, 64, 32)),
+    (layers.Conv2D(32, 3, padding="same", activation="relu"), (112, 112, 3)),
+    (layers.Conv2D(40, 1, data_format="channels_first"), (32, 64, 64)),
+    (layers.Conv2D(64, 3, groups=16), (64, 64, 64)),
+    (layers.DepthwiseConv2D(3, padding="same"), (112, 112, 40)),
+    (layers.Conv2DTranspose(32, 3, strides=2), (40, 40, 40)),
+    (layers.Conv2DTranspose(32, 2, strides=3), (40, 40, 40)),
+    (layers.SeparableConv2D(40, 3), (64, 64, 40)),
+    (layers.AveragePooling2D(3, 1), (112, 112, 40)),
+    (layers.UpSampling2D(2, interpolation="bilinear"), (112, 112, 40)),
+    (layers.ZeroPadding2D(1), (112, 112, 40)),
+    (layers.BatchNormalization(), (112, 112, 40)),
+    (layers.Dense(256), (900, 256)),
+]
+
+
+@pytest.mark.parametrize(("layer", "shape"), SHARED, ids=lambda value: repr(value)[1:14])
+def test_calls_that_threads_share_repeat_their_bits(layer, shape):
+    x = np.random.default_rng(0).standard_normal((1, *shape)).astype(np.float32)
+    layer.build(x.shape)
+    _check(layer, x)
+
+
+def _shared():
+    layer = layers.Conv2D(64, 3, padding="same")
+    x = np.random.default_rng(0).standard_normal((1, 64, 64, 32)).astype(np.float32)
     for _ in range(TIMES):
         layer(x)
+    return layer, x
+
+
+def test_patches_that_are_doubtful_are_computed_anew_each_time():
+    layer, x = _shared()
+    assert _calls(layer)
+    doubtful = x.copy()
+    doubtful[0, 5, 5, 3] = 1e30
+    doubtful[0, 40, 50, 3] = np.inf
+    wanted = layer.call(doubtful), layer.call(x)
+    _poison(layer)
+    for _ in range(3):
+        for one, right in zip((doubtful, x), wanted, strict=True):
+            assert layer(one).tobytes() == right.tobytes()
+
+
+def test_with_other_threads_nothing_that_is_written_down_is_called(monkeypatch):
+    layer, x = _shared()
+    (call,) = _calls(layer)
+    wanted, threads_now = layer.call(x), numba.get_num_threads()
+    assert call(x).tobytes() == wanted.tobytes()
+    numba.set_num_threads(1)
+    try:
+        assert (call(x) is None) == (threads_now > 1)
+        assert layer(x).tobytes() == wanted.tobytes()
+    finally:
+        numba.set_num_threads(threads_now)
+    monkeypatch.setattr(machine_threads, "alone", True)
+    assert call(x) is None
+    assert layer(x).tobytes() == wanted.tobytes()
+
+
+def test_what_takes_long_is_not_written_down(monkeypatch):
+    monkeypatch.setattr(calls_written, "MOST_VALUES", 64 * 64 * 96)
+    layer, _ = _shared()
     assert not _calls(layer)
 
 
