@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -44,6 +45,11 @@ class SeparableCall(NamedTuple):
     def pointwise(self) -> WindowCall:
         """The second step by itself."""
         return self.apart()[1]
+
+    @property
+    def room(self) -> int:
+        """Values between two calls."""
+        return 0 if self.arguments is not None else prod(self.depthwise.out_shape)
 
     def __call__(self, x: np.ndarray, depthwise: Packed, pointwise: Packed, epilogue: Epilogue) -> np.ndarray:
         middle, rank, data_format = _no_epilogue(depthwise), self.rank, self.data_format

@@ -170,6 +170,16 @@ def test_networks_share_out_what_is_much_to_move():
     assert all(plan.serial for plan in found)
 
 
+def test_a_separable_convolution_takes_two_passes_where_blocks_of_rows_leave_threads_unequal_shares():
+    def one_pass(images, size, threads):
+        axes = make_axes((images, 1, size, size), [(1, 1, 1, 0), (3, 1, 1, 1), (3, 1, 1, 1)])
+        return plans.make_separable_plan(axes, 728, 728, 4, host=HOST._replace(threads=threads)) is not None
+
+    # Of 37 rows in blocks of 10 at most, one of two threads has 20; much in between would go far and come from there.
+    assert not one_pass(1, 37, 2)
+    assert one_pass(1, 37, 1) and one_pass(8, 37, 2) and one_pass(1, 28, 2)
+
+
 def test_what_several_threads_share_is_transformed_once():
     axes = make_axes((1, 1, 14, 14), [(1, 1, 1, 0), (3, 1, 1, 1), (3, 1, 1, 1)])
     # Transforms dear enough for vectors of any width.

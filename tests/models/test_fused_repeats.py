@@ -8,7 +8,7 @@ from test_fused_networks import filled
 
 from numbaconv import layers
 from numbaconv.machine import threads
-from numbaconv.models import Model
+from numbaconv.models import Model, Sequential
 from numbaconv.models.fused import arena
 from numbaconv.models.fused.running import fused
 
@@ -63,6 +63,18 @@ def test_each_call_has_its_own_input():
         # Results that were given out are not written again.
         np.testing.assert_allclose(one, right, rtol=0, atol=1e-5 * np.abs(right).max())
         np.testing.assert_array_equal(model(x), one)
+
+
+def test_both_passes_of_a_separable_convolution_are_repeated():
+    separable = layers.SeparableConv2D(900, 3, padding="same")
+    model = Sequential([layers.Input((4, 5, 600)), separable, layers.Conv2D(3, 1)])
+    xs = [np.random.default_rng(i).normal(size=(1, 4, 5, 600)).astype(np.float32) for i in range(4)]
+    for x in xs:
+        check(model, x, plain(model, x))
+    assert repeated(model)[0]
+    assert len(repeated_calls(model)) == 3
+    separable.set_weights([2 * w + 0.5 for w in separable.get_weights()])
+    check(model, xs[0], plain(model, xs[0]))
 
 
 def test_weights_that_change():

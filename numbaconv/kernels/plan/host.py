@@ -38,6 +38,9 @@ class Host(NamedTuple):
     # The part of them that is waited for where the weights of the next steps are asked for ahead.
     far_rows: int = 4
 
+    # Times its share that a thread may have to do before a separable convolution of such weights becomes two calls.
+    uneven: float = 1.08
+
     # Starting a task, and starting all of them once more, on threads that are still awake.
     task_cost: int = 4000
     region_cost: int = 20_000

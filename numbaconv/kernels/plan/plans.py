@@ -154,8 +154,8 @@ def make_separable_plan(
     """`make_plan` for `kernels.separable` with ``channels`` between its steps.
 
     None where two calls are better, since every task reads all pointwise weights: if those do not fit the L2 cache, and
-    are read for few windows, or if so few windows fit it with all their channels that tiles would stay empty and strips
-    overlap.
+    are read for few windows, or some threads have more windows than others while all that lies in between almost fits
+    it, or if so few windows fit it with all their channels that tiles would stay empty and strips overlap.
     """
     check_memory(axes, filters, itemsize)
     far = channels * filters * itemsize > host.l2_bytes
@@ -189,8 +189,13 @@ def make_separable_plan(
 
     plan = Plan.of(cheapest(axes, 1, time, fits, several_planes=w.windows < TILE_ROWS), serial)
     *rows, columns = plan.axes[:, BLOCK].tolist()
-    idle = far and plan.tasks < workers
-    return plan if not idle and fits(prod(rows), columns, 1) else None
+    windows = prod(axis.windows for axis in axes)
+    # Two calls share out single windows, where blocks of rows may leave a thread with more of them than others.
+    even = tiles_cost(ceil(windows / workers), tile_rows, host)
+    uneven = ceil(plan.tasks / workers) * tiles_cost(prod(rows) * columns, tile_rows, host) > host.uneven * even
+    near_enough = windows * channels * itemsize <= 2 * workers * host.l2_bytes
+    apart = far and (plan.tasks < workers or (uneven and near_enough))
+    return plan if not apart and fits(prod(rows), columns, 1) else None
 
 
 class WinogradPlan(NamedTuple):

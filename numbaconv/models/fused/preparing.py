@@ -107,10 +107,7 @@ def _with_kernel(
     run = partial(_run_kernel, stage, call, folded, (x_shape, image, x_pitch), plain)
     # Winograd's and phases of a transposed convolution go back to windows that are written.
     once = isinstance(call, WindowCall | SeparableCall)
-    over = added if once else None
-    # Two passes have memory between them.
-    steady = once and getattr(call, "arguments", None) is not None
-    return Prepared(run, plain, call, over, steady)
+    return Prepared(run, plain, call, added if once else None, once)
 
 
 def _run_kernel(
