@@ -21,6 +21,10 @@ class Activating(AnyRank):
     # From `numbaconv.activations`, or the user's.
     _function: Callable[[np.ndarray], np.ndarray]
 
+    @property
+    def _repeats(self) -> bool:
+        return not is_users(self._function)
+
     def _forward(self, x: np.ndarray) -> tuple[np.ndarray, Any]:
         x = unshared(self._function, x)
         out = activated(self._function, x, self.dtype)

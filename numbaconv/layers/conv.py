@@ -14,7 +14,7 @@ from ..calls.packed import Packed
 from ..calls.window import Window, window_of
 from ..common.arguments import check_algorithm, check_bool, check_groups
 from ..common.words import Activation, Algorithm, AxisPadding, DataFormat
-from .activation import activated, activation_grad, kept_of, minimum_of
+from .activation import activated, activation_grad, is_users, kept_of, minimum_of
 from .arguments import with_defaults
 from .base import Layer
 from .weights import Weight
@@ -126,7 +126,7 @@ class WindowLayer(Layer):
 
     @property
     def _repeats(self) -> bool:
-        return self.activation is linear or self.activation is relu
+        return not is_users(self.activation)
 
     def _before_activation(self, activation: Callable, x: np.ndarray) -> np.ndarray:
         # Of relu the kernel computes all.

@@ -14,7 +14,7 @@ from ..calls.layouts import contiguous
 from ..calls.packed import Packed
 from ..common.arguments import check_bool
 from ..common.words import Activation
-from .activation import activated, activation_grad, kept_of, minimum_of
+from .activation import activated, activation_grad, is_users, kept_of, minimum_of
 from .any_rank import AnyRank, Shape
 from .weights import Weight
 
@@ -90,7 +90,7 @@ class Dense(AnyRank):
 
     @property
     def _repeats(self) -> bool:
-        return self.activation is linear or self.activation is relu
+        return not is_users(self.activation)
 
     def _before_activation(self, activation: Callable, x: np.ndarray) -> np.ndarray:
         rows = _rows(x)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from layer_cases import every_class, example, make
 
-from numbaconv import layers
+from numbaconv import activations, layers
 from numbaconv.calls import written as calls_written
 from numbaconv.calls.written import written
 from numbaconv.layers import repeating
@@ -62,6 +62,25 @@ def test_each_layer_repeats_its_bits(name):
     layer.build(x.shape)
     _check(layer, x)
     assert _calls(layer)
+
+
+@pytest.mark.parametrize("values", [60, 6000, 60_000])
+@pytest.mark.parametrize("name", [name for name in activations.__all__ if hasattr(vars(activations)[name], "gradient")])
+def test_activations_repeat_their_bits(name, values):
+    layer = layers.Activation(name)
+    x = np.random.default_rng(0).standard_normal((4, values // 20, 5)).astype(np.float32)
+    layer.build(x.shape)
+    _check(layer, x)
+
+
+@pytest.mark.parametrize("axis", [-1, 1, (1, 2)])
+@pytest.mark.parametrize("activation", ["tanh", "gelu", "softmax", "log_softmax"])
+def test_what_ends_with_an_activation_repeats_its_bits(activation, axis):
+    x = np.random.default_rng(0).standard_normal((2, 30, 31, 12)).astype(np.float32)
+    for layer in (layers.Conv2D(8, 2, activation=activation), layers.Dense(8, activation), layers.Softmax(axis)):
+        for one in (x, x[:1, :2, :2].copy()):
+            layer.build(one.shape)
+            _check(layer, one)
 
 
 @pytest.mark.parametrize("layer", STRIDED, ids=lambda layer: repr(layer)[1:14])

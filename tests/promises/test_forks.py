@@ -123,6 +123,31 @@ def test_forks(layer, use, expected_digests):
     run_over(layer, FORKED + USES[use], expected_digests)
 
 
+WRITTEN = """
+numba.set_num_threads(min(2, numba.get_num_threads()) if {all} else 1)
+import numpy as np
+from numbaconv import layers
+
+layer, x = layers.UpSampling2D(2), np.random.default_rng(0).random((1, 64, 64, 8), np.float32)
+for _ in range(9):
+    out = layer(x)
+assert any(map(callable, layer._written[2].values()))
+
+def call():
+    assert layer(x).tobytes() == out.tobytes()
+
+fork(lambda: (call(), fork(call)))
+call()
+"""
+
+
+@forking
+@pytest.mark.situation("fork after a kernel ran")
+@pytest.mark.parametrize("all_threads", [False, True])
+def test_forks_after_calls_were_written_down(all_threads, expected_digests):
+    run_over("omp", FORKED + WRITTEN.format(all=all_threads), expected_digests)
+
+
 WHILE_COMPILING = """
 import numpy as np
 from numbaconv import functional, kernels
