@@ -57,7 +57,7 @@ def pack_bias(bias: Any, filters: int, dtype: np.dtype) -> np.ndarray:
     bias = check_bias(bias, filters, dtype)
     packed = aligned_empty((room,), dtype)
     repack(np.copyto, packed[:filters], bias)
-    packed[filters:] = 0
+    repack(packed[filters:].fill, 0)
     return packed
 
 

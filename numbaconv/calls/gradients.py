@@ -69,20 +69,22 @@ class SumCall(NamedTuple):
         """The same, and in the same pass the sum over the windows for each output, in float64 whatever the dtype."""
         number, joined, channels = self.bundles or (1, 1, 0)
         splits, panels, _, width = self.sums_shape
-        totals = np.empty((splits * biased, panels, width))
+        totals = aligned_empty((splits * biased, panels, width), np.float64)
         if biased:
             again(totals.fill, 0)
         sums = aligned_empty(self.sums_shape, image.dtype), totals
         self.kernel(image, windows, sums, *self.arguments, serial=self.serial)
         out = aligned_empty((number, self.rows, self.outputs), image.dtype)
-        bias = np.empty((number * biased, self.outputs), image.dtype)
+        bias = aligned_empty((number * biased, self.outputs), image.dtype)
         add_shares(sums, (out, bias), serial=sums[0].size < 4 * SMALL)
         if self.bundles is None:
             filled, taps = self.taps
-            out = np.ascontiguousarray(out.reshape(-1, filled, self.outputs)[:, :taps])
+            if taps < filled:
+                out = remade(np.ascontiguousarray, out.reshape(-1, filled, self.outputs)[:, :taps])
         else:
             blocks = out.reshape(number, -1, joined, channels, joined, self.outputs // joined)
-            out = np.concatenate([part[:, i, :, i] for part in blocks for i in range(joined)], axis=-1)
+            parts = [part[:, i, :, i] for part in blocks for i in range(joined)]
+            out = remade(np.concatenate, parts, axis=-1)
         return out, bias.reshape(-1)
 
 

@@ -87,9 +87,10 @@ def normalized(
     ``low`` become ``low``.
     """
     grid = make_grid(x.shape, x.itemsize)
-    found, tables, out = np.empty((6, grid.channels)), np.empty((3, *grid.table)), aligned_empty(x.shape, x.dtype)
+    found, tables = aligned_empty((6, grid.channels), np.float64), aligned_empty((3, *grid.table), np.float64)
+    out = aligned_empty(x.shape, x.dtype)
     settings = grid.values, float(epsilon), float(momentum), float(low), grid.each
-    room = found, tables, np.empty(grid.sums)
+    room = found, tables, aligned_empty(grid.sums, np.float64)
     arrays = x.reshape(-1), np.empty(0, x.dtype) if onto is None else onto.reshape(-1)
     normalize_batch(arrays, weights, settings, room, out.reshape(-1), *grid.how, serial=grid.serial)
     return out, Factors(found, tables)
@@ -105,9 +106,9 @@ def gradients_of(
     grid = make_grid(x.shape, x.itemsize)
     found, tables = factors
     gate = (tables[1], tables[2]) if joined else (tables[2],)
-    gradients, more = np.empty((2, grid.channels)), np.empty((2, *grid.table))
+    gradients, more = (aligned_empty(shape, np.float64) for shape in ((2, grid.channels), (2, *grid.table)))
     out = aligned_empty(x.shape if input_grad else (0,), x.dtype)
-    room = gradients, more, np.empty(grid.sums), out.reshape(-1)
+    room = gradients, more, aligned_empty(grid.sums, np.float64), out.reshape(-1)
     arrays, settings = (grad.reshape(-1), x.reshape(-1)), (grid.values, grid.each)
     normalize_back(arrays, (found, tables), gate, settings, room, *grid.how, serial=grid.serial)
     return gradients, out if input_grad else None

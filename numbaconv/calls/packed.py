@@ -6,16 +6,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..common.again import again, notes, remade
+from ..common.again import UnlikeError, again, notes, remade, repack
 from ..common.arguments import branches_of
 from ..common.arrays import as_numbers, common_dtype
 from ..kernels.pack import (
+    empty_panels,
+    fill_panels,
     pack_conv,
     pack_depthwise,
     pack_depthwise_phases,
     pack_few,
     pack_groups,
-    pack_panels,
     pack_phases,
     tap_steps,
 )
@@ -97,8 +98,9 @@ class Packed:
     @_MadeOnce
     def finite(self) -> bool:
         """Whether there is no infinity or NaN among the weights; False too where their sum overflows."""
-        with np.errstate(over="ignore", invalid="ignore"):
-            return bool(np.isfinite(self._weights.sum()))
+        if notes() is not None:
+            again(_must_be_finite, self._weights)
+        return _is_finite(self._weights)
 
     @_MadeOnce
     def panels(self) -> np.ndarray:
@@ -166,7 +168,8 @@ class Packed:
         table = swapped(readable(self._weights).reshape(prod(taps), filters, channels))
         branches, channels = self.branches, channels // self.branches
         by_branch = table.reshape(prod(taps), branches, channels, filters).swapaxes(1, 2)
-        return by_branch.reshape(*taps, channels, branches * filters)
+        shape = *taps, channels, branches * filters
+        return by_branch.reshape(shape) if branches == 1 else remade(np.reshape, by_branch, shape)
 
     def few(self, joined: bool) -> np.ndarray:
         """What `kernels.few` reads; of a transposed convolution with strides 1."""
@@ -208,18 +211,21 @@ class Packed:
 
 
 def _panels(array: np.ndarray, width: int) -> np.ndarray:
-    """`pack_panels`, of which only what it copies is noted."""
-    packed = pack_panels(array, width)
-    noting = notes()
-    if noting is not None:
-        *others, filters = array.shape
-        whole = filters // width
-        lying = array[..., : whole * width].reshape(*others, whole, width)
-        noting.calls.append((np.copyto, (packed[:whole], np.moveaxis(lying, -2, 0))))
-        if filters % width:
-            last = packed[whole, ..., : filters % width]
-            noting.calls.append((np.copyto, (last, array[..., whole * width :])))
+    """`pack_panels`, noted."""
+    packed = empty_panels(array, width)
+    repack(fill_panels, packed, array)
     return packed
+
+
+def _is_finite(weights: np.ndarray) -> bool:
+    with np.errstate(over="ignore", invalid="ignore"):
+        return bool(np.isfinite(weights.sum()))
+
+
+def _must_be_finite(weights: np.ndarray) -> None:
+    """Others may ask for other kernels."""
+    if not _is_finite(weights):
+        raise UnlikeError
 
 
 def is_depthwise(weights_shape: Ints, branches: int) -> bool:

@@ -45,7 +45,7 @@ class Patches(NamedTuple):
     def gathered(self, image: np.ndarray) -> np.ndarray:
         """An array (windows, taps * C) of what windows read of a canonical image, zeros where that lies outside."""
         channels = image.shape[-1]
-        rows = np.empty((len(self.pixels), channels), image.dtype)
+        rows = aligned_empty((len(self.pixels), channels), image.dtype)
         again(_gather, image.reshape(-1, channels), self.pixels, self.outside, rows)
         return rows.reshape(self.shape[0], -1)
 

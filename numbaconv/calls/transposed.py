@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from .. import shapes
-from ..common.again import again, fill
+from ..common.again import again, fill, remade
 from ..common.arguments import check_channels
 from ..kernels.named import add_up, add_up_few, conv, scatter
 from ..kernels.phases import convolutions
@@ -59,7 +59,7 @@ class TransposedCall(NamedTuple):
         """From canonical array to canonical array; into ``out``, where it is given."""
         out = aligned_empty(self.out_shape, packed.dtype) if out is None else out.reshape(self.out_shape)
         if not self.complete:
-            again(fill, out, ended(epilogue, self.out_shape))
+            again(fill, out, remade(ended, epilogue, self.out_shape))
         for firsts, arguments, serial in self.parts:
             kernel, weights = kernel_for(packed, conv), packed.phases(firsts)
             kernel(image, (weights, weights), epilogue, out.reshape(-1), *arguments, serial=serial)

@@ -1,8 +1,8 @@
 """What a call does besides its kernels, noted for who makes all of it again with the same arrays.
 
 A step of training is the same calls of kernels each time, and between them Python does little to the arrays: it clears
-room for sums, brings weights into another order. Where it does so by the functions here, `models.written` can note all
-of it once, and then goes through the list.
+room for sums, brings weights into another order. Where it does so by the functions here, `models.written` and
+`calls.written` can note all of it once, and then go through the list.
 """
 
 from collections.abc import Callable, Iterator
@@ -78,7 +78,7 @@ def remade(make: Callable[..., Any], *args: Any, **named: Any) -> Any:
     if notes() is None:
         return make(*args, **named)
     made: list[np.ndarray] = []
-    _as_one(lambda: made.append(make(*args, **named)), _remake, (made, partial(make, *args, **named)))
+    _as_one(lambda: made.append(make(*args, **named)), remake, (made, partial(make, *args, **named)))
     return made[0]
 
 
@@ -94,7 +94,8 @@ def fill(array: np.ndarray, values: Any) -> None:
     array[...] = values
 
 
-def _remake(made: list[np.ndarray], make: Callable[[], Any]) -> None:
+def remake(made: list[np.ndarray], make: Callable[[], Any]) -> None:
+    """What is noted of `remade`: the array, in a list, and what gives its values anew."""
     made[0][...] = make()
 
 

@@ -74,3 +74,18 @@ def masked(keep: np.ndarray, values: np.ndarray) -> np.ndarray:
     """``np.where(keep, values, 0)`` without branches: the bits of values times 0 or 1, which no NaN can spoil."""
     bits = values.view(f"u{values.itemsize}")
     return (bits * keep).view(values.dtype)
+
+
+def address_of(array: np.ndarray) -> int:
+    """Address of its first value."""
+    address: int = array.__array_interface__["data"][0]
+    return address
+
+
+def ends_of(array: np.ndarray) -> tuple[int, int]:
+    """Addresses of its first byte, and of the one behind its last."""
+    address = address_of(array)
+    if array.flags.c_contiguous:
+        return address, address + array.nbytes
+    steps = [(n - 1) * stride for n, stride in zip(array.shape, array.strides, strict=True)] if array.size else []
+    return address + sum(min(0, step) for step in steps), address + sum(max(0, step) for step in steps) + array.itemsize

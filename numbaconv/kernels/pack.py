@@ -48,16 +48,27 @@ def pack_few(weights, branches, joined):
 
 def pack_panels(array, width=None):
     """Cut the last axis into blocks, as wide as a tile: (..., F) becomes (blocks, ..., width), filled up with zeros."""
+    packed = empty_panels(array, width or panel_width(array.itemsize))
+    fill_panels(packed, array)
+    return packed
+
+
+def empty_panels(array, width):
+    """Room for `pack_panels`."""
     *others, filters = array.shape
-    width = width or panel_width(array.itemsize)
-    blocks, whole = -(-filters // width), filters // width
-    packed = aligned_empty((blocks, *others, width), array.dtype)
+    return aligned_empty((-(-filters // width), *others, width), array.dtype)
+
+
+def fill_panels(packed, array):
+    """Put an array into panels."""
+    *others, filters = array.shape
+    blocks, *_, width = packed.shape
+    whole = filters // width
     lying = array[..., : whole * width].reshape(*others, whole, width)
     packed[:whole] = lying.transpose(len(others), *range(len(others)), -1)
     if whole < blocks:
         packed[whole, ..., : filters - whole * width] = array[..., whole * width :]
         packed[whole, ..., filters - whole * width :] = 0
-    return packed
 
 
 def pack_depthwise(weights):

@@ -10,6 +10,7 @@ from ..calls.layouts import contiguous
 from ..calls.normalizing import Factors, filled, gradients_of, normalized, scaled, tables_of
 from ..common.again import again, at_end, fill
 from ..common.arrays import cast
+from ..machine.aligned import aligned_empty
 from ..objects.registry import number
 from .activation import joins_relu
 from .along_axes import Affine, one_axis
@@ -87,7 +88,7 @@ class BatchNormalization(Affine):
         # What the factors of inference were made from, weights and a shape, and those factors.
         self._factors: tuple[Any, Any, Any] = (None, None, None)
 
-    _repeats = True
+    _repeats = _steps_repeat = True
 
     @np.errstate(all="ignore")
     def call(self, x: np.ndarray) -> np.ndarray:
@@ -120,7 +121,7 @@ class BatchNormalization(Affine):
         planes, low = self._planes(x), NO_MINIMUM if onto is None and not joined else 0.0
         if by_batch:
             given, defaults = self._weights, (("gamma", 1), ("beta", 0), *((name, 0) for name in self.statistics))
-            weights = np.empty((4, planes.shape[1]))
+            weights = aligned_empty((4, planes.shape[1]), np.float64)
             again(_fill_rows, weights, [given.get(name, default) for name, default in defaults])
             out, factors = normalized(planes, weights, self.epsilon, self.momentum, low, onto)
             at_end(self._follow, factors.found)
@@ -137,7 +138,7 @@ class BatchNormalization(Affine):
         grad, gradients, grad_x = self._planes(grad_out), {}, None
         if self.trainable or by_batch:
             found, grad_x = gradients_of(grad, planes, factors, joined, input_grad and by_batch)
-            both = np.empty(found.shape, self._dtype)
+            both = aligned_empty(found.shape, self._dtype)
             with np.errstate(all="ignore"):
                 again(fill, both, found)
             gradients = dict(zip(("gamma", "beta"), both, strict=True))

@@ -81,7 +81,7 @@ class Settled(Weighted):
 
     def __getstate__(self) -> dict[str, Any]:
         # Compiled kernels cannot be pickled, and copies make their own calls.
-        calls: dict[str, Any] = {"_calls": {}, "_written": (None, None, {})}
+        calls: dict[str, Any] = {"_calls": {}, "_written": (None, None, {}), "_steps": (None, {})}
         empty: dict[str, Any] = {**calls, "_kept": None, "gradients": [], "_nodes": []}
         return {**self.__dict__, **empty, "_attributes": {**self._attributes}}
 

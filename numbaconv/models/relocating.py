@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..common.again import Calls
+from ..common.arrays import address_of, ends_of
 from ..machine.aligned import aligned_empty
 from .fused.arena import Lifetime, laid_out
 
@@ -27,7 +28,7 @@ def relocated(calls: Calls, kept: Iterable[Any]) -> tuple[Calls, int]:
     held = [*kept]
     for i, call in enumerate(calls):
         for array in _arrays(call):
-            start, end = _ends(array)
+            start, end = ends_of(array)
             first = spans.setdefault(id(_root(array)), [start, end, i, i])
             first[:] = min(start, first[0]), max(end, first[1]), first[2], i
         held += _hidden(call)
@@ -53,7 +54,7 @@ class _Mover:
             shift = self._shifts.get(id(_root(value)))
             if shift is None:
                 return value
-            return np.ndarray(value.shape, value.dtype, self._memory, _address(value) + shift, value.strides)
+            return np.ndarray(value.shape, value.dtype, self._memory, address_of(value) + shift, value.strides)
         if type(value) is tuple:
             return tuple(map(self.moved, value))
         if type(value) is list:
@@ -90,18 +91,6 @@ def _hidden(value: Any) -> list[Any]:
         return [*value]
     found = getattr(value, "__dict__", None) if not callable(value) else None
     return [tuple(one) if isinstance(one, tuple) else one for one in found.values()] if found else []
-
-
-def _address(array: np.ndarray) -> int:
-    address: int = array.__array_interface__["data"][0]
-    return address
-
-
-def _ends(array: np.ndarray) -> tuple[int, int]:
-    """Addresses of its first byte, and of the one behind its last."""
-    steps = [(n - 1) * stride for n, stride in zip(array.shape, array.strides, strict=True)] if array.size else []
-    address = _address(array)
-    return address + sum(min(0, step) for step in steps), address + sum(max(0, step) for step in steps) + array.itemsize
 
 
 def _root(array: np.ndarray) -> np.ndarray:

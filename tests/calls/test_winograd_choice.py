@@ -64,7 +64,9 @@ NOT_CHOSEN = {
     "few channels": make_case((16, 16), FEWEST - 1, 64),
     "few channels, 5x5": make_case((16, 16), FEWEST - 1, 64, taps=5),
     "few channels for half a panel": make_case((24, 24), 15 if panel_width(4) > 16 else 7, HALF),
-    "few channels of several planes": Case("3d", "conv", (1, 3, 12, 12, 15), (3, 3, 3), 48, settings={"padding": "same"}),
+    "few channels of several planes": Case(
+        "3d", "conv", (1, 3, 12, 12, 15), (3, 3, 3), 48, settings={"padding": "same"}
+    ),
     "many channels": make_case((16, 16), 1025, 64),
     "many channels, 5x5": make_case((16, 16), 1025, 64, taps=5),
     "few filters": make_case((16, 16), 64, 15),
