@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from functools import partial
-from math import prod
 from typing import Any
 
 import numpy as np
@@ -46,11 +45,6 @@ class SeparableCall(NamedTuple):
         """The second step by itself."""
         return self.apart()[1]
 
-    @property
-    def room(self) -> int:
-        """Values between two calls."""
-        return 0 if self.arguments is not None else prod(self.depthwise.out_shape)
-
     def __call__(self, x: np.ndarray, depthwise: Packed, pointwise: Packed, epilogue: Epilogue) -> np.ndarray:
         middle, rank, data_format = _no_epilogue(depthwise), self.rank, self.data_format
         if not (self.to_planes and depthwise.finite and pointwise.finite):
@@ -69,11 +63,16 @@ class SeparableCall(NamedTuple):
         middle: Epilogue,
         epilogue: Epilogue,
         out: Any = None,
+        between: Any = None,
     ) -> np.ndarray:
-        """From canonical array to canonical array, with an epilogue of the depthwise step; into ``out``, if given."""
+        """From canonical array to canonical array, with an epilogue of the depthwise step; into ``out``, if given.
+
+        So is what lies ``between`` two passes, in a flat array.
+        """
         if self.arguments is None or not (depthwise.finite and pointwise.finite):
             first, last = self.apart()
-            return last.run(first.run(image, depthwise, middle), pointwise, epilogue, out)
+            between = None if between is None else between.reshape(first.out_shape)
+            return last.run(first.run(image, depthwise, middle, between), pointwise, epilogue, out)
         out = aligned_empty(self.out_shape, depthwise.dtype) if out is None else out
         self._fill(out.reshape(-1), image, depthwise, pointwise, middle, epilogue)
         return out

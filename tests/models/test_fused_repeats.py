@@ -65,16 +65,21 @@ def test_each_call_has_its_own_input():
         np.testing.assert_array_equal(model(x), one)
 
 
-def test_both_passes_of_a_separable_convolution_are_repeated():
-    separable = layers.SeparableConv2D(900, 3, padding="same")
-    model = Sequential([layers.Input((4, 5, 600)), separable, layers.Conv2D(3, 1)])
+def test_both_passes_of_separable_convolutions_are_repeated_in_the_same_memory():
+    separable = [layers.SeparableConv2D(900, 3, padding="same") for _ in range(2)]
+    model = Sequential([layers.Input((4, 5, 600)), *separable, layers.Conv2D(3, 1)])
     xs = [np.random.default_rng(i).normal(size=(1, 4, 5, 600)).astype(np.float32) for i in range(4)]
     for x in xs:
         check(model, x, plain(model, x))
-    assert repeated(model)[0]
-    assert len(repeated_calls(model)) == 3
-    separable.set_weights([2 * w + 0.5 for w in separable.get_weights()])
-    check(model, xs[0], plain(model, xs[0]))
+    assert all(repeated(model)[:2])
+    assert len(repeated_calls(model)) == 5
+    runner = fused(model._program()).runner([(1, 4, 5, 600)])
+    rooms = [turn.between for turn in runner.turns if turn.between]
+    assert [count for _, count in rooms] == [4 * 5 * 600, 4 * 5 * 900]
+    assert runner.room < 4 * (sum(count for _, count in rooms) + 2 * 4 * 5 * 900)
+    for layer in separable:
+        layer.set_weights([2 * w + 0.5 for w in layer.get_weights()])
+        check(model, xs[0], plain(model, xs[0]))
 
 
 def test_weights_that_change():

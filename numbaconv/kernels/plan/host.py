@@ -39,7 +39,7 @@ class Host(NamedTuple):
     far_rows: int = 4
 
     # Times its share that a thread may have to do before a separable convolution of such weights becomes two calls.
-    uneven: float = 1.08
+    uneven: float = 1.05
 
     # Starting a task, and starting all of them once more, on threads that are still awake.
     task_cost: int = 4000

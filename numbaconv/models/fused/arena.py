@@ -5,6 +5,7 @@ There stages find their arrays again in each call, and kernels the same argument
 
 from collections import OrderedDict
 from collections.abc import Iterable
+from functools import partial
 from math import prod
 from operator import attrgetter, is_
 from typing import Any
@@ -61,7 +62,10 @@ class Laid:
 
     def __init__(self, runner: Any, memory: np.ndarray) -> None:
         self.runner = runner
-        self._arrays = [_array(turn, runner.dtype, memory) for turn in runner.turns]
+        dtype = runner.dtype
+        self._arrays = [_array(turn.place, turn.shape, dtype, memory) for turn in runner.turns]
+        rooms = [(turn, turn.between) for turn in runner.turns if turn.between]
+        self._between = {id(turn): _array(place, (count,), dtype, memory) for turn, (place, count) in rooms}
         self.forget()
 
     def forget(self) -> None:
@@ -99,15 +103,16 @@ class Laid:
     def result(self, turn: Any, out: Any, values: list[Any]) -> Any:
         """What a turn gives; in the second run, its calls are written down where they will be the same."""
         fixed, view = self._fixed, turn.stage.kind == "view"
+        run = partial(turn.run, between=self._between[id(turn)]) if turn.between else turn.run
         if self._runs != 1:
-            result, place = turn.run(out, *values), fixed.get(turn.outputs[0])
+            result, place = run(out, *values), fixed.get(turn.outputs[0])
             if place is None or place is result:
                 return result
             # Others have written down where they read it.
             np.copyto(place, result)
             return place
         with recorded() as calls:
-            result = turn.run(out, *values)
+            result = run(out, *values)
         others = [(slot, x) for slot, x in zip(turn.inputs, values, strict=True) if fixed.get(slot) is not x]
         if (view and not others) or (result is out and turn.place >= 0):
             fixed[turn.outputs[0]] = result
@@ -201,8 +206,7 @@ def _is_plain(x: Any, dtype: np.dtype) -> bool:
     return type(x) is np.ndarray and x.dtype == dtype and x.flags.carray
 
 
-def _array(turn: Any, dtype: np.dtype, memory: np.ndarray) -> np.ndarray | None:
-    if turn.place is None or turn.place < 0:
+def _array(place: int | None, shape: tuple[int, ...], dtype: np.dtype, memory: np.ndarray) -> np.ndarray | None:
+    if place is None or place < 0:
         return None
-    end = turn.place + prod(turn.shape) * dtype.itemsize
-    return memory[turn.place : end].view(dtype).reshape(turn.shape)
+    return memory[place : place + prod(shape) * dtype.itemsize].view(dtype).reshape(shape)

@@ -41,6 +41,8 @@ class Prepared(NamedTuple):
     over: int | None = None
     # Whether the same arrays always lead to the same calls of kernels, and to nothing else that counts.
     steady: bool = False
+    # Values for which it is given memory besides, ``between``, while it runs.
+    room: int = 0
 
 
 def prepared(
@@ -104,24 +106,29 @@ def _with_kernel(
     gated = stage.gated
     added = len(stage.inputs) - 1 if len(stage.inputs) > 1 + 2 * gated else None
     plain = data_format == "channels_last"
-    run = partial(_run_kernel, stage, call, folded, (x_shape, image, x_pitch), plain)
+    run = partial(_run_kernel, stage, call, folded, (x_shape, image, x_pitch, plain))
     # Winograd's and phases of a transposed convolution go back to windows that are written.
     once = isinstance(call, WindowCall | SeparableCall)
-    return Prepared(run, plain, call, added if once else None, once)
+    passes = isinstance(call, SeparableCall) and call.arguments is None
+    room = prod(call.depthwise.out_shape) if passes and plain else 0
+    return Prepared(run, plain, call, added if once else None, once, room)
 
 
 def _run_kernel(
     stage: Stage,
     call: Any,
     folded: Folded | Pair,
-    place: tuple[Any, tuple[int, ...], int],
-    plain: bool,
+    place: tuple[Any, tuple[int, ...], int, bool],
     out: np.ndarray,
     x: np.ndarray,
     *more: np.ndarray,
+    between: np.ndarray | None = None,
 ) -> Any:
-    """Run a stage on its input, told by its shape, that of the canonical array, and how far pixels are apart."""
-    operands, (x_shape, view, x_pitch) = folded.operands(), place
+    """Run a stage on its input, told by its shape, that of the canonical array, and how far pixels are apart.
+
+    Last is told whether the input has its channels last.
+    """
+    operands, (x_shape, view, x_pitch, plain) = folded.operands(), place
     if x_pitch and x.ndim == 1:
         if operands is None or not operands[0].finite:
             x = _together(x, x_pitch, x_shape)
@@ -139,7 +146,7 @@ def _run_kernel(
     added = len(stage.inputs) > 1 + 2 * stage.gated
     epilogue = epilogue_of(bias, *stage.ending, residual=more[-1] if added else None)
     if plain:
-        call.run(contiguous(x).reshape(view), *packed, epilogue, out)
+        call.run(contiguous(x).reshape(view), *packed, epilogue, out, *(() if between is None else (between,)))
         return out
     return call(x, *packed[:2], epilogue)
 

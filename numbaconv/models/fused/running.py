@@ -39,6 +39,7 @@ class Turn(NamedTuple):
 
     ``place`` is where its result begins in the arena, -1 where it is new memory that may leave the network, and None
     where the stage itself finds memory. ``done`` are values that nothing reads after it. ``steady`` as in `Prepared`.
+    ``between`` is where in the arena it has room while it runs, and for how many values.
     """
 
     stage: Stage
@@ -50,6 +51,7 @@ class Turn(NamedTuple):
     done: tuple[int, ...]
     call: Any
     steady: bool
+    between: tuple[int, int] | None = None
 
 
 class Runner:
@@ -375,7 +377,11 @@ def _turns(
     ends: dict[int, int] = {}
     for slot, home in inside.items():
         ends[home] = max(ends.get(home, 0), last[slot])
-    places, room = laid_out(Lifetime(prod(shapes[home]) * itemsize, first[home], end) for home, end in ends.items())
+    lifetimes = [Lifetime(prod(shapes[home]) * itemsize, first[home], end) for home, end in ends.items()]
+    rooms = {i: one.room for i, one in enumerate(ready) if one.room}
+    lifetimes += [Lifetime(count * itemsize, i, i) for i, count in rooms.items()]
+    places, room = laid_out(lifetimes)
+    between = {i: (places.pop(), count) for i, count in reversed(rooms.items())}
     place_of = dict(zip(ends, places, strict=True))
     place_of |= {slot: place_of[home] for slot, home in inside.items()}
     turns = []
@@ -388,7 +394,8 @@ def _turns(
             whole, channel = beside[slot]
             # Flat, from its first channel on.
             place, shape = place_of[whole] + channel * itemsize, (prod(shapes[whole]) - channel,)
-        turns.append(Turn(stage, one.run, stage.inputs, stage.outputs, shape, place, done, one.call, one.steady))
+        known = one.call, one.steady, between.get(i)
+        turns.append(Turn(stage, one.run, stage.inputs, stage.outputs, shape, place, done, *known))
     return turns, room
 
 
