@@ -18,6 +18,7 @@ from numbaconv.machine.aligned import aligned_empty
 
 SHAPE = (3, 100, 500)
 KEPT = 3 * 100 * 500 * 4
+pytestmark = pytest.mark.usefixtures("loaded_is_no_garbage")
 
 
 @pytest.fixture(autouse=True)

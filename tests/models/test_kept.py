@@ -13,7 +13,7 @@ from numbaconv import config, layers, utils
 from numbaconv.files import keras_file
 from numbaconv.layers import Add, BatchNormalization, Conv2D, Dense, DepthwiseConv2D, Dropout, Flatten, Input, ReLU
 from numbaconv.machine import start
-from numbaconv.machine.sources import Sources
+from numbaconv.machine.sources import Sources, all_sources
 from numbaconv.models import Model, Sequential, kept, load_model
 
 pytest.importorskip("h5py")
@@ -31,6 +31,8 @@ class Own(Sources):
 def folder(tmp_path, monkeypatch):
     sources = Own("numbaconv")
     sources.folder = tmp_path / "kept"
+    # It takes half a second to work out.
+    sources.fingerprint = all_sources().fingerprint
     monkeypatch.setattr(kept, "_SOURCES", sources)
     monkeypatch.setattr(kept, "SETTLED", -1)
     return sources.folder
