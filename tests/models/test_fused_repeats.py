@@ -82,6 +82,28 @@ def test_both_passes_of_separable_convolutions_are_repeated_in_the_same_memory()
         check(model, xs[0], plain(model, xs[0]))
 
 
+def test_doubtful_patches_of_a_repeated_call_are_computed_anew():
+    rng = np.random.default_rng(0)
+    inputs = layers.Input((24, 24, 16))
+    x = layers.Conv2D(32, 3, padding="same", activation="relu")(inputs)
+    x = layers.Conv2D(32, 3, padding="same")(layers.Add()([layers.Conv2D(32, 3, padding="same")(x), x]))
+    model = filled(Model(inputs, layers.Conv2D(3, 1)(x)), rng, "float32")
+    x = rng.normal(size=(1, 24, 24, 16)).astype(np.float32)
+    far = x.copy()
+    far[0, 5, 7, 3], far[0, 20, 2, 0] = 1e12, np.inf
+    first = model(x)
+    fresh = model(far)
+    for _ in range(3):
+        # Marks of one call are gone in the next.
+        np.testing.assert_array_equal(model(x), first)
+        np.testing.assert_array_equal(model(far), fresh)
+    assert all(repeated(model))
+    kinds = [type(turn.call).__name__ for turn in fused(model._program()).runner([x.shape]).turns]
+    assert kinds.count("WinogradCall") == 3
+    check(model, x, plain(model, x))
+    np.testing.assert_allclose(fresh, plain(model, far), rtol=1e-4, atol=1e-3)
+
+
 def test_weights_that_change():
     model, (x, *_) = network(), images(1)
     for layer in (model.layers[1], model.layers[3], model.layers[-1]):

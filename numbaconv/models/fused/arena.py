@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 
+from ...common import again
 from ...layers.settings import Changes
 from ...machine import threads
-from ...machine.aligned import aligned_empty
+from ...machine.aligned import aligned_empty, noted
 from ...machine.compiler import door, recorded
 from ...machine.vectors import CACHE_LINE
 from ...objects.tuples import NamedTuple
@@ -111,13 +112,14 @@ class Laid:
             # Others have written down where they read it.
             np.copyto(place, result)
             return place
-        with recorded() as calls:
+        with noted() as rooms, recorded() as calls, again.noted(calls, fixed=True):
             result = run(out, *values)
         others = [(slot, x) for slot, x in zip(turn.inputs, values, strict=True) if fixed.get(slot) is not x]
         if (view and not others) or (result is out and turn.place >= 0):
             fixed[turn.outputs[0]] = result
             if view or turn.steady:
-                written = [(door(kernel, arguments), arguments) for kernel, arguments in calls]
+                cleared = [(room.fill, (False,)) for room in rooms if room.dtype == np.bool_]
+                written = cleared + [(door(kernel, arguments), arguments) for kernel, arguments in calls]
                 if not others or self._left_open(written, others):
                     self._calls[id(turn)] = written
         return result

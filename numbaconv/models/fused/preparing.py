@@ -18,6 +18,7 @@ from ...calls.moving import crop_call, upsample_call, zero_pad_call
 from ...calls.pooling import FEW_PARTS, pool_call, pool_window
 from ...calls.scaling import Lines, LinesCall, scale_call
 from ...calls.separable import SeparableCall, separable_call
+from ...calls.winograd import WinogradCall
 from ...objects.tuples import NamedTuple
 from .folding import Banded, Factors, Folded, Pair
 from .rules import banded, scales_channels
@@ -109,9 +110,11 @@ def _with_kernel(
     run = partial(_run_kernel, stage, call, folded, (x_shape, image, x_pitch, plain))
     # Winograd's and phases of a transposed convolution go back to windows that are written.
     once = isinstance(call, WindowCall | SeparableCall)
+    # What transforms its input first has memory for that.
+    steady = once or (isinstance(call, WinogradCall) and call.work.spreads is None)
     passes = isinstance(call, SeparableCall) and call.arguments is None
     room = prod(call.depthwise.out_shape) if passes and plain else 0
-    return Prepared(run, plain, call, added if once else None, once, room)
+    return Prepared(run, plain, call, added if once else None, steady, room)
 
 
 def _run_kernel(
