@@ -130,7 +130,7 @@ from numbaconv.calls import conv as calls
 from numbaconv.kernels.pack import aligned_empty
 
 calls.aligned_empty = lambda shape, dtype: aligned_empty((*shape[:-2], shape[-2] - 1, shape[-1]), dtype)
-functional.conv(np.ones((1, 8, 8, 3)), np.ones((3, 3, 3, 4)))
+functional.conv(np.ones((1, 8, 8, 3), "f4"), np.ones((3, 3, 3, 4), "f4"))
 """
 
 
