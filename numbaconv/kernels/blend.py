@@ -11,22 +11,21 @@ import numpy as np
 from ..machine.compiler import compiled
 from ..machine.line import line_gather, line_more, line_write
 from ..machine.memory import clear, copy
-from ..machine.vectors import LINE
+from ..machine.vectors import LINE, VECTOR_BYTES
 from ..machine.words import prange
 from ..objects.tuples import NamedTuple
 
-# Values of a block of columns, at most; values side by side, from which on they are copied as a run, and those of runs
-# that lines copy.
-SPAN, RUN, SHORT_RUN = 4096, 8, 128
+# Values of a block of columns, at most; values of a line of a run, from which on they are not gathered, which takes as
+# long as three lines, or more without an instruction for it; and those of runs that lines copy.
+SPAN, RUN, SHORT_RUN = 4096, 5 if VECTOR_BYTES == 64 else 3, 128
 # Rows of fewer values become one with the next ones, to at most so many, or where they are only copied.
 SHORT_ROW, LONG_ROW, LONG_COPIED = 256, 1024, 8192
 # Elements of a task, at least, and tasks that many cores share, at most.
 TASK_VALUES, MOST_TASKS = 16_384, 64
 # A plan: the axes of what is read, and of what is written; most shares of a row and of a column; how columns are made:
-# from places of a table, one by one, or copied in runs; where the shares of columns begin; how all is cut; whether
-# there are columns without shares.
+# from places of a table, one by one, or copied in runs; where the shares of columns begin; how all is cut.
 DEPTH, HEIGHT, WIDTH, CHANNELS, PLANES, ROWS, COLUMNS, ROW_MOST, MOST, WAY, OF_COLUMNS = range(11)
-LINES, BAND, BLOCK, BLOCKS, TASKS, ZERO, HOLES = range(11, 18)
+LINES, BAND, BLOCK, BLOCKS, TASKS, ZERO = range(11, 17)
 # Ways.
 TABLE, SINGLE, RUNS = range(3)
 
@@ -62,9 +61,11 @@ def _blend_block(task, x, out, recipes, share, tables, plan):
     block, band = task % plan[BLOCKS], task // plan[BLOCKS] * plan[BAND]
     low, first = reads[block, 0], block * plan[BLOCK]
     length = (reads[block, 1] - low) * channels
-    places = np.empty(plan[ROW_MOST], np.int64)
+    # Of what is only copied, a row is made from one.
+    place = zero
     if share is not None:
-        middle, parts = np.empty(length, x.dtype), np.empty(plan[ROW_MOST], x.dtype)
+        places, parts = np.empty(plan[ROW_MOST], np.int64), np.empty(plan[ROW_MOST], x.dtype)
+        middle = np.empty(length, x.dtype)
     plane = band // rows
     image, d, y = plane // planes, plane % planes, planes + band % rows
     for line in range(band, min(band + plan[BAND], plan[LINES])):
@@ -77,10 +78,9 @@ def _blend_block(task, x, out, recipes, share, tables, plan):
         size = min(min(plan[BLOCK], width - first) * channels, len(out) - to)
         for i in range(starts[d, 0], starts[d + 1, 0]):
             for j in range(starts[y, 0], starts[y + 1, 0]):
-                place = ((image * plan[DEPTH] + at[i]) * plan[HEIGHT] + at[j]) * plan[WIDTH] + low
-                places[taps] = place * channels
+                place = (((image * plan[DEPTH] + at[i]) * plan[HEIGHT] + at[j]) * plan[WIDTH] + low) * channels
                 if share is not None:
-                    parts[taps] = share[i] * share[j]
+                    places[taps], parts[taps] = place, share[i] * share[j]
                 taps += 1
         y += 1
         if size <= 0:
@@ -90,7 +90,7 @@ def _blend_block(task, x, out, recipes, share, tables, plan):
         elif taps == 0:
             clear(out, to, size)
         else:
-            source, base = x, places[0] - low * channels
+            source, base = x, place - low * channels
             if share is not None:  # noqa: SIM102 Numba drops what depends on this alone
                 if taps > 1 or parts[0] != 1:
                     source, base = middle, -low * channels
@@ -102,7 +102,8 @@ def _blend_block(task, x, out, recipes, share, tables, plan):
             if plan[WAY] == TABLE:
                 _gather(source, base, share, table, first * channels, out, (to, size), plan)
             elif plan[WAY] == RUNS:
-                _copy_runs(source, base, starts, (reads[block, 2], reads[block, 3]), out, (to, size), plan[HOLES])
+                runs = reads[block, 2], reads[block, 3], reads[block, 4], reads[block, 1] * channels
+                _copy_runs(source, base, starts, runs, out, (to, size))
             elif share is not None:
                 _blend_columns(source, base, (starts, at, share), planes + rows + first, out, (to, size, channels))
 
@@ -150,24 +151,24 @@ def _blend_columns(source, base, recipes, column, out, write):
 
 
 @compiled
-def _copy_runs(source, base, starts, runs, out, write, zeros):
-    """Each run from its place to where the next one begins."""
-    to, size = write
-    # To call a function for each short run would take longer than to clear all, or to copy some lines.
-    short = size < SHORT_RUN * (runs[1] - runs[0])
-    if short and zeros:
-        clear(out, to, size)
-    for r in range(runs[0], runs[1]):
-        begin, place = starts[r, 0], starts[r, 1]
-        count = min(starts[r + 1, 0], size) - begin
-        if not short and count > 0:
-            if place < 0:
-                clear(out, to + begin, count)
-            else:
-                copy(out, to + begin, source, base + place, count)
-        elif place >= 0:
-            for j in range(0, count, LINE):
-                line_write(line_gather(source, base + place, None, j, count - j), out, to + begin + j, count - j)
+def _copy_runs(source, base, starts, runs, out, write):
+    """Each run from its place, then zeros to where the next one begins."""
+    to, size, (first, end, lines, room) = *write, runs
+    if size < starts[end, 0] or base + room + LINE > len(source):
+        lines = first
+    # Whole lines are the fastest: the next one writes over what is too much.
+    for r in range(first, lines):
+        line = line_gather(source, base + starts[r, 1], None, 0, starts[r, 2])
+        line_write(line, out, to + starts[r, 0], LINE)
+    for r in range(lines, end):
+        begin, place, count = starts[r, 0], base + starts[r, 1], min(starts[r + 1, 0], size) - starts[r, 0]
+        own = min(starts[r, 2], count)
+        if count <= LINE:
+            # To call functions would take longer.
+            line_write(line_gather(source, place, None, 0, max(own, 0)), out, to + begin, max(count, 0))
+        else:
+            copy(out, to + begin, source, place, own)
+            clear(out, to + begin + own, count - own)
 
 
 @compiled
@@ -254,11 +255,11 @@ def blend_arguments(batch, lengths, recipes, channels, dtype):
     """What the kernel takes besides the arrays, of so many images, whose axes have these lengths as they are read.
 
     ``starts`` (positions + 1, 2) say beside where its shares begin, whether a position is made as the one before it; of
-    runs, where they begin and where they are read, -1 for zeros. ``at`` and ``share`` are the three recipes, one after
-    the other: for few channels, shares of the last one as the table has its places. None where all values are copies.
-    ``reads`` (blocks, 4) are the first column that each block of columns is made from, and the one after the last; its
-    runs likewise. For few channels, the table says where in a row each value's first share lies, then likewise the
-    second ones, and so on.
+    runs, with a column more, what `_runs` says. ``at`` and ``share`` are the three recipes, one after the other: for
+    few channels, shares of the last one as the table has its places. None where all values are copies. ``reads``
+    (blocks, 5) are the first column that each block of columns is made from, and the one after the last; its runs
+    likewise, and the one after those that are whole lines. For few channels, the table says where in a row each value's
+    first share lies, then likewise the second ones, and so on.
     """
     factor, recipes = factored(recipes)
     batch, lengths, recipes, channels = _short_rows_joined(batch, lengths, recipes, channels)
@@ -273,13 +274,14 @@ def blend_arguments(batch, lengths, recipes, channels, dtype):
     way = SINGLE if channels >= LINE else TABLE
     block = max(1, min(columns, SPAN * columns // (max(columns, lengths[2]) * max(1, channels))))
     blocks = [places[:, first : first + block] for first in range(0, columns, block)]
-    reads = [(max(0, b[b >= 0].min(initial=b.max())), b.max() + 1, 0, 0) for b in blocks]
+    reads = [(max(0, b[b >= 0].min(initial=b.max())), b.max() + 1, 0, 0, 0) for b in blocks]
     if selects(last):
         runs = [_runs(b[0], channels) for b in blocks]
         ends = np.cumsum([planes + rows + 1, *map(len, runs)])
         if channels >= LINE or columns * channels >= RUN * (ends[-1] - ends[0]):
-            way, reads = RUNS, np.stack([*np.transpose(reads)[:2], ends[:-1], ends[1:] - 1], 1)
-    reads = np.array(reads, np.int64).reshape(-1, 4)
+            lines = ends[:-1] + list(map(_whole_lines, runs))
+            way, reads = RUNS, np.stack([*np.transpose(reads)[:2], ends[:-1], ends[1:] - 1, lines], 1)
+    reads = np.array(reads, np.int64).reshape(-1, 5)
     table = np.empty(0, np.int32)
     if way == TABLE:
         table = np.append(places[..., None] * channels + np.arange(channels), np.zeros(LINE)).astype(np.int32)
@@ -289,14 +291,14 @@ def blend_arguments(batch, lengths, recipes, channels, dtype):
     band = max(1, ceil(lines * len(blocks) / tasks))
     before = np.cumsum([0, *(len(r.at) for r in recipes)])
     starts = [(r.starts[:-1] + n, _repeats(r)) for r, n in zip(recipes, before[:3], strict=True)]
-    cut = lines, band, block, len(blocks), ceil(lines / band) * len(blocks), 0, (places < 0).any()
+    cut = lines, band, block, len(blocks), ceil(lines / band) * len(blocks), 0
     most = _most(above[0]) * _most(above[1]), len(shares), way, before[2]
     plan = np.array([*lengths, channels, planes, rows, columns, *most, *cut], np.int64)
     at = np.concatenate([above[0].at, above[1].at, last.at * channels])
     share = np.concatenate([above[0].share, above[1].share, last.share]).astype(dtype)
     starts = np.append(np.concatenate(starts, 1).T, [[before[3], 0]], 0)
     if way == RUNS:
-        starts = np.concatenate([starts[: planes + rows + 1], *runs])
+        starts = np.concatenate([np.pad(starts[: planes + rows + 1], [(0, 0), (0, 1)]), *runs])
     return np.ascontiguousarray(starts), at, None if copies else share, reads, table, plan
 
 
@@ -325,10 +327,31 @@ def _side_by_side(given):
 
 
 def _runs(places, channels):
-    """Where values that are read side by side begin, and where they lie, for a row of these places; then its end."""
+    """Values that are read side by side, and the zeros behind them: where both begin, where to read, how many of them.
+
+    For a row of these places; then its end. Zeros in front are a run of which none are read. Short runs are cut into
+    lines, which are read whole where no zeros follow.
+    """
     marked = np.where(places < 0, -2, places)
     first = np.flatnonzero(np.diff(marked, prepend=-4) != np.where(places < 0, 0, 1))
-    return np.append(np.stack([first, places[first]], 1) * channels, [[len(places) * channels, 0]], 0)
+    read = np.where(places[first] < 0, 0, np.diff(first, append=len(places)))
+    rows = np.stack([first, places[first], read], 1)[(read > 0) | (first == 0)] * channels
+    count = np.diff(rows[:, 0], append=len(places) * channels)
+    short = count < SHORT_RUN
+    lines = np.where(short, -(-count // LINE), 1)
+    before = LINE * (np.arange(lines.sum()) - np.repeat(lines.cumsum() - lines, lines))
+    (begin, place, read), count, short = (np.repeat(a, lines, -1) for a in (rows.T, count, short))
+    count = np.where(short, np.minimum(count - before, LINE), count)
+    read = np.clip(read - before, 0, count)
+    read = np.where(short & (read == count), LINE, read)
+    rows = np.stack([begin + before, np.where(read > 0, place + before, 0), read], 1)
+    return np.append(rows, [[len(places) * channels, 0, 0]], 0)
+
+
+def _whole_lines(runs):
+    """How many of the first runs can be written as whole lines: none, where some are longer."""
+    begins = runs[:, 0]
+    return np.count_nonzero(begins <= begins[-1] - LINE) if np.diff(begins).max(initial=0) <= LINE else 0
 
 
 def _short_rows_joined(batch, lengths, recipes, channels):
@@ -347,7 +370,7 @@ def _short_rows_joined(batch, lengths, recipes, channels):
             break
         above.pop()
         last, length = joined(more, last, length), n * length
-    if not above and (len(last.starts) - 1) * channels < SHORT_ROW:
+    if not above and (len(last.starts) - 1) * channels < (2 * SHORT_ROW if selects(last) else SHORT_ROW):
         images = max(1, min(batch, LONG_ROW // max(1, _size(last) * channels)))
         batch = ceil(batch / images)
         last, length = joined(unchanged(images), last, length), images * length

@@ -25,6 +25,7 @@ from hypothesis import strategies as st
 from input_forms import INPUT_FORMS, misaligned, read_only
 from random_cases import random_cases
 
+from numbaconv import functional
 from numbaconv.kernels import blend, transpose
 from numbaconv.kernels import conv as conv_kernel
 from numbaconv.kernels import depthwise as depthwise_kernel
@@ -240,6 +241,24 @@ def test_random_neighbours(case, data_format, dtype):
     wanted = to_format(reference_result(case, arrays), data_format)
     arrays[0] = to_format(arrays[0], data_format)
     assert_close(run(case, [a.astype(dtype) for a in arrays], data_format), wanted)
+
+
+@by_dtype
+@pytest.mark.parametrize("data_format", FORMATS)
+def test_short_rows_are_moved_line_by_line(data_format, dtype):
+    """Rows around the length of a line, with and without zeros between them, and arrays that end within a task."""
+    rng = np.random.default_rng(0)
+    for width in (*range(1, 19), *range(30, 35), 47, 126, 129):
+        batch, height, (a, b), (top, bottom) = rng.integers(1, 60), rng.integers(3, 7), *rng.integers(0, 3, (2, 2))
+        shape = (batch, 3, height, width) if data_format == "channels_first" else (batch, height, width, 3)
+        x = rng.standard_normal(shape).astype(dtype)
+        axis = 2 if data_format == "channels_first" else 1
+        pads = [(0, 0)] * 4
+        pads[axis : axis + 2] = (top, bottom), (a, b)
+        padded = functional.zero_pad(x, pads[axis : axis + 2], data_format=data_format)
+        np.testing.assert_array_equal(padded, np.pad(x, pads))
+        cropped = functional.crop(padded, pads[axis : axis + 2], data_format=data_format)
+        np.testing.assert_array_equal(cropped, x)
 
 
 def test_each_kernel_is_compiled_for_two_dtypes_only():
