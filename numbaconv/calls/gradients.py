@@ -149,9 +149,18 @@ class GradientCall(NamedTuple):
     def weights_and_bias(self, x: np.ndarray, grad: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """`weights`, and the gradient of a bias."""
         if self.transposed or isinstance(self.sum_call, ProductCall):
-            return self.weights(x, grad), remade(channel_sums, grad)
+            return self.weights(x, grad), _bias_sums(grad)
         weights, bias = self.sum_call.with_bias(x, grad)
         return weights.reshape(self.weights_shape), bias
+
+
+def _bias_sums(grad: np.ndarray) -> np.ndarray:
+    """`channel_sums`, of a single pixel without a kernel."""
+    channels = grad.shape[-1]
+    sums: np.ndarray = (
+        remade(np.add, grad.reshape(channels), 0) if grad.size == channels else remade(channel_sums, grad)
+    )
+    return sums
 
 
 @remember(maxsize=512)

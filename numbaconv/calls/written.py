@@ -29,6 +29,7 @@ from ..common.arrays import address_of, ends_of
 from ..machine.aligned import SMALL, aligned_empty, noted
 from ..machine.compiler import door, recorded
 from ..machine.threads import spread
+from ..machine.vectors import CACHE_LINE
 from ..objects.tuples import NamedTuple
 
 Call = Callable[..., Any]
@@ -82,7 +83,7 @@ def written(call: Call, x: np.ndarray) -> Call | None:
         text.tell(before.calls, now.calls)
         result = text.result(out)
         _must(result[0] == "m")
-        return text.functions(f"def written(x):{_guard(now)}{text.taken()}\n return {result}")[0]
+        return text.functions(f"def written(x):{_guard(now)}{text.lines(text.taken())}\n return {result}")[0]
     except UnlikeError:
         return None
 
@@ -137,10 +138,11 @@ def _step(text: "_Text", owner: Any, runs: list[tuple[_Run, _Run]], arrays: tupl
     grad_x, *gradients = map(text.result, results)
     text.owner = None
     kept = "".join(f"{name}, " for name in sorted(made & text.used))
-    parts = [f"def forward(layer, {inputs}):{_guard(there, back)}{forward}\n return {result}, ({kept})"]
-    parts.append(f"def backward(kept, g, {inputs}):{_guard(back)}{kept and f'{chr(10)} {kept}= kept'}{text.taken()}")
-    parts.append(f" return {grad_x}, [{', '.join(gradients)}]")
-    forth, returns = text.functions("\n".join(parts))
+    text.lasting |= made & text.used
+    parts = [f"def forward(layer, {inputs}):{_guard(there, back)}{text.lines(forward)}\n return {result}, ({kept})\n"]
+    parts.append(f"def backward(kept, g, {inputs}):{_guard(back)}{kept and f'{chr(10)} {kept}= kept'}")
+    parts.append(f"{text.lines(text.taken())}\n return {grad_x}, [{', '.join(gradients)}]")
+    forth, returns = text.functions("".join(parts))
     return Step(forth, returns, grad_x != "None")
 
 
@@ -169,8 +171,11 @@ class _Text:
         self.names |= {"zeros": np.zeros, "ndarray": np.ndarray, "errstate": np.errstate, "spread": spread}
         self.arrays: dict[str, tuple[np.ndarray, tuple[int, int]]] = {}
         self.used: set[str] = set()
+        # What is returned.
+        self.lasting: set[str] = set()
         self.owner: Any = None
-        self._lines: list[str] = []
+        # A line, or memory of this name that is to be asked for.
+        self._lines: list[str | tuple[str, np.ndarray]] = []
         for name, array in inputs.items():
             self.add(name, array)
         # Those that nothing was seen to use so far.
@@ -198,10 +203,29 @@ class _Text:
             else:
                 self._lines.append(self._called((other, others), (function, arguments)))
 
-    def taken(self) -> str:
-        """The lines that were added since this was asked for the last time."""
+    def taken(self) -> list[Any]:
+        """What was added since this was asked for the last time."""
         lines, self._lines = self._lines, []
-        return "".join(f"\n {line}" for line in lines)
+        return lines
+
+    def lines(self, taken: list[Any]) -> str:
+        """The text of that; large memory that nothing returned lies in is asked for at once."""
+        lines, size = [""], 0
+        for one in taken:
+            if type(one) is str:
+                lines.append(one)
+                continue
+            name, room = one
+            shape, dtype = room.shape, self._constant(room.dtype)
+            if room.dtype == np.bool_ or room.size < SMALL or name in self.lasting:
+                make = "zeros" if room.dtype == np.bool_ else "empty" if room.size < SMALL else "aligned_empty"
+                lines.append(f"{name} = {make}({shape}, {dtype})")
+            else:
+                lines.append(f"{name} = ndarray({shape}, {dtype}, m, {size})")
+                size += -(-room.nbytes // CACHE_LINE) * CACHE_LINE
+        if size:
+            lines.insert(1, f"m = aligned_empty(({size},), {self._constant(np.dtype(np.uint8))})")
+        return "\n ".join(lines)
 
     def functions(self, text: str) -> list[Call]:
         """The functions of a text."""
@@ -222,6 +246,9 @@ class _Text:
         else:
             _must(other == function)
             called = self._constant(door(function, arguments))
+            if arguments and arguments[0] is False and spread() == 1:
+                # For one thread to launch itself would take longer than a small kernel.
+                told[0] = "True"
         return f"{called}({', '.join(told)})"
 
     def told(self, before: Any, now: Any) -> str:
@@ -247,8 +274,11 @@ class _Text:
 
     def result(self, array: np.ndarray | None) -> str:
         """One of the results as it is written down."""
+        before, self.used = self.used, set()
         view = "None" if array is None else self.view(array)
         _must(view is not None)
+        self.lasting |= self.used
+        self.used |= before
         return str(view)
 
     def view(self, array: np.ndarray) -> str | None:
@@ -261,8 +291,7 @@ class _Text:
         for i, (whole, room) in enumerate(self._rooms):
             if _meet(place, room):
                 name = f"m{len(self.arrays)}"
-                make = "zeros" if whole.dtype == np.bool_ else "empty" if whole.size < SMALL else "aligned_empty"
-                self._lines.append(f"{name} = {make}({whole.shape}, {self._constant(whole.dtype)})")
+                self._lines.append((name, whole))
                 self.add(name, whole)
                 del self._rooms[i]
                 return self.view(array)

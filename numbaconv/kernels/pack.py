@@ -67,8 +67,8 @@ def fill_panels(packed, array):
     lying = array[..., : whole * width].reshape(*others, whole, width)
     packed[:whole] = lying.transpose(len(others), *range(len(others)), -1)
     if whole < blocks:
+        packed[whole] = 0
         packed[whole, ..., : filters - whole * width] = array[..., whole * width :]
-        packed[whole, ..., filters - whole * width :] = 0
 
 
 def pack_depthwise(weights):

@@ -66,6 +66,10 @@ def count():
     """Threads that a kernel called from here is spread over."""
     if alone:
         return 1
+    # Once Numba has its threads, what tells their number takes no locks: a tenth of the time.
+    told = getattr(sys.modules.get("numba.np.ufunc.parallel"), "_get_num_threads", None)
+    if told is not None and (number := told()) > 0:
+        return number
     ask = getattr(sys.modules.get("numba"), "get_num_threads", None)
     if ask is None:
         return most()
