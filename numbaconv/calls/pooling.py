@@ -154,7 +154,8 @@ def pool_call(
     if side_by_side and channels < LINE <= count and pool.LONG_ALONE <= size * channels < pool.LONG:
         # Windows side by side are images, and their values rows.
         batch, axes = batch * count, [ONE, (size, 1, np.array([[0, size]]), size, size, 0), ONE]
-    if axes[1] is ONE and channels >= LINE and channels * axes[2][3] >= MANY_VALUES:
+    positions = bool(axes[1] is ONE and channels >= LINE and channels * axes[2][3] >= MANY_VALUES)
+    if positions:
         # Windows of many channels along one axis: positions are rows, and channels are columns.
         columns = channels, channels, pool.window_ends(channels, channels, 1, 1, 0), 1, 1, 0
         axes, channels = [ONE, axes[2], columns], 1
@@ -162,6 +163,8 @@ def pool_call(
     views = (batch, *lengths, channels), (batch, *windows, channels)
     plan = pool.pool_plan(*views, ends, axes[2][3:], kind == "average")
     serial = plan[pool.TASKS] == 1 or max(prod(image), prod(result)) < SMALL
+    if positions and side_by_side and kind == "average" and not (in_order or plan[pool.IMAGES]):
+        return FlatCall(pool.average_positions, out_shape, ((np.empty(0), plan),) * 2, bool(serial))
     kernel = pool.max_pool if kind == "max" else pool.average_pool
     counts, table = pool.beside(plan, ends[2])
     sums = counts.astype(np.float32) if in_order else counts, counts

@@ -60,6 +60,38 @@ def average_pool(x, out, ends, counts, table, plan):
         _pool_task(np.int64(task), x, out, (ends, counts, table), plan, _mean, _mean_of, counts)
 
 
+@compiled(parallel=True)
+def average_positions(x, out, like, plan):
+    """`average_pool` of windows of many channels that lie side by side, which takes less time to compile.
+
+    The sums are the same in the same order, in the dtype of ``like``: positions are rows, as the plan has them.
+    """
+    for task in prange(plan[TASKS]):
+        _average_block(np.int64(task), x, out, like, plan)
+
+
+@compiled
+def _average_block(task, x, out, like, plan):
+    width, length, blocks = plan[COLUMNS], plan[HEIGHT] // plan[ROWS], -(-plan[COLUMNS] // plan[BLOCK])
+    first, band = task % blocks * plan[BLOCK], task // blocks * plan[BAND]
+    end, step = min(first + plan[BLOCK], width), len(BESIDE) * LINE
+    whole = first + (end - first) // step * step
+    for q in range(band, min(band + plan[BAND], plan[LINES])):
+        for j in range(first, whole, step):
+            _average(x, q * length * width + j, out, q * width + j, like, BESIDE, (length, width, step))
+        for j in range(whole, end, LINE):
+            _average(x, q * length * width + j, out, q * width + j, like, None, (length, width, end - j))
+
+
+@compiled(inline=True)
+def _average(x, at, out, to, like, beside, sizes):
+    length, width, left = sizes
+    total = line_as(line_gather(x, at, beside, 0, left), like)
+    for k in range(1, length):
+        total = total + line_as(line_gather(x, at + k * width, beside, 0, left), like)
+    line_write(line_as(total / np.float64(length), out), out, to, left)
+
+
 class Read(NamedTuple):
     """Values that become one line: those of ``taps`` from the first to before the last, from the place ``at`` on."""
 

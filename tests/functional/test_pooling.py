@@ -263,6 +263,19 @@ def test_small_arrays_and_single_tasks_stay_on_one_core():
     assert not serial((1, 64, 64, 4 * LINE), (64, 64))
 
 
+@by_dtype
+@pytest.mark.parametrize("windows", [(1, 49, 80), (3, 33, 83), (2, 70, 200)])
+def test_averages_of_many_channels_add_up_positions_in_order_in_double_precision(windows, dtype):
+    count, size, channels = windows
+    x = np.random.default_rng(0).standard_normal((2, count * size, channels)).astype(dtype)
+    call = pool_calls.pool_call("average", x.shape, window_of((size,), size), count == 1, size)
+    assert call.kernel is pool.average_positions
+    by_window = x.reshape(2, count, size, channels)
+    sums = np.add.accumulate(by_window, 2, np.float64)[:, :, -1]
+    np.testing.assert_array_equal(call(x), (sums / size).astype(dtype))
+
+
+
 @each([*CASES, *LARGE])
 @by_dtype
 @by_format
