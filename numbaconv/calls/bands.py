@@ -1,74 +1,52 @@
-"""Prepared calls of inverted residuals: what one convolution widens, another narrows while it is in the cache.
+"""Prepared calls of inverted residuals: what one convolution widens, others filter and narrow while it is in the cache.
 
-A depthwise convolution that takes every second pixel computes little with what it reads. Where all that lies before it
-would fill the L2 caches, a band of rows of it is made and read, and then the next one in the same memory.
+Each task makes some rows of it, reads them, and then makes the next ones in the same memory.
 """
 
-from itertools import pairwise
-from math import ceil, prod
-from typing import Any
+from math import ceil, gcd, prod
 
 import numpy as np
 
-from .. import shapes
-from ..kernels.named import conv
+from ..kernels.named import conv, inverted_conv
+from ..kernels.plan.axes import W, axis_table, strip_length
 from ..kernels.plan.host import HOST
+from ..kernels.plan.plans import Plan
+from ..kernels.table import flat_plan, panel_table
 from ..machine import threads
-from ..machine.aligned import aligned_empty
-from ..machine.vectors import panel_width
+from ..machine.slide import EDGE
+from ..machine.vectors import TILE_ROWS, conv_vecs, conv_width, panel_width
 from ..objects.tuples import NamedTuple
-from ..shapes.checks import along_axes
-from .conv import WindowCall, conv_call
+from .conv import conv_call
 from .epilogue import Epilogue
-from .layouts import Ints, spatial
+from .layouts import Ints
 from .packed import Packed
-from .separable import SeparableCall, separable_call
-from .window import Window, point_window
+from .window import Window, point_window, window_axes
 
-
-class Band(NamedTuple):
-    """Rows of an image that are read, where in it their results begin, flat, and the calls from one to the other."""
-
-    first: int
-    end: int
-    out_at: int
-    widen: WindowCall
-    narrow: SeparableCall
+# Taps of a row that windows which are neighbours share at least, and rows of windows of a block that are tried.
+SHARED, ROWS = 3, 16
 
 
 class BandsCall(NamedTuple):
-    """A convolution of one tap and a separable one after it, band by band; no bands where that takes no less time.
+    """A convolution of one tap and a separable one after it in one pass; no arguments where that takes no less time.
 
     The sums are those of two calls. All weights must be finite.
     """
 
     out_shape: Ints
-    bands: tuple[Band, ...]
-    # From one image to the next in the result, and values between the two calls.
-    step: int
-    room: int
+    arguments: tuple | None
     serial: bool = False
 
     def run(
         self,
         image: np.ndarray,
         weights: tuple[Packed, Packed, Packed],
-        first: Epilogue,
-        middle: Epilogue,
-        epilogue: Epilogue,
+        epilogues: tuple[Epilogue, ...],
         out: np.ndarray,
     ) -> np.ndarray:
         """From canonical array to canonical array, with an epilogue for each of the three steps."""
-        widen, depthwise, narrow = weights
-        *ending, residual, function = epilogue
-        between, flat = aligned_empty((self.room,), image.dtype), out.reshape(-1)
-        for number in range(len(image)):
-            for band in self.bands:
-                at, shape = number * self.step + band.out_at, band.widen.out_shape
-                wide = between[: prod(shape)].reshape(shape)
-                band.widen.run(image[number : number + 1, :, band.first : band.end], widen, first, wide)
-                last: Any = (*ending, residual[at:] if residual.size else residual, function)
-                band.narrow.run(wide, depthwise, narrow, middle, last, flat[at:])
+        assert self.arguments is not None
+        panels = (packed.panels for packed in weights)
+        inverted_conv(image, *panels, epilogues, out.reshape(-1), *self.arguments, serial=self.serial)
         return out
 
 
@@ -80,51 +58,49 @@ def bands_call(
 
     ``shapes_of`` are those of their weights, and the window is the depthwise one's. For the pitch see `conv_call`.
     """
-    images, height, width, _ = x_shape
-    filters = shapes_of[2][-1]
-    rows, columns = spatial(
-        shapes.conv_output_shape((*x_shape[:3], shapes_of[0][-1]), filters, *window), "channels_last"
-    )
-    line = columns * (pitch or filters)
-    bands: tuple[Band, ...] = ()
-    if _pays(shapes_of, itemsize, window):
-        values = height * width * shapes_of[0][-1]
-        count = ceil(values * itemsize / threads.count() / HOST.l2_bytes)
-        bands = _cut(x_shape, shapes_of, itemsize, window, pitch, count)
-    bands = tuple(band._replace(out_at=band.out_at * line) for band in bands)
-    room = max((prod(band.widen.out_shape) for band in bands), default=0)
-    return BandsCall((images, 1, rows, columns, filters), bands, rows * line, room)
-
-
-def _pays(shapes_of: tuple[Ints, Ints, Ints], itemsize: int, window: Window) -> bool:
-    """Whether what lies between takes longer to move than to make and to use."""
     (*_, channels, wide), (*taps, read, multiplier), (*_, filters) = shapes_of
+    axes = window_axes((*x_shape[:3], wide), pitch or filters, window)
+    call = BandsCall((*(axis.windows for axis in axes), filters), None)
     work = channels + (prod(taps) + filters) / prod(window.strides)
-    usual = wide == read and multiplier == 1 and wide % panel_width(itemsize, 1) == 0 and {*window.dilation_rate} == {1}
-    return usual and work <= HOST.band_work
+    width, lanes = conv_width(filters, itemsize), panel_width(itemsize, 1)
+    # Tiles of one vector would be a kernel more to compile.
+    usual = wide == read and multiplier == 1 and wide % lanes == 0 and width == conv_width(wide, itemsize) > lanes
+    apart = conv_call(x_shape, shapes_of[0], itemsize, point_window(2))
+    if not usual or work > HOST.band_work or getattr(apart, "kernel", None) is not conv:
+        return call
+    rows, tasks = _cut(axes, wide * itemsize)
+    if not rows:
+        return call
+    plan = Plan(axis_table(axes, (1, 1, rows, axes[W].windows)), 1, tasks, False)
+    panels = (panel_table(wide, panel_width(itemsize)), *(panel_table(count, width) for count in (filters, wide)))
+    return call._replace(arguments=(conv_vecs(filters, itemsize), flat_plan(plan, *panels)))
 
 
-def _cut(
-    x_shape: Ints, shapes_of: tuple[Ints, Ints, Ints], itemsize: int, window: Window, pitch: int, count: int
-) -> tuple[Band, ...]:
-    """So many bands, results of each beginning at a row; none where there would be one, or where its calls differ."""
-    _, height, width, channels = x_shape
-    size, stride, wide = window.kernel_size[0], window.strides[0], shapes_of[0][-1]
-    settings = zip((height, width), window.kernel_size, along_axes(window.padding, 2), window.strides, strict=True)
-    (top, bottom), sides = (shapes.conv_padding(*axis) for axis in settings)
-    rows = (height + top + bottom - size) // stride + 1
-    if not 1 < count <= rows:
-        return ()
-    bands = []
-    for first, end in pairwise(rows * i // count for i in range(count + 1)):
-        low, high = first * stride - top, (end - 1) * stride - top + size
-        start, stop = max(0, low), min(height, high)
-        if start >= stop:
-            return ()
-        part = window._replace(padding=((start - low, high - stop), sides))
-        widen = conv_call((1, stop - start, width, channels), shapes_of[0], itemsize, point_window(2))
-        narrow = separable_call((1, stop - start, width, wide), *shapes_of[1:], itemsize, part, pitch)
-        if getattr(widen, "kernel", None) is not conv or narrow.arguments is None:
-            return ()
-        bands.append(Band(start, stop, first, widen, narrow))
-    return tuple(bands)
+def _cut(axes: tuple, pixel: int) -> tuple[int, int]:
+    """Rows of windows of a block, and tasks; no rows where a pass by itself, from far to far, takes no longer.
+
+    ``pixel`` are the bytes of one that lies in between.
+    """
+    n, _, h, w = axes
+    tasks = threads.count() // gcd(n.windows, threads.count()) * n.windows
+    right = (w.windows - 1) * w.stride + w.taps - w.before - w.length
+    # Windows that are neighbours read an image even around its edges, as `kernels.depthwise` says.
+    near = w.windows >= TILE_ROWS and 0 <= w.before <= EDGE and right <= EDGE and h.dilation == w.dilation == 1
+    if not near or not SHARED <= w.taps >= w.stride or h.stride > h.taps:
+        return 0, 0
+    if n.windows * h.length * w.length * pixel < HOST.band_bytes * threads.count():
+        return 0, 0
+    # Rows that two tasks make, beside all.
+    if (tasks - n.windows) * (h.taps - h.stride) > HOST.band_share * n.windows * h.length:
+        return 0, 0
+
+    def time(rows: int) -> float:
+        blocks = ceil(h.windows / rows) * n.windows
+        return ceil(blocks / tasks) * (h.windows * n.windows / blocks + HOST.band_rows)
+
+    def fits(rows: int) -> bool:
+        near = strip_length(h, rows) * w.length * pixel <= HOST.l2_bytes * 5 // 8
+        return near and ceil(h.windows / rows) * n.windows >= tasks
+
+    found = [rows for rows in range(1, min(ROWS, h.windows) + 1) if fits(rows)]
+    return (min(found, key=time), tasks) if found else (0, 0)

@@ -8,7 +8,7 @@ from ..machine.words import prange
 from .conv import sum_windows, tile_height
 from .depthwise import filter_windows, input_of_panels
 from .records import Epilogue, Panels, Places, Steps
-from .strip import aligned_flat, locate, pitch_of, places_of
+from .strip import aligned, locate, pitch_of, places_of
 from .table import PANELS, TASKS, WORK
 
 
@@ -31,24 +31,45 @@ def separable_conv(x, depthwise, pointwise, middle, epilogue, out, vecs, plan):
 
 @compiled
 def _separable_task(task, x, depthwise, pointwise, epilogues, out, vecs, plan):
-    block, channels = locate(task, plan), pointwise.shape[4]
-    panels = Panels(depthwise, plan, PANELS, 0, len(depthwise))
-    source = input_of_panels(x, block, plan, panels, (0,))
-    places = places_of(block, plan, source, tile_height(vecs))
+    block = locate(task, plan)
+    source = input_of_panels(x, block, plan, Panels(depthwise, plan, PANELS, 0, len(depthwise)), (0,))
+    separate(source, block, depthwise, pointwise, epilogues, out, vecs, plan)
 
-    # In between: pixels side by side, and spare windows that repeat the last one.
-    pitch, last = pitch_of(channels, x), places.count - 1
-    between, start = aligned_flat((last + 1) * pitch, x)
-    between_at, taps = np.empty(places.end + RAMP, np.int64), np.empty(channels + 1 + RAMP, np.int64)
-    ramp(between_at, 0, start, pitch, places.end)
-    for spare in range(last + 1, places.end):
-        between_at[spare] = between_at[last]
-    ramp(taps, 0, 0, 1, channels + 1)
-    steps = Steps(taps[: channels + 1], np.zeros(1, np.int64), 0, channels)
+
+@compiled
+def separate(source, block, depthwise, pointwise, epilogues, out, vecs, plan):
+    """Both steps for a block whose input is at hand."""
+    places, channels = places_of(block, plan, source, tile_height(vecs)), pointwise.shape[4]
+    # In between: pixels side by side, in as many axes as an image has, for which `sum_windows` may be there already.
+    pitch = pitch_of(channels, source.array)
+    between, start = aligned(places.count * pitch, source.array)
+    between_at = pixels_at(start, pitch, places.count, tile_height(vecs))
 
     there = Places(0, places.end, places.count, places.x_at, between_at)
-    filter_windows(source, there, block, panels, epilogues[0], between, (0,), plan)
+    panels = Panels(depthwise, plan, PANELS, 0, len(depthwise))
+    filter_windows(source, there, block, panels, epilogues[0], between.reshape(-1), (0,), plan)
 
     there = Places(0, places.end, places.count, between_at, places.out_at)
     panels = Panels((pointwise, pointwise), plan, PANELS + len(depthwise), 0, len(pointwise))
-    sum_windows(between, there, steps, panels, vecs, epilogues[1], out)
+    sum_pixels(between, there, panels, vecs, epilogues[1], out)
+
+
+@compiled
+def pixels_at(first, step, count, tile_height):
+    """Flat indices of pixels so far apart, and of spare ones that repeat the last, for whole tiles."""
+    windows = -(-count // tile_height) * tile_height
+    places = np.empty(windows + RAMP, np.int64)
+    ramp(places, 0, first, step, count)
+    for spare in range(count, windows):
+        places[spare] = places[count - 1]
+    return places
+
+
+@compiled
+def sum_pixels(x, places, panels, vecs, epilogue, out):
+    """A convolution of one tap, for windows each of which reads a pixel."""
+    channels = panels.weights[0].shape[4]
+    taps = np.empty(channels + 1 + RAMP, np.int64)
+    ramp(taps, 0, 0, 1, channels + 1)
+    steps = Steps(taps[: channels + 1], np.zeros(1, np.int64), 0, channels)
+    sum_windows(x, places, steps, panels, vecs, epilogue, out)

@@ -17,6 +17,7 @@ from ..layers.predict_only import PredictOnly
 from ..layers.resizing import OneSize
 from ..layers.separable import DepthwiseConv, SeparableConv
 from ..layers.transposed import ConvTranspose
+from ..machine import threads
 from ..objects.tuples import NamedTuple
 from . import normalization, pairs, sequences, small_layers, textbook
 from .small_layers import Array, Expected
@@ -188,6 +189,10 @@ def call_rare_kernels() -> None:
         gates = layers.Conv2D(64, 1, activation="sigmoid", dtype=dtype)(gates)
         gated = layers.Multiply(dtype=dtype)([given, gates])
         models.Model(given, layers.Conv2D(64, 1, dtype=dtype)(gated))(image)
+        images = np.repeat(image[..., :16], threads.count(), axis=0)
+        given = layers.Input(images.shape[1:])
+        wide = layers.DepthwiseConv2D(3, padding="same", dtype=dtype)(layers.Conv2D(96, 1, dtype=dtype)(given))
+        models.Model(given, layers.Conv2D(24, 1, dtype=dtype)(wide))(images)
 
 
 def _formats(check: Check) -> tuple[str, ...]:

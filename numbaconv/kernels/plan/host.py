@@ -31,8 +31,13 @@ class Host(NamedTuple):
     shared_bytes: int = 8 * 1024 * 1024
     # What an L2 cache holds at least: larger weights come from L3.
     l2_bytes: int = 1280 * 1024
-    # Multiply-adds for each value that comes from L3 and goes there, below which these take longer.
-    band_work: int = 32
+    # Multiply-adds for each value that lies between convolutions, up to which one pass takes less time than two.
+    band_work: int = 64
+    # For each thread, what lies between two convolutions and had better stay in the cache, at least; the part of its
+    # rows that may be computed twice for that; and rows that take as long as to begin with some more.
+    band_bytes: int = 400 * 1024
+    band_share: float = 0.05
+    band_rows: float = 1.5
     # Rows of outputs that take as long to compute as their weights take to come from L3.
     l3_rows: int = 14
     # The part of them that is waited for where the weights of the next steps are asked for ahead.

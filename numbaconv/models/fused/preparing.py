@@ -159,9 +159,12 @@ def _run_bands(stage: Stage, call: BandsCall, folded: Banded, out: np.ndarray, x
     operands = folded.operands()
     if operands is None:
         return stage.plain(x, *more)
-    first, middle = (epilogue_of(bias, *one.ending) for bias, one in zip(operands[3:5], stage.joined, strict=False))
-    epilogue = epilogue_of(operands[5], *stage.ending, residual=more[0] if more else None)
-    call.run(contiguous(x)[:, None], operands[:3], first, middle, epilogue, out)
+    residuals = None, None, more[0] if more else None
+    epilogues = tuple(
+        epilogue_of(bias, *one.ending, residual=residual)
+        for bias, one, residual in zip(operands[3:], stage.joined, residuals, strict=True)
+    )
+    call.run(contiguous(x)[:, None], operands[:3], epilogues, out)
     return out
 
 

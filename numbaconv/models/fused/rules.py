@@ -121,11 +121,11 @@ def _bands(first: Stage, second: Stage, known: Known) -> Stage | None:
     if second.widening or not (point and channels_last(first)) or len(shape) != 4:
         return None
     both = _both(first, second)._replace(widening=first)
-    return both if banded(both.joined, shape).bands else None
+    return both if banded(both.joined, shape).arguments else None
 
 
 def banded(stages: Sequence[Stage], x_shape: tuple[int, ...], pitch: int = 0) -> BandsCall:
-    """The call that has a convolution take turns with a depthwise one and another one."""
+    """The call that computes a convolution, a depthwise one and another one in one pass."""
     first, (depthwise, *_), last = (stage.layers for stage in stages)
     zeros, window = stages[1].zeros, depthwise._window
     kernels = first[0].kernel.shape, depthwise.depthwise_kernel.shape, last[0].kernel.shape

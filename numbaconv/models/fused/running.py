@@ -98,10 +98,9 @@ class Runner:
         self.foreign = any(stage.foreign for stage in stages)
         read_slots = {slot for stage in stages for slot in stage.inputs}
         self._cast = [(slot, to) for slot, to in self.casts.items() if to in read_slots]
-        # Bytes in all: of the arena, of bands, of what comes in as it is read, and of what leaves the network.
+        # Bytes in all: of the arena, of what comes in as it is read, and of what leaves the network.
         apart = [shapes[to] for _, to in self._cast] + [turn.shape for turn in self.turns if turn.place == -1]
-        between = sum(getattr(one.call, "room", 0) for one in ready)
-        self.bytes = self.room + size * (sum(map(prod, apart)) + between)
+        self.bytes = self.room + size * sum(map(prod, apart))
         # Where turns read what comes in.
         self.entries = {*self.inputs, *self.casts.values()}
         # Those whose weights decide what kernels take.

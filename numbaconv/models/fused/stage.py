@@ -55,7 +55,7 @@ class Stage(NamedTuple):
     foreign: bool = False
     # A depthwise convolution that is computed in the same pass, before it.
     before: "Stage | None" = None
-    # A convolution of one tap before that, with which it takes turns, a band of rows at a time.
+    # A convolution of one tap before that, in the same pass, too: a band of rows at a time.
     widening: "Stage | None" = None
     # Whether its first input is followed by its weights times gates, and by the gates: see `weighing`.
     gated: bool = False
