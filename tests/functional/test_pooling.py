@@ -275,7 +275,6 @@ def test_averages_of_many_channels_add_up_positions_in_order_in_double_precision
     np.testing.assert_array_equal(call(x), (sums / size).astype(dtype))
 
 
-
 @each([*CASES, *LARGE])
 @by_dtype
 @by_format
