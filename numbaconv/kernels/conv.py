@@ -212,7 +212,7 @@ def _sum_panels(source, places, steps, panels, vecs, start, ends, out):
     end, stretch = min(places.end, places.count), max(1, places.end)
     line = (panels.end - panels.first) * width * source.itemsize
     taken = line * len(steps.starts) * (steps.end - steps.first)
-    if taken <= SHARE_BYTES:
+    if panels.end - panels.first > 1 and taken <= SHARE_BYTES:
         # Panels write parts of the same cache lines and pages, which come and go once for all of them.
         stretch = tile_height(vecs) * (1 if taken <= NEAR_BYTES else max(1, SHARE_BYTES // (line * tile_height(vecs))))
     # Pixels that lie side by side are read from one end to the other.
