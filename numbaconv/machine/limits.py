@@ -1,6 +1,9 @@
 """Limits that values of a tile are kept between on their way to memory."""
 
-from .tile import _each, _splat, _unknown
+from functools import partial
+from math import inf
+
+from .tile import _each, _splat, _unknown, _value
 from .words import intrinsic, ir
 
 
@@ -9,8 +12,12 @@ def tile_clip(typingctx, tile, minimum, maximum):
     """Values below ``minimum`` become it, then those above ``maximum`` that; NaN stays NaN."""
 
     def codegen(context, builder, sig, args):
-        limits = _limits(context, builder, sig, args)
-        return _each(context, builder, tile, lambda vector: _clip(builder, vector, limits), args[0])
+        tile, *kinds = sig.args
+        value = args[0]
+        for arg, kind, comparison in zip(args[1:], kinds, "><", strict=True):
+            limit = _splat(builder, context.cast(builder, arg, kind, tile.dtype), tile.lanes)
+            value = _each(context, builder, tile, partial(_clip, builder, limit, comparison), value)
+        return value
 
     return tile(tile, minimum, maximum), codegen
 
@@ -23,25 +30,27 @@ def tile_finish(typingctx, tile, minimum, maximum):
     """
 
     def codegen(context, builder, sig, args):
-        # No branches: where LLVM may choose between ways, it compares for all of them first, and has no registers left.
-        limits = _limits(context, builder, sig, args)
+        bits = ir.IntType(tile.dtype.bitwidth)
         # If LLVM knew it, it would compare what was there before, and lose that a maximum is one instruction.
-        zero = _unknown(builder, ir.IntType(tile.dtype.bitwidth)(0))
-        zero = _splat(builder, builder.bitcast(zero, tile.vector.element), tile.lanes)
-        return _each(context, builder, tile, lambda v: _clip(builder, builder.fadd(v, zero), limits), args[0])
+        zero = _splat(builder, builder.bitcast(_unknown(builder, bits(0)), tile.vector.element), tile.lanes)
+        vectors = [builder.fadd(builder.extract_value(args[0], i), zero) for i in range(tile.rows * tile.vecs)]
+        for arg, kind, comparison, none in zip(args[1:], sig.args[1:], "><", (-inf, inf), strict=True):
+            limit, before = context.cast(builder, arg, kind, tile.dtype), builder.block
+            with builder.if_then(builder.fcmp_unordered("!=", limit, limit.type(none))):
+                # Unknown before: LLVM would compare with it whether it limits or not, and have no registers left.
+                limit = builder.bitcast(_unknown(builder, builder.bitcast(limit, bits)), tile.vector.element)
+                limit, within = _splat(builder, limit, tile.lanes), builder.block
+                kept = [_clip(builder, limit, comparison, vector) for vector in vectors]
+            found = [builder.phi(tile.vector) for _ in vectors]
+            for phi, vector, other in zip(found, vectors, kept, strict=True):
+                phi.add_incoming(vector, before)
+                phi.add_incoming(other, within)
+            vectors = found
+        return _value(context, builder, tile, vectors)
 
     return tile(tile, minimum, maximum), codegen
 
 
-def _limits(context, builder, sig, args):
-    """Vectors of the second argument and the third."""
-    tile, *kinds = sig.args
-    scalars = (context.cast(builder, arg, kind, tile.dtype) for arg, kind in zip(args[1:], kinds, strict=True))
-    return [_splat(builder, scalar, tile.lanes) for scalar in scalars]
-
-
-def _clip(builder, vector, limits):
-    """The vector between two limits; NaN stays NaN."""
-    for limit, comparison in zip(limits, "><", strict=True):
-        vector = builder.select(builder.fcmp_ordered(comparison, limit, vector), limit, vector)
-    return vector
+def _clip(builder, limit, comparison, vector):
+    """The vector on one side of a limit; NaN stays NaN."""
+    return builder.select(builder.fcmp_ordered(comparison, limit, vector), limit, vector)
