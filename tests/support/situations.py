@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 ROOT = Path(__file__).parents[2]
 SUPPORT = ROOT / "tests" / "support"
@@ -48,6 +47,9 @@ def _available(threading_layer):
 def run_over(threading_layer, code, *arguments):
     """Run a program over one of Numba's threading layers, if this machine has what it needs."""
     if not _available(threading_layer):
+        # Programs that run by themselves import this module, too, and most without Numba.
+        import pytest
+
         pytest.skip(f"Numba finds no {threading_layer} here")
     run(code, *arguments, NUMBA_THREADING_LAYER=threading_layer, NUMBA_NUM_THREADS=2)
 
