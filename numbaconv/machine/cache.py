@@ -96,6 +96,9 @@ class _DiskCache:
         if payload is None:
             return None
         data = pickle.loads(payload)
+        if not self._called:
+            # Until 0.61, Numba does not see to it where a kernel's parallel loop is in a function that it calls.
+            numba.get_num_threads()
         found = CompileResult._rebuild(target_context, *data)
         self._keep_for_starts(sig, data)
         return found

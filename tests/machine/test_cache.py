@@ -138,6 +138,22 @@ def test_other_versions_compile_anew(tmp_path):
     assert swap(tmp_path)[0] == [1, 1, 0, 0]
 
 
+FORGETFUL = """
+from numba.core.compiler import CompileResult
+def forgetful(self, reduce=CompileResult._reduce):
+    *data, reloads, environments = reduce(self)
+    return *data, [], environments
+CompileResult._reduce = forgetful
+"""
+
+
+@pytest.mark.slow
+def test_a_kernel_that_does_not_say_that_it_needs_threads(tmp_path):
+    """As Numba 0.61 keeps it, which asks only functions that have a parallel loop themselves, not their callers."""
+    assert swap(tmp_path, FORGETFUL)[0] == [1, 0, 1, 0]
+    assert swap(tmp_path)[0] == [1, 1, 0, 0]
+
+
 # -- many at once ------------------------------------------------------------------------------------------------------
 
 AT_ONCE = """
