@@ -40,7 +40,7 @@ def _passed(line, wide_x, scale, shift, array):
     return line_less(0.0, line_as(wide_x * scale + shift, array), line, 0.0)
 
 
-@compiled
+@compiled(counted=False)
 def _sum_columns(arrays, starts, gate, sums, wide, cut, task):
     """Sums of an array less a start, and of its products with another less its own, of each column of a task (R, W).
 
@@ -52,7 +52,7 @@ def _sum_columns(arrays, starts, gate, sums, wide, cut, task):
     end = left + (right - left) // (4 * lanes) * 4 * lanes
     # Memory is read in its order where lines are as long as rows.
     for j in range(left, end, 4 * lanes):
-        _sum_line(arrays, starts, gate, sums, _four(wide), cut, (first, last, j, right - j))
+        _sum_line(arrays, starts, gate, sums, _four(wide), cut, (first, last, j, 4 * lanes))
     for j in range(end, right, lanes):
         _sum_line(arrays, starts, gate, sums, ((0,), wide), cut, (first, last, j, right - j))
 
@@ -63,9 +63,9 @@ def _four(wide):
     return (0, 0, 0, 0), wide + wide + wide + wide
 
 
-@compiled
+@compiled(inline=True, counted=False)
 def _sum_line(arrays, tables, gate, sums, vecs, cut, piece):
-    """A line of these sums, of so many vectors."""
+    """A line of these sums, of so many vectors; becomes part of what says how long it is."""
     size, (first, last, j, count) = len(arrays[0]), piece
     width, whole = cut[2], min(last, size // cut[2])
     starts = line_read(vecs[1], tables[0], j, count), line_read(vecs[1], tables[1], j, count)
@@ -84,7 +84,7 @@ def _sum_line(arrays, tables, gate, sums, vecs, cut, piece):
     line_write(product, sums, sums.size // 2 + first // cut[0] * width + j, count)
 
 
-@compiled(inline=True)
+@compiled(inline=True, counted=False)
 def _differences(arrays, at, count, starts, gate, factors, sums, vecs):
     """A line of what `_sum_columns` adds up, and of what it adds to the products."""
     a, b = arrays
@@ -95,7 +95,7 @@ def _differences(arrays, at, count, starts, gate, factors, sums, vecs):
     return difference, difference * (other - starts[1])
 
 
-@compiled
+@compiled(counted=False)
 def _sum_planes(arrays, starts, gate, sums, cut, task):
     """The same of each row, for the columns of a task, where row r is of channel ``r % C``, as are those of tables.
 
@@ -121,7 +121,7 @@ def _sum_planes(arrays, starts, gate, sums, cut, task):
         flat[flat.size // 2 + to] = line_sum(product)
 
 
-@compiled
+@compiled(counted=False)
 def _multiply_add(xs, tables, out, wide, step, cut, task):
     """A task of ``multiply_add``, of one array or of the sum over two.
 
@@ -143,7 +143,7 @@ def _multiply_add(xs, tables, out, wide, step, cut, task):
             _line(xs, tables, out, ((0,), wide), at + j, table + j * step, end - j)
 
 
-@compiled(inline=True)
+@compiled(inline=True, counted=False)
 def _line(xs, tables, out, vecs, at, place, count):
     """A line of the result, of so many vectors."""
     scales, shift, (gate, onto, low) = tables

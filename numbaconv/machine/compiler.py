@@ -131,7 +131,7 @@ def _without_compiler(function):
     return refuse
 
 
-def compiled(function=None, *, parallel=False, inline=False):
+def compiled(function=None, *, parallel=False, inline=False, counted=True):
     """Compile loops with the options that hold for the whole package.
 
     Parameters
@@ -144,6 +144,9 @@ def compiled(function=None, *, parallel=False, inline=False):
     inline : bool
         Whether the code becomes part of its callers however long it is: a call passes every field of every array, which
         counts where little is done between calls.
+    counted : bool
+        Whether it counts references to arrays that it takes out of tuples. Cores that count the same ones wait for each
+        other, and for what they have written. Without, it may neither make nor return arrays, nor call what does.
 
     Returns
     -------
@@ -157,7 +160,7 @@ def compiled(function=None, *, parallel=False, inline=False):
     infinities behave as the formula says.
     """
     if function is None:
-        return lambda f: compiled(f, parallel=parallel, inline=inline)
+        return lambda f: compiled(f, parallel=parallel, inline=inline, counted=counted)
     if setting("DISABLE_JIT", 0):
         return _without_compiler(function)
     if parallel:
@@ -167,6 +170,6 @@ def compiled(function=None, *, parallel=False, inline=False):
     def make(function):
         from .dispatching import helper
 
-        return helper(function, inline)
+        return helper(function, inline, counted=counted)
 
     return Word(function, make)

@@ -47,9 +47,10 @@ def kernel(function):
     return dispatcher
 
 
-def helper(function, inline=False, parallel=False):
+def helper(function, inline=False, parallel=False, counted=True):
     """A dispatcher that compiled code calls."""
-    dispatcher = _dispatcher(function, parallel=parallel)
+    # What is not said would be as the caller has it.
+    dispatcher = _dispatcher(function, parallel=parallel, _nrt=counted)
     if parts:
         parts.bend_helper(dispatcher, inline)
     return dispatcher

@@ -178,9 +178,12 @@ class _HelperCompiler(_FunctionCompiler):
         flags = Flags()
         self.targetdescr.options.parse_as_flags(flags, self.targetoptions)
         typing = _remembering(self.targetdescr.typing_context)
-        return compile_extra(
+        made = compile_extra(
             typing, context, self.py_func, args, return_type, flags, self.locals, library, _PlainCompiler
         )
+        if not flags.nrt and context.data_model_manager[made.signature.return_type].contains_nrt_meminfo():
+            raise numba.TypingError(f"{self.py_func.__name__} counts no references, so that it cannot return an array")
+        return made
 
 
 class _KernelCompiler(_HelperCompiler):

@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from numbaconv.kernels import strip
 from numbaconv.kernels.plan.axes import STRIP_DILATION, STRIP_STRIDE, TAPS, H, W
+from numbaconv.machine import compiler
 from numbaconv.machine import compiling as _compiling
 from numbaconv.training.progress import Progress, _new_bar, examples_bar, watched
 
@@ -277,6 +278,21 @@ def test_helpers_are_compiled_once_for_all_numbers_and_bring_what_they_call():
     axes[:, TAPS], axes[:, STRIP_DILATION], axes[:, STRIP_STRIDE] = 3, 2, 1
     assert spans(axes) == (6, 9)
     assert len([types for types in strip.span.made.signatures if types[0] == numba.typeof(axes)]) == 1
+
+
+def test_a_helper_that_counts_no_references_returns_no_arrays():
+    @compiler.compiled(counted=False)
+    def first(arrays):
+        return arrays[0]
+
+    @compiler.compiled(counted=False)
+    def size(arrays):
+        return len(arrays[0])
+
+    numbers = np.ones(3), np.ones(2)
+    assert numba.njit(lambda arrays: size(arrays))(numbers) == 3
+    with pytest.raises(numba.TypingError, match="first counts no references, so that it cannot return an array"):
+        numba.njit(lambda arrays: first(arrays))(numbers)
 
 
 @pytest.mark.slow
