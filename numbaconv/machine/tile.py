@@ -34,7 +34,7 @@ AHEAD = 16
 RUN = 2 if VECTOR_BYTES == 32 else 4
 # Rows that take turns at them, where there are registers for that: as many as have their places in general registers.
 TURN = 7 if VECTOR_BYTES == 64 else 1
-# Rows of a tile that fills the registers, however many vectors it is wide.
+# Rows of a tile that fills the registers, however many vectors it is wide; or its vectors, however many rows it has.
 FULL = 0
 
 
@@ -55,7 +55,7 @@ def tile_lines(typingctx, rows, vecs, x, at, step):
     """Tile whose row r is ``x[at + r*step : at + r*step + VECS*LANES]``.
 
     ROWS and VECS are known when compiling: constants of a module, or tuples of that length, since Numba compiles anew
-    for every length. `FULL` stands for as many rows as the registers hold.
+    for every length. `FULL` stands for as many rows as the registers hold, or for so many vectors, at most `TILE_VECS`.
     """
     tile = _tile_of(rows, vecs, x)
 
@@ -69,6 +69,7 @@ def tile_lines(typingctx, rows, vecs, x, at, step):
 
 def _tile_of(rows, vecs, x):
     height, width = (n.count if isinstance(n, types.UniTuple) else n.literal_value for n in (rows, vecs))
+    width = width or min(TILE_VECS, TILE_ROWS * TILE_VECS // height)
     return tiles.Tile(height or TILE_ROWS * TILE_VECS // width, width, x.dtype)
 
 

@@ -59,6 +59,8 @@ VECTOR_BYTES = int(_chosen)
 TILE_ROWS, TILE_VECS = _TILES[VECTOR_BYTES]
 # A tuple as long as a tile of two rows has vectors.
 WIDE = (0,) * min(8, TILE_ROWS * TILE_VECS // 3)
+# Rows of a tile of one vector, where they have to be few.
+SLIM_ROWS = min(16, TILE_ROWS * TILE_VECS)
 # Rows of a lower tile, for what whole tiles leave over.
 LOW_ROWS = TILE_ROWS // 3
 # Elements of a line that is as long for every dtype.

@@ -103,7 +103,8 @@ def test_winograd_tasks_cover_every_output_once(windows, befores, taps, dilation
     assert_tasks_cover_once(made, patches, -(-filters // vectors.panel_width(itemsize)))
     for spread in spreads:
         assert_tasks_cover_once(spread, patches, 1)
-    assert tile_height in HOST.winograd_rows
+    narrow = itemsize == 4 and vectors.conv_tile(itemsize, filters)[1] < vectors.TILE_VECS
+    assert tile_height in ([vectors.SLIM_ROWS] if narrow else HOST.winograd_rows)
     for axis, d, before in zip((H, W), dilation, befores, strict=True):
         row = made.axes[axis]
         assert (row[TAPS], row[STRIDE], row[BEFORE]) == (6, size * d, before)

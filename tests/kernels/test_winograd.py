@@ -13,6 +13,7 @@ from numbaconv.kernels.winograd import weights as winograd_weights
 from numbaconv.kernels.winograd.points import SCHEMES
 from numbaconv.kernels.winograd.products import conv_winograd, spread_patches
 from numbaconv.kernels.winograd.weights import pack_winograd
+from numbaconv.machine.vectors import SLIM_ROWS, panel_width
 
 OUTPUTS = [(1, 1), (2, 5), (3, 4), (4, 2), (5, 3), (6, 8), (9, 7), (14, 13)]
 # Patches that fill tasks and chunks of them unevenly, and channels and filters that fill no vector.
@@ -25,6 +26,7 @@ UNEVEN = [
     make_case((3, 5), 20, 33, batch=31),
     make_case((9, 11), 17, 33, taps=5),
     make_case((13, 29), 15, 33, dilation_rate=2),
+    make_case((10, 27), 19, panel_width(4, 1), taps=5),
 ]
 # Phases of unequal lengths, phases that have no output, and taps that all but the middle one miss the image.
 DILATED = [
@@ -201,13 +203,14 @@ def test_the_knobs_cut_as_they_say(recut):
     recut(SMALL_BLOCKS)
     assert [blocks_of(case) for case in UNEVEN] == [[1, 1]] * len(UNEVEN)
     recut(LARGE_BLOCKS)
-    assert [blocks_of(case) for case in UNEVEN] == [[3, 3], [4, 8], [8, 8], [4, 4], [2, 2], [1, 2], [5, 6], [2, 4]]
+    large = [[3, 3], [4, 8], [8, 8], [4, 4], [2, 2], [1, 2], [5, 6], [2, 4], [5, 14]]
+    assert [blocks_of(case) for case in UNEVEN] == large
 
 
 def test_every_tile_height_is_chosen_somewhere():
     calls = (call_of(case, algorithm="winograd") for case in (*UNEVEN, make_case((56, 56), 64, 64, batch=1)))
     chosen = {len(call.work.tile_shape) for call in calls}
-    assert chosen == set(HOST.winograd_rows)
+    assert chosen == {*HOST.winograd_rows, SLIM_ROWS}
 
 
 @pytest.mark.parametrize("lengths", OUTPUTS)
@@ -283,5 +286,5 @@ def test_weights_are_transformed_alike_on_all_cores(dtype, backwards, monkeypatc
 def test_compiled_for_two_dtypes_and_the_tile_heights_only():
     formats = 2
     inputs = 2  # The image, or what threads transformed of it.
-    assert len(conv_winograd.dispatcher.signatures) <= 2 * inputs * formats * len(HOST.winograd_rows)
+    assert len(conv_winograd.dispatcher.signatures) <= 2 * inputs * formats * len({*HOST.winograd_rows, SLIM_ROWS})
     assert len(spread_patches.dispatcher.signatures) <= 2 * formats

@@ -9,6 +9,7 @@ from ...machine import threads
 from ...machine.vectors import (
     CACHE_WAY,
     LOW_ROWS,
+    SLIM_ROWS,
     TILE_ROWS,
     TILE_VECS,
     VECTOR_BYTES,
@@ -227,6 +228,9 @@ def make_winograd_plan(
     for axes in phases:
         check_memory(axes, filters, itemsize)
     scheme, width = SCHEMES[phases[0][H].taps], panel_width(itemsize)
+    # "auto" never chooses this for float64, so that one tile less is compiled for it.
+    vecs = conv_tile(itemsize, filters)[1] if itemsize == 4 else TILE_VECS
+    heights = host.winograd_rows if vecs == TILE_VECS else (SLIM_ROWS,)
     phases = tuple((*axes[:2], *(patch_axis(axis, scheme) for axis in axes[2:])) for axes in phases)
     axes, panels = phases[0], ceil(filters / width)
     products, planes = scheme.inputs**2 * axes[D].taps, [_planes(axes) for axes in phases]
@@ -235,11 +239,11 @@ def make_winograd_plan(
         return ceil(len(phases) * tasks / host.threads)
 
     def multiplying(rows, columns, group, tasks):
-        filled = min(ceil(rows * columns / tile) * tile for tile in host.winograd_rows)
+        filled = min(ceil(rows * columns / tile) * tile for tile in heights)
         if products * channels * group * width * itemsize > host.l2_bytes:
             filled = max(filled, host.l3_rows)
         outputs = rows * columns * group * width * host.transform_cost
-        task = host.task_cost + products * channels * (filled + host.weights_cost) * group * TILE_VECS + outputs
+        task = host.task_cost + products * channels * (filled + host.weights_cost) * group * vecs + outputs
         return run(tasks) * task
 
     def alone(rows, columns, group, tasks):
@@ -268,7 +272,7 @@ def make_winograd_plan(
         if axes[D].taps > 1 or 1.1 * (host.region_cost + first.time + then.time) < cut.time:
             cut, spreads = then, cut_alike(first, planes, 1)
     windows = prod(cut.axes[[N, H, W], BLOCK].tolist())
-    tile = min(host.winograd_rows, key=lambda tile: ceil(windows / tile) * tile)
+    tile = min(heights, key=lambda tile: ceil(windows / tile) * tile)
     return WinogradPlan(cut_alike(cut, phases, panels // cut.group), spreads, host.threads, scheme, tile)
 
 

@@ -7,8 +7,19 @@ import numpy as np
 
 from ...machine.compiler import compiled
 from ...machine.limits import tile_clip
-from ...machine.tile import lanes_of, tile_add, tile_outer, tile_rows, tile_store, tile_write_part
-from ...machine.vectors import TILE_VECS
+from ...machine.tile import (
+    FULL,
+    RUN,
+    is_narrow,
+    lanes_of,
+    tile_add,
+    tile_outer,
+    tile_outer_run,
+    tile_rows,
+    tile_store,
+    tile_write_part,
+)
+from ...machine.vectors import TILE_ROWS, TILE_VECS
 from ...machine.words import prange
 from ...objects.tuples import NamedTuple
 from ..ending import end_rows, is_plain, limits_of
@@ -71,8 +82,9 @@ def conv_winograd(x, weights, epilogue, limits, out, doubtful, tile_shape, plans
     that has room for several taps along D. The weights (panels, 36, KD, C, VECS*LANES) are from `pack_winograd`, and
     the limits have the fields of the inputs' `Limits`. ``doubtful`` (patches,) becomes True for each patch that
     `find_doubtful` refuses: what ``out`` holds there is of no use. If it is empty, nobody asks, and all patches are
-    computed. ``tile_shape`` is as long as the tile has rows. The plans are from `winograd_table`, for each phase. All
-    tasks are dealt out in SHARES runs: those of a run that take the same patches transform them once.
+    computed. ``tile_shape`` is as long as the tile has rows; where these are more than `TILE_ROWS`, it is one vector
+    wide, which holds all filters. The plans are from `winograd_table`, for each phase. All tasks are dealt out in
+    SHARES runs: those of a run that take the same patches transform them once.
     """
     tasks = count_tasks(plans)
     shares = min(plans[0, WORK, SHARES], tasks)
@@ -220,7 +232,8 @@ def _transform_patch(source, channels, scratch, to):
 @compiled(inline=True)
 def _sum_products(panels, block, inputs, numbers, scratch, epilogue, out, tile_shape):
     """Outputs of some panels for all patches of a block."""
-    plan, width, tile_height = panels.plan, panels.weights.shape[4], len(tile_shape)
+    plan, tile_height = panels.plan, len(tile_shape)
+    width = lanes_of(inputs.array) * min(TILE_VECS, TILE_ROWS * TILE_VECS // tile_height)
     most = CHUNK // tile_height * tile_height
     places = _places(inputs, block, numbers, width, most, tile_height)
     plane, tap = most * width + lanes_of(inputs.array), plan[D, STEP] * _plane_patches(plan) * inputs.patch
@@ -290,8 +303,8 @@ def _multiply(inputs, tap, panel, chunk, products, tile_shape):
 
     And over the taps along D, which lie ``tap`` elements apart.
     """
-    weights = panel.weights
-    depth, channels, width = weights.shape[2:]
+    weights, width = panel.weights, products.patch
+    depth, channels, pitch = weights.shape[2:]
     zeros = np.zeros(width, weights.dtype)
     for point in range(INPUTS * INPUTS):
         to = products.at + point * products.point
@@ -299,11 +312,15 @@ def _multiply(inputs, tap, panel, chunk, products, tile_shape):
             z, begin = part % depth, part // depth * CHANNELS
             steps, shift = min(CHANNELS, channels - begin), inputs.at + point * inputs.point + z * tap + begin
             for first in range(chunk.first, chunk.end, len(tile_shape)):
-                tile = tile_rows(tile_shape, TILE_VECS, zeros, 0)
-                at = (((panel.number * INPUTS * INPUTS + point) * depth + z) * channels + begin) * width
-                for c in range(steps):
+                tile = tile_rows(tile_shape, FULL, zeros, 0)
+                at = (((panel.number * INPUTS * INPUTS + point) * depth + z) * channels + begin) * pitch
+                done = 0
+                while is_narrow(tile) and done + RUN <= steps:
+                    tile = tile_outer_run(tile, inputs.array, chunk.x_at, first, shift + done, weights, (at, pitch))
+                    at, done = at + RUN * pitch, done + RUN
+                for c in range(done, steps):
                     tile = tile_outer(tile, inputs.array, chunk.x_at, first, shift + c, weights, at)
-                    at += width
+                    at += pitch
                 if part == 0:
                     tile_store(tile, products.array, chunk.out_at, first, to, width)
                 else:
