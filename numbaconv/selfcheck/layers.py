@@ -170,11 +170,12 @@ def call_rare_kernels() -> None:
         residual.backward(residual.forward(image))
         normal = models.Sequential([layers.BatchNormalization(dtype=dtype), layers.ReLU(dtype=dtype)])
         normal.backward(normal.forward(normal(rows)))
-        layers.Conv2D(64, 3, padding="same", data_format="channels_first", dtype=dtype)(planes)
         volume = np.ones((1, 3, 20, 20, 16), dtype)
-        layers.Conv3D(64, 3, padding="same", dtype=dtype)(volume)
-        volume = volume.reshape(1, 16, 3, 20, 20)
-        layers.Conv3D(64, 3, padding="same", data_format="channels_first", dtype=dtype)(volume)
+        for filters in (16, 64):
+            layers.Conv2D(filters, 3, padding="same", data_format="channels_first", dtype=dtype)(planes)
+            layers.Conv3D(filters, 3, padding="same", dtype=dtype)(volume)
+            across = volume.reshape(1, 16, 3, 20, 20)
+            layers.Conv3D(filters, 3, padding="same", data_format="channels_first", dtype=dtype)(across)
         layers.Conv2D(7, 1, data_format="channels_first", dtype=dtype)(planes[:, :16, :16, :16])
         for filters in (1, 4, 6, 12):
             few = layers.Conv2D(filters, 3, dtype=dtype)
