@@ -8,7 +8,7 @@ is made of this, a line a kernel:
 
     def written(x):
         if spread() != 2: return None
-        m0 = aligned_empty((1, 1, 56, 56, 8), c0)
+        m0 = aligned_empty((1, 1, 56, 56, 8), c0, 100416)
         c1(c2, x.reshape((1, 1, 56, 56, 8)), c3, c4, m0.reshape((25088,)), c5, c6)
         return m0.reshape((1, 56, 56, 8))
 
@@ -26,7 +26,7 @@ import numpy as np
 from ..common.again import Calls, UnlikeError, remake
 from ..common.again import noted as noted_calls
 from ..common.arrays import address_of, ends_of
-from ..machine.aligned import SMALL, aligned_empty, noted
+from ..machine.aligned import aligned_empty, noted, room_of
 from ..machine.compiler import door, recorded
 from ..machine.threads import spread
 from ..machine.vectors import CACHE_LINE
@@ -146,11 +146,11 @@ def _step(text: "_Text", owner: Any, runs: list[tuple[_Run, _Run]], arrays: tupl
     return Step(forth, returns, grad_x != "None")
 
 
-def _poisoned(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+def _poisoned(shape: tuple[int, ...], dtype: np.dtype, room: int = 0) -> np.ndarray:
     """Memory that begins as NaN, or as -1."""
-    room = np.empty(shape, dtype)
-    room.reshape(-1).view(np.uint8).fill(255)
-    return room
+    made = np.empty(shape, dtype)
+    made.reshape(-1).view(np.uint8).fill(255)
+    return made
 
 
 def _named(x: np.ndarray, weights: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
@@ -215,16 +215,18 @@ class _Text:
             if type(one) is str:
                 lines.append(one)
                 continue
-            name, room = one
-            shape, dtype = room.shape, self._constant(room.dtype)
-            if room.dtype == np.bool_ or room.size < SMALL or name in self.lasting:
-                make = "zeros" if room.dtype == np.bool_ else "empty" if room.size < SMALL else "aligned_empty"
-                lines.append(f"{name} = {make}({shape}, {dtype})")
+            name, whole = one
+            shape, dtype, room = whole.shape, self._constant(whole.dtype), room_of(whole.shape, whole.dtype)
+            if whole.dtype == np.bool_ or not room:
+                lines.append(f"{name} = {'zeros' if whole.dtype == np.bool_ else 'empty'}({shape}, {dtype})")
+            elif name in self.lasting:
+                lines.append(f"{name} = aligned_empty({shape}, {dtype}, {room})")
             else:
                 lines.append(f"{name} = ndarray({shape}, {dtype}, m, {size})")
-                size += -(-room.nbytes // CACHE_LINE) * CACHE_LINE
+                size += -(-whole.nbytes // CACHE_LINE) * CACHE_LINE
         if size:
-            lines.insert(1, f"m = aligned_empty(({size},), {self._constant(np.dtype(np.uint8))})")
+            dtype, room = self._constant(np.dtype(np.uint8)), room_of((size,), np.uint8)
+            lines.insert(1, f"m = aligned_empty(({size},), {dtype}, {room})")
         return "\n ".join(lines)
 
     def functions(self, text: str) -> list[Call]:

@@ -32,12 +32,13 @@ def noted():
         _noting.arrays = before
 
 
-def aligned_empty(shape, dtype):
+def aligned_empty(shape, dtype, room=None):
     """Like ``numpy.empty``, but beginning with a cache line, so that no vector straddles two of them.
 
-    Small arrays begin anywhere: finding the place would take longer than it saves.
+    Small arrays begin anywhere: finding the place would take longer than it saves. ``room`` is `room_of` the array,
+    where it is known: to work it out takes longest of all after a kernel that has filled the cache.
     """
-    array = _aligned(shape, dtype)
+    array = _aligned(shape, dtype, room_of(shape, dtype) if room is None else room)
     if _noting.arrays is not None:
         _noting.arrays.append(array)
     return array
@@ -51,17 +52,21 @@ def cleared(count):
     return array
 
 
-def _aligned(shape, dtype):
-    count, dtype = prod(shape), np.dtype(dtype)
-    if count < SMALL:
+def room_of(shape, dtype):
+    """Bytes of the memory for such an array; 0 for a small one."""
+    count = prod(shape)
+    return recycling.rounded(count * np.dtype(dtype).itemsize) if count >= SMALL else 0
+
+
+def _aligned(shape, dtype, room):
+    if not room:
         return np.empty(shape, dtype)
-    size = count * dtype.itemsize
-    if size >= recycling.SMALLEST and (array := recycling.recycled_empty(shape, dtype, size)) is not None:
+    if room >= recycling.SMALLEST and (array := recycling.recycled_empty(shape, dtype, room)) is not None:
         return array
     try:
-        memory = recycling.fresh(size + CACHE_LINE)
+        memory = recycling.fresh(room)
     except MemoryError:
         recycling.give_back()
-        memory = recycling.fresh(size + CACHE_LINE)
+        memory = recycling.fresh(room)
     start = -memory.__array_interface__["data"][0] % CACHE_LINE
     return np.ndarray(shape, dtype, memory, start)

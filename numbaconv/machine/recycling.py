@@ -60,10 +60,16 @@ _lent: dict[int, dict[int, _Return]] = {}
 _returned: deque[_Return] = deque()
 
 
-def recycled_empty(shape, dtype, size):
-    """Like `numpy.empty` of so many bytes, beginning with a cache line; None where there is no room for it."""
+def rounded(size):
+    """Bytes of the memory that serves so many, from where a cache line begins."""
+    if size < SMALLEST:
+        return size + CACHE_LINE
     step = 1 << max(0, size.bit_length() - STEPS.bit_length())
-    size = -(-size // step) * step + CACHE_LINE
+    return -(-size // step) * step + CACHE_LINE
+
+
+def recycled_empty(shape, dtype, size):
+    """Like `numpy.empty`, beginning with a cache line, in memory of a `rounded` size; None where there is no room."""
     _take_back()
     try:
         memory = _idle[size].pop()
