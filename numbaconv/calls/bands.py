@@ -13,8 +13,7 @@ from ..kernels.plan.host import HOST
 from ..kernels.plan.plans import Plan
 from ..kernels.table import flat_plan, panel_table
 from ..machine import threads
-from ..machine.slide import EDGE
-from ..machine.vectors import TILE_ROWS, conv_vecs, conv_width, panel_width
+from ..machine.vectors import EDGE, TILE_ROWS, conv_vecs, conv_width, panel_width
 from ..objects.tuples import NamedTuple
 from .conv import conv_call
 from .epilogue import Epilogue

@@ -4,9 +4,9 @@ import numpy as np
 
 from ..machine.compiler import compiled
 from ..machine.memory import RAMP, ramp
-from ..machine.slide import EDGE, tile_slide
+from ..machine.slide import tile_slide
 from ..machine.tile import lanes_of, tile_multiply, tile_rows, tile_store
-from ..machine.vectors import CACHE_WAY, TILE_ROWS, TILE_VECS
+from ..machine.vectors import CACHE_WAY, EDGE, TILE_ROWS, TILE_VECS
 from ..machine.words import prange
 from .ending import end_windows, ended, within_tile
 from .plan.axes import STRIP_DILATION, STRIP_STRIDE, TAPS, H, W

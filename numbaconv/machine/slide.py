@@ -2,10 +2,8 @@
 
 from .memory import Memory
 from .tile import _fence, _multiply_add, _spread, _unknown
+from .vectors import EDGE
 from .words import cgutils, intrinsic, tiles, types
-
-# Lines at either end of those that a tile slides over which may lie outside of the image.
-EDGE = 3
 
 
 @intrinsic

@@ -63,6 +63,8 @@ WIDE = (0,) * min(8, TILE_ROWS * TILE_VECS // 3)
 SLIM_ROWS = min(16, TILE_ROWS * TILE_VECS)
 # Rows of a lower tile, for what whole tiles leave over.
 LOW_ROWS = TILE_ROWS // 3
+# Lines at either end of those that a tile slides over which may lie outside of the image.
+EDGE = 3
 # Elements of a line that is as long for every dtype.
 LINE = VECTOR_BYTES // 4
 
