@@ -49,8 +49,7 @@ def kernel(function):
 
 def helper(function, inline=False, parallel=False, counted=True):
     """A dispatcher that compiled code calls."""
-    # What is not said would be as the caller has it.
-    dispatcher = _dispatcher(function, parallel=parallel, _nrt=counted)
+    dispatcher = _dispatcher(function, parallel=parallel)
     if parts:
-        parts.bend_helper(dispatcher, inline)
+        parts.bend_helper(dispatcher, inline, counted)
     return dispatcher

@@ -267,9 +267,11 @@ def bend_kernel(dispatcher):
     _bend(dispatcher, _Kernel, _KernelCompiler, no_cfunc_wrapper=True)
 
 
-def bend_helper(dispatcher, inline):
+def bend_helper(dispatcher, inline, counted):
     """Have a dispatcher be called from other compiled functions alone; `inline` puts its code into theirs."""
-    _bend(dispatcher, _Helper, _HelperCompiler, no_cfunc_wrapper=True, no_cpython_wrapper=True, forceinline=inline)
+    # What is not said of references, whether they are counted, would be as the caller has it.
+    options = {"no_cfunc_wrapper": True, "no_cpython_wrapper": True, "forceinline": inline, "_nrt": counted}
+    _bend(dispatcher, _Helper, _HelperCompiler, **options)
 
 
 def _try_out():
@@ -277,7 +279,7 @@ def _try_out():
     if config.DISABLE_JIT:
         return
     used = {
-        CPUTargetOptions: ("no_cfunc_wrapper", "no_cpython_wrapper", "forceinline"),
+        CPUTargetOptions: ("no_cfunc_wrapper", "no_cpython_wrapper", "forceinline", "_nrt"),
         CPUDispatcher: ("typeof_pyval", "_compile_for_args", "get_call_template"),
         Compiler: ("define_pipelines",),
         _FunctionCompiler: ("_compile_core",),
