@@ -11,6 +11,7 @@ network goes on. It also takes over where values ask for other kernels, as an in
 
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
+from copy import copy
 from math import prod
 from operator import attrgetter, is_
 from typing import Any
@@ -81,6 +82,13 @@ class Written:
             for layer, named in found
             if named
         ]
+
+    def serve(self, layers: list[Any]) -> None:
+        """Take steps of these layers, in place of the copies that all was tried on."""
+        served = {id(mine): layer for mine, layer in zip(self._layers, layers, strict=True)}
+        self._ends = [(getattr(served[id(one.__self__)], one.__name__), args) for one, args in self._ends]
+        self._places = [(served[id(mine)], places) for mine, places in self._places]
+        self._layers = layers
 
     def _fill(self, values: Sequence[np.ndarray]) -> None:
         for mine, x in zip(self._inputs, values, strict=True):
@@ -188,18 +196,23 @@ class Writings:
 
     def _written(self, values: Sequence[Any]) -> Written | None:
         dtype = self._layers[-1]._dtype
-        if any(type(x) is not np.ndarray or x.dtype is not dtype or not x.size for x in values):
+        if any(type(x) is not np.ndarray or x.dtype != dtype or not x.size for x in values):
             return None
         shapes = self._program.shapes([x.shape for x in values]).values()
         # Each has a gradient.
         if 2 * sum(map(prod, shapes)) * dtype.itemsize > MOST_BYTES:
             return None
         layers = [layer for layer in self._layers if layer._weights]
+        # Other threads may call the layers meanwhile.
+        program, copies = _copied(self._program)
         try:
-            written = Written(self._program, layers, values)
-            return written if written.bytes <= MOST_BYTES and written.agrees(self._program, values) else None
+            written = Written(program, [copies[id(layer)] for layer in layers], values)
+            if written.bytes > MOST_BYTES or not written.agrees(program, values):
+                return None
         except (UnlikeError, MemoryError):
             return None
+        written.serve(layers)
+        return written
 
 
 def writings(program: Program) -> Writings:
@@ -208,6 +221,13 @@ def writings(program: Program) -> Writings:
     if known is None or not known.fresh():
         known = program.written = Writings(program)
     return known
+
+
+def _copied(program: Program) -> tuple[Program, dict[int, Any]]:
+    """The program with a copy of each layer, which has the same weights, and these copies by the layers' ids."""
+    copies = {id(step.operation): copy(step.operation) for step in program.steps}
+    steps = [step._replace(operation=copies[id(step.operation)]) for step in program.steps]
+    return Program(steps, program.inputs, program.outputs), copies
 
 
 class _weights_kept:  # noqa: N801
@@ -238,9 +258,9 @@ def _make(calls: Calls) -> None:
 
 
 def _copy(x: np.ndarray) -> np.ndarray:
-    copy = aligned_empty(x.shape, x.dtype)
-    copy[...] = x
-    return copy
+    made = aligned_empty(x.shape, x.dtype)
+    made[...] = x
+    return made
 
 
 def _alike(some: Iterable[np.ndarray], others: Iterable[np.ndarray]) -> bool:

@@ -153,6 +153,43 @@ def test_what_a_step_gave_stays_as_it_is():
     assert_alike([held], [before])
 
 
+def test_others_see_no_values_that_a_step_is_tried_on(monkeypatch):
+    seen, recorded, agrees = [], written.recorded, Written.agrees
+
+    def look():
+        seen.append([layer._weights for layer in model.layers])
+
+    def looking(*args):
+        look()
+        return recorded(*args)
+
+    def looks(*args):
+        found = agrees(*args)
+        look()
+        return found
+
+    monkeypatch.setattr(written, "recorded", looking)
+    monkeypatch.setattr(Written, "agrees", looks)
+    model, rng = residual("float32"), np.random.default_rng(0)
+    model.compile(optimizers.SGD(0.0), "mse")
+    for _ in range(4):
+        before = [layer._weights for layer in model.layers]
+        model.train_on_batch(rng.standard_normal((8, 16, 16, 3), np.float32), rng.standard_normal((8, 4), np.float32))
+        assert all(one is other for looked in seen for one, other in zip(looked, before, strict=True)), len(seen)
+        if seen:
+            break
+    assert len(seen) == 3
+    # And its own layers' statistics follow from then on.
+    model.train_on_batch(rng.standard_normal((8, 16, 16, 3), np.float32), rng.standard_normal((8, 4), np.float32))
+    moved = [
+        name
+        for layer, old in zip(model.layers, before, strict=True)
+        for name in old
+        if name.startswith("moving") and not np.array_equal(old[name], layer._weights[name])
+    ]
+    assert len(moved) == 6
+
+
 def test_where_a_bit_differs_the_plain_network_goes_on(monkeypatch):
     """As where a layer does something to arrays that is not noted."""
     before = layers.Dense._backward
