@@ -77,9 +77,9 @@ def kernels() -> Any:
 def takes(*arrays: Any) -> bool:
     """Whether kernels can do it: large arrays of one shape and dtype that they know, and a compiler."""
     first = arrays[0]
-    if type(first) is not np.ndarray or first.size < LARGE or not any(first.dtype is one for one in _DTYPES):
+    if type(first) is not np.ndarray or first.size < LARGE or first.dtype not in _DTYPES:
         return False
-    alike = all(type(x) is np.ndarray and x.dtype is first.dtype and x.shape == first.shape for x in arrays[1:])
+    alike = all(type(x) is np.ndarray and x.dtype == first.dtype and x.shape == first.shape for x in arrays[1:])
     return alike and kernels().COMPILED
 
 

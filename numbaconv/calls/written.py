@@ -69,7 +69,7 @@ def written(call: Call, x: np.ndarray) -> Call | None:
     """A function that does for arrays like ``x`` what ``call`` does, by kernels and what is noted; None if it cannot.
 
     Those are arrays of its shape and dtype whose flag ``carray`` is set. Where the function finds another number of
-    threads than there is now, it does nothing and returns None.
+    threads than there is now, it does nothing and returns None. It is tried in memory that begins as NaN.
     """
     runs = []
     try:
@@ -83,9 +83,13 @@ def written(call: Call, x: np.ndarray) -> Call | None:
         text.tell(before.calls, now.calls)
         result = text.result(out)
         _must(result[0] == "m")
-        return text.functions(f"def written(x):{_guard(now)}{text.lines(text.taken())}\n return {result}")[0]
-    except UnlikeError:
+        text.names.update(empty=_poisoned, aligned_empty=_poisoned)
+        (function,) = text.functions(f"def written(x):{_guard(now)}{text.lines(text.taken())}\n return {result}")
+        _must(_alike([out], [function(x)]))
+    except (UnlikeError, MemoryError):
         return None
+    text.names.update(empty=np.empty, aligned_empty=aligned_empty)
+    return function
 
 
 def written_step(
@@ -231,9 +235,10 @@ class _Text:
 
     def functions(self, text: str) -> list[Call]:
         """The functions of a text."""
-        known = set(self.names)
+        known = {*self.names, "__builtins__"}
         exec(_compiled(text), self.names)
-        return [one for name, one in self.names.items() if name not in known and name != "__builtins__"]
+        # Left among their own names, they and the arrays there would wait for the collector of circles.
+        return [self.names.pop(name) for name in [*self.names] if name not in known]
 
     def _called(self, before: tuple[Any, Any], now: tuple[Any, Any], named: Any = None) -> str:
         (other, others), (function, arguments) = before, now
@@ -303,7 +308,7 @@ class _Text:
         self, array: np.ndarray, place: tuple[int, int], name: str, whole: np.ndarray, room: tuple[int, int]
     ) -> str:
         (first, last), (start, end) = room, place
-        _must(array.dtype is whole.dtype and first <= start and end <= last)
+        _must(array.dtype == whole.dtype and first <= start and end <= last)
         if not array.flags.c_contiguous:
             at = address_of(array) - first
             return f"ndarray({array.shape}, {self._constant(array.dtype)}, {name}, {at}, {array.strides})"

@@ -90,8 +90,9 @@ def at_end(function: Callable[..., None], *args: Any) -> None:
 
 
 def fill(array: np.ndarray, values: Any) -> None:
-    """Give an array these values."""
-    array[...] = values
+    """Give an array these values; those that its dtype does not hold become infinite."""
+    with np.errstate(all="ignore"):
+        array[...] = values
 
 
 def remake(made: list[np.ndarray], make: Callable[[], Any]) -> None:

@@ -1,6 +1,7 @@
 """Activation, and how layers apply an activation function and take a gradient back through it."""
 
 from collections.abc import Callable, Collection
+from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -85,9 +86,9 @@ def unshared(activation: Callable, before: np.ndarray) -> np.ndarray:
 
 
 def is_users(activation: Callable) -> bool:
-    """Whether an activation function is none of the library's."""
+    """Whether an activation is no function of the library's: a layer or a method has weights or settings of its own."""
     base = activation.function if isinstance(activation, WithSettings) else activation
-    return not str(getattr(base, "__module__", "")).startswith(__name__.partition(".")[0] + ".")
+    return not (isinstance(base, FunctionType) and base.__module__.startswith(__name__.partition(".")[0] + "."))
 
 
 def activated(activation: Callable, before: np.ndarray, dtype: str) -> np.ndarray:

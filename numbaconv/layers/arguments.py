@@ -77,7 +77,7 @@ USED_UP = frozenset({"input_shape", "batch_input_shape", "batch_size", "weights"
 _STATE = frozenset(
     {
         *("built", "input_shape", "batch_input_shape", "_nodes", "_weights", "_channels", "_initial_weights"),
-        *("_dtype_given", "_given", "_attributes", "_written", "_steps"),
+        *("_dtype_given", "_given", "_attributes", "_written", "_many", "_steps"),
     }
 )
 

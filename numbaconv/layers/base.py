@@ -119,7 +119,7 @@ class Layer(Repeating, Arguments):
             object.__setattr__(self, name, value)
             if name == "_weights":
                 Changes.weights = object()
-                vars(self).pop("_written", None)
+                self._forget_written()
         # The constructor gives each setting a value. From then on it acts in every place, or is refused.
         elif name in self._given and self._is_setting(name):
             with self._named():
@@ -198,7 +198,7 @@ class Layer(Repeating, Arguments):
             calls, weights, known = self._written
             if calls is self._calls and weights is self._weights and not training and mask is None:
                 call = known.get(x.shape)
-                if call.__class__ is FunctionType and x.dtype is self._dtype and x.flags.carray:
+                if call.__class__ is FunctionType and x.dtype == self._dtype and x.flags.carray:
                     out = call(x)
                     if out is not None:
                         return out
@@ -341,7 +341,7 @@ class Layer(Repeating, Arguments):
             check_channels(x_shape, self._channels, self.data_format, "the layer's weights")
 
     def _prepared(self, x: np.ndarray) -> Any:
-        if not (isinstance(x, np.ndarray) and x.dtype is self._dtype and x.shape in self._calls):
+        if not (isinstance(x, np.ndarray) and x.dtype == self._dtype and x.shape in self._calls):
             self._must_fit(x)
         return self._call_of(x.shape, self._prepare, x.shape)
 

@@ -139,8 +139,7 @@ class BatchNormalization(Affine):
         if self.trainable or by_batch:
             found, grad_x = gradients_of(grad, planes, factors, joined, input_grad and by_batch)
             both = aligned_empty(found.shape, self._dtype)
-            with np.errstate(all="ignore"):
-                again(fill, both, found)
+            again(fill, both, found)
             gradients = dict(zip(("gamma", "beta"), both, strict=True))
         if input_grad and not by_batch:
             scale = factors.found[2]

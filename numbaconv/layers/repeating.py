@@ -11,14 +11,16 @@ import numpy as np
 from ..calls.layouts import contiguous
 from ..calls.written import Step, written, written_step
 from ..common.again import UnlikeError
+from ..common.arrays import as_numbers, cast
 from ..machine import threads
 from ..objects.tuples import NamedTuple
 from .settings import Settled
 
 # Input shapes that a layer remembers; a stream of ever new ones must not fill the memory.
 MOST_CALLS = 256
-# Calls for one shape, with the same weights, after which it is worth while to write them down.
-MANY_CALLS = 4
+# Calls for one shape, with the same weights, after which it is worth while to write them down; the more often weights
+# were replaced after that, the more, to this number.
+MANY_CALLS, MOST_NEEDED = 4, 64
 # The same for steps, forward and back; and values of an array, and weights, of larger ones. Kernels take nearly all of
 # their time, and weights that stay as they are had better not be packed each time.
 MANY_STEPS, MOST_VALUES, MOST_WEIGHTS = 6, 2**20, 2**18
@@ -43,6 +45,8 @@ class Repeating(Settled):
     # The prepared calls and the weights that all is for, and by shape what was written down, or how many calls there
     # were, or None where nothing can be written down.
     _written: tuple[Any, Any, dict[tuple[int, ...], Any]] = (None, None, {})
+    # Calls that are needed for that.
+    _many: int = MANY_CALLS
     # Whether forward and backward do no more to arrays than kernels do and what is noted, the same for one shape.
     _steps_repeat: Any = False
     # The prepared calls that all is for, and by shape the `Step`, or how many there were, or None as above.
@@ -54,6 +58,8 @@ class Repeating(Settled):
         """Have calls on arrays like this one made without all that comes before a kernel, once there were a few."""
         calls, weights, known = self._written
         if calls is not self._calls or weights is not self._weights:
+            if calls is not self._calls and calls is not None:
+                self._many = MANY_CALLS
             # Read before what they lead to: another thread that changes something puts others there.
             calls, weights, known = self._calls, self._weights, {}
             self._written = calls, weights, known
@@ -63,14 +69,20 @@ class Repeating(Settled):
             return
         if times == 0 and len(known) >= MOST_CALLS:
             known.clear()
-        known[x.shape] = times + 1 if times < MANY_CALLS else written(self.call, x)
+        known[x.shape] = times + 1 if times < self._many else written(self.call, x)
+
+    def _forget_written(self) -> None:
+        """Let go of what was written down for weights that are replaced."""
+        if any(map(callable, self._written[2].values())):
+            self._many = min(2 * self._many, MOST_NEEDED)
+        vars(self).pop("_written", None)
 
     def _forward_again(self, x: Any) -> np.ndarray | None:
         calls, known = self._steps
         if calls is not self._calls or type(x) is not np.ndarray:
             return None
         step, weights = known.get(x.shape), self._weights
-        if step.__class__ is not Step or x.dtype is not self._dtype or not x.flags.carray:
+        if step.__class__ is not Step or x.dtype != self._dtype or not x.flags.carray:
             return None
         found = None
         with suppress(UnlikeError):
@@ -86,9 +98,10 @@ class Repeating(Settled):
         if kept.__class__ is not _Kept:
             return None
         step, between, x, shape, calls, weights = kept
-        alike = type(grad_out) is np.ndarray and grad_out.dtype is self._dtype and grad_out.shape == shape
+        if type(grad_out) is not np.ndarray or grad_out.dtype != self._dtype:
+            grad_out = cast(as_numbers(grad_out, "grad_out"), self._dtype)
         same = calls is self._calls and (weights is self._weights or not self._changed_since(weights))
-        if alike and same and input_grad == step.input_grad:
+        if same and grad_out.shape == shape and input_grad == step.input_grad:
             found = None
             with suppress(UnlikeError):
                 found = step.backward(between, contiguous(grad_out), x, *weights.values())
@@ -100,7 +113,8 @@ class Repeating(Settled):
         # The statistics have followed already.
         now = self._weights
         _, plain = self._forward(x)
-        self._weights = now
+        if self._weights is not now:
+            self._weights = now
         self._kept = shape, plain, None, x.shape, (calls, weights), None
         return None
 

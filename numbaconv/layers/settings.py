@@ -81,9 +81,9 @@ class Settled(Weighted):
 
     def __getstate__(self) -> dict[str, Any]:
         # Compiled kernels cannot be pickled, and copies make their own calls.
-        calls: dict[str, Any] = {"_calls": {}, "_written": (None, None, {}), "_steps": (None, {})}
-        empty: dict[str, Any] = {**calls, "_kept": None, "gradients": [], "_nodes": []}
-        return {**self.__dict__, **empty, "_attributes": {**self._attributes}}
+        kept = {name: value for name, value in self.__dict__.items() if name not in ("_written", "_steps")}
+        empty: dict[str, Any] = {"_calls": {}, "_kept": None, "gradients": [], "_nodes": []}
+        return {**kept, **empty, "_attributes": {**self._attributes}}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         # NumPy makes copied and unpickled arrays writable.

@@ -127,7 +127,7 @@ class LayerWeights(TrainedWeights):
 
     def assign(self, values: Sequence[np.ndarray]) -> None:
         before = self.values()
-        plain = (new.dtype is old.dtype and new.shape == old.shape for new, old in zip(values, before, strict=True))
+        plain = (new.dtype == old.dtype and new.shape == old.shape for new, old in zip(values, before, strict=True))
         if len({old.dtype for old in before}) == 1 and all(plain) and all(new.flags.carray for new in values):
             # One piece of memory for all: of a small network's weights, each takes longer to find than to copy.
             parts = iter(frozen_parts(values))

@@ -1,14 +1,17 @@
 """Calls and steps that are written down give what the layer gave before, whatever changes between them."""
 
+import copy
+import gc
 import pickle
 import threading
+import weakref
 
 import numba
 import numpy as np
 import pytest
 from layer_cases import every_class, example, make
 
-from numbaconv import activations, layers
+from numbaconv import activations, layers, models
 from numbaconv.calls import written as calls_written
 from numbaconv.calls.written import Step, written
 from numbaconv.layers import repeating
@@ -123,6 +126,113 @@ def test_changed_weights_and_settings_count_at_once():
     assert 0.9 < np.abs(layer(x)).max() <= 1
     layer.activation, layer.strides = None, 2
     assert layer(x).shape == (1, 3, 3, 4)
+
+
+@pytest.mark.parametrize(
+    "inner",
+    [
+        lambda: layers.Activation("tanh"),
+        lambda: layers.BatchNormalization(),
+        lambda: layers.Conv2D(16, 1),
+        lambda: layers.AveragePooling2D(3, 1, "same"),
+        lambda: models.Sequential([layers.Dense(16)]),
+    ],
+)
+@pytest.mark.parametrize("make", [lambda f: layers.Conv2D(16, 3, activation=f), lambda f: layers.Dense(16, f)])
+def test_layers_and_methods_that_are_activations_are_called_each_time(make, inner):
+    layer, x = make(inner()), np.random.default_rng(0).standard_normal((2, 20, 20, 16), np.float32)
+    first = layer(x).copy()
+    for _ in range(2 * TIMES):
+        np.testing.assert_array_equal(layer(x), first)
+
+
+def test_settings_of_a_layer_whose_method_is_an_activation_count_at_once():
+    inner, x = layers.ReLU(), np.random.default_rng(0).standard_normal((64, 128), np.float32)
+    inner.build(x.shape)
+    both = layers.Dense(128, inner.call), layers.Activation(inner.call)
+    for _ in range(TIMES):
+        assert min(layer(x).max() for layer in both) > 0.5
+    inner.max_value = 0.25
+    assert [layer(x).max() for layer in both] == [0.25, 0.25]
+
+
+def test_a_call_that_is_not_what_was_written_down_is_not_kept(monkeypatch):
+    monkeypatch.setattr(calls_written, "door", lambda function, arguments: lambda *args: None)
+    layer, x = layers.Conv2D(4, 3), np.random.default_rng(1).standard_normal((1, 6, 6, 4), np.float32)
+    first = layer(x).copy()
+    for _ in range(TIMES):
+        np.testing.assert_array_equal(layer(x), first)
+    assert layer._written[2] == {x.shape: None}
+
+
+def test_weights_that_were_replaced_are_let_go_at_once():
+    layer, x = _conv()
+    (call,) = _calls(layer)
+    training, *_ = _training()
+    (step,) = _steps(training)
+    gone = list(map(weakref.ref, (call, step.forward, step.backward)))
+    del call, step
+    gc.disable()
+    try:
+        layer.kernel = -layer.kernel
+        training.padding = "valid"
+        training(x)
+        del training
+        assert [one() for one in gone] == [None] * 3
+    finally:
+        gc.enable()
+
+
+def test_weights_that_are_often_replaced_are_written_down_later():
+    layer, x = _conv()
+    for many in (8, 16, 32, 64, 64):
+        layer.kernel = -layer.kernel
+        for _ in range(many):
+            layer(x)
+        assert not _calls(layer)
+        layer(x)
+        assert _calls(layer)
+    layer.padding = "valid"
+    for _ in range(TIMES):
+        layer(x)
+    assert _calls(layer)
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda one: pickle.loads(pickle.dumps(one))])
+def test_copies_and_arrays_out_of_copies_go_on_written_down(monkeypatch, copied):
+    layer, x, grad, _ = _training()
+    for one, (xs, grads) in ((copied(layer), (x, grad)), (layer, copied((x, grad)))):
+        for _ in range(STEPS):
+            one(x)
+            one.forward(x)
+            one.backward(grad)
+        right = [one(x), one.forward(x), one.backward(grad)]
+        with monkeypatch.context() as patch:
+            for name in ("call", "_forward", "_backward"):
+                patch.setattr(layers.Conv2D, name, None)
+            for found, wanted in zip([one(xs), one.forward(xs), one.backward(grads)], right, strict=True):
+                np.testing.assert_array_equal(found, wanted)
+
+
+@pytest.mark.parametrize("changed", [lambda grad: grad.astype(np.float64), lambda grad: grad.tolist()])
+def test_other_kinds_of_gradients_need_no_second_forward(monkeypatch, changed):
+    layer, x, grad, _ = _training()
+    right = _plainly(layer, x, grad)[1:]
+    layer.forward(x)
+    with monkeypatch.context() as patch:
+        patch.setattr(layers.Conv2D, "_forward", None)
+        found = [layer.backward(changed(grad)), *layer.gradients]
+    assert all(np.array_equal(a, b) for a, b in zip(found, right, strict=True))
+
+
+@np.errstate(all="raise")
+def test_gradients_too_large_for_the_dtype_are_infinite_without_a_word():
+    layer, x = layers.BatchNormalization(), np.random.default_rng(0).standard_normal((8, 5, 4)).astype(np.float32)
+    for _ in range(STEPS):
+        layer.forward(x)
+        layer.backward(np.full_like(x, 3e38))
+        assert np.isinf(layer.gradients[1]).all()
+    assert _steps(layer)
 
 
 def test_weights_that_are_not_finite_count_at_once():
@@ -271,6 +381,8 @@ def test_what_numpy_changes_between_kernels_is_not_taken_for_a_constant():
     wider.build(x.shape)
     assert written(lambda x: layer.call(x + 1), x) is None
     assert written(lambda x: layer.call(x) + 1, x) is None
+    # Its weights are packed meanwhile.
+    assert written(lambda x: wider.call(layer.call(x)), x) is None
     assert written(lambda x: wider.call(layer.call(x)), x) is not None
 
 
