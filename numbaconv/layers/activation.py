@@ -31,10 +31,6 @@ class Activating(AnyRank):
         out = activated(self._function, x, self.dtype)
         return out, kept_of(self._function, x, out)
 
-    @property
-    def _steps_repeat(self) -> bool:
-        return not is_users(self._function)
-
     def _whole_axes(self, count: int) -> Collection[int]:
         return meeting_axes(self._function, count)
 

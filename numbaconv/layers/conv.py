@@ -128,10 +128,6 @@ class WindowLayer(Layer):
     def _repeats(self) -> bool:
         return not is_users(self.activation)
 
-    @property
-    def _steps_repeat(self) -> bool:
-        return not is_users(self.activation)
-
     def _before_activation(self, activation: Callable, x: np.ndarray) -> np.ndarray:
         # Of relu the kernel computes all.
         *packed, bias = self._packed()

@@ -92,10 +92,6 @@ class Dense(AnyRank):
     def _repeats(self) -> bool:
         return not is_users(self.activation)
 
-    @property
-    def _steps_repeat(self) -> bool:
-        return not is_users(self.activation)
-
     def _before_activation(self, activation: Callable, x: np.ndarray) -> np.ndarray:
         rows = _rows(x)
         weights, packed, bias = self._operands

@@ -35,7 +35,7 @@ class Moving(Layer):
 class Cropping(Moving):
     """Cut positions off the ends of ``rank`` spatial axes; see `Cropping2D`."""
 
-    _repeats = _steps_repeat = True
+    _repeats = True
 
     def _set_cropping(self, cropping: Any, data_format: str | None) -> None:
         with self._named():
@@ -117,7 +117,7 @@ class Cropping3D(Cropping):
 class ZeroPadding(Moving):
     """Add zeros at the ends of ``rank`` spatial axes; see `ZeroPadding2D`."""
 
-    _repeats = _steps_repeat = True
+    _repeats = True
 
     def _set_padding(self, padding: Any, data_format: str | None) -> None:
         with self._named():
@@ -198,7 +198,7 @@ class ZeroPadding3D(ZeroPadding):
 class UpSampling(Moving):
     """Enlarge ``rank`` spatial axes by whole factors; see `UpSampling2D`."""
 
-    _repeats = _steps_repeat = True
+    _repeats = True
 
     def _set_size(self, size: Any, data_format: str | None, interpolation: str = "nearest") -> None:
         with self._named():

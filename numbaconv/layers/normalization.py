@@ -88,7 +88,7 @@ class BatchNormalization(Affine):
         # What the factors of inference were made from, weights and a shape, and those factors.
         self._factors: tuple[Any, Any, Any] = (None, None, None)
 
-    _repeats = _steps_repeat = True
+    _repeats = True
 
     @np.errstate(all="ignore")
     def call(self, x: np.ndarray) -> np.ndarray:

@@ -23,7 +23,7 @@ class PoolingLayer(Layer):
     kind: ClassVar[str]
     # Whether a window is all of an image, whatever its size.
     whole: ClassVar[bool] = False
-    _repeats = _steps_repeat = True
+    _repeats = True
 
     def _window(self, x_shape: tuple[int, ...]) -> Window:
         """The windows over an input of this shape."""

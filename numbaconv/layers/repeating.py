@@ -40,15 +40,14 @@ class _Kept(NamedTuple):
 class Repeating(Settled):
     """The part of `Layer` that remembers calls."""
 
-    # Whether ``call`` runs kernels and nothing else that counts, the same ones for arrays of one shape.
+    # Whether ``call``, and forward and backward, do no more to arrays than kernels do and what is noted, the same for
+    # one shape.
     _repeats: Any = False
     # The prepared calls and the weights that all is for, and by shape what was written down, or how many calls there
     # were, or None where nothing can be written down.
     _written: tuple[Any, Any, dict[tuple[int, ...], Any]] = (None, None, {})
     # Calls that are needed for that.
     _many: int = MANY_CALLS
-    # Whether forward and backward do no more to arrays than kernels do and what is noted, the same for one shape.
-    _steps_repeat: Any = False
     # The prepared calls that all is for, and by shape the `Step`, or how many there were, or None as above.
     _steps: tuple[Any, dict[tuple[int, ...], Any]] = (None, {})
     activity_regularizer: Any
@@ -135,7 +134,7 @@ class Repeating(Settled):
         shape, sizes = self.compute_output_shape(x_shape), {name: w.shape for name, w in self._weights.items()}
         large = sum(map(prod, sizes.values())) > MOST_WEIGHTS or not 0 < max(prod(x_shape), prod(shape)) <= MOST_VALUES
         penalties = [self.activity_regularizer, *(self._component(name, "regularizer") for name in self._trained)]
-        if large or any(one is not None for one in penalties) or not self._steps_repeat:
+        if large or any(one is not None for one in penalties) or not self._repeats:
             return None
         shadow, rng, trained = copy(self), np.random.default_rng(0), set(self._trained)
 

@@ -83,7 +83,7 @@ def _check_steps(layer, shape, **how):
 def test_each_layer_repeats_the_bits_of_its_steps(name):
     layer = make(name)
     _check_steps(layer, example(layer, 4).shape)
-    assert bool(_steps(layer)) == bool(layer._steps_repeat)
+    assert bool(_steps(layer)) == bool(layer._repeats)
 
 
 @pytest.mark.parametrize("input_grad", [True, False])
