@@ -32,6 +32,8 @@ OPERATIONS = {
     "RealDiv": (None, {}, {"1": 4.0}, lambda x: x / 4),
     "Relu6": (None, {}, {}, lambda x: np.clip(x, 0, 6)),
     "Maximum": (None, {}, {"1": 0.25}, lambda x: np.maximum(x, np.float32(0.25))),
+    "LeakyRelu": (None, {"alpha": {"f": 0.3}}, {}, lambda x: np.where(x < 0, np.float32(0.3) * x, x)),
+    "Cast": (None, {"DstT": {"type": "DT_FLOAT"}, "Truncate": {"b": False}}, {}, lambda x: x),
     "Reshape": (None, {}, {"1": [-1, 30, 2]}, lambda x: x.reshape(-1, 30, 2)),
     "Rsqrt": (np.abs, {}, {}, lambda x: 1 / np.sqrt(x)),
 }
@@ -77,6 +79,12 @@ def test_operations_as_keras_2_4_writes_them(tmp_path):
     ]
     model = load_model(legacy(tmp_path / "m", functional(parts, ["x"], ["e"], "Functional"), {}, "2.6.0"))
     np.testing.assert_allclose(model(X), 1 - (3 * X)[:, 1::2].mean(1), rtol=1e-5, atol=1e-6)
+
+
+def test_numbers_that_are_cut_off_are_refused(tmp_path):
+    parts = [input_layer("x", 3), tensorflow_op("o", "Cast", "x", DstT={"type": "DT_INT32"})]
+    with pytest.raises(ValueError, match=r"float type.*'int32'"):
+        load_model(legacy(tmp_path / "m", functional(parts, ["x"], ["o"]), {}))
 
 
 def test_other_operations_are_refused_by_name(tmp_path):

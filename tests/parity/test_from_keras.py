@@ -40,6 +40,52 @@ def test_they_compute_the_same(made):
     assert [layer.name for layer in ours.layers] == [layer.name for layer in theirs.layers]
 
 
+OPERATIONS = {
+    "leaky_relu": lambda ops, x: ops.leaky_relu(x, 0.3),
+    "elu": lambda ops, x: ops.elu(x, alpha=0.5),
+    "celu": lambda ops, x: ops.celu(x, 0.5),
+    "gelu": lambda ops, x: ops.gelu(x),
+    "gelu exactly": lambda ops, x: ops.gelu(x, approximate=False),
+    "log_softmax": lambda ops, x: ops.log_softmax(x, axis=1),
+    "softmax": lambda ops, x: ops.softmax(x, axis=2),
+    "soft_shrink": lambda ops, x: ops.soft_shrink(x, 0.2),
+    "squareplus": lambda ops, x: ops.squareplus(x, b=3),
+    "cast": lambda ops, x: ops.cast(x, "float32"),
+    "reshape": lambda ops, x: ops.reshape(x, (-1, 36, 12)),
+    "expand_dims": lambda ops, x: ops.expand_dims(x, (1, -1)),
+    "average": lambda ops, x: ops.average(x, axis=1),
+    "concatenate": lambda ops, x: ops.concatenate([x, x], axis=1),
+    "pad": lambda ops, x: ops.pad(x, ((0, 0), (1, 2), (0, 0), (1, 0)), constant_values=3),
+    "arithmetic": lambda ops, x: ops.maximum((1 - 2 * x) / 3 + np.arange(3, dtype="float32"), 0.1),
+    "item": lambda ops, x: ops.max(x[:, 1:, None, -1], axis=-1, keepdims=True),
+}
+REFUSED = {
+    "with initial=1": lambda ops, x: ops.max(x, axis=1, initial=1),
+    "float type.*'int32'": lambda ops, x: ops.cast(x, "int32"),
+    "axis must be a number": lambda ops, x: ops.log_softmax(x, axis=None),
+    "average must have axes": lambda ops, x: ops.average(x),
+}
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation")
+@pytest.mark.parametrize("case", OPERATIONS)
+def test_operations_count_with_their_settings(case, tmp_path):
+    x = keras.Input(X.shape[1:])
+    theirs = keras.Model(x, OPERATIONS[case](keras.ops, L.Conv2D(3, 1)(x)))
+    theirs.save(tmp_path / "theirs.keras")
+    wanted = theirs.predict(X, verbose=0)
+    for ours in (models.from_keras(theirs), models.load_model(tmp_path / "theirs.keras")):
+        np.testing.assert_allclose(ours(X), wanted, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("said", REFUSED)
+def test_settings_that_are_not_done_are_refused(said):
+    x = keras.Input(X.shape[1:])
+    theirs = keras.Model(x, REFUSED[said](keras.ops, x))
+    with pytest.raises(ValueError, match=said):
+        models.from_keras(theirs)
+
+
 def test_what_is_refused():
     with pytest.raises(TypeError, match="model of Keras's"):
         models.from_keras("model.keras")

@@ -72,11 +72,12 @@ def _pairs(ours: Any, theirs: Any, listed: Any) -> Iterator[tuple[Any, Any]]:
     """With each layer of ours that of Keras's, by name, those of networks within too."""
     named = {layer.name: layer for layer in theirs.layers}
     for layer in listed(ours):
-        if leaves_of(layer):
+        # Operations have none, and are no layers for Keras.
+        if any(leaf.weights for leaf in leaves_of(layer, layers_of)):
             other = named.get(layer.name)
             if other is None:
                 raise ValueError(f"model must have a layer {layer.name!r}, as its configuration says")
             if is_model(layer):
                 yield from _pairs(layer, other, listed)
-            elif any(leaf.weights for leaf in leaves_of(layer, layers_of)):
+            else:
                 yield layer, other

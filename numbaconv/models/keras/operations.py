@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from ... import layers
+from ... import activations, layers
+from ...activations.settings import with_settings
 from .architecture import Call, Part, Place, places
 from .array_operations import ArrayOperation, indexed, padded, reduced, transposed
 
@@ -20,15 +21,17 @@ from .array_operations import ArrayOperation, indexed, padded, reduced, transpos
 _TENSORFLOW = ("TFOpLambda", "SlicingOpLambda", "TensorFlowOpLayer")
 # The result is that of an activation.
 _ACTIVATIONS = {
-    **{name: name for name in ("elu", "gelu", "leaky_relu", "relu", "relu6", "selu", "sigmoid", "softmax", "softplus")},
-    **{
-        name: name for name in ("hard_sigmoid", "hard_silu", "log_softmax", "mish", "silu", "softsign", "swish", "tanh")
-    },
+    **{name: name for name in activations.__all__ if hasattr(vars(activations)[name], "gradient")},
     "exp": "exponential",
-    "hard_swish": "hard_silu",
     "identity": "linear",
-    "cast": "linear",
     "stop_gradient": "linear",
+}
+# Their first setting, which may also be given by its place, and the names that it has in other versions.
+_SETTINGS = {
+    **dict.fromkeys(("elu", "celu"), ("alpha",)),
+    **dict.fromkeys(("leaky_relu", "relu"), ("negative_slope", "alpha")),
+    **dict.fromkeys(("softmax", "log_softmax", "sparsemax"), ("axis",)),
+    "gelu": ("approximate",),
 }
 _FUNCTIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "abs": np.abs,
@@ -52,8 +55,7 @@ _LAYERS = {"add": "Add", "subtract": "Subtract", "multiply": "Multiply", "maximu
 _REDUCTIONS = {
     **{name: name for name in ("max", "mean", "min", "sum", "prod")},
     **{f"reduce_{name}": name for name in ("max", "mean", "min", "sum", "prod")},
-    **dict.fromkeys(("amax",), "max"),
-    **dict.fromkeys(("amin",), "min"),
+    **{"amax": "max", "amin": "min", "average": "mean"},
 }
 # A layer, and what it is called with.
 Made = tuple[Any, Any]
@@ -65,9 +67,12 @@ def is_operation(part: Part) -> bool:
         return True
     if _plain(part.class_name) not in HANDLERS or part.inner is not None:
         return False
-    # A layer is called with one thing, and says whether it is trained.
+    if not hasattr(layers, part.class_name):
+        return True
+    # A layer says whether it is trained, and one that merges is called with a list.
     several = any(len(call.arguments) > 1 for call in part.calls)
-    return not hasattr(layers, part.class_name) or ("trainable" not in part.config and several)
+    alone = part.class_name == "Average" and any(isinstance(call.arguments[0], Place) for call in part.calls)
+    return "trainable" not in part.config and (several or alone or "newshape" in part.config)
 
 
 def operation(part: Part) -> tuple[Any, tuple[Call, ...]]:
@@ -81,12 +86,45 @@ def operation(part: Part) -> tuple[Any, tuple[Call, ...]]:
         raise ValueError(f"the operation {name} is not done here")
     if len(part.calls) != 1:
         raise ValueError(f"the operation {name} must be called once, got {len(part.calls)} calls")
-    arguments, settings = _given(part)
-    layer, called = handler(_plain(name), part.name, arguments, settings)
+    given = _given(part)
+    layer, called = handler(_plain(name), part.name, given)
+    rest = given.rest()
+    if rest:
+        told = ", ".join(f"{key}={value!r}" for key, value in rest.items())
+        raise ValueError(f"the operation {name} is not done here with {told}")
     return layer, (Call((called,), {}),)
 
 
 # -- what an operation is given ------------------------------------------------------------------------------------
+
+
+class Given:
+    """What an operation is called with and its settings; a handler takes what it knows."""
+
+    def __init__(self, arguments: list[Any], settings: dict[str, Any]) -> None:
+        self.arguments, self.settings = arguments, settings
+        self._places: set[int] = set()
+
+    def take(self, place: int, *names: str, default: Any = None) -> Any:
+        """An argument that is given by its place or by one of some names."""
+        found = [value for name in names if (value := self.settings.pop(name, None)) is not None]
+        if len(self.arguments) > place:
+            self._places.add(place)
+            return self.arguments[place]
+        return found[0] if found else default
+
+    def all(self) -> list[Any]:
+        """All that is given by its place."""
+        self._places.update(range(len(self.arguments)))
+        return self.arguments
+
+    def rest(self) -> dict[str, Any]:
+        """What nobody took, and asks for something."""
+        left = {f"argument {i}": one for i, one in enumerate(self.arguments) if i not in self._places}
+        rest = {name: one for name, one in {**left, **self.settings}.items() if one not in (None, [])}
+        if "float" in str(rest.get("dtype")):
+            del rest["dtype"]
+        return rest
 
 
 def _operation_name(part: Part) -> str:
@@ -115,9 +153,10 @@ def _node(part: Part) -> dict[str, Any]:
     return node
 
 
-def _given(part: Part) -> tuple[list[Any], dict[str, Any]]:
-    """The positional arguments and the settings of an operation, the same for all ways to write them down."""
+def _given(part: Part) -> Given:
+    """What an operation is given, the same for all ways to write it down."""
     (call,) = part.calls
+    config = {key: value for key, value in part.config.items() if key not in ("name", "trainable", "function")}
     if part.class_name == "TensorFlowOpLayer":
         # Tensors in order; constants fill the numbers between.
         found = [call.arguments[0]] if isinstance(call.arguments[0], Place) else list(call.arguments[0])
@@ -125,28 +164,26 @@ def _given(part: Part) -> tuple[list[Any], dict[str, Any]]:
         for number in sorted(constants, key=int):
             found.insert(int(number), constants[number])
         attributes = _node(part).get("attr") or {}
-        return found, {_plain(key): _value(value) for key, value in attributes.items()}
-    settings = {key: value for key, value in {**part.config, **call.keywords}.items() if key not in _NEITHER}
-    return list(call.arguments), settings
-
-
-_NEITHER = ("name", "trainable", "dtype", "function")
+        config = {_plain(key): _value(value) for key, value in attributes.items() if key != "N"}
+        return Given(found, {**config, "dtype": _type(attributes.get("DstT"))})
+    if part.class_name in _TENSORFLOW:
+        # That of the layer, and not of the operation.
+        config.pop("dtype", None)
+    settings = {**config, **call.keywords}
+    return Given(list(call.arguments), {key: value for key, value in settings.items() if key != "name"})
 
 
 def _value(value: Any) -> Any:
-    """An attribute of TensorFlow's: {"b": True}, {"list": {"i": ["1"]}}."""
+    """An attribute of TensorFlow's: {"b": True}, {"list": {"i": ["1"]}}; None if it is a type or another kind."""
     if not isinstance(value, dict):
         return value
     if "list" in value:
         return [int(one) for one in (value["list"] or {}).get("i", [])]
-    return int(value["i"]) if "i" in value else value.get("b", value.get("f"))
+    return int(value["i"]) if "i" in value else value.get("b") or value.get("f")
 
 
-def _argument(arguments: list[Any], settings: dict[str, Any], place: int, *names: str, default: Any = None) -> Any:
-    """An argument that is given by its place or by one of some names."""
-    if len(arguments) > place:
-        return arguments[place]
-    return next((settings[name] for name in names if settings.get(name) is not None), default)
+def _type(value: Any) -> Any:
+    return value["type"].removeprefix("DT_").lower() if isinstance(value, dict) and "type" in value else None
 
 
 def _integers(value: Any, name: str) -> tuple[int, ...]:
@@ -159,32 +196,45 @@ def _integers(value: Any, name: str) -> tuple[int, ...]:
 # -- handlers ------------------------------------------------------------------------------------------------------
 
 
-def _activation(plain: str, name: str, arguments: list[Any], settings: dict[str, Any]) -> Made:
-    if plain == "softmax":
-        axis = _argument(arguments, settings, 1, "axis", default=-1)
-        if axis != -1:
-            return layers.Softmax(axis=axis, name=name), _first(arguments, settings)
-    return layers.Activation(_ACTIVATIONS[plain], name=name), _first(arguments, settings)
+def _activation(plain: str, name: str, given: Given) -> Made:
+    x = _first(given)
+    kind = _ACTIVATIONS.get(plain, plain)
+    known = _SETTINGS.get(kind, ())
+    if "axis" in known and "axis" in given.settings and given.settings["axis"] is None:
+        raise ValueError("axis must be a number, because the batch is not reduced")
+    value = given.take(1, *known) if known else None
+    settings = {} if value is None else {known[0]: value}
+    settings.update({key: given.take(len(given.arguments), key) for key in given.rest()})
+    if kind == "softmax" and settings.get("axis", -1) != -1:
+        return layers.Softmax(axis=settings["axis"], name=name), x
+    function = with_settings(vars(activations)[kind], settings)
+    return layers.Activation(function, name=name), x
 
 
-def _function(plain: str, name: str, arguments: list[Any], settings: dict[str, Any]) -> Made:
-    return ArrayOperation(_FUNCTIONS[plain], name=name), _first(arguments, settings)
+def _function(plain: str, name: str, given: Given) -> Made:
+    return ArrayOperation(_FUNCTIONS[plain], name=name), _first(given)
 
 
-def _first(arguments: list[Any], settings: dict[str, Any]) -> Any:
-    found = _argument(arguments, settings, 0, "x", "input", "features", "inputs", "tensor", "values", "logits", "a")
+def _cast(plain: str, name: str, given: Given) -> Made:
+    x, dtype = _first(given), given.take(1, "dtype")
+    if dtype is not None and "float" not in str(dtype):
+        raise ValueError(f"cast must be to a float type, since no others are computed here, got {dtype!r}")
+    return layers.Activation("linear", name=name), x
+
+
+def _first(given: Given) -> Any:
+    found = given.take(0, "x", "input", "features", "inputs", "tensor", "values", "logits", "a")
     if not any(True for _ in places(found)):
         raise ValueError("an operation must be called with what a layer gives")
     return found
 
 
-def _binary(plain: str, name: str, arguments: list[Any], settings: dict[str, Any]) -> Made:
+def _binary(plain: str, name: str, given: Given) -> Made:
     kind = _BINARY[plain]
-    a = _argument(arguments, settings, 0, "x1", "x")
-    b = _argument(arguments, settings, 1, "x2", "y")
+    a, b = given.take(0, "x1", "x"), given.take(1, "x2", "y")
     if isinstance(a, Place) and isinstance(b, Place):
         if kind not in _LAYERS:
-            raise ValueError(f"{plain} must have a number in the second place")
+            raise ValueError(f"{plain} must have a number in one of its places")
         return getattr(layers, _LAYERS[kind])(name=name), [a, b]
     turned = isinstance(b, Place)
     place, constant = (b, a) if turned else (a, b)
@@ -221,28 +271,28 @@ def _with_constant(kind: str, name: str, constant: np.ndarray, turned: bool) -> 
     return ArrayOperation(compute, shape, name=name)
 
 
-def _reduction(plain: str, name: str, arguments: list[Any], settings: dict[str, Any]) -> Made:
-    axes = _argument(arguments, settings, 1, "axis", "reduction_indices")
+def _reduction(plain: str, name: str, given: Given) -> Made:
+    x, axes = _first(given), given.take(1, "axis", "reduction_indices")
     if axes is None:
         raise ValueError(f"{plain} must have axes, because the batch is not reduced")
-    keep = bool(_argument(arguments, settings, 2, "keepdims", "keep_dims", default=False))
-    return reduced(_REDUCTIONS[plain], _integers(axes, "axis"), keep, name), _first(arguments, settings)
+    keep = bool(given.take(2, "keepdims", "keep_dims", default=False))
+    return reduced(_REDUCTIONS[plain], _integers(axes, "axis"), keep, name), x
 
 
-def _reshape(plain: str, name: str, arguments: list[Any], settings: dict[str, Any]) -> Made:
-    target = _argument(arguments, settings, 1, "newshape", "shape")
+def _reshape(plain: str, name: str, given: Given) -> Made:
+    x, target = _first(given), given.take(1, "newshape", "shape")
     sizes = [-1 if one is None else one for one in target] if isinstance(target, list | tuple) else target
     _, *rest = _integers(sizes, "newshape")
-    return layers.Reshape(tuple(rest), name=name), _first(arguments, settings)
+    return layers.Reshape(tuple(rest), name=name), x
 
 
-def _transpose(plain: str, name: str, arguments: list[Any], settings: dict[str, Any]) -> Made:
-    order = _argument(arguments, settings, 1, "axes", "perm")
-    return transposed(None if order is None else _integers(order, "perm"), name), _first(arguments, settings)
+def _transpose(plain: str, name: str, given: Given) -> Made:
+    x, order = _first(given), given.take(1, "axes", "perm")
+    return transposed(None if order is None else _integers(order, "perm"), name), x
 
 
-def _squeeze(plain: str, name: str, arguments: list[Any], settings: dict[str, Any]) -> Made:
-    axes = _argument(arguments, settings, 1, "axis", "squeeze_dims")
+def _squeeze(plain: str, name: str, given: Given) -> Made:
+    x, axes = _first(given), given.take(1, "axis", "squeeze_dims")
     if axes in (None, []):
         raise ValueError("squeeze must have an axis")
     dropped = _integers(axes, "axis")
@@ -251,45 +301,49 @@ def _squeeze(plain: str, name: str, arguments: list[Any], settings: dict[str, An
         places = {axis % count for axis in dropped}
         return [0 if axis in places else slice(None) for axis in range(count)]
 
-    return indexed(index, name), _first(arguments, settings)
+    return indexed(index, name), x
 
 
-def _expand(plain: str, name: str, arguments: list[Any], settings: dict[str, Any]) -> Made:
-    (axis,) = _integers(_argument(arguments, settings, 1, "axis", "dim"), "axis")
+def _expand(plain: str, name: str, given: Given) -> Made:
+    x = _first(given)
+    new = _integers(given.take(1, "axis", "dim"), "axis")
 
     def index(count: int) -> list[Any]:
-        found: list[Any] = [slice(None)] * count
-        found.insert(axis % (count + 1), None)
-        return found
+        total = count + len(new)
+        places = {axis % total for axis in new}
+        return [None if axis in places else slice(None) for axis in range(total)]
 
-    return indexed(index, name), _first(arguments, settings)
+    return indexed(index, name), x
 
 
-def _pad(plain: str, name: str, arguments: list[Any], settings: dict[str, Any]) -> Made:
-    widths = _argument(arguments, settings, 1, "pad_width", "paddings")
-    if settings.get("mode") not in (None, "constant", "CONSTANT"):
-        raise ValueError(f"mode must be 'constant', got {settings['mode']!r}")
-    value = _argument(arguments, settings, 2, "constant_values")
+def _pad(plain: str, name: str, given: Given) -> Made:
+    x, widths = _first(given), given.take(1, "pad_width", "paddings")
+    mode, value = given.take(len(given.arguments), "mode"), given.take(2, "constant_values")
+    if mode not in (None, "constant", "CONSTANT"):
+        raise ValueError(f"mode must be 'constant', got {mode!r}")
     if not isinstance(widths, list | tuple):
         raise ValueError(f"the padding must be two numbers for each axis, got {widths!r}")
     pairs = [_integers(one, "padding") for one in widths]
-    return padded(pairs, float(value or 0), name), _first(arguments, settings)
+    return padded(pairs, float(value or 0), name), x
 
 
-def _concatenate(plain: str, name: str, arguments: list[Any], settings: dict[str, Any]) -> Made:
-    if arguments and isinstance(arguments[0], list):
-        values, axis = arguments[0], _argument(arguments, settings, 1, "axis", default=-1)
-    elif all(isinstance(one, Place) for one in arguments[:-1]):
+def _concatenate(plain: str, name: str, given: Given) -> Made:
+    axis = given.settings.pop("axis", -1)
+    *values, last = [*given.all(), given.settings.pop("values", None)]
+    if last is not None:
+        values = last
+    elif isinstance(values[0], list):
+        # The list, and maybe the axis.
+        values, axis = values[0], (*values[1:], axis)[0]
+    elif not isinstance(values[-1], Place):
         # TensorFlow's node has them one after the other.
-        *values, axis = arguments
-    if "values" in settings:
-        values, axis = settings["values"], settings.get("axis", -1)
+        *values, axis = values
     (along,) = _integers(axis, "axis")
     return layers.Concatenate(axis=along, name=name), values
 
 
-def _item(plain: str, name: str, arguments: list[Any], settings: dict[str, Any]) -> Made:
-    spec = _argument(arguments, settings, 1, "key", "slice_spec")
+def _item(plain: str, name: str, given: Given) -> Made:
+    x, spec = _first(given), given.take(1, "key", "slice_spec")
     parts = [_index(one) for one in (spec if isinstance(spec, list | tuple) else [spec])]
 
     def index(count: int) -> list[Any]:
@@ -300,7 +354,7 @@ def _item(plain: str, name: str, arguments: list[Any], settings: dict[str, Any])
             return [*parts[:at], *rest, *parts[at + 1 :]]
         return [*parts, *rest]
 
-    return indexed(index, name), _first(arguments, settings)
+    return indexed(index, name), x
 
 
 def _index(one: Any) -> Any:
@@ -313,15 +367,15 @@ def _index(one: Any) -> Any:
     return one
 
 
-def _clip(plain: str, name: str, arguments: list[Any], settings: dict[str, Any]) -> Made:
-    low = _argument(arguments, settings, 1, "x_min", "clip_value_min")
-    high = _argument(arguments, settings, 2, "x_max", "clip_value_max")
+def _clip(plain: str, name: str, given: Given) -> Made:
+    x = _first(given)
+    low, high = given.take(1, "x_min", "clip_value_min"), given.take(2, "x_max", "clip_value_max")
     if not all(isinstance(one, int | float) for one in (low, high)):
         raise ValueError(f"clip must have two numbers, got {low!r} and {high!r}")
-    return ArrayOperation(lambda x: np.clip(x, low, high), name=name), _first(arguments, settings)
+    return ArrayOperation(lambda x: np.clip(x, low, high), name=name), x
 
 
-Handler = Callable[[str, str, list[Any], dict[str, Any]], Made]
+Handler = Callable[[str, str, Given], Made]
 HANDLERS: dict[str, Handler] = {
     **dict.fromkeys(_ACTIVATIONS, _activation),
     **dict.fromkeys(_FUNCTIONS, _function),
@@ -330,6 +384,8 @@ HANDLERS: dict[str, Handler] = {
     **dict.fromkeys(("concat", "concatenate"), _concatenate),
     **dict.fromkeys(("clip", "clip_by_value"), _clip),
     **dict.fromkeys(("getitem", "get_item", "__getitem__"), _item),
+    "average": _reduction,
+    "cast": _cast,
     "expand_dims": _expand,
     "pad": _pad,
     "reshape": _reshape,
