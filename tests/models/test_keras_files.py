@@ -91,6 +91,22 @@ def test_trained_weights_of_a_model_within_come_first(tmp_path):
     assert not within.get_layer("n").trainable
 
 
+@pytest.mark.parametrize(
+    ("class_name", "config", "wanted"),
+    [
+        ("ReLU", {"max_value": 0.5, "negative_slope": 0.25, "threshold": 0.0}, np.where(X < 0, X / 4, X.clip(0, 0.5))),
+        ("LeakyReLU", {"alpha": 0.25}, np.where(X < 0, X / 4, X)),
+        ("ThresholdedReLU", {"theta": 0.5}, X * (X > 0.5)),
+    ],
+)
+def test_numbers_of_tensorflow_1_are_arrays(tmp_path, class_name, config, wanted):
+    # MobileNetV2's rectifiers were saved like that.
+    told = {key: {"type": "ndarray", "value": value} for key, value in config.items()}
+    parts = [input_layer("x", 6, 5, 2), layer(class_name, "o", "x", **told)]
+    model = load_model(legacy(tmp_path / "m", functional(parts, ["x"], ["o"]), {}, "2.1.6-tf"))
+    np.testing.assert_allclose(model(X), wanted, rtol=1e-6)
+
+
 # -- Keras 1 -----------------------------------------------------------------------------------------------------------
 
 
@@ -134,6 +150,27 @@ def test_words_of_keras_1(tmp_path):
     made.set_weights([array for arrays in weights.values() for array in arrays.values()])
     np.testing.assert_array_equal(model(X), made(X))
     assert model.layers[2].rate == 0.5
+
+
+SIDES = {"left_pad": 1, "right_pad": 2}
+
+
+@pytest.mark.parametrize(
+    ("class_name", "padding", "pairs"),
+    [
+        ("ZeroPadding1D", SIDES, [(1, 2)]),
+        ("ZeroPadding2D", {**SIDES, "top_pad": 3}, [(3, 0), (1, 2)]),
+        ("ZeroPadding2D", [3, 0, 1, 2], [(3, 0), (1, 2)]),
+        ("ZeroPadding2D", [3, 1], [(3, 3), (1, 1)]),
+    ],
+)
+def test_padding_of_keras_1(tmp_path, class_name, padding, pairs):
+    x = X if len(pairs) == 2 else X[:, 0]
+    wanted = np.pad(x, [(0, 0), *pairs, (0, 0)])
+    model = keras_1(
+        tmp_path, [entry(class_name, name="p", batch_input_shape=[None, *x.shape[1:]], padding=padding)], {}
+    )
+    np.testing.assert_array_equal(model(x), wanted)
 
 
 def test_kernels_of_one_axis_had_two(tmp_path):

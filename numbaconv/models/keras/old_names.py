@@ -77,6 +77,11 @@ _IMPLIED: dict[str, dict[str, Any]] = {
 _NEEDLESS = {"Conv2DTranspose": "output_shape", "Embedding": "dropout"}
 # Sizes that had an argument for each axis.
 _SIZES = (("nb_row", "nb_col"), ("kernel_dim1", "kernel_dim2", "kernel_dim3"))
+# What Keras 1 called the sides.
+_ENDS = {
+    "ZeroPadding1D": ("left_pad", "right_pad"),
+    "ZeroPadding2D": ("top_pad", "bottom_pad", "left_pad", "right_pad"),
+}
 
 
 def renamed(class_name: str, config: dict[str, Any]) -> tuple[str, dict[str, Any]]:
@@ -88,16 +93,32 @@ def renamed(class_name: str, config: dict[str, Any]) -> tuple[str, dict[str, Any
         return _merge(config)
     own = CLASSES.get(class_name, class_name)
     words = {**_RENAMED, **_RENAMED_IN.get(own, {})}
-    found = {words.get(key, key): value for key, value in config.items()}
+    found = {words.get(key, key): _number(value) for key, value in config.items()}
     for sizes in _SIZES:
         if sizes[0] in found:
             found["kernel_size"] = [found.pop(name, None) for name in sizes]
     if found.get("data_format") in _DATA_FORMATS:
         found["data_format"] = _DATA_FORMATS[found["data_format"]]
+    if own in _ENDS and "padding" in found:
+        found["padding"] = _pairs(found["padding"], _ENDS[own])
     found.pop(_NEEDLESS.get(own, ""), None)
     if own == "BatchNormalization" and found.pop("mode", 0) not in (0, 2):
         raise ValueError("mode must be 0 or 2, because normalizing each sample is not done here")
     return own, {**_IMPLIED.get(class_name, _IMPLIED.get(own, {})), **found}
+
+
+def _number(value: Any) -> Any:
+    """A value without what TensorFlow 1 made of NumPy's numbers: ``{"type": "ndarray", "value": 6.0}``."""
+    return value["value"] if isinstance(value, dict) and {*value} == {"type", "value"} else value
+
+
+def _pairs(padding: Any, ends: tuple[str, ...]) -> Any:
+    """Padding of Keras 1, by sides or in a row, as pairs; any other as it is."""
+    if isinstance(padding, dict) and padding and {*padding} <= {*ends}:
+        padding = [padding.get(end, 0) for end in ends]
+    if isinstance(padding, list) and len(padding) == len(ends) == 4:
+        return [padding[:2], padding[2:]]
+    return padding
 
 
 def _merge(config: dict[str, Any]) -> tuple[str, dict[str, Any]]:
