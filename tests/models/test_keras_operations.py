@@ -81,6 +81,37 @@ def test_operations_as_keras_2_4_writes_them(tmp_path):
     np.testing.assert_allclose(model(X), 1 - (3 * X)[:, 1::2].mean(1), rtol=1e-5, atol=1e-6)
 
 
+FULL, MORE = {"start": None, "stop": None, "step": None}, {"class_name": "__ellipsis__"}
+
+
+@pytest.mark.parametrize(
+    ("function", "keywords", "wanted"),
+    [
+        ("__operators__.getitem", {"slice_spec": [MORE, None]}, lambda x: x[..., None]),
+        ("__operators__.getitem", {"slice_spec": [MORE, {**FULL, "start": 1}]}, lambda x: x[..., 1:]),
+        ("__operators__.getitem", {"slice_spec": [FULL, MORE, 0]}, lambda x: x[:, ..., 0]),
+        ("nn.leaky_relu", {"alpha": 0.3}, lambda x: np.where(x < 0, np.float32(0.3) * x, x)),
+        ("compat.v1.transpose", {"perm": [0, -1, 1, 2], "conjugate": False}, lambda x: x.transpose(0, 3, 1, 2)),
+    ],
+)
+def test_keywords_as_keras_2_writes_them(tmp_path, function, keywords, wanted):
+    part = {"class_name": "TFOpLambda", "config": {"name": "o", "dtype": "float32", "function": function}, "name": "o"}
+    parts = [input_layer("x", 6, 5, 2), {**part, "inbound_nodes": [["x", 0, 0, keywords]]}]
+    model = load_model(legacy(tmp_path / "m", functional(parts, ["x"], ["o"], "Functional"), {}, "2.15.0"))
+    found = model(X)
+    np.testing.assert_allclose(found, wanted(X), rtol=1e-6)
+    assert found.shape[1:] == model.output_shape[1:]
+
+
+@pytest.mark.parametrize(
+    ("op", "constant"), [("ExpandDims", 0), ("Pad", [[1, 0], [0, 0], [0, 0], [0, 0]]), ("Transpose", [1, 0, 2, 3])]
+)
+def test_the_batch_is_left_as_it_is(tmp_path, op, constant):
+    parts = [input_layer("x", 6, 5, 2), tensorflow_op("o", op, "x", constants={"1": constant})]
+    with pytest.raises(ValueError, match="batch"):
+        load_model(legacy(tmp_path / "m", functional(parts, ["x"], ["o"]), {}))
+
+
 def test_numbers_that_are_cut_off_are_refused(tmp_path):
     parts = [input_layer("x", 3), tensorflow_op("o", "Cast", "x", DstT={"type": "DT_INT32"})]
     with pytest.raises(ValueError, match=r"float type.*'int32'"):

@@ -58,8 +58,10 @@ def transposed(order: tuple[int, ...] | None, name: str) -> ArrayOperation:
     """The axes in another order."""
 
     def shape(given: Shape) -> Shape:
-        if order is None or sorted(order) != list(range(len(given))) or order[0] != 0:
-            raise ValueError(f"perm must name each of {len(given)} axes once, the batch's first, got {order}")
+        count = len(given)
+        named = sorted(axis + count if axis < 0 else axis for axis in order or ())
+        if order is None or named != list(range(count)) or order[0] % count:
+            raise ValueError(f"perm must name each of {count} axes once, the batch's first, got {order}")
         return tuple(given[axis] for axis in order)
 
     return ArrayOperation(lambda x: x.transpose(order), shape, name=name)
@@ -72,14 +74,14 @@ def indexed(index: Index, name: str) -> ArrayOperation:
         found: list[int | None] = []
         axis = 0
         for one in index(len(given)):
+            if axis == 0 and one != slice(None):
+                raise ValueError("the batch must be left as it is")
             if one is None:
                 found.append(1)
                 continue
             if axis >= len(given):
                 raise ValueError(f"an index must have at most {len(given)} entries")
             size, full = given[axis], one == slice(None)
-            if axis == 0 and not full:
-                raise ValueError("the batch must be left as it is")
             if isinstance(one, slice):
                 found.append(size if full or size is None else len(range(*one.indices(size))))
             elif size is not None and not -size <= one < size:
@@ -96,6 +98,8 @@ def padded(pairs: list[tuple[int, ...]], value: float, name: str) -> ArrayOperat
     def shape(given: Shape) -> Shape:
         if len(pairs) != len(given) or any(len(one) != 2 or min(one) < 0 for one in pairs):
             raise ValueError(f"the padding must be two numbers for each of {len(given)} axes, got {pairs}")
+        if any(pairs[0]):
+            raise ValueError(f"the batch must be left as it is, got the padding {pairs}")
         return tuple(n if n is None else n + sum(pair) for n, pair in zip(given, pairs, strict=True))
 
     return ArrayOperation(lambda x: np.pad(x, pairs, constant_values=value), shape, name=name)

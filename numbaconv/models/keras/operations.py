@@ -121,7 +121,9 @@ class Given:
     def rest(self) -> dict[str, Any]:
         """What nobody took, and asks for something."""
         left = {f"argument {i}": one for i, one in enumerate(self.arguments) if i not in self._places}
-        rest = {name: one for name, one in {**left, **self.settings}.items() if one not in (None, [])}
+        rest = {
+            name: one for name, one in {**left, **self.settings}.items() if one not in (None, []) and one is not False
+        }
         if "float" in str(rest.get("dtype")):
             del rest["dtype"]
         return rest
@@ -359,8 +361,9 @@ def _item(plain: str, name: str, given: Given) -> Made:
 
 def _index(one: Any) -> Any:
     if isinstance(one, dict):
+        if one.get("class_name") == "__ellipsis__":
+            return Ellipsis
         one = slice(one.get("start"), one.get("stop"), one.get("step")) if "start" in one else one.get("value")
-        one = Ellipsis if isinstance(one, dict) else one
     numbers = (one.start, one.stop, one.step) if isinstance(one, slice) else (one,)
     if one is not Ellipsis and not all(n is None or type(n) is int for n in numbers):
         raise ValueError(f"an index must be whole numbers or slices of those, got {one!r}")
