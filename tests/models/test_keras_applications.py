@@ -21,8 +21,10 @@ def test_out_of_a_file(tmp_path):
         layer("CustomScaleLayer", "c", "x", "d", scale=0.5, trainable=True),
     ]
     gamma, x = RNG.random(3).astype("f4"), RNG.random((2, 2, 3)).astype("f4")
-    model = load_model(legacy(tmp_path / "m", functional(parts, ["x"], ["c"]), {"s": {"gamma": gamma}}))
-    np.testing.assert_allclose(model(x), x + 0.5 * gamma * x, rtol=1e-6)
+    for class_name in ("CustomScaleLayer", "Custom>CustomScaleLayer"):
+        parts[3]["class_name"] = class_name
+        model = load_model(legacy(tmp_path / "m", functional(parts, ["x"], ["c"]), {"s": {"gamma": gamma}}))
+        np.testing.assert_allclose(model(x), x + 0.5 * gamma * x, rtol=1e-6)
     parts[1]["config"]["projection_dim"] = 4
     with pytest.raises(ValueError, match="LayerScale 's': input_shape must have 4 channels"):
         load_model(legacy(tmp_path / "m", functional(parts, ["x"], ["c"]), {"s": {"gamma": gamma}}))

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ... import activations
+from ... import activations, constraints, initializers, regularizers
 from ...activations.function import activation
 from ...layers.arguments import argument_names, family_of
 
@@ -20,8 +20,11 @@ _SILENT = frozenset(
         *("consume_less", "forget_bias_init", "implementation", "input_dim", "input_dtype", "input_length", "ragged"),
         *("sparse", "unroll", "use_cudnn", "use_legacy_config", "autocast", "lora_rank", "lora_alpha", "seed"),
         *("flash_attention", "noise_shape", "quantization_config", "virtual_batch_size", "renorm_momentum"),
+        *("query_shape", "key_shape", "value_shape"),
     }
 )
+# What has no effect on results.
+_UNUSED = initializers, regularizers, constraints
 _HALF = ("mixed_float16", "mixed_bfloat16", "float16", "bfloat16")
 
 
@@ -49,9 +52,10 @@ class Reading:
             elif key in _DROPPED or (key == "name" and not value):
                 continue
             elif key not in names:
-                # One group is none, and what has no effect does no harm.
+                # One group is none, and what has no effect does no harm: separable layers have a kernel_initializer.
                 harmless = (None, False, [], {}, *cls._neutral.get(key, ((),))[0])
-                if key not in _SILENT and value not in harmless and (key, value) != ("groups", 1):
+                silent = key in _SILENT or family in _UNUSED
+                if not silent and value not in harmless and (key, value) != ("groups", 1):
                     raise ValueError(f"{key} must not be {value!r}, because {cls.__name__} has no {key} here")
             elif family is activations:
                 found[key] = self.activation(value)

@@ -66,7 +66,8 @@ class Maker:
                 return _input(config, part.name)
             if class_name == "Lambda":
                 return self._lambda(part)
-            cls: Any = kinds().get(class_name) or APPLICATIONS.get(class_name)
+            # Keras 2 says of some that they are registered: Custom>CustomScaleLayer.
+            cls: Any = kinds().get(class_name) or APPLICATIONS.get(class_name.removeprefix("Custom>"))
             if cls is None:
                 raise ValueError(
                     f"{part.class_name} is no layer of numbaconv.layers: custom_objects={{{part.class_name!r}: "
