@@ -5,7 +5,7 @@ import pytest
 
 pytest.importorskip("h5py")
 
-from keras_files import legacy
+from keras_files import functional, input_layer, layer, legacy
 
 from numbaconv import layers
 from numbaconv.models import Sequential, load_model
