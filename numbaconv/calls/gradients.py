@@ -30,6 +30,7 @@ from .patches import Patches, are_products, sums_are_products
 from .products import FEW_STEPS, ProductCall, ProductInputCall
 from .transposed import AnyTransposed, phase_axes, scatter_call, transposed_shape
 from .window import Window, transposed_axes, window_axes
+from .winograd_grad import WinogradSumCall, winograd_sum_call
 
 
 class Bundles(NamedTuple):
@@ -128,7 +129,7 @@ class GradientCall(NamedTuple):
     grad_shape: Ints
     weights_shape: Ints
     input_call: AnyTransposed | DepthwiseInputCall | ProductInputCall
-    sum_call: SumCall | ProductCall
+    sum_call: SumCall | WinogradSumCall | ProductCall
     transposed: bool = False
 
     @property
@@ -148,7 +149,7 @@ class GradientCall(NamedTuple):
 
     def weights_and_bias(self, x: np.ndarray, grad: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """`weights`, and the gradient of a bias."""
-        if self.transposed or isinstance(self.sum_call, ProductCall):
+        if self.transposed or not isinstance(self.sum_call, SumCall):
             return self.weights(x, grad), _bias_sums(grad)
         weights, bias = self.sum_call.with_bias(x, grad)
         return weights.reshape(self.weights_shape), bias
@@ -179,7 +180,7 @@ def conv_grad(
     share = filters // branches
     full, rank = canonical_shape(x_shape, window.data_format), window.rank
     plain = branches == 1 and algorithm != "winograd"
-    sum_call: SumCall | ProductCall
+    sum_call: SumCall | WinogradSumCall | ProductCall
     if plain and sums_are_products(axes, channels, filters, itemsize):
         sizes = prod(axis.windows for axis in axes), prod(window.kernel_size) * channels, filters, itemsize
         patches = Patches.of(axes, full[1:4])
@@ -190,6 +191,8 @@ def conv_grad(
     else:
         # First, for it asks for memory: the phases of a kernel that does not fit would be many.
         sum_call = _branch_sum_call(axes, prod(window.kernel_size), channels, share, itemsize, branches)
+        if branches == 1 and algorithm != "direct":
+            sum_call = winograd_sum_call(axes, channels, filters, itemsize, sum_call) or sum_call
     scatter = scatter_call(axes, full, share, itemsize, rank, "channels_last", algorithm, branches)
     return GradientCall(grad_shape, weights_shape, scatter, sum_call)
 

@@ -90,6 +90,7 @@ def conv_weight_grad(
     dilation_rate: Ints = 1,
     data_format: str | None = None,
     groups: int = 1,
+    algorithm: str = "auto",
 ) -> np.ndarray:
     """Gradient of `conv` with respect to its weights.
 
@@ -110,10 +111,11 @@ def conv_weight_grad(
     """
     x, grad_out = _operands(x, grad_out)
     window = window_of(_size(kernel_size, x), strides, padding, dilation_rate, data_format)
+    algorithm = check_algorithm(algorithm, window.kernel_size, window.strides)
     channels, filters = _channels(x, window), _channels(grad_out, window)
     groups = check_groups(groups, **{"channels of x": channels, "channels of grad_out": filters})
     weights_shape = (*window.kernel_size, channels // groups, filters)
-    return _weight_grad(conv_grad(x.shape, weights_shape, x.itemsize, window), x, grad_out, window)
+    return _weight_grad(conv_grad(x.shape, weights_shape, x.itemsize, window, algorithm), x, grad_out, window)
 
 
 @as_in(conv_input_grad)

@@ -25,6 +25,7 @@ from numbaconv.calls.gradients import ProductInputCall, conv_grad
 from numbaconv.calls.transposed import ScatterCall
 from numbaconv.calls.window import window_of
 from numbaconv.calls.winograd import WinogradCall
+from numbaconv.calls.winograd_grad import WinogradSumCall
 
 by_dtype = pytest.mark.parametrize("dtype", ["float32", "float64"])
 by_format = pytest.mark.parametrize("data_format", FORMATS)
@@ -125,6 +126,56 @@ def test_input_gradients_run_as_winograd_where_the_operation_does(taps):
     arrays = grad_out.astype("float32"), weights.astype("float32"), x_shape
     direct = functional.conv_input_grad(*arrays, padding="same", algorithm="direct")
     assert_close(functional.conv_input_grad(*arrays, padding="same"), direct)
+
+
+def weight_gradients(x, grad_out, padding="same", algorithm="auto"):
+    return functional.conv_weight_grad(x, grad_out, 3, padding=padding, algorithm=algorithm)
+
+
+def drawn_for_winograd(images, height, width, channels, filters, padding="same"):
+    rng, less = np.random.default_rng(0), 2 * (padding == "valid")
+    x = rng.standard_normal((images, height, width, channels), dtype=np.float32)
+    return x, rng.standard_normal((images, height - less, width - less, filters), dtype=np.float32)
+
+
+@pytest.mark.parametrize("padding", ["same", "valid"])
+@pytest.mark.parametrize(
+    "sizes",
+    # Whole images, rows and parts of rows in a block; vectors that are not full, and several panels; blocks left over.
+    [(17, 9, 10, 16, 16), (5, 15, 16, 30, 45), (2, 31, 34, 16, 16), (1, 10, 300, 16, 31), (3, 24, 16, 64, 128)],
+    ids=str,
+)
+def test_weight_gradients_run_as_winograd_where_that_is_faster(sizes, padding, poisoned):
+    x, grad_out = drawn_for_winograd(*sizes, padding)
+    call = conv_grad(x.shape, (3, 3, *sizes[3:]), 4, window_of((3, 3), padding=padding))
+    assert isinstance(call.sum_call, WinogradSumCall)
+    wanted = weight_gradients(x.astype("float64"), grad_out.astype("float64"), padding)
+    np.testing.assert_allclose(weight_gradients(x, grad_out, padding), wanted, rtol=0, atol=2e-6 * np.abs(wanted).max())
+
+
+def test_no_number_of_threads_changes_a_bit_of_winograd_weight_gradients(recut):
+    arrays, found = drawn_for_winograd(4, 30, 24, 64, 80), set()
+    for knobs in THREADS:
+        recut(knobs)
+        found.add(weight_gradients(*arrays).tobytes())
+    assert len(found) == 1
+
+
+@pytest.mark.parametrize("value", [np.inf, -np.inf, np.nan, 3e38, 1e35])
+@pytest.mark.parametrize("which", [0, 1], ids=["x", "grad_out"])
+def test_values_that_winograd_would_spoil_are_summed_plainly(value, which):
+    arrays = drawn_for_winograd(4, 16, 16, 16, 16)
+    arrays[which][1, 0, 0, 3] = value
+    arrays[1 - which][1, 0, 0, 2] = 1e4
+    with np.errstate(all="ignore"):
+        np.testing.assert_array_equal(weight_gradients(*arrays), weight_gradients(*arrays, algorithm="direct"))
+
+
+@pytest.mark.parametrize("factor", [1e-38, 0])
+def test_tiny_gradients_are_summed_plainly(factor):
+    x, grad_out = drawn_for_winograd(4, 16, 16, 16, 16)
+    grad_out *= np.float32(factor)
+    np.testing.assert_array_equal(weight_gradients(x, grad_out), weight_gradients(x, grad_out, algorithm="direct"))
 
 
 X, G, W = np.ones((2, 8, 7, 3)), np.ones((2, 6, 5, 4)), np.ones((3, 3, 3, 4))

@@ -119,7 +119,7 @@ def spread_tasks(run, x, values, trust, plans):
         first, end = tasks_of(run, plan)
         for task in range(first, end):
             block = locate(task, plan)
-            _transform_inputs(x, block, inputs, _all_numbers(block, plan), scratch, trust, plan)
+            transform_inputs(x, block, inputs, inputs.point, _all_numbers(block, plan), scratch, trust, plan)
         run = run[0] - plan[WORK, TASKS], run[1] - plan[WORK, TASKS]
 
 
@@ -157,7 +157,7 @@ def _run_phase(run, x, weights, epilogue, trust, out, tile_shape, plan):
         else:
             numbers = Numbers(0, block.rows * block.columns, block.columns)
             if transformed != place:
-                sound = _transform_inputs(x, block, inputs, numbers, scratch, trust, plan)
+                sound = transform_inputs(x, block, inputs, inputs.point, numbers, scratch, trust, plan)
                 transformed = place
         if sound:
             chosen = Panels(weights, plan, PANELS, part * group, min((part + 1) * group, panels))
@@ -187,12 +187,12 @@ def _all_numbers(block, plan):
 
 
 @compiled(inline=True)
-def _transform_inputs(x, block, inputs, numbers, scratch, trust, plan):
-    """B^T d B of all patches of a block, the place of each by its number.
+def transform_inputs(x, block, inputs, channels, numbers, scratch, trust, plan):
+    """B^T d B of all patches of a block, the place of each by its number, for all channels, whole vectors of them.
 
     Returns whether any of the patches is worth computing; those that are not are marked as doubtful.
     """
-    scheme, channels = scheme_of(plan), inputs.point
+    scheme = scheme_of(plan)
     sound, sums = trust.doubtful.size == 0, room_for_sums(plan, block, x)
     for n in range(block.n, block.n + block.images):
         image = Block(n, block.d, block.h, block.w, 1, 1, block.rows, block.columns, 0)
@@ -204,18 +204,18 @@ def _transform_inputs(x, block, inputs, numbers, scratch, trust, plan):
                 corner = source.start + (row * source.row + column * source.column) * scheme.outputs
                 patch_source = Grid(source.array, corner, source.row, source.column)
                 patch = numbers.first + (n - block.n) * numbers.image + row * numbers.row + column
-                _transform_patch(patch_source, channels, scratch, _patch_of(inputs, patch))
+                _transform_patch(patch_source, channels, scratch, patch_of(inputs, patch))
     return sound
 
 
 @compiled(inline=True)
-def _patch_of(values, number):
+def patch_of(values, number):
     """All values of a patch, as a grid."""
     return Grid(values.array, values.at + number * values.patch, INPUTS * values.point, values.point)
 
 
 @compiled(inline=True)
-def _from_channel(grid, channel):
+def from_channel(grid, channel):
     return Grid(grid.array, grid.at + channel, grid.row, grid.column)
 
 
@@ -224,9 +224,9 @@ def _transform_patch(source, channels, scratch, to):
     """B^T d B for all channels of a patch, a vector of them at a time: along W, then along H."""
     for c in range(0, channels, lanes_of(scratch.array)):
         for row in range(INPUTS):
-            transform_input(along_w(_from_channel(source, c), row), along_w(scratch, row))
+            transform_input(along_w(from_channel(source, c), row), along_w(scratch, row))
         for column in range(INPUTS):
-            transform_input(along_h(scratch, column), along_h(_from_channel(to, c), column))
+            transform_input(along_h(scratch, column), along_h(from_channel(to, c), column))
 
 
 @compiled(inline=True)
@@ -337,7 +337,7 @@ def _transform_outputs(products, chunk, block, scratch, ending, panel, outputs, 
         at = outputs.at + image * outputs.image + y * outputs.row + z * outputs.column
         height, width = min(size, outputs.rows - y), min(size, outputs.columns - z)
         to = Outputs(outputs.array, at, 0, outputs.row, outputs.column, height, width)
-        _finish_patch(_patch_of(products, patch - chunk.first), scratch, size, ending, panel, to)
+        _finish_patch(patch_of(products, patch - chunk.first), scratch, size, ending, panel, to)
 
 
 @compiled(inline=True)
@@ -347,7 +347,7 @@ def _finish_patch(products, scratch, size, ending, panel, to):
     for f in range(0, count, lanes):
         start, most = tile_rows(1, 1, bias, panel.first + f), count - f
         for i in range(INPUTS):
-            transform_output(along_w(_from_channel(products, f), i), size, along_w(scratch, i))
+            transform_output(along_w(from_channel(products, f), i), size, along_w(scratch, i))
         for column in range(to.columns):
             y0, y1, y2, y3 = outputs_of(along_h(scratch, column), size)
             at = to.at + f + column * to.column
