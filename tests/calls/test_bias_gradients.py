@@ -11,6 +11,7 @@ SAME = {"padding": "same"}
 KINDS = {
     "one filter": (layers.Conv2D(1, 3), (2, 20, 21, 4)),
     "1x1": (layers.Conv2D(40, 1), (3, 40, 41, 64)),
+    "by Winograd's": (layers.Conv2D(33, 3), (2, 30, 31, 16)),
     "many images": (layers.Conv2D(70, 3, strides=2, **SAME), (40, 9, 9, 5)),
     "channels first": (layers.Conv2D(33, 3, data_format="channels_first"), (2, 8, 30, 31)),
     "few windows": (layers.Conv2D(7, 3), (1, 5, 5, 300)),
