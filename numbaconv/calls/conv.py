@@ -25,7 +25,7 @@ from ..kernels.named import (
 from ..kernels.plan.axes import ANY_LENGTH, Axis, merged_axes, stays_inside
 from ..kernels.plan.host import HOST
 from ..kernels.plan.plans import Plan, few_cost, is_for_few, joins_taps, make_few_plan, make_plan
-from ..kernels.plan.positions import make_position_plan, position_cost
+from ..kernels.plan.positions import depthwise_costs, make_position_plan, position_cost
 from ..kernels.table import CHANNELS, WORK, flat_plan, panel_table
 from ..machine.aligned import aligned_empty
 from ..machine.threads import remember
@@ -321,12 +321,10 @@ def depthwise_call(x_shape: Ints, weights_shape: Ints, itemsize: int, window: Wi
     filters = channels * multiplier
     axes = window_axes(x_shape, pitch or filters, window)
     settings = itemsize, window.rank, window.data_format
+    lines, tiles = depthwise_costs(axes, channels, multiplier, itemsize)
     direct: Callable[[], Any] = partial(_lines_call, axes, channels, filters, *settings)
-    if 2 * multiplier >= panel_width(itemsize, 1):
-        # What fills half a vector needs no copies of its channel in the input.
+    if tiles < lines:
         direct = partial(_tile_call, axes, 1, multiplier, *settings, channels)
-        if window.data_format == "channels_last":
-            return direct()
     return _position_call(axes, (channels, 1, multiplier), *settings, True, direct) or direct()
 
 

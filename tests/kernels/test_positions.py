@@ -5,9 +5,10 @@ import pytest
 from cases import FORMATS, WEIGHTED, assert_close, each, expected, operands, run, to_format
 from cuts import FITTING_BLOCKS, SMALL_BLOCKS
 
-from numbaconv.calls.conv import conv_call
+from numbaconv.calls.conv import conv_call, depthwise_call
 from numbaconv.calls.window import window_of
-from numbaconv.kernels.depthwise import group_conv
+from numbaconv.kernels.conv import conv
+from numbaconv.kernels.depthwise import depthwise_conv, group_conv
 from numbaconv.kernels.positions import conv_positions
 from numbaconv.machine.vectors import VECTOR_BYTES
 
@@ -41,6 +42,25 @@ def test_it_is_chosen_for_few_channels_only():
     assert kernel(4, 4, "channels_first") is conv_positions
     assert kernel(256, 4) is not conv_positions
     assert kernel(128, 128) is not conv_positions
+
+
+def test_strips_of_long_kernels_with_a_step_are_not_forgotten():
+    # Each tap has rows of its own in the strip: it took 30 times as long as other kernels.
+    window = window_of((90, 1), strides=2, padding="same", data_format="channels_first")
+    assert conv_call((10, 22, 123, 8), (90, 1, 2, 33), 4, window).kernel is not conv_positions
+
+
+@pytest.mark.skipif(VECTOR_BYTES < 64, reason="shorter vectors change what is faster")
+def test_the_kernel_for_a_depth_multiplier():
+    def kernel(image, channels, multiplier, data_format="channels_last"):
+        shape = (1, image, image, channels) if data_format == "channels_last" else (1, channels, image, image)
+        window = window_of((3, 3), padding="same", data_format=data_format)
+        return depthwise_call(shape, (3, 3, channels, multiplier), 4, window).kernel
+
+    assert kernel(3, 256, 10) is depthwise_conv
+    assert kernel(40, 2, 64) is conv
+    assert kernel(40, 64, 4, "channels_first") is conv_positions
+    assert kernel(4, 3, 4, "channels_first") is conv_positions
 
 
 @pytest.mark.parametrize("data_format", FORMATS)

@@ -99,10 +99,10 @@ def stays_inside(axis):
 
 
 @lru_cache(maxsize=4096)
-def strip_length(axis, block):
-    """Strip positions along an axis for a block of windows, at most."""
+def strip_length(axis, block, apart=False):
+    """Strip positions along an axis for a block of windows, at most, with taps ``apart`` or not."""
     taps = most_taps(axis, block)
-    _, stride, dilation, run = _strip_units(axis, block)
+    _, stride, dilation, run = _strip_units(axis, block, apart)
     return taps * run or _one_run(block, taps, stride, dilation)
 
 

@@ -55,6 +55,12 @@ class Host(NamedTuple):
     call_cost: int = 20
     # A depthwise multiply-add, which loads its own values.
     loads_cost: int = 2
+    # With a depth multiplier: ending and storing a vector of sums, and one of positions; making a vector of copies of
+    # channels; copying a value of a channel by itself.
+    store_cost: int = 12
+    row_cost: int = 16
+    repeat_cost: int = 32
+    single_cost: int = 4
     # Adding up the lanes of a vector, and writing sums one by one.
     totals_cost: int = 16
     # Moving a value between planes and rows of planes; squares, or less, of whole pixels and of parts of them, which

@@ -1,6 +1,6 @@
 """Plans for `kernels.positions`, and whether it is worth it."""
 
-from math import ceil, prod
+from math import ceil, inf, prod
 
 from ...machine.vectors import panel_width, position_tile
 from .axes import BLOCK, Axis, H, axis_table, mean_taps, strip_length
@@ -49,6 +49,7 @@ def _cut(axes, branches, channels, filters, itemsize, planar, steps, host):
     _, d, h, w = axes
     _, vecs = position_tile(filters)
     lanes, side = panel_width(itemsize, vecs), panel_width(itemsize, 1)
+    each, first = _cost_of_step(filters, host), host.row_cost if channels == 1 < filters else 1
 
     def moving(planes, rows, columns, step, whole):
         """Bringing rows to planes, or taking them away; whether pixels are whole."""
@@ -62,18 +63,32 @@ def _cut(axes, branches, channels, filters, itemsize, planar, steps, host):
     def time(rows, columns, group, tasks):
         row, whole = strip_length(w, columns), group == branches
         chunks = ceil(((rows - 1) * row + (columns - 1) * w.stride + 1) / lanes)
-        sums = group * chunks * vecs * _cost_of_step(filters, host) * (1 + steps)
+        sums = group * chunks * vecs * each * (first + steps)
         step = 1 if w.taps > 1 else w.stride
-        strip = moving(group * channels, d.taps * strip_length(h, rows), row, step, whole)
+        strip = moving(group * channels, d.taps * strip_length(h, rows, True), row, step, whole)
         writing = moving(group * filters, rows, columns, w.stride, whole)
         return ceil(tasks / host.threads) * (host.task_cost + sums + strip + writing)
 
     def fits(rows, columns, group):
-        planes = (1 if planar else 2) * channels * d.taps * strip_length(h, rows) + filters * rows
+        planes = (1 if planar else 2) * channels * d.taps * strip_length(h, rows, True) + filters * rows
         # No panel of weights shares the cache with these.
         return group * planes * strip_length(w, columns) * itemsize <= 3 * host.strip_bytes
 
     return cheapest(axes, branches, time, fits)
+
+
+def depthwise_costs(axes, channels, multiplier, itemsize):
+    """What `kernels.depthwise` takes for channels last, and `kernels.conv` for one channel after the other."""
+    taps, windows = prod(mean_taps(axis, 1) for axis in axes[1:]), prod(axis.windows for axis in axes)
+    inputs, side = prod(strip_length(axis, axis.windows) for axis in axes), panel_width(itemsize, 1)
+    vectors = ceil(channels * multiplier / side)
+    if multiplier == 1:
+        # Pixels that are no whole vectors go to a strip one by one.
+        moved = (channels % side > 0) * HOST.call_cost * inputs
+        return moved + windows * vectors * (1 + HOST.loads_cost * taps), inf
+    window = HOST.store_cost + HOST.loads_cost * taps
+    lines = vectors * (windows * window + HOST.repeat_cost * inputs)
+    return lines, channels * (HOST.task_cost + HOST.single_cost * inputs + ceil(multiplier / side) * windows * window)
 
 
 def _usual(axes, branches, channels, filters, itemsize, planar, steps):
@@ -82,9 +97,10 @@ def _usual(axes, branches, channels, filters, itemsize, planar, steps):
     inputs = windows * prod(axis.stride for axis in axes)
     moved = planar * HOST.planes_cost * branches * (inputs * channels + windows * filters)
     if channels == 1:
-        # Pixels that are no whole vectors go to a strip one by one.
-        moved += (branches * filters % side > 0) * HOST.call_cost * inputs
-        return moved + windows * ceil(branches * filters / side) * (1 + HOST.loads_cost * steps)
+        if planar and filters > 1:
+            # Kernels of their own bring all to channels last, and back.
+            moved = 2 * (moved + HOST.region_cost)
+        return moved + min(depthwise_costs(axes, branches, filters, itemsize))
     # A tile one vector wide loads two numbers for each multiply-add.
     each = HOST.loads_cost if filters <= side else 1
     return moved + windows * branches * ceil(filters / side) * (1 + each * steps)
