@@ -5,7 +5,7 @@ import pytest
 
 pytest.importorskip("h5py")
 
-from keras_files import functional, input_layer, layer, legacy
+from keras_files import functional, input_layer, layer, legacy, modern
 
 from numbaconv import layers
 from numbaconv.models import load_model, model_from_json
@@ -309,6 +309,24 @@ def test_layers_of_the_users(tmp_path):
         load_model(path)
     with pytest.raises(ValueError, match=r"derived from numbaconv.layers.Layer"):
         load_model(path, {"Scale": dict})
+
+
+def test_classes_of_other_names_in_the_file(tmp_path):
+    norm = {"axis": -1, "dtype": "float32", "trainable": True}
+    parts = [
+        input_layer("x", 3),
+        layer("Scale", "p", "x", dtype="float32", trainable=True),
+        layer("MyScale", "s", "p", dtype="float32", trainable=True),
+        layer("SyncBatchNormalization", "n", "s", **norm),
+        layer("BatchNormalization", "m", "n", **norm),
+    ]
+    normal = [np.ones(3), np.zeros(3), np.zeros(3), np.full(3, 0.999)]
+    groups = ("sync_batch_normalization", "batch_normalization")
+    arrays = {f"layers/{group}/vars/{i}": array for group in groups for i, array in enumerate(normal)}
+    arrays |= {"layers/scale/vars/0": [1, 2, 3], "layers/my_scale/vars/0": [2, 2, 2]}
+    path = modern(tmp_path / "m", functional(parts, ["x"], ["m"], "Functional"), arrays, "2.15.0")
+    model = load_model(path, {"MyScale": Scale, "Scale": Scale})
+    np.testing.assert_allclose(model(np.ones((1, 3))), [[2, 4, 6]], rtol=1e-5)
 
 
 def test_the_code_of_a_lambda_is_never_run(tmp_path):

@@ -9,7 +9,7 @@ import numpy as np
 from ... import optimizers
 from ...files.hdf5 import Hdf5File
 from ...files.keras_file import KerasFile
-from .layouts import Listed, leaves_of, legacy_order, variables
+from .layouts import Listing, leaves_of, legacy_order, variables
 from .weights import names_in
 
 # What wrong types and sizes in a stranger's configuration lead to.
@@ -21,7 +21,7 @@ _PAIRED = ("Adadelta", "Adam", "AdamW", "Adamax", "Nadam")
 _SLOT_WORDS = {"m", "v", "momentum", "velocity", "norm", "u", "accumulated", "grad", "delta", "var"}
 
 
-def compiled(model: Any, file: KerasFile, listed: Listed) -> None:
+def compiled(model: Any, file: KerasFile, listed: Listing) -> None:
     """Compile a model as it was; where that cannot be done here, leave it as it is and warn once."""
     training = file.training
     if not isinstance(training, dict) or not (training.get("optimizer") or training.get("optimizer_config")):
@@ -123,7 +123,7 @@ def _metrics(value: Any) -> Any:
 # -- state ---------------------------------------------------------------------------------------------------------
 
 
-def _go_on(model: Any, file: Hdf5File, listed: Listed) -> None:
+def _go_on(model: Any, file: Hdf5File, listed: Listing) -> None:
     """Give the optimizer the state that it was saved with."""
     paths = _paths(file)
     if not paths:
@@ -170,7 +170,7 @@ def _slots(optimizer: Any) -> tuple[str, ...]:
     return slots
 
 
-def _trained(model: Any, listed: Listed, by_path: bool) -> list[tuple[Any, str]]:
+def _trained(model: Any, listed: Listing, by_path: bool) -> list[tuple[Any, str]]:
     """The weights that the optimizer changed, in Keras's order."""
     pairs = [(one.layer, one.name) for one in variables(model, listed)] if by_path else []
     pairs = pairs or [pair for layer in listed(model) for pair in legacy_order(layer, listed)]

@@ -19,6 +19,24 @@ _ATTENTION = ("query", "key", "value", "gate", "output")
 Listed = Callable[[Any], list[Any]]
 
 
+class Listing:
+    """The layers of models in the order of a file, and its classes of layers that are of other ones here.
+
+    Both are by the identity of a model or a layer. What is not listed is as the model or the layer itself says.
+    """
+
+    def __init__(self, layers: dict[int, list[Any]] | None = None, classes: dict[int, str] | None = None) -> None:
+        self._layers, self._classes = layers or {}, classes or {}
+
+    def __call__(self, model: Any) -> list[Any]:
+        return self._layers.get(id(model)) or layers_of(model)
+
+    def class_name(self, layer: Any) -> str:
+        """What a layer's group is called, but for its number."""
+        name = self._classes.get(id(layer), type(layer).__name__)
+        return "functional" if name == "Model" else snake_case(name)
+
+
 class Variable(NamedTuple):
     """One weight: the layer that it belongs to, its name there, and its path in a file of Keras 3."""
 
@@ -43,35 +61,30 @@ def is_model(layer: Any) -> bool:
     return hasattr(layer, "layers")
 
 
-def variables(model: Any, listed: Listed = layers_of) -> list[Variable]:
+def variables(model: Any, listing: Listing | None = None) -> list[Variable]:
     """All weights of a built model, with their paths in a file of Keras 3.
 
-    ``listed`` gives the layers of a model in the order of the file; by default in its own.
+    ``listing`` gives the layers of a model in the order of the file; by default in its own.
     """
-    return list(_of_model(model, "", listed))
+    return list(_of_model(model, "", listing or Listing()))
 
 
-def _of_model(model: Any, prefix: str, listed: Listed) -> Iterator[Variable]:
+def _of_model(model: Any, prefix: str, listing: Listing) -> Iterator[Variable]:
     counts: Counter[str] = Counter()
-    for layer in listed(model):
-        kind = class_name(layer)
+    for layer in listing(model):
+        kind = listing.class_name(layer)
         number = counts[kind]
         counts[kind] += 1
-        yield from _of_layer(layer, f"{prefix}layers/{kind}_{number}" if number else f"{prefix}layers/{kind}", listed)
+        path = f"{prefix}layers/{kind}_{number}" if number else f"{prefix}layers/{kind}"
+        yield from _of_layer(layer, path, listing)
 
 
-def class_name(layer: Any) -> str:
-    """What a layer's group is called, but for its number."""
-    name = type(layer).__name__
-    return "functional" if name == "Model" else snake_case(name)
-
-
-def _of_layer(layer: Any, path: str, listed: Listed) -> Iterator[Variable]:
+def _of_layer(layer: Any, path: str, listing: Listing) -> Iterator[Variable]:
     if is_model(layer):
-        yield from _of_model(layer, f"{path}/", listed)
+        yield from _of_model(layer, f"{path}/", listing)
         return
     for part in wrapped_in(layer):
-        yield from _of_layer(getattr(layer, part), f"{path}/{part}", listed)
+        yield from _of_layer(getattr(layer, part), f"{path}/{part}", listing)
     for place, names in places_of(layer).items():
         for i, name in enumerate(names):
             yield Variable(layer, name, f"{path}/{place}/{i}")

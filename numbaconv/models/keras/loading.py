@@ -9,7 +9,7 @@ from ...layers.building import unfilled
 from ...objects.tuples import NamedTuple
 from .architecture import Architecture, architecture_of
 from .arguments import Reading
-from .layouts import layers_of, leaves_of
+from .layouts import Listing, leaves_of
 from .making import Maker
 from .weight_files import give, has_weights, how, version_of
 from .weights import Stored, assigned, found_in
@@ -69,6 +69,6 @@ def _check_size(size: int) -> None:
         raise ValueError(f"an architecture without weights must have at most {_MOST_DRAWN} of them, got {size}")
 
 
-def listed_by(maker: Maker) -> Any:
+def listed_by(maker: Maker) -> Listing:
     """The layers of a model in the order of the file that a maker has read."""
-    return lambda model: maker.listed.get(id(model)) or layers_of(model)
+    return Listing(maker.listed, maker.classes)

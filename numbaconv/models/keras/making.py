@@ -39,6 +39,8 @@ class Maker:
         self.reading = reading
         # By the identity of a model.
         self.listed: dict[int, list[Any]] = {}
+        # Of layers that are of another class here, by their identity.
+        self.classes: dict[int, str] = {}
 
     def model(self, architecture: Architecture) -> Any:
         """The model that an architecture describes, built where it says of what shape its inputs are."""
@@ -46,6 +48,13 @@ class Maker:
 
     def layer(self, part: Part) -> Any:
         """The layer or the model that a part describes."""
+        made = self._layer(part)
+        name = part.class_name.rpartition(">")[2]
+        if part.inner is None and type(made).__name__ != name:
+            self.classes[id(made)] = name
+        return made
+
+    def _layer(self, part: Part) -> Any:
         with _named(part):
             if part.inner is not None:
                 model = self.model(part.inner._replace(name=part.name))

@@ -6,7 +6,7 @@ from typing import Any
 
 from ...files.hdf5 import Hdf5File
 from ...files.keras_file import KerasFile, opened
-from .layouts import layers_of, leaves_of
+from .layouts import Listing, leaves_of
 from .weights import assigned, found_in, weights_by_name
 
 
@@ -23,7 +23,7 @@ def load_weights(model: Any, path: str | os.PathLike[str], by_name: bool, skip_m
         if by_name:
             stored, left = weights_by_name(hdf5, model, given, skip_mismatch)
         else:
-            stored = found_in(hdf5, model, layers_of, given)
+            stored = found_in(hdf5, model, Listing(), given)
         arrays = assigned(hdf5, stored)
     give(arrays)
     if left:

@@ -9,7 +9,7 @@ from ...files.hdf5 import Hdf5File
 from ...layers.weights import frozen
 from ...objects.tuples import NamedTuple
 from .conversions import Conversion, converted
-from .layouts import Listed, layers_of, legacy_order, variables
+from .layouts import Listing, layers_of, legacy_order, variables
 
 # Groups of a file that are no layers.
 _TOP = "top_level_model_weights"
@@ -25,14 +25,14 @@ class Stored(NamedTuple):
     conversion: Conversion
 
 
-def found_in(file: Hdf5File, model: Any, listed: Listed, how: Mapping[str, Any]) -> list[Stored]:
+def found_in(file: Hdf5File, model: Any, listing: Listing, how: Mapping[str, Any]) -> list[Stored]:
     """With each weight of a model where it is in the file; all of them, and no others, are known to be there.
 
     Raises ValueError if one is missing, surplus or has another shape.
     """
     if "layers" in file or "_layer_checkpoint_dependencies" in file:
-        return _by_path(file, model, listed)
-    return _by_order(file, model, listed, how)
+        return _by_path(file, model, listing)
+    return _by_order(file, model, listing, how)
 
 
 def assigned(file: Hdf5File, stored: list[Stored]) -> list[tuple[Any, dict[str, np.ndarray]]]:
@@ -49,10 +49,10 @@ def assigned(file: Hdf5File, stored: list[Stored]) -> list[tuple[Any, dict[str, 
 # -- Keras 3 -------------------------------------------------------------------------------------------------------
 
 
-def _by_path(file: Hdf5File, model: Any, listed: Listed) -> list[Stored]:
+def _by_path(file: Hdf5File, model: Any, listing: Listing) -> list[Stored]:
     root = "layers" if "layers" in file else "_layer_checkpoint_dependencies"
     stored, wanted = [], set()
-    found = [(one, _present(file, one.path.replace("layers", root, 1))) for one in variables(model, listed)]
+    found = [(one, _present(file, one.path.replace("layers", root, 1))) for one in variables(model, listing)]
     # Of a layer that several models within share, Keras writes the weights once.
     there = {(id(one.layer), one.name) for one, path in found if path is not None}
     for variable, path in found:
@@ -145,9 +145,9 @@ def names_in(file: Hdf5File, path: str, name: str) -> list[str] | None:
     raise ValueError(f"its attribute {name!r} must be a list of names, got {str(found)[:80]}")
 
 
-def _by_order(file: Hdf5File, model: Any, listed: Listed, how: Mapping[str, Any]) -> list[Stored]:
+def _by_order(file: Hdf5File, model: Any, listing: Listing, how: Mapping[str, Any]) -> list[Stored]:
     groups = groups_of(file)
-    wanted = [(layer, order) for layer in listed(model) if (order := legacy_order(layer, listed))]
+    wanted = [(layer, order) for layer in listing(model) if (order := legacy_order(layer, listing))]
     names = [layer.name for layer, _ in wanted]
     if set(names) != set(groups):
         if len(names) != len(groups):
