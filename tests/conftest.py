@@ -115,6 +115,16 @@ def pytest_cmdline_main(config):
         config.option.dist, config.option.loadscopereorder = "loadfile", False
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_collection():
+    """No garbage collection goes through the tests that are found while more of them are looked for."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items):
     """In a large run, tests that need few kernels come first, while another process compiles ahead for the others."""

@@ -134,10 +134,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         return
     doubles, skipped = config.getoption("--double"), set()
     for item in items:
-        if item.get_closest_marker("slow") or item.get_closest_marker("nightly"):
+        marks = {mark.name for mark in item.iter_markers()}
+        if not marks.isdisjoint(("slow", "nightly")):
             skipped.add(item)
             item.add_marker(pytest.mark.skip(reason="takes long; run with --slow"))
-        elif item.get_closest_marker("double") and not doubles:
+        elif "double" in marks and not doubles:
             skipped.add(item)
             item.add_marker(pytest.mark.skip(reason="double precision; run with --double or --slow"))
     if len(skipped) > MANY and not config.getoption("--reliability-report"):
