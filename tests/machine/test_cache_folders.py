@@ -109,6 +109,7 @@ def test_a_prepared_cache_is_read_where_nothing_can_be_written(package):
 
 
 @pytest.mark.situation("folders unwritable or disk full")
+@pytest.mark.slow
 def test_the_cache_and_how_to_switch_it_off(tmp_path):
     """What one process compiles, the next one reads; ``NUMBACONV_CACHE=0`` reads and writes nothing, silently."""
     assert swap(tmp_path)[0] == [1, 0, 1, 0]
