@@ -144,8 +144,8 @@ def test_a_random_network_of_convolutions(seed, monkeypatch):
     assert len(runner.turns) < len(model._program().steps) + 3
 
 
-# In continuous integration 500 of either kind, at night all of them.
-MORE = [pytest.param(n, marks=pytest.mark.slow if n < 500 else pytest.mark.nightly) for n in range(300, 2000, 100)]
+# In continuous integration 400 of either kind, at night all of them.
+MORE = [pytest.param(n, marks=pytest.mark.slow if n < 400 else pytest.mark.nightly) for n in range(300, 2000, 100)]
 
 
 @pytest.mark.parametrize("start", MORE)

@@ -64,8 +64,11 @@ def made_by_keras(keras, name, arguments):
     return getattr(keras.optimizers, name)(**arguments)
 
 
-@pytest.mark.parametrize(("name", "arguments"), EVERY)
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+# The formulas are the same for both dtypes, and float64 tells more of them: float32 is tried with every third.
+@pytest.mark.parametrize(
+    ("name", "arguments", "dtype"),
+    [*((*one, "float64") for one in EVERY), *((*one, "float32") for one in EVERY[::3])],
+)
 def test_twenty_steps(keras, name, arguments, dtype):
     rng = np.random.default_rng(0)
     values = [rng.normal(size=shape).astype(dtype) for shape in SHAPES]

@@ -256,13 +256,13 @@ def test_random_graphs(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_more_random_graphs(tmp_path: Path) -> None:
-    compare_all(range(EXAMPLES, 50), tmp_path)
+    compare_all(range(EXAMPLES, 25), tmp_path)
 
 
 @pytest.mark.nightly
-@pytest.mark.parametrize("start", range(50, 2000, 50))
+@pytest.mark.parametrize("start", range(25, 2000, 25))
 def test_very_many_random_graphs(start: int, tmp_path: Path) -> None:
-    compare_all(range(start, start + 50), tmp_path)
+    compare_all(range(start, start + 25), tmp_path)
 
 
 @pytest.mark.nightly

@@ -1,4 +1,4 @@
-"""The soak: with ``--slow`` for 20 seconds, in the nightly profile for an hour; and that it finds faults."""
+"""The soak: with ``--slow`` for 10 seconds, in the nightly profile for an hour; and that it finds faults."""
 
 import os
 import re
@@ -27,7 +27,7 @@ def run_soak(*arguments):
 @pytest.mark.situation("soak")
 def test_no_wrong_result(pytestconfig, record_property):
     nightly = pytestconfig.getoption("--hypothesis-profile") == "nightly"
-    seconds = 3600 if nightly else 20
+    seconds = 3600 if nightly else 10
     done = run_soak("--seconds", seconds, "--start", *STARTS)
     assert done.returncode == 0, done.stdout + done.stderr
     record_property("calls", int(re.search(r"(\d+) calls", done.stdout)[1]))

@@ -354,12 +354,15 @@ def test_gradients_are_slopes(case):
     # The loss <out, g> is a straight line in every single number, so the step may be a large one to one side.
     loss = np.sum(reference_result(case, arrays) * g)
     for i, gradient in enumerate(reference_gradients(case, arrays, g).values()):
-        slopes = np.empty(gradient.shape)
-        for at in itertools.product(*map(range, gradient.shape)):
+        # Of many numbers every eleventh, which comes to all places and channels.
+        places = list(itertools.product(*map(range, gradient.shape)))
+        places = places[:: 11 if len(places) > 500 else 1]
+        slopes = np.empty(len(places))
+        for n, at in enumerate(places):
             moved = [a.copy() for a in arrays]
             moved[i][at] += 1
-            slopes[at] = np.sum(reference_result(case, moved) * g) - loss
-        assert_close(slopes, gradient, 1e-12)
+            slopes[n] = np.sum(reference_result(case, moved) * g) - loss
+        assert_close(slopes, np.array([gradient[at] for at in places]), 1e-12)
 
 
 # --- a gradient is an operation
