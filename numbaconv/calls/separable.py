@@ -12,7 +12,7 @@ from ..kernels.plan.plans import make_separable_plan
 from ..kernels.table import flat_plan, panel_table
 from ..machine.aligned import aligned_empty
 from ..machine.threads import remember
-from ..machine.vectors import conv_vecs, conv_width, panel_width
+from ..machine.vectors import TILE_VECS, conv_tile, conv_width, panel_width
 from ..objects.tuples import NamedTuple
 from .conv import WindowCall, conv_call, depthwise_call
 from .epilogue import Epilogue, no_epilogue
@@ -112,7 +112,7 @@ def separable_call(
         return SeparableCall(out_shape, rank, window.data_format, None, False, False, apart)
     widths = panel_width(itemsize), conv_width(filters, itemsize)
     panels = (panel_table(count, width) for count, width in zip(right[-2:], widths, strict=True))
-    arguments = conv_vecs(filters, itemsize), flat_plan(plan, *panels)
+    arguments = (conv_tile(itemsize, filters)[1],) * TILE_VECS, flat_plan(plan, *panels)
     to_planes = window.data_format == "channels_first" and plan.fits_planes(
         channels, filters, filters, itemsize, separable=True
     )

@@ -22,7 +22,8 @@ def separable_conv(x, depthwise, pointwise, middle, epilogue, out, vecs, plan):
     The weights of both steps are in panels, those of the second (panels, 1, 1, 1, channels in between, VECS*LANES).
     ``middle`` has the fields of an `Epilogue` of the depthwise step, without a residual. The plan is that of the
     depthwise step, but that the output strides are those of ``out``: from `flat_plan`, with first the panels of
-    ``depthwise``, then those of ``pointwise``. All else is as `kernels.conv` takes it.
+    ``depthwise``, then those of ``pointwise``. ``vecs`` is as long as the widest tile, and says how many vectors a row
+    of this one has: of all machine code, little depends on it. All else is as `kernels.conv` takes it.
     """
     for task in prange(plan[WORK, TASKS]):
         steps = Epilogue(*middle), Epilogue(*epilogue)
@@ -33,7 +34,10 @@ def separable_conv(x, depthwise, pointwise, middle, epilogue, out, vecs, plan):
 def _separable_task(task, x, depthwise, pointwise, epilogues, out, vecs, plan):
     block = locate(task, plan)
     source = input_of_panels(x, block, plan, Panels(depthwise, plan, PANELS, 0, len(depthwise)), (0,))
-    separate(source, block, depthwise, pointwise, epilogues, out, vecs, plan)
+    if vecs[0] == 1:
+        separate(source, block, depthwise, pointwise, epilogues, out, vecs[:1], plan)
+    else:
+        separate(source, block, depthwise, pointwise, epilogues, out, vecs, plan)
 
 
 @compiled

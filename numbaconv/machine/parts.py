@@ -5,6 +5,7 @@ Without this module, `compiler` takes Numba as it is.
 
 import copy
 import functools
+import inspect
 import signal
 import threading
 from contextlib import contextmanager
@@ -14,11 +15,12 @@ from llvmlite.ir import Constant
 from numba import config
 from numba._dynfunc import make_function
 from numba.core.cgutils import voidptr_t
-from numba.core.codegen import JITCodeLibrary
+from numba.core.codegen import CPUCodegen, JITCodeLibrary
 from numba.core.compiler import Compiler, Flags, compile_extra
 from numba.core.cpu import CPUTargetOptions
 from numba.core.dispatcher import _FunctionCompiler
 from numba.core.registry import CPUDispatcher
+from numba.core.runtime.context import NRTContext
 from numba.core.types import BaseFunction, unliteral
 
 from ..objects.collecting import uncollected
@@ -37,9 +39,24 @@ NEEDLESS = {
 }
 _WHOLE = "compiling takes twice as long"
 _NOWHERE = Constant(voidptr_t, None)
+# In Numba 0.61 and before, passes belong to a module.
+_PASSES_ONCE = len(inspect.signature(CPUCodegen._function_pass_manager).parameters) == 2
 
 
-class _PartLibrary(JITCodeLibrary):
+class _Library(JITCodeLibrary):
+    def _optimize_functions(self, ll_module):
+        """As Numba does, which prepares all passes anew for each function, and for those that are merely declared."""
+        if not _PASSES_ONCE:
+            super()._optimize_functions(ll_module)
+            return
+        ll_module.data_layout = self._codegen._data_layout
+        manager, builder = self._codegen._function_pass_manager()
+        for function in ll_module.functions:
+            if not function.is_declaration:
+                manager.run(function, builder)
+
+
+class _PartLibrary(_Library):
     """Code that is optimized and translated only as a part of the kernels that call it.
 
     Numba would do so with every function for itself, and with the body of a parallel loop three times over. It would
@@ -61,7 +78,7 @@ class _PartLibrary(JITCodeLibrary):
         return module
 
 
-class _WholeLibrary(JITCodeLibrary):
+class _WholeLibrary(_Library):
     """Code of a kernel and of all parts that it calls."""
 
     def finalize(self):
@@ -108,6 +125,23 @@ def _part_executable(library, fndesc, env):
     return make_function(fndesc.lookup_module(), fndesc.qualname, "", 0, env, (library,))
 
 
+class _References(NRTContext):
+    """How Numba counts references, but that only what has any is taken out of a tuple or an array."""
+
+    @functools.cached_property
+    def _counted(self):
+        models = self._context.data_model_manager
+        return functools.cache(lambda kind: models[kind].contains_nrt_meminfo())
+
+    def get_meminfos(self, builder, ty, val):
+        model = self._context.data_model_manager[ty]
+        found = [(ty, model.get_nrt_meminfo(builder, val))] if model.has_nrt_meminfo() else []
+        for kind, take in model.traverse(builder):
+            if self._counted(kind):
+                found += self.get_meminfos(builder, kind, take(val))
+        return found
+
+
 @functools.cache
 def _part_context(context):
     """Numba's target for the CPU, but that it makes parts."""
@@ -117,7 +151,14 @@ def _part_context(context):
         # A helper that is handed on is known by its type. Code with its address could not be kept on disk.
         return _NOWHERE if info == Word.__name__ else context.add_dynamic_addr(builder, address, info)
 
-    return context.subtarget(codegen=lambda: codegen, get_executable=_part_executable, add_dynamic_addr=add_address)
+    return context.subtarget(
+        codegen=lambda: codegen,
+        get_executable=_part_executable,
+        add_dynamic_addr=add_address,
+        nrt=_References(context, True),
+        # LLVM reads a module for each answer.
+        get_abi_sizeof=functools.cache(context.get_abi_sizeof),
+    )
 
 
 @functools.cache
@@ -283,7 +324,11 @@ def _try_out():
         CPUDispatcher: ("typeof_pyval", "_compile_for_args", "get_call_template"),
         Compiler: ("define_pipelines",),
         _FunctionCompiler: ("_compile_core",),
-        JITCodeLibrary: ("finalize", "_get_module_for_linking", "_finalize_dynamic_globals", "_raise_if_finalized"),
+        JITCodeLibrary: (
+            *("finalize", "_get_module_for_linking", "_finalize_dynamic_globals", "_raise_if_finalized"),
+            "_optimize_functions",
+        ),
+        NRTContext: ("get_meminfos",),
     }
     for owner, names in used.items():
         for name in names:
