@@ -34,6 +34,8 @@ BENDS = {
     "as it is": "",
     "collecting garbage": "parts.uncollected = contextlib.nullcontext",
     "optimization level 3": "parts.LEVEL = 3",
+    "passes for each function": "parts._PASSES_ONCE = False",
+    "all parts of references": "parts._References.get_meminfos = parts.NRTContext.get_meminfos",
     "each function for itself": "parts._HelperCompiler.in_parts = False",
 }
 

@@ -1,9 +1,9 @@
 """Kernels that a program lacks are compiled by two processes: each leaves to the other what that one has begun.
 
 Numba compiles in one thread at a time. So where a network finds no machine code on disk, another process begins at its
-other end, and its machine code is found on disk in turn. Who compiles a kernel holds a lock on a file meanwhile, which
-the system takes away from a process that ends. Nothing here is needed: whatever goes wrong, kernels are compiled by the
-process that calls them.
+other end, and its machine code is found on disk in turn. Both take next what nobody has begun. Who compiles a kernel
+holds a lock on a file meanwhile, which the system takes away from a process that ends. Nothing here is needed: whatever
+goes wrong, kernels are compiled by the process that calls them.
 """
 
 import atexit
@@ -31,11 +31,20 @@ _PROGRAM = (
 )
 
 _helper: "subprocess.Popen[bytes] | None" = None
-# What is to be told to a helper where a kernel has to be compiled.
-_offered: Callable[[], dict[str, Any]] | None = None
+# Where a kernel has to be compiled: what is to be told to a helper, and what is run then.
+_offered: tuple[Callable[[], dict[str, Any]], Callable[[], None]] | None = None
 # Whether this process is one that helps.
 _helping = False
 _claims: list[tuple[Any, Path]] = []
+
+
+class _Waiting(threading.local):
+    """Whether this thread waits for what another process compiles."""
+
+    usual = True
+
+
+_waiting = _Waiting()
 
 
 class ElsewhereError(Exception):
@@ -50,10 +59,14 @@ def wanted() -> bool:
 
 
 @contextlib.contextmanager
-def offered(tell: Callable[[], dict[str, Any]]) -> Iterator[None]:
-    """Context in which a helper is started as soon as a kernel has to be compiled; it ends with the context."""
+def offered(tell: Callable[[], dict[str, Any]], ahead: Callable[[], None]) -> Iterator[None]:
+    """Context in which a helper is started as soon as a kernel has to be compiled; it ends with the context.
+
+    Then ``ahead`` is called, in which kernels that the helper compiles raise `ElsewhereError`: rather than wait for one
+    of them, this process is to compile others.
+    """
     global _offered
-    _offered = tell
+    _offered = tell, ahead
     try:
         yield
     finally:
@@ -64,9 +77,10 @@ def offered(tell: Callable[[], dict[str, Any]]) -> Iterator[None]:
 def ask() -> None:
     """Start a helper where that is offered: a kernel has to be compiled."""
     global _offered, _helper
-    tell, _offered = _offered, None
-    if tell is None or _helper is not None or not wanted():
+    found, _offered = _offered, None
+    if found is None or _helper is not None or not wanted():
         return
+    tell, ahead = found
     # Most processes never come here.
     import json
     import subprocess
@@ -89,6 +103,11 @@ def ask() -> None:
         assert _helper.stdin is not None
         _helper.stdin.write(text + b"\n")
         _helper.stdin.flush()
+        _waiting.usual = False
+        try:
+            ahead()
+        finally:
+            _waiting.usual = True
 
 
 def _end() -> None:
@@ -127,7 +146,7 @@ def help_from_now_on() -> None:
 def claim(folder: Path, name: str) -> None:
     """Begin to compile what is kept under this name: wait for the other process, if that has begun.
 
-    A process that helps raises `ElsewhereError` instead.
+    A process that helps raises `ElsewhereError` instead, and so does who looks ahead.
     """
     if not _helping and _helper is None:
         return
@@ -147,7 +166,7 @@ def claim(folder: Path, name: str) -> None:
             _claims.append((file, path))
             return
         except BlockingIOError:
-            if _helping:
+            if _helping or not _waiting.usual:
                 file.close()
                 raise ElsewhereError(name) from None
             if _helper is None or _helper.poll() is not None or time.monotonic() > end:

@@ -15,12 +15,14 @@ WHOLE = "compiling takes twice as long"
 # Private name -> what is lost without it. "dispatcher" stands for what `numba.njit` returns.
 LOSSES = {
     "numba._dynfunc.make_function": PARTS,
+    "numba.core.codegen.CPUCodegen": PARTS,
     "numba.core.codegen.JITCodeLibrary": PARTS,
     "numba.core.compiler.Flags": PARTS,
     "numba.core.compiler.compile_extra": PARTS,
     "numba.core.cpu.CPUTargetOptions": PARTS,
     "numba.core.dispatcher._FunctionCompiler": PARTS,
     "numba.core.registry.CPUDispatcher": PARTS,
+    "numba.core.runtime.context.NRTContext": PARTS,
     "dispatcher._compiler": PARTS,
     "numba.core.compiler.CompileResult": CACHE,
     "numba.core.runtime._nrt_python": CACHE,

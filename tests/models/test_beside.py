@@ -17,7 +17,7 @@ from situations import environment, run
 from numbaconv.layers import Activation, Concatenate, Conv2D, Input, MaxPooling2D
 from numbaconv.machine import sharing
 from numbaconv.models import Model, Sequential
-from numbaconv.models.fused import beside
+from numbaconv.models.fused.apart import run_apart
 from numbaconv.models.fused.running import fused
 
 SHAPE = (1, 64, 64, 4)
@@ -114,6 +114,19 @@ def test_a_helper_leaves_alone_what_is_begun(held, tmp_path, monkeypatch):
     assert not (tmp_path / "another.lock").exists()
 
 
+def test_who_looks_ahead_leaves_alone_what_the_helper_compiles(held, tmp_path, monkeypatch):
+    """In the thread that does; others wait."""
+    monkeypatch.setattr(sharing, "_helper", _Alive())
+    monkeypatch.setattr(sharing._waiting, "usual", False)
+    with pytest.raises(sharing.ElsewhereError):
+        sharing.claim(tmp_path, "kernel")
+    found = []
+    other = threading.Thread(target=lambda: found.append(sharing._waiting.usual))
+    other.start()
+    other.join()
+    assert found == [True]
+
+
 def test_the_other_one_waits_for_the_helper_as_long_as_it_lives(held, tmp_path, monkeypatch):
     monkeypatch.setattr(sharing, "_helper", process := _Alive())
     timer = threading.Timer(0.1, fcntl.flock, (held, fcntl.LOCK_UN))
@@ -157,7 +170,8 @@ def test_who_does_without(change, monkeypatch):
     assert not sharing.wanted()
 
 
-def test_steps_run_from_the_last_to_the_first(monkeypatch):
+@pytest.mark.parametrize("order", [1, -1])
+def test_steps_run_from_the_last_to_the_first_and_ahead(order, monkeypatch):
     """On arrays of the sizes that they have in the network, with values side by side and views among them."""
     x = Input((8, 8, 3))
     y = Concatenate()([Conv2D(4, 3, padding="same")(x), MaxPooling2D(3, 1, "same")(x)])
@@ -168,11 +182,19 @@ def test_steps_run_from_the_last_to_the_first(monkeypatch):
         run_turn = turn.run
         turns.append(turn._replace(run=lambda *a, i=i, run_turn=run_turn: (done.append(i), run_turn(*a))[1]))
     monkeypatch.setattr(runner, "turns", turns)
-    beside.run_backwards(runner)
+    run_apart(runner, order)
     kernels = [i for i, turn in enumerate(turns) if turn.stage.kind != "view"]
-    assert [i for i in done if i in kernels] == kernels[::-1]
+    assert [i for i in done if i in kernels] == kernels[::order]
     given = np.random.default_rng(0).random((2, 8, 8, 3), np.float32)
     assert model.predict(given).shape == (2, 8, 8, 5)
+
+
+def test_little_is_run_twice():
+    model, done = Sequential([Input(SHAPE[1:]), Activation("softsign"), Activation("mish")]), []
+    runner = fused(model._program()).runner([SHAPE])
+    runner.turns = [turn._replace(run=lambda *_: done.append(0)) for turn in runner.turns]
+    run_apart(runner, 1, -1.0)
+    assert len(done) == 1 < len(runner.turns)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no forks here")

@@ -127,6 +127,13 @@ class Runner:
         laid.ended()
         return [found[slot].copy() if slot in self._copied else found[slot] for slot in self.outputs]
 
+    def run_ahead(self) -> None:
+        """Have kernels compiled that no other process compiles, from the first turn on."""
+        from .apart import run_apart
+
+        # Large images are not to be waited for twice.
+        run_apart(self, 1, 0.5)
+
     def _take(self, turn: Turn, out: Any, found: list[Any], laid: Any) -> None:
         """Run a stage, whose results are among what is found then."""
         if turn.place == -1:
@@ -188,7 +195,7 @@ class Fused:
         try:
             if runner is self._new and text is not None:
                 self._new = None
-                with sharing.offered(lambda: {"model": text(), "shapes": shapes}):
+                with sharing.offered(lambda: {"model": text(), "shapes": shapes}, runner.run_ahead):
                     outputs = runner.run(values, arena)
             else:
                 outputs = runner.run(values, arena)
