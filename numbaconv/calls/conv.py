@@ -24,7 +24,7 @@ from ..kernels.named import (
 )
 from ..kernels.plan.axes import ANY_LENGTH, Axis, merged_axes, stays_inside
 from ..kernels.plan.host import HOST
-from ..kernels.plan.plans import Plan, few_cost, is_for_few, joins_taps, make_few_plan, make_plan
+from ..kernels.plan.plans import Plan, check_memory, few_cost, is_for_few, joins_taps, make_few_plan, make_plan
 from ..kernels.plan.positions import depthwise_costs, make_position_plan, position_cost
 from ..kernels.table import CHANNELS, WORK, flat_plan, panel_table
 from ..machine.aligned import aligned_empty
@@ -34,6 +34,7 @@ from ..objects.tuples import NamedTuple
 from .epilogue import Epilogue
 from .layouts import Ints, canonical, empty_planes, original, planar, planar_result
 from .packed import Packed, depthwise_shape, is_depthwise
+from .scaling import PixelsCall, pixels_call
 from .window import Window, window_axes
 from .winograd import WinogradCall, use_winograd, winograd_work
 
@@ -314,13 +315,31 @@ def inside(axes: tuple[Axis, ...]) -> bool:
 
 
 @remember(maxsize=512)
-def depthwise_call(x_shape: Ints, weights_shape: Ints, itemsize: int, window: Window, pitch: int = 0) -> WindowCall:
+def depthwise_call(
+    x_shape: Ints, weights_shape: Ints, itemsize: int, window: Window, pitch: int = 0
+) -> WindowCall | PixelsCall:
     """Prepare `functional.depthwise_conv`."""
     channels, multiplier = weights_shape[-2:]
     check_channels(x_shape, channels, window.data_format, "weights")
     filters = channels * multiplier
     axes = window_axes(x_shape, pitch or filters, window)
     settings = itemsize, window.rank, window.data_format
+    sums: Callable[[], Any] = partial(_depthwise_call, axes, channels, multiplier, *settings)
+    # Planes shorter than a vector would leave most of it unused.
+    planes = window.data_format == "channels_first"
+    fitting = prod(axis.windows for axis in axes[1:]) >= panel_width(itemsize, 1) if planes else multiplier == 1
+    if are_pixels(axes) and not pitch and fitting:
+        check_memory(axes, filters, itemsize)
+        out_shape = (*(axis.windows for axis in axes), filters)
+        return pixels_call(out_shape, multiplier, window.rank, window.data_format, sums)
+    return sums()
+
+
+def _depthwise_call(
+    axes: tuple[Axis, ...], channels: int, multiplier: int, itemsize: int, rank: int, data_format: str
+) -> WindowCall:
+    """That of several taps."""
+    filters, settings = channels * multiplier, (itemsize, rank, data_format)
     lines, tiles = depthwise_costs(axes, channels, multiplier, itemsize)
     direct: Callable[[], Any] = partial(_lines_call, axes, channels, filters, *settings)
     if tiles < lines:

@@ -22,12 +22,13 @@ from ..machine.aligned import aligned_empty
 from ..machine.threads import remember
 from ..machine.vectors import TILE_ROWS, TILE_VECS, conv_tile, panel_width
 from ..objects.tuples import NamedTuple
-from .conv import algorithm_for, dense_call, depthwise_arguments, gather_call, kernel_for, row_axes
+from .conv import algorithm_for, are_pixels, dense_call, depthwise_arguments, gather_call, kernel_for, row_axes
 from .epilogue import Epilogue, no_epilogue
 from .layouts import SMALL, Ints, canonical_shape
 from .packed import Packed, depthwise_shape, is_depthwise
 from .patches import Patches, are_products, sums_are_products
 from .products import FEW_STEPS, ProductCall, ProductInputCall
+from .scaling import PixelsCall, pixels_call
 from .transposed import AnyTransposed, phase_axes, scatter_call, transposed_shape
 from .window import Window, transposed_axes, window_axes
 from .winograd_grad import WinogradSumCall, winograd_sum_call
@@ -50,7 +51,7 @@ class SumCall(NamedTuple):
     """The gradient of weights, summed over all windows.
 
     Of several `Bundles`, each has so many rows and outputs. Of so many ``taps`` along W, the first mean
-    something.
+    something. Where so many ``pixels`` are seen as one of more channels, there is no bias.
     """
 
     kernel: Any
@@ -61,6 +62,7 @@ class SumCall(NamedTuple):
     serial: bool
     bundles: Bundles | None = None
     taps: Ints = (1, 1)
+    pixels: int = 0
 
     def __call__(self, image: np.ndarray, windows: np.ndarray) -> np.ndarray:
         """An array (rows, outputs) from the windows' image and an array with a value for each window and output."""
@@ -74,6 +76,8 @@ class SumCall(NamedTuple):
         if biased:
             again(totals.fill, 0)
         sums = aligned_empty(self.sums_shape, image.dtype), totals
+        if self.pixels:
+            image, windows = (one.reshape(1, 1, 1, -1, self.outputs) for one in (image, windows))
         self.kernel(image, windows, sums, *self.arguments, serial=self.serial)
         out = aligned_empty((number, self.rows, self.outputs), image.dtype)
         bias = aligned_empty((number * biased, self.outputs), image.dtype)
@@ -86,6 +90,8 @@ class SumCall(NamedTuple):
             blocks = out.reshape(number, -1, joined, channels, joined, self.outputs // joined)
             parts = [part[:, i, :, i] for part in blocks for i in range(joined)]
             out = remade(np.concatenate, parts, axis=-1)
+        if self.pixels:
+            out = remade(np.sum, out.reshape(self.pixels, -1), 0)
         return out, bias.reshape(-1)
 
 
@@ -128,7 +134,7 @@ class GradientCall(NamedTuple):
 
     grad_shape: Ints
     weights_shape: Ints
-    input_call: AnyTransposed | DepthwiseInputCall | ProductInputCall
+    input_call: AnyTransposed | DepthwiseInputCall | PixelsCall | ProductInputCall
     sum_call: SumCall | WinogradSumCall | ProductCall
     transposed: bool = False
 
@@ -149,7 +155,7 @@ class GradientCall(NamedTuple):
 
     def weights_and_bias(self, x: np.ndarray, grad: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """`weights`, and the gradient of a bias."""
-        if self.transposed or not isinstance(self.sum_call, SumCall):
+        if self.transposed or not isinstance(self.sum_call, SumCall) or self.sum_call.pixels:
             return self.weights(x, grad), _bias_sums(grad)
         weights, bias = self.sum_call.with_bias(x, grad)
         return weights.reshape(self.weights_shape), bias
@@ -221,6 +227,13 @@ def depthwise_grad(x_shape: Ints, weights_shape: Ints, itemsize: int, window: Wi
     grad_shape: Any = shapes.conv_output_shape(x_shape, filters, *window)
     axes = window_axes(x_shape, filters, window)
     full = (*canonical_shape(x_shape, window.data_format)[:-1], filters)
+    if multiplier == 1 and are_pixels(axes):
+        pixels = prod(axis.windows for axis in axes)
+        most = max(1, panel_width(itemsize) // filters)
+        joined = max(n for n in range(1, most + 1) if pixels % n == 0)
+        sum_call = _lines_sum_call(row_axes(pixels // joined, joined * filters), 1, joined * filters, itemsize)
+        scale = pixels_call(full, 1, 3, "channels_last")
+        return GradientCall(grad_shape, weights_shape, scale, sum_call._replace(pixels=joined))
     sum_call = _lines_sum_call(axes, 1, filters, itemsize)
     batch, groups, complete = phase_axes(axes, full)
     parts = []

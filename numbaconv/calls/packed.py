@@ -182,6 +182,12 @@ class Packed:
         """What `kernels.depthwise.group_conv` reads; of a transposed convolution with strides 1."""
         return remade(pack_groups, self._forwards)
 
+    def row(self, repeats: int) -> np.ndarray:
+        """The weights of a depthwise convolution of one tap so many times, as `kernels.scaling` reads them."""
+        if ("row", repeats) not in self._phases:
+            self._phases["row", repeats] = remade(np.tile, self._weights.reshape(-1), repeats)
+        return self._phases["row", repeats]
+
     @property
     def _forwards(self) -> np.ndarray:
         """Weights of a convolution, or of that which a transposed one with strides 1 is."""

@@ -160,7 +160,8 @@ def call_rare_kernels() -> None:
             last = data_format == "channels_last"
             thin, wide = (image[..., :n] if last else planes[:, :n] for n in (3, 16))
             for each in (1, 4):
-                layers.DepthwiseConv2D(3, depth_multiplier=each, data_format=data_format, dtype=dtype)(thin)
+                for size in (1, 3):
+                    layers.DepthwiseConv2D(size, depth_multiplier=each, data_format=data_format, dtype=dtype)(thin)
                 layers.Conv2D(8 * each, 3, groups=8, data_format=data_format, dtype=dtype)(wide)
         for each in (2, 4, 8):
             grouped = layers.Conv2D(64, 3, 2, groups=64 // each, dtype=dtype)

@@ -6,7 +6,9 @@ import pytest
 from numbaconv import functional
 from numbaconv.calls.conv import conv_call, depthwise_call
 from numbaconv.calls.epilogue import plain_epilogue
+from numbaconv.calls.gradients import depthwise_grad
 from numbaconv.calls.packed import Packed
+from numbaconv.calls.scaling import PixelsCall
 from numbaconv.calls.transposed import OverlapCall, transposed_call
 from numbaconv.calls.window import window_axes, window_of
 from numbaconv.kernels.plan.axes import Axis, merged_axes
@@ -110,3 +112,36 @@ def test_few_windows_of_many_images_are_one_task():
     assert conv_call((64, 1, 1, 40), (1, 1, 40, 30), 4, window_of((1, 1))).view == ((1, 1, 1, 64), (1, 1))
     planes = window_of((1, 1), data_format="channels_first")
     assert depthwise_call((192, 129, 1, 1), (1, 1, 129, 1), 4, planes).view == ((1, 1, 1, 192), (1, 1))
+
+
+@pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
+@pytest.mark.parametrize(("channels", "multiplier"), [(3, 1), (131, 1), (19, 3)])
+def test_one_tap_multiplies_pixels_with_the_bits_of_the_sums(channels, multiplier, data_format):
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((2, channels, 70, 90), np.float32)
+    x[x > 1] = -0.0
+    weights = rng.standard_normal((1, 1, channels, multiplier), np.float32)
+    x = x if data_format == "channels_first" else np.ascontiguousarray(np.moveaxis(x, 1, -1))
+    packed, window = Packed("depthwise_conv", weights), window_of((1, 1), data_format=data_format)
+    bias = rng.standard_normal(channels * multiplier, np.float32)
+    call = depthwise_call(x.shape, weights.shape, 4, window)
+    assert isinstance(call, PixelsCall) == (data_format == "channels_first" or multiplier == 1)
+    for epilogue in (plain_epilogue(bias, len(bias), x.dtype), plain_epilogue(None, len(bias), x.dtype)):
+        sums = call.direct() if isinstance(call, PixelsCall) else call
+        limited = epilogue[0], 0.0, *epilogue[2:]
+        for one in (epilogue, limited):
+            found, right = call(x, packed, one), sums(x, packed, one)
+            np.testing.assert_array_equal(found.view(np.int32), np.ascontiguousarray(right).view(np.int32))
+
+
+@pytest.mark.parametrize(("pixels", "channels"), [(97, 5), (96, 5), (1, 5), (35, 131)])
+def test_gradients_of_one_tap(pixels, channels):
+    rng = np.random.default_rng(0)
+    x, grad = rng.standard_normal((2, 3, pixels, channels))
+    weights = rng.standard_normal((1, channels, 1))
+    packed = Packed("depthwise_conv", weights, ((1,), (1,)))
+    call = depthwise_grad(x.shape, weights.shape, 8, window_of((1,)))
+    found, bias = call.weights_and_bias(x[:, None, None], grad[:, None, None])
+    np.testing.assert_allclose(found, (x * grad).sum((0, 1)).reshape(1, channels, 1), atol=1e-12)
+    np.testing.assert_allclose(bias, grad.sum((0, 1)), atol=1e-12)
+    np.testing.assert_array_equal(call.input(grad[:, None, None], packed)[:, 0, 0], grad * weights[0, :, 0])
