@@ -308,7 +308,10 @@ def test_kernels_are_compiled_ahead(tmp_path):
     assert re.search(rf"^compiled +0 kernels in .*; {count} were there$", again, re.M)
 
 
-@pytest.mark.parametrize("variables", [{"NUMBACONV_CACHE": 0}, {"NUMBA_CACHE_DIR": "/dev/null/below"}])
+@pytest.mark.parametrize(
+    "variables",
+    [{"NUMBACONV_CACHE": 0}, pytest.param({"NUMBA_CACHE_DIR": "/dev/null/below"}, marks=pytest.mark.slow)],
+)
 def test_compiling_ahead_for_nobody_is_refused(variables):
     code = "from numbaconv.__main__ import main; assert main(['--compile']) == 1"
     out, _ = run_process(code, **variables)

@@ -67,6 +67,7 @@ def test_kernels_by_name_are_those_of_their_modules():
         assert kernel.__wrapped__.__name__ == kernel.__name__
 
 
+@pytest.mark.slow
 def test_numba_comes_in_later(kept):
     """For a kernel that is not on disk, or for functions of the user's; it finds its own modules and threads."""
     later = """
@@ -175,6 +176,7 @@ def test_where_code_cannot_be_placed_numba_runs_it(kept, change, losses):
     assert err.count("Results are right, but processes that find") == losses
 
 
+@pytest.mark.slow
 def test_code_with_other_relocations_is_kept_for_numba_alone(tmp_path):
     run(f"from numbaconv.machine import native\nnative._ADDRESS = 2\n{PAD}check()", NUMBA_CACHE_DIR=tmp_path)
     assert {file.suffix for file in tmp_path.rglob("*.nb[cm]")} == {".nbc"}
