@@ -84,6 +84,16 @@ def test_adam_of_older_versions(tmp_path, side_by_side):
     check(load_model(with_states(path, ["Adam/iter:0", *names], [7, *arrays])))
 
 
+@pytest.mark.parametrize("class_name", ["SGD", "RMSprop"])
+def test_averages_and_momentum_that_keras_2_keeps_for_nothing(tmp_path, class_name):
+    config = {"learning_rate": 0.5, "use_ema": False, "ema_momentum": 0.99, "ema_overwrite_frequency": 100}
+    training = {"optimizer_config": {"class_name": class_name, "config": {**config, "momentum": 0.0}}, "loss": "mse"}
+    path = legacy(tmp_path / "m", CONFIG, WEIGHTS, training_config=training)
+    names = ["iteration:0", *(f"{class_name}/m/{name}:0" for name in NAMES)]
+    model = load_model(with_states(path, names, [7, *MOMENTUM]))
+    assert (model.optimizer.iterations, model.optimizer.learning_rate) == (7, 0.5)
+
+
 def test_a_state_that_does_not_fit_is_left_out(tmp_path):
     training = {"optimizer_config": OPTIMIZER, "loss": "mse", "metrics": []}
     path = legacy(tmp_path / "m", CONFIG, WEIGHTS, training_config=training)

@@ -69,6 +69,9 @@ def _optimizer(entry: Any) -> Any:
     if config.get("decay"):
         raise ValueError(f"decay must be 0, because rates follow schedules here, got {config['decay']!r}")
     given = {new: value for key, value in config.items() if (new := _RENAMED.get(key, key)) is not None}
+    if not given.get("use_ema"):
+        # Keras 2's RMSprop tells how often no averages overwrite anything.
+        given = {key: value for key, value in given.items() if not key.startswith("ema_")}
     cls: Any = type(optimizers.get(name))
     known = cls._arguments()
     kept = {key: value for key, value in given.items() if key in known or value not in (None, False)}
@@ -131,8 +134,10 @@ def _go_on(model: Any, file: Hdf5File, listed: Listing) -> None:
     optimizer = model.optimizer
     slots = _slots(optimizer)
     trained = _trained(model, listed, "layers" in file)
-    # The number of steps comes first; Keras 3 keeps the rate, too.
+    # The number of steps comes first; Keras 3 keeps the rate, too, and Keras 2 what SGD without momentum does not need.
     first = len(paths) - len(slots) * len(trained)
+    if not slots and first > 2:
+        first = 1
     if first not in (1, 2):
         raise ValueError(
             f"it must have {len(slots)} arrays for each of {len(trained)} weights, got {len(paths)} in all"
