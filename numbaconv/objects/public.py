@@ -41,10 +41,11 @@ _ABSENT = {
     "activations": "glu threshold",
     "callbacks": "BackupAndRestore RemoteMonitor SwapEMAWeights TensorBoard",
     "initializers": "STFT stft",
-    "losses": "BinaryFocalCrossentropy CTC CategoricalFocalCrossentropy Circle MeanAbsolutePercentageError "
-    "MeanSquaredLogarithmicError Tversky",
-    "metrics": "BinaryIoU FalseNegatives FalsePositives MeanAbsolutePercentageError "
-    "MeanSquaredLogarithmicError PrecisionAtRecall R2Score RecallAtPrecision TrueNegatives TruePositives",
+    "losses": "BinaryFocalCrossentropy CTC CategoricalFocalCrossentropy CategoricalGeneralizedCrossEntropy Circle "
+    "MeanAbsolutePercentageError MeanSquaredLogarithmicError Poisson Tversky",
+    "metrics": "BinaryIoU ConcordanceCorrelation FalseNegatives FalsePositives MeanAbsolutePercentageError "
+    "MeanSquaredLogarithmicError OneHotIoU OneHotMeanIoU PearsonCorrelation Poisson PrecisionAtRecall R2Score "
+    "RecallAtPrecision SensitivityAtSpecificity SpecificityAtSensitivity TrueNegatives TruePositives",
     "optimizers": "Adafactor Ftrl Lamb LossScaleOptimizer Muon",
     "regularizers": "OrthogonalRegularizer orthogonal_regularizer",
     "utils": "CustomObjectScope FeatureSpace array_to_img audio_dataset_from_directory clear_session "

@@ -4,7 +4,7 @@ import re
 from inspect import isclass
 from pathlib import Path
 
-from numbaconv import layers
+from numbaconv import layers, losses
 from numbaconv.objects import public
 
 PAGE = Path(__file__).parents[2] / "docs" / "not_here.md"
@@ -28,6 +28,11 @@ def test_other_parts_are_those_that_errors_call_missing():
     found = {kind.lower(): set(re.findall(r"`(\w+)`", names)) for kind, names in parts.items()}
     others = ("layers", "numbaconv", "utils")
     assert found == {kind: set(names.split()) for kind, names in public._ABSENT.items() if kind not in others}
+
+
+def test_missing_losses_are_known(keras):
+    theirs = {name for name in dir(keras.losses) if isclass(getattr(keras.losses, name))}
+    assert theirs <= {*losses.__all__, *public._ABSENT["losses"].split()}
 
 
 def test_layers_that_only_predict_are_listed():
