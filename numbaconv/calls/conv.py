@@ -26,7 +26,7 @@ from ..kernels.plan.axes import ANY_LENGTH, Axis, merged_axes, stays_inside
 from ..kernels.plan.host import HOST
 from ..kernels.plan.plans import Plan, check_memory, few_cost, is_for_few, joins_taps, make_few_plan, make_plan
 from ..kernels.plan.positions import depthwise_costs, make_position_plan, position_cost
-from ..kernels.table import CHANNELS, WORK, flat_plan, panel_table
+from ..kernels.table import CHANNELS, MEANS, WORK, flat_plan, panel_table
 from ..machine.aligned import aligned_empty
 from ..machine.threads import remember
 from ..machine.vectors import WIDE, conv_tile, conv_vecs, conv_width, few_filters, panel_width, position_tile
@@ -362,6 +362,21 @@ def _lines_call(
     plan, to_planes, view = _cut(axes, planned, single, (channels, filters, panel_width(itemsize), itemsize))
     arguments = depthwise_arguments(plan, filters, itemsize)
     return WindowCall(depthwise_conv, out_shape, rank, data_format, plan.serial, to_planes, arguments, view=view)
+
+
+def means_call(x_shape: Ints, weights_shape: Ints, itemsize: int, window: Window) -> WindowCall | None:
+    """`depthwise_call`, but that ``out`` has room for the mean of each row of outputs, behind them all.
+
+    What it adds up, and in which order, depends on shapes alone. None where another kernel computes it.
+    """
+    call = depthwise_call(x_shape, weights_shape, itemsize, window)
+    if not isinstance(call, WindowCall) or call.kernel is not depthwise_conv or call.data_format != "channels_last":
+        return None
+    *windows, filters = call.out_shape
+    plan = make_plan(window_axes(x_shape, filters, window), 1, filters, itemsize, depthwise=True, whole_rows=True)
+    (table,) = depthwise_arguments(plan, filters, itemsize)
+    table[WORK, MEANS] = prod(windows) * filters
+    return call._replace(serial=plan.serial, arguments=(table,), view=None)
 
 
 def _group_call(

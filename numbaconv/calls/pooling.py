@@ -172,6 +172,14 @@ def pool_call(
     return FlatCall(kernel, out_shape, (single, double), bool(serial))
 
 
+def means_pool_call(x_shape: Ints) -> FlatCall | None:
+    """Prepare the mean of each image of shape (N, H, W, C) from the means of its rows; None where these are few."""
+    batch, rows, _, channels = x_shape
+    window = pool_window(rows, None, "valid", "channels_last", 1)
+    call = pool_call("average", (batch, rows, channels), window, False, MANY_PARTS, 0)
+    return call if isinstance(call, FlatCall) and call.kernel is pool.average_positions else None
+
+
 def _rows_call(kind: str, out_shape: Ints, length: int, serial: bool) -> FlatCall:
     """Pooling of rows, each of which is a window."""
     settings = length, ceil(pool.TASK_VALUES / length / LINE) * LINE

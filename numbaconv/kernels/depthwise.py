@@ -3,17 +3,18 @@
 import numpy as np
 
 from ..machine.compiler import compiled
+from ..machine.line import line_read, line_write
 from ..machine.memory import RAMP, ramp
 from ..machine.slide import tile_slide
 from ..machine.tile import lanes_of, tile_multiply, tile_rows, tile_store
 from ..machine.vectors import CACHE_WAY, EDGE, TILE_ROWS, TILE_VECS
 from ..machine.words import prange
 from .ending import end_windows, ended, within_tile
-from .plan.axes import STRIP_DILATION, STRIP_STRIDE, TAPS, H, W
+from .plan.axes import OUT_STRIDE, STRIP_DILATION, STRIP_STRIDE, TAPS, WINDOWS, D, H, N, W
 from .planes import write_windows
 from .records import Channels, Epilogue, Inside, Line, Panel, Places, Source, Tiles
 from .strip import aligned_flat, all_taps, image_of, image_shape, input_of, locate, places_of, span, taps_inside
-from .table import TASKS, WORK, panel_of, panels_of
+from .table import COUNT, FIRST, MEANS, TASKS, WORK, panel_of, panels_of
 
 # Taps of a row that a tile of neighbouring windows takes at once, and a tuple of that length.
 SLIDE = 3
@@ -32,7 +33,8 @@ def depthwise_conv(x, weights, epilogue, out, plan):
     Bound by loads where each multiply-add reads its own vector of the strip, by arithmetic and memory alike where
     windows are neighbours and share what they read. The weights (panels, KD, KH, KW, VECS*LANES) are the filters,
     multiplier for each channel, in panels as wide as a tile, the last filled up with zeros; all else is as in
-    `kernels.conv`.
+    `kernels.conv`. Where the plan has MEANS, tasks take whole rows of windows, and write the mean of each row, too: a
+    line of filters for each row of all images.
     """
     for task in prange(plan[WORK, TASKS]):
         _depthwise_task(np.int64(task), x, weights, Epilogue(*epilogue), out, (0,), plan)
@@ -57,6 +59,29 @@ def _depthwise_task(task, x, weights, epilogue, out, group, plan):
     source = input_of_panels(x, block, plan, panels, group)
     places = places_of(block, plan, source, TILE_ROWS)
     filter_windows(source, places, block, panels, epilogue, out, group, plan)
+    # Planes would not compile.
+    if out.ndim == 1:  # noqa: SIM102
+        if plan[WORK, MEANS]:
+            _mean_rows(block, panels, out, plan)
+
+
+@compiled
+def _mean_rows(block, panels, out, plan):
+    """The mean of each row of a block, while its outputs are in the cache."""
+    first, last = panel_of(panels, panels.first), panel_of(panels, panels.end - 1)
+    end, width, share = last.place + last.count, TILE_VECS * lanes_of(out), 1 / block.columns
+    filters = plan[len(plan) - 1, FIRST] + plan[len(plan) - 1, COUNT]
+    for plane in range(block.images * block.planes):
+        n, d = block.n + plane // block.planes, block.d + plane % block.planes
+        for h in range(block.h, block.h + block.rows):
+            at = n * plan[N, OUT_STRIDE] + d * plan[D, OUT_STRIDE] + h * plan[H, OUT_STRIDE]
+            to = plan[WORK, MEANS] + ((n * plan[D, WINDOWS] + d) * plan[H, WINDOWS] + h) * filters
+            for f in range(first.place, end, width):
+                # Shares are added up, for sums may be too large.
+                total = line_read(TILE_VECS, out, at + f, end - f) * share
+                for w in range(1, block.columns):
+                    total = total + line_read(TILE_VECS, out, at + w * plan[W, OUT_STRIDE] + f, end - f) * share
+                line_write(total, out, to + f, end - f)
 
 
 @compiled

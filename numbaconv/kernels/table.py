@@ -5,7 +5,7 @@ row              columns
 ================ ===========================================================================================
 N, D, H, W       those of an axis, as `kernels.plan.axes` explains
 WORK             TASKS, how many there are, GROUP, the panels that each of them takes, and, where a kernel asks for
-                 it, CHANNELS, those of a branch
+                 it, CHANNELS, those of a branch, and MEANS, where means of rows begin in the output, 0 for none
 PANELS and on    of each panel, FIRST, its first filter, COUNT, its filters, PLACE, where they lie in the output
                  of a window, and CHANNEL, the first channel that they read
 ================ ===========================================================================================
@@ -17,7 +17,7 @@ from ..machine.compiler import compiled
 from .records import Panel, Panels
 
 WORK, PANELS = 4, 5
-TASKS, GROUP, CHANNELS = range(3)
+TASKS, GROUP, CHANNELS, MEANS = range(4)
 FIRST, COUNT, PLACE, CHANNEL = range(4)
 
 

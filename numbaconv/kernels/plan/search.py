@@ -20,16 +20,16 @@ class Cut(NamedTuple):
     time: float
 
 
-def cheapest(axes, panels, time, fits, several_images=False, several_planes=False):
+def cheapest(axes, panels, time, fits, several_images=False, several_planes=False, whole_rows=False):
     """Find the blocks that take least time, among those whose tasks fit the cache: a `Cut`.
 
     A task takes a group of the panels of output channels, and maybe several images whole, each of one plane of windows,
-    or several planes of an image and images of any number of them. ``time`` is how long all tasks take, a function of
-    the rows and columns of windows of each, its group, and their number; ``fits`` whether a task fits, of all but the
-    last.
+    or several planes of an image and images of any number of them; with ``whole_rows``, no part of a row. ``time`` is
+    how long all tasks take, a function of the rows and columns of windows of each, its group, and their number;
+    ``fits`` whether a task fits, of all but the last.
     """
     best = None
-    for block in _blocks(*axes, several_images, several_planes):
+    for block in _blocks(*axes, several_images, several_planes, whole_rows):
         blocks = prod(ceil(axis.windows / length) for axis, length in zip(axes, block, strict=True))
         images, planes, rows, columns = block
         for groups in range(1, panels + 1):
@@ -47,11 +47,11 @@ def cheapest(axes, panels, time, fits, several_images=False, several_planes=Fals
     return Cut(axis_table(axes, block), group, tasks, least)
 
 
-def _blocks(n, d, h, w, several_images, several_planes):
+def _blocks(n, d, h, w, several_images, several_planes, whole_rows):
     """Blocks worth trying: rows, parts of one row, or whole planes or images."""
     for rows in _block_lengths(h.windows):
         # Parts of rows only where whole rows are too long or too few: a block's edges are copied twice.
-        for columns in _block_lengths(w.windows) if rows == 1 else [max(w.windows, 1)]:
+        for columns in _block_lengths(w.windows) if rows == 1 and not whole_rows else [max(w.windows, 1)]:
             yield 1, 1, rows, columns
     plane = max(h.windows, 1), max(w.windows, 1)
     if several_planes:

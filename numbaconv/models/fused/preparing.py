@@ -11,11 +11,11 @@ import numpy as np
 from ...activations.function import LARGE, takes
 from ...activations.settings import WithSettings
 from ...calls.bands import BandsCall
-from ...calls.conv import WindowCall, conv_call, dense_call, depthwise_call
+from ...calls.conv import WindowCall, conv_call, dense_call, depthwise_call, means_call
 from ...calls.epilogue import epilogue_of
 from ...calls.layouts import canonical_shape, contiguous
 from ...calls.moving import crop_call, upsample_call, zero_pad_call
-from ...calls.pooling import FEW_PARTS, pool_call, pool_window
+from ...calls.pooling import FEW_PARTS, means_pool_call, pool_call, pool_window
 from ...calls.scaling import Lines, LinesCall, scale_call
 from ...calls.separable import SeparableCall, separable_call
 from ...calls.winograd import WinogradCall
@@ -137,8 +137,9 @@ def _run_kernel(
             x = _together(x, x_pitch, x_shape)
         else:
             view = *view[:-1], x_pitch
-    # Zeros that are only thought of make no NaN of an infinite weight.
-    if operands is None or (stage.zeros and not operands[0].finite):
+            x = x[: prod(view)]
+    # Zeros that are only thought of make no NaN of an infinite weight; kernels for such weights write no means.
+    if operands is None or ((stage.zeros or stage.means) and not operands[0].finite):
         return stage.plain(x, *more)
     *packed, bias = operands
     if stage.gated:
@@ -178,6 +179,8 @@ def call_of(stage: Stage, x_shape: tuple[int, ...], itemsize: int, pitch: int = 
     window = first._window._replace(padding=stage.zeros) if stage.zeros else first._window
     if stage.strides:
         window = window._replace(strides=stage.strides)
+    if stage.means:
+        return means_call(x_shape, weights["depthwise_kernel"].shape, itemsize, window)
     if stage.kind == "depthwise":
         return depthwise_call(x_shape, weights["depthwise_kernel"].shape, itemsize, window, pitch)
     if stage.kind in ("separable", "pair"):
@@ -228,7 +231,7 @@ def _run_scale(
 def _together(x: np.ndarray, pitch: int, shape: tuple[int, ...]) -> np.ndarray:
     """What is written pixel by pixel, each so many values from the one before it, as an array of this shape."""
     whole = np.concatenate([x, np.empty(-len(x) % pitch, x.dtype)])
-    return np.ascontiguousarray(whole.reshape(-1, pitch)[:, : shape[-1]]).reshape(shape)
+    return np.ascontiguousarray(whole.reshape(-1, pitch)[: prod(shape[:-1]), : shape[-1]]).reshape(shape)
 
 
 def _add(stage: Stage, shapes: dict[int, Any], itemsize: int, pitch: int) -> Prepared:
@@ -258,16 +261,20 @@ def _run_clip(call: Any, none: np.ndarray, epilogue: Any, out: np.ndarray, x: np
 
 
 def _multiply(stage: Stage, shapes: dict[int, Any], itemsize: int, pitch: int) -> Prepared:
-    given, shape = [shapes[slot] for slot in stage.inputs], shapes[stage.output]
-    ends = shape[0], shape[-1]
-    # Those of one number for each image and channel.
-    gates = [i for i, one in enumerate(given) if (one[0], one[-1]) == ends and prod(one) == prod(ends)]
-    if len(given) != 2 or len(gates) != 1 or given[1 - gates[0]] != shape:
+    gate, shape = gate_of(stage, shapes), shapes[stage.output]
+    if gate is None:
         return _apart(stage, shapes)
-    (gate,) = gates
     call = scale_call((shape[0], 1, 1, prod(shape[1:-1]), shape[-1]), gates=True)
     epilogue = epilogue_of(np.empty(0, f"f{itemsize}"))
     return Prepared(partial(_run_multiply, call, gate, epilogue), True, call, 1 - gate, True)
+
+
+def gate_of(stage: Stage, shapes: dict[int, Any]) -> int | None:
+    """Which input of a product has one number for each image and channel of the other; None where that is none."""
+    given, shape = [shapes[slot] for slot in stage.inputs], shapes[stage.output]
+    ends = shape[0], shape[-1]
+    gates = [i for i, one in enumerate(given) if (one[0], one[-1]) == ends and prod(one) == prod(ends)]
+    return gates[0] if len(given) == 2 and len(gates) == 1 and given[1 - gates[0]] == shape else None
 
 
 def _run_multiply(call: Any, gate: int, epilogue: Any, out: np.ndarray, *values: np.ndarray) -> np.ndarray:
@@ -333,7 +340,15 @@ def _pool(stage: Stage, shapes: dict[int, Any], itemsize: int, pitch: int) -> Pr
     window = layer._window(x_shape)
     window = window._replace(padding=stage.zeros) if stage.zeros else window
     call = pool_call(layer.kind, x_shape, window, layer.whole, FEW_PARTS)
+    if stage.means:
+        return Prepared(partial(_run_means, call, means_pool_call(x_shape), prod(x_shape)), True, call, steady=True)
     return Prepared(partial(_run_into, call), True, call, steady=True)
+
+
+def _run_means(call: Any, of_means: Any, begin: int, out: np.ndarray, x: np.ndarray) -> np.ndarray:
+    # Of a stage that fell back to the plain network the result stands by itself.
+    of_means(x[begin:], out) if x.ndim == 1 else call(x, out)
+    return out
 
 
 def _thin(stage: Stage, shapes: dict[int, Any], itemsize: int, pitch: int) -> Prepared:

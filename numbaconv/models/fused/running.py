@@ -59,11 +59,13 @@ class Runner:
 
     def __init__(self, read: "Read", dtype: np.dtype, folded: Any) -> None:
         # Who finds a runner on disk does without.
+        from .averaging import averaged, with_means
         from .moving import moved_back
         from .weighing import weighed
 
         self.dtype, self.inputs, self.outputs = dtype, read.inputs, read.outputs
         stages = weighed(moved_back(joined(read.stages, read.outputs, read.shapes), read), read, dtype.itemsize)
+        stages = averaged(stages, read, dtype.itemsize)
         shapes = read.shapes
         # What stages of the library's read is of the network's dtype.
         self.casts = {slot: read.slot(shapes[slot]) for slot in read.inputs}
@@ -74,7 +76,7 @@ class Runner:
         given = _given(stages, roots, self.outputs)
         size = dtype.itemsize
         beside = _side_by_side(stages, shapes, given)
-        beside |= _with_room(stages, read, given | beside.keys(), VECTOR_BYTES // size)
+        beside |= _with_room(stages, read, given | beside.keys(), VECTOR_BYTES // size) | with_means(stages, read)
 
         def pitch(slot: int) -> int:
             return int(shapes[beside[slot][0]][-1]) if slot in beside else 0

@@ -59,6 +59,8 @@ class Stage(NamedTuple):
     widening: "Stage | None" = None
     # Whether its first input is followed by its weights times gates, and by the gates: see `weighing`.
     gated: bool = False
+    # Whether it writes means of rows, too, or reads them: see `averaging`.
+    means: bool = False
 
     @property
     def output(self) -> int:
