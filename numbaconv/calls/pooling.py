@@ -35,8 +35,8 @@ LEAST_ROW = 9
 ONE = 1, 1, np.array([[0, 1]]), 1, 1, 0
 # Vectors of channels that the gradient of the maximum looks at together, where there are that many.
 GRAD_VECS = 4
-# How often a value is looked at, at most, where values are gathered one by one; for maxima, bytes of a value for each.
-MOST_LOOKS, LOOKS = 2, 2
+# Bytes of a value for each time that it is looked at, at least, where values are gathered one by one.
+LOOKS = 2
 
 
 class PoolGradCall(NamedTuple):
@@ -135,9 +135,6 @@ def pool_call(
         return _selection(x_shape, out_shape, window)
     # Never joined one by one, which would add them up in another order; nor is it one where axes are merged.
     in_order = kind == "average" and prod(window.kernel_size) <= few and max(window.kernel_size) <= pool.LONG // LINE
-    gathered = _planes_average(x_shape, out_shape, window) if in_order else None
-    if gathered:
-        return gathered
     batch, axes = _merged(image, result, window, in_order)
     channels, (n, count, _, size, step, before) = image[4], axes[2]
     parts = _parts(axes, batch, channels, least)
@@ -269,46 +266,19 @@ def pool_grad_call(kind: str, x_shape: Ints, grad_shape: Ints, itemsize: int, wi
 
 
 def _planes_grad(x_shape: Ints, out_shape: Ints, itemsize: int, window: Window) -> PlanesGradCall | None:
-    """That of images with few channels, or planes, which are small and many."""
+    """That of images with few channels, or planes, which are small and many; None where others had better do it."""
     *_, channels = images_shape(x_shape, window.data_format)
     ends = _window_ends(x_shape, out_shape, window)
-    found = pool_planes.taps_table(three(spatial(x_shape, window.data_format), 1), ends, channels, True)
-    cut = _groups(x_shape, channels, found, itemsize // LOOKS)
-    return PlanesGradCall(*cut) if cut else None
-
-
-def _planes_average(x_shape: Ints, out_shape: Ints, window: Window) -> FlatCall | None:
-    """Averages of such images, of which no window reaches beyond them but along the last axis."""
-    lengths, (*_, channels) = spatial(x_shape, window.data_format), images_shape(x_shape, window.data_format)
-    # Shorter vectors gather no faster than one value after the other.
-    if VECTOR_BYTES < 64 or lengths[-1] * channels >= pool.LONG_ROW or not isinstance(window.padding, str):
-        return None
-    *above, last = _window_ends(x_shape, out_shape, window)
-    if any(len(set(end[:, 1] - end[:, 0])) > 1 for end in above):
-        return None
-    found = pool_planes.taps_table(three(lengths, 1), [*above, last], channels, False)
-    cut = _groups(x_shape, channels, found, MOST_LOOKS)
-    if cut is None:
-        return None
-    (table, sizes, serial), columns = cut, last[:, 1] - last[:, 0]
-    most = int(columns.max())
-    # Values of each window.
-    counts = np.resize(np.repeat(columns * (sizes[2] // most), channels), sizes[1] + LINE)
-    single, double = ((table, counts.astype(f"f{size}"), most, sizes) for size in (4, 8))
-    return FlatCall(pool_planes.average_pool_planes, out_shape, (single, double), serial)
-
-
-def _groups(x_shape: Ints, channels: int, found: Any, looks: int) -> tuple[np.ndarray, Ints, bool] | None:
-    """A table, sizes for the kernels that read it, and whether one core does it; None where they had better not."""
+    found = pool_planes.taps_table(three(spatial(x_shape, window.data_format), 1), ends, channels)
     if found is None or channels >= LINE:
         return None
     table, (values, windows, taps) = found
     total = prod(x_shape)
     groups, serial = max(1, ceil(total / values / pool.MOST_TASKS)), total < SMALL
     # Cores would have nothing to do, or windows that overlap are looked at faster row by row.
-    if (not serial and total // (groups * values) < pool_grad.BANDS) or taps * windows > looks * values:
+    if (not serial and total // (groups * values) < pool_grad.BANDS) or taps * windows > itemsize // LOOKS * values:
         return None
-    return table, (values, windows, taps, groups), serial
+    return PlanesGradCall(table, (values, windows, taps, groups), serial)
 
 
 def _window_ends(x_shape: Ints, out_shape: Ints, window: Window) -> list[np.ndarray]:

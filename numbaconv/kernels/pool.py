@@ -11,7 +11,7 @@ import numpy as np
 from ..machine import threads
 from ..machine.compiler import compiled
 from ..machine.lanes import line_keep, line_sum, line_top
-from ..machine.line import line_as, line_gather, line_maximum, line_write
+from ..machine.line import FOURTH, SECOND, THIRD, line_as, line_gather, line_maximum, line_write
 from ..machine.memory import clear
 from ..machine.vectors import LINE, VECTOR_BYTES
 from ..machine.words import prange
@@ -27,7 +27,7 @@ SPAN, STREAMS = 8192, 32
 BESIDE = (0, 0)
 # Values of an image that others are brought beside, at most, and of a row from which on it is alone; values of all of
 # these images, where that is more than a line of them. Lines of images that leave enough tasks.
-NEAR, LONG_ROW, ALL_NEAR, NEAR_LINES = 16_384, 128, 8192, 4
+NEAR, LONG_ROW, ALL_NEAR, NEAR_LINES = 16_384, 128, 32_768, 4
 # Elements of a task, at least, and tasks that many cores share, at most.
 TASK_VALUES, MOST_TASKS = 16_384, 64
 # A plan: the image's axes; the rows of outputs and their axes; windows along the last axis; how all is cut.
@@ -102,7 +102,6 @@ class Read(NamedTuple):
     last: int
     # How far values that do not lie side by side are from the first.
     table: np.ndarray
-    apart: bool
 
 
 class Write(NamedTuple):
@@ -156,18 +155,21 @@ def _pool_block(task, x, out, tables, plan, join, join_all, like):
                 taps[rows] = (i * plan[HEIGHT] + j) * row
                 rows += 1
         at = ((image * plan[DEPTH] + ends[d, 0]) * plan[HEIGHT] + ends[y, 0]) * row
-        read = Read(x, at + inside * channels, taps, np.int64(0), rows, table, False)
+        read = Read(x, at + inside * channels, taps, np.int64(0), rows, table)
         write = Write(out, (line * plan[COLUMNS] + first) * channels, count * channels, rows, counts, first * channels)
         if plan[ALONE]:
             for i in range(0, count * channels, channels):
                 join_all(x, read.at + i * plan[STRIDE], middle, out, write.at + i, plan)
+        elif rows == 1 and right - left == end - inside:
+            # What several rows become there is in one.
+            _pool_row(join, Read(x, read.at, taps, np.int64(0), plan[SIZE], table), write, plan)
         else:
             to, length = (inside - left) * channels, (end - inside) * channels
             for k in range(0, rows, STREAMS):
-                some = Read(x, read.at, taps, k, min(rows, k + STREAMS), table, False)
+                some = Read(x, read.at, taps, k, min(rows, k + STREAMS), table)
                 _run(join, some, Write(middle, to, length, 0, counts, 0))
             _fill_edges(middle, (inside - left) * channels, (end - left) * channels, (right - left) * channels, plan)
-            _pool_row(join, Read(middle, 0, taps, np.int64(0), plan[SIZE], table, False), write, plan)
+            _pool_row(join, Read(middle, 0, taps, np.int64(0), plan[SIZE], table), write, plan)
         h += 1
         if h == plan[ROWS]:
             h, d = 0, d + 1
@@ -192,13 +194,22 @@ def _fill_edges(middle, start, end, length, plan):
 @compiled
 def _pool_row(join, read, write, plan):
     """A block of windows of one row of outputs, from the row that several became."""
-    channels, count = plan[CHANNELS], write.length
+    channels, stride, count = plan[CHANNELS], plan[STRIDE], write.length
     _steps(read.taps, read.last, channels)
-    apart = plan[STRIDE] > 1 and 2 * channels < LINE
-    if plan[STRIDE] > 1 and not apart:
+    if stride > 1 and 2 * channels < LINE:
+        if channels > 1 or stride > 4:
+            _run_apart(join, read, write, read.table)
+        elif stride == 2:
+            _run_apart(join, read, write, SECOND)
+        elif stride == 3:
+            _run_apart(join, read, write, THIRD)
+        else:
+            _run_apart(join, read, write, FOURTH)
+        return
+    if stride > 1:
         count = channels
     for done in range(0, write.length, count):
-        there = Read(read.array, done * plan[STRIDE], read.taps, read.first, read.last, read.table, apart)
+        there = Read(read.array, read.at + done * stride, read.taps, read.first, read.last, read.table)
         _run(join, there, Write(write.array, write.at + done, count, write.rows, write.counts, write.first + done))
 
 
@@ -210,23 +221,26 @@ def _steps(taps, count, step):
 
 @compiled(inline=True)
 def _run(join, read, write):
-    """Join taps: ``out[to + j] = join over k of source[at + taps[k] + j]``, where they are apart ``table[j]`` for j.
+    """Join taps: ``out[to + j] = join over k of source[at + taps[k] + j]``.
 
     After the first ones, others are joined to what there is. Of lines that are whole the compiler has to know it.
     """
-    if read.apart:
-        for j in range(0, write.length, LINE):
-            join(read, write, read.table, None, j, write.length - j)
-    else:
-        step = len(BESIDE) * LINE
-        whole = write.length // step * step
-        for j in range(0, whole, step):
-            join(read, write, BESIDE, BESIDE, j, step)
-        for j in range(whole, write.length, LINE):
-            join(read, write, None, None, j, write.length - j)
+    step = len(BESIDE) * LINE
+    whole = write.length // step * step
+    for j in range(0, whole, step):
+        join(read, write, BESIDE, BESIDE, j, step)
+    for j in range(whole, write.length, LINE):
+        join(read, write, None, None, j, write.length - j)
 
 
-@compiled
+@compiled(inline=True)
+def _run_apart(join, read, write, table):
+    """`_run` where ``source[at + taps[k] + table[j]]`` are joined, or what is as far apart as `line_gather` says."""
+    for j in range(0, write.length, LINE):
+        join(read, write, table, None, j, write.length - j)
+
+
+@compiled(inline=True)
 def _largest(read, write, table, beside, j, left):
     array, at, taps, k = read.array, read.at, read.taps, read.first + 1
     best = line_gather(array, at + taps[read.first], table, j, left)
@@ -305,7 +319,7 @@ def _mean_of(x, at, lanes, out, to, plan):
         out[to + c] = value / plan[SIZE]
 
 
-@compiled
+@compiled(inline=True)
 def _mean(read, write, table, beside, j, left):
     array, at, taps = read.array, read.at, read.taps
     total = line_as(line_gather(array, at + taps[read.first], table, j, left), write.counts)
@@ -339,6 +353,8 @@ def pool_plan(image, result, ends, last, sums):
     least = 2 * TASK_VALUES if size == stride == 1 else TASK_VALUES
     tasks = min(MOST_TASKS, max(1, (prod(image) + prod(result)) // least))
     near = prod(image[1:]) <= NEAR and (stride > 1 or columns * channels < LONG_ROW)
+    # Lines pick such values out of long rows.
+    near = near and not (channels == 1 and stride <= 4 and columns >= 3 * LONG_ROW)
     if near and channels < LINE and image[0] >= LINE * min(tasks, NEAR_LINES) and not alone:
         images = ceil(image[0] / tasks / LINE) * LINE
         lanes = LINE * max(1, min(images, ALL_NEAR // prod(image[1:])) // LINE)

@@ -1,6 +1,7 @@
-"""Pooling of small images of few channels, or of planes: groups of them, with a table of where taps lie.
+"""Pooling of rows that are windows; and gradients of the maximum of small images of few channels, or of planes.
 
-Their windows lie side by side, so that they fill vectors however short rows are, and are gathered tap by tap.
+Of groups of these, with a table of where taps lie, windows lie side by side, so that they fill vectors however short
+rows are, and are gathered tap by tap.
 """
 
 from math import prod
@@ -22,38 +23,6 @@ from .strip import aligned_flat
 MOST_ENTRIES, MOST_TAPS, LINES = 32_768, 64, 4
 # Sums in float64 that a vector holds.
 SUMS = VECTOR_BYTES // 8
-
-
-@compiled(parallel=True)
-def average_pool_planes(x, out, table, counts, columns, sizes):
-    """`pool.average_pool` of groups of images, with the same bits: sums of columns, then of these.
-
-    Bound by gathering ``x``. The table is from `taps_table`; ``counts`` (windows + LINE,) are values of each window,
-    ``columns`` its taps along the last axis, and ``sizes`` values and windows of a group, taps of a window and groups
-    of a task.
-    """
-    values, windows, taps, groups = sizes
-    for task in prange(-(-len(x) // (values * groups))):
-        first = np.int64(task) * groups
-        for group in range(first, min(first + groups, -(-len(x) // values))):
-            at, to = group * values, group * windows
-            count = min(windows, len(out) - to)
-            for j in range(0, count, LINE):
-                left = count - j
-                total = _column(x, at, table, (j, windows, columns, taps), left)
-                for k in range(1, columns):
-                    total = total + _column(x, at, table, (k * windows + j, windows, columns, taps - k), left)
-                line_write(total / line_gather(counts, 0, None, j, left), out, to + j, left)
-
-
-@compiled(inline=True)
-def _column(x, at, table, place, left):
-    """The sum of a column of taps of each window."""
-    first, windows, columns, taps = place
-    total = line_gather(x, at, table, first, left)
-    for k in range(columns, taps, columns):
-        total = total + line_gather(x, at, table, first + k * windows, left)
-    return total
 
 
 @compiled(parallel=True)
@@ -91,8 +60,9 @@ def max_rows(x, out, length, rows):
 def max_pool_planes_grad(x, grad_out, out, table, places, sizes):
     """`pool_grad.max_pool_grad` of groups of images, with the same bits.
 
-    Bound by gathering ``x``. Sums run through the windows in order. Table and sizes are as for `average_pool_planes`,
-    and ``places`` is any array of integers as long as the values.
+    Bound by gathering ``x``. Sums run through the windows in order. The table is from `taps_table`; ``sizes`` are
+    values and windows of a group, taps of a window and groups of a task; and ``places`` is any array of integers as
+    long as the values.
     """
     values, windows, taps, groups = sizes
     for task in prange(-(-len(x) // (values * groups))):
@@ -117,28 +87,23 @@ def max_pool_planes_grad(x, grad_out, out, table, places, sizes):
                     out[np.uint64(at + table[place])] += grad_out[np.uint64(source + j) + i]
 
 
-def taps_table(lengths, ends, channels, again):
+def taps_table(lengths, ends, channels):
     """Where the taps of all windows of an image lie, and how many images make a group; None if that is too much.
 
-    ``lengths`` are those of the image's spatial axes, ``ends`` the `pool.window_ends` of each. ``again`` says whether
-    windows that have fewer taps than others have some of them more than once, or zeros in their place. The int32 table
-    has first taps of all windows of a group, then second ones, and so on, and room for a line. With it come values and
-    windows of a group, and taps of a window.
+    ``lengths`` are those of the image's spatial axes, ``ends`` the `pool.window_ends` of each. Windows that have fewer
+    taps than others have some of them more than once. The int32 table has first taps of all windows of a group, then
+    second ones, and so on, and room for a line. With it come values and windows of a group, and taps of a window.
     """
     most = [int((e[:, 1] - e[:, 0]).max(initial=0)) for e in ends]
     taps, windows, values = prod(most), prod(map(len, ends)) * channels, prod(lengths) * channels
     if not windows or not 0 < taps <= MOST_TAPS or taps * windows > MOST_ENTRIES:
         return None
     images = max(1, min(LINES * LINE // windows, MOST_ENTRIES // (taps * windows)))
-    places, there = np.zeros((1, 1), np.int64), np.ones((1, 1), np.bool_)
+    places = np.zeros((1, 1), np.int64)
     for length, end, count in zip(lengths, ends, most, strict=True):
-        at = end[:, 0] + np.arange(count)[:, None]
-        inside, at = at < end[:, 1], np.minimum(at, end[:, 1] - 1)
+        at = np.minimum(end[:, 0] + np.arange(count)[:, None], end[:, 1] - 1)
         places = places[:, None, :, None] * length + at[None, :, None, :]
         places = places.reshape(places.shape[0] * places.shape[1], -1)
-        there = (there[:, None, :, None] & inside[None, :, None, :]).reshape(places.shape)
     group = places[:, None, :, None] * channels + np.arange(channels) + np.arange(images)[:, None, None] * values
-    if not again:
-        group = np.where(there[:, None, :, None], group, -1)
     table = np.append(group, np.zeros(LINE)).astype(np.int32)
     return table, (images * values, images * windows, taps)

@@ -18,6 +18,9 @@ from .tile import _call, _each, _fused, _masks, _splat, _store_row, _suffix, _va
 from .vectors import VECTOR_BYTES
 from .words import cgutils, intrinsic, ir, setting, tiles, types
 
+# For `line_gather`: every second value, third or fourth one.
+SECOND, THIRD, FOURTH = ((None,) * n for n in (2, 3, 4))
+
 
 @intrinsic(prefer_literal=True)
 def line_read(typingctx, vecs, array, at, count):
@@ -36,14 +39,19 @@ def line_gather(typingctx, array, at, table, first, count):
     """The line of `LINE` values at ``at`` plus those of the int32 ``table`` from ``first`` on; zeros beyond ``count``.
 
     So are entries of the table below 0; it has room for a line after its last one. None has the values side by side, as
-    a tuple has, which makes the line as many times longer as it has items.
+    a tuple of numbers has, which makes the line as many times longer as it has items. Of a tuple of None, the values
+    are as far apart as it has items.
     """
-    lines = table.count if isinstance(table, types.UniTuple) else 1
+    apart = table.count if isinstance(table, types.UniTuple) and table.dtype is types.none else 0
+    lines = table.count if isinstance(table, types.UniTuple) and not apart else 1
     line = tiles.Tile(1, lines * array.dtype.bitwidth // types.float32.bitwidth, array.dtype)
 
     def codegen(context, builder, sig, args):
         array, at, table, first, count = args
         array = Memory(context, builder, sig.args[0], array)
+        if apart:
+            at = builder.add(at, builder.mul(first, tiles.INT(apart)))
+            return _value(context, builder, line, _read_apart(builder, line, array, at, apart, count))
         if not isinstance(sig.args[2], types.Array):
             return _value(context, builder, line, _read(builder, line, array, builder.add(at, first), count))
         table = Memory(context, builder, sig.args[2], table)
@@ -77,6 +85,27 @@ def _read(builder, line, memory, at, count):
         vector.add_incoming(all_lanes, plain_end)
         vector.add_incoming(some, masked_end)
     return vectors
+
+
+def _read_apart(builder, line, memory, at, apart, count):
+    """The vectors of a line of values so far apart, picked out of all that lies between them."""
+    wide = tiles.Tile(1, line.vecs * apart, line.dtype)
+    # Where others follow, all that lies between them is there, too.
+    follow = builder.icmp_signed(">", count, tiles.INT(line.vecs * line.lanes))
+    last = builder.add(builder.mul(builder.sub(count, tiles.INT(1)), tiles.INT(apart)), tiles.INT(1))
+    vectors = _read(builder, wide, memory, at, builder.select(follow, tiles.INT(wide.vecs * wide.lanes), last))
+    kind, most = ir.VectorType(ir.IntType(32), line.lanes), 2 * line.lanes - 1
+    picked = []
+    for first in range(0, len(vectors), apart):
+        found = vectors[first]
+        for number in range(1, apart):
+            # A lane keeps what was found before, or takes its own of this vector; further ones follow.
+            places = [lane * apart - (number - 1) * line.lanes for lane in range(line.lanes)]
+            kept = line.lanes if number > 1 else 0
+            mask = [min(place, most) if place >= kept else lane for lane, place in enumerate(places)]
+            found = builder.shuffle_vector(found, vectors[first + number], ir.Constant(kind, mask))
+        picked.append(found)
+    return picked
 
 
 def _gather(builder, line, array, at, table, entry, mask):

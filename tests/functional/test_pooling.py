@@ -13,7 +13,7 @@ from numbaconv.calls import pooling as pool_calls
 from numbaconv.calls.moving import MovingCall
 from numbaconv.calls.window import window_of
 from numbaconv.kernels import blend, pool, pool_grad, pool_planes
-from numbaconv.machine.vectors import LINE, VECTOR_BYTES
+from numbaconv.machine.vectors import LINE
 from numbaconv.models import Sequential
 
 by_kind = pytest.mark.parametrize("kind", KINDS)
@@ -246,7 +246,7 @@ def test_models_with_pooling_are_saved(tmp_path):
 
 def test_each_kernel_is_compiled_for_few_types_only():
     """After all of the above: two dtypes; sums of few values or many, sums or copies, or two widths of the kernel."""
-    planes = pool_planes.average_pool_planes, pool_planes.max_pool_planes_grad
+    planes = (pool_planes.max_pool_planes_grad,)
     for kernel in (pool.max_pool, pool.average_pool, blend.blend, pool_grad.max_pool_grad, *planes):
         most = {pool.max_pool: 2, pool.average_pool: 3, **dict.fromkeys(planes, 2)}.get(kernel, 4)
         assert len(kernel.dispatcher.signatures) <= most, kernel.dispatcher.signatures
@@ -290,32 +290,20 @@ def test_planes_and_vectors_of_channels_have_the_same_gradients(case, dtype, dat
     assert found.tobytes() == other.tobytes()
 
 
-@each([*CASES, *LARGE])
 @by_dtype
-@by_format
-def test_planes_and_rows_have_the_same_averages(case, dtype, data_format, monkeypatch):
-    x = np.random.default_rng(5).standard_normal(case.shape).astype(dtype)
-    x.flat[::3], x.flat[::101] = -0.0, np.nan
-    x = to_format(x, data_format)
-    found = run("average", case, x, data_format)
-    pool_calls.pool_call.cache_clear()
-    monkeypatch.setattr(pool_calls, "_planes_average", lambda *settings: None)
-    other = run("average", case, x, data_format)
-    pool_calls.pool_call.cache_clear()
-    assert found.tobytes() == other.tobytes()
-
-
-@pytest.mark.skipif(VECTOR_BYTES < 64, reason="shorter vectors gather no faster than one value after the other")
-def test_averages_of_planes_are_taken_as_they_lie():
-    def kind(x_shape, size, step=2, padding="valid", data_format="channels_first"):
-        window = pool_calls.pool_window(size, step, padding, data_format, 2)
-        return pool_calls.pool_call("average", x_shape, window).kernel
-
-    planes, rows = pool_calls.pool_planes.average_pool_planes, pool_calls.pool.average_pool
-    assert kind((20, 40, 16, 16), 2) is kind((20, 16, 16, 5), 2, data_format="channels_last") is planes
-    # Windows beyond the image, windows that overlap by far, long rows, few planes.
-    assert kind((20, 40, 16, 16), 3, padding="same") is kind((20, 40, 16, 16), 3, 1) is rows
-    assert kind((20, 40, 16, 256), 2) is kind((1, 3, 90, 90), 2) is rows
+@pytest.mark.parametrize("step", [1, 2, 3, 4, 5])
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("columns", [LINE, 40, 900])
+def test_windows_of_planes_have_the_bits_of_those_of_channels(columns, kind, step, dtype):
+    """A few planes are taken as they lie, as long rows are; many short ones are brought beside each other."""
+    x = np.random.default_rng(3).standard_normal((128, 3, columns)).astype(dtype)
+    x.flat[::7], x.flat[::301] = -0.0, np.nan
+    pooled = functional.max_pool if kind == "max" else functional.average_pool
+    for planes, size, padding in ((128, (2, 3), "same"), (128, (1, 5), "valid"), (3, (1, 2), "valid"), (2, 3, "same")):
+        settings = {"pool_size": size, "strides": (1, step), "padding": padding}
+        found = pooled(x[None, :planes], **settings, data_format="channels_first")
+        right = pooled(x.transpose(1, 2, 0)[None], **settings)[..., :planes]
+        assert found.tobytes() == np.ascontiguousarray(right.transpose(0, 3, 1, 2)).tobytes()
 
 
 def test_planes_are_taken_as_they_lie():
