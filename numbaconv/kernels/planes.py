@@ -2,7 +2,7 @@
 
 from ..machine.compiler import compiled
 from ..machine.memory import copy
-from ..machine.square import transpose_square
+from ..machine.square import transpose_part, transpose_square
 from ..machine.vectors import VECTOR_BYTES
 
 
@@ -17,10 +17,16 @@ def plane_at(at, filters, positions):
 def write_planes(buffer, start, width, count, channels, out, to, positions):
     """``out[to + c*positions + i] = buffer[start + i*width + c]`` for so many windows i and channels c."""
     side = VECTOR_BYTES // out.itemsize
-    if count < side or channels < side:
+    if 2 * min(count, channels) <= side:
         for c in range(channels):
             for i in range(count):
                 copy(out, to + c * positions + i, buffer, start + i * width + c, 1)
+        return
+    if count < side or channels < side:
+        for c in range(0, channels, side):
+            for i in range(0, count, side):
+                place, there = start + i * width + c, to + c * positions + i
+                transpose_part(buffer, place, width, out, there, positions, count - i, channels - c)
         return
     # The last squares overlap those before them.
     for c in range(0, channels, side):

@@ -15,7 +15,7 @@ from .ending import end_rows, is_plain, limits_of
 from .plan.axes import OUT_STRIDE, STRIP_STRIDE, TAPS, WINDOWS, D, H, N, W
 from .planes import write_planes
 from .records import Block, Channels, Epilogue, Line, Source
-from .strip import aligned_flat, fill_strip, locate, pitch_of, strip_of, taps_inside
+from .strip import aligned_flat, copy_apart, fill_strip, locate, pitch_of, strip_of, taps_inside
 from .table import CHANNELS, COUNT, GROUP, PANELS, TASKS, WORK
 
 
@@ -143,6 +143,5 @@ def _write_planes(lines, row, block, first, filters, out, plan):
             at, there = lines.at + f * lines.step + h * row, to + (block.h + h) * columns
             if step == 1:
                 copy(out, there, lines.array, at, block.columns)
-                continue
-            for w in range(block.columns):
-                copy(out, there + w, lines.array, at + w * step, 1)
+            else:
+                copy_apart(out, there, lines.array, at, block.columns, step)

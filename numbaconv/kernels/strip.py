@@ -3,9 +3,9 @@
 import numpy as np
 
 from ..machine.compiler import compiled
-from ..machine.line import line_gather, line_read, line_write
+from ..machine.line import FOURTH, SECOND, THIRD, line_gather, line_read, line_write
 from ..machine.memory import RAMP, clear, copy, ramp
-from ..machine.square import transpose_square
+from ..machine.square import transpose_part, transpose_square
 from ..machine.tile import lanes_of
 from ..machine.vectors import CACHE_LINE, CACHE_WAY, LINE, VECTOR_BYTES
 from .plan.axes import (
@@ -276,8 +276,9 @@ def fill_strip(strip, x, block, axes, channels):
                             _fill_row_repeated(array, at + before, x, x_at, count, step, channels, repeats)
                     else:
                         _fill_row_planar(array, at + before, x, x_at, right - left, step, channels)
-                    clear(array, at, before)
-                    clear(array, at + after, run * channels.count - after)
+                    if right - left < run:
+                        clear(array, at, before)
+                        clear(array, at + after, run * channels.count - after)
 
 
 @compiled
@@ -329,16 +330,22 @@ def _fill_row_planar(strip, to, x, x_at, columns, step, channels):
     """`_fill_row` where each channel is an image of its own."""
     channel, count, repeat = channels
     pixels, side = x.shape[2] * x.shape[3] * x.shape[4], VECTOR_BYTES // x.itemsize
+    if count == 1 and step > 1:
+        copy_apart(strip, to, x, x_at + channel // repeat * pixels, columns, step)
+        return
     valid = min(count, x.shape[1] * repeat - channel)
-    squares = repeat == 1 and step == 1 and valid >= side
+    plain = repeat == 1 and step == 1
     for left in range(0, columns, side):
         # A square of a row that is too short takes of the next row, too, which this one's end or that row covers later.
         left = max(0, min(left, columns - side))
         for top in range(0, valid, side):
             top = max(0, min(top, valid - side))
-            at = x_at + (channel + top) * pixels + left
-            if squares and at + (side - 1) * pixels + side <= x.size:
-                transpose_square(x, at, pixels, strip, to + left * count + top, count)
+            at, there = x_at + (channel + top) * pixels + left, to + left * count + top
+            if plain and valid >= side and at + (side - 1) * pixels + side <= x.size:
+                transpose_square(x, at, pixels, strip, there, count)
+                continue
+            if plain and 2 * min(valid, columns) > side:
+                transpose_part(x, at, pixels, strip, there, count, valid - top, columns - left)
                 continue
             for j in range(top, min(top + side, valid)):
                 at = x_at + (channel + j) // repeat * pixels
@@ -346,6 +353,24 @@ def _fill_row_planar(strip, to, x, x_at, columns, step, channels):
                     copy(strip, to + column * count + j, x, at + column * step, 1)
     for column in range(columns):
         clear(strip, to + column * count + valid, count - valid)
+
+
+@compiled
+def copy_apart(out, to, x, at, count, step):
+    """Copy so many values that lie a step apart."""
+    if step > 4:
+        for i in range(count):
+            copy(out, to + i, x, at + i * step, 1)
+        return
+    for j in range(0, count, LINE):
+        left = count - j
+        if step == 2:
+            line = line_gather(x, at, SECOND, j, left)
+        elif step == 3:
+            line = line_gather(x, at, THIRD, j, left)
+        else:
+            line = line_gather(x, at, FOURTH, j, left)
+        line_write(line, out, to + j, left)
 
 
 @compiled

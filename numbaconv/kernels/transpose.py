@@ -4,7 +4,7 @@ import numpy as np
 
 from ..machine.compiler import compiled
 from ..machine.memory import copy
-from ..machine.square import transpose_square
+from ..machine.square import transpose_part, transpose_square
 from ..machine.vectors import VECTOR_BYTES
 from ..machine.words import prange
 
@@ -16,7 +16,7 @@ PART = 1024
 def transpose(x, out):
     """``out[n, j, i] = x[n, i, j]`` for arrays (N, I, J) and (N, J, I), square by square. Bound by memory.
 
-    The last squares overlap those before them; an axis shorter than a square is copied element by element.
+    The last squares overlap those before them.
     """
     batch, height, width = x.shape
     side = VECTOR_BYTES // x.itemsize
@@ -26,13 +26,17 @@ def transpose(x, out):
         for task in prange(batch * parts):
             number = np.int64(task)
             at, first = number // parts * height * width, number % parts * PART
-            if height < width:
-                end = min(first + PART, width)
+            end = min(first + PART, max(height, width))
+            if 2 * min(height, width) > side:
+                for place in range(first, end, side):
+                    top, left = (0, place) if height < width else (place, 0)
+                    there, to = at + top * width + left, at + left * height + top
+                    transpose_part(x, there, width, out, to, height, height - top, width - left)
+            elif height < width:
                 for i in range(height):
                     for j in range(first, end):
                         copy(out, at + j * height + i, x, at + i * width + j, 1)
             else:
-                end = min(first + PART, height)
                 for j in range(width):
                     for i in range(first, end):
                         copy(out, at + j * height + i, x, at + i * width + j, 1)

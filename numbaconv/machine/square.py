@@ -14,16 +14,7 @@ def transpose_square(typingctx, x, at, row, out, to, column):
     def codegen(context, builder, sig, args):
         x, out = (Memory(context, builder, sig.args[i], args[i]) for i in (0, 3))
         starts = [builder.add(args[1], builder.mul(args[2], tiles.INT(i))) for i in range(square.rows)]
-        lines = [x.vectors(start, square)[0] for start in starts]
-        # Exchange the off-diagonal halves of pairs of lines, then quarters, down to single elements.
-        distance = square.rows // 2
-        while distance:
-            for i in range(square.rows):
-                if not i & distance:
-                    a, b = lines[i], lines[i + distance]
-                    lines[i] = _pick(builder, square, a, b, distance, 0)
-                    lines[i + distance] = _pick(builder, square, a, b, distance, distance)
-            distance //= 2
+        lines = _turned(builder, square, [x.vectors(start, square)[0] for start in starts])
         for j, line in enumerate(lines):
             place = builder.add(args[4], builder.mul(args[5], tiles.INT(j)))
             pointer = pointer_to(builder, square.vector, out.pointer(place, tiles.INT(square.lanes)))
@@ -31,6 +22,46 @@ def transpose_square(typingctx, x, at, row, out, to, column):
         return context.get_dummy_value()
 
     return types.void(x, at, row, out, to, column), codegen
+
+
+@intrinsic
+def transpose_part(typingctx, x, at, row, out, to, column, height, width):
+    """`transpose_square` for i below ``height`` and j below ``width`` only; nothing else is read or written."""
+    square = tiles.Tile(VECTOR_BYTES * 8 // x.dtype.bitwidth, 1, x.dtype)
+
+    def codegen(context, builder, sig, args):
+        x, out = (Memory(context, builder, sig.args[i], args[i]) for i in (0, 3))
+        side = tiles.INT(square.rows)
+        height, width = (builder.select(builder.icmp_signed("<", n, side), n, side) for n in args[6:])
+        last, lines = builder.sub(height, tiles.INT(1)), []
+        for i in range(square.rows):
+            number = builder.select(builder.icmp_signed("<", tiles.INT(i), last), tiles.INT(i), last)
+            lines += _part(builder, square, x, builder.add(args[1], builder.mul(args[2], number)), None, width)
+        lines = _turned(builder, square, lines)
+        for j, line in enumerate(lines):
+            with builder.if_then(builder.icmp_signed("<", tiles.INT(j), width)):
+                place = builder.add(args[4], builder.mul(args[5], tiles.INT(j)))
+                pointer = pointer_to(builder, square.vector, out.pointer(place, height))
+                (mask,) = _masks(builder, square, height)
+                name, align = f"llvm.masked.store.{_suffix(square)}.p0", ir.Constant(ir.IntType(32), out.align)
+                _call(builder, name, ir.VoidType(), line, pointer, align, mask)
+        return context.get_dummy_value()
+
+    return types.void(x, at, row, out, to, column, height, width), codegen
+
+
+def _turned(builder, square, lines):
+    """The lines of a square whose axes are swapped."""
+    # Exchange the off-diagonal halves of pairs of lines, then quarters, down to single elements.
+    lines, distance = [*lines], square.rows // 2
+    while distance:
+        for i in range(square.rows):
+            if not i & distance:
+                a, b = lines[i], lines[i + distance]
+                lines[i] = _pick(builder, square, a, b, distance, 0)
+                lines[i + distance] = _pick(builder, square, a, b, distance, distance)
+        distance //= 2
+    return lines
 
 
 def _pick(builder, square, a, b, distance, offset):

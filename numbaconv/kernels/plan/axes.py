@@ -106,6 +106,11 @@ def strip_length(axis, block, apart=False):
     return taps * run or _one_run(block, taps, stride, dilation)
 
 
+def strip_runs(axis, block):
+    """Runs of positions that a row of such a strip is copied in."""
+    return axis.taps if _strip_units(axis, block)[-1] else 1
+
+
 def most_taps(axis, block):
     """Taps that read inside the input, at most, for a block of windows; the others lie wholly in the padding."""
     return min(axis.taps, ((block - 1) * axis.stride + axis.length - 1) // axis.dilation + 1)

@@ -53,6 +53,8 @@ class Host(NamedTuple):
     copy_cost: float = 0.5
     # Beginning a copy.
     call_cost: int = 20
+    # Finding where a run of windows of a tap lies, and copying it.
+    run_cost: int = 120
     # A depthwise multiply-add, which loads its own values.
     loads_cost: int = 2
     # With a depth multiplier: ending and storing a vector of sums, and one of positions; making a vector of copies of

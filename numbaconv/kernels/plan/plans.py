@@ -1,7 +1,7 @@
 """Plans of the operations: what each way to cut them costs, and whether it fits the cache."""
 
 from functools import lru_cache, wraps
-from math import ceil, prod
+from math import ceil, inf, prod
 
 import numpy as np
 
@@ -72,10 +72,15 @@ class Plan(NamedTuple):
         return bool(fits and self.axes[W, WINDOWS] >= 4 and (channels >= side or filters >= side))
 
     def planes_read(self, axes, itemsize):
-        """How often blocks read each value of planes of these axes, with what they leave of squares of them."""
+        """How often blocks read each value of planes of these axes, with what they leave of squares of them.
+
+        Inf where taps lie so far apart that values are copied one by one, which takes longer than to swap all axes.
+        """
+        if self.axes[W, RUN]:
+            return inf
         images, planes, rows, columns = blocks = self.axes[:, BLOCK].tolist()
         count = prod(ceil(axis.windows / block) for axis, block in zip(axes, blocks, strict=True))
-        row, side = self.axes[W, RUN] or strip_length(axes[W], columns), VECTOR_BYTES // itemsize
+        row, side = strip_length(axes[W], columns), VECTOR_BYTES // itemsize
         pixels = count * strip_pixels(axes, images * planes * rows, columns) * ceil(row / side) * side / max(1, row)
         return pixels / max(1, axes[N].windows * prod(axis.length for axis in axes[1:]))
 

@@ -3,7 +3,7 @@
 from math import ceil, inf, prod
 
 from ...machine.vectors import panel_width, position_tile
-from .axes import BLOCK, Axis, H, axis_table, mean_taps, strip_length
+from .axes import BLOCK, Axis, H, axis_table, mean_taps, strip_length, strip_runs
 from .host import HOST, Host
 from .plans import Plan, check_memory, remember_plans
 from .search import cheapest
@@ -51,10 +51,12 @@ def _cut(axes, branches, channels, filters, itemsize, planar, steps, host):
     lanes, side = panel_width(itemsize, vecs), panel_width(itemsize, 1)
     each, first = _cost_of_step(filters, host), host.row_cost if channels == 1 < filters else 1
 
-    def moving(planes, rows, columns, step, whole):
-        """Bringing rows to planes, or taking them away; whether pixels are whole."""
+    def moving(planes, rows, columns, step, whole, runs=1):
+        """Bringing rows, of so many runs, to planes, or taking them away; whether pixels are whole."""
         if planar:
-            return planes * rows * (host.call_cost + (columns if step > 1 else host.plane_cost * columns))
+            calls = host.call_cost if runs == 1 else host.run_cost * runs
+            # Lines pick out values that lie a few apart.
+            return planes * rows * (calls + (columns if step > 4 else host.plane_cost * columns))
         squares = planes >= side and columns >= side and step == 1
         costs = host.square_costs if squares else host.pixel_costs
         each = costs[0] if whole else costs[1]
@@ -65,7 +67,8 @@ def _cut(axes, branches, channels, filters, itemsize, planar, steps, host):
         chunks = ceil(((rows - 1) * row + (columns - 1) * w.stride + 1) / lanes)
         sums = group * chunks * vecs * each * (first + steps)
         step = 1 if w.taps > 1 else w.stride
-        strip = moving(group * channels, d.taps * strip_length(h, rows, True), row, step, whole)
+        pieces = d.taps * strip_length(h, rows, True), row, step, whole, strip_runs(w, columns)
+        strip = moving(group * channels, *pieces)
         writing = moving(group * filters, rows, columns, w.stride, whole)
         return ceil(tasks / host.threads) * (host.task_cost + sums + strip + writing)
 

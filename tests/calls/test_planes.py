@@ -1,0 +1,37 @@
+"""Channels first: planes of few channels, and windows far apart, give what channels last give."""
+
+import numpy as np
+import pytest
+from cases import assert_close
+
+from numbaconv import functional
+from numbaconv.calls.layouts import swapped
+from numbaconv.machine.vectors import VECTOR_BYTES
+
+by_dtype = pytest.mark.parametrize("dtype", ["float32", "float64"])
+
+
+@by_dtype
+@pytest.mark.parametrize("batch", [1, 3])
+def test_axes_of_any_length_are_swapped(batch, dtype, poisoned):
+    side = VECTOR_BYTES // np.dtype(dtype).itemsize
+    for few in range(2, side + 3):
+        for many in (2, side - 1, side + 1, 3 * side + 5, 2000):
+            x = np.random.default_rng(0).standard_normal((batch, few, many)).astype(dtype)
+            for one in (x, np.ascontiguousarray(x.mT)):
+                np.testing.assert_array_equal(swapped(one), one.mT)
+
+
+@by_dtype
+@pytest.mark.parametrize("padding", ["valid", "same"])
+@pytest.mark.parametrize("step", [1, 2, 3, 4, 5])
+@pytest.mark.parametrize("channels", [1, 2, 10, 20])
+def test_convolutions_of_windows_apart(channels, step, padding, dtype, poisoned):
+    rng = np.random.default_rng(1)
+    x = rng.standard_normal((2, 31, 45, channels)).astype(dtype)
+    planes = np.ascontiguousarray(np.moveaxis(x, -1, 1))
+    settings = {"strides": step, "padding": padding}
+    for function, shape in ((functional.conv, (3, 2, channels, 5)), (functional.depthwise_conv, (2, 3, channels, 1))):
+        weights = rng.standard_normal(shape).astype(dtype)
+        found = function(planes, weights, **settings, data_format="channels_first")
+        assert_close(np.moveaxis(found, 1, -1), function(x, weights, **settings))
