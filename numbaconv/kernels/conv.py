@@ -226,7 +226,7 @@ def _sum_panels(source, places, steps, panels, vecs, start, ends, out):
             start_at, first = start.at if start.step else plan[row, FIRST], beginning
             while first < stop:
                 ahead = places.x_at[min(first + tile_height(vecs), end - 1)] + steps.shifts[steps.first], follow
-                if stop - first > 2 * LOW_ROWS:
+                if stop - first > min(tile_height(vecs) // 2, 2 * LOW_ROWS):
                     if start.step:
                         tile = tile_lines(FULL, vecs, start.array, start_at + first * start.step, start.step)
                     else:

@@ -62,7 +62,7 @@ WIDE = (0,) * min(8, TILE_ROWS * TILE_VECS // 3)
 # Rows of a tile of one vector, where they have to be few.
 SLIM_ROWS = min(16, TILE_ROWS * TILE_VECS)
 # Rows of a lower tile, for what whole tiles leave over.
-LOW_ROWS = TILE_ROWS // 3
+LOW_ROWS = TILE_ROWS // 2
 # Lines at either end of those that a tile slides over which may lie outside of the image.
 EDGE = 3
 # Elements of a line that is as long for every dtype.
@@ -72,6 +72,11 @@ LINE = VECTOR_BYTES // 4
 def conv_tile(itemsize, filters):
     """Rows and vectors of the tile for so many filters: those that fit one vector leave the registers to more rows."""
     return (TILE_ROWS * TILE_VECS, 1) if filters * itemsize <= VECTOR_BYTES else (TILE_ROWS, TILE_VECS)
+
+
+def most_low(height):
+    """Rows that a tile of that height leaves over, up to which lower ones take less time than one more of it."""
+    return min(height // 2, 2 * LOW_ROWS)
 
 
 def panel_width(itemsize, vecs=TILE_VECS):

@@ -15,6 +15,7 @@ from ...machine.vectors import (
     VECTOR_BYTES,
     conv_tile,
     few_filters,
+    most_low,
     panel_width,
 )
 from ...objects.tuples import NamedTuple
@@ -352,7 +353,7 @@ def strip_pixels(axes, rows, columns):
 def tiles_cost(windows, tile_rows, host):
     """Of all tiles, high and low ones, that so many windows fill: their rows, and reading weights for each tile."""
     high, rest = divmod(windows, tile_rows)
-    high, low = (high, ceil(rest / LOW_ROWS)) if rest <= 2 * LOW_ROWS else (high + 1, 0)
+    high, low = (high, ceil(rest / LOW_ROWS)) if rest <= most_low(tile_rows) else (high + 1, 0)
     return high * (tile_rows + host.weights_cost) + low * (LOW_ROWS + host.weights_cost)
 
 

@@ -5,7 +5,7 @@ from math import ceil, gcd, inf, prod
 import numpy as np
 
 from ...machine import threads
-from ...machine.vectors import LOW_ROWS, TILE_ROWS, TILE_VECS, conv_tile, panel_width
+from ...machine.vectors import LOW_ROWS, TILE_ROWS, TILE_VECS, conv_tile, most_low, panel_width
 from ...objects.tuples import NamedTuple
 from .host import HOST
 
@@ -121,7 +121,7 @@ def overlap_cost(batch: int, axes: Axes, channels: int, filters: int, itemsize: 
     height, vecs = conv_tile(itemsize, units)
     high, low = divmod(batch * inputs, height)
     # What is left over takes low tiles, or a whole one.
-    rows = high * height + min(height, ceil(low / LOW_ROWS) * LOW_ROWS if low <= 2 * LOW_ROWS else height)
+    rows = high * height + min(height, ceil(low / LOW_ROWS) * LOW_ROWS if low <= most_low(height) else height)
     tiles = rows / height * ceil(units / panel_width(itemsize, vecs))
     adding = prod(axis.pairs() for axis in axes) * PRODUCT_COST + outputs * OUTPUT_COST
     return tiles * channels * tile_cost(vecs) + batch * ceil(filters / panel_width(itemsize, 1)) * adding + CALL_COST
