@@ -215,17 +215,25 @@ def _sum_panels(source, places, steps, panels, vecs, start, ends, out):
     if panels.end - panels.first > 1 and taken <= SHARE_BYTES:
         # Panels write parts of the same cache lines and pages, which come and go once for all of them.
         stretch = tile_height(vecs) * (1 if taken <= NEAR_BYTES else max(1, SHARE_BYTES // (line * tile_height(vecs))))
+    # Weights from far are asked for while the panel before theirs is in use, not the input, which L2 has by then.
+    far, apart = together == 1 and taken > SHARE_BYTES, _from(source, weights)
     # Pixels that lie side by side are read from one end to the other.
     follow = tile_height(vecs) if taps_d * taps_h * taps_w == 1 and steps.end - steps.first == channels else 0
     for beginning in range(places.first, end, stretch):
         stop = min(beginning + stretch, end)
+        # Of each line of them, so much with each tile.
+        piece = -(-width // -(-(stop - beginning) // tile_height(vecs)))
         for number in range(panels.first, panels.end):
             row = panels.row + number
             count, place = plan[row, COUNT], plan[row, PLACE]
             at = number // together * size + number % together * width
             start_at, first = start.at if start.step else plan[row, FIRST], beginning
+            more, next_at = far and panels.first < number < panels.end - 1, apart + at + size
             while first < stop:
                 ahead = places.x_at[min(first + tile_height(vecs), end - 1)] + steps.shifts[steps.first], follow
+                if more:
+                    ahead = next_at, piece
+                    next_at += piece * len(steps.starts) * (steps.end - steps.first)
                 if stop - first > min(tile_height(vecs) // 2, 2 * LOW_ROWS):
                     if start.step:
                         tile = tile_lines(FULL, vecs, start.array, start_at + first * start.step, start.step)
@@ -255,6 +263,12 @@ def _sum_panels(source, places, steps, panels, vecs, start, ends, out):
                     height, target = (rows, stop - first), (first, place, count)
                     _end_tile(buffer, vecs, height, epilogue, out, places.out_at, target)
                 first += rows
+
+
+@compiled
+def _from(a, b):
+    """Elements from the beginning of one array to that of another."""
+    return (np.int64(b.ctypes.data) - np.int64(a.ctypes.data)) // a.itemsize
 
 
 @compiled(inline=True)
