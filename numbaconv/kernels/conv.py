@@ -28,7 +28,7 @@ from .table import COUNT, FIRST, PLACE, TASKS, WORK, panel_of, panels_of
 
 # Windows that are summed up before they are transposed: whole tiles and whole squares.
 CHUNK = 8 * TILE_ROWS
-# Rows that are ended at a time: tiles have an even number of them.
+# Rows that are ended at a time.
 PAIR = 2
 # Of weights, what stays in the L1 cache from tile to tile.
 NEAR_BYTES = 24 * 1024
@@ -281,7 +281,9 @@ def _end_tile(buffer, vecs, height, epilogue, out, out_at, target):
         pairs = 0
     else:
         lines = 0
-    for row in range(0, pairs, PAIR):
+    for pair in range(0, pairs, PAIR):
+        # Of an odd number of rows, one is ended twice.
+        row = min(pair, pairs - PAIR)
         tile = tile_lines(PAIR, vecs, buffer.array, buffer.at + row * step, step)
         tile = ended(tile, epilogue.slope, epilogue.function, epilogue.minimum, epilogue.maximum)
         tile_store(tile, out, out_at, first + row, place, count)
