@@ -5,6 +5,7 @@ import pytest
 from cases import FORMATS, WEIGHTED, each, layer_class, make_layer, operands, to_format
 
 from numbaconv import activations, layers
+from numbaconv.models import Sequential
 
 by_dtype = pytest.mark.parametrize("dtype", ["float32", "float64"])
 LAYERS = [case for case in WEIGHTED if layer_class(case)]
@@ -88,3 +89,14 @@ def test_an_activation_may_change(make, shape):
     plain.activation, relu.activation = activations.relu, activations.linear
     np.testing.assert_array_equal(plain(x), cut)
     np.testing.assert_array_equal(relu(x), linear)
+
+
+@pytest.mark.parametrize("filters", [3, 20])
+def test_an_activation_ends_tiles_of_every_height(filters):
+    conv = layers.Conv1D(filters, 1, activation="sigmoid")
+    model = Sequential([layers.Input((None, 5)), conv])
+    rng = np.random.default_rng(3)
+    for pixels in range(1, 32):
+        x = rng.standard_normal((1, pixels, 5), np.float32)
+        sums = x @ conv.get_weights()[0][0]
+        np.testing.assert_allclose(model.predict(x), 1 / (1 + np.exp(-sums)), rtol=1e-5)
