@@ -118,11 +118,13 @@ def pytest_cmdline_main(config):
 @pytest.hookimpl(wrapper=True)
 def pytest_collection():
     """No garbage collection goes through the tests that are found while more of them are looked for."""
-    gc.disable()
+    thresholds = gc.get_threshold()
+    # Not disabled: what Dask finds when it is imported it restores for ever after.
+    gc.set_threshold(0)
     try:
         return (yield)
     finally:
-        gc.enable()
+        gc.set_threshold(*thresholds)
 
 
 @pytest.hookimpl(trylast=True)
