@@ -80,7 +80,9 @@ def winograd_sum_call(
     if patches < LEAST_PATCHES or 5 * filled < 3 * SCHEME.outputs**2 * patches * rows * panels * lanes:
         return None
     moving = batch, depth, height, width
-    grads = batch, depth, *(Axis(a.windows, SCHEME.outputs, SCHEME.outputs, 1, 0, 0) for a in (height, width))
+    # There windows lie side by side, whatever lies between those of the input.
+    planes = Axis(depth.windows, 1, 1, 1, 0, 0)
+    grads = batch, planes, *(Axis(a.windows, SCHEME.outputs, SCHEME.outputs, 1, 0, 0) for a in (height, width))
     blocks = _blocks(moving)
     count = prod(ceil(axis.windows / block) for axis, block in zip(moving, blocks, strict=True))
     group = max(n for n in range(1, panels + 1) if panels % n == 0 and (n == 1 or n * sums <= panels * TASK_BYTES))

@@ -153,6 +153,16 @@ def test_weight_gradients_run_as_winograd_where_that_is_faster(sizes, padding, p
     np.testing.assert_allclose(weight_gradients(x, grad_out, padding), wanted, rtol=0, atol=2e-6 * np.abs(wanted).max())
 
 
+def test_winograd_weight_gradients_of_planes_that_lie_apart(poisoned):
+    rng, settings = np.random.default_rng(0), {"kernel_size": (1, 3, 3), "strides": (2, 1, 1)}
+    x, grad_out = (rng.standard_normal((2, depth, *rest, 16)) for depth, rest in ((9, (16, 17)), (5, (14, 15))))
+    call = conv_grad(x.shape, (1, 3, 3, 16, 16), 4, window_of((1, 3, 3), (2, 1, 1)))
+    assert isinstance(call.sum_call, WinogradSumCall)
+    found = functional.conv_weight_grad(x.astype("float32"), grad_out.astype("float32"), **settings)
+    wanted = functional.conv_weight_grad(x, grad_out, **settings)
+    np.testing.assert_allclose(found, wanted, rtol=0, atol=2e-6 * np.abs(wanted).max())
+
+
 def test_no_number_of_threads_changes_a_bit_of_winograd_weight_gradients(recut):
     arrays, found = drawn_for_winograd(4, 30, 24, 64, 80), set()
     for knobs in THREADS:
