@@ -66,6 +66,10 @@ def offered(tell: Callable[[], dict[str, Any]], ahead: Callable[[], None]) -> It
     of them, this process is to compile others.
     """
     global _offered
+    if _offered is not None or _helper is not None:
+        # A network within another one, whose helper has its kernels, too.
+        yield
+        return
     _offered = tell, ahead
     try:
         yield

@@ -170,6 +170,22 @@ def test_who_does_without(change, monkeypatch):
     assert not sharing.wanted()
 
 
+def test_a_network_within_another_one_leaves_the_helper_alone(monkeypatch):
+    outer, inner = ((dict, lambda: None) for _ in range(2))
+    with sharing.offered(*outer):
+        with sharing.offered(*inner):
+            assert sharing._offered == outer
+        assert sharing._offered == outer
+        process = _Alive()
+        process.kill = process.communicate = lambda: None
+        monkeypatch.setattr(sharing, "_helper", process)
+        sharing._offered = None
+        with sharing.offered(*inner):
+            assert sharing._offered is None
+        assert sharing._helper is process
+    assert sharing._helper is sharing._offered is None
+
+
 @pytest.mark.parametrize("order", [1, -1])
 def test_steps_run_from_the_last_to_the_first_and_ahead(order, monkeypatch):
     """On arrays of the sizes that they have in the network, with values side by side and views among them."""
