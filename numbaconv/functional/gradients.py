@@ -104,6 +104,10 @@ def conv_weight_grad(
     kernel_size : int or tuple of int
     groups : int
         Groups of channels and filters; it divides the channels of ``x`` and ``grad_out``.
+    algorithm : {"auto", "direct", "winograd"}
+        "direct" is the formula as it stands. The others take Winograd's algorithm for kernels of 3x3 in float32 where
+        it is faster, and the formula if the result is not finite, very large or very small. The rounding error of a
+        value far above the others is then found in all weights of its channel.
 
     Returns
     -------
