@@ -181,6 +181,22 @@ def test_values_that_winograd_would_spoil_are_summed_plainly(value, which):
         np.testing.assert_array_equal(weight_gradients(*arrays), weight_gradients(*arrays, algorithm="direct"))
 
 
+@pytest.mark.parametrize("which", [0, 1], ids=["x", "grad_out"])
+def test_values_far_above_the_others_leave_no_errors_at_taps_that_never_read_them(which):
+    arrays = drawn_for_winograd(2, 32, 32, 16, 16)
+    arrays[which][0, 0, 0, 3] = 1e5
+    np.testing.assert_array_equal(weight_gradients(*arrays), weight_gradients(*arrays, algorithm="direct"))
+
+
+def test_a_channel_that_a_tap_never_reads_spoils_nothing():
+    x, grad_out = drawn_for_winograd(2, 32, 32, 16, 16)
+    x[:, 1:, :, 5] = 0
+    found, direct = weight_gradients(x, grad_out), weight_gradients(x, grad_out, algorithm="direct")
+    assert not direct[2, :, 5].any()
+    assert not np.array_equal(found, direct)
+    np.testing.assert_allclose(found, direct, rtol=0, atol=2e-6 * np.abs(direct).max())
+
+
 @pytest.mark.parametrize("factor", [1e-38, 0])
 def test_tiny_gradients_are_summed_plainly(factor):
     x, grad_out = drawn_for_winograd(4, 16, 16, 16, 16)

@@ -113,27 +113,48 @@ def _transform_line(outputs, to):
 
 
 @compiled(parallel=True)
-def finish_weight_grad(sums, matrix, out):
-    """``out = G^T S G`` (9, C, F), S the sum over the shares of ``sums``, in their order; the matrix (6, 3) is G."""
+def finish_weight_grad(sums, matrix, out, sizes):
+    """``out = G^T S G`` (9, C, F), S the sum over the shares of ``sums``, in their order; the matrix (6, 3) is G.
+
+    S passes its rounding errors on to all taps, those of a large value to taps that never read it, too. So ``sizes``
+    (2, C) are the largest value of S, and the largest gradient of the tap where that is least.
+    """
     _, panels, points, rows, lanes = sums.shape
     _, channels, filters = out.shape
     for task in prange(channels):
         channel = np.int64(task)
-        array, at = aligned((points + TAPS * INPUTS) * lanes, sums)
+        array, at = aligned((points + TAPS * INPUTS + 1) * lanes, sums)
         whole, half = Grid(array, at, INPUTS * lanes, lanes), Grid(array, at + points * lanes, INPUTS * lanes, lanes)
+        flat, one = array[0, 0, 0, 0], half.at + TAPS * INPUTS * lanes
+        # Of each lane the largest value of S, and then of each tap.
+        most = np.zeros((1 + TAPS * TAPS) * lanes, sums.dtype)
         for panel in range(panels):
+            count = min(lanes, filters - panel * lanes)
             for point in range(points):
                 start = ((panel * points + point) * rows + channel) * lanes
                 total = tile_rows(1, 1, sums, start)
                 for more in range(start + panels * points * rows * lanes, sums.size, panels * points * rows * lanes):
                     total = total + tile_rows(1, 1, sums, more)
                 tile_write(total, array, at + point * lanes)
+                _raise(most, 0, flat, at + point * lanes, count)
             for tap in range(TAPS):
                 for i in range(INPUTS):
                     tile_write(_weigh(along_h(whole, i), matrix, tap), array, half.at + (tap * INPUTS + i) * lanes)
                 for other in range(TAPS):
-                    to = ((tap * TAPS + other) * channels + channel) * filters + panel * lanes
-                    tile_write_part(_weigh(along_w(half, tap), matrix, other), out, to, filters - panel * lanes)
+                    number = tap * TAPS + other
+                    gradients = _weigh(along_w(half, tap), matrix, other)
+                    tile_write_part(gradients, out, (number * channels + channel) * filters + panel * lanes, count)
+                    tile_write(gradients, array, one)
+                    _raise(most, (1 + number) * lanes, flat, one, count)
+        sizes[0, channel] = sizes[1, channel] = most[:lanes].max()
+        for start in range(lanes, len(most), lanes):
+            sizes[1, channel] = min(sizes[1, channel], most[start : start + lanes].max())
+
+
+@compiled(inline=True)
+def _raise(most, at, array, start, count):
+    for f in range(count):
+        most[at + f] = max(most[at + f], abs(array[start + f]))
 
 
 @compiled(inline=True)
