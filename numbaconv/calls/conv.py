@@ -20,28 +20,27 @@ from ..kernels.named import (
     depthwise_conv,
     depthwise_inside,
     group_conv,
-    outer,
 )
 from ..kernels.plan.axes import ANY_LENGTH, Axis, merged_axes, stays_inside
-from ..kernels.plan.host import HOST
 from ..kernels.plan.plans import Plan, check_memory, few_cost, is_for_few, joins_taps, make_few_plan, make_plan
 from ..kernels.plan.positions import depthwise_costs, make_position_plan, position_cost
 from ..kernels.table import CHANNELS, MEANS, WORK, flat_plan, panel_table
 from ..machine.aligned import aligned_empty
 from ..machine.threads import remember
-from ..machine.vectors import WIDE, conv_tile, conv_vecs, conv_width, few_filters, panel_width, position_tile
+from ..machine.vectors import conv_tile, conv_vecs, conv_width, few_filters, panel_width, position_tile
 from ..objects.tuples import NamedTuple
 from .epilogue import Epilogue
 from .layouts import Ints, canonical, empty_planes, original, planar, planar_result
 from .packed import Packed, depthwise_shape, is_depthwise
+from .planes import planes_call
 from .scaling import PixelsCall, pixels_call
 from .window import Window, window_axes
 from .winograd import WinogradCall, use_winograd, winograd_work
 
 # Tiles of windows for which weights are not packed: packing takes as long as so many tiles, read as they lie, lose.
 FEW_TILES = 4
-# Channels or filters, the fewer of them, that planes are summed up for, and tasks of many such sums.
-MOST_PLANES, TASKS = 16, 16
+# Channels or filters, the fewer of them, that planes are summed up for.
+MOST_PLANES = 16
 # How often planes are read, at most, where they are not brought to channels last before.
 MOST_READ = 4
 # Inside the library, further names of an ``algorithm``: ways to compute a sum that differ in its last bits, of which
@@ -121,30 +120,6 @@ def _in_taps(weights: Any, taps: Ints) -> Any:
     return weights.reshape(len(weights), *taps, columns, *weights.shape[4:])
 
 
-class PlanesCall(NamedTuple):
-    """A convolution of single pixels with channels first: the weights turned round, times the planes of each image."""
-
-    out_shape: Ints
-    rank: int
-    shape: Ints
-    block: Ints
-    serial: bool
-    # Of canonical arrays.
-    direct: Callable[[], WindowCall]
-
-    def __call__(self, x: np.ndarray, packed: Packed, epilogue: Epilogue) -> np.ndarray:
-        out, (bias, *limits) = empty_planes(self.out_shape, packed.dtype), epilogue[:3]
-        # Those of a transposed convolution lie the other way round.
-        steps = (self.shape[2], 1) if packed.operation == "conv_transpose" else (1, self.shape[1])
-        arrays = planar(x).reshape(-1), (*self.shape, *steps), bias, tuple(limits), out.reshape(-1)
-        outer(packed.plain.reshape(-1), *arrays, WIDE, self.block, serial=self.serial)
-        return planar_result(out, self.out_shape, self.rank)
-
-    def run(self, image: np.ndarray, packed: Packed, epilogue: Epilogue, out: Any = None) -> np.ndarray:
-        """From canonical array to canonical array; into ``out``, where it is given."""
-        return self.direct().run(image, packed, epilogue, out)
-
-
 @remember(maxsize=512)
 def conv_call(
     x_shape: Ints, weights_shape: Ints, itemsize: int, window: Window, algorithm: str = "direct", pitch: int = 0
@@ -218,7 +193,7 @@ def gather_call(
     planar = data_format == "channels_first" and not few
     many = prod(axis.windows for axis in axes[1:]) >= panel_width(itemsize, 4)
     if planar and many and branches == 1 and min(channels, filters) <= MOST_PLANES and are_pixels(axes):
-        return _planes_call(axes, channels, filters, rank, direct)
+        return planes_call(axes, channels, filters, rank, direct)
     # Of a run of positions, windows that are far apart would leave most unused.
     if not few and (branches > 1 or (planar and axes[-1].stride <= 2)):
         settings = (branches, channels, filters), itemsize, rank, data_format
@@ -270,17 +245,6 @@ def _is_few(axes: tuple[Axis, ...], channels: int, filters: int, itemsize: int, 
 def are_pixels(axes: tuple[Axis, ...]) -> bool:
     """Whether each window reads one pixel, and there is one for each."""
     return all(axis.taps == axis.stride == 1 and axis.before == 0 for axis in axes) and inside(axes)
-
-
-def _planes_call(
-    axes: tuple[Axis, ...], channels: int, filters: int, rank: int, direct: Callable[[], Any]
-) -> PlanesCall:
-    images, *lengths = (axis.windows for axis in axes)
-    positions = prod(lengths)
-    serial = images * positions * channels * filters < HOST.serial_work
-    columns = max(1, positions if serial else ceil(positions * images / TASKS))
-    shape = images, filters, channels, positions
-    return PlanesCall((images, *lengths, filters), rank, shape, (filters, columns), serial, direct)
 
 
 def conv_arguments(
@@ -373,7 +337,7 @@ def means_call(x_shape: Ints, weights_shape: Ints, itemsize: int, window: Window
     if not isinstance(call, WindowCall) or call.kernel is not depthwise_conv or call.data_format != "channels_last":
         return None
     *windows, filters = call.out_shape
-    plan = make_plan(window_axes(x_shape, filters, window), 1, filters, itemsize, depthwise=True, whole_rows=True)
+    plan = make_plan(window_axes(x_shape, filters, window), 1, filters, itemsize, depthwise="whole rows")
     (table,) = depthwise_arguments(plan, filters, itemsize)
     table[WORK, MEANS] = prod(windows) * filters
     return call._replace(serial=plan.serial, arguments=(table,), view=None)

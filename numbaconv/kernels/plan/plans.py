@@ -2,6 +2,7 @@
 
 from functools import lru_cache, wraps
 from math import ceil, inf, prod
+from typing import Literal
 
 import numpy as np
 
@@ -92,18 +93,17 @@ def make_plan(
     channels: int,
     filters: int,
     itemsize: int,
-    depthwise: bool = False,
+    depthwise: bool | Literal["whole rows"] = False,
     origins: int = 1,
     branches: int = 1,
-    whole_rows: bool = False,
     host: Host = HOST,
 ) -> Plan:
     """Choose the cheapest blocks for the four ``axes`` (N, D, H, W) of a convolution.
 
     Each filter sums over so many channels, 1 for a depthwise convolution, where a task's strip holds only the channels
     of its own group of outputs. ``origins`` is the number of convolutions, each of that many filters, that are computed
-    together, and ``branches`` that of branches, each of that many channels and filters. With ``whole_rows``, tasks take
-    no parts of rows.
+    together, and ``branches`` that of branches, each of that many channels and filters. Of depthwise
+    "whole rows", tasks take no parts of rows.
     """
     check_memory(axes, branches * origins * filters, itemsize)
     _, d, h, w = axes
@@ -153,7 +153,7 @@ def make_plan(
         share = 1 / 4 if depthwise else min(1, MOST_STEPS / max(1, steps(rows, columns)))
         return share * strip + rows * columns * host.place_bytes <= strips * host.strip_bytes and strip <= MOST_BYTES
 
-    cut = cheapest(axes, panels, time, fits, several_planes=several, whole_rows=whole_rows)
+    cut = cheapest(axes, panels, time, fits, several_planes=several, whole_rows=depthwise == "whole rows")
     return Plan.of(cut, serial)
 
 

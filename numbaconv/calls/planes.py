@@ -1,0 +1,55 @@
+"""Convolutions of single pixels with channels first: products of matrices, for few channels or filters."""
+
+from collections.abc import Callable
+from math import ceil, prod
+from typing import Any
+
+import numpy as np
+
+from ..kernels.named import outer
+from ..kernels.plan.axes import Axis
+from ..kernels.plan.host import HOST
+from ..machine.vectors import WIDE
+from ..objects.tuples import NamedTuple
+from .epilogue import Epilogue
+from .layouts import Ints, empty_planes, planar, planar_result
+from .packed import Packed
+
+# Tasks of many such products.
+TASKS = 16
+
+
+class PlanesCall(NamedTuple):
+    """A convolution of single pixels with channels first: the weights turned round, times the planes of each image."""
+
+    out_shape: Ints
+    rank: int
+    shape: Ints
+    block: Ints
+    serial: bool
+    # Of canonical arrays.
+    direct: Callable[[], Any]
+
+    def __call__(self, x: np.ndarray, packed: Packed, epilogue: Epilogue) -> np.ndarray:
+        out, (bias, *limits) = empty_planes(self.out_shape, packed.dtype), epilogue[:3]
+        # Those of a transposed convolution lie the other way round.
+        steps = (self.shape[2], 1) if packed.operation == "conv_transpose" else (1, self.shape[1])
+        arrays = planar(x).reshape(-1), (*self.shape, *steps), bias, tuple(limits), out.reshape(-1)
+        outer(packed.plain.reshape(-1), *arrays, WIDE, self.block, serial=self.serial)
+        return planar_result(out, self.out_shape, self.rank)
+
+    def run(self, image: np.ndarray, packed: Packed, epilogue: Epilogue, out: Any = None) -> np.ndarray:
+        """From canonical array to canonical array; into ``out``, where it is given."""
+        return self.direct().run(image, packed, epilogue, out)
+
+
+def planes_call(
+    axes: tuple[Axis, ...], channels: int, filters: int, rank: int, direct: Callable[[], Any]
+) -> PlanesCall:
+    """Prepare that of ``axes`` whose windows are single pixels; ``direct`` prepares that of canonical arrays."""
+    images, *lengths = (axis.windows for axis in axes)
+    positions = prod(lengths)
+    serial = images * positions * channels * filters < HOST.serial_work
+    columns = max(1, positions if serial else ceil(positions * images / TASKS))
+    shape = images, filters, channels, positions
+    return PlanesCall((images, *lengths, filters), rank, shape, (filters, columns), serial, direct)
