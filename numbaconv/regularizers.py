@@ -27,11 +27,6 @@ class L1(Configurable):
     ----------
     l1 : float
         Factor, not negative.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If `l1` is not a finite number, or negative.
     """
 
     def __init__(self, l1: float = 0.01) -> None:
@@ -55,11 +50,6 @@ class L2(Configurable):
     ----------
     l2 : float
         Factor, not negative.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If `l2` is not a finite number, or negative.
     """
 
     def __init__(self, l2: float = 0.01) -> None:
@@ -83,11 +73,6 @@ class L1L2(Configurable):
     ----------
     l1, l2 : float
         Factors, not negative. As in Keras they are 0 here and 0.01 in `l1_l2`.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If a factor is not a finite number, or negative.
     """
 
     def __init__(self, l1: float = 0.0, l2: float = 0.0) -> None:

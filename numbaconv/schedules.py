@@ -41,11 +41,6 @@ class ExponentialDecay(LearningRateSchedule):
         Whether the exponent is rounded down, so that the rate changes every `decay_steps` steps only.
     name : str
         Kept in the config, as Keras does.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If a number is not finite or out of its bounds.
     """
 
     def __init__(
@@ -95,11 +90,6 @@ class CosineDecay(LearningRateSchedule):
     warmup_steps : float
         Length of the warmup, not negative; of no effect without `warmup_target`.
 
-    Raises
-    ------
-    TypeError, ValueError
-        If a number is not finite or out of its bounds.
-
     Notes
     -----
     Loshchilov and Hutter, "SGDR: Stochastic Gradient Descent with Warm Restarts", 2017.
@@ -146,11 +136,6 @@ class PiecewiseConstantDecay(LearningRateSchedule):
         One rate more than boundaries, none negative; the last one holds from the last boundary on.
     name : str
         Kept in the config, as Keras does.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If a number is not finite or negative, the boundaries do not increase, or there are not as many values.
     """
 
     def __init__(self, boundaries: Sequence[float], values: Sequence[float], name: str = "PiecewiseConstant") -> None:

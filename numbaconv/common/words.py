@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
 if TYPE_CHECKING:
     # Not in Python 3.10's own typing.
     from typing_extensions import Unpack as Unpack
+else:
+    # Annotations that speak of it are strings, which nobody reads at run time.
+    Unpack = None
 
 Padding: TypeAlias = Literal["valid", "same"]
 # Along one axis.

@@ -17,13 +17,7 @@ Shape = tuple[int, ...]
 
 
 class Initializer(Configurable):
-    """Base of all initializers here.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If an argument is not as described.
-    """
+    """Base of all initializers here."""
 
     def __call__(self, shape: Sequence[int], dtype: DTypeLike | None = None) -> Array:
         """Return a new array of initial values.

@@ -2,17 +2,15 @@
 
 from collections.abc import Callable, Collection
 from types import FunctionType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from .. import activations
 from ..activations.settings import WithSettings, meeting_axes
 from ..calls.epilogue import NO_MINIMUM
+from ..common.words import Penalized, Unpack
 from .any_rank import AnyRank
-
-if TYPE_CHECKING:
-    from ..common.words import Penalized, Unpack
 
 
 class Activating(AnyRank):

@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 
 from .. import shapes
+from ..shapes import Shape
 from .base import Layer
-
-Shape = tuple[int | None, ...]
+from .learning import Grads
 
 
 class AnyRank(Layer):
@@ -35,9 +35,7 @@ class AnyRank(Layer):
         out, _ = self._forward(x)
         return out.copy() if np.may_share_memory(out, x) else out
 
-    def _backward(
-        self, kept: Any, grad_out: np.ndarray, input_grad: bool
-    ) -> tuple[np.ndarray | None, dict[str, np.ndarray]]:
+    def _backward(self, kept: Any, grad_out: np.ndarray, input_grad: bool) -> Grads:
         return self._input_grad(kept, grad_out) if input_grad else None, {}
 
     def _input_grad(self, kept: Any, grad_out: np.ndarray) -> np.ndarray:

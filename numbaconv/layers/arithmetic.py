@@ -1,17 +1,15 @@
 """Layers of several inputs as functions, and what ``x + y`` and its like make of tensors: new layers."""
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from ..common.words import Penalized, Unpack
 from ..graph.tensor import OPERATORS, KerasTensor
 from .joining import Concatenate, Dot
 from .merging import Add, Average, Maximum, Minimum, Multiply, Subtract
 from .pointwise import Rescaling
-
-if TYPE_CHECKING:
-    from ..common.words import Penalized, Unpack
 
 
 def add(inputs: Sequence[Any], **kwargs: "Unpack[Penalized]") -> Any:

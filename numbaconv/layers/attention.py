@@ -2,20 +2,18 @@
 
 from functools import reduce
 from math import prod, sqrt
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from .. import activations, shapes
 from ..common.arguments import as_numbers, cast, check_bool, check_mask
+from ..common.words import Common, Unpack
 from ..graph.tensor import tensors_in
 from ..objects.registry import integer, number
 from .any_rank import Shape
 from .predict_only import PredictOnly
 from .weights import Weight
-
-if TYPE_CHECKING:
-    from ..common.words import Common, Unpack
 
 
 class MultiHeadAttention(PredictOnly):
@@ -45,11 +43,6 @@ class MultiHeadAttention(PredictOnly):
         Whether what the heads have read is multiplied with a sigmoid of the query's.
     seed : int, optional
         Of the dropout.
-
-    Raises
-    ------
-    ValueError, TypeError
-        For arguments out of their range or of the wrong kind, and for inputs that do not fit each other.
 
     Notes
     -----

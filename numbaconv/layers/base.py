@@ -54,7 +54,7 @@ class Layer(Repeating, Arguments):
     Raises
     ------
     ValueError, TypeError
-        For arguments out of their range or of the wrong kind.
+        For arguments out of their range or of the wrong kind; from calls, for inputs that do not fit them.
     AttributeError
         If an attribute is set that the layer does not have; layers of a class of the user's take any.
 

@@ -27,12 +27,6 @@ class Bidirectional(Wrapper, WithState):
     backward_layer : SimpleRNN, LSTM or GRU, optional
         What goes backwards, taken as it is; by default one more copy of ``layer``.
 
-    Raises
-    ------
-    ValueError, TypeError
-        For arguments out of their range or of the wrong kind, and for two layers that go in the same direction or
-        return different things.
-
     Notes
     -----
     Input (N, steps, C), output (N, 2 * units), or (N, steps, 2 * units) with the layer's ``return_sequences``, for

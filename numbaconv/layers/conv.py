@@ -13,15 +13,15 @@ from ..calls.layouts import canonical, original
 from ..calls.packed import Packed
 from ..calls.window import Window, window_of
 from ..common.arguments import check_algorithm, check_bool, check_groups
-from ..common.words import Activation, Algorithm, AxisPadding, DataFormat
+from ..common.words import Activation, Algorithm, AxisPadding, Common, DataFormat, Unpack
 from .activation import activated, activation_grad, is_users, kept_of, minimum_of
 from .arguments import with_defaults
 from .base import Layer
+from .learning import Grads
 from .weights import Weight
 
 if TYPE_CHECKING:
     from ..calls.gradients import GradientCall
-    from ..common.words import Common, Unpack
 
 
 class WindowLayer(Layer):
@@ -145,9 +145,7 @@ class WindowLayer(Layer):
         out = self._activated(activation, before)
         return out, (x, kept_of(activation, before, out))
 
-    def _backward(
-        self, kept: Any, grad_out: np.ndarray, input_grad: bool
-    ) -> tuple[np.ndarray | None, dict[str, np.ndarray]]:
+    def _backward(self, kept: Any, grad_out: np.ndarray, input_grad: bool) -> Grads:
         *inputs, needed = kept
         if needed is not None:
             grad_out = activation_grad(self.activation, grad_out, needed, self.dtype)
@@ -155,9 +153,7 @@ class WindowLayer(Layer):
         grad_x, gradients = self._weight_gradients(inputs, grad, input_grad)
         return None if grad_x is None else original(grad_x, self.rank, self.data_format), gradients
 
-    def _weight_gradients(
-        self, kept: list[np.ndarray], grad: np.ndarray, input_grad: bool
-    ) -> tuple[np.ndarray | None, dict[str, np.ndarray]]:
+    def _weight_gradients(self, kept: list[np.ndarray], grad: np.ndarray, input_grad: bool) -> Grads:
         """The gradients of the input, canonical, and of the weights from that of the output, canonical."""
         (x,) = kept
         call = self._call_of(("gradient", *x.shape), self._gradient_call, x.shape)

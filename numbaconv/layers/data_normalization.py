@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -11,12 +11,10 @@ from ..calls.layouts import contiguous
 from ..calls.normalizing import scaled
 from ..common.arguments import check_bool
 from ..common.arrays import as_numbers
+from ..common.words import Penalized, Unpack
 from .along_axes import AlongAxes, axes_of, some_axes
 from .any_rank import Shape
 from .weights import Weight
-
-if TYPE_CHECKING:
-    from ..common.words import Penalized, Unpack
 
 # Values that `Normalization.adapt` takes to float64 at a time.
 BLOCK_VALUES = 2**18
@@ -41,11 +39,6 @@ class Normalization(AlongAxes):
     ----------
     adapt_mean, adapt_variance : ndarray or None
         What `adapt` has found, 0 and 1 before. None where mean and variance are given.
-
-    Raises
-    ------
-    ValueError, TypeError
-        For arguments out of their range or of the wrong kind, and for inputs that have no such axes.
 
     Notes
     -----

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -13,13 +13,11 @@ from ..calls.epilogue import epilogue_of, pack_bias
 from ..calls.layouts import contiguous
 from ..calls.packed import Packed
 from ..common.arguments import check_bool
-from ..common.words import Activation
+from ..common.words import Activation, Common, Unpack
 from .activation import activated, activation_grad, is_users, kept_of, minimum_of
 from .any_rank import AnyRank, Shape
+from .learning import Grads
 from .weights import Weight
-
-if TYPE_CHECKING:
-    from ..common.words import Common, Unpack
 
 
 class Dense(AnyRank):
@@ -122,9 +120,7 @@ class Dense(AnyRank):
         out = self._finished(activation, before)
         return out, (x, kept_of(activation, before, out))
 
-    def _backward(
-        self, kept: Any, grad_out: np.ndarray, input_grad: bool
-    ) -> tuple[np.ndarray | None, dict[str, np.ndarray]]:
+    def _backward(self, kept: Any, grad_out: np.ndarray, input_grad: bool) -> Grads:
         from ..calls.gradients import dense_grad
 
         x, needed = kept

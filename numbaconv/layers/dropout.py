@@ -1,19 +1,16 @@
 """Dropout, of single values and of whole channels."""
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from .. import shapes
 from ..common.arguments import check_data_format
 from ..common.arrays import masked
-from ..common.words import DataFormat
+from ..common.words import DataFormat, Penalized, Unpack
 from ..objects.registry import number
 from .any_rank import Shape
 from .drawing import Drawing
-
-if TYPE_CHECKING:
-    from ..common.words import Penalized, Unpack
 
 
 class Dropping(Drawing):
@@ -60,11 +57,6 @@ class Dropout(Dropping):
     noise_shape : tuple of int or None, optional
         Shape of the draw, which is broadcast over the input, None being the input's own size: (None, 1, C) drops whole
         channels of (N, steps, C).
-
-    Raises
-    ------
-    ValueError, TypeError
-        For arguments out of their range or of the wrong kind, and for inputs that the draw cannot be broadcast over.
 
     Notes
     -----

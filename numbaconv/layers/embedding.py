@@ -1,18 +1,16 @@
 """Embedding, which turns numbers of words into vectors, and Masking, which says what steps count."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from .. import shapes
 from ..common.arguments import as_numbers, check_bool
+from ..common.words import Penalized, Unpack
 from ..objects.registry import number
 from .any_rank import Shape
 from .predict_only import PredictOnly
 from .weights import Weight
-
-if TYPE_CHECKING:
-    from ..common.words import Penalized, Unpack
 
 
 class Embedding(PredictOnly):
@@ -28,12 +26,6 @@ class Embedding(PredictOnly):
         Whether a 0 stands for a step that does not count; `compute_mask` then says so to the layers that follow.
     weights : list of array_like, optional
         The embeddings, in place of what the initializer would draw.
-
-    Raises
-    ------
-    ValueError, TypeError
-        For arguments out of their range or of the wrong kind, and for x that holds anything but whole numbers from 0
-        to ``input_dim - 1``.
 
     Notes
     -----
@@ -117,11 +109,6 @@ class Masking(PredictOnly):
     Parameters
     ----------
     mask_value : float
-
-    Raises
-    ------
-    TypeError, ValueError
-        If ``mask_value`` is no finite number.
 
     Notes
     -----

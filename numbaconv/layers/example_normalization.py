@@ -1,18 +1,17 @@
 """LayerNormalization, GroupNormalization and UnitNormalization: each example is normalized by itself."""
 
 from collections.abc import Collection
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ..calls.standardizing import standardize, standardize_grad, unit, unit_grad, view_of_groups, view_over
 from ..common.arguments import cast
+from ..common.words import Penalized, Unpack
 from ..objects.registry import integer
 from .along_axes import Affine, axes_of, is_of_channels, one_axis, some_axes
 from .any_rank import AnyRank, Shape
-
-if TYPE_CHECKING:
-    from ..common.words import Penalized, Unpack
+from .learning import Grads
 
 
 class Standardization(Affine):
@@ -29,9 +28,7 @@ class Standardization(Affine):
     def _forward(self, x: np.ndarray) -> tuple[np.ndarray, Any]:
         return standardize(x, self._view(x.shape), self.epsilon, *self._learned())
 
-    def _backward(
-        self, kept: Any, grad_out: np.ndarray, input_grad: bool
-    ) -> tuple[np.ndarray | None, dict[str, np.ndarray]]:
+    def _backward(self, kept: Any, grad_out: np.ndarray, input_grad: bool) -> Grads:
         gamma, _ = self._learned()
         grad_x, *found = standardize_grad(kept, grad_out, self._view(grad_out.shape), gamma, input_grad)
         pairs = zip(("gamma", "beta"), found, strict=True)
@@ -50,11 +47,6 @@ class LayerNormalization(Standardization):
     ----------
     axis : int or list of int
         What is normalized over, not the batch: -1 is the last, the features.
-
-    Raises
-    ------
-    ValueError, TypeError
-        For arguments out of their range or of the wrong kind, and for inputs that have no such axes.
 
     Notes
     -----
@@ -108,11 +100,6 @@ class GroupNormalization(Standardization):
         Into how many groups the channels fall, which must divide their number; -1 makes each a group of its own.
     axis : int or list of one int
         Of the channels, not of the batch.
-
-    Raises
-    ------
-    ValueError, TypeError
-        For arguments out of their range or of the wrong kind, and for inputs whose channels do not fall into groups.
 
     Notes
     -----
@@ -175,11 +162,6 @@ class UnitNormalization(AnyRank):
     ----------
     axis : int or list of int
         What the norm is taken over: -1 is the last axis, the features.
-
-    Raises
-    ------
-    ValueError, TypeError
-        For an axis that is no integer, and for inputs that have no such axis.
 
     Notes
     -----

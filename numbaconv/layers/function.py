@@ -2,19 +2,17 @@
 
 import inspect
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from .. import shapes
 from ..common.arguments import cast
 from ..common.arrays import as_numbers
+from ..common.words import Penalized, Unpack
 from ..graph.operation import is_shape
 from .any_rank import AnyRank, Shape
 from .learning import shapes_of
-
-if TYPE_CHECKING:
-    from ..common.words import Penalized, Unpack
 
 
 class Lambda(AnyRank):

@@ -2,16 +2,15 @@
 
 from collections.abc import Callable, Collection, Sequence
 from itertools import accumulate
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ..common.arguments import check_bool
+from ..common.words import Penalized, Unpack
 from ..objects.registry import integer
+from .learning import Grads
 from .merging import Merge, Shape
-
-if TYPE_CHECKING:
-    from ..common.words import Penalized, Unpack
 
 
 class Concatenate(Merge):
@@ -61,7 +60,7 @@ class Concatenate(Merge):
     def _forward(self, x: list[np.ndarray]) -> tuple[np.ndarray, Any]:
         return self._merged(x), [one.shape[self.axis] for one in x]
 
-    def _backward(self, kept: Any, grad_out: np.ndarray, input_grad: bool) -> tuple[Any, dict[str, np.ndarray]]:
+    def _backward(self, kept: Any, grad_out: np.ndarray, input_grad: bool) -> Grads:
         borders = list(accumulate(kept[:-1]))
         return (np.split(grad_out, borders, self.axis) if input_grad else None), {}
 
@@ -128,7 +127,7 @@ class Dot(Merge):
     def _forward(self, x: list[np.ndarray]) -> tuple[np.ndarray, Any]:
         return self._merged(x), x
 
-    def _backward(self, kept: Any, grad_out: np.ndarray, input_grad: bool) -> tuple[Any, dict[str, np.ndarray]]:
+    def _backward(self, kept: Any, grad_out: np.ndarray, input_grad: bool) -> Grads:
         if not input_grad:
             return None, {}
         axes = self._axes_of(*(x.ndim for x in kept))

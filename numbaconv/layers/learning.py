@@ -13,6 +13,8 @@ from ..graph.operation import Gradients, Operation
 from ..objects.docstrings import parameter_names
 from .weights import frozen
 
+# Gradients of the input (or of several in a list; None, if not wanted), and of the weights by name.
+Grads = tuple[Any, dict[str, np.ndarray]]
 NO_FORWARD = "backward needs a forward(x, training=True) before it, one for each backward"
 # What a layer keeps of a call that the one before it has computed.
 _JOINED = object()
@@ -74,9 +76,7 @@ class Learner(Operation):
         """One of these two; with a mask, if there is one for a layer that takes one."""
         raise NotImplementedError
 
-    def _backward(
-        self, kept: Any, grad_out: np.ndarray, input_grad: bool
-    ) -> tuple[np.ndarray | None, dict[str, np.ndarray]]:
+    def _backward(self, kept: Any, grad_out: np.ndarray, input_grad: bool) -> Grads:
         """The gradients of the input (or None, if not wanted) and of the weights by name (needed if trainable)."""
         raise NotImplementedError(f"{self._label} must define backward(grad_out) to be trained")
 

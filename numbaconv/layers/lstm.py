@@ -1,18 +1,15 @@
 """LSTM."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ..common.arguments import check_bool
-from ..common.words import Activation
+from ..common.words import Activation, Common, Unpack
 from .activation import activated
 from .recurrent import Recurrent, check_use_cudnn
 from .weights import frozen
-
-if TYPE_CHECKING:
-    from ..common.words import Common, Unpack
 
 
 class LSTM(Recurrent):

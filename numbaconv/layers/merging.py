@@ -12,10 +12,10 @@ from .. import activations, shapes
 from ..calls.layouts import Pair, added
 from ..common.arguments import as_numbers, cast
 from ..graph.operation import Gradients, is_shape
+from ..shapes import Shape
 from .activation import activation_grad, joins_relu
 from .base import Layer
-
-Shape = tuple[int | None, ...]
+from .learning import Grads
 
 
 class Merge(Layer):
@@ -90,7 +90,7 @@ class Merge(Layer):
     def _forward(self, x: list[np.ndarray]) -> tuple[np.ndarray, Any]:
         return np.ascontiguousarray(self._merged(_same_rank(x))), x
 
-    def _backward(self, kept: Any, grad_out: np.ndarray, input_grad: bool) -> tuple[Any, dict[str, np.ndarray]]:
+    def _backward(self, kept: Any, grad_out: np.ndarray, input_grad: bool) -> Grads:
         if not input_grad:
             return None, {}
         parts = self._parts(_same_rank(kept), grad_out)
@@ -143,7 +143,7 @@ class Add(Merge):
         out = np.ascontiguousarray(added(reduce(added, xs), last, 0.0) if xs else activations.relu(last))
         return out, (x, out)
 
-    def _backward(self, kept: Any, grad_out: np.ndarray, input_grad: bool) -> tuple[Any, dict[str, np.ndarray]]:
+    def _backward(self, kept: Any, grad_out: np.ndarray, input_grad: bool) -> Grads:
         if isinstance(kept, tuple):
             kept, out = kept
             grad_out = activation_grad(activations.relu, grad_out, out, self.dtype)

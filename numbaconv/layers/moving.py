@@ -1,17 +1,15 @@
 """Cropping, zero padding and upsampling: layers without weights, which move values around."""
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from .. import shapes
 from ..calls.moving import crop_call, upsample_call, upsample_grad_call, zero_pad_call
 from ..common.arguments import check_data_format, check_interpolation
-from ..common.words import DataFormat, Interpolation
+from ..common.words import DataFormat, Interpolation, Penalized, Unpack
 from .base import Layer
-
-if TYPE_CHECKING:
-    from ..common.words import Penalized, Unpack
+from .learning import Grads
 
 
 class Moving(Layer):
@@ -22,9 +20,7 @@ class Moving(Layer):
     def _forward(self, x: np.ndarray) -> tuple[np.ndarray, Any]:
         return self.call(x), x.shape
 
-    def _backward(
-        self, kept: Any, grad_out: np.ndarray, input_grad: bool
-    ) -> tuple[np.ndarray | None, dict[str, np.ndarray]]:
+    def _backward(self, kept: Any, grad_out: np.ndarray, input_grad: bool) -> Grads:
         return self._input_grad(kept, grad_out) if input_grad else None, {}
 
     def _input_grad(self, x_shape: tuple[int, ...], grad_out: np.ndarray) -> np.ndarray:

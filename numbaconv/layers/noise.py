@@ -1,14 +1,12 @@
 """Layers that add or multiply normally distributed noise in training."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from ..common.words import Penalized, Unpack
 from ..objects.registry import number
 from .drawing import Drawing
-
-if TYPE_CHECKING:
-    from ..common.words import Penalized, Unpack
 
 
 class GaussianNoise(Drawing):

@@ -1,7 +1,7 @@
 """BatchNormalization."""
 
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -10,14 +10,13 @@ from ..calls.layouts import contiguous
 from ..calls.normalizing import Factors, filled, gradients_of, normalized, scaled, tables_of
 from ..common.again import again, at_end, fill
 from ..common.arrays import cast
+from ..common.words import Penalized, Unpack
 from ..machine.aligned import aligned_empty
 from ..objects.registry import number
 from .activation import joins_relu
 from .along_axes import Affine, one_axis
+from .learning import Grads
 from .weights import Weight, frozen_parts
-
-if TYPE_CHECKING:
-    from ..common.words import Penalized, Unpack
 
 
 class BatchNormalization(Affine):
@@ -34,11 +33,6 @@ class BatchNormalization(Affine):
         Of the channels: -1 for channels last, 1 for channels first, or any other but that of the batch.
     momentum : float
         Share of the moving mean and variance that a batch leaves, from 0 to 1.
-
-    Raises
-    ------
-    ValueError, TypeError
-        For arguments out of their range or of the wrong kind, and for inputs that have no such axis.
 
     Notes
     -----
@@ -131,9 +125,7 @@ class BatchNormalization(Affine):
             out = filled(planes, factors.tables[1:], low)
         return out.reshape(x.shape), (planes, factors, by_batch, joined)
 
-    def _backward(
-        self, kept: Any, grad_out: np.ndarray, input_grad: bool
-    ) -> tuple[np.ndarray | None, dict[str, np.ndarray]]:
+    def _backward(self, kept: Any, grad_out: np.ndarray, input_grad: bool) -> Grads:
         planes, factors, by_batch, joined = kept
         grad, gradients, grad_x = self._planes(grad_out), {}, None
         if self.trainable or by_batch:

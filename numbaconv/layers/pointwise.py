@@ -1,17 +1,15 @@
 """Layers that compute the same for every value, or nothing: Rescaling, ActivityRegularization, Identity."""
 
 from collections.abc import Collection, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from .. import config, regularizers
 from ..common.arrays import as_numbers, cast
+from ..common.words import Penalized, Unpack
 from ..objects.registry import number
 from .any_rank import AnyRank
-
-if TYPE_CHECKING:
-    from ..common.words import Penalized, Unpack
 
 
 class Identity(AnyRank):
@@ -75,11 +73,6 @@ class Rescaling(AnyRank):
         Arrays are broadcast over the last axes of the input, such as one number for each channel; with
         `config.image_data_format` of channels_first, a ``scale`` of one axis is that of the channels there, as in
         Keras.
-
-    Raises
-    ------
-    ValueError, TypeError
-        For arguments that hold no finite numbers, and for inputs over which they cannot be broadcast.
 
     Notes
     -----

@@ -1,6 +1,6 @@
 """Pooling: layers without weights, whose windows keep their largest value or the average of their values."""
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -9,11 +9,9 @@ from ..calls.layouts import spatial
 from ..calls.pooling import pool_call, pool_grad_call, pool_window
 from ..calls.window import Window
 from ..common.arguments import check_bool, check_data_format, check_mask
-from ..common.words import DataFormat, Padding
+from ..common.words import DataFormat, Padding, Penalized, Unpack
 from .base import Layer
-
-if TYPE_CHECKING:
-    from ..common.words import Penalized, Unpack
+from .learning import Grads
 
 
 class PoolingLayer(Layer):
@@ -35,9 +33,7 @@ class PoolingLayer(Layer):
     def _forward(self, x: np.ndarray) -> tuple[np.ndarray, Any]:
         return self.call(x), x if self.kind == "max" else x.shape
 
-    def _backward(
-        self, kept: Any, grad_out: np.ndarray, input_grad: bool = True
-    ) -> tuple[np.ndarray | None, dict[str, np.ndarray]]:
+    def _backward(self, kept: Any, grad_out: np.ndarray, input_grad: bool = True) -> Grads:
         if not input_grad:
             return None, {}
         x_shape, operands = (kept.shape, (kept, grad_out)) if self.kind == "max" else (kept, (grad_out,))
@@ -108,9 +104,7 @@ class GlobalPooling(PoolingLayer):
         out, channels = super().call(x), self._channels_of(x.shape)
         return out if self.keepdims else out.reshape(len(x), channels)  # type: ignore[arg-type]
 
-    def _backward(
-        self, kept: Any, grad_out: np.ndarray, input_grad: bool = True
-    ) -> tuple[np.ndarray | None, dict[str, np.ndarray]]:
+    def _backward(self, kept: Any, grad_out: np.ndarray, input_grad: bool = True) -> Grads:
         x_shape = kept.shape if self.kind == "max" else kept
         shape: Any = shapes.global_pool_output_shape(x_shape, True, self.data_format)
         return super()._backward(kept, grad_out.reshape(shape), input_grad)
@@ -219,9 +213,7 @@ class GlobalAveragePooling1D(GlobalPooling):
             out = np.where(counts, x, 0).sum(axis=steps, keepdims=True) / count
         return out if self.keepdims else out.squeeze(steps), (x.shape, share, steps)
 
-    def _backward(
-        self, kept: Any, grad_out: np.ndarray, input_grad: bool = True
-    ) -> tuple[np.ndarray | None, dict[str, np.ndarray]]:
+    def _backward(self, kept: Any, grad_out: np.ndarray, input_grad: bool = True) -> Grads:
         if not isinstance(kept[0], tuple):
             return super()._backward(kept, grad_out, input_grad)
         shape, share, steps = kept

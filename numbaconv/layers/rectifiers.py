@@ -1,7 +1,7 @@
 """ReLU and its kin as layers, with their settings, and PReLU, which learns its slopes; Softmax."""
 
 from collections.abc import Collection
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -9,13 +9,12 @@ from .. import activations
 from ..activations.settings import with_settings
 from ..common.arguments import cast
 from ..common.arrays import as_numbers
+from ..common.words import Penalized, Unpack
 from ..objects.registry import integer, number
 from .activation import Activating
 from .any_rank import AnyRank, Shape
+from .learning import Grads
 from .weights import Weight
-
-if TYPE_CHECKING:
-    from ..common.words import Penalized, Unpack
 
 
 class ReLU(Activating):
@@ -100,11 +99,6 @@ class Softmax(Activating):
     axis : int or tuple of int
         Of the input, its batch axis included.
 
-    Raises
-    ------
-    ValueError, TypeError
-        For arguments of the wrong kind, and for inputs that have no such axes.
-
     Notes
     -----
     Input of any shape, output the same. Takes a mask: bools, or numbers that count as True above 1/2, of a shape that
@@ -157,11 +151,6 @@ class PReLU(AnyRank):
     ----------
     shared_axes : int or tuple of int, optional
         Axes along which all positions have one alpha, from 1 on: (1, 2) gives images a slope for each channel.
-
-    Raises
-    ------
-    ValueError, TypeError
-        For arguments out of their range or of the wrong kind, and for inputs of other sizes than the weights'.
 
     Notes
     -----
@@ -219,9 +208,7 @@ class PReLU(AnyRank):
             return np.where(x > 0, x, self._weights["alpha"] * x), x
 
     @np.errstate(all="ignore")
-    def _backward(
-        self, kept: Any, grad_out: np.ndarray, input_grad: bool
-    ) -> tuple[np.ndarray | None, dict[str, np.ndarray]]:
+    def _backward(self, kept: Any, grad_out: np.ndarray, input_grad: bool) -> Grads:
         gradients, below, grad_out = {}, kept < 0, np.ascontiguousarray(grad_out)
         if self.trainable:
             shared = (0, *(self.shared_axes or ()))

@@ -1,20 +1,18 @@
 """What recurrent layers share: the loop over the steps of a sequence, masks and states."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from .. import shapes
 from ..common.arguments import as_numbers, cast, check_bool, check_mask
+from ..common.words import Penalized, Unpack
 from ..graph.tensor import KerasTensor, tensors_in
 from ..objects.registry import integer, number
 from .any_rank import Shape
 from .predict_only import PredictOnly
 from .weights import Weight
-
-if TYPE_CHECKING:
-    from ..common.words import Penalized, Unpack
 
 
 class WithState(PredictOnly):

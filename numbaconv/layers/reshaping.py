@@ -1,19 +1,16 @@
 """Layers that put values in another order or shape: Flatten, Reshape, Permute, RepeatVector."""
 
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ..calls.layouts import contiguous, swapped
 from ..common.arguments import cast, check_data_format
-from ..common.words import DataFormat
+from ..common.words import DataFormat, Penalized, Unpack
 from ..objects.registry import integer
 from ..shapes.checks import check_size, positive_integer
 from .any_rank import AnyRank, Shape
-
-if TYPE_CHECKING:
-    from ..common.words import Penalized, Unpack
 
 
 class Flatten(AnyRank):
@@ -66,11 +63,6 @@ class Reshape(AnyRank):
     target_shape : tuple of int
         Shape of an example without the batch axis. One size may be -1: what is left for it.
 
-    Raises
-    ------
-    ValueError, TypeError
-        For arguments out of their range or of the wrong kind, and for inputs of another number of values.
-
     Notes
     -----
     Input (N, ...), output (N, *target_shape). Keeps for backward: the shape of its input.
@@ -121,11 +113,6 @@ class Permute(AnyRank):
         For each axis of the output the one of the input that it is, from 1 on: (2, 1) exchanges two axes. The batch
         stays first.
 
-    Raises
-    ------
-    ValueError, TypeError
-        If ``dims`` are not the numbers from 1 on, each of them once, and for inputs of another number of axes.
-
     Notes
     -----
     Input (N, n1, n2, ...), output the same sizes in this order. Keeps nothing for backward.
@@ -163,11 +150,6 @@ class RepeatVector(AnyRank):
     ----------
     n : int
         How often.
-
-    Raises
-    ------
-    ValueError, TypeError
-        If ``n`` is no positive integer, and for inputs of more than two axes.
 
     Notes
     -----

@@ -1,6 +1,6 @@
 """Resizing and CenterCrop: images of one size, whatever they were."""
 
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
@@ -8,12 +8,9 @@ from .. import shapes
 from ..calls.layouts import spatial
 from ..calls.moving import Resize, crop_call, resize_call, resize_grad_call, zero_pad_call
 from ..common.arguments import check_bool, check_data_format, check_interpolation
-from ..common.words import DataFormat, Interpolation
+from ..common.words import DataFormat, Interpolation, Penalized, Unpack
 from ..objects.registry import number
 from .moving import Moving
-
-if TYPE_CHECKING:
-    from ..common.words import Penalized, Unpack
 
 
 class OneSize(Moving):
@@ -54,11 +51,6 @@ class Resizing(OneSize):
         What is added.
     antialias : bool
         Whether kernels are stretched where an axis becomes shorter, so that they meet every position.
-
-    Raises
-    ------
-    ValueError, TypeError
-        For arguments out of their range or of the wrong kind, and for both proportions at once.
 
     Notes
     -----

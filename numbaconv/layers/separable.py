@@ -11,15 +11,15 @@ from ..calls.layouts import canonical
 from ..calls.packed import Packed
 from ..calls.separable import separable_call
 from ..calls.window import point_window
-from ..common.words import Activation, AxisPadding, DataFormat, Padding
+from ..common.words import Activation, AxisPadding, Common, DataFormat, Padding, Unpack
 from .activation import kept_of, minimum_of
 from .arguments import with_defaults
 from .conv import WindowLayer
+from .learning import Grads
 from .weights import Weight
 
 if TYPE_CHECKING:
     from ..calls.gradients import GradientCall
-    from ..common.words import Common, Unpack
 
 
 class DepthwiseConv(WindowLayer):
@@ -210,9 +210,7 @@ class SeparableConv(WindowLayer):
         out = self._activated(activation, before)
         return out, (x, between, kept_of(activation, before, out))
 
-    def _weight_gradients(
-        self, kept: list[np.ndarray], grad: np.ndarray, input_grad: bool
-    ) -> tuple[np.ndarray | None, dict[str, np.ndarray]]:
+    def _weight_gradients(self, kept: list[np.ndarray], grad: np.ndarray, input_grad: bool) -> Grads:
         from ..calls.gradients import conv_grad, depthwise_grad
 
         x, between = kept

@@ -1,15 +1,12 @@
 """SimpleRNN."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from ..common.words import Activation
+from ..common.words import Activation, Common, Unpack
 from .activation import activated
 from .recurrent import Recurrent
-
-if TYPE_CHECKING:
-    from ..common.words import Common, Unpack
 
 
 class SimpleRNN(Recurrent):

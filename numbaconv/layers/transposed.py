@@ -8,13 +8,12 @@ from .. import shapes
 from ..calls.packed import Packed
 from ..calls.transposed import transposed_call, transposed_shape
 from ..common.arguments import check_algorithm
-from ..common.words import Activation, Algorithm, DataFormat, Padding
+from ..common.words import Activation, Algorithm, Common, DataFormat, Padding, Unpack
 from .conv import WindowLayer
 from .weights import Weight
 
 if TYPE_CHECKING:
     from ..calls.gradients import GradientCall
-    from ..common.words import Common, Unpack
 
 
 class ConvTranspose(WindowLayer):

@@ -3,18 +3,16 @@
 import functools
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from .. import shapes
 from ..common.arguments import as_numbers, check_mask
+from ..common.words import Common, Unpack
 from ..graph.operation import Gradients, OfLeaves, Operation
 from .any_rank import AnyRank, Shape
 from .base import Layer
-
-if TYPE_CHECKING:
-    from ..common.words import Common, Unpack
 
 # What `kinds` gives; `numbaconv.models` adds models.
 KINDS: dict[str, Any] = {}
@@ -155,11 +153,6 @@ class TimeDistributed(Wrapper):
     layer : Layer or model
         It gets all steps of all examples at once, as examples of one batch: `BatchNormalization` inside takes the mean
         of all of them in training.
-
-    Raises
-    ------
-    TypeError
-        If it is anything else.
 
     Notes
     -----

@@ -50,6 +50,11 @@ class Configurable(Telling):
     """An object that is wholly described by its constructor's arguments, each kept in an attribute of that name.
 
     Such an attribute that is set later is checked as the constructor checks it.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not as described.
     """
 
     def __setattr__(self, name: str, value: Any) -> None:

@@ -7,6 +7,7 @@ import numpy as np
 
 from ... import initializers
 from ...layers.any_rank import AnyRank, Shape
+from ...layers.learning import Grads
 from ...layers.merging import Merge
 from ...layers.weights import Weight
 from ...objects.registry import integer, number
@@ -36,7 +37,7 @@ class LayerScale(AnyRank):
     def _forward(self, x: np.ndarray) -> tuple[np.ndarray, Any]:
         return x * self.gamma, x
 
-    def _backward(self, kept: Any, grad_out: np.ndarray, input_grad: bool) -> tuple[Any, dict[str, np.ndarray]]:
+    def _backward(self, kept: Any, grad_out: np.ndarray, input_grad: bool) -> Grads:
         sums = (grad_out * kept).sum(tuple(range(kept.ndim - 1)))
         return grad_out * self.gamma if input_grad else None, {"gamma": sums}
 
