@@ -20,6 +20,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ import numpy as np
 from networks_made import NETWORKS, OWN
 from networks_report import Measured, load, report, write
 from networks_runtimes import RUNTIMES, TORCHVISION
+from own_cores import cores
 
 HERE = Path(__file__).parent
 # How far a result may be from that of Keras, in parts of the largest output. InceptionV3 enlarges what is rounded.
@@ -138,7 +140,8 @@ def measure(name: str, batch: int, runtimes: list[str], options: argparse.Namesp
         for turn in range(options.rounds):
             for i in range(len(runtimes)):
                 runtime = runtimes[(turn + i) % len(runtimes)]
-                blocks[runtime].append(workers[runtime].block(options.seconds))
+                block = partial(workers[runtime].block, options.seconds)
+                blocks[runtime].append(block() if options.threads == 1 else cores().measure(block))
     return [
         Measured(
             network=name,
@@ -206,6 +209,8 @@ def main() -> None:
             options.json.parent.mkdir(parents=True, exist_ok=True)
             options.json.write_text(json.dumps([m._asdict() for m in found], indent=1))
     print(f"\n{report(found)}")
+    if not options.kept:
+        print(f"\n{cores().told()}")
     if options.publish:
         write(found)
 

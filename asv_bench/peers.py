@@ -21,6 +21,7 @@ import numba
 import numpy as np
 import torch
 from in_torch import in_torch
+from own_cores import cores
 from paste import ROOT, publish
 from peer_cases import Case, cases, dense_flops
 from processor import add_option, restart
@@ -49,7 +50,10 @@ def interleaved(
     pick: Callable[[list[float]], float] = statistics.median,
     budget: float = math.inf,
 ) -> dict[str, float]:
-    """Seconds of each call, the median of the rounds, the calls taken in turn; fewer rounds if they took too long."""
+    """Seconds of each call, the median of the rounds, the calls taken in turn; fewer rounds if they took too long.
+
+    By the clock, a round is taken again if threads shared a core.
+    """
     repeats, longest = {}, 0.0
     for name, call in calls.items():
         call()
@@ -58,8 +62,9 @@ def interleaved(
         once = clock() - start
         repeats[name] = max(1, min(200, int(0.004 / max(once, 1e-6))))
         longest += 2 * max(once, 0.004)
-    times: dict[str, list[float]] = {name: [] for name in calls}
-    for _ in range(min(rounds, max(3, int(budget / longest))) if budget < math.inf else rounds):
+
+    def turn() -> dict[str, float]:
+        times = {}
         for name, call in calls.items():
             # The other's idle threads still spin for a while; the first call is theirs.
             time.sleep(0.002)
@@ -67,8 +72,12 @@ def interleaved(
             start = clock()
             for _ in range(repeats[name]):
                 call()
-            times[name].append((clock() - start) / repeats[name])
-    return {name: pick(values) for name, values in times.items()}
+            times[name] = (clock() - start) / repeats[name]
+        return times
+
+    count = min(rounds, max(3, int(budget / longest))) if budget < math.inf else rounds
+    turns = [cores().measure(turn) if clock is time.perf_counter else turn() for _ in range(count)]
+    return {name: pick([times[name] for times in turns]) for name in calls}
 
 
 def measure(case: Case, rounds: int, peak: float) -> Result:
@@ -170,7 +179,7 @@ def main() -> None:
                 flush=True,
             )
     text = table(results, peak)
-    print(f"\ngeometric mean {geometric_mean([r.ratio for r in results]):.2f}")
+    print(f"\ngeometric mean {geometric_mean([r.ratio for r in results]):.2f}. {cores().told()}")
     if options.publish:
         draw(results, CHART)
         publish(f"{text}\n\n![Ratios as a bar chart](peers.png)", "peers")

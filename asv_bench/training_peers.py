@@ -13,6 +13,7 @@ import numba
 import numpy as np
 import torch
 from in_torch import in_torch_order, trained_in_torch
+from own_cores import cores
 from paste import publish
 from peer_cases import Case, training_cases
 from peers import Result, geometric_mean, interleaved
@@ -75,7 +76,7 @@ def main() -> None:
             results.append(measure(case, options.rounds))
             r = results[-1]
             print(f"{case.name:42} {r.ratio:5.2f}  {r.ours * 1e3:8.2f} ms  {r.layout}", flush=True)
-    print(f"\ngeometric mean {geometric_mean([r.ratio for r in results]):.2f}")
+    print(f"\ngeometric mean {geometric_mean([r.ratio for r in results]):.2f}. {cores().told()}")
     if options.publish:
         publish(table(results), "training")
 

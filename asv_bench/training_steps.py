@@ -201,20 +201,27 @@ def work(side: str, name: str, threads: int) -> None:
 
 def measure(name: str, threads: int, rounds: int, steps: int) -> dict[str, float]:
     """Seconds of a step on each side, the median of rounds taken in turn, after a check of the first losses."""
+    # The side that has PyTorch alone would import Numba, too.
+    from own_cores import cores
+
     with _processes(name, threads) as sides:
         losses = {side: json.loads(process.stdout.readline()) for side, process in sides.items()}
         for side, found in losses.items():
             if not np.allclose(found, losses["ours"], rtol=2e-3):
                 raise AssertionError(f"{name}: losses {losses['ours']}, but those of PyTorch, {side}, {found}")
-        times: dict[str, list[float]] = {side: [] for side in sides}
-        for _ in range(rounds + 1):
+
+        def turn() -> dict[str, float]:
+            times = {}
             for side, process in sides.items():
                 process.stdin.write(f"{steps}\n")
                 process.stdin.flush()
-                times[side].append(float(process.stdout.readline()))
+                times[side] = float(process.stdout.readline())
                 # Its idle threads still spin for a while.
                 time.sleep(0.05)
-    return {side: statistics.median(found[1:]) for side, found in times.items()}
+            return times
+
+        turns = [turn() if threads == 1 else cores().measure(turn) for _ in range(rounds + 1)][1:]
+    return {side: statistics.median(times[side] for times in turns) for side in SIDES}
 
 
 def table(results: dict[str, dict[str, float]], threads: int) -> str:
