@@ -57,6 +57,18 @@ OPERATIONS = {
     "concatenate": lambda ops, x: ops.concatenate([x, x], axis=1),
     "pad": lambda ops, x: ops.pad(x, ((0, 0), (1, 2), (0, 0), (1, 0)), constant_values=3),
     "arithmetic": lambda ops, x: ops.maximum((1 - 2 * x) / 3 + np.arange(3, dtype="float32"), 0.1),
+    "reflecting pad": lambda ops, x: ops.pad(x, ((0, 0), (1, 2), (3, 0), (0, 0)), mode="reflect"),
+    "symmetric pad": lambda ops, x: ops.pad(x, ((0, 0), (1, 2), (3, 0), (0, 0)), mode="symmetric"),
+    "quotient": lambda ops, x: (x - ops.mean(x, (1, 2), keepdims=True)) / ops.sqrt(ops.var(x, (1, 2), keepdims=True)),
+    "power": lambda ops, x: ops.power(ops.sigmoid(x), x),
+    "moments": lambda ops, x: ops.add(*ops.moments(x, axes=[1, 2], keepdims=True)) + ops.std(x, axis=-1, keepdims=True),
+    "split": lambda ops, x: ops.concatenate(ops.split(x, [1, 2], axis=-1)[::-1] + ops.split(x, 3, axis=3)),
+    "stack": lambda ops, x: ops.stack([*ops.unstack(x, axis=1)[:2], x[:, 0]], axis=2),
+    "tiles": lambda ops, x: ops.repeat(ops.tile(ops.flip(ops.roll(x, 1, axis=2), axis=1), [1, 2, 1, 1]), 2, axis=2),
+    "axes": lambda ops, x: ops.swapaxes(ops.moveaxis(x, -1, 1), 2, -1),
+    "normalize": lambda ops, x: ops.normalize(x, axis=-1),
+    "matmul": lambda ops, x: ops.matmul(x, ops.transpose(x, (0, 1, 3, 2))),
+    "resize": lambda ops, x: ops.image.resize(x, (9, 4), interpolation="bicubic"),
     "item": lambda ops, x: ops.max(x[:, 1:, None, -1], axis=-1, keepdims=True),
 }
 REFUSED = {

@@ -1,41 +1,24 @@
-"""Operations on one array that no layer of Keras's does, with NumPy: for prediction alone."""
+"""Operations on arrays that no layer of Keras's does, with NumPy: most are for prediction alone."""
 
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from ...layers.any_rank import AnyRank, Shape
+from ...common.structures import leaves, mapped
+from ...graph.operation import is_shape
+from ...layers.any_rank import Shape
+from ...layers.base import Layer
+from ...layers.merging import Merge
+from ...layers.predict_only import PredictOnly
 
-# From the number of axes to an index of NumPy's.
+# From the number of axes to an index of NumPy's, and to an order of the axes.
 Index = Callable[[int], list[Any]]
+Order = Callable[[int], tuple[int, ...] | None]
 
 
-class ArrayOperation(AnyRank):
-    """A function of an array, and what it makes of the shape; by default it leaves that alone."""
-
-    def __init__(
-        self, function: Callable[[np.ndarray], np.ndarray], shape: Callable[[Shape], Shape] | None = None, **kwargs: Any
-    ) -> None:
-        super().__init__(**kwargs)
-        self._function, self._shape = function, shape
-
-    def _output_shape(self, input_shape: Shape) -> Shape:
-        found = input_shape if self._shape is None else self._shape(input_shape)
-        if found[:1] != input_shape[:1] and input_shape[:1] != (None,):
-            raise ValueError(f"the batch must be left as it is, got {found} of {input_shape}")
-        return found
-
-    @np.errstate(all="ignore")
-    def call(self, x: np.ndarray) -> np.ndarray:
-        self._must_fit(x)
-        return np.array(self._function(x), self._dtype, order="C")
-
-    def _forward(self, x: np.ndarray) -> tuple[np.ndarray, Any]:
-        return self.call(x), None
-
-    def _input_grad(self, kept: Any, grad_out: np.ndarray) -> np.ndarray:
-        raise ValueError("no layer before it can be trained, because this operation is computed for prediction only")
+class Unwritten(Layer):
+    """A layer out of a file of Keras's that no other file can hold."""
 
     def get_config(self) -> dict[str, Any]:
         raise TypeError(
@@ -43,28 +26,98 @@ class ArrayOperation(AnyRank):
         )
 
 
+class ArrayOperation(Unwritten, PredictOnly):
+    """A function of an array, and what it makes of the shape; by default it leaves that alone. Both may give a list."""
+
+    def __init__(self, function: Callable[..., Any], shape: Callable[..., Any] | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._function, self._shape = function, shape
+
+    def _output_shape(self, input_shape: Any) -> Any:
+        found = input_shape if self._shape is None else self._shape(input_shape)
+        batches = {one[:1] for one in (*leaves(found, is_shape), *leaves(input_shape, is_shape))}
+        if len(batches - {(None,)}) > 1 or () in batches:
+            raise ValueError(f"the batch must be left as it is, got {found} of {input_shape}")
+        return found
+
+    @np.errstate(all="ignore")
+    def call(self, x: Any) -> Any:
+        for one in leaves(x):
+            self._must_fit(one)
+        return mapped(lambda one: np.array(one, self._dtype, order="C"), self._function(x))
+
+
+class OfSeveral(ArrayOperation):
+    """A function of a list of arrays."""
+
+    _takes_lists = True
+
+
+class Divide(Unwritten, Merge):
+    """A quotient: ``out = x[0] / x[1]``."""
+
+    _least, _most = 2, 2
+
+    @np.errstate(all="ignore")
+    def _merged(self, xs: list[np.ndarray]) -> np.ndarray:
+        return xs[0] / xs[1]
+
+    @np.errstate(all="ignore")
+    def _parts(self, xs: list[np.ndarray], grad_out: np.ndarray) -> list[np.ndarray]:
+        first = grad_out / xs[1]
+        return [first, -first * (xs[0] / xs[1])]
+
+
+class Power(Unwritten, Merge):
+    """A power: ``out = x[0] ** x[1]``."""
+
+    _least, _most = 2, 2
+
+    @np.errstate(all="ignore")
+    def _merged(self, xs: list[np.ndarray]) -> np.ndarray:
+        return xs[0] ** xs[1]
+
+    @np.errstate(all="ignore")
+    def _parts(self, xs: list[np.ndarray], grad_out: np.ndarray) -> list[np.ndarray]:
+        a, b = xs
+        # As in TensorFlow, what is not positive has no logarithm and counts as 1.
+        return [grad_out * b * a ** (b - 1), grad_out * a**b * np.log(np.where(a > 0, a, 1))]
+
+
 def reduced(kind: str, axes: tuple[int, ...], keep: bool, name: str) -> ArrayOperation:
     """The mean, sum, maximum, ... over some axes."""
     function = getattr(np, kind)
+    # Sums over long axes would lose digits.
+    wide = {} if kind in ("max", "min", "prod") else {"dtype": np.float64}
 
     def shape(given: Shape) -> Shape:
         dropped = _axes(axes, given)
         return tuple(1 if i in dropped else n for i, n in enumerate(given) if keep or i not in dropped)
 
-    return ArrayOperation(lambda x: function(x, axis=axes, keepdims=keep), shape, name=name)
+    return ArrayOperation(lambda x: function(x, axis=axes, keepdims=keep, **wide), shape, name=name)
 
 
-def transposed(order: tuple[int, ...] | None, name: str) -> ArrayOperation:
+def both(one: ArrayOperation, other: ArrayOperation, name: str) -> ArrayOperation:
+    """The results of two operations."""
+    pair = one, other
+    return ArrayOperation(
+        lambda x: [part._function(x) for part in pair],
+        lambda given: [part._output_shape(given) for part in pair],
+        name=name,
+    )
+
+
+def transposed(order_of: Order, name: str) -> ArrayOperation:
     """The axes in another order."""
 
     def shape(given: Shape) -> Shape:
-        count = len(given)
+        count, order = len(given), order_of(len(given))
         named = sorted(axis + count if axis < 0 else axis for axis in order or ())
         if order is None or named != list(range(count)) or order[0] % count:
             raise ValueError(f"perm must name each of {count} axes once, the batch's first, got {order}")
         return tuple(given[axis] for axis in order)
 
-    return ArrayOperation(lambda x: x.transpose(order), shape, name=name)
+    return ArrayOperation(lambda x: x.transpose(order_of(x.ndim)), shape, name=name)
 
 
 def indexed(index: Index, name: str) -> ArrayOperation:
@@ -92,17 +145,128 @@ def indexed(index: Index, name: str) -> ArrayOperation:
     return ArrayOperation(lambda x: x[tuple(index(x.ndim))], shape, name=name)
 
 
-def padded(pairs: list[tuple[int, ...]], value: float, name: str) -> ArrayOperation:
-    """The array with values before and after it along each axis."""
+def padded(pairs: list[tuple[int, ...]], mode: str, value: float, name: str) -> ArrayOperation:
+    """The array with values before and after it along each axis: a constant, or its own as in a mirror."""
+    settings = {"constant_values": value} if mode == "constant" else {}
 
     def shape(given: Shape) -> Shape:
         if len(pairs) != len(given) or any(len(one) != 2 or min(one) < 0 for one in pairs):
             raise ValueError(f"the padding must be two numbers for each of {len(given)} axes, got {pairs}")
         if any(pairs[0]):
             raise ValueError(f"the batch must be left as it is, got the padding {pairs}")
+        for n, pair in zip(given, pairs, strict=True):
+            if mode != "constant" and n is not None and max(pair) > n - (mode == "reflect"):
+                raise ValueError(f"an axis of size {n} must be longer to be padded by {pair} in mode {mode!r}")
         return tuple(n if n is None else n + sum(pair) for n, pair in zip(given, pairs, strict=True))
 
-    return ArrayOperation(lambda x: np.pad(x, pairs, constant_values=value), shape, name=name)
+    def compute(x: np.ndarray) -> np.ndarray:
+        shape(x.shape)
+        return np.pad(x, pairs, mode, **settings)  # type: ignore[call-overload]
+
+    return ArrayOperation(compute, shape, name=name)
+
+
+def along(function: Callable[[np.ndarray], np.ndarray], axes: tuple[int, ...], times: int, name: str) -> ArrayOperation:
+    """A function that moves values along some axes, which become so many times as long."""
+
+    def shape(given: Shape) -> Shape:
+        longer = _axes(axes, given)
+        return tuple(n * times if n is not None and i in longer else n for i, n in enumerate(given))
+
+    return ArrayOperation(function, shape, name=name)
+
+
+def tiled(counts: tuple[int, ...], name: str) -> ArrayOperation:
+    """The array several times side by side along its axes."""
+
+    def shape(given: Shape) -> Shape:
+        if len(counts) != len(given) or counts[0] != 1 or min(counts) < 1:
+            raise ValueError(f"repeats must be a number for each of {len(given)} axes, 1 for the batch's, got {counts}")
+        return tuple(n if n is None else n * count for n, count in zip(given, counts, strict=True))
+
+    return ArrayOperation(lambda x: np.tile(x, counts), shape, name=name)
+
+
+def split(ends: Any, axis: int, name: str) -> ArrayOperation:
+    """The parts of the array along an axis: of so many equal ones, or each up to the next of some ends."""
+
+    def shape(given: Shape) -> list[Shape]:
+        (at,) = _axes((axis,), given)
+        size = given[at]
+        if size is None:
+            raise ValueError(f"axis {axis} must have a known size to be split, got {given}")
+        if isinstance(ends, int) and (ends < 1 or size % ends):
+            raise ValueError(f"an axis of size {size} must be a multiple of {ends} to be split into so many parts")
+        return [(*given[:at], len(part), *given[at + 1 :]) for part in np.split(np.empty(size), ends)]
+
+    return ArrayOperation(lambda x: np.split(x, ends, axis), shape, name=name)
+
+
+def unstacked(axis: int, name: str) -> ArrayOperation:
+    """The arrays that lie side by side along an axis."""
+
+    def shape(given: Shape) -> list[Shape]:
+        (at,) = _axes((axis,), given)
+        size = given[at]
+        if size is None:
+            raise ValueError(f"axis {axis} must have a known size to be unstacked, got {given}")
+        return [(*given[:at], *given[at + 1 :])] * size
+
+    return ArrayOperation(lambda x: list(np.moveaxis(x, axis, 0)), shape, name=name)
+
+
+def stacked(axis: int, name: str) -> ArrayOperation:
+    """Arrays of one shape side by side along a new axis."""
+
+    def shape(given: list[Shape]) -> Shape:
+        first = given[0]
+        if any(len(one) != len(first) for one in given):
+            raise ValueError(f"arrays to be stacked must have one shape, got {given}")
+        sizes = [{n for n in sizes if n is not None} for sizes in zip(*given, strict=True)]
+        if any(len(one) > 1 for one in sizes):
+            raise ValueError(f"arrays to be stacked must have one shape, got {given}")
+        (at,) = _axes((axis,), (*first, 1))
+        full: Shape = tuple(one.pop() if one else None for one in sizes)
+        return (*full[:at], len(given), *full[at:])
+
+    return OfSeveral(lambda xs: np.stack(xs, axis), shape, name=name)
+
+
+def multiplied(name: str) -> ArrayOperation:
+    """The products of the matrices in two arrays."""
+
+    def shape(given: list[Shape]) -> Shape:
+        a, b = given
+        fitting = zip((*a[:-2], a[-1]), b[:-1], strict=True) if len(a) == len(b) > 2 else [(1, 2)]
+        if any(n != m and None not in (n, m) for n, m in fitting):
+            raise ValueError(f"matrices must fit together, and the axes before them be equal, got {given}")
+        return (*a[:-1], b[-1])
+
+    return OfSeveral(lambda xs: np.matmul(*xs), shape, name=name)
+
+
+def blocks(size: int, to_space: bool, name: str) -> ArrayOperation:
+    """Channels that become squares of pixels of this size, or the other way round."""
+
+    def shape(given: Shape) -> Shape:
+        n, h, w, c = given if len(given) == 4 else (None,) * 4
+        if c is None:
+            raise ValueError(f"the array must be images with a known number of channels, got {given}")
+        whole = [c / size**2] if to_space else [(m or 0) / size for m in (h, w)]
+        if not all(one.is_integer() for one in whole):
+            raise ValueError(f"{given} has no whole blocks of size {size}")
+        if to_space:
+            return n, h and h * size, w and w * size, c // size**2
+        return n, h and h // size, w and w // size, c * size**2
+
+    def compute(x: np.ndarray) -> np.ndarray:
+        found: Any = shape(x.shape)
+        n, h, w, c = x.shape
+        if to_space:
+            return x.reshape(n, h, w, size, size, -1).transpose(0, 1, 3, 2, 4, 5).reshape(found)
+        return x.reshape(n, h // size, size, w // size, size, c).transpose(0, 1, 3, 2, 4, 5).reshape(found)
+
+    return ArrayOperation(compute, shape, name=name)
 
 
 def _axes(axes: tuple[int, ...], shape: Shape) -> set[int]:

@@ -7,6 +7,7 @@ with. What has none is refused by name.
 
 import json
 import re
+from base64 import b64decode
 from collections.abc import Callable
 from typing import Any
 
@@ -14,8 +15,10 @@ import numpy as np
 
 from ... import activations, layers
 from ...activations.settings import with_settings
-from .architecture import Call, Part, Place, places
-from .array_operations import ArrayOperation, indexed, padded, reduced, transposed
+from . import moving
+from .architecture import Call, Part, Place
+from .array_operations import ArrayOperation, Divide, Power, both, multiplied, reduced
+from .given import Given, Handler, Made, first, integers
 
 # Ways in which TensorFlow 2 wrote down what is no layer.
 _TENSORFLOW = ("TFOpLambda", "SlicingOpLambda", "TensorFlowOpLayer")
@@ -36,8 +39,8 @@ _SETTINGS = {
 _FUNCTIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "abs": np.abs,
     "absolute": np.abs,
-    "log": np.log,
-    "negative": np.negative,
+    **{name: getattr(np, name) for name in ("ceil", "cos", "expm1", "floor", "log", "log10", "log1p", "negative")},
+    **{name: getattr(np, name) for name in ("reciprocal", "sign", "sin")},
     "neg": np.negative,
     "rsqrt": lambda x: 1 / np.sqrt(x),
     "sqrt": np.sqrt,
@@ -51,14 +54,16 @@ _BINARY = {
     **{name: name for name in ("maximum", "minimum")},
     **dict.fromkeys(("pow", "power"), "power"),
 }
-_LAYERS = {"add": "Add", "subtract": "Subtract", "multiply": "Multiply", "maximum": "Maximum", "minimum": "Minimum"}
-_REDUCTIONS = {
-    **{name: name for name in ("max", "mean", "min", "sum", "prod")},
-    **{f"reduce_{name}": name for name in ("max", "mean", "min", "sum", "prod")},
-    **{"amax": "max", "amin": "min", "average": "mean"},
+_LAYERS: dict[str, Any] = {
+    **{name: getattr(layers, name.title()) for name in ("add", "subtract", "multiply", "maximum", "minimum")},
+    "divide": Divide,
+    "power": Power,
 }
-# A layer, and what it is called with.
-Made = tuple[Any, Any]
+_REDUCTIONS = {
+    **{name: name for name in ("max", "mean", "min", "sum", "prod", "std", "var")},
+    **{f"reduce_{name}": name for name in ("max", "mean", "min", "sum", "prod", "std")},
+    **{"amax": "max", "amin": "min", "average": "mean", "reduce_variance": "var"},
+}
 
 
 def is_operation(part: Part) -> bool:
@@ -96,37 +101,6 @@ def operation(part: Part) -> tuple[Any, tuple[Call, ...]]:
 
 
 # -- what an operation is given ------------------------------------------------------------------------------------
-
-
-class Given:
-    """What an operation is called with and its settings; a handler takes what it knows."""
-
-    def __init__(self, arguments: list[Any], settings: dict[str, Any]) -> None:
-        self.arguments, self.settings = arguments, settings
-        self._places: set[int] = set()
-
-    def take(self, place: int, *names: str, default: Any = None) -> Any:
-        """An argument that is given by its place or by one of some names."""
-        found = [value for name in names if (value := self.settings.pop(name, None)) is not None]
-        if len(self.arguments) > place:
-            self._places.add(place)
-            return self.arguments[place]
-        return found[0] if found else default
-
-    def all(self) -> list[Any]:
-        """All that is given by its place."""
-        self._places.update(range(len(self.arguments)))
-        return self.arguments
-
-    def rest(self) -> dict[str, Any]:
-        """What nobody took, and asks for something."""
-        left = {f"argument {i}": one for i, one in enumerate(self.arguments) if i not in self._places}
-        rest = {
-            name: one for name, one in {**left, **self.settings}.items() if one not in (None, []) and one is not False
-        }
-        if "float" in str(rest.get("dtype")):
-            del rest["dtype"]
-        return rest
 
 
 def _operation_name(part: Part) -> str:
@@ -181,6 +155,8 @@ def _value(value: Any) -> Any:
         return value
     if "list" in value:
         return [int(one) for one in (value["list"] or {}).get("i", [])]
+    if "s" in value:
+        return b64decode(value["s"]).decode()
     return int(value["i"]) if "i" in value else value.get("b") or value.get("f")
 
 
@@ -188,18 +164,11 @@ def _type(value: Any) -> Any:
     return value["type"].removeprefix("DT_").lower() if isinstance(value, dict) and "type" in value else None
 
 
-def _integers(value: Any, name: str) -> tuple[int, ...]:
-    values = value if isinstance(value, list | tuple) else [value]
-    if not values or not all(type(one) is int for one in values):
-        raise ValueError(f"{name} must be whole numbers that are known, got {value!r}")
-    return tuple(values)
-
-
 # -- handlers ------------------------------------------------------------------------------------------------------
 
 
 def _activation(plain: str, name: str, given: Given) -> Made:
-    x = _first(given)
+    x = first(given)
     kind = _ACTIVATIONS.get(plain, plain)
     known = _SETTINGS.get(kind, ())
     if "axis" in known and "axis" in given.settings and given.settings["axis"] is None:
@@ -214,30 +183,21 @@ def _activation(plain: str, name: str, given: Given) -> Made:
 
 
 def _function(plain: str, name: str, given: Given) -> Made:
-    return ArrayOperation(_FUNCTIONS[plain], name=name), _first(given)
+    return ArrayOperation(_FUNCTIONS[plain], name=name), first(given)
 
 
 def _cast(plain: str, name: str, given: Given) -> Made:
-    x, dtype = _first(given), given.take(1, "dtype")
+    x, dtype = first(given), given.take(1, "dtype")
     if dtype is not None and "float" not in str(dtype):
         raise ValueError(f"cast must be to a float type, since no others are computed here, got {dtype!r}")
     return layers.Activation("linear", name=name), x
 
 
-def _first(given: Given) -> Any:
-    found = given.take(0, "x", "input", "features", "inputs", "tensor", "values", "logits", "a")
-    if not any(True for _ in places(found)):
-        raise ValueError("an operation must be called with what a layer gives")
-    return found
-
-
 def _binary(plain: str, name: str, given: Given) -> Made:
     kind = _BINARY[plain]
-    a, b = given.take(0, "x1", "x"), given.take(1, "x2", "y")
+    a, b = given.take(0, "x1", "x", "value"), given.take(1, "x2", "y", "bias")
     if isinstance(a, Place) and isinstance(b, Place):
-        if kind not in _LAYERS:
-            raise ValueError(f"{plain} must have a number in one of its places")
-        return getattr(layers, _LAYERS[kind])(name=name), [a, b]
+        return _LAYERS[kind](name=name), [a, b]
     turned = isinstance(b, Place)
     place, constant = (b, a) if turned else (a, b)
     if not isinstance(place, Place) or not isinstance(constant, int | float | list):
@@ -253,6 +213,13 @@ def _binary(plain: str, name: str, given: Given) -> Made:
         "divide": (1 / (constant or 1), 0.0),
     }[kind]
     return layers.Rescaling(float(scale), float(offset), name=name), place
+
+
+def _bias(plain: str, name: str, given: Given) -> Made:
+    data_format = given.take(2, "data_format", default="NHWC")
+    if not str(data_format).startswith("N") or str(data_format).startswith("NC"):
+        raise ValueError(f"data_format must have the channels last, got {data_format!r}")
+    return _binary("add", name, given)
 
 
 def _with_constant(kind: str, name: str, constant: np.ndarray, turned: bool) -> Any:
@@ -274,124 +241,60 @@ def _with_constant(kind: str, name: str, constant: np.ndarray, turned: bool) -> 
 
 
 def _reduction(plain: str, name: str, given: Given) -> Made:
-    x, axes = _first(given), given.take(1, "axis", "reduction_indices")
+    x, axes = first(given), given.take(1, "axis", "reduction_indices")
     if axes is None:
         raise ValueError(f"{plain} must have axes, because the batch is not reduced")
     keep = bool(given.take(2, "keepdims", "keep_dims", default=False))
-    return reduced(_REDUCTIONS[plain], _integers(axes, "axis"), keep, name), x
+    return reduced(_REDUCTIONS[plain], integers(axes, "axis"), keep, name), x
 
 
-def _reshape(plain: str, name: str, given: Given) -> Made:
-    x, target = _first(given), given.take(1, "newshape", "shape")
-    sizes = [-1 if one is None else one for one in target] if isinstance(target, list | tuple) else target
-    _, *rest = _integers(sizes, "newshape")
-    return layers.Reshape(tuple(rest), name=name), x
+def _moments(plain: str, name: str, given: Given) -> Made:
+    x, axes = first(given), integers(given.take(1, "axes"), "axes")
+    keep = bool(given.take(3, "keepdims", "keep_dims", default=False))
+    return both(reduced("mean", axes, keep, f"{name}_mean"), reduced("var", axes, keep, f"{name}_var"), name), x
 
 
-def _transpose(plain: str, name: str, given: Given) -> Made:
-    x, order = _first(given), given.take(1, "axes", "perm")
-    return transposed(None if order is None else _integers(order, "perm"), name), x
+def _normalize(plain: str, name: str, given: Given) -> Made:
+    x, axes = first(given), integers(given.take(1, "axis", default=-1), "axis")
+    least, order = given.take(2, "epsilon"), given.take(3, "order", default=2)
+    if order != 2:
+        raise ValueError(f"order must be 2, got {order!r}")
+    # TensorFlow's is of the sum of squares.
+    least = (least or 1e-7) ** 2 if plain == "normalize" else least or 1e-12
+
+    def compute(x: np.ndarray) -> np.ndarray:
+        sums: np.ndarray = np.square(x).sum(axes, keepdims=True, dtype=np.float64)
+        return x / np.sqrt(np.maximum(sums, least))
+
+    return ArrayOperation(compute, name=name), x
 
 
-def _squeeze(plain: str, name: str, given: Given) -> Made:
-    x, axes = _first(given), given.take(1, "axis", "squeeze_dims")
-    if axes in (None, []):
-        raise ValueError("squeeze must have an axis")
-    dropped = _integers(axes, "axis")
-
-    def index(count: int) -> list[Any]:
-        places = {axis % count for axis in dropped}
-        return [0 if axis in places else slice(None) for axis in range(count)]
-
-    return indexed(index, name), x
-
-
-def _expand(plain: str, name: str, given: Given) -> Made:
-    x = _first(given)
-    new = _integers(given.take(1, "axis", "dim"), "axis")
-
-    def index(count: int) -> list[Any]:
-        total = count + len(new)
-        places = {axis % total for axis in new}
-        return [None if axis in places else slice(None) for axis in range(total)]
-
-    return indexed(index, name), x
-
-
-def _pad(plain: str, name: str, given: Given) -> Made:
-    x, widths = _first(given), given.take(1, "pad_width", "paddings")
-    mode, value = given.take(len(given.arguments), "mode"), given.take(2, "constant_values")
-    if mode not in (None, "constant", "CONSTANT"):
-        raise ValueError(f"mode must be 'constant', got {mode!r}")
-    if not isinstance(widths, list | tuple):
-        raise ValueError(f"the padding must be two numbers for each axis, got {widths!r}")
-    pairs = [_integers(one, "padding") for one in widths]
-    return padded(pairs, float(value or 0), name), x
-
-
-def _concatenate(plain: str, name: str, given: Given) -> Made:
-    axis = given.settings.pop("axis", -1)
-    *values, last = [*given.all(), given.settings.pop("values", None)]
-    if last is not None:
-        values = last
-    elif isinstance(values[0], list):
-        # The list, and maybe the axis.
-        values, axis = values[0], (*values[1:], axis)[0]
-    elif not isinstance(values[-1], Place):
-        # TensorFlow's node has them one after the other.
-        *values, axis = values
-    (along,) = _integers(axis, "axis")
-    return layers.Concatenate(axis=along, name=name), values
-
-
-def _item(plain: str, name: str, given: Given) -> Made:
-    x, spec = _first(given), given.take(1, "key", "slice_spec")
-    parts = [_index(one) for one in (spec if isinstance(spec, list | tuple) else [spec])]
-
-    def index(count: int) -> list[Any]:
-        given = sum(1 for one in parts if one is not None and one is not Ellipsis)
-        rest = [slice(None)] * (count - given)
-        if Ellipsis in parts:
-            at = parts.index(Ellipsis)
-            return [*parts[:at], *rest, *parts[at + 1 :]]
-        return [*parts, *rest]
-
-    return indexed(index, name), x
-
-
-def _index(one: Any) -> Any:
-    if isinstance(one, dict):
-        if one.get("class_name") == "__ellipsis__":
-            return Ellipsis
-        one = slice(one.get("start"), one.get("stop"), one.get("step")) if "start" in one else one.get("value")
-    numbers = (one.start, one.stop, one.step) if isinstance(one, slice) else (one,)
-    if one is not Ellipsis and not all(n is None or type(n) is int for n in numbers):
-        raise ValueError(f"an index must be whole numbers or slices of those, got {one!r}")
-    return one
+def _matmul(plain: str, name: str, given: Given) -> Made:
+    a, b = given.take(0, "x1", "a"), given.take(1, "x2", "b")
+    if not (isinstance(a, Place) and isinstance(b, Place)):
+        raise ValueError("matmul must be called with what two layers give")
+    return multiplied(name), [a, b]
 
 
 def _clip(plain: str, name: str, given: Given) -> Made:
-    x = _first(given)
+    x = first(given)
     low, high = given.take(1, "x_min", "clip_value_min"), given.take(2, "x_max", "clip_value_max")
     if not all(isinstance(one, int | float) for one in (low, high)):
         raise ValueError(f"clip must have two numbers, got {low!r} and {high!r}")
     return ArrayOperation(lambda x: np.clip(x, low, high), name=name), x
 
 
-Handler = Callable[[str, str, Given], Made]
 HANDLERS: dict[str, Handler] = {
+    **moving.HANDLERS,
     **dict.fromkeys(_ACTIVATIONS, _activation),
     **dict.fromkeys(_FUNCTIONS, _function),
     **dict.fromkeys(_BINARY, _binary),
     **dict.fromkeys(_REDUCTIONS, _reduction),
-    **dict.fromkeys(("concat", "concatenate"), _concatenate),
     **dict.fromkeys(("clip", "clip_by_value"), _clip),
-    **dict.fromkeys(("getitem", "get_item", "__getitem__"), _item),
+    **dict.fromkeys(("l2_normalize", "normalize"), _normalize),
     "average": _reduction,
+    "bias_add": _bias,
     "cast": _cast,
-    "expand_dims": _expand,
-    "pad": _pad,
-    "reshape": _reshape,
-    "squeeze": _squeeze,
-    "transpose": _transpose,
+    "matmul": _matmul,
+    "moments": _moments,
 }
