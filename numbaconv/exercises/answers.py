@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from .. import reference, shapes
+from .. import shapes
+from ..selfcheck.textbook import gradients, result
 
 Array = np.ndarray
-ONES, NONE = (1, 1, 1), (0, 0, 0)
 
 
 def output_length(n: int, taps: int, stride: int) -> int:
@@ -20,18 +20,15 @@ def same_padding(n: int, taps: int, stride: int) -> tuple[int, int]:
 
 
 def conv2d(x: Array, weights: Array, bias: Any = 0, strides: tuple[int, int] = (1, 1)) -> Array:
-    bias = np.zeros(weights.shape[-1]) + bias
-    weights = np.ascontiguousarray(weights[None], float)
-    return reference.conv(_volume(x), weights, bias, (1, *strides), ONES, NONE, NONE)[0, 0]
+    return _of_one("conv", x, weights, np.zeros(weights.shape[-1]) + bias, strides=strides)
 
 
 def conv2d_strided(x: Array, weights: Array, strides: tuple[int, int]) -> Array:
     return conv2d(x[..., None], weights[..., None, None], strides=strides)[..., 0]
 
 
-def conv1d(x: Array, weights: Array, stride: int = 1, dilation: int = 1, before: int = 0) -> Array:
-    steps = (1, 1, stride), (1, 1, dilation), (0, 0, before), NONE
-    return reference.conv(_line(x), _line(weights)[0, ..., None], np.zeros(1), *steps).ravel()
+def conv1d(x: Array, weights: Array, stride: int = 1, dilation: int = 1, padding: str = "valid") -> Array:
+    return _of_one("conv", *_line(x, weights), strides=stride, dilation_rate=dilation, padding=padding)[:, 0]
 
 
 def conv1d_dilated(x: Array, weights: Array, dilation: int) -> Array:
@@ -39,18 +36,15 @@ def conv1d_dilated(x: Array, weights: Array, dilation: int) -> Array:
 
 
 def causal(x: Array, weights: Array, dilation: int) -> Array:
-    return conv1d(x, weights, dilation=dilation, before=(len(weights) - 1) * dilation)
+    return conv1d(x, weights, dilation=dilation, padding="causal")
 
 
 def conv1d_transpose(x: Array, weights: Array, stride: int) -> Array:
-    length = shapes.deconv_length(len(x), stride, len(weights), "valid", None)
-    operands = _line(x), _line(weights)[0, ..., None], np.zeros(1)
-    return reference.conv_transpose(*operands, (1, 1, stride), ONES, NONE, (1, 1, length)).ravel()
+    return _of_one("conv_transpose", *_line(x, weights), strides=stride)[:, 0]
 
 
 def depthwise(x: Array, weights: Array) -> Array:
-    operands = _volume(x), weights[None, ..., None], np.zeros(x.shape[-1])
-    return reference.depthwise_conv(*operands, ONES, ONES, NONE, NONE)[0, 0]
+    return _of_one("depthwise_conv", x, weights[..., None], np.zeros(x.shape[-1]))
 
 
 def separable(x: Array, depthwise_weights: Array, pointwise_weights: Array) -> Array:
@@ -58,13 +52,11 @@ def separable(x: Array, depthwise_weights: Array, pointwise_weights: Array) -> A
 
 
 def max_pool(x: Array, size: int, stride: int) -> Array:
-    return reference.max_pool(_volume(x), (1, size, size), (1, stride, stride), NONE, NONE)[0, 0]
+    return _of_one("max_pool", x, pool_size=size, strides=stride)
 
 
 def average_pool(x: Array, size: int, stride: int) -> Array:
-    before, after = same_padding(len(x), size, stride)
-    steps = (1, 1, size), (1, 1, stride), (0, 0, before), (0, 0, after)
-    return reference.average_pool(_line(x), *steps).ravel()
+    return _of_one("average_pool", x[:, None], pool_size=size, strides=stride, padding="same")[:, 0]
 
 
 def slopes(f: Callable[[Array], float], x: Array, steps: tuple[float, ...] = (1e-2, 2e-2)) -> Array:
@@ -79,12 +71,11 @@ def slopes(f: Callable[[Array], float], x: Array, steps: tuple[float, ...] = (1e
 
 
 def input_gradient(grad: Array, weights: Array, n: int, stride: int) -> Array:
-    operands = _line(grad), _line(weights)[0, ..., None]
-    return reference.conv_input_grad(*operands, (1, 1, n), (1, 1, stride), ONES, NONE).ravel()
+    return gradients("conv", _batched(*_line(np.zeros(n), weights)), grad[None, :, None], strides=stride)[0].ravel()
 
 
 def weight_gradient(x: Array, grad: Array, taps: int, stride: int) -> Array:
-    return reference.conv_weight_grad(_line(x), _line(grad), (1, 1, taps), (1, 1, stride), ONES, NONE).ravel()
+    return gradients("conv", _batched(*_line(x, np.zeros(taps))), grad[None, :, None], strides=stride)[1].ravel()
 
 
 def im2col(x: Array, kernel_h: int, kernel_w: int) -> Array:
@@ -120,16 +111,18 @@ def residual_block(
 
 
 def _same(x: Array, weights: Array, bias: Array, stride: int) -> Array:
-    sides = [same_padding(n, weights.shape[0], stride) for n in x.shape[1:3]]
-    before, after = ((0, *(side[i] for side in sides)) for i in (0, 1))
-    return reference.conv(x[:, None], weights[None], bias, (1, stride, stride), ONES, before, after)[:, 0]
+    return result("conv", [x, weights, bias], strides=stride, padding="same")
 
 
-def _volume(x: Array) -> Array:
-    """An image (H, W, C) as the reference takes it: (1, 1, H, W, C)."""
-    return np.ascontiguousarray(x[None, None], float)
+def _of_one(operation: str, x: Array, *weights: Array, **settings: Any) -> Array:
+    """What an operation makes of one example, without the batch axis."""
+    return result(operation, _batched(x, *weights), **settings)[0]
 
 
-def _line(x: Array) -> Array:
-    """The same for numbers along one axis, with one channel."""
-    return _volume(x[None, :, None])
+def _batched(x: Array, *weights: Array) -> list[Array]:
+    return [np.asarray(array, float) for array in (x[None], *weights)]
+
+
+def _line(x: Array, weights: Array) -> tuple[Array, Array, Array]:
+    """Numbers along one axis, with one channel, weights with one filter, and no bias."""
+    return x[:, None], weights[:, None, None], np.zeros(1)
