@@ -112,6 +112,35 @@ class WindowCall(NamedTuple):
         return packed.panels if self.joined is None else packed.few(self.joined)
 
 
+class Sums(NamedTuple):
+    """What is to be computed: for each window of ``axes`` a sum over the channels of a branch for each of its filters.
+
+    Rank and data format are those of the arrays that hold them.
+    """
+
+    axes: tuple[Axis, ...]
+    channels: int
+    filters: int
+    itemsize: int
+    rank: int
+    data_format: str
+    branches: int = 1
+
+    @property
+    def out_shape(self) -> Ints:
+        """Of the canonical array of them all."""
+        return (*(axis.windows for axis in self.axes), self.branches * self.filters)
+
+    @property
+    def inside(self) -> bool:
+        """Whether no window reads the zeros around the image."""
+        return all(map(stays_inside, self.axes))
+
+    def call(self, kernel: Any, serial: bool, to_planes: bool, arguments: tuple, **others: Any) -> WindowCall:
+        """The call of a kernel that computes them."""
+        return WindowCall(kernel, self.out_shape, self.rank, self.data_format, serial, to_planes, arguments, **others)
+
+
 def _in_taps(weights: Any, taps: Ints) -> Any:
     """Packed weights with so many taps along D and H."""
     if isinstance(weights, tuple):
@@ -135,8 +164,8 @@ def conv_call(
     if is_depthwise(weights_shape, branches):
         return depthwise_call(x_shape, depthwise_shape(weights_shape, branches), itemsize, window, pitch)
     axes = window_axes(x_shape, pitch or filters, window)
-    share = filters // branches
-    return gather_call(axes, channels, share, itemsize, window.rank, window.data_format, algorithm, branches)
+    sums = Sums(axes, channels, filters // branches, itemsize, window.rank, window.data_format, branches)
+    return gather_call(sums, algorithm)
 
 
 def algorithm_for(branches: int, algorithm: str) -> str:
@@ -161,7 +190,7 @@ def way_of(call: Any) -> str | None:
 @remember(maxsize=512)
 def dense_call(rows: int, features: int, units: int, itemsize: int, pitch: int = 0) -> WindowCall:
     """Prepare a product of matrices, (rows, features) times (features, units): a convolution of one tap over rows."""
-    call = gather_call(row_axes(rows, pitch or units), features, units, itemsize, 1, "channels_last", "direct")
+    call = gather_call(Sums(row_axes(rows, pitch or units), features, units, itemsize, 1, "channels_last"), "direct")
     assert isinstance(call, WindowCall)
     return call
 
@@ -172,48 +201,25 @@ def row_axes(rows: int, units: int) -> tuple[Axis, ...]:
     return one, one, one, Axis(rows, 1, 1, 1, 0, units)
 
 
-def gather_call(
-    axes: tuple[Axis, ...],
-    channels: int,
-    filters: int,
-    itemsize: int,
-    rank: int,
-    data_format: str,
-    algorithm: str,
-    branches: int = 1,
-) -> Any:
-    """Prepare a convolution of the windows of ``axes``; each branch has so many channels and filters."""
-    out_shape = (*(axis.windows for axis in axes), branches * filters)
-    direct: Any = partial(_tile_call, axes, channels, filters, itemsize, rank, data_format, branches)
+def gather_call(sums: Sums, algorithm: str) -> Any:
+    """Prepare a convolution."""
+    axes, channels, filters, itemsize, rank, data_format, branches = sums
+    direct: Any = partial(_tile_call, sums)
     if use_winograd(algorithm, axes, channels, filters, itemsize):
         work = winograd_work(axes, channels, filters, itemsize)
-        return WinogradCall(out_shape, rank, data_format, *work, direct if algorithm == "auto" else None)
-    few = algorithm == "few" or (algorithm != "tile" and _is_few(axes, channels, filters, itemsize, branches))
+        return WinogradCall(sums.out_shape, rank, data_format, *work, direct if algorithm == "auto" else None)
+    if algorithm == "few" or (algorithm != "tile" and _is_few(sums)):
+        return _few_call(sums, direct)
     # What adds up in another order than others of the same shape is that for both data formats.
-    planar = data_format == "channels_first" and not few
+    planar = data_format == "channels_first"
     many = prod(axis.windows for axis in axes[1:]) >= panel_width(itemsize, 4)
     if planar and many and branches == 1 and min(channels, filters) <= MOST_PLANES and are_pixels(axes):
         return planes_call(axes, channels, filters, rank, direct)
+    call = None
     # Of a run of positions, windows that are far apart would leave most unused.
-    if not few and (branches > 1 or (planar and axes[-1].stride <= 2)):
-        settings = (branches, channels, filters), itemsize, rank, data_format
-        call = _group_call(axes, *settings, direct) if data_format == "channels_last" else None
-        call = call or _position_call(axes, *settings, False, direct)
-        if call is not None:
-            return call
-    if not few:
-        return direct()
-    width = few_filters(filters, itemsize)
-
-    def planned(axes: tuple[Axis, ...]) -> Plan:
-        return make_few_plan(axes, channels, filters, itemsize, branches)
-
-    plan, to_planes, view = _cut(axes, planned, data_format, (channels, filters, width, itemsize))
-    table = flat_plan(plan, panel_table(filters, width, (0,), branches, channels))
-    table[WORK, CHANNELS] = channels
-    arguments, joined = ((0,) * width, table), joins_taps(axes, channels, itemsize, branches)
-    call = WindowCall(conv_few, out_shape, rank, data_format, plan.serial, to_planes, arguments, joined, direct)
-    return call._replace(inside=inside(axes), view=view)
+    if branches > 1 or (planar and axes[-1].stride <= 2):
+        call = (None if planar else _group_call(sums, direct)) or _position_call(sums, False, direct)
+    return call or direct()
 
 
 def _cut(
@@ -235,16 +241,31 @@ def _cut(
     return planned(fewer), False, (lengths, (moving[0].taps, moving[1].taps))
 
 
-def _is_few(axes: tuple[Axis, ...], channels: int, filters: int, itemsize: int, branches: int) -> bool:
+def _is_few(sums: Sums) -> bool:
     """Whether that of the kernel `conv_few` is faster, whatever the data format and the number of images."""
-    sizes = axes, channels, filters, itemsize
+    *sizes, _, _, branches = sums
     positions = branches > 1 and position_cost(*sizes) <= few_cost(*sizes, branches)
     return not positions and is_for_few(*sizes, branches)
 
 
+def _few_call(sums: Sums, direct: Callable[[], Any]) -> WindowCall:
+    """That of the kernel `conv_few`."""
+    axes, channels, filters, itemsize, _, data_format, branches = sums
+    width = few_filters(filters, itemsize)
+
+    def planned(axes: tuple[Axis, ...]) -> Plan:
+        return make_few_plan(axes, channels, filters, itemsize, branches)
+
+    plan, to_planes, view = _cut(axes, planned, data_format, (channels, filters, width, itemsize))
+    table = flat_plan(plan, panel_table(filters, width, (0,), branches, channels))
+    table[WORK, CHANNELS] = channels
+    how = {"joined": joins_taps(axes, channels, itemsize, branches), "inside": sums.inside, "view": view}
+    return sums.call(conv_few, plan.serial, to_planes, ((0,) * width, table), direct=direct, **how)
+
+
 def are_pixels(axes: tuple[Axis, ...]) -> bool:
     """Whether each window reads one pixel, and there is one for each."""
-    return all(axis.taps == axis.stride == 1 and axis.before == 0 for axis in axes) and inside(axes)
+    return all(axis.taps == axis.stride == 1 and axis.before == 0 and stays_inside(axis) for axis in axes)
 
 
 def conv_arguments(
@@ -256,11 +277,9 @@ def conv_arguments(
 
 
 @remember(maxsize=512)
-def _tile_call(
-    axes: tuple[Axis, ...], channels: int, filters: int, itemsize: int, rank: int, data_format: str, branches: int
-) -> WindowCall:
+def _tile_call(sums: Sums) -> WindowCall:
     """That of the kernel `conv`."""
-    out_shape = (*(axis.windows for axis in axes), branches * filters)
+    axes, channels, filters, itemsize, _, data_format, branches = sums
 
     def planned(axes: tuple[Axis, ...]) -> Plan:
         return make_plan(axes, channels, filters, itemsize, branches=branches)
@@ -269,13 +288,7 @@ def _tile_call(
     plan, to_planes, view = _cut(axes, planned, data_format, sizes)
     arguments = conv_arguments(plan, channels, filters, itemsize, branches=branches)
     few = prod(axis.windows for axis in axes) <= FEW_TILES * conv_tile(itemsize, filters)[0]
-    call = WindowCall(conv, out_shape, rank, data_format, plan.serial, to_planes, arguments)
-    return call._replace(inside=inside(axes), few=few, view=view)
-
-
-def inside(axes: tuple[Axis, ...]) -> bool:
-    """Whether no window reads the zeros around the image."""
-    return all(map(stays_inside, axes))
+    return sums.call(conv, plan.serial, to_planes, arguments, inside=sums.inside, few=few, view=view)
 
 
 @remember(maxsize=512)
@@ -287,45 +300,39 @@ def depthwise_call(
     check_channels(x_shape, channels, window.data_format, "weights")
     filters = channels * multiplier
     axes = window_axes(x_shape, pitch or filters, window)
-    settings = itemsize, window.rank, window.data_format
-    sums: Callable[[], Any] = partial(_depthwise_call, axes, channels, multiplier, *settings)
+    sums = Sums(axes, 1, multiplier, itemsize, window.rank, window.data_format, channels)
     # Planes shorter than a vector would leave most of it unused.
     planes = window.data_format == "channels_first"
     fitting = prod(axis.windows for axis in axes[1:]) >= panel_width(itemsize, 1) if planes else multiplier == 1
     if are_pixels(axes) and not pitch and fitting:
         check_memory(axes, filters, itemsize)
-        out_shape = (*(axis.windows for axis in axes), filters)
-        return pixels_call(out_shape, multiplier, window.rank, window.data_format, sums)
-    return sums()
+        several = partial(_depthwise_call, sums)
+        return pixels_call(sums.out_shape, multiplier, window.rank, window.data_format, several)
+    return _depthwise_call(sums)
 
 
-def _depthwise_call(
-    axes: tuple[Axis, ...], channels: int, multiplier: int, itemsize: int, rank: int, data_format: str
-) -> WindowCall:
+def _depthwise_call(sums: Sums) -> WindowCall:
     """That of several taps."""
-    filters, settings = channels * multiplier, (itemsize, rank, data_format)
+    axes, _, multiplier, itemsize, *_, channels = sums
     lines, tiles = depthwise_costs(axes, channels, multiplier, itemsize)
-    direct: Callable[[], Any] = partial(_lines_call, axes, channels, filters, *settings)
-    if tiles < lines:
-        direct = partial(_tile_call, axes, 1, multiplier, *settings, channels)
-    return _position_call(axes, (channels, 1, multiplier), *settings, True, direct) or direct()
+    direct = partial(_tile_call if tiles < lines else _lines_call, sums)
+    return _position_call(sums, True, direct) or direct()
 
 
 @remember(maxsize=512)
-def _lines_call(
-    axes: tuple[Axis, ...], channels: int, filters: int, itemsize: int, rank: int, data_format: str
-) -> WindowCall:
+def _lines_call(sums: Sums) -> WindowCall:
     """That of the kernel `depthwise_conv`."""
-    out_shape = (*(axis.windows for axis in axes), filters)
+    axes, _, multiplier, itemsize, _, data_format, channels = sums
+    filters = channels * multiplier
 
     def planned(axes: tuple[Axis, ...]) -> Plan:
         return make_plan(axes, 1, filters, itemsize, depthwise=True)
 
     # Values of a plane would go to those of several filters one by one.
-    single = data_format if channels == filters else "channels_last"
+    single = data_format if multiplier == 1 else "channels_last"
     plan, to_planes, view = _cut(axes, planned, single, (channels, filters, panel_width(itemsize), itemsize))
     arguments = depthwise_arguments(plan, filters, itemsize)
-    return WindowCall(depthwise_conv, out_shape, rank, data_format, plan.serial, to_planes, arguments, view=view)
+    return sums.call(depthwise_conv, plan.serial, to_planes, arguments, view=view)
 
 
 def means_call(x_shape: Ints, weights_shape: Ints, itemsize: int, window: Window) -> WindowCall | None:
@@ -343,46 +350,29 @@ def means_call(x_shape: Ints, weights_shape: Ints, itemsize: int, window: Window
     return call._replace(serial=plan.serial, arguments=(table,), view=None)
 
 
-def _group_call(
-    axes: tuple[Axis, ...],
-    shape: tuple[int, int, int],
-    itemsize: int,
-    rank: int,
-    data_format: str,
-    direct: Callable[[], Any],
-) -> WindowCall | None:
+def _group_call(sums: Sums, direct: Callable[[], Any]) -> WindowCall | None:
     """That of the kernel `group_conv`, where it is faster.
 
     Whole groups fill a vector, each with as many filters as channels: few, for lanes are exchanged as often, or windows
     a stride apart, which are no neighbours among positions.
     """
-    branches, channels, filters = shape
+    axes, channels, filters, itemsize, *_, branches = sums
     lanes = panel_width(itemsize, 1)
     few = 4 * channels <= lanes or (2 * channels <= lanes and axes[-1].stride > 1)
     if channels != filters or lanes % filters or not few:
         return None
     plan = make_plan(axes, channels, branches * filters, itemsize, depthwise=True)
     arguments = (0,) * channels, *depthwise_arguments(plan, branches * filters, itemsize)
-    out_shape = (*(axis.windows for axis in axes), branches * filters)
-    call = WindowCall(group_conv, out_shape, rank, data_format, plan.serial, False, arguments, direct=direct)
-    return call._replace(inside=inside(axes))
+    return sums.call(group_conv, plan.serial, False, arguments, direct=direct, inside=sums.inside)
 
 
-def _position_call(
-    axes: tuple[Axis, ...],
-    shape: tuple[int, int, int],
-    itemsize: int,
-    rank: int,
-    data_format: str,
-    depthwise: bool,
-    direct: Callable[[], Any],
-) -> WindowCall | None:
-    """That of the kernel `conv_positions` for so many branches of channels and filters, where it is faster.
+def _position_call(sums: Sums, depthwise: bool, direct: Callable[[], Any]) -> WindowCall | None:
+    """That of the kernel `conv_positions`, where it is faster.
 
     It takes weights that are packed for another kernel, and ``depthwise`` says for which.
     """
-    branches, channels, filters = shape
-    plan = make_position_plan(axes, *shape, itemsize, data_format == "channels_first")
+    axes, channels, filters, itemsize, _, data_format, branches = sums
+    plan = make_position_plan(axes, branches, channels, filters, itemsize, data_format == "channels_first")
     if plan is None:
         return None
     rows, vecs = position_tile(filters)
@@ -395,9 +385,7 @@ def _position_call(
     places = (panels + numbers // width) * steps * width + numbers % width
     table = flat_plan(plan, panel_table(branches * filters, filters))
     table[WORK, CHANNELS] = channels
-    out_shape = (*(axis.windows for axis in axes), branches * filters)
-    arguments = places, (0,) * rows, (0,) * vecs, table
-    return WindowCall(conv_positions, out_shape, rank, data_format, plan.serial, True, arguments, direct=direct)
+    return sums.call(conv_positions, plan.serial, True, (places, (0,) * rows, (0,) * vecs, table), direct=direct)
 
 
 def depthwise_arguments(plan: Plan, filters: int, itemsize: int) -> tuple:

@@ -22,7 +22,7 @@ from ..machine.aligned import aligned_empty
 from ..machine.threads import remember
 from ..machine.vectors import TILE_ROWS, TILE_VECS, conv_tile, panel_width
 from ..objects.tuples import NamedTuple
-from .conv import algorithm_for, are_pixels, dense_call, depthwise_arguments, gather_call, kernel_for, row_axes
+from .conv import Sums, algorithm_for, are_pixels, dense_call, depthwise_arguments, gather_call, kernel_for, row_axes
 from .epilogue import Epilogue, no_epilogue
 from .layouts import SMALL, Ints, canonical_shape
 from .packed import Packed, depthwise_shape, is_depthwise
@@ -184,7 +184,7 @@ def conv_grad(
     grad_shape: Any = shapes.conv_output_shape(x_shape, filters, *window)
     axes = window_axes(x_shape, filters, window)
     share = filters // branches
-    full, rank = canonical_shape(x_shape, window.data_format), window.rank
+    full = canonical_shape(x_shape, window.data_format)
     plain = branches == 1 and algorithm != "winograd"
     sum_call: SumCall | WinogradSumCall | ProductCall
     if plain and sums_are_products(axes, channels, filters, itemsize):
@@ -199,8 +199,8 @@ def conv_grad(
         sum_call = _branch_sum_call(axes, prod(window.kernel_size), channels, share, itemsize, branches)
         if branches == 1 and algorithm != "direct":
             sum_call = winograd_sum_call(axes, channels, filters, itemsize, sum_call) or sum_call
-    scatter = scatter_call(axes, full, share, itemsize, rank, "channels_last", algorithm, branches)
-    return GradientCall(grad_shape, weights_shape, scatter, sum_call)
+    sums = Sums(axes, share, channels, itemsize, window.rank, "channels_last", branches)
+    return GradientCall(grad_shape, weights_shape, scatter_call(sums, full, algorithm), sum_call)
 
 
 @remember(maxsize=512)
@@ -258,7 +258,7 @@ def transposed_grad(
     filters, channels = weights_shape[-2:]
     grad_shape = transposed_shape(x_shape, filters, window, output_padding)
     axes = transposed_axes(x_shape, channels, window, output_padding)
-    gather = gather_call(axes, filters, channels, itemsize, window.rank, "channels_last", algorithm)
+    gather = gather_call(Sums(axes, filters, channels, itemsize, window.rank, "channels_last"), algorithm)
     features = prod(window.kernel_size) * filters
     sum_call: SumCall | ProductCall
     if sums_are_products(axes, filters, channels, itemsize):

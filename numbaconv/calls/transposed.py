@@ -25,7 +25,7 @@ from ..machine.aligned import aligned_empty
 from ..machine.threads import remember
 from ..machine.vectors import LINE, TILE_ROWS, conv_width, panel_width
 from ..objects.tuples import NamedTuple
-from .conv import WindowCall, conv_arguments, gather_call, kernel_for, row_axes
+from .conv import Sums, WindowCall, conv_arguments, gather_call, kernel_for, row_axes
 from .epilogue import Epilogue, ended, no_epilogue
 from .layouts import SMALL, Ints, canonical, canonical_shape, original
 from .packed import Packed
@@ -147,8 +147,8 @@ def transposed_call(
     check_channels(x_shape, channels, window.data_format, "weights")
     full = transposed_shape(x_shape, filters, window, output_padding)
     axes = transposed_axes(x_shape, channels, window, output_padding)
-    canonical_full = canonical_shape(full, window.data_format)
-    return scatter_call(axes, canonical_full, channels, itemsize, window.rank, window.data_format, algorithm)
+    sums = Sums(axes, channels, filters, itemsize, window.rank, window.data_format)
+    return scatter_call(sums, canonical_shape(full, window.data_format), algorithm)
 
 
 def transposed_shape(x_shape: shapes.Shape, filters: int, window: Window, output_padding: Ints | None) -> Any:
@@ -156,33 +156,24 @@ def transposed_shape(x_shape: shapes.Shape, filters: int, window: Window, output
     return shapes.conv_transpose_output_shape(x_shape, filters, output_padding=output_padding, **window._asdict())
 
 
-def scatter_call(
-    axes: tuple[Axis, ...],
-    full: Ints,
-    channels: int,
-    itemsize: int,
-    rank: int,
-    data_format: str,
-    algorithm: str,
-    branches: int = 1,
-) -> AnyTransposed:
-    """Prepare the transpose of a convolution of the windows of ``axes`` over a canonical array of shape ``full``.
+def scatter_call(sums: Sums, full: Ints, algorithm: str) -> AnyTransposed:
+    """Prepare the transpose of a convolution of the windows of ``sums.axes`` over a canonical array of shape ``full``.
 
-    Its input has ``channels`` values for each window and branch, and it spreads them over that array.
+    Its input has the channels for each window and branch, and it spreads them over that array.
     """
-    filters = full[-1] // branches
+    axes, channels, _, itemsize, rank, data_format, branches = sums
     if algorithm == "overlap":
-        return _overlap_call(axes, full, channels, itemsize, rank, data_format)
+        return _overlap_call(sums, full)
     # Spread sums are added up in an order that depends on where a block begins.
     if branches == 1 and algorithm == "auto":
-        call = _scatter(axes, full, channels, itemsize, rank, data_format, algorithm)
+        call = _scatter(sums, full)
         if call is not None:
             return call
     batch, groups, complete = phase_axes(axes, full)
     if all(axis.stride == 1 for axis in axes):
         (moving,) = groups
-        return gather_call((batch, *moving), channels, filters, itemsize, rank, data_format, algorithm, branches)
-    parts = []
+        return gather_call(sums._replace(axes=(batch, *moving)), algorithm)
+    filters, parts = sums.filters, []
     for moving, members in groups.items():
         firsts, origins = zip(*members, strict=True)
         plan = make_plan((batch, *moving), channels, filters, itemsize, origins=len(origins), branches=branches)
@@ -191,10 +182,9 @@ def scatter_call(
     return TransposedCall(full, rank, data_format, parts, complete)
 
 
-def _scatter(
-    axes: tuple[Axis, ...], full: Ints, channels: int, itemsize: int, rank: int, data_format: str, algorithm: str
-) -> ScatterCall | OverlapCall | None:
+def _scatter(sums: Sums, full: Ints) -> ScatterCall | OverlapCall | None:
     """The call by `kernels.scatter`, or by products that are added up, where that is faster."""
+    axes, channels, _, itemsize, rank, data_format, _ = sums
     batch, filters = full[0], full[-1]
     moving = zip(axes[1:], full[1:4], strict=True)
     spreads: Any = tuple(Spread(a.windows, n, a.taps, a.stride, a.dilation, a.before) for a, n in moving)
@@ -209,7 +199,7 @@ def _scatter(
         rows = max(1, TILE_ROWS // max(1, phase[2].windows))
         columns = min(TILE_ROWS, phase[2].windows)
         reached = prod(mean_taps(a, n) / a.taps for a, n in zip(phase, (1, rows, columns), strict=True))
-        if use_winograd(algorithm, (axes[0], *phase), channels, filters, itemsize):
+        if use_winograd("auto", (axes[0], *phase), channels, filters, itemsize):
             # Products that are added up go from core to core, which no cost counts.
             gathering, reached = WINOGRAD_SHARE * gathering, WINOGRAD_SHARE
         elif is_for_few((axes[0], *phase), channels, filters, itemsize, 1):
@@ -217,21 +207,20 @@ def _scatter(
             met = prod(axis.taps / mean_taps(axis, 1) for axis in phase)
             gathering = met * prod(full[:4]) * few_cost((axes[0], *phase), channels, filters, itemsize, 1)
     if overlapping < OVERLAP_SHARE * min(gathering * reached, plan.cost if plan else inf):
-        return _overlap_call(axes, full, channels, itemsize, rank, data_format)
+        return _overlap_call(sums, full)
     if plan is None or plan.cost > gathering:
         return None
     lengths, full_lengths, taps, *_ = zip(*plan.axes, strict=True)
     return ScatterCall(full, rank, data_format, (lengths, full_lengths), taps, plan)
 
 
-def _overlap_call(
-    axes: tuple[Axis, ...], full: Ints, channels: int, itemsize: int, rank: int, data_format: str
-) -> OverlapCall:
+def _overlap_call(sums: Sums, full: Ints) -> OverlapCall:
     """The call by products that are added up."""
+    axes, channels, _, itemsize, rank, data_format, _ = sums
     (batch, *lengths, filters), (_, *moving) = full, axes
     inputs, taps, outputs = prod(axis.windows for axis in moving), prod(axis.taps for axis in moving), prod(lengths)
     rows = row_axes(batch * inputs, taps * filters)
-    product: Any = gather_call(rows, channels, taps * filters, itemsize, 1, "channels_last", "tile")
+    product: Any = gather_call(Sums(rows, channels, taps * filters, itemsize, 1, "channels_last"), "tile")
     starts, at = meeting(axes, tuple(lengths))
     serial = (len(at) + outputs) * batch * filters < SMALL
     most = int(np.diff(starts).max(initial=0))
