@@ -18,6 +18,7 @@ from .conv import WindowCall, conv_call, depthwise_call
 from .epilogue import Epilogue, no_epilogue
 from .layouts import Ints, canonical, empty_planes, original, planar, planar_result
 from .packed import Packed
+from .scaling import PixelsCall
 from .window import Window, point_window, window_axes
 
 
@@ -33,17 +34,7 @@ class SeparableCall(NamedTuple):
     arguments: tuple | None
     serial: bool
     to_planes: bool
-    apart: Callable[[], tuple[WindowCall, WindowCall]]
-
-    @property
-    def depthwise(self) -> WindowCall:
-        """The first step by itself."""
-        return self.apart()[0]
-
-    @property
-    def pointwise(self) -> WindowCall:
-        """The second step by itself."""
-        return self.apart()[1]
+    apart: Callable[[], tuple[WindowCall | PixelsCall, WindowCall]]
 
     def __call__(self, x: np.ndarray, depthwise: Packed, pointwise: Packed, epilogue: Epilogue) -> np.ndarray:
         middle, rank, data_format = _no_epilogue(depthwise), self.rank, self.data_format
@@ -121,7 +112,7 @@ def separable_call(
 
 def _apart(
     x_shape: Ints, depthwise_shape: Ints, pointwise_shape: Ints, itemsize: int, window: Window, pitch: int
-) -> tuple[WindowCall, WindowCall]:
+) -> tuple[WindowCall | PixelsCall, WindowCall]:
     """The calls of both steps."""
     first = depthwise_call(x_shape, depthwise_shape, itemsize, window)
     between = first.out_shape[:1] + first.out_shape[4 - window.rank :]

@@ -100,20 +100,19 @@ class Repeating(Settled):
         if type(grad_out) is not np.ndarray or grad_out.dtype != self._dtype:
             grad_out = cast(as_numbers(grad_out, "grad_out"), self._dtype)
         same = calls is self._calls and (weights is self._weights or not self._changed_since(weights))
-        if same and grad_out.shape == shape and input_grad == step.input_grad:
+        able = step.input_grad or not input_grad
+        if same and grad_out.shape == shape and able:
             found = None
             with suppress(UnlikeError):
                 found = step.backward(between, contiguous(grad_out), x, *weights.values())
             if found is not None:
                 vars(self).update(_kept=None, gradients=found[1])
-                return found[:1]
-        if input_grad != step.input_grad:
-            self._steps[1][x.shape] = None
-        # The statistics have followed already.
-        now = self._weights
-        _, plain = self._forward(x)
-        if self._weights is not now:
-            self._weights = now
+                return (found[0] if input_grad else None,)
+        if same and not able:
+            # From now on one that serves both.
+            self._steps[1][x.shape] = self._written_step(x.shape, True)
+        # By a copy: the statistics have followed already.
+        _, plain = copy(self)._forward(x)
         self._kept = shape, plain, None, x.shape, (calls, weights), None
         return None
 

@@ -4,6 +4,7 @@ import copy
 import gc
 import pickle
 import weakref
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from layer_cases import every_class, example, make
 from numbaconv import layers
 from numbaconv.calls import written as calls_written
 from numbaconv.calls.written import Step
+from numbaconv.common.again import UnlikeError
 from numbaconv.layers import repeating
 
 STEPS = repeating.MANY_STEPS + 2
@@ -161,7 +163,23 @@ def test_a_step_may_end_in_another_way_than_those_before():
     assert np.array_equal(layer(x), right[0])
 
 
-def test_statistics_follow_once_however_a_step_ends():
+@pytest.mark.parametrize("first", [True, False])
+def test_steps_with_and_without_a_gradient_of_the_input_take_turns(first):
+    layer, rng, shape = layers.Conv2D(3, 2), np.random.default_rng(0), (2, 5, 6, 4)
+    layer.build(shape)
+    for _ in range(STEPS):
+        _stepped(layer, shape, rng, input_grad=first)
+    for wanted in (not first, first, not first):
+        fresh = layers.Conv2D(3, 2)
+        fresh.build(shape)
+        rights = _stepped(fresh, shape, np.random.default_rng(1), input_grad=wanted)
+        for one, right in zip(_stepped(layer, shape, np.random.default_rng(1), input_grad=wanted), rights, strict=True):
+            np.testing.assert_array_equal(one, right)
+        assert _steps(layer)[0].input_grad
+
+
+@pytest.mark.parametrize("interrupted", [False, True])
+def test_statistics_follow_once_however_a_step_ends(interrupted, monkeypatch):
     layer, shape = layers.BatchNormalization(), (3, 5, 4)
     layer.build(shape)
     for i in range(STEPS):
@@ -170,7 +188,23 @@ def test_statistics_follow_once_however_a_step_ends():
     x, grad, weights = _drawn(layer, shape, np.random.default_rng(8))
     layer.set_weights(weights)
     layer.forward(x)
-    layer.backward(grad, input_grad=False)
+    # Steps that values do not suit are taken plainly.
+    (step,) = _steps(layer)
+
+    def refuse(*_):
+        raise UnlikeError
+
+    layer._kept = layer._kept._replace(step=step._replace(backward=refuse))
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt) if interrupted else nullcontext():
+        if interrupted:
+            forward = layers.BatchNormalization._forward
+
+            def stopped(self, x):
+                forward(self, x)
+                raise KeyboardInterrupt
+
+            patch.setattr(layers.BatchNormalization, "_forward", stopped)
+        layer.backward(grad)
     fresh = layers.BatchNormalization()
     fresh.build(shape)
     fresh.set_weights(weights)

@@ -114,6 +114,14 @@ def test_few_windows_of_many_images_are_one_task():
     assert depthwise_call((192, 129, 1, 1), (1, 1, 129, 1), 4, planes).view == ((1, 1, 1, 192), (1, 1))
 
 
+def _of_planes(x_shape, weights_shape):
+    """What takes images with channels last by way of their planes."""
+    batch, *lengths, channels = x_shape
+    planes = window_of((1, 1), data_format="channels_first")
+    sums = depthwise_call((batch, channels, *lengths), weights_shape, 4, planes).direct()
+    return lambda x, *others: np.moveaxis(sums(np.ascontiguousarray(np.moveaxis(x, -1, 1)), *others), 1, -1)
+
+
 @pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
 @pytest.mark.parametrize(("channels", "multiplier"), [(3, 1), (131, 1), (19, 3)])
 def test_one_tap_multiplies_pixels_with_the_bits_of_the_sums(channels, multiplier, data_format):
@@ -127,7 +135,7 @@ def test_one_tap_multiplies_pixels_with_the_bits_of_the_sums(channels, multiplie
     call = depthwise_call(x.shape, weights.shape, 4, window)
     assert isinstance(call, PixelsCall) == (data_format == "channels_first" or multiplier == 1)
     for epilogue in (plain_epilogue(bias, len(bias), x.dtype), plain_epilogue(None, len(bias), x.dtype)):
-        sums = call.direct() if isinstance(call, PixelsCall) else call
+        sums = call.direct() if isinstance(call, PixelsCall) else _of_planes(x.shape, weights.shape)
         limited = epilogue[0], 0.0, *epilogue[2:]
         for one in (epilogue, limited):
             found, right = call(x, packed, one), sums(x, packed, one)
