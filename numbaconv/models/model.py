@@ -17,7 +17,7 @@ from ..objects.telling import Telling
 from ..shapes import normalize_shape
 from .configs import check_names
 from .connections import config_of, from_config
-from .copies import begun, connected_anew, is_slot, placed
+from .copies import begun, connected_anew, placed
 from .network import Network
 from .program import Program
 
@@ -149,29 +149,6 @@ class Model(Network, Telling):
             found = self._steps.shapes(given)
             outputs = iter([found[slot] for slot in self._steps.outputs])
             return mapped(lambda _: next(outputs), self._outputs)
-
-    def explain(self, input_shape: Any = None, region: Any = None) -> str:
-        """Say in plain sentences, one paragraph for each call of a layer, how its output shape comes about.
-
-        Parameters
-        ----------
-        input_shape : tuple of int or None, or list or dict of these, optional
-            Of the inputs, batch axis included; None takes the model's own.
-        region : sequence of pairs of int, optional
-            For each spatial axis of the output the first one and the one behind the last: what they need of each layer
-            is said besides, with the zeros where the image ends; see `input_region`.
-        """
-        with self._named():
-            known = self._known_shapes(input_shape)
-            paragraphs = []
-            for step in self._steps.steps:
-                fed = mapped(lambda slot: known[slot.number], step.arguments, is_slot)
-                paragraphs.append(f"{step.operation.name}: {step.operation.explain(*fed)}")
-            if region is not None:
-                from .needs import Needs
-
-                paragraphs += Needs(self, region, input_shape).sentences()
-            return "\n\n".join(paragraphs)
 
     # -- configuration ---------------------------------------------------------------------------------------------
 

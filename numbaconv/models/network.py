@@ -48,10 +48,6 @@ class Network(Stepping, Trainer, Told, Tiled):
         """The inputs in order, as arrays, and the model built for them."""
         raise NotImplementedError
 
-    def _known_shapes(self, input_shape: Any) -> dict[int, Any]:
-        """The shapes of all values, by slot; None takes the model's own input."""
-        raise NotImplementedError
-
     @property
     def _form(self) -> Any:
         """Zeros in the form in which the model returns its outputs; a single 0 for one output."""

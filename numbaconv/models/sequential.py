@@ -55,6 +55,8 @@ class Sequential(Network, Stack, Telling):
     True
     """
 
+    _tells_names = False
+
     def __init__(
         self, layers: Iterable[Any] | None = None, name: str | None = None, *others: Any, trainable: bool = True
     ) -> None:

@@ -203,36 +203,6 @@ class Stack(Layered):
                 input_shape = layer.compute_output_shape(input_shape)
             return tuple(input_shape)
 
-    def explain(self, input_shape: Sequence[int | None] | None = None, region: Any = None) -> str:
-        """Say in plain sentences, one paragraph for each layer, how its output shape comes from what it is fed with.
-
-        Parameters
-        ----------
-        input_shape : tuple of int or None, optional
-            Of the model, batch axis included; None takes the model's own.
-        region : sequence of pairs of int, optional
-            For each spatial axis of the output the first one and the one behind the last: what they need of each layer
-            is said besides, with the zeros where the image ends; see `input_region`.
-
-        Raises
-        ------
-        ValueError
-            If no input shape is known, one of the layers cannot take what it would get, or one has no regions.
-        """
-        with self._named():
-            shape = self._input_shape if input_shape is None else input_shape
-            if shape is None:
-                raise ValueError("input_shape must be given, because the model is not built")
-            paragraphs = []
-            for layer in self._layers:
-                paragraphs.append(layer.explain(shape))
-                shape = layer.compute_output_shape(shape)
-            if region is not None:
-                from .needs import Needs
-
-                paragraphs += Needs(self, region, input_shape).sentences()
-            return "\n\n".join(paragraphs)
-
     @property
     def output_names(self) -> list[str]:
         """The name of the output, which is that of the last layer."""

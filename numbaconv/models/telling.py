@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..common.arguments import check_bool
+from ..common.structures import mapped
 from ..graph.operation import is_shape
 from ..shapes import normalize_shape
 from .fused.running import Fused
 from .layered import Layered
-from .program import Program
+from .program import Program, is_slot
 
 if TYPE_CHECKING:
     from .fused.explaining import ProgramReport
@@ -20,10 +21,43 @@ class Told(Layered):
     """The part of a network that tells of it."""
 
     input_shape: Any
+    # Whether `explain` has to say which layer it speaks of, as of those that are not in a line.
+    _tells_names = True
 
     def _program(self) -> Program:
         """The steps from the inputs to the outputs of a built model."""
         raise NotImplementedError
+
+    def _known_shapes(self, input_shape: Any) -> dict[int, Any]:
+        """The shapes of all values, by slot; None takes the model's own input."""
+        raise NotImplementedError
+
+    def explain(self, input_shape: Any = None, region: Any = None) -> str:
+        """Say in plain sentences, one paragraph for each call of a layer, how its output shape comes about.
+
+        Parameters
+        ----------
+        input_shape : tuple of int or None, or list or dict of these, optional
+            Of the inputs, batch axis included; None takes the model's own.
+        region : sequence of pairs of int, optional
+            For each spatial axis of the output the first one and the one behind the last: what they need of each layer
+            is said besides, with the zeros where the image ends; see `input_region`.
+
+        Raises
+        ------
+        ValueError
+            If no input shape is known, one of the layers cannot take what it would get, or one has no regions.
+        """
+        with self._named():
+            known, paragraphs = self._known_shapes(input_shape), []
+            for step in self._program().steps:
+                told = step.operation.explain(*mapped(lambda slot: known[slot.number], step.arguments, is_slot))
+                paragraphs.append(f"{step.operation.name}: {told}" if self._tells_names else told)
+            if region is not None:
+                from .needs import Needs
+
+                paragraphs += Needs(self, region, input_shape).sentences()
+            return "\n\n".join(paragraphs)
 
     def receptive_field(self, input_shape: Any = None) -> Any:
         """What of the input one output position reads along each spatial axis, by all ways that lead there.

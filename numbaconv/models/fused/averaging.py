@@ -11,19 +11,16 @@ from ...calls.pooling import means_pool_call
 from .preparing import call_of, gate_of
 from .reading import Read
 from .rules import channels_last
-from .stage import Stage
+from .stage import Stage, readers_of
 
 
 def averaged(stages: Sequence[Stage], read: Read, itemsize: int) -> list[Stage]:
     """The stages, of which some depthwise convolutions write means of rows, and some poolings read them."""
-    readers: dict[int, list[Stage]] = {}
-    for stage in stages:
-        for slot in stage.inputs:
-            readers.setdefault(slot, []).append(stage)
+    readers = readers_of(stages)
     found: set[int] = set()
     for stage in stages:
         if stage.kind == "depthwise" and stage.outputs[0] not in read.outputs and _writes(stage, read, itemsize):
-            slot, others = stage.output, readers.get(stage.output, [])
+            slot, others = stage.output, readers[stage.output]
             pools = [one for one in others if _is_mean(one)]
             if pools and all(_takes(one, slot, read) for one in others if one not in pools):
                 found.update(map(id, (stage, *pools)))

@@ -22,19 +22,19 @@ _FILTERS = {
 }
 
 
-class Folded:
-    """What a stage multiplies by, made anew where a weight has changed: a layer's kernel, and factors of others.
+class Made:
+    """What is made of the weights of layers, anew where one has changed."""
 
-    Those are instances of `BatchNormalization` that come after it, in order.
-    """
-
-    def __init__(self, kind: str, layer: Any, norms: tuple[Any, ...]) -> None:
-        self.kind, self.layers = kind, (layer, *norms)
+    def __init__(self, layers: tuple[Any, ...]) -> None:
+        self.layers = layers
         # The weights of each layer, and what was made of them.
         self._made: tuple[tuple[Any, ...], Any] = ((), None)
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_made": ((), None)}
+
     def operands(self) -> tuple[Any, ...] | None:
-        """Kernels and bias; None where sums with them may be infinite or NaN elsewhere than one after the other."""
+        """What the call of a stage takes; None where the plain network has to compute it."""
         weights, operands = self._made
         for layer, before in zip(self.layers, weights, strict=False):
             if layer._weights is not before:
@@ -43,11 +43,27 @@ class Folded:
             if weights:
                 return operands
         weights = tuple(layer._weights for layer in self.layers)
-        operands = self._fold(*weights)
+        operands = self._new(*weights)
         self._made = weights, operands
         return operands
 
-    def _fold(self, own: dict[str, np.ndarray], *others: dict[str, np.ndarray]) -> tuple[Any, ...] | None:
+    def _new(self, *weights: dict[str, np.ndarray]) -> tuple[Any, ...] | None:
+        raise NotImplementedError
+
+
+class Folded(Made):
+    """Kernels and bias of a stage: those of a layer, and factors of others.
+
+    These are instances of `BatchNormalization` that come after it, in order. There are none where sums with them may be
+    infinite or NaN elsewhere than one after the other.
+    """
+
+    def __init__(self, kind: str, layers: tuple[Any, ...]) -> None:
+        super().__init__(layers)
+        self.kind = kind
+
+    def _new(self, *weights: dict[str, np.ndarray]) -> tuple[Any, ...] | None:
+        own, *others = weights
         layer, *norms = self.layers
         name, axes = _FILTERS[self.kind]
         kernel, bias = own[name], own.get("bias")
@@ -119,39 +135,22 @@ class Banded(NamedTuple):
         return first[0], *then[:2], first[1], *then[2:]
 
 
-class Factors:
-    """The factors of normalizations that have a pass of their own, made anew where a weight has changed.
+class Factors(Made):
+    """Scale and shift of normalizations that have a pass of their own, rounded.
 
     The layers are, in order, `BatchNormalization`, `Normalization` or `Rescaling`, and take arrays of this shape; the
-    call multiplies by the factors.
+    call multiplies by the factors. There are none where rounding takes more than the last digits, or one is not finite.
     """
 
     def __init__(self, layers: tuple[Any, ...], shape: tuple[int, ...], call: Any) -> None:
-        self._layers, self._shape, self._call = layers, shape, call
-        self._made: tuple[tuple[Any, ...], Any] = ((), None)
+        super().__init__(layers)
+        self._shape, self._call = shape, call
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_made": ((), None)}
-
-    def operands(self) -> tuple[np.ndarray, np.ndarray] | None:
-        """Scale and shift, rounded; None where that takes more than the last digits, or where one is not finite."""
-        weights, operands = self._made
-        for layer, before in zip(self._layers, weights, strict=False):
-            if layer._weights is not before:
-                break
-        else:
-            if weights:
-                return operands
-        weights = tuple(layer._weights for layer in self._layers)
-        operands = self._rounded(weights)
-        self._made = weights, operands
-        return operands
-
-    def _rounded(self, weights: tuple[dict[str, np.ndarray], ...]) -> tuple[np.ndarray, np.ndarray] | None:
-        dtype = self._layers[0]._dtype
+    def _new(self, *weights: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray] | None:
+        dtype = self.layers[0]._dtype
         exact, shift, near = np.ones(self._shape[-1]), np.zeros(self._shape[-1]), True
         with np.errstate(all="ignore"):
-            for layer, own in zip(self._layers, weights, strict=True):
+            for layer, own in zip(self.layers, weights, strict=True):
                 several = not hasattr(layer, "_factors_of")
                 factor, term = layer._factors_for(self._shape)[1:] if several else layer._factors_of(own)
                 exact, shift = exact * factor, shift * factor + term

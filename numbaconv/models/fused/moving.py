@@ -12,22 +12,19 @@ import numpy as np
 from ...shapes import conv_padding
 from .reading import Read
 from .rules import channels_last, renamed
-from .stage import Part, Stage
+from .stage import Part, Stage, readers_of
 
 Steps = tuple[int, ...]
 
 
 def moved_back(stages: Sequence[Stage], read: Read) -> list[Stage]:
     """The stages, the strides of some moved to those before them, and the shapes of what has fewer pixels changed."""
-    readers: dict[int, list[Stage]] = {}
-    for stage in stages:
-        for slot in stage.inputs:
-            readers.setdefault(slot, []).append(stage)
+    readers = readers_of(stages)
     steps: dict[int, Steps] = {}
     # The last first, for what computes fewer pixels may read fewer.
     for stage in reversed(stages):
         if stage.kind == "conv" and _is_able(stage) and stage.output not in read.outputs:
-            found = {_step(reader, stage.output, steps) for reader in readers.get(stage.output, ())}
+            found = {_step(reader, stage.output, steps) for reader in readers[stage.output]}
             step = found.pop() if len(found) == 1 else None
             if step is not None and max(step) > 1:
                 steps[stage.output] = step

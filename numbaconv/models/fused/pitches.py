@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from .rules import KERNELS, channels_last, scales_channels
-from .stage import Stage
+from .stage import Stage, readers_of
 
 if TYPE_CHECKING:
     from .reading import Read
@@ -16,10 +16,7 @@ def side_by_side(stages: Sequence[Stage], shapes: dict[int, Any], given: set[int
 
     What reads such a value besides has to know how far its pixels are apart.
     """
-    readers: dict[int, list[Stage]] = {}
-    for stage in stages:
-        for slot in stage.inputs:
-            readers.setdefault(slot, []).append(stage)
+    readers = readers_of(stages)
     wholes = [one for one in stages if one.kind == "concatenate" and _along_channels(one, shapes)]
     able = _apart(stages) | {whole.output for whole in wholes}
     found: dict[int, tuple[int, int]] = {}

@@ -259,18 +259,15 @@ class Fused:
         if stage.kind not in (*KERNELS, "weigh"):
             return None
         # What is made for a part of an image has the weights of the layer for all of it.
-        kind, (layer, *norms) = stage.kind, (getattr(one, "_whole", one) for one in stage.layers)
-        if stage.before is not None or kind == "weigh":
-            kind = "conv"
-        folded = self._folding(kind, (layer, *norms))
+        layers = [getattr(one, "_whole", one) for one in stage.layers]
+        folded = self._folding("conv" if stage.before is not None or stage.kind == "weigh" else stage.kind, layers)
         if stage.before is None:
             return folded
         pair = Pair(self._kernel_of(stage.before), folded)
         return pair if stage.widening is None else Banded(self._kernel_of(stage.widening), pair)
 
     def _folding(self, kind: str, layers: Sequence[Any]) -> Folded:
-        layer, *norms = layers
-        return self._folded.setdefault((kind, *map(id, layers)), Folded(kind, layer, tuple(norms)))
+        return self._folded.setdefault((kind, *map(id, layers)), Folded(kind, tuple(layers)))
 
 
 def _reading(stage: Stage, casts: dict[int, int]) -> Stage:

@@ -1,6 +1,7 @@
 """What the program of `predict` is made of: stages, which rules join."""
 
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Iterable
 from math import inf
 from typing import Any
 
@@ -80,6 +81,15 @@ class Stage(NamedTuple):
             results = part.function(*(found[slot] for slot in part.inputs))
             found.update(zip(part.outputs, results if len(part.outputs) > 1 else (results,), strict=True))
         return found[self.outputs[0]] if len(self.outputs) == 1 else [found[slot] for slot in self.outputs]
+
+
+def readers_of(stages: Iterable[Stage]) -> defaultdict[int, list[Stage]]:
+    """By slot the stages that read it."""
+    readers = defaultdict(list)
+    for stage in stages:
+        for slot in stage.inputs:
+            readers[slot].append(stage)
+    return readers
 
 
 def finished(function: Any, dtype: str, x: np.ndarray) -> np.ndarray:
