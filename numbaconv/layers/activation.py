@@ -11,6 +11,36 @@ from ..activations.settings import WithSettings, meeting_axes
 from ..calls.epilogue import NO_MINIMUM
 from ..common.words import Penalized, Unpack
 from .any_rank import AnyRank
+from .base import Layer
+
+
+class Ending(Layer):
+    """A layer of sums that end with an activation, which is computed with them if it is relu."""
+
+    activation: Callable[[np.ndarray], np.ndarray]
+
+    def _before_activation(self, activation: Callable, x: np.ndarray) -> np.ndarray:
+        """What the activation gets; all of relu's result."""
+        raise NotImplementedError
+
+    def call(self, x: np.ndarray) -> np.ndarray:
+        # Read once: another thread may set it meanwhile.
+        activation = self.activation
+        return self._activated(activation, self._before_activation(activation, x))
+
+    @property
+    def _repeats(self) -> bool:
+        return not is_users(self.activation)
+
+    def _activated(self, activation: Callable, out: np.ndarray) -> np.ndarray:
+        done = activation is activations.linear or activation is activations.relu
+        return out if done else activated(activation, out, self.dtype)
+
+    def _forward(self, x: np.ndarray) -> tuple[np.ndarray, Any]:
+        activation = self.activation
+        before = self._before_activation(activation, x)
+        out = self._activated(activation, before)
+        return out, (x, kept_of(activation, before, out))
 
 
 class Activating(AnyRank):

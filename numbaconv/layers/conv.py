@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from .. import shapes
-from ..activations import linear, relu
 from ..calls.conv import algorithm_for, conv_call
 from ..calls.epilogue import epilogue_of, pack_bias
 from ..calls.layouts import canonical, original
@@ -14,9 +13,8 @@ from ..calls.packed import Packed
 from ..calls.window import Window, window_of
 from ..common.arguments import check_algorithm, check_bool, check_groups
 from ..common.words import Activation, Algorithm, AxisPadding, Common, DataFormat, Unpack
-from .activation import activated, activation_grad, is_users, kept_of, minimum_of
+from .activation import Ending, activation_grad, minimum_of
 from .arguments import with_defaults
-from .base import Layer
 from .learning import Grads
 from .weights import Weight
 
@@ -24,7 +22,7 @@ if TYPE_CHECKING:
     from ..calls.gradients import GradientCall
 
 
-class WindowLayer(Layer):
+class WindowLayer(Ending):
     """A layer that slides a window over its input: the settings, the bias and the activation of all such layers.
 
     Parameters
@@ -51,7 +49,6 @@ class WindowLayer(Layer):
 
     rank: ClassVar[int]
     bias = Weight()
-    activation: Callable[[np.ndarray], np.ndarray]
     paddings: ClassVar[tuple[str, ...]] = ("valid", "same")
     _neutral: ClassVar[dict[str, tuple[tuple[Any, ...], str]]] = {
         "groups": ((1,), "every output channel is computed from all input channels")
@@ -119,31 +116,10 @@ class WindowLayer(Layer):
             self._opposites = self._weights, packed
         return packed
 
-    def call(self, x: np.ndarray) -> np.ndarray:
-        # Read once: another thread may set it meanwhile.
-        activation = self.activation
-        return self._activated(activation, self._before_activation(activation, x))
-
-    @property
-    def _repeats(self) -> bool:
-        return not is_users(self.activation)
-
     def _before_activation(self, activation: Callable, x: np.ndarray) -> np.ndarray:
-        # Of relu the kernel computes all.
         *packed, bias = self._packed()
         out: np.ndarray = self._prepared(x)(x, *packed, epilogue_of(bias, minimum_of(activation)))
         return out
-
-    def _activated(self, activation: Callable, out: np.ndarray) -> np.ndarray:
-        if activation is linear or activation is relu:
-            return out
-        return activated(activation, out, self.dtype)
-
-    def _forward(self, x: np.ndarray) -> tuple[np.ndarray, Any]:
-        activation = self.activation
-        before = self._before_activation(activation, x)
-        out = self._activated(activation, before)
-        return out, (x, kept_of(activation, before, out))
 
     def _backward(self, kept: Any, grad_out: np.ndarray, input_grad: bool) -> Grads:
         *inputs, needed = kept

@@ -7,20 +7,19 @@ from typing import Any
 import numpy as np
 
 from .. import shapes
-from ..activations import linear, relu
 from ..calls.conv import dense_call
 from ..calls.epilogue import epilogue_of, pack_bias
 from ..calls.layouts import contiguous
 from ..calls.packed import Packed
 from ..common.arguments import check_bool
 from ..common.words import Activation, Common, Unpack
-from .activation import activated, activation_grad, is_users, kept_of, minimum_of
+from .activation import Ending, activation_grad, minimum_of
 from .any_rank import AnyRank, Shape
 from .learning import Grads
 from .weights import Weight
 
 
-class Dense(AnyRank):
+class Dense(Ending, AnyRank):
     """Fully connected layer (Keras's ``Dense``): ``out = activation(x @ kernel + bias)`` over the last axis.
 
     Parameters
@@ -38,7 +37,6 @@ class Dense(AnyRank):
 
     supports_masking = True
     kernel, bias = Weight(), Weight()
-    activation: Callable[[np.ndarray], np.ndarray]
     _neutral = dict.fromkeys(
         ("lora_rank", "lora_alpha", "quantization_config"), ((None,), "kernels are neither factorized nor quantized")
     )
@@ -80,17 +78,8 @@ class Dense(AnyRank):
     def _why(self, before: Shape, after: Shape) -> str:
         return f"features: {before[-1]} in, {self.units} units, so {self.units} out; all other axes: unchanged"
 
-    def call(self, x: np.ndarray) -> np.ndarray:
-        self._must_fit(x)
-        # Read once: another thread may set it meanwhile.
-        activation = self.activation
-        return self._finished(activation, self._before_activation(activation, x))
-
-    @property
-    def _repeats(self) -> bool:
-        return not is_users(self.activation)
-
     def _before_activation(self, activation: Callable, x: np.ndarray) -> np.ndarray:
+        self._must_fit(x)
         rows = _rows(x)
         weights, packed, bias = self._operands
         if weights is not self._weights:
@@ -98,13 +87,8 @@ class Dense(AnyRank):
             bias = pack_bias(weights.get("bias"), self.units, self._dtype)
             self._operands = weights, packed, bias
         call = dense_call(*rows.shape[3:], self.units, self._dtype.itemsize)
-        # Of relu the kernel computes all.
         out = call.run(rows, packed, epilogue_of(bias, minimum_of(activation)))
         return out.reshape(*x.shape[:-1], self.units)
-
-    def _finished(self, activation: Callable, out: np.ndarray) -> np.ndarray:
-        done = activation is linear or activation is relu
-        return out if done else activated(activation, out, self.dtype)
 
     def _packed(self, operation: str) -> Packed:
         kernel = self.kernel[None]
@@ -112,13 +96,6 @@ class Dense(AnyRank):
 
     def __getstate__(self) -> dict[str, Any]:
         return {**super().__getstate__(), "_operands": (None, None, None)}
-
-    def _forward(self, x: np.ndarray) -> tuple[np.ndarray, Any]:
-        self._must_fit(x)
-        activation = self.activation
-        before = self._before_activation(activation, x)
-        out = self._finished(activation, before)
-        return out, (x, kept_of(activation, before, out))
 
     def _backward(self, kept: Any, grad_out: np.ndarray, input_grad: bool) -> Grads:
         from ..calls.gradients import dense_grad
