@@ -40,13 +40,7 @@ _fuse = os.environ.get("NUMBACONV_FUSE") != "0"
 
 
 def floatx() -> str:
-    """Return the dtype of a layer that names none.
-
-    Returns
-    -------
-    str
-        "float32" or "float64".
-    """
+    """Return the dtype of a layer that names none: "float32" or "float64"."""
     return _floatx
 
 
@@ -70,13 +64,7 @@ def set_floatx(value: str) -> None:
 
 
 def epsilon() -> float:
-    """Return the fuzz factor that keeps divisions by a norm away from zero.
-
-    Returns
-    -------
-    float
-        A positive number, 1e-7 by default.
-    """
+    """Return the fuzz factor that keeps divisions by a norm away from zero: 1e-7 by default."""
     return _epsilon
 
 
@@ -100,13 +88,7 @@ def set_epsilon(value: float) -> None:
 
 
 def image_data_format() -> str:
-    """Return the data format of a layer that is given ``data_format=None``.
-
-    Returns
-    -------
-    str
-        "channels_last" or "channels_first".
-    """
+    """Return the data format of a layer that is given ``data_format=None``: "channels_last" or "channels_first"."""
     return _image_data_format
 
 
@@ -130,13 +112,7 @@ def set_image_data_format(data_format: str) -> None:
 
 
 def fuse() -> bool:
-    """Return whether networks join layers where they predict.
-
-    Returns
-    -------
-    bool
-        True by default; False if the environment variable ``NUMBACONV_FUSE`` was 0 at import.
-    """
+    """Return whether networks join layers where they predict: True, unless ``NUMBACONV_FUSE`` was 0 at import."""
     return _fuse
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from numbaconv.common.arrays import as_floats
+from numbaconv.objects.docstrings import as_in
 from numbaconv.objects.registry import Configurable, Registry, number
 
 from .objects.public import publish
@@ -98,24 +99,9 @@ l1 = L1
 l2 = L2
 
 
+@as_in(L1L2)
 def l1_l2(l1: float = 0.01, l2: float = 0.01) -> L1L2:
-    """Make an `L1L2` whose factors are 0.01 unless given.
-
-    Parameters
-    ----------
-    l1, l2 : float
-        Factors, not negative.
-
-    Returns
-    -------
-    L1L2
-        The regularizer.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If a factor is not a finite number, or negative.
-    """
+    """Make an `L1L2` whose factors are 0.01 unless given."""
     return L1L2(l1, l2)
 
 

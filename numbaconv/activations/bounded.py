@@ -6,6 +6,7 @@ import numpy as np
 
 from ..common.arrays import masked
 from ..kernels import rules
+from ..objects.docstrings import as_in
 from ..objects.registry import integer
 from .function import Array, Large, activation, by_rule
 
@@ -201,32 +202,17 @@ def log_sigmoid(x: Array) -> Array:
     return np.minimum(x, 0) - np.log1p(np.exp(-np.abs(x)))
 
 
+@as_in(softmax)
 @activation(
     lambda grad_out, y, axis=-1: grad_out - np.exp(y) * grad_out.sum(axis=_axes(y, axis), keepdims=True), _by_rows(True)
 )
 def log_softmax(x: Array, axis: int | tuple[int, ...] = -1) -> Array:
     """Logarithm of `softmax`: ``x - log(sum(exp(x)))`` along an axis, or over several.
 
-    Parameters
-    ----------
-    x : ndarray of float
-        At least one axis.
-    axis : int or tuple of int
-        One that `x` has, or several.
-
-    Returns
-    -------
-    ndarray
-        Shape and dtype of `x`. A row that `softmax` makes NaN is NaN here.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If `x` has no such axes.
-
     Notes
     -----
-    The largest value of the row is subtracted first, so that nothing overflows.
+    The largest value of the row is subtracted first, so that nothing overflows. A row that `softmax` makes NaN is NaN
+    here.
     """
     axes = _axes(x, axis)
     shifted: Array = x - x.max(axis=axes, keepdims=True)

@@ -17,17 +17,7 @@ _LEAK = 0.2
 
 
 def linear(x: Array) -> Array:
-    """Return `x` itself, not a copy.
-
-    Parameters
-    ----------
-    x : ndarray
-
-    Returns
-    -------
-    ndarray
-        `x`.
-    """
+    """Return `x` itself, not a copy."""
     return x
 
 

@@ -102,7 +102,22 @@ class Watcher(Callback):
 
 
 class Monitor(Watcher):
-    """A callback that looks whether a quantity gets better."""
+    """A callback that looks whether a quantity gets better.
+
+    Parameters
+    ----------
+    monitor : str
+        Name of the quantity.
+    mode : {"auto", "min", "max"}
+        Whether less or more is better; "auto" knows the loss and the metrics of `numbaconv.metrics`.
+    min_delta : float
+        A smaller change does not count as better.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is none of these; before the first step, if there can be no such quantity.
+    """
 
     def __init__(self, monitor: str, mode: str, min_delta: float = 0) -> None:
         super().__init__()

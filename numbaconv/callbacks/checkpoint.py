@@ -20,8 +20,6 @@ class ModelCheckpoint(Monitor):
         May have ``{epoch}``, counted from 1, and names of quantities in it, ``"{epoch:02d}-{val_loss:.2f}.npz"``, and
         ``{batch}`` if `save_freq` counts batches. Folders that do not exist are made. An epoch without one of the
         quantities, because it ends without validation, is not saved.
-    monitor, mode : str
-        As for `EarlyStopping`.
     verbose : {0, 1}
         Whether to say what is saved.
     save_best_only : bool

@@ -13,27 +13,16 @@ class EarlyStopping(Monitor):
 
     Parameters
     ----------
-    monitor : str
-        Name of the quantity.
-    min_delta : float
-        A smaller change does not count as better.
     patience : int
         Epochs without getting better, after which training ends; not before the second epoch.
     verbose : {0, 1}
         Whether to say so.
-    mode : {"auto", "min", "max"}
-        Whether less or more is better; "auto" knows the loss and the metrics of `numbaconv.metrics`.
     baseline : float, optional
         Only a quantity that is better than this counts as better.
     restore_best_weights : bool
         Whether the model gets back the weights of its best epoch when training ends.
     start_from_epoch : int
         Epochs at the beginning that do not count.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If an argument is none of these; before the first step, if there can be no such quantity.
 
     Examples
     --------

@@ -15,25 +15,16 @@ class ReduceLROnPlateau(Monitor):
 
     Parameters
     ----------
-    monitor, mode : str
-        As for `EarlyStopping`.
     factor : float
         From 0 to less than 1: what the rate is multiplied by. It is a number from then on, even if it was a schedule.
     patience : int
         Epochs without getting better, after which the rate is lowered.
     verbose : {0, 1}
         Whether to say so.
-    min_delta : float
-        A smaller change does not count as better.
     cooldown : int
         Epochs that do not count after the rate was lowered.
     min_lr : float
         The rate is not lowered beyond this.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If an argument is none of these; before the first step, if there can be no such quantity.
     """
 
     adds = ("learning_rate",)

@@ -243,7 +243,7 @@ def _cut(
 
 def _is_few(sums: Sums) -> bool:
     """Whether that of the kernel `conv_few` is faster, whatever the data format and the number of images."""
-    *sizes, _, _, branches = sums
+    sizes, branches = sums[:4], sums.branches
     positions = branches > 1 and position_cost(*sizes) <= few_cost(*sizes, branches)
     return not positions and is_for_few(*sizes, branches)
 

@@ -7,6 +7,7 @@ from .. import config, shapes
 from ..common.arguments import check_bool
 from ..common.arrays import dtype_or_none
 from ..graph.tensor import KerasTensor, Node
+from ..objects.docstrings import as_in
 from .base import Layer
 
 
@@ -23,6 +24,7 @@ class InputLayer(Layer):
     batch_shape : tuple of int or None, optional
         Shape with the batch axis, in place of ``shape`` and ``batch_size``.
     name : str, optional
+        By which a dict of inputs names this one; by default input_layer, input_layer_1, ...
 
     Raises
     ------
@@ -70,6 +72,7 @@ class InputLayer(Layer):
         return {"batch_shape": list(self.batch_shape), "dtype": self.dtype, "name": self.name}
 
 
+@as_in(InputLayer)
 def Input(  # noqa: N802
     shape: Sequence[int | None] | None = None,
     batch_size: int | None = None,
@@ -79,26 +82,9 @@ def Input(  # noqa: N802
 ) -> KerasTensor:
     """Begin a network: a tensor without numbers, to call layers on (Keras's ``Input``).
 
-    Parameters
-    ----------
-    shape : tuple of int or None
-        Shape of one input, without the batch axis; None where a size is unknown.
-    batch_size : int, optional
-    dtype : str, optional
-        What the network is given; layers cast it to their own. None takes `config.floatx()`.
-    batch_shape : tuple of int or None, optional
-        Shape with the batch axis, in place of ``shape`` and ``batch_size``.
-    name : str, optional
-        By which a dict of inputs names this one; by default input_layer, input_layer_1, ...
-
     Returns
     -------
     KerasTensor
-
-    Raises
-    ------
-    ValueError, TypeError
-        If there is no shape, or one with something else in it than sizes.
 
     Examples
     --------

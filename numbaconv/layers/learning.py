@@ -40,6 +40,14 @@ class Learner(Operation):
     _returning: tuple[Any] | None = None
     _attributes: dict[str, str]
     _calls: dict[tuple[Any, ...], Any]
+    # Of `Layer`: its call, the input as it takes it, and `_forward` or `_forward_still`, with a mask if it takes one.
+    __call__: Any
+    _ready: Any
+    _forward_with: Any
+    # Of `Repeating`: what the two return by a step that is written down, or None where there is none, and its making.
+    _forward_again: Any
+    _backward_again: Any
+    _write_step: Any
     # Whether a user's class has a ``forward`` or a whole ``backward`` of its own.
     _replaced: ClassVar[bool] = False
 
@@ -56,14 +64,6 @@ class Learner(Operation):
         self._nodes = []
         self.gradients: list[np.ndarray | None] = []
 
-    def __call__(self, x: Any, training: bool | None = None) -> Any:
-        """See `Layer`."""
-        raise NotImplementedError
-
-    def _ready(self, x: Any) -> Any:
-        """See `Layer`."""
-        raise NotImplementedError
-
     def _forward(self, x: Any) -> tuple[np.ndarray, Any]:
         """Compute the layer as in training; return the result and what `_backward` needs besides its gradient."""
         raise NotImplementedError(f"{self._label} must define call(x)")
@@ -71,10 +71,6 @@ class Learner(Operation):
     def _forward_still(self, x: Any) -> tuple[np.ndarray, Any]:
         """What `_forward` does, but with the values of a call outside training, for a layer with a difference."""
         return self._forward(x)
-
-    def _forward_with(self, x: Any, training: bool, **keywords: Any) -> tuple[np.ndarray, Any]:
-        """One of these two; with a mask, if there is one for a layer that takes one."""
-        raise NotImplementedError
 
     def _backward(self, kept: Any, grad_out: np.ndarray, input_grad: bool) -> Grads:
         """The gradients of the input (or None, if not wanted) and of the weights by name (needed if trainable)."""
@@ -187,18 +183,6 @@ class Learner(Operation):
                 self._settle(gradients)
                 self._write_step(x_shape, input_grad)
             return grad_x
-
-    def _forward_again(self, x: Any) -> np.ndarray | None:
-        """What `forward` returns, by a step that is written down; None where there is none."""
-        raise NotImplementedError
-
-    def _backward_again(self, grad_out: Any, input_grad: bool) -> tuple[Any] | None:
-        """What `backward` returns after that; None where the plain way is to be gone, and after another forward."""
-        raise NotImplementedError
-
-    def _write_step(self, x_shape: Any, input_grad: bool) -> None:
-        """Have steps for inputs of this shape written down, once there were a few."""
-        raise NotImplementedError
 
     def _take_back(self, kept: Any, grad_out: Any, input_grad: bool, gradients: Gradients) -> Any:
         if self._replaced:

@@ -164,21 +164,7 @@ class Recurrent(WithState):
 
     @np.errstate(all="ignore")
     def call(self, x: np.ndarray, mask: Any = None, *, initial_state: Any = None) -> Any:
-        """Compute a built layer on an array of its dtype.
-
-        Parameters
-        ----------
-        x : ndarray, shape (N, steps, C)
-        mask : array_like of bool, shape (N, steps), optional
-            False for steps that are passed over.
-        initial_state : array_like or list of array_like, each of shape (N, units), optional
-            The state before the first step, by default 0.
-
-        Returns
-        -------
-        ndarray or list of ndarray
-            With ``return_state`` a list of the result and the arrays of the state.
-        """
+        """Compute a built layer on an array of its dtype; see ``__call__``."""
         self._must_fit(x)
         weights = self._weights
         state = self._checked_state(initial_state, len(x))

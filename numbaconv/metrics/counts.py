@@ -11,6 +11,7 @@ from ..activations import sigmoid
 from ..common.arguments import check_bool
 from ..common.arrays import as_floats
 from ..common.targets import check_predictions, check_sample_weight, check_targets
+from ..objects.docstrings import as_in
 from ..objects.registry import integer, number
 from .base import Metric
 
@@ -83,6 +84,7 @@ class _Ratio(_Decisions):
             raise ValueError(f"top_k must be at least 1, got {top_k}")
         self.class_id = None if class_id is None else integer(class_id, "class_id")
 
+    @as_in(Metric.update_state)
     def update_state(self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None) -> None:
         """Add a batch.
 
@@ -93,13 +95,6 @@ class _Ratio(_Decisions):
         y_pred : array_like of shape (batch, ...)
         sample_weight : array_like, optional
             Weights of the samples, ``(batch,)``, or of all values; 1 stands for a whole axis.
-
-        Raises
-        ------
-        TypeError
-            If an argument does not hold real numbers.
-        ValueError
-            If a shape does not fit, a weight is not finite, or there is no class `class_id`.
         """
         y_pred, true, weights = _checked(y_true, y_pred, sample_weight)
         if self.top_k is not None:
@@ -205,16 +200,9 @@ class AUC(_Decisions):
             self.label_weights = [number(one, "label_weights", 0) for one in label_weights]
         self.from_logits = check_bool(from_logits, "from_logits")
 
+    @as_in(_Ratio.update_state)
     def update_state(self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None) -> None:
-        """Add a batch; as for `Precision`.
-
-        Raises
-        ------
-        TypeError
-            If an argument does not hold real numbers.
-        ValueError
-            If a shape does not fit, a weight is not finite, or a prediction is below 0 or above 1.
-        """
+        """Add a batch; as for `Precision`. Predictions below 0 or above 1 are refused, too."""
         y_pred, true, weights = _checked(y_true, y_pred, sample_weight)
         if self.from_logits:
             y_pred = sigmoid(y_pred)

@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike
 
 from ..common.arguments import as_numbers, check_bool
 from ..common.targets import check_predictions, check_sample_weight, check_targets
+from ..objects.docstrings import as_in
 from ..objects.registry import integer, number
 from .base import Metric
 
@@ -47,6 +48,7 @@ class FBetaScore(Metric):
         # By class: true targets found, predictions, true targets.
         self._counts: np.ndarray = np.zeros((3, 1))
 
+    @as_in(Metric.update_state)
     def update_state(self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None) -> None:
         """Add a batch.
 
@@ -54,13 +56,6 @@ class FBetaScore(Metric):
         ----------
         y_true, y_pred : array_like of shape (batch, classes)
         sample_weight : array_like of shape (batch,), optional
-
-        Raises
-        ------
-        TypeError
-            If an argument does not hold real numbers.
-        ValueError
-            If a shape does not fit, or a weight is not finite.
         """
         y_pred = check_predictions(y_pred)
         if y_pred.ndim != 2:
@@ -157,6 +152,7 @@ class IoU(Metric):
         # Weights by labelled and by predicted class.
         self._table: np.ndarray = np.zeros((1, 1))
 
+    @as_in(Metric.update_state)
     def update_state(self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None) -> None:
         """Add a batch.
 
@@ -166,13 +162,6 @@ class IoU(Metric):
             Numbers of classes, of the same shape, give or take a last axis of 1; or values for each class.
         sample_weight : array_like, optional
             Weights of the samples, ``(batch,)``, or of their positions; 1 stands for a whole axis.
-
-        Raises
-        ------
-        TypeError
-            If an argument does not hold real numbers.
-        ValueError
-            If a shape does not fit, a weight is not finite, or a number is that of no class.
         """
         predicted = self._classes(check_predictions(y_pred), "y_pred", self.sparse_y_pred)
         labelled = self._classes(as_numbers(y_true, "y_true"), "y_true", self.sparse_y_true)

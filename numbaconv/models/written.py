@@ -10,7 +10,8 @@ network goes on. It also takes over where values ask for other kernels, as an in
 """
 
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from copy import copy
 from math import prod
 from operator import attrgetter, is_
@@ -230,16 +231,14 @@ def _copied(program: Program) -> tuple[Program, dict[int, Any]]:
     return Program(steps, program.inputs, program.outputs), copies
 
 
-class _weights_kept:  # noqa: N801
+@contextmanager
+def _weights_kept(layers: list[Any]) -> Iterator[None]:
     """Context after which layers have the weights that they had before it."""
-
-    def __init__(self, layers: list[Any]) -> None:
-        self._before = [(layer, layer._weights) for layer in layers]
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, *_: object) -> None:
-        for layer, weights in self._before:
+    before = [(layer, layer._weights) for layer in layers]
+    try:
+        yield
+    finally:
+        for layer, weights in before:
             layer._weights = weights
 
 

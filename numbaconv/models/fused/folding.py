@@ -63,7 +63,7 @@ class Folded(Made):
         self.kind = kind
 
     def _new(self, *weights: dict[str, np.ndarray]) -> tuple[Any, ...] | None:
-        own, *others = weights
+        own, others = weights[0], weights[1:]
         layer, *norms = self.layers
         name, axes = _FILTERS[self.kind]
         kernel, bias = own[name], own.get("bias")
@@ -71,8 +71,8 @@ class Folded(Made):
         if norms:
             scale, shift = np.ones(filters), np.zeros(filters) if bias is None else bias.astype(np.float64)
             with np.errstate(all="ignore"):
-                for norm, weights in zip(norms, others, strict=True):
-                    factor, term = norm._factors_of(weights)
+                for norm, one in zip(norms, others, strict=True):
+                    factor, term = norm._factors_of(one)
                     scale, shift = scale * factor, shift * factor + term
                 full = scale.reshape([n if i - kernel.ndim in axes else 1 for i, n in enumerate(kernel.shape)])
                 folded, bias = _product(kernel, full), shift.astype(dtype)
