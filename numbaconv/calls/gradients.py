@@ -24,14 +24,19 @@ from ..machine.vectors import TILE_ROWS, TILE_VECS, conv_tile, panel_width
 from ..objects.tuples import NamedTuple
 from .conv import Sums, algorithm_for, are_pixels, dense_call, depthwise_arguments, gather_call, kernel_for, row_axes
 from .epilogue import Epilogue, no_epilogue
-from .layouts import SMALL, Ints, canonical_shape
+from .layouts import SMALL, Ints, canonical_shape, swapped, three
 from .packed import Packed, depthwise_shape, is_depthwise
 from .patches import Patches, are_products, sums_are_products
 from .products import FEW_STEPS, ProductCall, ProductInputCall
 from .scaling import PixelsCall, pixels_call
 from .transposed import AnyTransposed, phase_axes, scatter_call, transposed_shape
-from .window import Window, transposed_axes, window_axes
+from .window import Window, mirrored, reached, transposed_axes, window_axes
 from .winograd_grad import WinogradSumCall, winograd_sum_call
+
+# Taps along D, H and W of which sums are; None are all.
+Taps = tuple[slice, ...] | None
+# How much more is computed than when input and windows change places, so that this pays.
+SPARED = 1.25
 
 
 class Bundles(NamedTuple):
@@ -125,6 +130,10 @@ class DepthwiseInputCall(NamedTuple):
         return grad_x
 
 
+# The call, the taps that it sums up, and whether input and windows have changed places for it.
+Summed = tuple[SumCall | WinogradSumCall | ProductCall, Taps, bool]
+
+
 class GradientCall(NamedTuple):
     """Both gradients of an operation with weights, ready for arrays of one shape.
 
@@ -137,6 +146,9 @@ class GradientCall(NamedTuple):
     input_call: AnyTransposed | DepthwiseInputCall | PixelsCall | ProductInputCall
     sum_call: SumCall | WinogradSumCall | ProductCall
     transposed: bool = False
+    # What the sums are of: not all taps, where some are never inside the image; and perhaps mirrored.
+    taps: Taps = None
+    mirrored: bool = False
 
     @property
     def serial(self) -> bool:
@@ -150,15 +162,34 @@ class GradientCall(NamedTuple):
 
     def weights(self, x: np.ndarray, grad: np.ndarray) -> np.ndarray:
         """Gradient of the weights, of their shape."""
-        arrays = (grad, x) if self.transposed else (x, grad)
-        return self.sum_call(*arrays).reshape(self.weights_shape)
+        arrays = (grad, x) if self.transposed != self.mirrored else (x, grad)
+        return self._placed(self.sum_call(*arrays))
 
     def weights_and_bias(self, x: np.ndarray, grad: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """`weights`, and the gradient of a bias."""
-        if self.transposed or not isinstance(self.sum_call, SumCall) or self.sum_call.pixels:
+        call = self.sum_call
+        if self.transposed != self.mirrored or not isinstance(call, SumCall) or call.pixels:
             return self.weights(x, grad), _bias_sums(grad)
-        weights, bias = self.sum_call.with_bias(x, grad)
-        return weights.reshape(self.weights_shape), bias
+        weights, bias = call.with_bias(x, grad)
+        return self._placed(weights), bias
+
+    def _placed(self, sums: np.ndarray) -> np.ndarray:
+        """The gradient of the weights from what was summed."""
+        if self.taps is None:
+            return sums.reshape(self.weights_shape)
+        *size, channels, filters = self.weights_shape
+        if self.mirrored:
+            sums = swapped(sums.reshape(-1, filters, channels))
+        weights = aligned_empty((*three(tuple(size), 1), channels, filters), sums.dtype)
+        again(_place, weights, self.taps, sums, self.mirrored)
+        return weights.reshape(self.weights_shape)
+
+
+def _place(weights: np.ndarray, taps: tuple[slice, ...], sums: np.ndarray, mirrored: bool) -> None:
+    weights.fill(0)
+    place = weights[taps]
+    sums = sums.reshape(place.shape)
+    place[...] = sums[::-1, ::-1, ::-1] if mirrored else sums
 
 
 def _bias_sums(grad: np.ndarray) -> np.ndarray:
@@ -186,21 +217,21 @@ def conv_grad(
     share = filters // branches
     full = canonical_shape(x_shape, window.data_format)
     plain = branches == 1 and algorithm != "winograd"
-    sum_call: SumCall | WinogradSumCall | ProductCall
     if plain and sums_are_products(axes, channels, filters, itemsize):
         sizes = prod(axis.windows for axis in axes), prod(window.kernel_size) * channels, filters, itemsize
         patches = Patches.of(axes, full[1:4])
-        sum_call = ProductCall.of(*sizes, patches)
+        summed: Summed = ProductCall.of(*sizes, patches), None, False
         if are_products(axes, channels, filters, itemsize):
             back = ProductInputCall.of(full, *sizes, patches)
-            return GradientCall(grad_shape, weights_shape, back, sum_call)
-    else:
+            return GradientCall(grad_shape, weights_shape, back, summed[0])
+    elif branches == 1:
         # First, for it asks for memory: the phases of a kernel that does not fit would be many.
-        sum_call = _branch_sum_call(axes, prod(window.kernel_size), channels, share, itemsize, branches)
-        if branches == 1 and algorithm != "direct":
-            sum_call = winograd_sum_call(axes, channels, filters, itemsize, sum_call) or sum_call
-    sums = Sums(axes, share, channels, itemsize, window.rank, "channels_last", branches)
-    return GradientCall(grad_shape, weights_shape, scatter_call(sums, full, algorithm), sum_call)
+        summed = _summed(axes, channels, filters, itemsize, algorithm != "direct")
+    else:
+        some, taps = _reached(axes)
+        summed = _branch_sum_call(some, channels, share, itemsize, branches), taps, False
+    back = scatter_call(Sums(axes, share, channels, itemsize, window.rank, "channels_last", branches), full, algorithm)
+    return GradientCall(grad_shape, weights_shape, back, summed[0], False, *summed[1:])
 
 
 @remember(maxsize=512)
@@ -234,7 +265,8 @@ def depthwise_grad(x_shape: Ints, weights_shape: Ints, itemsize: int, window: Wi
         sum_call = _lines_sum_call(row_axes(pixels // joined, joined * filters), 1, joined * filters, itemsize)
         scale = pixels_call(full, 1, 3, "channels_last")
         return GradientCall(grad_shape, weights_shape, scale, sum_call._replace(pixels=joined))
-    sum_call = _lines_sum_call(axes, 1, filters, itemsize)
+    some, taps = _reached(axes)
+    sum_call = _lines_sum_call(some, 1, filters, itemsize)
     batch, groups, complete = phase_axes(axes, full)
     parts = []
     for moving, members in groups.items():
@@ -242,7 +274,7 @@ def depthwise_grad(x_shape: Ints, weights_shape: Ints, itemsize: int, window: Wi
         arguments = depthwise_arguments(plan, filters, itemsize)
         parts += [(first, origin, arguments, plan.serial) for first, origin in members]
     input_call = DepthwiseInputCall(full, multiplier, parts, complete)
-    return GradientCall(grad_shape, weights_shape, input_call, sum_call)
+    return GradientCall(grad_shape, weights_shape, input_call, sum_call, False, taps)
 
 
 @remember(maxsize=512)
@@ -259,22 +291,50 @@ def transposed_grad(
     grad_shape = transposed_shape(x_shape, filters, window, output_padding)
     axes = transposed_axes(x_shape, channels, window, output_padding)
     gather = gather_call(Sums(axes, filters, channels, itemsize, window.rank, "channels_last"), algorithm)
-    features = prod(window.kernel_size) * filters
-    sum_call: SumCall | ProductCall
+    lengths = canonical_shape(grad_shape, window.data_format)[1:4]
     if sums_are_products(axes, filters, channels, itemsize):
-        patches = Patches.of(axes, canonical_shape(grad_shape, window.data_format)[1:4])
-        sum_call = ProductCall.of(prod(axis.windows for axis in axes), features, channels, itemsize, patches)
+        windows, features = prod(axis.windows for axis in axes), prod(window.kernel_size) * filters
+        patches = Patches.of(axes, lengths)
+        summed: Summed = ProductCall.of(windows, features, channels, itemsize, patches), None, False
     else:
-        sum_call = _sum_call(conv_weight_grad, axes, features, filters, channels, itemsize)
-    return GradientCall(grad_shape, weights_shape, gather, sum_call, transposed=True)
+        known = (axis._replace(length=n) for axis, n in zip(axes[1:], lengths, strict=True))
+        summed = _summed((axes[0], *known), filters, channels, itemsize)
+    return GradientCall(grad_shape, weights_shape, gather, summed[0], True, *summed[1:])
 
 
-def _branch_sum_call(
-    axes: tuple[Axis, ...], taps: int, channels: int, outputs: int, itemsize: int, branches: int
-) -> SumCall:
+def _reached(axes: tuple[Axis, ...]) -> tuple[tuple[Axis, ...], Taps]:
+    """The axes with the taps that are ever inside the image, and which these are, where they are not all."""
+    some, taps = zip(*map(reached, axes[1:]), strict=True)
+    return (axes[0], *some), None if some == axes[1:] else taps
+
+
+def _summed(axes: tuple[Axis, ...], channels: int, outputs: int, itemsize: int, winograd: bool = False) -> Summed:
+    """What sums up the gradient of all weights: the taps that it is for, and whether it is mirrored."""
+    axes, taps = _reached(axes)
+    call: Any = _plain_sum_call(axes, channels, outputs, itemsize)
+    fast = winograd_sum_call(axes, channels, outputs, itemsize, call) if winograd else None
+    other = None if fast else mirrored(axes)
+    if other and SPARED * _work(other, outputs, channels, itemsize) <= _work(axes, channels, outputs, itemsize):
+        return _plain_sum_call(other, outputs, channels, itemsize), taps or (slice(None),) * 3, True
+    return fast or call, taps, False
+
+
+def _work(axes: tuple[Axis, ...], channels: int, outputs: int, itemsize: int) -> int:
+    """What tiles compute for all windows, whether it means anything or not."""
+    height, vecs = conv_tile(itemsize, outputs)
+    width = panel_width(itemsize, vecs)
+    rows = prod(axis.taps for axis in axes) * channels
+    return prod(axis.windows for axis in axes) * ceil(rows / height) * height * ceil(outputs / width) * width
+
+
+def _plain_sum_call(axes: tuple[Axis, ...], channels: int, outputs: int, itemsize: int) -> SumCall:
+    rows = prod(axis.taps for axis in axes) * channels
+    return _sum_call(conv_weight_grad, axes, rows, channels, outputs, itemsize)
+
+
+def _branch_sum_call(axes: tuple[Axis, ...], channels: int, outputs: int, itemsize: int, branches: int) -> SumCall:
     """That of a convolution whose branches have so many channels and outputs each."""
-    if branches == 1:
-        return _sum_call(conv_weight_grad, axes, taps * channels, channels, outputs, itemsize)
+    taps = prod(axis.taps for axis in axes)
     if channels == outputs and panel_width(itemsize, 1) % outputs == 0 and SLIDE * outputs <= TILE_ROWS * TILE_VECS:
         return _lines_sum_call(axes, channels, branches * outputs, itemsize)
     most = max(1, panel_width(itemsize, 1) // outputs)

@@ -85,6 +85,30 @@ def transposed_axes(x_shape: Ints, channels: int, window: Window, output_padding
     return _writing((Axis(x_shape[0], 1, 1, 1, 0, 0), *three(moving, Axis(1, 1, 1, 1, 0, 0))), channels)
 
 
+def reached(axis: Axis) -> tuple[Axis, slice]:
+    """The axis with those of its taps alone that some window may have inside the input, and which these are."""
+    low = max(0, -(((axis.windows - 1) * axis.stride - axis.before) // axis.dilation))
+    high = min(axis.taps, (axis.length - 1 + axis.before) // axis.dilation + 1)
+    if not low < high or high - low == axis.taps:
+        return axis, slice(None)
+    before, dilation = axis.before - low * axis.dilation, axis.dilation if high - low > 1 else 1
+    return axis._replace(taps=high - low, dilation=dilation, before=before), slice(low, high)
+
+
+def mirrored(axes: tuple[Axis, ...]) -> tuple[Axis, ...] | None:
+    """Axes along which input and windows have changed places, so that taps meet the same pairs in the opposite order.
+
+    None where windows lie apart.
+    """
+    batch, *moving = axes
+    if any(axis.stride > 1 for axis in moving):
+        return None
+    befores = ((axis.taps - 1) * axis.dilation - axis.before for axis in moving)
+    return batch, *(
+        Axis(a.length, a.taps, 1, a.dilation, b, 0, a.windows) for a, b in zip(moving, befores, strict=True)
+    )
+
+
 def _writing(axes: tuple[Axis, ...], filters: int) -> tuple[Axis, ...]:
     """The axes, writing to a contiguous array of ``filters`` values for each window."""
     lengths = (*(axis.windows for axis in axes), filters)

@@ -26,6 +26,7 @@ from numbaconv.calls.transposed import ScatterCall
 from numbaconv.calls.window import window_of
 from numbaconv.calls.winograd import WinogradCall
 from numbaconv.calls.winograd_grad import WinogradSumCall
+from numbaconv.selfcheck import textbook
 
 by_dtype = pytest.mark.parametrize("dtype", ["float32", "float64"])
 by_format = pytest.mark.parametrize("data_format", FORMATS)
@@ -126,6 +127,34 @@ def test_input_gradients_run_as_winograd_where_the_operation_does(taps):
     arrays = grad_out.astype("float32"), weights.astype("float32"), x_shape
     direct = functional.conv_input_grad(*arrays, padding="same", algorithm="direct")
     assert_close(functional.conv_input_grad(*arrays, padding="same"), direct)
+
+
+@pytest.mark.parametrize("operation", ["conv", "conv_transpose"])
+@pytest.mark.parametrize(
+    ("image", "size", "settings"),
+    [
+        # Taps that lie outside of the image, whatever the window, and some of the others in the middle.
+        ((2, 4, 5), (5, 3), {"dilation_rate": 6}),
+        ((3, 9, 1, 5), (3, 3, 3), {}),
+        ((2, 1, 3), (4, 2), {"strides": 2}),
+        # Windows that take the place of the image.
+        ((2, 9, 11), (3, 3), {"padding": "valid"}),
+        ((2, 40), (5,), {"dilation_rate": 3}),
+        ((1, 4, 6, 7), (2, 3, 1), {"dilation_rate": (1, 2, 1)}),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize(("channels", "filters"), [(33, 2), (2, 33), (20, 1)])
+def test_weight_gradients_of_taps_that_are_met(operation, image, size, settings, channels, filters, poisoned):
+    rng, settings = np.random.default_rng(0), {"padding": "same", **settings}
+    pair = (filters, channels) if operation == "conv_transpose" else (channels, filters)
+    x, weights = rng.standard_normal((*image, channels)), rng.standard_normal((*size, *pair))
+    bias = np.zeros(filters)
+    grad_out = rng.standard_normal(textbook.result(operation, [x, weights, bias], **settings).shape)
+    wanted = textbook.gradients(operation, [x, weights, bias], grad_out, **settings)[1]
+    arrays = x.astype("float32"), grad_out.astype("float32")
+    found = getattr(functional, f"{operation}_weight_grad")(*arrays, size, **settings)
+    np.testing.assert_allclose(found, wanted, rtol=0, atol=2e-6 * np.abs(wanted).max())
 
 
 def weight_gradients(x, grad_out, padding="same", algorithm="auto"):
