@@ -230,8 +230,8 @@ def conv_grad(
     else:
         some, taps = _reached(axes)
         summed = _branch_sum_call(some, channels, share, itemsize, branches), taps, False
-    back = scatter_call(Sums(axes, share, channels, itemsize, window.rank, "channels_last", branches), full, algorithm)
-    return GradientCall(grad_shape, weights_shape, back, summed[0], False, *summed[1:])
+    sums = Sums(axes, share, channels, itemsize, window.rank, "channels_last", branches)
+    return GradientCall(grad_shape, weights_shape, scatter_call(sums, full, algorithm), summed[0], False, *summed[1:])
 
 
 @remember(maxsize=512)
