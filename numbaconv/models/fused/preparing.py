@@ -25,8 +25,8 @@ from .rules import banded, scales_channels
 from .stage import NO_ENDING, Ending, Stage
 
 
-class OtherShapeError(ValueError):
-    """A layer has given another shape than it said when the program was made."""
+class PlainError(ValueError):
+    """Only the plain network can compute it: a layer gives another shape than it has said, or weights are infinite."""
 
 
 class Prepared(NamedTuple):
@@ -79,7 +79,7 @@ def _run_apart(stage: Stage, wanted: list[tuple[int, ...]], out: Any, *values: n
     results = result if len(wanted) > 1 else [result]
     # Nothing tells of a change to what a user's layer has of its own, and kernels check no sizes.
     if [one.shape for one in results] != wanted:
-        raise OtherShapeError(f"{stage.parts[-1].name} has changed the shape of its result, which was {wanted}")
+        raise PlainError(f"{stage.parts[-1].name} has changed the shape of its result, which was {wanted}")
     own = [one.copy() if any(np.may_share_memory(one, x) for x in values) else one for one in results]
     return own if len(wanted) > 1 else own[0]
 
@@ -139,7 +139,7 @@ def _run_kernel(
             view = *view[:-1], x_pitch
             x = x[: prod(view)]
     # Zeros that are only thought of make no NaN of an infinite weight; kernels for such weights write no means.
-    if operands is None or ((stage.zeros or stage.means) and not operands[0].finite):
+    if operands is None or ((stage.zeros or stage.means or stage.late) and not operands[0].finite):
         return stage.plain(x, *more)
     *packed, bias = operands
     if stage.gated:

@@ -1,4 +1,4 @@
-"""The rules by which stages are joined: a table, each rule with its before and after. One more is in `moving`.
+"""The rules by which stages are joined: a table, each rule with its before and after. More are in `moving` and `thinning`.
 
 A rule joins a stage to the one that reads its result, where nothing else does. The stage after it has the same output
 and computes the same but for rounding, which `Stage.plain` goes back to where numbers are infinite or NaN.
@@ -118,7 +118,7 @@ def _pair(first: Stage, second: Stage, known: Known) -> Stage | None:
 def _bands(first: Stage, second: Stage, known: Known) -> Stage | None:
     layer, shape = first.layers[0], known.shapes[first.inputs[0]]
     point = {*layer.kernel_size, *layer.strides, layer.groups} == {1} and not first.zeros and len(first.inputs) == 1
-    if second.widening or not (point and channels_last(first)) or len(shape) != 4:
+    if second.widening or first.late or not (point and channels_last(first)) or len(shape) != 4:
         return None
     both = _both(first, second)._replace(widening=first)
     return both if banded(both.joined, shape).arguments else None

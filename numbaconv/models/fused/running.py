@@ -20,7 +20,7 @@ from ..program import Program
 from .arena import MOST_SHAPES, Arena, Lifetime, laid_out
 from .folding import Banded, Folded, Pair
 from .pitches import side_by_side, with_room
-from .preparing import OtherShapeError, Prepared, prepared
+from .preparing import PlainError, Prepared, prepared
 from .rules import KERNELS, joined, renamed
 from .stage import Stage
 
@@ -62,10 +62,12 @@ class Runner:
         # Who finds a runner on disk does without.
         from .averaging import averaged, with_means
         from .moving import moved_back
+        from .thinning import averaged_before
         from .weighing import weighed
 
         self.dtype, self.inputs, self.outputs = dtype, read.inputs, read.outputs
-        stages = weighed(moved_back(joined(read.stages, read.outputs, read.shapes), read), read, dtype.itemsize)
+        stages = joined(averaged_before(read.stages, read), read.outputs, read.shapes)
+        stages = weighed(moved_back(stages, read), read, dtype.itemsize)
         stages = averaged(stages, read, dtype.itemsize)
         shapes = read.shapes
         # What stages of the library's read is of the network's dtype.
@@ -202,7 +204,7 @@ class Fused:
                     outputs = runner.run(values, arena)
             else:
                 outputs = runner.run(values, arena)
-        except OtherShapeError:
+        except PlainError:
             self._runners.clear()
             return None
         if len(self._arenas) < MOST_ARENAS:

@@ -62,6 +62,8 @@ class Stage(NamedTuple):
     gated: bool = False
     # Whether it writes means of rows, too, or reads them: see `averaging`.
     means: bool = False
+    # Whether its input was averaged, instead of its output: see `thinning`.
+    late: bool = False
 
     @property
     def output(self) -> int:
