@@ -13,6 +13,11 @@ The docstrings give it for one axis; the other two are treated alike. An output 
 is kd, kh, kw, an input position is d, h, w. Strides, dilation, sizes and amounts of padding are tuples of three
 integers in the order depth, height, width. Nothing is checked: a bad argument is the caller's mistake.
 
+A gradient takes ``grad_out``, which has the shape of the operation's result, and those of the operation's arguments
+that it needs, as the operation has them. Where it is not handed the input or the weights, it is told the lengths of
+their three axes: ``in_lengths`` or ``lengths``, which those of the output do not tell where strides leave a rest, and
+``kernel_size``. What comes back has the shape of what it is the gradient of.
+
 Padding is never stored. A tap that falls outside the input is skipped rather than multiplied by zero, because
 ``0 * inf`` is NaN and an infinite weight must not spoil an output it does not touch.
 

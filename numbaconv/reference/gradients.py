@@ -41,14 +41,6 @@ def bias_grad(grad_out: Array) -> Array:
     """Sum what comes back to each channel: the gradient of every bias.
 
     ``grad_bias[f] = sum over n, o of grad_out[n, o, f]``
-
-    Parameters
-    ----------
-    grad_out : (N, OD, OH, OW, F)
-
-    Returns
-    -------
-    grad_bias : (F,)
     """
     batch, out_d, out_h, out_w, F = grad_out.shape
     grad_bias = np.zeros(F)
@@ -77,17 +69,6 @@ def conv_input_grad(
 
     The weights serve as they are: C is the outputs of `conv_transpose`, and it has those before its inputs. Every group
     is a convolution by itself.
-
-    Parameters
-    ----------
-    grad_out : (N, OD, OH, OW, F)
-    weights : (KD, KH, KW, C // groups, F)
-    in_lengths : lengths of the input, which those of the output do not tell when strides leave a rest
-    strides, dilation, before : as in `conv`
-
-    Returns
-    -------
-    grad_x : (N, *in_lengths, C)
     """
     C, F = weights.shape[3], weights.shape[4] // groups
     grad_x = np.empty((len(grad_out), in_lengths[0], in_lengths[1], in_lengths[2], groups * C))
@@ -111,17 +92,6 @@ def conv_weight_grad(
 
     This is x convolved with grad_out, strides and dilation having changed places, and so have batch and channels. With
     groups, c is the number of a channel within that of filter f.
-
-    Parameters
-    ----------
-    x : (N, D, H, W, C)
-    grad_out : (N, OD, OH, OW, F)
-    kernel_size : (KD, KH, KW)
-    strides, dilation, before : as in `conv`
-
-    Returns
-    -------
-    grad_weights : (KD, KH, KW, C // groups, F)
     """
     batch, D, H, W, _ = x.shape
     _, out_d, out_h, out_w, F = grad_out.shape
@@ -155,17 +125,6 @@ def depthwise_conv_input_grad(
     """Send the gradients of a channel's M outputs back to that channel through its M kernels: `conv_input_grad`.
 
     ``grad_x[o * stride + k * dilation - before, c] += weights[k, c, m] * grad_out[o, c * M + m]``
-
-    Parameters
-    ----------
-    grad_out : (N, OD, OH, OW, C * M)
-    weights : (KD, KH, KW, C, M)
-    in_lengths : lengths of the input, as in `conv_input_grad`
-    strides, dilation, before : as in `conv`
-
-    Returns
-    -------
-    grad_x : (N, *in_lengths, C)
     """
     C = weights.shape[3]
     kernel = weights.reshape((*weights.shape[:3], 1, grad_out.shape[4]))
@@ -179,17 +138,6 @@ def depthwise_conv_weight_grad(
     """Collect for every weight what it met in its own channel, times the gradients of its outputs: `conv_weight_grad`.
 
     ``grad_weights[k, c, m] = sum over n, o of x[n, o * stride + k * dilation - before, c] * grad_out[n, o, c * M + m]``
-
-    Parameters
-    ----------
-    x : (N, D, H, W, C)
-    grad_out : (N, OD, OH, OW, C * M)
-    kernel_size : (KD, KH, KW)
-    strides, dilation, before : as in `conv`
-
-    Returns
-    -------
-    grad_weights : (KD, KH, KW, C, M)
     """
     C = x.shape[4]
     grad_weights = conv_weight_grad(x, grad_out, kernel_size, strides, dilation, before, C)
@@ -203,19 +151,7 @@ def separable_conv_grad(
     """Go back through the mixing of the channels, then through their filters.
 
     With ``filtered = depthwise_conv(x, depthwise)``, `conv_input_grad` of the 1x1x1 convolution gives dL/d filtered,
-    which is the grad_out of the depthwise step.
-
-    Parameters
-    ----------
-    x : (N, D, H, W, C)
-    depthwise : (KD, KH, KW, C, M)
-    pointwise : (1, 1, 1, C * M, F)
-    grad_out : (N, OD, OH, OW, F)
-    strides, dilation, before : of the depthwise step, as in `conv`
-
-    Returns
-    -------
-    grad_x, grad_depthwise, grad_pointwise : of the shapes of x, depthwise and pointwise
+    which is the grad_out of the depthwise step. The result is the gradients of x, depthwise and pointwise.
     """
     ones, zeros = (1, 1, 1), (0, 0, 0)
     in_lengths, out_lengths, kernel_size = x.shape[1:4], grad_out.shape[1:4], depthwise.shape[:3]
@@ -236,17 +172,6 @@ def conv_transpose_input_grad(
     """Gather where each input was scattered: `conv` with the same weights, padded by what had been cropped.
 
     ``grad_x[i, c] = sum over k, f of weights[k, f, c] * grad_out[i * stride + k * dilation - crop_before, f]``
-
-    Parameters
-    ----------
-    grad_out : (N, OD, OH, OW, F)
-    weights : (KD, KH, KW, F, C)
-    in_lengths : lengths of the input
-    strides, dilation, crop_before : as in `conv_transpose`
-
-    Returns
-    -------
-    grad_x : (N, *in_lengths, C)
     """
     no_bias = np.zeros(weights.shape[4])
     after = _padding_after(grad_out.shape[1:4], in_lengths, weights.shape[:3], strides, dilation, crop_before)
@@ -260,17 +185,6 @@ def conv_transpose_weight_grad(
     """Collect for every weight what it scattered: `conv_weight_grad` with x and grad_out in each other's place.
 
     ``grad_weights[k, f, c] = sum over n, i of grad_out[n, i * stride + k * dilation - crop_before, f] * x[n, i, c]``
-
-    Parameters
-    ----------
-    x : (N, D, H, W, C)
-    grad_out : (N, OD, OH, OW, F)
-    kernel_size : (KD, KH, KW)
-    strides, dilation, crop_before : as in `conv_transpose`
-
-    Returns
-    -------
-    grad_weights : (KD, KH, KW, F, C)
     """
     return conv_weight_grad(grad_out, x, kernel_size, strides, dilation, crop_before)
 
@@ -280,15 +194,6 @@ def crop_grad(grad_out: Array, before: Triple, after: Triple) -> Array:
     """Give back 0 to what was cut off: `zero_pad`.
 
     ``grad_x[o + before] = grad_out[o]``, and 0 elsewhere
-
-    Parameters
-    ----------
-    grad_out : (N, OD, OH, OW, C)
-    before, after : as in `crop`
-
-    Returns
-    -------
-    grad_x : (N, D, H, W, C), with ``n = O + before + after`` on each axis
     """
     return zero_pad(grad_out, before, after)
 
@@ -298,15 +203,6 @@ def zero_pad_grad(grad_out: Array, before: Triple, after: Triple) -> Array:
     """Drop what would go back to the zeros: `crop`.
 
     ``grad_x[i] = grad_out[i + before]``
-
-    Parameters
-    ----------
-    grad_out : (N, OD, OH, OW, C)
-    before, after : as in `zero_pad`
-
-    Returns
-    -------
-    grad_x : (N, D, H, W, C), with ``n = O - before - after`` on each axis
     """
     return crop(grad_out, before, after)
 
@@ -316,15 +212,6 @@ def upsample_nearest_grad(grad_out: Array, size: Triple) -> Array:
     """Sum over the copies of each position: what `depthwise_conv` does with strides `size` and `size` weights of 1.
 
     ``grad_x[o // size] += grad_out[o]``
-
-    Parameters
-    ----------
-    grad_out : (N, OD, OH, OW, C)
-    size : as in `upsample_nearest`
-
-    Returns
-    -------
-    grad_x : (N, OD // size[0], OH // size[1], OW // size[2], C)
     """
     batch, out_d, out_h, out_w, C = grad_out.shape
     grad_x = np.zeros((batch, out_d // size[0], out_h // size[1], out_w // size[2], C))
@@ -346,15 +233,6 @@ def upsample_bilinear_grad(grad_out: Array, size: Triple) -> Array:
     ``grad_x[i] += (1 - f) * grad_out[o]`` and ``grad_x[i + 1] += f * grad_out[o]``
 
     and a weight of zero gives nothing.
-
-    Parameters
-    ----------
-    grad_out : (N, OD, OH, OW, C)
-    size : as in `upsample_bilinear`
-
-    Returns
-    -------
-    grad_x : (N, OD // size[0], OH // size[1], OW // size[2], C)
     """
     batch, out_d, out_h, out_w, C = grad_out.shape
     D, H, W = out_d // size[0], out_h // size[1], out_w // size[2]

@@ -64,16 +64,6 @@ def max_pool_grad(x: Array, grad_out: Array, size: Triple, strides: Triple, befo
     """Give each output's gradient to the input that was the largest, the first of several.
 
     ``grad[i] += grad_out[o]`` for the position i that `max_pool` took output o from
-
-    Parameters
-    ----------
-    x : (N, D, H, W, C), what was pooled
-    grad_out : (N, OD, OH, OW, C)
-    size, strides, before : as in `max_pool`
-
-    Returns
-    -------
-    grad : (N, D, H, W, C)
     """
     batch, out_d, out_h, out_w, C = grad_out.shape
     grad = np.zeros(x.shape)
@@ -136,16 +126,6 @@ def average_pool_grad(grad_out: Array, lengths: Triple, size: Triple, strides: T
     """Share each output's gradient among the inputs under its window.
 
     ``grad[i] += grad_out[o] / (number of k inside the input)`` for every position i under the window of output o
-
-    Parameters
-    ----------
-    grad_out : (N, OD, OH, OW, C)
-    lengths : D, H and W of what was pooled
-    size, strides, before : as in `average_pool`
-
-    Returns
-    -------
-    grad : (N, D, H, W, C)
     """
     batch, out_d, out_h, out_w, C = grad_out.shape
     D, H, W = lengths

@@ -140,14 +140,5 @@ def resize_grad(grad_out: Array, depth: Array, height: Array, width: Array) -> A
     """Give each input its share of every output's gradient: `resize` with the transposed matrices.
 
     ``grad_x[i] = sum over o of shares[o, i] * grad_out[o]``
-
-    Parameters
-    ----------
-    grad_out : (N, OD, OH, OW, C)
-    depth, height, width : as in `resize`
-
-    Returns
-    -------
-    grad_x : (N, D, H, W, C)
     """
     return resize(grad_out, depth.T.copy(), height.T.copy(), width.T.copy())
