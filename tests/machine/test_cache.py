@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from kept_kernels import SUMS, SWAPPED, call_kernel, files
 from situations import environment, run
-from swapping import SWAPPED, files, swap
 
 from numbaconv import kernels
 from numbaconv.kernels import sums
@@ -37,15 +37,15 @@ def edit(path, old, new):
 @pytest.mark.parametrize("bytecode", [False, True])
 def test_an_edited_intrinsic_runs_at_once(package, tmp_path, bytecode):
     """An edit in a file that a kernel only calls changes what the kernel does, even if size and time do not tell."""
-    variables = {"PYTHONPATH": package, "PYTHONDONTWRITEBYTECODE": None if bytecode else 1}
+    variables = {"program": SWAPPED, "PYTHONPATH": package, "PYTHONDONTWRITEBYTECODE": None if bytecode else 1}
     square = package / "numbaconv" / "machine" / "square.py"
-    assert swap(tmp_path / "cache", **variables)[0] == [1, 0, 1, 0]
+    assert call_kernel(tmp_path / "cache", **variables)[0] == [1, 0, 1, 0]
     edit(square, "distance, 0)", "distance, 1)")
     if bytecode:
         # Python itself takes the file for unchanged; what it runs now must not be taken for the new code later.
-        assert swap(tmp_path / "cache", **variables)[0] == [1, 1, 0, 0]
+        assert call_kernel(tmp_path / "cache", **variables)[0] == [1, 1, 0, 0]
         shutil.rmtree(square.parent / "__pycache__")
-    numbers, _ = swap(tmp_path / "cache", **variables)
+    numbers, _ = call_kernel(tmp_path / "cache", **variables)
     assert numbers[0] == 0
     assert numbers[1:] == [0, 1, 0]
     # The code that is gone does not stay on disk.
@@ -124,7 +124,7 @@ def test_an_edit_while_the_program_runs(package, tmp_path):
 import numbaconv.layers, pathlib
 (pathlib.Path(numbaconv.__file__).parent / "machine" / "tile.py").touch()
 """
-    assert swap(tmp_path / "cache", touch, PYTHONPATH=package)[0] == [1, 0, 1, 0]
+    assert call_kernel(tmp_path / "cache", touch, PYTHONPATH=package)[0] == [1, 0, 1, 0]
     assert files(tmp_path / "cache") == []
 
 
@@ -132,10 +132,10 @@ import numbaconv.layers, pathlib
 @pytest.mark.slow
 def test_other_versions_compile_anew(tmp_path):
     """Machine code is never shared between versions of what made it."""
-    assert swap(tmp_path)[0] == [1, 0, 1, 0]
+    assert call_kernel(tmp_path)[0] == [1, 0, 1, 0]
     for other in ("numba", "llvmlite", "numpy"):
-        assert swap(tmp_path, f"import {other}; {other}.__version__ += '.1'\n")[0] == [1, 0, 1, 0], other
-    assert swap(tmp_path)[0] == [1, 1, 0, 0]
+        assert call_kernel(tmp_path, f"import {other}; {other}.__version__ += '.1'\n")[0] == [1, 0, 1, 0], other
+    assert call_kernel(tmp_path)[0] == [1, 1, 0, 0]
 
 
 FORGETFUL = """
@@ -150,8 +150,8 @@ CompileResult._reduce = forgetful
 @pytest.mark.slow
 def test_a_kernel_that_does_not_say_that_it_needs_threads(tmp_path):
     """As Numba 0.61 keeps it, which asks only functions that have a parallel loop themselves, not their callers."""
-    assert swap(tmp_path, FORGETFUL)[0] == [1, 0, 1, 0]
-    assert swap(tmp_path)[0] == [1, 1, 0, 0]
+    assert call_kernel(tmp_path, FORGETFUL)[0] == [1, 0, 1, 0]
+    assert call_kernel(tmp_path)[0] == [1, 1, 0, 0]
 
 
 # -- many at once ------------------------------------------------------------------------------------------------------
@@ -160,16 +160,17 @@ AT_ONCE = """
 import sys
 import numba
 import numpy as np
-from numbaconv import functional
-from numbaconv.kernels import blend
+from numbaconv.kernels.sums import sum_rows, sum_runs
 
 for dtype, shared in zip(sys.argv[1::2], sys.argv[2::2]):
-    x = np.arange(6, dtype=dtype).reshape(1, 3, 2)
-    shared = shared == "True"
-    out = functional.average_pool_grad(x, (1, 6, 2), 2) if shared else functional.zero_pad(x, (1, 2))
-    assert (out == (x.repeat(2, axis=1) / 2 if shared else np.pad(x, ((0, 0), (1, 2), (0, 0))))).all()
-    assert out.dtype == dtype
-print(sum(blend.blend.dispatcher.stats.cache_misses.values()))
+    x = np.arange(6, dtype=dtype).reshape(3, 2)
+    if shared == "True":
+        sum_rows(x.reshape(-1), out := np.empty((3, 2)), 1)
+        assert (out == x).all()
+    else:
+        sum_runs(x, out := np.empty(3, dtype), serial=True)
+        assert (out == x.sum(1)).all()
+print(sum(sum(kernel.dispatcher.stats.cache_misses.values()) for kernel in (sum_rows, sum_runs)))
 """
 DTYPES = ("float32", "float64")
 JOBS = [(dtype, shared) for dtype in DTYPES for shared in (True, False)]
@@ -218,15 +219,15 @@ def test_a_process_killed_while_it_saves(tmp_path):
     """A process that is killed while it writes to the cache stands in nobody's way, and its rest is cleared away."""
     kill = "import os, pathlib\npathlib.Path.replace = lambda *_: os.kill(os.getpid(), 9)\n"
     killed = subprocess.run(
-        [sys.executable, "-c", kill + SWAPPED, *DTYPES], env=environment(NUMBA_CACHE_DIR=tmp_path), capture_output=True
+        [sys.executable, "-c", kill + SUMS, *DTYPES], env=environment(NUMBA_CACHE_DIR=tmp_path), capture_output=True
     )
     assert killed.returncode == -9
     (rest,) = files(tmp_path)
-    assert swap(tmp_path, dtypes=DTYPES)[0] == [1, 0, 2, 0]
+    assert call_kernel(tmp_path, dtypes=DTYPES)[0] == [1, 0, 2, 0]
     assert rest in files(tmp_path)
     os.utime(rest, (0, time.time() - 2 * ABANDONED))
     next(file for file in files(tmp_path) if file.suffix == ".nbc").unlink()
-    assert swap(tmp_path, dtypes=DTYPES)[0] == [1, 1, 1, 0]
+    assert call_kernel(tmp_path, dtypes=DTYPES)[0] == [1, 1, 1, 0]
     assert len(files(tmp_path)) == 4
     assert rest not in files(tmp_path)
 

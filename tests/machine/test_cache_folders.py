@@ -3,7 +3,7 @@
 import os
 
 import pytest
-from swapping import files, swap
+from kept_kernels import call_kernel, files
 
 
 def no_home(package):
@@ -22,7 +22,7 @@ def assert_one_warning(numbers, err):
 def test_a_cache_folder_that_cannot_be_written(tmp_path):
     """A folder that cannot be written costs time and one warning, nothing else."""
     (tmp_path / "file").touch()
-    assert_one_warning(*swap(tmp_path / "file" / "below"))
+    assert_one_warning(*call_kernel(tmp_path / "file" / "below"))
 
 
 @pytest.mark.situation("folders unwritable or disk full")
@@ -41,14 +41,14 @@ def check():
     assert reference.crop(np.ones((1, 1, 1, 3, 1)), (0, 0, 1), (0, 0, 1)).shape == (1, 1, 1, 1, 1)
 import atexit; atexit.register(check)
 """
-    assert_one_warning(*swap(None, reference, **variables))
+    assert_one_warning(*call_kernel(None, reference, **variables))
 
 
 @pytest.mark.slow
 def test_kernels_are_kept_in_the_cache_folder_of_the_user(package, tmp_path):
     """Nothing lies beside the sources, where it would outlive an installation."""
     variables = {"HOME": tmp_path / "home", "XDG_CACHE_HOME": None, "PYTHONPATH": package}
-    assert swap(None, **variables)[0] == [1, 0, 1, 0]
+    assert call_kernel(None, **variables)[0] == [1, 0, 1, 0]
     assert list((tmp_path / "home").rglob("*.nbc"))
     assert not list(package.rglob("*.nbc"))
 
@@ -58,16 +58,16 @@ def test_kernels_are_kept_in_the_cache_folder_of_the_user(package, tmp_path):
 def test_a_user_without_a_home_keeps_kernels_among_temporary_files(package):
     (package / "numbaconv" / "kernels" / "__pycache__").touch()
     variables = {**no_home(package), "PYTHONDONTWRITEBYTECODE": 1}
-    assert swap(None, **variables) == ([1, 0, 1, 0], "")
-    assert swap(None, **variables) == ([1, 1, 0, 0], "")
+    assert call_kernel(None, **variables) == ([1, 0, 1, 0], "")
+    assert call_kernel(None, **variables) == ([1, 1, 0, 0], "")
     folder = package / f"numba-{os.getuid()}"
     assert list(folder.rglob("*.nbc"))
     folder.chmod(0o770)
-    assert_one_warning(*swap(None, **variables))
+    assert_one_warning(*call_kernel(None, **variables))
     folder.chmod(0o700)
     folder.rename(package / "elsewhere")
     folder.symlink_to(package / "elsewhere")
-    assert_one_warning(*swap(None, **variables))
+    assert_one_warning(*call_kernel(None, **variables))
 
 
 UNKNOWN = """
@@ -83,7 +83,7 @@ pwd.getpwuid = unknown
 @pytest.mark.slow
 def test_a_user_whom_the_machine_does_not_know(package):
     """Nothing is warned of without a home and an entry in the table of users, as in containers."""
-    assert swap(None, UNKNOWN, **{**no_home(package), "HOME": None}) == ([1, 0, 1, 0], "")
+    assert call_kernel(None, UNKNOWN, **{**no_home(package), "HOME": None}) == ([1, 0, 1, 0], "")
 
 
 @pytest.mark.slow
@@ -91,7 +91,7 @@ def test_a_user_whom_the_machine_does_not_know(package):
 def test_a_full_disk(tmp_path):
     """A disk that fills up while a file is written leaves nothing half done."""
     limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
-    assert_one_warning(*swap(tmp_path, limit))
+    assert_one_warning(*call_kernel(tmp_path, limit))
     assert files(tmp_path) == []
 
 
@@ -101,22 +101,22 @@ def test_a_prepared_cache_is_read_where_nothing_can_be_written(package):
     """A read-only installation reads what was compiled while it could still be written, and warns of nothing."""
     cache = package / "numbaconv" / "kernels" / "__pycache__"
     variables = no_home(package)
-    assert swap(None, **variables)[0] == [1, 0, 1, 0]
+    assert call_kernel(None, **variables)[0] == [1, 0, 1, 0]
     assert list(cache.glob("*.nbc"))
     # Numba's own lock lies in shared memory, which counts as a file here.
     full = "import numba, resource\nnumba.get_num_threads()\nresource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))\n"
-    assert swap(None, full, PYTHONDONTWRITEBYTECODE=1, **variables)[0] == [1, 1, 0, 0]
+    assert call_kernel(None, full, PYTHONDONTWRITEBYTECODE=1, **variables)[0] == [1, 1, 0, 0]
 
 
 @pytest.mark.situation("folders unwritable or disk full")
 @pytest.mark.slow
 def test_the_cache_and_how_to_switch_it_off(tmp_path):
     """What one process compiles, the next one reads; ``NUMBACONV_CACHE=0`` reads and writes nothing, silently."""
-    assert swap(tmp_path)[0] == [1, 0, 1, 0]
+    assert call_kernel(tmp_path)[0] == [1, 0, 1, 0]
     before = files(tmp_path)
     assert sorted(file.suffix for file in before) == [".nbc", ".nbm"]
-    assert swap(tmp_path)[0] == [1, 1, 0, 0]
+    assert call_kernel(tmp_path)[0] == [1, 1, 0, 0]
     for file in before:
         file.unlink()
-    assert swap(tmp_path, NUMBACONV_CACHE=0)[0] == [1, 0, 1, 0]
+    assert call_kernel(tmp_path, NUMBACONV_CACHE=0)[0] == [1, 0, 1, 0]
     assert files(tmp_path) == []

@@ -19,40 +19,40 @@ from numbaconv.machine import compiling as _compiling
 from numbaconv.training.progress import Progress, _new_bar, examples_bar, watched
 
 # Each dtype is a kernel to compile.
-SWAPPED = """
+SUMMED = """
 import io, os, sys
 import numpy as np
-from numbaconv.calls.layouts import swapped
+from numbaconv.kernels.sums import sum_runs
 from numbaconv.machine import compiling as _compiling
 _compiling.PATIENCE = float(sys.argv[1])
 {prelude}
 for dtype in {dtypes}:
-    swapped(np.ones((1, 2, 2), dtype))
+    sum_runs(np.ones((2, 2), dtype), np.empty(2, dtype), serial=True)
 assert _compiling.seconds > 0
 print("computed", file=sys.__stdout__)
 """
 NOTICE = "numbaconv: compiling kernels, once on this machine ... (python -m numbaconv --compile does it ahead)\n"
 
 
-def swap(tmp_path, patience=0, prelude="", dtypes=("float32",), **variables):
-    """Standard error of a process that compiles."""
+def err_of(tmp_path, patience=0, prelude="", dtypes=("float32",), **variables):
+    """What a process that compiles writes to standard error."""
     variables = {"NUMBA_CACHE_DIR": tmp_path, "NUMBACONV_NOTICE": None, **variables}
-    out, err = run_process(SWAPPED.format(prelude=prelude, dtypes=dtypes), patience, **variables)
+    out, err = run_process(SUMMED.format(prelude=prelude, dtypes=dtypes), patience, **variables)
     assert out == "computed\n"
     return err
 
 
 def test_compiling_is_said_once_and_only_where_it_happens(tmp_path):
     dtypes = ("float32", "float64")
-    assert swap(tmp_path, dtypes=dtypes) == NOTICE
+    assert err_of(tmp_path, dtypes=dtypes) == NOTICE
     with pytest.raises(AssertionError):
         # Nothing is left to compile.
-        swap(tmp_path, dtypes=dtypes)
+        err_of(tmp_path, dtypes=dtypes)
 
 
 @pytest.mark.slow
 def test_without_a_cache_it_is_not_said_to_be_once(tmp_path):
-    assert "in every process" in swap(tmp_path, NUMBACONV_CACHE=0)
+    assert "in every process" in err_of(tmp_path, NUMBACONV_CACHE=0)
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def test_without_a_cache_it_is_not_said_to_be_once(tmp_path):
 def test_compiling_in_silence(tmp_path, patience, prelude, variables):
     if "/dev/full" in prelude and not os.path.exists("/dev/full"):
         pytest.skip("needs the file that is always full")
-    assert swap(tmp_path, patience, prelude, **variables) == ""
+    assert err_of(tmp_path, patience, prelude, **variables) == ""
 
 
 def test_bars_are_drawn_below_the_notice(capsys, monkeypatch):
