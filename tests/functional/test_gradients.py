@@ -70,7 +70,7 @@ def test_any_cut_gives_the_gradients(case, knobs, dtype, recut, poisoned):
 
 
 @each([case for case in WEIGHTED if "smoke" in case.name or "blocks" in case.name or "strided" in case.name])
-@pytest.mark.parametrize("dtype", ["float32", pytest.param("float64", marks=pytest.mark.slow)])
+@by_dtype
 def test_no_number_of_threads_changes_a_bit(case, dtype, recut):
     arrays = operands(case, dtype)
     grad_out = np.random.default_rng(1).standard_normal(output_shape(case)).astype(dtype)
