@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from ..graph.tensor import OPERATORS
 from ..objects.public import publish
 from .activation import Activation
 from .base import Layer
@@ -24,6 +25,7 @@ from .moving import (
     ZeroPadding3D,
 )
 from .normalization import BatchNormalization
+from .operators import METHODS
 from .pointwise import ActivityRegularization, Identity, Rescaling
 from .pooling import (
     AveragePooling1D,
@@ -63,6 +65,7 @@ if TYPE_CHECKING:
     Convolution2DTranspose = Conv2DTranspose
     Convolution3DTranspose = Conv3DTranspose
 
+OPERATORS.update(METHODS)
 _LATER = {
     "arithmetic": "add average concatenate dot maximum minimum multiply subtract",
     "attention": "MultiHeadAttention",

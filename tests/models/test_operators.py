@@ -1,5 +1,8 @@
 """What ``x + 2`` and its like make of tensors, and layers of several inputs as functions."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -19,6 +22,16 @@ NUMBERS = [
     (lambda x: x / 2, 0.5),
     (lambda x: -x, -1),
 ]
+
+
+def test_operators_of_a_process_that_has_used_nothing_else():
+    code = """
+from numbaconv.layers import Input
+x, y = Input((4,)), Input((4,))
+for found in (x + 2, 2 + x, x - 2, 2 - x, 2 * x, x / 2, -x, x + y, x - y, x * y):
+    assert found.shape == (None, 4)
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 @pytest.mark.parametrize(("compute", "slope"), NUMBERS)
