@@ -1,15 +1,23 @@
-"""Tables as notebooks show them."""
+"""Tables as text, and as notebooks show them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from html import escape
 
 
-def html_table(title: str, head: Sequence[str], rows: Iterable[Sequence[str]], numbers: Iterable[int] = ()) -> str:
+def text_lines(rows: Sequence[Sequence[str]], numbers: Container[int] = ()) -> list[str]:
+    """Rows as lines; the columns whose places are in ``numbers`` are read from the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    sides = [">" if place in numbers else "<" for place in range(len(widths))]
+    lines = ((f"{cell:{side}{width}}" for cell, side, width in zip(row, sides, widths, strict=True)) for row in rows)
+    return ["  ".join(cells).rstrip() for cells in lines]
+
+
+def html_table(title: str, head: Sequence[str], rows: Iterable[Sequence[str]], numbers: Container[int] = ()) -> str:
     """A table with a title; the columns whose places are in ``numbers`` are read from the right.
 
     Every text is escaped, since names may come from files of strangers.
     """
-    sides = ["right" if place in set(numbers) else "left" for place in range(len(head))]
+    sides = ["right" if place in numbers else "left" for place in range(len(head))]
     lines = [f"<caption>{escape(title)}</caption>", f"<thead>{_row('th', head, sides)}</thead>", "<tbody>"]
     lines += [_row("td", row, sides) for row in rows]
     return "\n".join(["<table>", *lines, "</tbody>", "</table>"])

@@ -3,15 +3,14 @@
 from html import escape
 from typing import Any
 
-from ..common.tables import html_table
+from ..common.tables import html_table, text_lines
 from ..shapes import Shape
 
 
 def summary_of(model: Any) -> str:
     """Layers, their output shapes, numbers of parameters and, where they are no line, what feeds them."""
     rows = _rows_of(model)
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = [_line(row, widths) for row in rows]
+    lines = text_lines(rows, numbers=(2,))
     rule = "-" * max(map(len, lines))
     return "\n".join([_title(model), rule, lines[0], rule, *lines[1:], rule, _totals(model)])
 
@@ -40,13 +39,6 @@ def _totals(model: Any) -> str:
         return "Not built: the first call, or build(input_shape), creates the weights"
     total, trainable = model.count_params(), sum(w.size for w in model.trainable_weights)
     return f"Total: {total:,} parameters, {trainable:,} trainable, {total - trainable:,} not trainable"
-
-
-def _line(row: tuple[str, ...], widths: list[int]) -> str:
-    # Numbers are read from the right.
-    sides = ("<", "<", ">", "<")
-    cells = (f"{cell:{side}{width}}" for cell, side, width in zip(row, sides, widths, strict=False))
-    return "  ".join(cells).rstrip()
 
 
 def _shown(shape: Shape | list[Shape] | None) -> str:

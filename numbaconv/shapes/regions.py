@@ -7,6 +7,7 @@ can be computed from a region of the input, and is that part of the whole.
 from collections.abc import Sequence
 from typing import Any
 
+from ..objects.docstrings import as_in
 from ..objects.tuples import NamedTuple
 from .checks import as_integers, normalize_shape, one_of, positive_integer
 from .kinds import AXIS_NAMES, RADIUS, layer_kind, spatial, window_along
@@ -63,6 +64,7 @@ def conv_region(
     return _within(start * stride - front, (stop - 1) * stride - front + reach, input_length)
 
 
+@as_in(conv_region)
 def deconv_region(
     start: int,
     stop: int,
@@ -80,18 +82,12 @@ def deconv_region(
 
     Parameters
     ----------
-    start, stop : int
-        Outputs, at least one.
     dim_size, stride_size, kernel_size, dilation : int
         n, s, k and d.
     padding : {"valid", "same"}
         Padding name.
     output_padding : int or None
         Positions added to the end.
-
-    Returns
-    -------
-    Region
 
     Examples
     --------
@@ -108,6 +104,7 @@ def deconv_region(
     return Region(first, end, -front, stop - start + front - (end - 1 - first) * stride_size - span)
 
 
+@as_in(conv_region)
 def upsample_region(start: int, stop: int, input_length: int, size: int, interpolation: str = "nearest") -> Region:
     """What outputs [start, stop) of upsampling need along one axis.
 
@@ -115,16 +112,10 @@ def upsample_region(start: int, stop: int, input_length: int, size: int, interpo
 
     Parameters
     ----------
-    start, stop : int
-        Outputs, at least one.
     input_length, size : int
         Length of the input, and the factor.
     interpolation : {"nearest", "bilinear", "bicubic", "lanczos3", "lanczos5"}
         How far outputs reach: see `numbaconv.layers.UpSampling2D`.
-
-    Returns
-    -------
-    Region
 
     Examples
     --------

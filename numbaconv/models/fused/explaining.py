@@ -14,6 +14,7 @@ from ...calls.scaling import ScaleCall
 from ...calls.separable import SeparableCall
 from ...calls.transposed import OverlapCall, ScatterCall, TransposedCall
 from ...calls.winograd import WinogradCall
+from ...common.tables import text_lines
 from ...objects.tuples import NamedTuple
 from . import bars
 from .rules import KERNELS, channels_last
@@ -68,8 +69,7 @@ class ProgramReport(tuple[StageReport, ...]):
         seconds = sum(row.seconds or 0.0 for row in self)
         rows = [_HEAD, *map(_cells, self), ("Total", "", "", "", *_numbers(work, moved, seconds))]
         columns = len(_HEAD) if seconds else len(_HEAD) - 1
-        widths = [max(len(row[i]) for row in rows) for i in range(columns)]
-        lines = [_line(row, widths) for row in rows]
+        lines = text_lines([row[:columns] for row in rows], numbers=range(4, columns))
         rule = "-" * max(map(len, lines))
         return "\n".join((lines[0], rule, *lines[1:-1], rule, lines[-1]))
 
@@ -160,9 +160,3 @@ def _cells(row: StageReport) -> tuple[str, ...]:
 
 def _numbers(work: int, moved: int, seconds: float) -> tuple[str, ...]:
     return f"{work:,}", f"{moved:,}", f"{seconds * 1e6:,.1f}"
-
-
-def _line(row: Sequence[str], widths: Sequence[int]) -> str:
-    # Numbers are read from the right.
-    cells = (f"{cell:{'>' if i > 3 else '<'}{width}}" for i, (cell, width) in enumerate(zip(row, widths, strict=False)))
-    return "  ".join(cells).rstrip()
