@@ -97,7 +97,7 @@ class WindowCall(NamedTuple):
         out, weights = aligned_empty(self.out_shape, image.dtype) if out is None else out, self._weights(packed)
         if self.view:
             image = image.reshape(*self.view[0], image.shape[-1])
-            weights = _in_taps(weights, self.view[1])
+            weights = in_taps(weights, self.view[1])
         kernel(image, weights, epilogue, out.reshape(-1), *self.arguments, serial=self.serial)
         return out
 
@@ -141,10 +141,10 @@ class Sums(NamedTuple):
         return WindowCall(kernel, self.out_shape, self.rank, self.data_format, serial, to_planes, arguments, **others)
 
 
-def _in_taps(weights: Any, taps: Ints) -> Any:
+def in_taps(weights: Any, taps: Ints) -> Any:
     """Packed weights with so many taps along D and H."""
     if isinstance(weights, tuple):
-        return tuple(_in_taps(some, taps) for some in weights)
+        return tuple(in_taps(some, taps) for some in weights)
     columns = prod(weights.shape[1:4]) // prod(taps)
     return weights.reshape(len(weights), *taps, columns, *weights.shape[4:])
 
@@ -232,13 +232,19 @@ def _cut(
     plan = planned(axes)
     if data_format == "channels_first" and plan.fits_planes(*sizes) and plan.planes_read(axes, sizes[-1]) <= MOST_READ:
         return plan, True, None
+    fewer, view = as_fewer(axes)
+    return (planned(fewer), False, view) if view else (plan, False, None)
+
+
+def as_fewer(axes: tuple[Axis, ...]) -> tuple[tuple[Axis, ...], tuple[Ints, Ints] | None]:
+    """The same windows along fewer axes, if there are such, and the ``view`` of images with these."""
     fewer, counts = merged_axes(axes), [axis.windows for axis in axes]
     same = counts == [axis.windows for axis in fewer]
     if same or 0 in counts or ANY_LENGTH in (axis.length for axis in fewer[1:]):
-        return plan, False, None
+        return axes, None
     batch, *moving = fewer
     lengths = batch.windows, *(axis.length for axis in moving)
-    return planned(fewer), False, (lengths, (moving[0].taps, moving[1].taps))
+    return fewer, (lengths, (moving[0].taps, moving[1].taps))
 
 
 def _is_few(sums: Sums) -> bool:
@@ -317,6 +323,12 @@ def _depthwise_call(sums: Sums) -> WindowCall:
     lines, tiles = depthwise_costs(axes, channels, multiplier, itemsize)
     direct = partial(_tile_call if tiles < lines else _lines_call, sums)
     return _position_call(sums, True, direct) or direct()
+
+
+def is_by_lines(axes: tuple[Axis, ...], channels: int, multiplier: int, itemsize: int) -> bool:
+    """Whether the kernel `depthwise_conv` is what several taps are summed up by, with channels last."""
+    lines, tiles = depthwise_costs(axes, channels, multiplier, itemsize)
+    return lines <= tiles and make_position_plan(axes, channels, 1, multiplier, itemsize, False) is None
 
 
 @remember(maxsize=512)

@@ -42,6 +42,14 @@ def canonical_shape(shape: Ints, data_format: str) -> Ints:
     return (shape[0], *three(spatial(shape, data_format), 1), channels)
 
 
+def of_format(shape: Ints, given: str, data_format: str) -> Ints:
+    """The shape of an array of one data format in another one."""
+    if given == data_format:
+        return shape
+    channels_last = (shape[0], *shape[2:], shape[1])
+    return channels_last if data_format == "channels_last" else (shape[0], shape[-1], *shape[1:-1])
+
+
 def canonical(x: np.ndarray, data_format: str) -> np.ndarray:
     """View a channels-last array as (N, D, H, W, C); copy it where it is channels first or not contiguous."""
     x = contiguous(x)

@@ -55,10 +55,13 @@ def test_recut_changes_the_host_of_plans(recut):
 def test_recut_changes_the_host_of_calls(knob, recut):
     arguments = (1, 32, 16, 16), (3, 3, 32, 1), (1, 1, 32, 32), 4, window_of((3, 3), data_format="channels_first")
     call = separable_calls.separable_call(*arguments)
-    assert (call.apart()[0].to_planes, call.to_planes) == (True, True)
+    assert (call.apart("channels_first")[0].to_planes, call.to_planes) == (True, True)
     recut({knob: 0})
     call = separable_calls.separable_call(*arguments)
-    assert (call.apart()[0].to_planes, call.to_planes) == (knob != "window_planes", knob != "separable_planes")
+    assert (call.apart("channels_first")[0].to_planes, call.to_planes) == (
+        knob != "window_planes",
+        knob != "separable_planes",
+    )
 
 
 @pytest.mark.parametrize("data_format", FORMATS)

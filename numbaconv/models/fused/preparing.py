@@ -113,7 +113,7 @@ def _with_kernel(
     # What transforms its input first has memory for that.
     steady = once or (isinstance(call, WinogradCall) and call.work.spreads is None)
     passes = isinstance(call, SeparableCall) and call.arguments is None
-    room = prod(call.apart()[0].out_shape) if passes and plain else 0
+    room = prod(call.apart("channels_last")[0].out_shape) if passes and plain else 0
     return Prepared(run, plain, call, added if once else None, steady, room)
 
 
