@@ -21,8 +21,8 @@ from .strip import aligned_flat
 
 # Values of windows that are joined one by one, and from one to the next, at least; and of one channel.
 LONG, LONG_ALONE = 8 * LINE, 8
-# Elements that a block of windows spans, and rows that become one at a time: as many streams as caches follow.
-SPAN, STREAMS = 8192, 32
+# Elements that a block of windows spans, and rows that become one at a time: as many streams as caches follow well.
+SPAN, STREAMS = 8192, 16
 # Lines that are joined side by side, since each sum waits for its last addition: more do not make it faster.
 BESIDE = (0, 0)
 # Values of an image that others are brought beside, at most, and of a row from which on it is alone; values of all of
@@ -74,22 +74,30 @@ def average_positions(x, out, like, plan):
 def _average_block(task, x, out, like, plan):
     width, length, blocks = plan[COLUMNS], plan[HEIGHT] // plan[ROWS], -(-plan[COLUMNS] // plan[BLOCK])
     first, band = task % blocks * plan[BLOCK], task // blocks * plan[BAND]
-    end, step = min(first + plan[BLOCK], width), len(BESIDE) * LINE
-    whole = first + (end - first) // step * step
+    count, step = min(plan[BLOCK], width - first), len(BESIDE) * LINE
+    sums, whole = np.empty(count, like.dtype), count // step * step
     for q in range(band, min(band + plan[BAND], plan[LINES])):
-        for j in range(first, whole, step):
-            _average(x, q * length * width + j, out, q * width + j, like, BESIDE, (length, width, step))
-        for j in range(whole, end, LINE):
-            _average(x, q * length * width + j, out, q * width + j, like, None, (length, width, end - j))
+        at, to = q * length * width + first, q * width + first
+        for k in range(0, length, STREAMS):
+            rows = k, min(k + STREAMS, length), length, width
+            for j in range(0, whole, step):
+                _average(x, at + j, sums, j, out, to + j, BESIDE, rows, step)
+            for j in range(whole, count, LINE):
+                _average(x, at + j, sums, j, out, to + j, None, rows, count - j)
 
 
 @compiled(inline=True)
-def _average(x, at, out, to, like, beside, sizes):
-    length, width, left = sizes
-    total = line_as(line_gather(x, at, beside, 0, left), like)
-    for k in range(1, length):
-        total = total + line_as(line_gather(x, at + k * width, beside, 0, left), like)
-    line_write(line_as(total / np.float64(length), out), out, to, left)
+def _average(x, at, sums, j, out, to, beside, rows, left):
+    first, last, length, width = rows
+    total = line_as(line_gather(x, at + first * width, beside, 0, left), sums)
+    if first > 0:
+        total = total + line_gather(sums, j, beside, 0, left)
+    for k in range(first + 1, last):
+        total = total + line_as(line_gather(x, at + k * width, beside, 0, left), sums)
+    if last < length:
+        line_write(total, sums, j, left)
+    else:
+        line_write(line_as(total / np.float64(length), out), out, to, left)
 
 
 class Read(NamedTuple):
