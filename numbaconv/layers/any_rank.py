@@ -7,7 +7,6 @@ import numpy as np
 from .. import shapes
 from ..shapes import Shape
 from .base import Layer
-from .learning import Grads
 
 
 class AnyRank(Layer):
@@ -34,10 +33,3 @@ class AnyRank(Layer):
         self._must_fit(x)
         out, _ = self._forward(x)
         return out.copy() if np.may_share_memory(out, x) else out
-
-    def _backward(self, kept: Any, grad_out: np.ndarray, input_grad: bool) -> Grads:
-        return self._input_grad(kept, grad_out) if input_grad else None, {}
-
-    def _input_grad(self, kept: Any, grad_out: np.ndarray) -> np.ndarray:
-        """All of `_backward` for a layer without weights."""
-        raise NotImplementedError

@@ -9,7 +9,6 @@ import numpy as np
 from ..common.arguments import check_bool
 from ..common.words import Penalized, Unpack
 from ..objects.registry import integer
-from .learning import Grads
 from .merging import Merge, Shape
 
 
@@ -60,9 +59,8 @@ class Concatenate(Merge):
     def _forward(self, x: list[np.ndarray]) -> tuple[np.ndarray, Any]:
         return self._merged(x), [one.shape[self.axis] for one in x]
 
-    def _backward(self, kept: Any, grad_out: np.ndarray, input_grad: bool) -> Grads:
-        borders = list(accumulate(kept[:-1]))
-        return (np.split(grad_out, borders, self.axis) if input_grad else None), {}
+    def _input_grad(self, kept: Any, grad_out: np.ndarray) -> Any:
+        return np.split(grad_out, list(accumulate(kept[:-1])), self.axis)
 
     def _why(self) -> str:
         return f"sizes along axis {self.axis} add up"
@@ -127,13 +125,11 @@ class Dot(Merge):
     def _forward(self, x: list[np.ndarray]) -> tuple[np.ndarray, Any]:
         return self._merged(x), x
 
-    def _backward(self, kept: Any, grad_out: np.ndarray, input_grad: bool) -> Grads:
-        if not input_grad:
-            return None, {}
+    def _input_grad(self, kept: Any, grad_out: np.ndarray) -> Any:
         axes = self._axes_of(*(x.ndim for x in kept))
         (left, back_left), (right, back_right) = (self._vectors(x, axis) for x, axis in zip(kept, axes, strict=True))
         grad = grad_out.reshape(len(left), left.shape[1], right.shape[1])
-        return [back_left(grad @ right), back_right(grad.transpose(0, 2, 1) @ left)], {}
+        return [back_left(grad @ right), back_right(grad.transpose(0, 2, 1) @ left)]
 
     def _vectors(self, x: np.ndarray, axis: int) -> tuple[np.ndarray, Callable[[np.ndarray], np.ndarray]]:
         """An array as (N, vectors, values along the axis), and a function that takes a gradient of that back."""

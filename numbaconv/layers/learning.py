@@ -74,6 +74,10 @@ class Learner(Operation):
 
     def _backward(self, kept: Any, grad_out: np.ndarray, input_grad: bool) -> Grads:
         """The gradients of the input (or None, if not wanted) and of the weights by name (needed if trainable)."""
+        return self._input_grad(kept, grad_out) if input_grad else None, {}
+
+    def _input_grad(self, kept: Any, grad_out: np.ndarray) -> Any:
+        """All of `_backward` for a layer without weights."""
         raise NotImplementedError(f"{self._label} must define backward(grad_out) to be trained")
 
     def forward(self, x: Any, training: bool = True) -> np.ndarray:

@@ -15,7 +15,6 @@ from ..graph.operation import Gradients, is_shape
 from ..shapes import Shape
 from .activation import activation_grad, joins_relu
 from .base import Layer
-from .learning import Grads
 
 
 class Merge(Layer):
@@ -90,11 +89,9 @@ class Merge(Layer):
     def _forward(self, x: list[np.ndarray]) -> tuple[np.ndarray, Any]:
         return np.ascontiguousarray(self._merged(_same_rank(x))), x
 
-    def _backward(self, kept: Any, grad_out: np.ndarray, input_grad: bool) -> Grads:
-        if not input_grad:
-            return None, {}
+    def _input_grad(self, kept: Any, grad_out: np.ndarray) -> Any:
         parts = self._parts(_same_rank(kept), grad_out)
-        return [_summed(part, x.shape) for part, x in zip(parts, kept, strict=True)], {}
+        return [_summed(part, x.shape) for part, x in zip(parts, kept, strict=True)]
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         """Where one of the masks says that a step counts; None, which is everywhere, where one of them is None."""
@@ -143,11 +140,11 @@ class Add(Merge):
         out = np.ascontiguousarray(added(reduce(added, xs), last, 0.0) if xs else activations.relu(last))
         return out, (x, out)
 
-    def _backward(self, kept: Any, grad_out: np.ndarray, input_grad: bool) -> Grads:
+    def _input_grad(self, kept: Any, grad_out: np.ndarray) -> Any:
         if isinstance(kept, tuple):
             kept, out = kept
             grad_out = activation_grad(activations.relu, grad_out, out, self.dtype)
-        return super()._backward(kept, grad_out, input_grad)
+        return super()._input_grad(kept, grad_out)
 
     def _take_back(self, kept: Any, grad_out: Any, input_grad: bool, gradients: Gradients) -> Any:
         if isinstance(grad_out, Pair):

@@ -9,7 +9,6 @@ from ..calls.moving import crop_call, upsample_call, upsample_grad_call, zero_pa
 from ..common.arguments import check_data_format, check_interpolation
 from ..common.words import DataFormat, Interpolation, Penalized, Unpack
 from .base import Layer
-from .learning import Grads
 
 
 class Moving(Layer):
@@ -19,13 +18,6 @@ class Moving(Layer):
 
     def _forward(self, x: np.ndarray) -> tuple[np.ndarray, Any]:
         return self.call(x), x.shape
-
-    def _backward(self, kept: Any, grad_out: np.ndarray, input_grad: bool) -> Grads:
-        return self._input_grad(kept, grad_out) if input_grad else None, {}
-
-    def _input_grad(self, x_shape: tuple[int, ...], grad_out: np.ndarray) -> np.ndarray:
-        """The gradient of an input of this shape."""
-        raise NotImplementedError
 
 
 class Cropping(Moving):

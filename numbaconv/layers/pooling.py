@@ -11,7 +11,6 @@ from ..calls.window import Window
 from ..common.arguments import check_bool, check_data_format, check_mask
 from ..common.words import DataFormat, Padding, Penalized, Unpack
 from .base import Layer
-from .learning import Grads
 
 
 class PoolingLayer(Layer):
@@ -33,12 +32,10 @@ class PoolingLayer(Layer):
     def _forward(self, x: np.ndarray) -> tuple[np.ndarray, Any]:
         return self.call(x), x if self.kind == "max" else x.shape
 
-    def _backward(self, kept: Any, grad_out: np.ndarray, input_grad: bool = True) -> Grads:
-        if not input_grad:
-            return None, {}
+    def _input_grad(self, kept: Any, grad_out: np.ndarray) -> np.ndarray:
         x_shape, operands = (kept.shape, (kept, grad_out)) if self.kind == "max" else (kept, (grad_out,))
         call = pool_grad_call(self.kind, x_shape, grad_out.shape, self._dtype.itemsize, self._window(x_shape))
-        return call(*operands), {}
+        return call(*operands)
 
 
 class Pooling(PoolingLayer):
@@ -104,10 +101,10 @@ class GlobalPooling(PoolingLayer):
         out, channels = super().call(x), self._channels_of(x.shape)
         return out if self.keepdims else out.reshape(len(x), channels)  # type: ignore[arg-type]
 
-    def _backward(self, kept: Any, grad_out: np.ndarray, input_grad: bool = True) -> Grads:
+    def _input_grad(self, kept: Any, grad_out: np.ndarray) -> np.ndarray:
         x_shape = kept.shape if self.kind == "max" else kept
         shape: Any = shapes.global_pool_output_shape(x_shape, True, self.data_format)
-        return super()._backward(kept, grad_out.reshape(shape), input_grad)
+        return super()._input_grad(kept, grad_out.reshape(shape))
 
 
 class MaxPooling1D(Pooling):
@@ -213,12 +210,12 @@ class GlobalAveragePooling1D(GlobalPooling):
             out = np.where(counts, x, 0).sum(axis=steps, keepdims=True) / count
         return out if self.keepdims else out.squeeze(steps), (x.shape, share, steps)
 
-    def _backward(self, kept: Any, grad_out: np.ndarray, input_grad: bool = True) -> Grads:
+    def _input_grad(self, kept: Any, grad_out: np.ndarray) -> np.ndarray:
         if not isinstance(kept[0], tuple):
-            return super()._backward(kept, grad_out, input_grad)
+            return super()._input_grad(kept, grad_out)
         shape, share, steps = kept
         grad = grad_out if self.keepdims else np.expand_dims(grad_out, steps)
-        return np.ascontiguousarray(np.broadcast_to(grad * share, shape)) if input_grad else None, {}
+        return np.ascontiguousarray(np.broadcast_to(grad * share, shape))
 
 
 class GlobalAveragePooling2D(GlobalPooling):

@@ -195,7 +195,7 @@ def test_layers_compute_their_functions(case, kind, data_format):
     again, kept = layer._forward(x)
     assert again.tobytes() == out.tobytes()
     assert kept is x if kind == "max" else kept == x.shape
-    grad, gradients = layer._backward(kept, grad_out)
+    grad, gradients = layer._backward(kept, grad_out, True)
     assert grad.tobytes() == run_grad(kind, case, x, grad_out, data_format).tobytes()
     assert gradients == {}
     assert layer._backward(kept, grad_out, False) == (None, {})
@@ -219,7 +219,7 @@ def test_global_pooling(rank, keepdims, kind, dtype, data_format):
     out, kept = layer._forward(x)
     assert_close(out, wanted if keepdims else wanted.reshape(2, 19))
     assert (layer(x).tobytes(), out.shape) == (out.tobytes(), layer.compute_output_shape(x.shape))
-    grad, gradients = layer._backward(kept, grad_out)
+    grad, gradients = layer._backward(kept, grad_out, True)
     assert (grad.dtype, gradients) == (dtype, {})
     assert_close(grad, to_format(expected(kind, case, *arrays), data_format))
     assert layer(x[:0]).shape == (0, *out.shape[1:])
