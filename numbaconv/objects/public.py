@@ -18,6 +18,7 @@ _INSTEAD = {
     **dict.fromkeys(("Deconv3D", "Deconvolution3D"), "Keras 2 and later call it Conv3DTranspose"),
     **dict.fromkeys(("mse", "MSE"), 'it is MeanSquaredError, or "mse" in compile'),
     **dict.fromkeys(("mae", "MAE"), 'it is MeanAbsoluteError, or "mae" in compile'),
+    **dict.fromkeys(("PyDataset", "Sequence"), "fit takes any object of batches that has len() and [i]"),
     "ProgbarLogger": "fit(..., verbose=1) shows the progress",
     "TerminateOnNaN": "fit ends with FloatingPointError by itself where a loss is NaN",
     "backend": f"{_PACKAGE}.config has floatx, epsilon and image_data_format",
@@ -43,10 +44,12 @@ _ABSENT = {
     "initializers": "STFT stft",
     "losses": "BinaryFocalCrossentropy CTC CategoricalFocalCrossentropy CategoricalGeneralizedCrossEntropy Circle "
     "MeanAbsolutePercentageError MeanSquaredLogarithmicError Poisson Tversky",
-    "metrics": "BinaryIoU ConcordanceCorrelation FalseNegatives FalsePositives MeanAbsolutePercentageError "
-    "MeanSquaredLogarithmicError OneHotIoU OneHotMeanIoU PearsonCorrelation Poisson PrecisionAtRecall R2Score "
-    "RecallAtPrecision SensitivityAtSpecificity SpecificityAtSensitivity TrueNegatives TruePositives",
+    "metrics": "BinaryIoU ConcordanceCorrelation FalseNegatives FalsePositives Mean MeanAbsolutePercentageError "
+    "MeanMetricWrapper MeanSquaredLogarithmicError OneHotIoU OneHotMeanIoU PearsonCorrelation Poisson "
+    "PrecisionAtRecall R2Score RecallAtPrecision SensitivityAtSpecificity SparseCategoricalCrossentropy "
+    "SpecificityAtSensitivity Sum TrueNegatives TruePositives",
     "optimizers": "Adafactor Ftrl Lamb LossScaleOptimizer Muon",
+    "schedules": "CosineDecayRestarts InverseTimeDecay PolynomialDecay",
     "regularizers": "OrthogonalRegularizer orthogonal_regularizer",
     "utils": "CustomObjectScope FeatureSpace array_to_img audio_dataset_from_directory clear_session "
     "get_custom_objects get_file image_dataset_from_directory img_to_array load_img model_to_dot pad_sequences "

@@ -1,10 +1,13 @@
 """docs/not_here.md lists the layers of Keras that are missing, all of them and no other."""
 
 import re
+from importlib import import_module
 from inspect import isclass
 from pathlib import Path
 
-from numbaconv import layers, losses
+import pytest
+
+from numbaconv import layers
 from numbaconv.objects import public
 
 PAGE = Path(__file__).parents[2] / "docs" / "not_here.md"
@@ -30,9 +33,11 @@ def test_other_parts_are_those_that_errors_call_missing():
     assert found == {kind: set(names.split()) for kind, names in public._ABSENT.items() if kind not in others}
 
 
-def test_missing_losses_are_known(keras):
-    theirs = {name for name in dir(keras.losses) if isclass(getattr(keras.losses, name))}
-    assert theirs <= {*losses.__all__, *public._ABSENT["losses"].split()}
+@pytest.mark.parametrize("kind", ["losses", "metrics", "schedules"])
+def test_missing_classes_are_known(keras, kind):
+    theirs = keras.optimizers.schedules if kind == "schedules" else getattr(keras, kind)
+    ours = import_module(f"numbaconv.{kind}").__all__
+    assert {name for name in dir(theirs) if isclass(getattr(theirs, name))} <= {*ours, *public._ABSENT[kind].split()}
 
 
 def test_layers_that_only_predict_are_listed():
