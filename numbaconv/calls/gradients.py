@@ -27,7 +27,7 @@ from .epilogue import Epilogue, no_epilogue
 from .layouts import SMALL, Ints, canonical_shape, swapped, three
 from .packed import Packed, depthwise_shape, is_depthwise
 from .patches import Patches, are_products, sums_are_products
-from .products import FEW_STEPS, ProductCall, ProductInputCall
+from .products import FEW_STEPS, ProductCall, ProductInputCall, has_few_features
 from .scaling import PixelsCall, pixels_call
 from .transposed import AnyTransposed, phase_axes, scatter_call, transposed_shape
 from .window import Window, mirrored, reached, transposed_axes, window_axes
@@ -239,7 +239,8 @@ def dense_grad(rows: int, features: int, units: int, itemsize: int) -> GradientC
     """Prepare the gradients of the product that `dense_call` computes."""
     sizes = rows, features, units, itemsize
     grad: Any
-    if 0 < rows <= units or (units <= FEW_STEPS and features >= panel_width(itemsize)):
+    narrow = has_few_features(features, units)
+    if (rows > 0 and (rows <= units or narrow)) or (units <= FEW_STEPS and features >= panel_width(itemsize)):
         grad = ProductInputCall.of((1, 1, 1, rows, features), *sizes)
     else:
         grad = dense_call(rows, units, features, itemsize)

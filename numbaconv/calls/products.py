@@ -23,6 +23,10 @@ from .patches import Patches
 
 # Summands of what `outer` computes, and tasks of large products of few summands or rows.
 FEW_STEPS, TASKS = 8, 16
+# Rows of results that `outer` computes though these are sums of more, up to as many.
+FEW_ROWS, SOME_STEPS = 16, 256
+# Features and summands of gradients that `dots` computes for all rows.
+FEW_FEATURES, MANY_STEPS = 12, 64
 
 
 class ProductCall(NamedTuple):
@@ -42,7 +46,8 @@ class ProductCall(NamedTuple):
         narrow = panel_width(itemsize, 1 if rows <= FEW_STEPS else 4)
         turned = units < min(features, narrow) and (rows <= FEW_STEPS or units < rows)
         before, after = (units, features) if turned else (features, units)
-        return cls(None if rows <= FEW_STEPS else dense_call(before, rows, after, itemsize), turned, patches)
+        few = rows <= FEW_STEPS or (before <= FEW_ROWS and rows <= SOME_STEPS)
+        return cls(None if few else dense_call(before, rows, after, itemsize), turned, patches)
 
     @property
     def serial(self) -> bool:
@@ -79,7 +84,7 @@ class ProductInputCall(NamedTuple):
         cls, out_shape: Ints, rows: int, features: int, units: int, itemsize: int, patches: Patches | None = None
     ) -> "ProductInputCall":
         """That of a gradient of so many rows."""
-        few = units <= FEW_STEPS or rows <= few_filters(rows, itemsize)
+        few = units <= FEW_STEPS or rows <= few_filters(rows, itemsize) or has_few_features(features, units)
         return cls(out_shape, None if few else dense_call(features, units, rows, itemsize), patches)
 
     @property
@@ -97,9 +102,16 @@ class ProductInputCall(NamedTuple):
             rows = swapped(out[0, 0])
         elif units <= FEW_STEPS:
             rows = _outer(grad, (units, 1), swapped(weights[None]), (len(grad), units, len(weights)))
+        elif has_few_features(len(weights), units) and len(weights) < len(grad):
+            rows = swapped(_dots(weights, grad)[None])[0]
         else:
             rows = _dots(grad, weights)
         return (self.patches.spread(rows) if self.patches else rows).reshape(self.out_shape)
+
+
+def has_few_features(features: int, units: int) -> bool:
+    """Whether `dots` of the weights gives the gradient of an input of so many features, whatever its rows."""
+    return features <= FEW_FEATURES and units >= MANY_STEPS
 
 
 def _outer(a: np.ndarray, steps: Ints, b: np.ndarray, shape: Ints) -> np.ndarray:
@@ -114,12 +126,14 @@ def _outer(a: np.ndarray, steps: Ints, b: np.ndarray, shape: Ints) -> np.ndarray
 
 def _dots(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """What `dots` computes: an array (I, J)."""
-    shape = len(a), a.shape[1], len(b)
     out = aligned_empty((len(a), len(b)), a.dtype)
     # One row is multiplied by as many as a vector has lanes.
     filters = (0,) * few_filters(len(a), a.itemsize)
     block, serial = _cut(len(b), out.size * a.shape[1])
-    dots(a.reshape(-1), b.reshape(-1), shape, out.reshape(-1), filters, block, serial=serial)
+    for first in range(0, len(a), len(filters)):
+        some, part = (matrix[first : first + len(filters)] for matrix in (a, out))
+        shape = len(some), a.shape[1], len(b)
+        dots(some.reshape(-1), b.reshape(-1), shape, part.reshape(-1), filters, block, serial=serial)
     return out
 
 

@@ -12,7 +12,8 @@ from numbaconv.calls.window import window_of
 # Rows, features and units: few of each, none, numbers that leave vectors and tiles unfilled, and tasks for all cores.
 SIZES = [
     *[(1, 1, 1), (0, 3, 5), (1, 33, 140), (1, 300, 17), (3, 50, 9), (4, 31, 257), (8, 200, 3), (9, 64, 3), (90, 70, 1)],
-    *[(30, 2, 8), (70, 40, 30), (1, 900, 700), (4, 900, 700), (9, 130, 700), (700, 900, 8)],
+    *[(30, 2, 8), (70, 40, 30), (200, 5, 67), (20, 11, 70), (1, 900, 700), (4, 900, 700), (9, 130, 700), (700, 900, 8)],
+    *[(150, 4, 3000), (300, 12, 1100)],
 ]
 
 
@@ -40,7 +41,7 @@ def test_gradients_are_products(sizes, dtype, poisoned):
     np.testing.assert_allclose(of_input, wide[2] @ wide[1].T, rtol=tolerance, atol=tolerance * 30)
 
 
-@pytest.mark.parametrize("sizes", SIZES[-4:], ids=str)
+@pytest.mark.parametrize("sizes", SIZES[-6:], ids=str)
 def test_threads_do_not_change_a_bit(sizes, each_thread_count):
     x, weights, grad = operands(*sizes, np.float32)
     found = [[one.tobytes() for one in gradients(x, weights, grad)] for _ in each_thread_count()]
