@@ -1,6 +1,7 @@
 """Operations that stand in a file of Keras's without a layer, as TensorFlow 2 wrote them: each beside NumPy."""
 
 import json
+import pickle
 
 import numpy as np
 import pytest
@@ -63,6 +64,8 @@ def test_operations_of_tensorflow(tmp_path, op):
     found = model(x)
     np.testing.assert_allclose(found, wanted(x), rtol=1e-6, atol=1e-7)
     assert found.shape[1:] == model.output_shape[1:]
+    # As other processes get it.
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(model))(x), found)
 
 
 def test_operations_of_two_tensors(tmp_path):
@@ -130,6 +133,8 @@ def test_keywords_as_keras_2_writes_them(tmp_path, function, keywords, wanted):
     for found, shape, one in zip(listed(model(X)), listed(model.output), many, strict=True):
         np.testing.assert_allclose(found, one, rtol=1e-5, atol=1e-6)
         assert found.shape[1:] == shape.shape[1:]
+    for found, again in zip(listed(model(X)), listed(pickle.loads(pickle.dumps(model))(X)), strict=True):
+        np.testing.assert_array_equal(found, again)
 
 
 def listed(value):

@@ -29,9 +29,20 @@ class Unwritten(Layer):
 class ArrayOperation(Unwritten, PredictOnly):
     """A function of an array, and what it makes of the shape; by default it leaves that alone. Both may give a list."""
 
+    # A function that makes it anew, and the part of the file that this takes: functions cannot be pickled.
+    _source: Any = None
+
     def __init__(self, function: Callable[..., Any], shape: Callable[..., Any] | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self._function, self._shape = function, shape
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_function": None, "_shape": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        make, part = state["_source"]
+        anew = make(part)[0]
+        vars(self).update(state, _function=anew._function, _shape=anew._shape)
 
     def _output_shape(self, input_shape: Any) -> Any:
         found = input_shape if self._shape is None else self._shape(input_shape)

@@ -97,6 +97,8 @@ def operation(part: Part) -> tuple[Any, tuple[Call, ...]]:
     if rest:
         told = ", ".join(f"{key}={value!r}" for key, value in rest.items())
         raise ValueError(f"the operation {name} is not done here with {told}")
+    if isinstance(layer, ArrayOperation):
+        layer._source = operation, part
     return layer, (Call((called,), {}),)
 
 
