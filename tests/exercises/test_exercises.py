@@ -318,7 +318,7 @@ def test_the_page_shows_what_a_check_says(capsys):
     assert f"The course has {len(EXERCISES)} short files" in page
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_the_whole_course_from_a_shell(tmp_path):
     """With the solutions, and with what is measured beside them."""
     copy_course(tmp_path)

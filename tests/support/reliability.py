@@ -128,6 +128,7 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(Reporter(config), "reliability reporter")
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Skip what takes long; in a large run leave it out, as skipping takes a millisecond or two."""
     if config.getoption("--slow"):
