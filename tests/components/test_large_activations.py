@@ -23,6 +23,8 @@ CASES = [(name, settings) for name in ACTIVATIONS if name not in RARE for settin
 # Made of comparisons, products and sums alone, which round alike in both dtypes.
 PLAIN = ("relu", "leaky_relu", "relu6", "hard_sigmoid", "hard_silu", "hard_tanh", "hard_shrink", "soft_shrink")
 PLAIN = (*PLAIN, "softsign", "sparse_sigmoid")
+# Made of one of the others: sigmoid, softplus and tanh.
+MADE = ("silu", "log_sigmoid", "tanh_shrink")
 by_dtype = pytest.mark.parametrize("dtype", ["float32", "float64"])
 
 
@@ -47,7 +49,7 @@ def values(dtype, rng):
 @pytest.mark.parametrize(
     ("name", "settings", "dtype"),
     [
-        pytest.param(*case, dtype, marks=pytest.mark.nightly if dtype == "float64" and case[0] in PLAIN else ())
+        pytest.param(*case, dtype, marks=pytest.mark.nightly if dtype == "float64" and case[0] in PLAIN + MADE else ())
         for case in CASES
         for dtype in ("float32", "float64")
     ],

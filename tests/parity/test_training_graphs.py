@@ -164,6 +164,7 @@ TARGETS = {"kind": CLASSES, "amount": AMOUNTS}
 LOSSES = {"kind": "sparse_categorical_crossentropy", "amount": "mse"}
 
 
+@pytest.mark.usefixtures("eager")
 @pytest.mark.parametrize(
     "compiled",
     [
