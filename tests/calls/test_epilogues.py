@@ -167,9 +167,10 @@ def test_the_middle_of_a_separable_convolution_ends_too(case, dtype):
     depthwise, pointwise = operation.packed
     channels = case.channels * case.multiplier
     bias = pack_bias(rng.standard_normal(channels, np.float32), channels, depthwise.dtype)
+    first, last = operation.call.apart("channels_last")
     for settings in ({"minimum": 0.0, "maximum": 0.75}, {"minimum": 0.0}, {"slope": 0.25, "maximum": 1.0}):
         middle = epilogue_of(bias, **settings)
-        between = operation.call.depthwise.run(operation.image, depthwise, middle)
+        between = first.run(operation.image, depthwise, middle)
         operation.middle = (middle,)
-        wanted = operation.call.pointwise.run(between, pointwise, epilogue_of(operation.bias, 0.0))
+        wanted = last.run(between, pointwise, epilogue_of(operation.bias, 0.0))
         np.testing.assert_array_equal(operation(minimum=0.0), wanted)
