@@ -134,6 +134,11 @@ def opened(path: str | os.PathLike[str], use: str = "loaded as a model") -> Iter
             f"{os.fspath(path)!r} cannot be {use}: it is a folder, such as TensorFlow's SavedModel, and no file of "
             "Keras's; model.save('x.keras') makes one"
         )
+    if not Path(path).exists() and Path(f"{os.fspath(path)}.index").exists():
+        raise ValueError(
+            f"{os.fspath(path)!r} cannot be {use}: it is a checkpoint of TensorFlow's, of several files, and no file "
+            "of Keras's; model.save_weights('x.weights.h5') makes one"
+        )
     check_regular(Path(path), use)
     with open(Path(path), "rb") as file:
         try:

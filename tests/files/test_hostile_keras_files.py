@@ -294,6 +294,12 @@ def test_entries_of_one_name(tmp_path):
 # -- what is no file ---------------------------------------------------------------------------------------------------
 
 
+def test_checkpoints_of_tensorflow(tmp_path):
+    for suffix in ("index", "data-00000-of-00001"):
+        (tmp_path / f"best.ckpt.{suffix}").touch()
+    refused(tmp_path / "best.ckpt", "checkpoint of TensorFlow's")
+
+
 def test_folders_pipes_and_devices(tmp_path):
     refused(tmp_path, "folder, such as TensorFlow's SavedModel")
     refused("/dev/zero", "no regular file")
