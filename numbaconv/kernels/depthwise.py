@@ -19,8 +19,9 @@ from .table import COUNT, FIRST, MEANS, TASKS, WORK, panel_of, panels_of
 # Taps of a row that a tile of neighbouring windows takes at once, and a tuple of that length.
 SLIDE = 3
 SEVERAL = (0,) * SLIDE
-# Panels that such tiles go through before they go on: pixels come from far whole, and three rows of so many stay in L1.
-TOGETHER = 4
+# Panels that such tiles go through before they go on, times the rows of taps: pixels come from far whole, and as many
+# rows of so many stay in L1.
+TOGETHER = 12
 
 
 @compiled(parallel=True)
@@ -96,7 +97,8 @@ def input_of_panels(x, block, axes, panels, group):
     repeat, first = max(1, filters // channels), panels.first * width
     if x.ndim == 5:
         # Pixels that lie far apart compete for the L1 cache, where many taps would find them again.
-        near = panels.weights.shape[3] <= SLIDE or filters * x.itemsize < CACHE_WAY // 2
+        pixel = channels * x.itemsize
+        near = panels.weights.shape[3] <= SLIDE or pixel < CACHE_WAY // 2 or pixel % (CACHE_WAY // 4) > 0
         if repeat == 1 and channels % (width // TILE_VECS) == 0 and near and _neighbours(axes, block):
             image = image_of(x, block, axes, 0, all_taps(axes))
             if max(image.inside.left, span(axes, W, block.columns) - image.inside.right) <= EDGE:
@@ -130,7 +132,7 @@ def filter_windows(source, places, block, panels, epilogue, out, group, axes):
     buffer, start = aligned_flat(room * width, source.array)
     buffer_at = np.empty(room + RAMP, np.int64)
     slides = _neighbours(axes, block)
-    step = TOGETHER if direct and slides else 1
+    step = max(1, TOGETHER // panels.weights.shape[2]) if direct and slides else 1
     for number in range(panels.first, panels.end, step):
         panel, last = panel_of(panels, number), panel_of(panels, min(number + step, panels.end) - 1)
         count = last.first + last.count - panel.first
