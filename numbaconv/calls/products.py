@@ -27,6 +27,8 @@ FEW_STEPS, TASKS = 8, 16
 FEW_ROWS, SOME_STEPS = 16, 256
 # Features and summands of gradients that `dots` computes for all rows.
 FEW_FEATURES, MANY_STEPS = 12, 64
+# Weights that `dots` may read twice, since they stay in the cache.
+NEAR_WEIGHTS = 2**19
 
 
 class ProductCall(NamedTuple):
@@ -84,7 +86,8 @@ class ProductInputCall(NamedTuple):
         cls, out_shape: Ints, rows: int, features: int, units: int, itemsize: int, patches: Patches | None = None
     ) -> "ProductInputCall":
         """That of a gradient of so many rows."""
-        few = units <= FEW_STEPS or rows <= few_filters(rows, itemsize) or has_few_features(features, units)
+        most = few_filters(rows, itemsize) if features * units > NEAR_WEIGHTS else FEW_STEPS
+        few = units <= FEW_STEPS or rows <= most or has_few_features(features, units)
         return cls(out_shape, None if few else dense_call(features, units, rows, itemsize), patches)
 
     @property
