@@ -200,7 +200,7 @@ def _sum_panels(source, places, steps, panels, vecs, start, ends, out):
     """Panels for windows that begin with the lines of ``start``, one for each, or one for all, and maybe a residual.
 
     That is multiplied by ones: no intrinsic merely adds it. Nothing here stands for one array and then for another, for
-    Numba would count references, which all threads do in one place.
+    Numba would count references.
     """
     weights, plan, (ends, (later, buffer, epilogue)) = panels.weights, panels.plan, ends
     minimum, maximum, (adds, residual, out_at, ones) = ends

@@ -145,8 +145,8 @@ def compiled(function=None, *, parallel=False, inline=False, counted=True):
         Whether the code becomes part of its callers however long it is: a call passes every field of every array, which
         counts where little is done between calls.
     counted : bool
-        Whether it counts references to arrays that it takes out of tuples. Cores that count the same ones wait for each
-        other, and for what they have written. Without, it may neither make nor return arrays, nor call what does.
+        Whether it counts references to arrays that it takes out of tuples, which takes a call each. Without, it may
+        neither make nor return arrays, nor call what does.
 
     Returns
     -------

@@ -11,7 +11,7 @@ import threading
 from contextlib import contextmanager
 
 import numba
-from llvmlite.ir import Constant
+from llvmlite.ir import Constant, Function, FunctionType, IRBuilder
 from numba import config
 from numba._dynfunc import make_function
 from numba.core.cgutils import voidptr_t
@@ -20,6 +20,7 @@ from numba.core.compiler import Compiler, Flags, compile_extra
 from numba.core.cpu import CPUTargetOptions
 from numba.core.dispatcher import _FunctionCompiler
 from numba.core.registry import CPUDispatcher
+from numba.core.runtime import nrtdynmod
 from numba.core.runtime.context import NRTContext
 from numba.core.types import BaseFunction, unliteral
 
@@ -82,7 +83,12 @@ class _WholeLibrary(_Library):
     """Code of a kernel and of all parts that it calls."""
 
     def finalize(self):
+        # What a module has already is not taken from Numba's.
+        self._final_module.link_in(_counting(self._codegen)._get_module_for_linking(), preserve=True)
         _link_parts(self, self._final_module)
+        for name in ("NRT_incref", "NRT_decref"):
+            # Not for code that is not this package's.
+            self._final_module.get_function(name).linkage = "internal"
         self._linking_libraries = []
         super().finalize()
 
@@ -105,6 +111,27 @@ def _link_parts(library, module):
             library._reload_init.update(part._reload_init)
         of_part = part.alone() if isinstance(part, _PartLibrary) else part._get_module_for_linking()
         module.link_in(of_part, preserve=True)
+
+
+@functools.cache
+def _counting(codegen):
+    """What counts references, by plain additions: atomic ones wait until all that was stored has left the core.
+
+    Threads never count the same ones: to parallel loops Numba hands arrays without, and each call has those of its own.
+    """
+    library = codegen.create_library("counting")
+    module, word = library.create_ir_module("counting"), nrtdynmod._word_type
+    for name, define in (("add", nrtdynmod._define_nrt_incref), ("sub", nrtdynmod._define_nrt_decref)):
+        function = Function(module, FunctionType(word, [word.as_pointer()]), f"nrt_plain_{name}")
+        builder = IRBuilder(function.append_basic_block())
+        count = getattr(builder, name)(builder.load(function.args[0]), word(1))
+        builder.store(count, function.args[0])
+        builder.ret(count)
+        function.linkage = "linkonce_odr"
+        define(module, function)
+    library.add_ir_module(module)
+    library.finalize()
+    return library
 
 
 class _PartCodegen:
@@ -329,6 +356,7 @@ def _try_out():
             "_optimize_functions",
         ),
         NRTContext: ("get_meminfos",),
+        nrtdynmod: ("_define_nrt_incref", "_define_nrt_decref", "_word_type"),
     }
     for owner, names in used.items():
         for name in names:

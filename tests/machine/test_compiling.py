@@ -295,6 +295,23 @@ def test_a_helper_that_counts_no_references_returns_no_arrays():
         numba.njit(lambda arrays: first(arrays))(numbers)
 
 
+def test_references_are_counted_without_locked_instructions():
+    """Such an instruction waits until all that was stored before has left the core."""
+
+    @compiler.compiled(parallel=True)
+    def fill(out):
+        for task in numba.prange(len(out)):
+            for row in (np.ones(3), np.ones(4)):
+                out[task] += row[0]
+
+    out = np.zeros(5)
+    fill(out)
+    assert (out == 2).all()
+    (code,) = fill.dispatcher.inspect_asm().values()
+    assert "NRT_decref" in code
+    assert "lock" not in code.replace("_lock", "").split()
+
+
 @pytest.mark.slow
 def test_kernels_are_compiled_ahead(tmp_path):
     """Parallel and serial, though the self-check's images are small; the next process compiles nothing."""

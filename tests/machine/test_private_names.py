@@ -23,6 +23,7 @@ LOSSES = {
     "numba.core.dispatcher._FunctionCompiler": PARTS,
     "numba.core.registry.CPUDispatcher": PARTS,
     "numba.core.runtime.context.NRTContext": PARTS,
+    "numba.core.runtime.nrtdynmod": PARTS,
     "dispatcher._compiler": PARTS,
     "numba.core.compiler.CompileResult": CACHE,
     "numba.core.runtime._nrt_python": CACHE,

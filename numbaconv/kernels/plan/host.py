@@ -16,7 +16,8 @@ class Host(NamedTuple):
     cores: tuple[int, ...] = (2, 4)
     # Multiply-adds below which waking the other cores costs more than it saves.
     serial_work: int = 500_000
-    # What a weight or an output counts where threads are awake in any case: it comes from far, or from another core.
+    # What a weight, an output or, depthwise, an input counts where threads are awake in any case: it comes from far, or
+    # from another core.
     moved_cost: int = 10
 
     # Of a core's L2 cache, what a strip may take, which shares it with a panel of weights.

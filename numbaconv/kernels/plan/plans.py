@@ -118,8 +118,10 @@ def make_plan(
 
     windows, values = prod(axis.windows for axis in axes), filters * origins * branches
     serial = windows * steps(1, 1) * values < host.serial_work
-    # A network shares out more than a call by itself, which would have to wake the other threads.
-    alone = (windows * steps(1, 1) + host.moved_cost * (windows + steps(1, 1))) * values < host.serial_work
+    # A network shares out more than a call by itself, which would have to wake the other threads. Depthwise, there are
+    # as many inputs as that, and with strides more than outputs.
+    moved = prod(strip_length(axis, axis.windows) for axis in axes) if depthwise else windows
+    alone = (windows * steps(1, 1) + host.moved_cost * (moved + steps(1, 1))) * values < host.serial_work
     workers = 1 if alone else host.threads
     # What several taps read should stay near for the next of them; what one does only for the next panel.
     strips = 1 if depthwise else 2 if prod(axis.taps for axis in axes) > 1 else host.point_strips
