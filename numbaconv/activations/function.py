@@ -57,7 +57,7 @@ def by_rule(rule: Callable[..., Any], gradient_rule: Callable[..., Any] | None =
 
     def large_gradient(grad_out: Array, kept: Array, *settings: Any, **named: Any) -> Array | None:
         wanted = gradient_made(*settings, **named)
-        return None if wanted is None else kernels().applied_back(wanted, grad_out, kept)
+        return None if wanted is None else kernels().applied_back(wanted, kept, grad_out)
 
     return large, large_gradient
 

@@ -52,7 +52,7 @@ def hard_silu(x: Array) -> Array:
 def _gelu_gradient(grad_out: Array, x: Array, approximate: bool = False) -> Array:
     if not approximate:
         wide = _kernel_dtype(x, grad_out)
-        grad: Array = kernels().applied_back(rules.Gelu(), grad_out.astype(wide), x.astype(wide))
+        grad: Array = kernels().applied_back(rules.Gelu(), x.astype(wide), grad_out.astype(wide))
         return grad.astype(x.dtype, copy=False)
     # Beyond that the gate is 0 or 1 in float64 too.
     x = np.clip(x, -30, 30)

@@ -141,7 +141,7 @@ class Pair(NamedTuple):
 
     def passed(self, out: np.ndarray) -> Any:
         """Their sum where this result of relu's is above 0, and 0 elsewhere."""
-        return kernels().applied_back_to_sum(Band(0.0, nan, 1.0, 0.0), *self, out)
+        return kernels().applied_back(Band(0.0, nan, 1.0, 0.0), out, *self)
 
 
 def paired(a: Any, b: Any) -> Any:
@@ -152,6 +152,6 @@ def paired(a: Any, b: Any) -> Any:
 def added(a: Any, b: Any, low: float = -inf) -> Any:
     """``max(a + b, low)``; of large arrays that are alike on all cores, in memory that is used again."""
     if takes(a, b) and a.flags.carray and b.flags.carray:
-        return kernels().applied_back(Sum(low), a, b)
+        return kernels().applied_back(Sum(low), b, a)
     total = remade(add, a, b)
     return total if low == -inf else remade(np.maximum, total, low)

@@ -13,11 +13,17 @@ def plane_at(at, filters, positions):
     return window // positions * filters * positions + window % positions
 
 
-@compiled
+@compiled(counted=False)
 def write_planes(buffer, start, width, count, channels, out, to, positions):
     """``out[to + c*positions + i] = buffer[start + i*width + c]`` for so many windows i and channels c."""
     side = VECTOR_BYTES // out.itemsize
     if 2 * min(count, channels) <= side:
+        # The longer loop is the inner one.
+        if count < channels:
+            for i in range(count):
+                for c in range(channels):
+                    copy(out, to + c * positions + i, buffer, start + i * width + c, 1)
+            return
         for c in range(channels):
             for i in range(count):
                 copy(out, to + c * positions + i, buffer, start + i * width + c, 1)

@@ -82,46 +82,30 @@ def apply(rule, x, out, task_values):
 
 
 @compiled(parallel=True)
-def apply_back(rule, grad_out, kept, out, task_values):
-    """``out[i] = slope(rule, grad_out[i], kept[i])`` likewise."""
+def apply_back(rule, grads, kept, out, task_values):
+    """``out[i] = slope(rule, grads[i], kept[i])`` likewise; two arrays of gradients are added up."""
     lanes = lanes_of(out)
     for task in prange(-(-out.size // task_values)):
         start = np.int64(task) * task_values
         for at in range(start, min(start + task_values, out.size), lanes):
-            grad, count = line_read(1, grad_out, at, out.size - at), out.size - at
-            line_write(slope(rule, grad, line_read(1, kept, at, count)), out, at, count)
-
-
-@compiled(parallel=True)
-def apply_back_to_sum(rule, a, b, kept, out, task_values):
-    """``out[i] = slope(rule, a[i] + b[i], kept[i])`` likewise."""
-    lanes = lanes_of(out)
-    for task in prange(-(-out.size // task_values)):
-        start = np.int64(task) * task_values
-        for at in range(start, min(start + task_values, out.size), lanes):
-            count = out.size - at
-            grad = line_read(1, a, at, count) + line_read(1, b, at, count)
+            grad, count = line_read(1, grads[0], at, out.size - at), out.size - at
+            if len(grads) == 2:
+                grad = grad + line_read(1, grads[1], at, count)
             line_write(slope(rule, grad, line_read(1, kept, at, count)), out, at, count)
 
 
 def applied(rule, x, out=None):
     """The activation of an array of float32 or float64, as a new array or in ``out``, which may be x."""
-    return _called(apply, rule, x, out=out)
+    out = aligned_empty(x.shape, x.dtype) if out is None else out
+    apply(rule, flattened(x), out.reshape(-1), TASK_VALUES, serial=out.size <= SERIAL_VALUES)
+    return out
 
 
-def applied_back(rule, grad_out, kept):
-    """Its gradient with respect to its input; both arrays have one shape and dtype."""
-    return _called(apply_back, rule, grad_out, kept)
-
-
-def applied_back_to_sum(rule, a, b, kept):
-    """`applied_back` of a gradient that is the sum of two arrays."""
-    return _called(apply_back_to_sum, rule, a, b, kept)
-
-
-def _called(kernel, rule, *arrays, out=None):
-    out = aligned_empty(arrays[0].shape, arrays[0].dtype) if out is None else out
-    kernel(rule, *map(flattened, arrays), out.reshape(-1), TASK_VALUES, serial=out.size <= SERIAL_VALUES)
+def applied_back(rule, kept, *grads):
+    """Its gradient with respect to its input, from that of its output or two that add up to it, all of one dtype."""
+    out = aligned_empty(kept.shape, kept.dtype)
+    arrays = tuple(map(flattened, grads)), flattened(kept), out.reshape(-1)
+    apply_back(rule, *arrays, TASK_VALUES, serial=out.size <= SERIAL_VALUES)
     return out
 
 
