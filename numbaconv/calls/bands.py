@@ -7,13 +7,13 @@ from math import ceil, gcd, prod
 
 import numpy as np
 
-from ..kernels.named import conv, inverted_conv
+from ..kernels.named import conv, separable_conv
 from ..kernels.plan.axes import W, axis_table, strip_length
 from ..kernels.plan.host import HOST
 from ..kernels.plan.plans import Plan
 from ..kernels.table import flat_plan, panel_table
 from ..machine import threads
-from ..machine.vectors import EDGE, TILE_ROWS, conv_vecs, conv_width, panel_width
+from ..machine.vectors import EDGE, TILE_ROWS, TILE_VECS, conv_width, panel_width
 from ..objects.tuples import NamedTuple
 from .conv import conv_call
 from .epilogue import Epilogue
@@ -45,7 +45,7 @@ class BandsCall(NamedTuple):
         """From canonical array to canonical array, with an epilogue for each of the three steps."""
         assert self.arguments is not None
         panels = (packed.panels for packed in weights)
-        inverted_conv(image, *panels, epilogues, out.reshape(-1), *self.arguments, serial=self.serial)
+        separable_conv(image, *panels, epilogues, out.reshape(-1), *self.arguments, serial=self.serial)
         return out
 
 
@@ -72,7 +72,7 @@ def bands_call(
         return call
     plan = Plan(axis_table(axes, (1, 1, rows, axes[W].windows)), 1, tasks, False)
     panels = (panel_table(wide, panel_width(itemsize)), *(panel_table(count, width) for count in (filters, wide)))
-    return call._replace(arguments=(conv_vecs(filters, itemsize), flat_plan(plan, *panels)))
+    return call._replace(arguments=((TILE_VECS,) * TILE_VECS, flat_plan(plan, *panels)))
 
 
 def _cut(axes: tuple, pixel: int) -> tuple[int, int]:

@@ -21,6 +21,9 @@ from .layouts import Ints, canonical, empty_planes, of_format, original, planar,
 from .packed import Packed
 from .window import Window, point_window, window_axes
 
+# Weights of no convolution before the depthwise one.
+_NOT_WIDER = {size: np.empty((0, 1, 1, 1, 0, 0), f"f{size}") for size in (4, 8)}
+
 
 class SeparableCall(NamedTuple):
     """A depthwise convolution and a pointwise one after it, in one pass.
@@ -73,12 +76,14 @@ class SeparableCall(NamedTuple):
         self._fill(out.reshape(-1), image, depthwise, pointwise, middle, epilogue)
         return out
 
-    def _fill(self, out: np.ndarray, x: np.ndarray, depthwise: Packed, pointwise: Packed, *epilogues: Epilogue) -> None:
-        weights = depthwise.panels, pointwise.panels
+    def _fill(
+        self, out: np.ndarray, x: np.ndarray, depthwise: Packed, pointwise: Packed, middle: Epilogue, last: Epilogue
+    ) -> None:
+        panels, epilogues = depthwise.panels, (middle, middle, last)
         if self.view:
-            x = x.reshape(*self.view[0], x.shape[-1])
-            weights = in_taps(depthwise.panels, self.view[1]), pointwise.panels
-        separable_conv(x, *weights, *epilogues, out, *self.arguments, serial=self.serial)  # type: ignore[misc]
+            x, panels = x.reshape(*self.view[0], x.shape[-1]), in_taps(depthwise.panels, self.view[1])
+        weights = _NOT_WIDER[out.itemsize], panels, pointwise.panels
+        separable_conv(x, *weights, epilogues, out, *self.arguments, serial=self.serial)  # type: ignore[misc]
 
     def steps(self, x: np.ndarray, depthwise: Packed, pointwise: Packed, epilogue: Epilogue) -> tuple[np.ndarray, ...]:
         """The canonical array between the two steps, and the result."""

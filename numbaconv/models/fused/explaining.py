@@ -27,7 +27,7 @@ _ALGORITHMS = {
     ScatterCall: ("scatter", "scattering"),
     OverlapCall: ("add_up", "products added up"),
     TransposedCall: ("conv", "direct, by phases"),
-    BandsCall: ("inverted_conv", "direct, in bands of rows"),
+    BandsCall: ("separable_conv", "direct, in bands of rows"),
     SeparableCall: ("separable_conv", "direct, in one pass"),
     ScaleCall: ("scale_rows", ""),
 }
