@@ -17,7 +17,7 @@ from ..machine.tile import (
     tile_rows,
     tile_store,
 )
-from ..machine.vectors import CACHE_WAY, LOW_ROWS, TILE_ROWS, TILE_VECS
+from ..machine.vectors import CACHE_WAY, LOW_ROWS, TILE_ROWS, TILE_VECS, most_low
 from ..machine.words import prange
 from .ending import end_line, ended, limits_of
 from .plan.axes import MOST_STEPS
@@ -37,6 +37,8 @@ SHARE_BYTES = 256 * 1024
 # Panels for which pixels that compete for a set of the L1 cache are not copied.
 COPY_PANELS = 4
 
+_most_low = compiled(most_low)
+
 
 @compiled(parallel=True)
 def conv(x, weights, epilogue, out, vecs, plan):
@@ -49,20 +51,11 @@ def conv(x, weights, epilogue, out, vecs, plan):
     Bound by arithmetic from about 32 channels and filters on: a line of weights comes from L2 once per tile, a value
     of the strip from L1 once per tile and tap.
 
-    Parameters
-    ----------
-    x : array (N, D, H, W, C) or, planar, (N, C, D, H, W, 1)
-    weights : tuple of 2 arrays (blocks, KD, KH, KW, C, width)
-        First the filters of the first, as many whole panels as its blocks have, then those of the second: a block is as
-        wide as a tile, or wider, which is how the weights of a layer lie.
-    epilogue : tuple
-        The fields of an `Epilogue`.
-    out : array (elements,) or, if ``x`` is planar, (N, F, D'*H'*W')
-        Written at every window; the plan's strides tell where, for channels last. Nothing needs zeroing.
-    vecs : tuple
-        As long as a row of the tile has vectors.
-    plan : int64 array
-        From `flat_plan`.
+    ``x`` is (N, D, H, W, C) or, planar, (N, C, D, H, W, 1). The weights are two arrays (blocks, KD, KH, KW, C, width):
+    first the filters of the first, as many whole panels as its blocks have, then those of the second; a block is as
+    wide as a tile, or wider, which is how the weights of a layer lie. The epilogue has the fields of an `Epilogue`.
+    ``out`` is (elements,) or, if ``x`` is planar, (N, F, D'*H'*W'), written at every window; the plan's strides tell
+    where, for channels last. ``vecs`` is as long as a row of the tile has vectors; the plan is from `flat_plan`.
     """
     for task in prange(plan[WORK, TASKS]):
         _conv_task(np.int64(task), x, weights, Epilogue(*epilogue), out, vecs, plan)
@@ -108,6 +101,19 @@ def _steps_of(source, weights):
         kd, kh = taps.front + row // rows, taps.top + row % rows
         starts[run] = ((kd * taps_h + kh) * taps_w + taps.left) * channels
     return Steps(shifts, starts, 0, joined * columns * channels)
+
+
+@compiled(inline=True)
+def add_steps(tile, x, x_at, place, weights, lines, count):
+    """A tile and so many steps that read neighbours; the place is ``(first, shift)``, lines are ``(at, pitch)``."""
+    (first, shift), (at, pitch), done = place, lines, 0
+    while is_narrow(tile) and done + RUN <= count:
+        tile = tile_outer_run(tile, x, x_at, first, shift + done, weights, (at, pitch))
+        at, done = at + RUN * pitch, done + RUN
+    for step in range(done, count):
+        tile = tile_outer(tile, x, x_at, first, shift + step, weights, at)
+        at += pitch
+    return tile
 
 
 @compiled
@@ -234,7 +240,7 @@ def _sum_panels(source, places, steps, panels, vecs, start, ends, out):
                 if more:
                     ahead = next_at, piece
                     next_at += piece * len(steps.starts) * (steps.end - steps.first)
-                if stop - first > min(tile_height(vecs) // 2, 2 * LOW_ROWS):
+                if stop - first > _most_low(tile_height(vecs)):
                     if start.step:
                         tile = tile_lines(FULL, vecs, start.array, start_at + first * start.step, start.step)
                     else:

@@ -9,10 +9,10 @@ import numpy as np
 
 from ..machine.compiler import compiled
 from ..machine.memory import RAMP, copy, opaque, ramp
-from ..machine.tile import FULL, RUN, is_narrow, tile_outer, tile_outer_run, tile_rows, tile_spread
+from ..machine.tile import FULL, tile_rows, tile_spread
 from ..machine.words import prange
 from ..objects.tuples import NamedTuple
-from .conv import tile_height
+from .conv import add_steps, tile_height
 from .ending import end_rows, is_plain
 from .plan.scatter import COLUMNS, CROP, DILATION, IMAGES, ROWS, STRIDE, TAPS, TASKS, WORK, D, H, W
 from .records import Epilogue, Line
@@ -127,13 +127,7 @@ def _spread_row(x, weights, vecs, taps, sums, filters, plan):
             tile = tile_rows(FULL, vecs, zeros, 0)
             for t in range(len(taps)):
                 shift, at = opaque(taps[t, 0]), lane * taps_d * taps_h * channels + taps[t, 1]
-                c = 0
-                while is_narrow(tile) and c + RUN <= channels:
-                    tile = tile_outer_run(tile, x, x_at, first, shift + c, weights, (at + c * width, width))
-                    c += RUN
-                while c < channels:
-                    tile = tile_outer(tile, x, x_at, first, shift + c, weights, at + c * width)
-                    c += 1
+                tile = add_steps(tile, x, x_at, (first, shift), weights, (at, width), channels)
             tile_spread(tile, sums.array, to, first, plan[W, TAPS] * filters - lane)
 
 

@@ -1,7 +1,8 @@
 """Softmax and its logarithm over one axis, and their gradients, on all cores.
 
-Arrays are (R, n, inner): an axis of n values for each of R * inner rows. Where ``inner`` is 1, of which None tells kernels, a
-row is read in lines, whose lanes become one number at its end; otherwise each lane has a row of its own.
+Arrays are (R, n, inner): an axis of n values for each of R * inner rows. Where ``inner`` is 1, for which
+kernels take None, a row is read in lines, whose lanes become one number at its end; otherwise each lane has a row of
+its own.
 """
 
 import math

@@ -36,22 +36,20 @@ LONG = 256
 @compiled
 def locate(task, axes):
     """The block of windows of a task."""
-    blocks = -(-axes[W, WINDOWS] // axes[W, BLOCK])
-    w = task % blocks * axes[W, BLOCK]
-    task //= blocks
-    blocks = -(-axes[H, WINDOWS] // axes[H, BLOCK])
-    h = task % blocks * axes[H, BLOCK]
-    task //= blocks
-    blocks = -(-axes[D, WINDOWS] // axes[D, BLOCK])
-    d = task % blocks * axes[D, BLOCK]
-    task //= blocks
-    blocks = -(-axes[N, WINDOWS] // axes[N, BLOCK])
-    n = task % blocks * axes[N, BLOCK]
-    images = min(axes[N, BLOCK], axes[N, WINDOWS] - n)
-    planes = min(axes[D, BLOCK], axes[D, WINDOWS] - d)
-    rows = min(axes[H, BLOCK], axes[H, WINDOWS] - h)
-    columns = min(axes[W, BLOCK], axes[W, WINDOWS] - w)
-    return Block(n, d, h, w, images, planes, rows, columns, task // blocks)
+    task, w, columns = _part_of(task, axes, W)
+    task, h, rows = _part_of(task, axes, H)
+    task, d, planes = _part_of(task, axes, D)
+    part, n, images = _part_of(task, axes, N)
+    return Block(n, d, h, w, images, planes, rows, columns, part)
+
+
+@compiled
+def _part_of(task, axes, axis):
+    """The number of a task beside that of its block along an axis; the first window of this, and how many it has."""
+    length = axes[axis, BLOCK]
+    blocks = -(-axes[axis, WINDOWS] // length)
+    first = task % blocks * length
+    return task // blocks, first, min(length, axes[axis, WINDOWS] - first)
 
 
 @compiled
@@ -269,11 +267,7 @@ def fill_strip(strip, x, block, axes, channels):
                     if joined:
                         copy(array, at + before, x, x_at + shift, after - before)
                     elif x.ndim == 5:
-                        if channels.repeat == 1:
-                            _fill_row(array, at + before, x, x_at, right - left, step, channels)
-                        else:
-                            count = right - left
-                            _fill_row_repeated(array, at + before, x, x_at, count, step, channels, repeats)
+                        _fill_row(array, at + before, x, x_at, right - left, step, channels, repeats)
                     else:
                         _fill_row_planar(array, at + before, x, x_at, right - left, step, channels)
                     if right - left < run:
@@ -282,35 +276,24 @@ def fill_strip(strip, x, block, axes, channels):
 
 
 @compiled
-def _fill_row(strip, to, x, x_at, columns, step, channels):
+def _fill_row(strip, to, x, x_at, columns, step, channels, repeats):
     """A row of a strip from pixels that lie side by side, or a step apart, from the one at ``x_at`` on."""
-    channel, count, _ = channels
-    image_c = x.shape[4]
-    valid = min(count, image_c - channel)
+    channel, count, repeat = channels
+    image_c, x_at = x.shape[4], x_at + channel // repeat
+    valid = min(count, image_c * repeat - channel)
     if count == 1:
         for column in range(columns):
-            copy(strip, to + column, x, x_at + channel + column * step * image_c, 1)
+            copy(strip, to + column, x, x_at + column * step * image_c, 1)
         return
     for _ in range(columns):
-        if valid > LONG:
-            copy(strip, to, x, x_at + channel, valid)
+        if repeat > 1:
+            for j in range(0, valid, LINE):
+                line_write(line_gather(x, x_at, repeats, j, valid - j), strip, to + j, valid - j)
+        elif valid > LONG:
+            copy(strip, to, x, x_at, valid)
         else:
             for j in range(0, valid, lanes_of(x)):
-                line_write(line_read(1, x, x_at + channel + j, valid - j), strip, to + j, valid - j)
-        if valid < count:
-            clear(strip, to + valid, count - valid)
-        to, x_at = to + count, x_at + step * image_c
-
-
-@compiled
-def _fill_row_repeated(strip, to, x, x_at, columns, step, channels, repeats):
-    """`_fill_row` where several values are copies of each channel."""
-    channel, count, repeat = channels
-    image_c = x.shape[4]
-    valid = min(count, image_c * repeat - channel)
-    for _ in range(columns):
-        for j in range(0, valid, LINE):
-            line_write(line_gather(x, x_at + channel // repeat, repeats, j, valid - j), strip, to + j, valid - j)
+                line_write(line_read(1, x, x_at + j, valid - j), strip, to + j, valid - j)
         if valid < count:
             clear(strip, to + valid, count - valid)
         to, x_at = to + count, x_at + step * image_c

@@ -132,30 +132,16 @@ def _without_compiler(function):
 
 
 def compiled(function=None, *, parallel=False, inline=False, counted=True):
-    """Compile loops with the options that hold for the whole package.
+    """Compile loops over arrays and integers, which check nothing and never raise, as the whole package has them.
 
-    Parameters
-    ----------
-    function : callable
-        Loops over arrays and integers; it checks nothing and never raises.
-    parallel : bool
-        Whether it is a kernel, called from Python, with a ``prange`` loop over tasks that write to different places.
-        ``prange`` may count in unsigned integers: cast to int64 before any subtraction.
-    inline : bool
-        Whether the code becomes part of its callers however long it is: a call passes every field of every array, which
-        counts where little is done between calls.
-    counted : bool
-        Whether it counts references to arrays that it takes out of tuples, which takes a call each. Without, it may
-        neither make nor return arrays, nor call what does.
+    ``parallel`` makes a kernel, called from Python, with a ``prange`` loop over tasks that write to different places;
+    ``prange`` may count in unsigned integers: cast to int64 before any subtraction. A kernel is compiled at its first
+    call for each set of argument types, kept on disk where a folder is writable, and contains whatever it calls.
 
-    Returns
-    -------
-    ParallelKernel or numba dispatcher
-        Compiled at its first call for each set of argument types; kernels are kept on disk where a folder is writable,
-        and contain whatever they call. Only kernels can be called from Python.
+    With ``inline`` the code becomes part of its callers however long it is: a call passes every field of every array,
+    which counts where little is done between calls. Without ``counted``, references to arrays that are taken out of
+    tuples are not counted, which takes a call each; it may then neither make nor return arrays, nor call what does.
 
-    Notes
-    -----
     Floating-point rules stay strict except that a product and a sum may fuse into one rounding ("contract"): NaN and
     infinities behave as the formula says.
     """

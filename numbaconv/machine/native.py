@@ -117,19 +117,10 @@ def _address(name: str) -> int:
 
 
 class Image(NamedTuple):
-    """Machine code as it lies in memory, but for addresses.
+    """Machine code as it lies in memory, but for addresses: with variables, which begin after so many ``fixed`` bytes.
 
-    Attributes
-    ----------
-    code : bytes
-        With variables, which begin after so many ``fixed`` bytes.
-    wrapper, environment : int
-        Where they begin.
-    names : list of str
-        Of what lies elsewhere.
-    places : ndarray
-        Where addresses are to be written: the sum of a number of ``terms``, so many ``times`` the address of the image,
-        and the address of one of the names; number 0 is none.
+    Wrapper and environment tell where they begin. Addresses are to be written at the places: the sum of a number of
+    ``terms``, so many ``times`` the address of the image, and the address of one of the names; number 0 is none.
     """
 
     code: bytes
@@ -144,13 +135,7 @@ class Image(NamedTuple):
 
 
 def linked(content: bytes, wrapper: str, environment: str) -> Image:
-    """An object file's code with its wrapper and environment.
-
-    Raises
-    ------
-    ImportError
-        If there are relocations of other kinds.
-    """
+    """An object file's code with its wrapper and environment; ImportError if there are relocations of other kinds."""
     (start,), (size, count) = struct.unpack_from("<Q", content, 40), struct.unpack_from("<HH", content, 58)
     sections = [_Section(*_HEADER.unpack_from(content, start + i * size)) for i in range(count)]
     table = next(section for section in sections if section.kind == _SYMBOLS)

@@ -9,12 +9,8 @@ from ...machine.compiler import compiled
 from ...machine.limits import tile_clip
 from ...machine.tile import (
     FULL,
-    RUN,
-    is_narrow,
     lanes_of,
     tile_add,
-    tile_outer,
-    tile_outer_run,
     tile_rows,
     tile_store,
     tile_write_part,
@@ -22,6 +18,7 @@ from ...machine.tile import (
 from ...machine.vectors import TILE_ROWS, TILE_VECS
 from ...machine.words import prange
 from ...objects.tuples import NamedTuple
+from ..conv import add_steps
 from ..ending import end_rows, is_plain, limits_of
 from ..plan.axes import BLOCK, OUT_STRIDE, STEP, TAPS, WINDOWS, D, H, N, W
 from ..planes import write_planes
@@ -311,16 +308,10 @@ def _multiply(inputs, tap, panel, chunk, products, tile_shape):
         for part in range(depth * -(-channels // CHANNELS)):
             z, begin = part % depth, part // depth * CHANNELS
             steps, shift = min(CHANNELS, channels - begin), inputs.at + point * inputs.point + z * tap + begin
+            at = (((panel.number * INPUTS * INPUTS + point) * depth + z) * channels + begin) * pitch
             for first in range(chunk.first, chunk.end, len(tile_shape)):
                 tile = tile_rows(tile_shape, FULL, zeros, 0)
-                at = (((panel.number * INPUTS * INPUTS + point) * depth + z) * channels + begin) * pitch
-                done = 0
-                while is_narrow(tile) and done + RUN <= steps:
-                    tile = tile_outer_run(tile, inputs.array, chunk.x_at, first, shift + done, weights, (at, pitch))
-                    at, done = at + RUN * pitch, done + RUN
-                for c in range(done, steps):
-                    tile = tile_outer(tile, inputs.array, chunk.x_at, first, shift + c, weights, at)
-                    at += pitch
+                tile = add_steps(tile, inputs.array, chunk.x_at, (first, shift), weights, (at, pitch), steps)
                 if part == 0:
                     tile_store(tile, products.array, chunk.out_at, first, to, width)
                 else:
