@@ -3,7 +3,7 @@
 import numpy as np
 
 from ..machine.compiler import compiled
-from ..machine.limits import tile_finish
+from ..machine.lanes import tile_finish
 from ..machine.memory import RAMP, ask, opaque, ramp
 from ..machine.tile import (
     FULL,

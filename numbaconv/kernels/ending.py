@@ -3,8 +3,7 @@
 import numpy as np
 
 from ..machine.compiler import compiled
-from ..machine.lanes import line_gate, line_keep, line_less, line_top
-from ..machine.limits import tile_clip
+from ..machine.lanes import line_gate, line_keep, line_less, line_top, tile_clip
 from ..machine.line import line_read, line_write
 from ..machine.tile import lanes_of, tile_rows
 from .records import Line

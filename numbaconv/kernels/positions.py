@@ -7,7 +7,7 @@ positions; what is computed for those between the rows, which are no windows, is
 import numpy as np
 
 from ..machine.compiler import compiled
-from ..machine.limits import tile_finish
+from ..machine.lanes import tile_finish
 from ..machine.memory import RAMP, copy, ramp
 from ..machine.tile import lanes_of, tile_rows, tile_scale, tile_store
 from ..machine.words import prange

@@ -3,16 +3,16 @@
 import numpy as np
 
 from ..machine.compiler import compiled
-from ..machine.limits import tile_finish
+from ..machine.lanes import tile_finish
 from ..machine.line import line_gather, line_read, line_write
-from ..machine.memory import RAMP, clear, copy, ramp
+from ..machine.memory import clear, copy
 from ..machine.square import tile_dots, tile_square, tile_totals
 from ..machine.tile import lanes_of, tile_rows, tile_scale, tile_store, tile_write
 from ..machine.vectors import LINE
 from ..machine.words import prange
 from .ending import end_line, end_rows
 from .records import Epilogue, Line
-from .strip import aligned_flat
+from .strip import aligned_flat, evenly
 
 # Rows of a tile of `outer`, which is wide and low, so that results are written in few streams.
 ROWS = 2
@@ -40,14 +40,12 @@ def outer(a, b, sizes, bias, limits, out, vecs, block):
 def _outer_task(a, b, sizes, bias, limits, out, vecs, place):
     (_, rows, depth, columns), steps, width = sizes[:4], sizes[4:], len(vecs) * lanes_of(b)
     image, row, count, left, right = place
-    b_at, room = image * depth * columns, count + ROWS + RAMP
-    numbers, a_at, out_at = np.empty(room, np.int64), np.empty(room, np.int64), np.empty(room, np.int64)
-    ramp(numbers, 0, row, 1, count)
-    ramp(a_at, 0, row * steps[0], steps[0], count)
-    ramp(out_at, 0, (image * rows + row) * columns, columns, count)
-    for spare in range(count, count + ROWS):
-        # The last once more.
-        numbers[spare], a_at[spare], out_at[spare] = numbers[count - 1], a_at[count - 1], out_at[count - 1]
+    b_at, numbers, a_at = (
+        image * depth * columns,
+        evenly(row, 1, count, ROWS),
+        evenly(row * steps[0], steps[0], count, ROWS),
+    )
+    out_at = evenly((image * rows + row) * columns, columns, count, ROWS)
     zeros, ones, whole = np.zeros(width, b.dtype), np.ones(width, b.dtype), left + (right - left) // width * width
     # Of columns that fill no tile, a copy has room for one.
     rest, start = aligned_flat(depth * width, b)
@@ -83,10 +81,7 @@ def dots(a, b, shape, out, filters, block):
 def _dots_columns(a, b, shape, out, filters, first, count):
     (rows, depth, columns), lanes, together = shape, lanes_of(b), len(filters)
     side, lines, width = lanes // together, -(-depth // lanes), together * lanes
-    b_at = np.empty(count + side + RAMP, np.int64)
-    ramp(b_at, 0, first * depth, depth, count)
-    for spare in range(count, count + side):
-        b_at[spare] = b_at[count - 1]
+    b_at = evenly(first * depth, depth, count, side)
     # Rows lie line by line side by side, the last line filled up with zeros.
     packed, start = aligned_flat(lines * width, a)
     clear(packed, start, lines * width)

@@ -12,7 +12,7 @@ from .conv import sum_windows, tile_height
 from .depthwise import filter_windows, input_of_panels
 from .plan.axes import BEFORE, BLOCK, STRIDE, H, W
 from .records import Epilogue, Inside, Panels, Places, Source, Steps
-from .strip import aligned, all_taps, count_blocks, locate, pitch_of, places_of, positions_inside, span
+from .strip import aligned, all_taps, count_blocks, evenly, locate, pitch_of, places_of, positions_inside, span
 from .table import PANELS, TASKS, WORK
 
 
@@ -77,8 +77,8 @@ def _inverted_task(task, x, wide, weights, epilogues, out, vecs, plan):
             begun = low
         if end < high:
             pixels, count = (image * height + end) * columns, (high - end) * columns
-            x_at = pixels_at(pixels * channels, channels, count, tile_height(vecs))
-            to = pixels_at(start + (end - begun) * row, column, count, tile_height(vecs))
+            x_at = evenly(pixels * channels, channels, count, tile_height(vecs))
+            to = evenly(start + (end - begun) * row, column, count, tile_height(vecs))
             there = Places(0, len(to) - RAMP, count, x_at, to)
             sum_pixels(x, there, panels, vecs, epilogues[0], array.reshape(-1))
             end = high
@@ -94,7 +94,7 @@ def separate(source, block, depthwise, pointwise, epilogues, out, vecs, plan):
     # In between: pixels side by side, in as many axes as an image has, for which `sum_windows` may be there already.
     pitch = pitch_of(channels, source.array)
     between, start = aligned(places.count * pitch, source.array)
-    between_at = pixels_at(start, pitch, places.count, tile_height(vecs))
+    between_at = evenly(start, pitch, places.count, tile_height(vecs))
 
     there = Places(0, places.end, places.count, places.x_at, between_at)
     panels = Panels(depthwise, plan, PANELS, 0, len(depthwise))
@@ -103,17 +103,6 @@ def separate(source, block, depthwise, pointwise, epilogues, out, vecs, plan):
     there = Places(0, places.end, places.count, between_at, places.out_at)
     panels = Panels((pointwise, pointwise), plan, PANELS + len(depthwise), 0, len(pointwise))
     sum_pixels(between, there, panels, vecs, epilogues[1], out)
-
-
-@compiled
-def pixels_at(first, step, count, tile_height):
-    """Flat indices of pixels so far apart, and of spare ones that repeat the last, for whole tiles."""
-    windows = -(-count // tile_height) * tile_height
-    places = np.empty(windows + RAMP, np.int64)
-    ramp(places, 0, first, step, count)
-    for spare in range(count, windows):
-        places[spare] = places[count - 1]
-    return places
 
 
 @compiled

@@ -385,6 +385,17 @@ def places_of(block, axes, source, tile_height):
 
 
 @compiled
+def evenly(first, step, count, tile_height):
+    """So many places at even distances, and spare ones that repeat the last, for whole tiles."""
+    windows = -(-count // tile_height) * tile_height
+    places = np.empty(windows + RAMP, np.int64)
+    ramp(places, 0, first, step, count)
+    for spare in range(count, windows):
+        places[spare] = places[count - 1]
+    return places
+
+
+@compiled
 def fill_taps(x_at, source, channels):
     """Where each tap of a source, and each of its first channels, reads it for a block's first window.
 

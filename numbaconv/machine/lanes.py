@@ -14,6 +14,8 @@ In Python terms, for lines of one kind, and numbers in the place of some of them
     line_log1p(f)               log(1 + f) for -0.3 < f < 0.42
     line_gate(x, lowest)        1 / (1 + exp(-x)) from ``lowest`` to ``-lowest``, which those beyond are taken for
     line_series(x, numbers)     a polynomial, the number of the highest power first
+    tile_clip(a, low, high)     limits that values of any tile are kept between on their way to memory
+    tile_finish(a, low, high)   the same of sums, whose zeros have no sign
 
 All do the same in every lane, whatever the others hold, so that a value's place in an array does not change its digits.
 """
@@ -22,7 +24,7 @@ import functools
 import math
 
 from .line import _beats
-from .tile import _call, _each, _fused, _masks, _splat, _suffix, _value, _vectors
+from .tile import _call, _each, _fused, _masks, _splat, _suffix, _unknown, _value, _vectors
 from .words import cgutils, intrinsic, ir, tiles, types
 
 # Powers of two that smallest and largest results are away from 1 more than others: see `line_exp`.
@@ -217,3 +219,52 @@ def line_log1p(typingctx, f):
         return _each(context, builder, f, lambda vector: log1p(builder, vector), *args)
 
     return f(f), codegen
+
+
+@intrinsic
+def tile_clip(typingctx, tile, minimum, maximum):
+    """Values below ``minimum`` become it, then those above ``maximum`` that; NaN stays NaN."""
+
+    def codegen(context, builder, sig, args):
+        tile, *kinds = sig.args
+        value = args[0]
+        for arg, kind, comparison in zip(args[1:], kinds, "><", strict=True):
+            limit = _splat(builder, context.cast(builder, arg, kind, tile.dtype), tile.lanes)
+            value = _each(context, builder, tile, functools.partial(_clip, builder, limit, comparison), value)
+        return value
+
+    return tile(tile, minimum, maximum), codegen
+
+
+@intrinsic
+def tile_finish(typingctx, tile, minimum, maximum):
+    """`tile_clip`, and -0 becomes 0.
+
+    The sign of a zero would tell which taps were left out because all that they read is 0, and so how work is cut.
+    """
+
+    def codegen(context, builder, sig, args):
+        bits = ir.IntType(tile.dtype.bitwidth)
+        # If LLVM knew it, it would compare what was there before, and lose that a maximum is one instruction.
+        zero = _splat(builder, builder.bitcast(_unknown(builder, bits(0)), tile.vector.element), tile.lanes)
+        vectors = [builder.fadd(builder.extract_value(args[0], i), zero) for i in range(tile.rows * tile.vecs)]
+        for arg, kind, comparison, none in zip(args[1:], sig.args[1:], "><", (-math.inf, math.inf), strict=True):
+            limit, before = context.cast(builder, arg, kind, tile.dtype), builder.block
+            with builder.if_then(builder.fcmp_unordered("!=", limit, limit.type(none))):
+                # Unknown before: LLVM would compare with it whether it limits or not, and have no registers left.
+                limit = builder.bitcast(_unknown(builder, builder.bitcast(limit, bits)), tile.vector.element)
+                limit, within = _splat(builder, limit, tile.lanes), builder.block
+                kept = [_clip(builder, limit, comparison, vector) for vector in vectors]
+            found = [builder.phi(tile.vector) for _ in vectors]
+            for phi, vector, other in zip(found, vectors, kept, strict=True):
+                phi.add_incoming(vector, before)
+                phi.add_incoming(other, within)
+            vectors = found
+        return _value(context, builder, tile, vectors)
+
+    return tile(tile, minimum, maximum), codegen
+
+
+def _clip(builder, limit, comparison, vector):
+    """The vector on one side of a limit; NaN stays NaN."""
+    return builder.select(builder.fcmp_ordered(comparison, limit, vector), limit, vector)

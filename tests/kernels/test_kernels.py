@@ -14,7 +14,7 @@ from numbaconv.kernels.plan.axes import (
     H,
     W,
 )
-from numbaconv.kernels.transpose import transpose
+from numbaconv.kernels.planes import transpose
 from numbaconv.machine import aligned, peak, vectors
 
 UNIT = Axis(1, 1, 1, 1, 0, 0)

@@ -56,7 +56,7 @@ import numba.core.event as event
 from numba.core.codegen import JITCodeLibrary
 from numbaconv.calls.layouts import swapped
 from numbaconv.machine import cache as _cache
-from numbaconv.kernels.transpose import transpose
+from numbaconv.kernels.planes import transpose
 
 x = np.arange(6.0).reshape(1, 2, 3)
 

@@ -30,7 +30,7 @@ SUMS = PROGRAM.format(
 )
 # A kernel with functions from other files.
 SWAPPED = PROGRAM.format(
-    imported="from numbaconv.kernels.transpose import transpose as kernel",
+    imported="from numbaconv.kernels.planes import transpose as kernel",
     call="out, wanted = np.empty_like(x), x.mT; kernel(x, out, serial=True)",
 )
 

@@ -86,7 +86,7 @@ def test_of_two_processes_one_compiles(tmp_path):
     code = (
         "import sys, numpy as np\n"
         "from once import compile_once\n"
-        "from numbaconv.kernels.transpose import transpose\n"
+        "from numbaconv.kernels.planes import transpose\n"
         "compile_once(sys.argv[1])\n"
         "sys.stdin.read()\n"
         "transpose(np.ones((1, 2, 3)), np.ones((1, 3, 2)), serial=True)\n"

@@ -6,7 +6,7 @@ The products of one pair of points are a product of matrices, (patches x channel
 import numpy as np
 
 from ...machine.compiler import compiled
-from ...machine.limits import tile_clip
+from ...machine.lanes import tile_clip
 from ...machine.tile import (
     FULL,
     lanes_of,
