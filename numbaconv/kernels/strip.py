@@ -36,20 +36,22 @@ LONG = 256
 @compiled
 def locate(task, axes):
     """The block of windows of a task."""
-    task, w, columns = _part_of(task, axes, W)
-    task, h, rows = _part_of(task, axes, H)
-    task, d, planes = _part_of(task, axes, D)
-    part, n, images = _part_of(task, axes, N)
-    return Block(n, d, h, w, images, planes, rows, columns, part)
-
-
-@compiled
-def _part_of(task, axes, axis):
-    """The number of a task beside that of its block along an axis; the first window of this, and how many it has."""
-    length = axes[axis, BLOCK]
-    blocks = -(-axes[axis, WINDOWS] // length)
-    first = task % blocks * length
-    return task // blocks, first, min(length, axes[axis, WINDOWS] - first)
+    blocks = -(-axes[W, WINDOWS] // axes[W, BLOCK])
+    w = task % blocks * axes[W, BLOCK]
+    task //= blocks
+    blocks = -(-axes[H, WINDOWS] // axes[H, BLOCK])
+    h = task % blocks * axes[H, BLOCK]
+    task //= blocks
+    blocks = -(-axes[D, WINDOWS] // axes[D, BLOCK])
+    d = task % blocks * axes[D, BLOCK]
+    task //= blocks
+    blocks = -(-axes[N, WINDOWS] // axes[N, BLOCK])
+    n = task % blocks * axes[N, BLOCK]
+    images = min(axes[N, BLOCK], axes[N, WINDOWS] - n)
+    planes = min(axes[D, BLOCK], axes[D, WINDOWS] - d)
+    rows = min(axes[H, BLOCK], axes[H, WINDOWS] - h)
+    columns = min(axes[W, BLOCK], axes[W, WINDOWS] - w)
+    return Block(n, d, h, w, images, planes, rows, columns, task // blocks)
 
 
 @compiled
