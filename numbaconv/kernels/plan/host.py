@@ -64,6 +64,10 @@ class Host(NamedTuple):
     row_cost: int = 16
     repeat_cost: int = 32
     single_cost: int = 4
+    # Without one: bringing a pixel that is no whole vectors, ending a vector of its sums, and a multiply-add of it; of
+    # one channel after the other, a task, bringing a value, ending a sum, and a multiply-add.
+    line_costs: tuple[float, float, float] = (22, 3.5, 0.7)
+    channel_costs: tuple[float, float, float, float] = (6000, 0.5, 3.5, 1.2)
     # Adding up the lanes of a vector, and writing sums one by one.
     totals_cost: int = 16
     # Moving a value between planes and rows of planes; squares, or less, of whole pixels and of parts of them, which

@@ -1,6 +1,6 @@
 """Plans for `kernels.positions`, and whether it is worth it."""
 
-from math import ceil, inf, prod
+from math import ceil, prod
 
 from ...machine.vectors import panel_width, position_tile
 from .axes import BLOCK, Axis, H, axis_table, mean_taps, strip_length, strip_runs
@@ -60,7 +60,7 @@ def _cut(axes, branches, channels, filters, itemsize, planar, steps, host):
         squares = planes >= side and columns >= side and step == 1
         costs = host.square_costs if squares else host.pixel_costs
         each = costs[0] if whole else costs[1]
-        return planes * rows * columns * each
+        return rows * (host.call_cost + planes * columns * each)
 
     def time(rows, columns, group, tasks):
         row, whole = strip_length(w, columns), group == branches
@@ -87,8 +87,10 @@ def depthwise_costs(axes, channels, multiplier, itemsize):
     vectors = ceil(channels * multiplier / side)
     if multiplier == 1:
         # Pixels that are no whole vectors go to a strip one by one.
-        moved = (channels % side > 0) * HOST.call_cost * inputs
-        return moved + windows * vectors * (1 + HOST.loads_cost * taps), inf
+        pixel, end, each = HOST.line_costs if channels % side else (0, 1, HOST.loads_cost)
+        lines = pixel * inputs + windows * vectors * (end + each * taps)
+        task, value, end, each = HOST.channel_costs
+        return lines, channels * (task + value * inputs + windows * (end + each * taps))
     window = HOST.store_cost + HOST.loads_cost * taps
     lines = vectors * (windows * window + HOST.repeat_cost * inputs)
     return lines, channels * (HOST.task_cost + HOST.single_cost * inputs + ceil(multiplier / side) * windows * window)
