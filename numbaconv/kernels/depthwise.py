@@ -19,8 +19,7 @@ from .table import COUNT, FIRST, MEANS, TASKS, WORK, panel_of, panels_of
 # Taps of a row that a tile of neighbouring windows takes at once, and a tuple of that length.
 SLIDE = 3
 SEVERAL = (0,) * SLIDE
-# Panels that such tiles go through before they go on, times the rows of taps: pixels come from far whole, and as many
-# rows of so many stay in L1.
+# Panels that such tiles take in turn, times rows of taps: pixels come from far whole, and so many rows stay in L1.
 TOGETHER = 12
 
 
@@ -94,10 +93,9 @@ def input_of_panels(x, block, axes, panels, group):
     """
     width, last = panels.weights.shape[4] // len(group), panel_of(panels, len(panels.weights) - 1)
     filters, channels = last.first + last.count, image_shape(x)[3]
-    repeat, first = max(1, filters // channels), panels.first * width
+    repeat, first, pixel = max(1, filters // channels), panels.first * width, channels * x.itemsize
     if x.ndim == 5:
         # Pixels that lie far apart compete for the L1 cache, where many taps would find them again.
-        pixel = channels * x.itemsize
         near = panels.weights.shape[3] <= SLIDE or pixel < CACHE_WAY // 2 or pixel % (CACHE_WAY // 4) > 0
         if repeat == 1 and channels % (width // TILE_VECS) == 0 and near and _neighbours(axes, block):
             image = image_of(x, block, axes, 0, all_taps(axes))
