@@ -26,7 +26,7 @@ from input_forms import INPUT_FORMS, misaligned, read_only
 from random_cases import random_cases
 
 from numbaconv import functional
-from numbaconv.kernels import blend, transpose
+from numbaconv.kernels import blend, planes
 from numbaconv.kernels import conv as conv_kernel
 from numbaconv.kernels import depthwise as depthwise_kernel
 from numbaconv.kernels.plan.axes import BLOCK, Axis, H
@@ -267,7 +267,7 @@ def test_each_kernel_is_compiled_for_two_dtypes_only():
     for kernel, kinds in (
         (conv_kernel.conv, 2 * formats),
         (depthwise_kernel.depthwise_conv, formats),
-        (transpose.transpose, 1),
+        (planes.transpose, 1),
         (blend.blend, 2),
     ):
         assert len(kernel.dispatcher.signatures) <= 2 * kinds, kernel.dispatcher.signatures
