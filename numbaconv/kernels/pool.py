@@ -81,14 +81,14 @@ def _average_block(task, x, out, like, plan):
         for k in range(0, length, STREAMS):
             rows = k, min(k + STREAMS, length), length, width
             for j in range(0, whole, step):
-                _average(x, at + j, sums, j, out, to + j, BESIDE, rows, step)
+                _average(x, at + j, sums, j, out, to + j, BESIDE, (*rows, step))
             for j in range(whole, count, LINE):
-                _average(x, at + j, sums, j, out, to + j, None, rows, count - j)
+                _average(x, at + j, sums, j, out, to + j, None, (*rows, count - j))
 
 
 @compiled(inline=True)
-def _average(x, at, sums, j, out, to, beside, rows, left):
-    first, last, length, width = rows
+def _average(x, at, sums, j, out, to, beside, sizes):
+    first, last, length, width, left = sizes
     total = line_as(line_gather(x, at + first * width, beside, 0, left), sums)
     if first > 0:
         total = total + line_gather(sums, j, beside, 0, left)
