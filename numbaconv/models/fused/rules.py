@@ -1,4 +1,4 @@
-"""The rules by which stages are joined: a table, each rule with its before and after; more in `moving` and `thinning`.
+"""The rules by which stages are joined: a table, each rule with its before and after; more in `moving` and beside it.
 
 A rule joins a stage to the one that reads its result, where nothing else does. The stage after it has the same output
 and computes the same but for rounding, which `Stage.plain` goes back to where numbers are infinite or NaN.

@@ -62,7 +62,7 @@ class Runner:
         # Who finds a runner on disk does without.
         from .averaging import averaged, with_means
         from .moving import moved_back
-        from .thinning import averaged_before
+        from .pooling_first import averaged_before
         from .weighing import weighed
 
         self.dtype, self.inputs, self.outputs = dtype, read.inputs, read.outputs

@@ -62,7 +62,7 @@ class Stage(NamedTuple):
     gated: bool = False
     # Whether it writes means of rows, too, or reads them: see `averaging`.
     means: bool = False
-    # Whether its input was averaged, instead of its output: see `thinning`.
+    # Whether its input was averaged, instead of its output: see `pooling_first`.
     late: bool = False
 
     @property
