@@ -111,6 +111,8 @@ FULL, MORE = {"start": None, "stop": None, "step": None}, {"class_name": "__elli
         ("__operators__.getitem", {"slice_spec": [FULL, MORE, 0]}, lambda x: x[:, ..., 0]),
         ("nn.leaky_relu", {"alpha": 0.3}, lambda x: np.where(x < 0, np.float32(0.3) * x, x)),
         ("split", {"num_or_size_splits": [1, 2, 3], "axis": 1}, lambda x: np.split(x, [1, 3], 1)),
+        ("split", {"num_or_size_splits": [1, -1, 2], "axis": 1}, lambda x: np.split(x, [1, 4], 1)),
+        ("split", {"num_or_size_splits": [-1, 2], "axis": 1}, lambda x: np.split(x, [4], 1)),
         ("unstack", {"axis": -1}, lambda x: [x[..., 0], x[..., 1]]),
         ("pad", {"paddings": [[0, 0], [6, 6], [0, 0], [0, 0]], "mode": "SYMMETRIC"}, lambda x: x[:, M]),
         ("nn.moments", {"axes": [1, 2]}, lambda x: [x.mean((1, 2)), x.var((1, 2))]),
@@ -176,6 +178,9 @@ def test_means_of_many_values_keep_their_digits(tmp_path):
         ("tile", {"multiples": [2, 1, 1, 1]}, "1 for the batch's"),
         ("repeat", {"repeats": 2, "axis": -4}, "not the batch's"),
         ("split", {"num_or_size_splits": 4, "axis": 1}, "a multiple of 4"),
+        ("split", {"num_or_size_splits": [1, 2], "axis": 1}, "must add up to the axis's, which is 6"),
+        ("split", {"num_or_size_splits": [-1, -1, 2], "axis": 1}, "must add up"),
+        ("split", {"num_or_size_splits": [7, -1], "axis": 1}, "must add up"),
         ("pad", {"paddings": [[0, 0], [6, 0], [0, 0], [0, 0]], "mode": "REFLECT"}, "must be longer to be padded"),
         ("nn.depth_to_space", {"block_size": 2}, "no whole blocks"),
         ("nn.depth_to_space", {"block_size": 1, "data_format": "NCHW"}, "data_format must be 'channels_last'"),
@@ -188,6 +193,14 @@ def test_what_operations_cannot_do_is_said(tmp_path, function, keywords, reason)
     parts = [input_layer("x", 6, 5, 2), {**part, "inbound_nodes": [["x", 0, 0, keywords]]}]
     with pytest.raises(ValueError, match=rf"'o'.*{reason}"):
         load_model(legacy(tmp_path / "m", functional(parts, ["x"], ["o"], "Functional"), {}, "2.15.0"))
+
+
+def test_an_empty_batch_has_blocks(tmp_path):
+    config = {"name": "o", "function": "nn.depth_to_space"}
+    part = {"class_name": "TFOpLambda", "config": config, "name": "o"}
+    parts = [input_layer("x", 3, 5, 8), {**part, "inbound_nodes": [["x", 0, 0, {"block_size": 2}]]}]
+    model = load_model(legacy(tmp_path / "m", functional(parts, ["x"], ["o"], "Functional"), {}, "2.15.0"))
+    assert model(np.ones((0, 3, 5, 8), "f4")).shape == (0, 6, 10, 2)
 
 
 @pytest.mark.parametrize(

@@ -162,7 +162,7 @@ def run_activations(memory, shape, dtype):
     x = memory.copy(np.random.default_rng(2).standard_normal(shape).astype(dtype))
     whole = pointwise.applied(rules.Sigmoid(), x)
     np.testing.assert_allclose(whole, 1 / (1 + np.exp(-x)), 1e-5)
-    grad = pointwise.applied_back(rules.Sigmoid(), x, whole)
+    grad = pointwise.applied_back(rules.Sigmoid(), whole, x)
     np.testing.assert_allclose(grad, x * whole * (1 - whole), 1e-5)
     for logarithm in (False, True):
         for axis in (0, 1):

@@ -198,19 +198,31 @@ def tiled(counts: tuple[int, ...], name: str) -> ArrayOperation:
     return ArrayOperation(lambda x: np.tile(x, counts), shape, name=name)
 
 
-def split(ends: Any, axis: int, name: str) -> ArrayOperation:
-    """The parts of the array along an axis: of so many equal ones, or each up to the next of some ends."""
+def split(parts: Any, axis: int, name: str, sizes: bool = False) -> ArrayOperation:
+    """The parts of the array along an axis: of so many equal ones, or each up to the next of some ends.
+
+    Or each of one of some ``sizes``, where -1 stands for what the others leave.
+    """
+
+    def ends(size: int) -> Any:
+        if isinstance(parts, int) and (parts < 1 or size % parts):
+            raise ValueError(f"an axis of size {size} must be a multiple of {parts} to be split into so many parts")
+        if not sizes:
+            return parts
+        rest = size - sum(part for part in parts if part != -1)
+        whole = [rest if part == -1 else part for part in parts]
+        if parts.count(-1) > 1 or min(whole, default=0) < 0 or sum(whole) != size:
+            raise ValueError(f"parts of the sizes {parts} must add up to the axis's, which is {size}")
+        return np.cumsum(whole)[:-1].tolist()
 
     def shape(given: Shape) -> list[Shape]:
         (at,) = _axes((axis,), given)
         size = given[at]
         if size is None:
             raise ValueError(f"axis {axis} must have a known size to be split, got {given}")
-        if isinstance(ends, int) and (ends < 1 or size % ends):
-            raise ValueError(f"an axis of size {size} must be a multiple of {ends} to be split into so many parts")
-        return [(*given[:at], len(part), *given[at + 1 :]) for part in np.split(np.empty(size), ends)]
+        return [(*given[:at], len(part), *given[at + 1 :]) for part in np.split(np.empty(size), ends(size))]
 
-    return ArrayOperation(lambda x: np.split(x, ends, axis), shape, name=name)
+    return ArrayOperation(lambda x: np.split(x, ends(x.shape[axis]), axis), shape, name=name)
 
 
 def unstacked(axis: int, name: str) -> ArrayOperation:
@@ -274,7 +286,7 @@ def blocks(size: int, to_space: bool, name: str) -> ArrayOperation:
         found: Any = shape(x.shape)
         n, h, w, c = x.shape
         if to_space:
-            return x.reshape(n, h, w, size, size, -1).transpose(0, 1, 3, 2, 4, 5).reshape(found)
+            return x.reshape(n, h, w, size, size, c // size**2).transpose(0, 1, 3, 2, 4, 5).reshape(found)
         return x.reshape(n, h // size, size, w // size, size, c).transpose(0, 1, 3, 2, 4, 5).reshape(found)
 
     return ArrayOperation(compute, shape, name=name)

@@ -111,11 +111,11 @@ def _split(plain: str, name: str, given: Given) -> Made:
         axis, *given.arguments = given.arguments
         given.settings["axis"] = axis
     x, ends = first(given), given.settings.pop("indices_or_sections", None)
-    if ends is None:
+    sizes = ends is None
+    if sizes:
         ends = given.take(1, "num_or_size_splits", "num_split")
-        ends = np.cumsum(integers(ends, "sizes"))[:-1].tolist() if isinstance(ends, list) else ends
-    many = integers(ends, "sections")
-    return split(list(many) if isinstance(ends, list) else many[0], _axis(given, 2), name), x
+    many, several = integers(ends, "sections"), isinstance(ends, list)
+    return split(list(many) if several else many[0], _axis(given, 2), name, sizes and several), x
 
 
 def _unstack(plain: str, name: str, given: Given) -> Made:
