@@ -8,6 +8,7 @@ from test_fused_strides import picture
 
 from numbaconv import layers
 from numbaconv.models import Model, Sequential
+from numbaconv.models.fused import reading
 
 
 def line(shape, *parts):
@@ -106,3 +107,22 @@ def test_tiles_are_the_whole(padding):
     )
     model, x = line((None, None, 3), *parts), picture(43, 38, 3)
     np.testing.assert_array_equal(model.predict_tiled(x, tile=(7, 5)), model(x))
+
+
+def test_the_program_stays_where_weights_are_infinite(monkeypatch):
+    """The plain network takes its place for as long as they are."""
+    model, x = line((12, 12, 8), layers.Conv2D(8, 1), layers.AveragePooling2D(2)), picture(12, 12, 8)
+    weights = model.get_weights()
+    usual = model(x)
+    made = []
+    read = reading.Read.__init__
+    monkeypatch.setattr(reading.Read, "__init__", lambda own, *args: made.append(1) or read(own, *args))
+    model.set_weights([np.full_like(weights[0], np.inf), weights[1]])
+    for _ in range(3):
+        same_kinds(model(x), layer_by_layer(monkeypatch, model, x))
+    before = len(made)
+    for _ in range(3):
+        model(x)
+    assert len(made) == before
+    model.set_weights(weights)
+    np.testing.assert_array_equal(model(x), usual)

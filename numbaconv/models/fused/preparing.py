@@ -26,7 +26,11 @@ from .stage import NO_ENDING, Ending, Stage
 
 
 class PlainError(ValueError):
-    """Only the plain network can compute it: a layer gives another shape than it has said, or weights are infinite."""
+    """Only the plain network can compute it, as weights are infinite or NaN."""
+
+
+class OtherShapeError(PlainError):
+    """A layer has given another shape than it said when the program was made."""
 
 
 class Prepared(NamedTuple):
@@ -79,7 +83,7 @@ def _run_apart(stage: Stage, wanted: list[tuple[int, ...]], out: Any, *values: n
     results = result if len(wanted) > 1 else [result]
     # Nothing tells of a change to what a user's layer has of its own, and kernels check no sizes.
     if [one.shape for one in results] != wanted:
-        raise PlainError(f"{stage.parts[-1].name} has changed the shape of its result, which was {wanted}")
+        raise OtherShapeError(f"{stage.parts[-1].name} has changed the shape of its result, which was {wanted}")
     own = [one.copy() if any(np.may_share_memory(one, x) for x in values) else one for one in results]
     return own if len(wanted) > 1 else own[0]
 

@@ -20,7 +20,7 @@ from ..program import Program
 from .arena import MOST_SHAPES, Arena, Lifetime, laid_out
 from .folding import Banded, Folded, Pair
 from .pitches import side_by_side, with_room
-from .preparing import PlainError, Prepared, prepared
+from .preparing import OtherShapeError, PlainError, Prepared, prepared
 from .rules import KERNELS, joined, renamed
 from .stage import Stage
 
@@ -204,8 +204,9 @@ class Fused:
                     outputs = runner.run(values, arena)
             else:
                 outputs = runner.run(values, arena)
-        except PlainError:
-            self._runners.clear()
+        except PlainError as error:
+            if isinstance(error, OtherShapeError):
+                self._runners.clear()
             return None
         if len(self._arenas) < MOST_ARENAS:
             self._arenas.append(arena)
