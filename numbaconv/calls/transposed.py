@@ -20,10 +20,11 @@ from ..kernels.plan.scatter import (
     gather_cost,
     make_scatter_plan,
     overlap_cost,
+    tile_cost,
 )
 from ..machine.aligned import aligned_empty
 from ..machine.threads import remember
-from ..machine.vectors import LINE, TILE_ROWS, conv_width, panel_width
+from ..machine.vectors import LINE, TILE_ROWS, TILE_VECS, conv_width, panel_width
 from ..objects.tuples import NamedTuple
 from .conv import Sums, WindowCall, conv_arguments, gather_call, kernel_for, row_axes
 from .epilogue import Epilogue, ended, no_epilogue
@@ -192,21 +193,19 @@ def _scatter(sums: Sums, full: Ints) -> ScatterCall | OverlapCall | None:
     overlapping = overlap_cost(batch, spreads, channels, filters, itemsize)
     if plan is None and overlapping == inf:
         return None
-    gathering, reached = gather_cost(batch, spreads, channels, filters, itemsize), 1.0
+    groups = phase_axes(axes, full)[1]
+    gathering = gather_cost(batch, groups, prod(full[:4]), channels, filters, itemsize)
     if all(axis.stride == 1 for axis in axes):
-        ((phase, _),) = phase_axes(axes, full)[1].items()
-        # Of a tile's windows.
-        rows = max(1, TILE_ROWS // max(1, phase[2].windows))
-        columns = min(TILE_ROWS, phase[2].windows)
-        reached = prod(mean_taps(a, n) / a.taps for a, n in zip(phase, (1, rows, columns), strict=True))
-        if use_winograd("auto", (axes[0], *phase), channels, filters, itemsize):
-            # Products that are added up go from core to core, which no cost counts.
-            gathering, reached = WINOGRAD_SHARE * gathering, WINOGRAD_SHARE
-        elif is_for_few((axes[0], *phase), channels, filters, itemsize, 1):
+        (moving,) = groups
+        phase = axes[0], *moving
+        if use_winograd("auto", phase, channels, filters, itemsize):
+            gathering *= WINOGRAD_SHARE
+        elif is_for_few(phase, channels, filters, itemsize, 1):
             # Few windows of a large kernel: it meets zeros in the strip, whatever taps are left out for whole blocks.
-            met = prod(axis.taps / mean_taps(axis, 1) for axis in phase)
-            gathering = met * prod(full[:4]) * few_cost((axes[0], *phase), channels, filters, itemsize, 1)
-    if overlapping < OVERLAP_SHARE * min(gathering * reached, plan.cost if plan else inf):
+            met = prod(axis.taps / mean_taps(axis, 1) for axis in moving)
+            each = tile_cost(1) / (TILE_ROWS * TILE_VECS) * few_cost(phase, channels, filters, itemsize, 1)
+            gathering = met * prod(full[:4]) * each
+    if overlapping < OVERLAP_SHARE * min(gathering, plan.cost if plan else inf):
         return _overlap_call(sums, full)
     if plan is None or plan.cost > gathering:
         return None

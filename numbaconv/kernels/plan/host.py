@@ -68,8 +68,9 @@ class Host(NamedTuple):
     # one channel after the other, a task, bringing a value, ending a sum, and a multiply-add.
     line_costs: tuple[float, float, float] = (22, 3.5, 0.7)
     channel_costs: tuple[float, float, float, float] = (6000, 0.5, 3.5, 1.2)
-    # Adding up the lanes of a vector, and writing sums one by one.
-    totals_cost: int = 16
+    # To few filters: a vector of a window's inputs for the only filter, and for one of several, and adding up the lanes
+    # of a vector of sums.
+    few_costs: tuple[float, float, float] = (3, 1.2, 8)
     # Moving a value between planes and rows of planes; squares, or less, of whole pixels and of parts of them, which
     # come from far; what it takes other kernels to read and write planes.
     plane_cost: float = 0.3
@@ -78,8 +79,6 @@ class Host(NamedTuple):
     planes_cost: float = 1.0
     # The part that a convolution over positions must take of the usual time.
     positions_share: float = 0.85
-    # The part that a convolution to few filters must take of the usual time, to be worth a kernel more to compile.
-    few_share: float = 0.75
     # Winograd's transform of a 6x6 patch of one channel.
     transform_cost: int = 40
     # What it takes longer where other threads are to read it.

@@ -324,8 +324,8 @@ def few_cost(axes, channels, filters, itemsize, branches):
     """Multiply-adds of vectors that `kernels.few` takes for each window of a branch, and what adding lanes costs."""
     joined = axes[W].taps if joins_taps(axes, channels, itemsize, branches) else 1
     lines = ceil(joined * channels / panel_width(itemsize, 1)) * prod(mean_taps(axis, 1) for axis in axes[1:]) / joined
-    width = few_filters(filters, itemsize)
-    return ceil(filters / width) * width * (lines + HOST.totals_cost)
+    width, (one, several, totals) = few_filters(filters, itemsize), HOST.few_costs
+    return ceil(filters / width) * width * (lines * (one if width == 1 else several) + totals)
 
 
 def joins_taps(axes, channels, itemsize, branches):
@@ -339,7 +339,7 @@ def is_for_few(axes, channels, filters, itemsize, branches):
     """Whether `kernels.few` takes less than `kernels.conv` with its tile of one vector."""
     steps = channels * prod(mean_taps(axis, 1) for axis in axes[1:])
     narrow = filters <= panel_width(itemsize, 1)
-    return narrow and few_cost(axes, channels, filters, itemsize, branches) <= HOST.few_share * steps
+    return narrow and few_cost(axes, channels, filters, itemsize, branches) <= steps
 
 
 def strip_pixels(axes, rows, columns):

@@ -1,13 +1,15 @@
 """The plan of `kernels.scatter`, and where it pays."""
 
-from math import ceil, gcd, inf, prod
+from math import ceil, inf, prod
 
 import numpy as np
 
 from ...machine import threads
-from ...machine.vectors import LOW_ROWS, TILE_ROWS, TILE_VECS, conv_tile, most_low, panel_width
+from ...machine.vectors import LINE, TILE_ROWS, TILE_VECS, conv_tile, panel_width
 from ...objects.tuples import NamedTuple
+from .axes import mean_taps
 from .host import HOST
+from .plans import tiles_cost
 
 # A plan for the kernel: an int64 array with a row for each of D, H and W that has the columns TAPS to CROP, and a row
 # WORK: how many tasks there are, and the images, rows and columns of outputs of each.
@@ -17,11 +19,15 @@ TASKS, IMAGES, ROWS, COLUMNS = range(4)
 
 # Inputs of a block: some tiles.
 BLOCK_INPUTS = 8 * TILE_ROWS
-# Costs in multiply-adds of vectors: adding a vector of a tile to the outputs, a row of outputs, a phase that gathers.
+# Costs in multiply-adds of vectors: adding a vector of a tile to the outputs, a row of outputs, one of them for a
+# panel, ending a vector, the first step of a tap, the call. Of phases that gather: those of like geometry, each of
+# them, storing a vector, and filling one that no tap reaches.
 # They decide how a result is computed, and so its last bits: nothing of a `Host` may change them.
-ADD_COST, ROW_COST, PHASE_COST = 5, 1000, 8000
-# The same for what is added up after the products: a vector of a product, one of an output, and to call two kernels.
-PRODUCT_COST, OUTPUT_COST, CALL_COST = 5, 8, 30_000
+ADD_COST, ROW_COST, PANEL_COST, END_COST, TAP_COST, SCATTER_COST = 7, 840, 320, 14, 15, 8000
+PHASES_COST, PHASE_COST, STORE_COST, FILL_COST = 10_000, 2500, 9, 18
+# The same for what is added up after the products: a vector of a product as it is written and as it is read, one of an
+# output, what meets in a vector of values that are picked one by one, and to call two kernels.
+WRITE_COST, PRODUCT_COST, OUTPUT_COST, PICK_COST, CALL_COST = 11, 6, 13, 100, 30_000
 # The part that such a sum must take of other ways' time.
 OVERLAP_SHARE = 0.9
 # Products that are added up, at most, of an image, and bytes that all of them take.
@@ -47,12 +53,6 @@ class Spread(NamedTuple):
         low = np.maximum(0, -((starts - first) // self.stride))
         high = np.minimum(self.length, -((starts - last) // self.stride))
         return int(np.maximum(high - low, 0).sum())
-
-    def gathered(self) -> int:
-        """How many pairs of an output and a tap there are if every output gathers with all taps of its phase."""
-        step = self.stride // gcd(self.stride, self.dilation)
-        reached = min(self.taps, step)
-        return ceil(self.out_length / self.stride) * reached * ceil(self.taps / step)
 
 
 Axes = tuple[Spread, Spread, Spread]
@@ -85,16 +85,19 @@ def make_scatter_plan(batch: int, axes: Axes, channels: int, filters: int, items
     d, h, w = axes = joined(*axes)
     if w.dilation > 1 and w.taps > 1:
         return None
-    width, rows = panel_width(itemsize), d.out_length * h.out_length
-    steps = d.pairs() * h.pairs() * channels
+    width, lanes, rows = panel_width(itemsize), panel_width(itemsize, 1), d.out_length * h.out_length
+    pairs = d.pairs() * h.pairs()
+    steps = pairs * channels
     # As many images as fill a tile a few times.
     images = max(1, min(batch, ceil(BLOCK_INPUTS / max(w.length, 1))))
 
     def cost(vecs):
         height = TILE_ROWS * TILE_VECS // vecs
-        tiles = ceil(images * w.length / height) * ceil(w.taps * filters / panel_width(itemsize, vecs))
-        block = tiles * (steps * tile_cost(vecs) + rows * ADD_COST * height * vecs) + rows * ROW_COST
-        return ceil(batch / images) * block
+        panels = ceil(w.taps * filters / panel_width(itemsize, vecs))
+        tiles = ceil(images * w.length / height) * panels
+        block = tiles * (steps * tile_cost(vecs) + pairs * TAP_COST + rows * ADD_COST * height * vecs)
+        block += rows * (ROW_COST + panels * PANEL_COST)
+        return ceil(batch / images) * block + batch * rows * w.out_length * filters / lanes * END_COST + SCATTER_COST
 
     # Fewer, if their outputs don't fit the cache.
     room = max(1, HOST.strip_bytes // ((w.out_length * filters + 2 * width) * itemsize))
@@ -119,12 +122,13 @@ def overlap_cost(batch: int, axes: Axes, channels: int, filters: int, itemsize: 
     if inputs * taps > MOST_PRODUCTS or batch * inputs * units * itemsize > MOST_PRODUCT_BYTES:
         return inf
     height, vecs = conv_tile(itemsize, units)
-    high, low = divmod(batch * inputs, height)
-    # What is left over takes low tiles, or a whole one.
-    rows = high * height + min(height, ceil(low / LOW_ROWS) * LOW_ROWS if low <= most_low(height) else height)
-    tiles = rows / height * ceil(units / panel_width(itemsize, vecs))
-    adding = prod(axis.pairs() for axis in axes) * PRODUCT_COST + outputs * OUTPUT_COST
-    return tiles * channels * tile_cost(vecs) + batch * ceil(filters / panel_width(itemsize, 1)) * adding + CALL_COST
+    tiles = tiles_cost(batch * inputs, height, HOST) / height * ceil(units / panel_width(itemsize, vecs))
+    lanes, meeting = panel_width(itemsize, 1), prod(axis.pairs() for axis in axes)
+    adding = ceil(filters / lanes) * (meeting * PRODUCT_COST + outputs * OUTPUT_COST)
+    if filters <= LINE // 4:
+        adding = ceil(meeting / max(1, outputs)) * outputs * filters / lanes * PICK_COST
+    writing = inputs * units / lanes * WRITE_COST
+    return tiles * channels * tile_cost(vecs) + batch * (adding + writing) + CALL_COST
 
 
 def tile_cost(vecs: int) -> float:
@@ -132,9 +136,17 @@ def tile_cost(vecs: int) -> float:
     return TILE_ROWS * TILE_VECS * (1.2 if vecs == 1 < TILE_VECS else 1)
 
 
-def gather_cost(batch: int, axes: Axes, channels: int, filters: int, itemsize: int) -> float:
+def gather_cost(batch: int, groups: dict, outputs: int, channels: int, filters: int, itemsize: int) -> float:
     """What the phases of a transposed convolution cost as plain convolutions, as `make_scatter_plan` counts it."""
-    phases = prod(min(a.taps, a.stride // gcd(a.stride, a.dilation)) for a in axes)
     height, vecs = conv_tile(itemsize, filters)
-    tiles = batch * prod(a.gathered() for a in axes) / height * ceil(filters / panel_width(itemsize, vecs))
-    return tiles * channels * tile_cost(vecs) + phases * PHASE_COST
+    panels, cost = ceil(filters / panel_width(itemsize, vecs)), 0.0
+    for moving, members in groups.items():
+        windows = batch * prod(axis.windows for axis in moving)
+        # Of a tile's windows.
+        lengths = 1, max(1, TILE_ROWS // max(1, moving[2].windows)), min(TILE_ROWS, moving[2].windows)
+        taps = prod(mean_taps(axis, n) for axis, n in zip(moving, lengths, strict=True))
+        tiles = tiles_cost(windows, height, HOST) / height
+        sums = panels * (tiles * taps * channels * tile_cost(vecs) + windows * vecs * STORE_COST)
+        cost += PHASES_COST + len(members) * (PHASE_COST + sums)
+        outputs -= windows * len(members)
+    return cost + outputs * filters / panel_width(itemsize, 1) * FILL_COST
