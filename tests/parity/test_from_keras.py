@@ -70,6 +70,18 @@ OPERATIONS = {
     "matmul": lambda ops, x: ops.matmul(x, ops.transpose(x, (0, 1, 3, 2))),
     "resize": lambda ops, x: ops.image.resize(x, (9, 4), interpolation="bicubic"),
     "item": lambda ops, x: ops.max(x[:, 1:, None, -1], axis=-1, keepdims=True),
+    "least": lambda ops, x: ops.min(x, axis=(1, 2)) + ops.max(ops.relu(x), axis=(1, 2)),
+    "norm": lambda ops, x: ops.norm(x, axis=-1, keepdims=True) + ops.norm(x, 2, 3, keepdims=True),
+    "logsumexp": lambda ops, x: ops.logsumexp(20 * x, axis=(1, 2)),
+    "cumsum": lambda ops, x: ops.cumsum(x, axis=2),
+    "comparisons": lambda ops, x: x * ops.cast(x > 0.1, "float32") + ops.cast(ops.less_equal(x, x[:, :1]), "float32"),
+    "pools": lambda ops, x: ops.max_pool(x, 3, 1, "same") + ops.average_pool(x, (2, 2), strides=1, padding="same"),
+    "functions": lambda ops, x: ops.arctan(x) + ops.sinh(x) * ops.cos(x) - ops.log1p(ops.abs(x)) + ops.expm1(x),
+    "more functions": lambda ops, x: ops.reciprocal(ops.cosh(x)) * ops.log2(2 + ops.square(x)) + ops.round(x),
+    "logarithms": lambda ops, x: ops.log(1 + ops.abs(x)) - ops.log10(2 + ops.abs(x)) * ops.rsqrt(1 + ops.square(x)),
+    "of constants": lambda ops, x: (2 / (3 + ops.abs(x))) ** 1.5 + ops.minimum(np.float32([0.5, 0.2, 0.7]), x[..., :1]),
+    "stop_gradient": lambda ops, x: x * ops.stop_gradient(x),
+    "clip": lambda ops, x: ops.clip(ops.relu(x), 0, 0.5),
 }
 REFUSED = {
     "with initial=1": lambda ops, x: ops.max(x, axis=1, initial=1),
@@ -88,6 +100,15 @@ def test_operations_count_with_their_settings(case, tmp_path):
     wanted = theirs.predict(X, verbose=0)
     for ours in (models.from_keras(theirs), models.load_model(tmp_path / "theirs.keras")):
         np.testing.assert_allclose(ours(X), wanted, rtol=1e-5, atol=1e-5)
+    tf = pytest.importorskip("tensorflow")
+    with tf.GradientTape() as tape:
+        images = tf.Variable(X)
+        # Not all outputs count for the same.
+        weigh = np.random.default_rng(2).normal(size=wanted.shape).astype(np.float32)
+        loss = tf.reduce_sum(theirs(images) * weigh)
+    ours.forward(X)
+    expected = tape.gradient(loss, images).numpy()
+    np.testing.assert_allclose(ours.backward(weigh), expected, rtol=1e-4, atol=1e-5 * abs(expected).max())
 
 
 @pytest.mark.parametrize("said", REFUSED)

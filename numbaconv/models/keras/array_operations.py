@@ -1,10 +1,11 @@
-"""Operations on arrays that no layer of Keras's does, with NumPy: most are for prediction alone."""
+"""Operations on arrays that no layer of Keras's does, with NumPy, and the way back through most of them."""
 
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from ...common.arguments import cast
 from ...common.structures import leaves, mapped
 from ...graph.operation import is_shape
 from ...layers.any_rank import Shape
@@ -15,6 +16,9 @@ from ...layers.predict_only import PredictOnly
 # From the number of axes to an index of NumPy's, and to an order of the axes.
 Index = Callable[[int], list[Any]]
 Order = Callable[[int], tuple[int, ...] | None]
+# From what an operation got, what it gave and the gradient of that, to the gradient of the first; lists where it has
+# several, with None for the gradient of what nobody reads.
+Back = Callable[[Any, Any, Any], Any]
 
 
 class Unwritten(Layer):
@@ -32,17 +36,23 @@ class ArrayOperation(Unwritten, PredictOnly):
     # A function that makes it anew, and the part of the file that this takes: functions cannot be pickled.
     _source: Any = None
 
-    def __init__(self, function: Callable[..., Any], shape: Callable[..., Any] | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        shape: Callable[..., Any] | None = None,
+        back: Back | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
-        self._function, self._shape = function, shape
+        self._function, self._shape, self._back = function, shape, back
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "_function": None, "_shape": None}
+        return {**vars(self), "_function": None, "_shape": None, "_back": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         make, part = state["_source"]
         anew = make(part)[0]
-        vars(self).update(state, _function=anew._function, _shape=anew._shape)
+        vars(self).update(state, _function=anew._function, _shape=anew._shape, _back=anew._back)
 
     def _output_shape(self, input_shape: Any) -> Any:
         found = input_shape if self._shape is None else self._shape(input_shape)
@@ -57,6 +67,18 @@ class ArrayOperation(Unwritten, PredictOnly):
             self._must_fit(one)
         return mapped(lambda one: np.array(one, self._dtype, order="C"), self._function(x))
 
+    def _trace(self, *inputs: Any, training: bool | None = True, **keywords: Any) -> tuple[Any, Any]:
+        (x,) = inputs
+        out, _ = super()._trace(x, training=training, **keywords)
+        return out, (mapped(lambda one: cast(one, self._dtype), x), out)
+
+    @np.errstate(all="ignore")
+    def _take_back(self, kept: Any, grad_out: Any, input_grad: bool, gradients: Any) -> Any:
+        if self._back is None or not input_grad:
+            return super()._take_back(kept, grad_out, input_grad, gradients)
+        x, out = kept
+        return mapped(lambda one: np.array(one, self._dtype, order="C"), self._back(x, out, grad_out))
+
 
 class OfSeveral(ArrayOperation):
     """A function of a list of arrays."""
@@ -64,40 +86,92 @@ class OfSeveral(ArrayOperation):
     _takes_lists = True
 
 
-class Divide(Unwritten, Merge):
-    """A quotient: ``out = x[0] / x[1]``."""
+# Functions of two arrays, with the slopes by each of them, of both and the result. As in TensorFlow the first of equal
+# ones counts, and what is not positive has no logarithm and counts as 1.
+OF_TWO: dict[str, tuple[Callable[..., Any], Callable[..., Any], Callable[..., Any]]] = {
+    "add": (np.add, lambda a, b, out: 1, lambda a, b, out: 1),
+    "subtract": (np.subtract, lambda a, b, out: 1, lambda a, b, out: -1),
+    "multiply": (np.multiply, lambda a, b, out: b, lambda a, b, out: a),
+    "divide": (np.divide, lambda a, b, out: 1 / b, lambda a, b, out: -out / b),
+    "power": (np.power, lambda a, b, out: b * a ** (b - 1), lambda a, b, out: out * np.log(np.where(a > 0, a, 1))),
+    "maximum": (np.maximum, lambda a, b, out: a >= b, lambda a, b, out: a < b),
+    "minimum": (np.minimum, lambda a, b, out: a <= b, lambda a, b, out: a > b),
+    # True is 1 here, which only a cast can tell.
+    **{
+        name: (getattr(np, name), lambda a, b, out: 0, lambda a, b, out: 0)
+        for name in ("greater", "greater_equal", "less", "less_equal", "equal", "not_equal")
+    },
+}
+
+
+class OfTwo(Unwritten, Merge):
+    """A function of two arrays, value by value."""
 
     _least, _most = 2, 2
 
-    @np.errstate(all="ignore")
-    def _merged(self, xs: list[np.ndarray]) -> np.ndarray:
-        return xs[0] / xs[1]
-
-    @np.errstate(all="ignore")
-    def _parts(self, xs: list[np.ndarray], grad_out: np.ndarray) -> list[np.ndarray]:
-        first = grad_out / xs[1]
-        return [first, -first * (xs[0] / xs[1])]
-
-
-class Power(Unwritten, Merge):
-    """A power: ``out = x[0] ** x[1]``."""
-
-    _least, _most = 2, 2
+    def __init__(self, kind: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._kind = kind
 
     @np.errstate(all="ignore")
     def _merged(self, xs: list[np.ndarray]) -> np.ndarray:
-        return xs[0] ** xs[1]
+        return np.asarray(OF_TWO[self._kind][0](*xs), self._dtype)
 
     @np.errstate(all="ignore")
     def _parts(self, xs: list[np.ndarray], grad_out: np.ndarray) -> list[np.ndarray]:
-        a, b = xs
-        # As in TensorFlow, what is not positive has no logarithm and counts as 1.
-        return [grad_out * b * a ** (b - 1), grad_out * a**b * np.log(np.where(a > 0, a, 1))]
+        out = self._merged(xs)
+        return [grad_out * slope(*xs, out) for slope in OF_TWO[self._kind][1:]]
+
+
+def moved(function: Callable[[Any], Any]) -> Back:
+    """The way back through a function that puts values elsewhere, and zeros."""
+
+    def back(x: Any, out: Any, grad_out: Any) -> Any:
+        xs = x if isinstance(x, list) else [x]
+        ends = np.cumsum([one.size for one in xs])
+        numbers = [np.arange(end - one.size, end).reshape(one.shape) + 1 for one, end in zip(xs, ends, strict=True)]
+        origins = leaves(function(numbers if isinstance(x, list) else numbers[0]))
+        given = [(at, grad) for at, grad in zip(origins, leaves(grad_out), strict=True) if grad is not None]
+        places, values = (np.concatenate([one.ravel() for one in ones]) for ones in zip(*given, strict=True))
+        found = np.split(np.bincount(places, values, ends[-1] + 1)[1:], ends[:-1])
+        grads = [one.reshape(like.shape) for one, like in zip(found, xs, strict=True)]
+        return grads if isinstance(x, list) else grads[0]
+
+    return back
+
+
+def moving(function: Callable[[Any], Any], shape: Callable[..., Any], name: str) -> ArrayOperation:
+    """A function that puts values elsewhere."""
+    return ArrayOperation(function, shape, moved(function), name=name)
+
+
+# Slopes of a result along some axes, of the values, it and how many there are.
+_SLOPES: dict[str, Callable[..., Any]] = {
+    "sum": lambda x, y, n: 1,
+    "mean": lambda x, y, n: 1 / n,
+    "max": lambda x, y, n: x == y,
+    "min": lambda x, y, n: x == y,
+    "norm": lambda x, y, n: x / y,
+    "logsumexp": lambda x, y, n: np.exp(x - y),
+}
+
+
+def _norm(x: np.ndarray, **settings: Any) -> np.ndarray:
+    found: np.ndarray = np.sqrt(np.sum(np.square(x), **settings))
+    return found
+
+
+def _logsumexp(x: np.ndarray, axis: tuple[int, ...], keepdims: bool, **settings: Any) -> np.ndarray:
+    most = np.max(x, axis=axis, keepdims=True)
+    most = np.where(np.isfinite(most), most, 0)
+    found: np.ndarray = np.log(np.sum(np.exp(x - most), axis=axis, keepdims=True, **settings)) + most
+    return found if keepdims else found.squeeze(axis)
 
 
 def reduced(kind: str, axes: tuple[int, ...], keep: bool, name: str) -> ArrayOperation:
     """The mean, sum, maximum, ... over some axes."""
-    function = getattr(np, kind)
+    own = {"norm": _norm, "logsumexp": _logsumexp}
+    function: Any = own.get(kind) or getattr(np, kind)
     # Sums over long axes would lose digits.
     wide = {} if kind in ("max", "min", "prod") else {"dtype": np.float64}
 
@@ -105,15 +179,34 @@ def reduced(kind: str, axes: tuple[int, ...], keep: bool, name: str) -> ArrayOpe
         dropped = _axes(axes, given)
         return tuple(1 if i in dropped else n for i, n in enumerate(given) if keep or i not in dropped)
 
-    return ArrayOperation(lambda x: function(x, axis=axes, keepdims=keep, **wide), shape, name=name)
+    def back(x: np.ndarray, out: np.ndarray, grad_out: np.ndarray) -> np.ndarray:
+        y, grad = (one if keep else np.expand_dims(one, axes) for one in (out, grad_out))
+        n = x.size // max(y.size, 1)
+        if kind in ("std", "var"):
+            off = (x - x.mean(axes, keepdims=True)) / n
+            return grad * (2 * off if kind == "var" else off / y)
+        slope = _SLOPES[kind](x, y, n)
+        # Equal ones share the gradient, as in TensorFlow.
+        many = slope.sum(axes, keepdims=True) if kind in ("max", "min") else 1
+        found: np.ndarray = np.broadcast_to(grad * slope / many, x.shape)
+        return found
+
+    compute = lambda x: function(x, axis=axes, keepdims=keep, **wide)  # noqa: E731
+    return ArrayOperation(compute, shape, None if kind == "prod" else back, name=name)
 
 
 def both(one: ArrayOperation, other: ArrayOperation, name: str) -> ArrayOperation:
     """The results of two operations."""
     pair = one, other
+
+    def back(x: np.ndarray, out: Any, grad_out: Any) -> Any:
+        ways: Any = zip(pair, out, grad_out, strict=True)
+        return sum(part._back(x, y, grad) for part, y, grad in ways if part._back and grad is not None)
+
     return ArrayOperation(
         lambda x: [part._function(x) for part in pair],
         lambda given: [part._output_shape(given) for part in pair],
+        back,
         name=name,
     )
 
@@ -128,7 +221,7 @@ def transposed(order_of: Order, name: str) -> ArrayOperation:
             raise ValueError(f"perm must name each of {count} axes once, the batch's first, got {order}")
         return tuple(given[axis] for axis in order)
 
-    return ArrayOperation(lambda x: x.transpose(order_of(x.ndim)), shape, name=name)
+    return moving(lambda x: x.transpose(order_of(x.ndim)), shape, name)
 
 
 def indexed(index: Index, name: str) -> ArrayOperation:
@@ -153,12 +246,11 @@ def indexed(index: Index, name: str) -> ArrayOperation:
             axis += 1
         return tuple(found)
 
-    return ArrayOperation(lambda x: x[tuple(index(x.ndim))], shape, name=name)
+    return moving(lambda x: x[tuple(index(x.ndim))], shape, name)
 
 
 def padded(pairs: list[tuple[int, ...]], mode: str, value: float, name: str) -> ArrayOperation:
     """The array with values before and after it along each axis: a constant, or its own as in a mirror."""
-    settings = {"constant_values": value} if mode == "constant" else {}
 
     def shape(given: Shape) -> Shape:
         if len(pairs) != len(given) or any(len(one) != 2 or min(one) < 0 for one in pairs):
@@ -170,21 +262,24 @@ def padded(pairs: list[tuple[int, ...]], mode: str, value: float, name: str) -> 
                 raise ValueError(f"an axis of size {n} must be longer to be padded by {pair} in mode {mode!r}")
         return tuple(n if n is None else n + sum(pair) for n, pair in zip(given, pairs, strict=True))
 
-    def compute(x: np.ndarray) -> np.ndarray:
+    def compute(x: np.ndarray, value: float = value) -> np.ndarray:
         shape(x.shape)
+        settings = {"constant_values": value} if mode == "constant" else {}
         return np.pad(x, pairs, mode, **settings)  # type: ignore[call-overload]
 
-    return ArrayOperation(compute, shape, name=name)
+    return ArrayOperation(compute, shape, moved(lambda x: compute(x, 0)), name=name)
 
 
-def along(function: Callable[[np.ndarray], np.ndarray], axes: tuple[int, ...], times: int, name: str) -> ArrayOperation:
-    """A function that moves values along some axes, which become so many times as long."""
+def along(
+    function: Callable[[np.ndarray], np.ndarray], axes: tuple[int, ...], times: int, name: str, back: Back | None = None
+) -> ArrayOperation:
+    """A function along some axes, which become so many times as long: it moves values, unless there is a ``back``."""
 
     def shape(given: Shape) -> Shape:
         longer = _axes(axes, given)
         return tuple(n * times if n is not None and i in longer else n for i, n in enumerate(given))
 
-    return ArrayOperation(function, shape, name=name)
+    return ArrayOperation(function, shape, back or moved(function), name=name)
 
 
 def tiled(counts: tuple[int, ...], name: str) -> ArrayOperation:
@@ -195,7 +290,7 @@ def tiled(counts: tuple[int, ...], name: str) -> ArrayOperation:
             raise ValueError(f"repeats must be a number for each of {len(given)} axes, 1 for the batch's, got {counts}")
         return tuple(n if n is None else n * count for n, count in zip(given, counts, strict=True))
 
-    return ArrayOperation(lambda x: np.tile(x, counts), shape, name=name)
+    return moving(lambda x: np.tile(x, counts), shape, name)
 
 
 def split(parts: Any, axis: int, name: str, sizes: bool = False) -> ArrayOperation:
@@ -222,7 +317,7 @@ def split(parts: Any, axis: int, name: str, sizes: bool = False) -> ArrayOperati
             raise ValueError(f"axis {axis} must have a known size to be split, got {given}")
         return [(*given[:at], len(part), *given[at + 1 :]) for part in np.split(np.empty(size), ends(size))]
 
-    return ArrayOperation(lambda x: np.split(x, ends(x.shape[axis]), axis), shape, name=name)
+    return moving(lambda x: np.split(x, ends(x.shape[axis]), axis), shape, name)
 
 
 def unstacked(axis: int, name: str) -> ArrayOperation:
@@ -235,7 +330,7 @@ def unstacked(axis: int, name: str) -> ArrayOperation:
             raise ValueError(f"axis {axis} must have a known size to be unstacked, got {given}")
         return [(*given[:at], *given[at + 1 :])] * size
 
-    return ArrayOperation(lambda x: list(np.moveaxis(x, axis, 0)), shape, name=name)
+    return moving(lambda x: list(np.moveaxis(x, axis, 0)), shape, name)
 
 
 def stacked(axis: int, name: str) -> ArrayOperation:
@@ -252,7 +347,8 @@ def stacked(axis: int, name: str) -> ArrayOperation:
         full: Shape = tuple(one.pop() if one else None for one in sizes)
         return (*full[:at], len(given), *full[at:])
 
-    return OfSeveral(lambda xs: np.stack(xs, axis), shape, name=name)
+    stack = lambda xs: np.stack(xs, axis)  # noqa: E731
+    return OfSeveral(stack, shape, moved(stack), name=name)
 
 
 def multiplied(name: str) -> ArrayOperation:
@@ -265,7 +361,11 @@ def multiplied(name: str) -> ArrayOperation:
             raise ValueError(f"matrices must fit together, and the axes before them be equal, got {given}")
         return (*a[:-1], b[-1])
 
-    return OfSeveral(lambda xs: np.matmul(*xs), shape, name=name)
+    def back(xs: list[np.ndarray], out: np.ndarray, grad_out: np.ndarray) -> list[np.ndarray]:
+        a, b = (x.swapaxes(-1, -2) for x in xs)
+        return [grad_out @ b, a @ grad_out]
+
+    return OfSeveral(lambda xs: np.matmul(*xs), shape, back, name=name)
 
 
 def blocks(size: int, to_space: bool, name: str) -> ArrayOperation:
@@ -289,7 +389,7 @@ def blocks(size: int, to_space: bool, name: str) -> ArrayOperation:
             return x.reshape(n, h, w, size, size, c // size**2).transpose(0, 1, 3, 2, 4, 5).reshape(found)
         return x.reshape(n, h // size, size, w // size, size, c).transpose(0, 1, 3, 2, 4, 5).reshape(found)
 
-    return ArrayOperation(compute, shape, name=name)
+    return moving(compute, shape, name)
 
 
 def _axes(axes: tuple[int, ...], shape: Shape) -> set[int]:

@@ -17,7 +17,7 @@ from ... import activations, layers
 from ...activations.settings import with_settings
 from . import moving
 from .architecture import Call, Part, Place
-from .array_operations import ArrayOperation, Divide, Power, both, multiplied, reduced
+from .array_operations import OF_TWO, ArrayOperation, OfTwo, along, both, multiplied, reduced
 from .given import Given, Handler, Made, first, integers
 
 # Ways in which TensorFlow 2 wrote down what is no layer.
@@ -27,7 +27,6 @@ _ACTIVATIONS = {
     **{name: name for name in activations.__all__ if hasattr(vars(activations)[name], "gradient")},
     "exp": "exponential",
     "identity": "linear",
-    "stop_gradient": "linear",
 }
 # Their first setting, which may also be given by its place, and the names that it has in other versions.
 _SETTINGS = {
@@ -36,15 +35,26 @@ _SETTINGS = {
     **dict.fromkeys(("softmax", "log_softmax", "sparsemax"), ("axis",)),
     "gelu": ("approximate",),
 }
-_FUNCTIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
-    "abs": np.abs,
-    "absolute": np.abs,
-    **{name: getattr(np, name) for name in ("ceil", "cos", "expm1", "floor", "log", "log10", "log1p", "negative")},
-    **{name: getattr(np, name) for name in ("reciprocal", "sign", "sin")},
-    "neg": np.negative,
-    "rsqrt": lambda x: 1 / np.sqrt(x),
-    "sqrt": np.sqrt,
-    "square": np.square,
+# Functions of one array, value by value, and their slopes, of it and the result.
+_FUNCTIONS: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
+    **dict.fromkeys(("abs", "absolute"), (np.abs, lambda x, y: np.sign(x))),
+    **{name: (getattr(np, name), lambda x, y: 0) for name in ("ceil", "floor", "isnan", "round", "sign")},
+    **dict.fromkeys(("negative", "neg"), (np.negative, lambda x, y: -1)),
+    "arctan": (np.arctan, lambda x, y: 1 / (1 + x * x)),
+    "cos": (np.cos, lambda x, y: -np.sin(x)),
+    "cosh": (np.cosh, lambda x, y: np.sinh(x)),
+    "expm1": (np.expm1, lambda x, y: y + 1),
+    "log": (np.log, lambda x, y: 1 / x),
+    "log10": (np.log10, lambda x, y: np.log10(np.e) / x),
+    "log1p": (np.log1p, lambda x, y: 1 / (1 + x)),
+    "log2": (np.log2, lambda x, y: np.log2(np.e) / x),
+    "reciprocal": (np.reciprocal, lambda x, y: -y * y),
+    "rsqrt": (lambda x: 1 / np.sqrt(x), lambda x, y: -y / (2 * x)),
+    "sin": (np.sin, lambda x, y: np.cos(x)),
+    "sinh": (np.sinh, lambda x, y: np.cosh(x)),
+    "sqrt": (np.sqrt, lambda x, y: 0.5 / y),
+    "square": (np.square, lambda x, y: 2 * x),
+    "stop_gradient": (np.asarray, lambda x, y: 0),
 }
 _BINARY = {
     **dict.fromkeys(("add", "__add__", "__radd__"), "add"),
@@ -53,15 +63,15 @@ _BINARY = {
     **dict.fromkeys(("div", "divide", "truediv", "true_divide", "real_div", "__truediv__"), "divide"),
     **{name: name for name in ("maximum", "minimum")},
     **dict.fromkeys(("pow", "power"), "power"),
+    **{name: name for name in ("greater", "greater_equal", "less", "less_equal", "equal", "not_equal")},
 }
 _LAYERS: dict[str, Any] = {
     **{name: getattr(layers, name.title()) for name in ("add", "subtract", "multiply", "maximum", "minimum")},
-    "divide": Divide,
-    "power": Power,
 }
 _REDUCTIONS = {
     **{name: name for name in ("max", "mean", "min", "sum", "prod", "std", "var")},
     **{f"reduce_{name}": name for name in ("max", "mean", "min", "sum", "prod", "std")},
+    **{"norm": "norm", "euclidean_norm": "norm", "logsumexp": "logsumexp", "reduce_logsumexp": "logsumexp"},
     **{"amax": "max", "amin": "min", "average": "mean", "reduce_variance": "var"},
 }
 
@@ -185,7 +195,11 @@ def _activation(plain: str, name: str, given: Given) -> Made:
 
 
 def _function(plain: str, name: str, given: Given) -> Made:
-    return ArrayOperation(_FUNCTIONS[plain], name=name), first(given)
+    function, slope = _FUNCTIONS[plain]
+    if given.take(1, "decimals", default=0):
+        raise ValueError("decimals must be 0")
+    back = lambda x, out, grad_out: grad_out * slope(x, out)  # noqa: E731
+    return ArrayOperation(function, back=back, name=name), first(given)
 
 
 def _cast(plain: str, name: str, given: Given) -> Made:
@@ -199,12 +213,13 @@ def _binary(plain: str, name: str, given: Given) -> Made:
     kind = _BINARY[plain]
     a, b = given.take(0, "x1", "x", "value"), given.take(1, "x2", "y", "bias")
     if isinstance(a, Place) and isinstance(b, Place):
-        return _LAYERS[kind](name=name), [a, b]
+        return (_LAYERS[kind](name=name) if kind in _LAYERS else OfTwo(kind, name=name)), [a, b]
     turned = isinstance(b, Place)
     place, constant = (b, a) if turned else (a, b)
     if not isinstance(place, Place) or not isinstance(constant, int | float | list):
         raise ValueError(f"{plain} must be called with what a layer gives and a number, got {constant!r}")
-    if isinstance(constant, list) or kind in ("maximum", "minimum", "power") or (turned and kind == "divide"):
+    scaled = ("add", "subtract", "multiply", *(() if turned else ("divide",)))
+    if isinstance(constant, list) or kind not in scaled:
         return _with_constant(kind, name, np.asarray(constant, np.float64), turned), place
     if kind == "divide" and not constant:
         raise ValueError("divide must not have a divisor of 0")
@@ -225,12 +240,16 @@ def _bias(plain: str, name: str, given: Given) -> Made:
 
 
 def _with_constant(kind: str, name: str, constant: np.ndarray, turned: bool) -> Any:
-    function = getattr(np, kind)
+    function, *slopes = OF_TWO[kind]
 
-    def compute(x: np.ndarray) -> np.ndarray:
+    def pair(x: np.ndarray) -> tuple[np.ndarray, ...]:
         fitting = constant.astype(x.dtype)
-        found: np.ndarray = function(fitting, x) if turned else function(x, fitting)
-        return found
+        return (fitting, x) if turned else (x, fitting)
+
+    def back(x: np.ndarray, out: np.ndarray, grad_out: np.ndarray) -> np.ndarray:
+        grad: np.ndarray = grad_out * slopes[turned](*pair(x), out)
+        repeated = tuple(i for i, (n, size) in enumerate(zip(x.shape, grad.shape, strict=True)) if n != size)
+        return grad.sum(repeated, keepdims=True)
 
     def shape(given: tuple[int | None, ...]) -> tuple[int | None, ...]:
         # Sizes that are not known stay so, and the constant is repeated.
@@ -239,14 +258,17 @@ def _with_constant(kind: str, name: str, constant: np.ndarray, turned: bool) -> 
             raise ValueError(f"a constant must have at most {len(given)} axes, got shape {constant.shape}")
         return tuple(None if n is None else size for n, size in zip(given, full, strict=True))
 
-    return ArrayOperation(compute, shape, name=name)
+    return ArrayOperation(lambda x: function(*pair(x)), shape, back, name=name)
 
 
 def _reduction(plain: str, name: str, given: Given) -> Made:
-    x, axes = first(given), given.take(1, "axis", "reduction_indices")
+    x, axes = first(given), given.take(2 if plain == "norm" else 1, "axis", "reduction_indices")
     if axes is None:
         raise ValueError(f"{plain} must have axes, because the batch is not reduced")
-    keep = bool(given.take(2, "keepdims", "keep_dims", default=False))
+    keep = bool(given.take(3 if plain == "norm" else 2, "keepdims", "keep_dims", default=False))
+    order = given.take(1, "ord") if plain == "norm" else None
+    if order not in (None, 2):
+        raise ValueError(f"ord must be 2, got {order!r}")
     return reduced(_REDUCTIONS[plain], integers(axes, "axis"), keep, name), x
 
 
@@ -264,11 +286,16 @@ def _normalize(plain: str, name: str, given: Given) -> Made:
     # TensorFlow's is of the sum of squares.
     least = (least or 1e-7) ** 2 if plain == "normalize" else least or 1e-12
 
-    def compute(x: np.ndarray) -> np.ndarray:
-        sums: np.ndarray = np.square(x).sum(axes, keepdims=True, dtype=np.float64)
-        return x / np.sqrt(np.maximum(sums, least))
+    def length(x: np.ndarray) -> Any:
+        return np.sqrt(np.maximum(np.square(x).sum(axes, keepdims=True, dtype=np.float64), least))
 
-    return ArrayOperation(compute, name=name), x
+    def back(x: np.ndarray, out: np.ndarray, grad_out: np.ndarray) -> np.ndarray:
+        n = length(x)
+        along = (out * grad_out).sum(axes, keepdims=True) * (n * n > least)
+        found: np.ndarray = (grad_out - out * along) / n
+        return found
+
+    return ArrayOperation(lambda x: x / length(x), back=back, name=name), x
 
 
 def _matmul(plain: str, name: str, given: Given) -> Made:
@@ -283,7 +310,33 @@ def _clip(plain: str, name: str, given: Given) -> Made:
     low, high = given.take(1, "x_min", "clip_value_min"), given.take(2, "x_max", "clip_value_max")
     if not all(isinstance(one, int | float) for one in (low, high)):
         raise ValueError(f"clip must have two numbers, got {low!r} and {high!r}")
-    return ArrayOperation(lambda x: np.clip(x, low, high), name=name), x
+    back = lambda x, out, grad_out: grad_out * ((x >= low) & (x <= high))  # noqa: E731
+    return ArrayOperation(lambda x: np.clip(x, low, high), back=back, name=name), x
+
+
+def _one_hot(plain: str, name: str, given: Given) -> Made:
+    x, (count,) = first(given), integers(given.take(1, "num_classes", "depth"), "num_classes")
+    if given.take(2, "axis", default=-1) != -1:
+        raise ValueError("axis must be -1")
+    return ArrayOperation(lambda x: x[..., None] == np.arange(count), lambda given: (*given, count), name=name), x
+
+
+def _cumsum(plain: str, name: str, given: Given) -> Made:
+    x, (axis,) = first(given), integers(given.take(1, "axis"), "axis")
+    back = lambda x, out, grad_out: np.flip(np.cumsum(np.flip(grad_out, axis), axis), axis)  # noqa: E731
+    return along(lambda x: np.cumsum(x, axis), (axis,), 1, name, back), x
+
+
+def _pool(plain: str, name: str, given: Given) -> Made:
+    x, size = first(given), given.take(1, "pool_size", "ksize")
+    rank = len(size) if isinstance(size, list | tuple) else 2
+    kind = "MaxPooling" if plain == "max_pool" else "AveragePooling"
+    strides, padding = given.take(2, "strides"), given.take(3, "padding", default="valid")
+    told = given.take(4, "data_format") or "channels_last"
+    layer: Any = getattr(layers, f"{kind}{rank}D", None)
+    if layer is None or told != "channels_last":
+        raise ValueError(f"{plain} must be along 1 to 3 axes with the channels last, got {size!r}, {told!r}")
+    return layer(size, strides, padding, data_format=told, name=name), x
 
 
 HANDLERS: dict[str, Handler] = {
@@ -294,9 +347,12 @@ HANDLERS: dict[str, Handler] = {
     **dict.fromkeys(_REDUCTIONS, _reduction),
     **dict.fromkeys(("clip", "clip_by_value"), _clip),
     **dict.fromkeys(("l2_normalize", "normalize"), _normalize),
+    **dict.fromkeys(("max_pool", "average_pool"), _pool),
     "average": _reduction,
     "bias_add": _bias,
     "cast": _cast,
+    "cumsum": _cumsum,
     "matmul": _matmul,
     "moments": _moments,
+    "one_hot": _one_hot,
 }
