@@ -80,6 +80,8 @@ OPERATIONS = {
     "more functions": lambda ops, x: ops.reciprocal(ops.cosh(x)) * ops.log2(2 + ops.square(x)) + ops.round(x),
     "logarithms": lambda ops, x: ops.log(1 + ops.abs(x)) - ops.log10(2 + ops.abs(x)) * ops.rsqrt(1 + ops.square(x)),
     "of constants": lambda ops, x: (2 / (3 + ops.abs(x))) ** 1.5 + ops.minimum(np.float32([0.5, 0.2, 0.7]), x[..., :1]),
+    "where": lambda ops, x: ops.where(x[..., :1] > 0, x, 0.1 * x) + ops.where(x < 0.2, 1.0, x),
+    "glu": lambda ops, x: ops.glu(x, axis=1) + ops.expand_dims(ops.take(x, -1, axis=1), 1),
     "stop_gradient": lambda ops, x: x * ops.stop_gradient(x),
     "clip": lambda ops, x: ops.clip(ops.relu(x), 0, 0.5),
 }

@@ -17,7 +17,8 @@ from ... import activations, layers
 from ...activations.settings import with_settings
 from . import moving
 from .architecture import Call, Part, Place
-from .array_operations import OF_TWO, ArrayOperation, OfTwo, along, both, multiplied, reduced
+from .array_operations import OF_TWO, ArrayOperation, OfTwo, along, both, indexed, multiplied, reduced
+from .choices import chosen, gated
 from .given import Given, Handler, Made, first, integers
 
 # Ways in which TensorFlow 2 wrote down what is no layer.
@@ -339,6 +340,25 @@ def _pool(plain: str, name: str, given: Given) -> Made:
     return layer(size, strides, padding, data_format=told, name=name), x
 
 
+def _where(plain: str, name: str, given: Given) -> Made:
+    parts = [given.take(i, *names) for i, names in enumerate((("condition",), ("x1", "x"), ("x2", "y")))]
+    tensors = [one for one in parts if isinstance(one, Place)]
+    if len(tensors) < 2 or not all(isinstance(one, Place | int | float) for one in parts):
+        raise ValueError("where must be called with what layers give, and one number at most")
+    return chosen([None if isinstance(one, Place) else one for one in parts], name), tensors
+
+
+def _glu(plain: str, name: str, given: Given) -> Made:
+    x, (axis,) = first(given), integers(given.take(1, "axis", default=-1), "axis")
+    return gated(axis, name), x
+
+
+def _take(plain: str, name: str, given: Given) -> Made:
+    x, (at,), (axis,) = first(given), *(integers(given.take(i, key), key) for i, key in ((1, "indices"), (2, "axis")))
+    index = lambda count: [at if i == axis % count else slice(None) for i in range(count)]  # noqa: E731
+    return indexed(index, name), x
+
+
 HANDLERS: dict[str, Handler] = {
     **moving.HANDLERS,
     **dict.fromkeys(_ACTIVATIONS, _activation),
@@ -352,7 +372,10 @@ HANDLERS: dict[str, Handler] = {
     "bias_add": _bias,
     "cast": _cast,
     "cumsum": _cumsum,
+    "glu": _glu,
     "matmul": _matmul,
     "moments": _moments,
     "one_hot": _one_hot,
+    "take": _take,
+    **dict.fromkeys(("where", "select"), _where),
 }
