@@ -234,13 +234,28 @@ def _sum_panels(source, places, steps, panels, vecs, start, ends, out):
             count, place = plan[row, COUNT], plan[row, PLACE]
             at = number // together * size + number % together * width
             start_at, first = start.at if start.step else plan[row, FIRST], beginning
+            # Vectors of no filters are left out. Where a residual is added, there are none.
+            slim = len(vecs) > 1 and count <= lanes_of(source)
             more, next_at = far and panels.first < number < panels.end - 1, apart + at + size
             while first < stop:
                 ahead = places.x_at[min(first + tile_height(vecs), end - 1)] + steps.shifts[steps.first], follow
                 if more:
                     ahead = next_at, piece
                     next_at += piece * len(steps.starts) * (steps.end - steps.first)
-                if stop - first > _most_low(tile_height(vecs)):
+                tall = stop - first > _most_low(tile_height(vecs))
+                rows = tile_height(vecs) if tall else LOW_ROWS
+                if tall and slim:
+                    if start.step:
+                        half = tile_lines(TILE_ROWS, 1, start.array, start_at + first * start.step, start.step)
+                    else:
+                        half = tile_rows(TILE_ROWS, 1, start.array, start_at)
+                    half = _sum_tile(half, source, places.x_at, first, steps, weights, (at, pitch), ahead)
+                    half = tile_finish(half, minimum, maximum)
+                    if later:
+                        tile_store(half, buffer.array, buffer_at, 0, 0, count)
+                    else:
+                        tile_store(half, out, places.out_at, first, place, count)
+                elif tall:
                     if start.step:
                         tile = tile_lines(FULL, vecs, start.array, start_at + first * start.step, start.step)
                     else:
@@ -253,7 +268,6 @@ def _sum_panels(source, places, steps, panels, vecs, start, ends, out):
                         tile_store(tile, buffer.array, buffer_at, 0, 0, width)
                     else:
                         tile_store(tile, out, places.out_at, first, place, count)
-                    rows = tile_height(vecs)
                 else:
                     low = tile_lines(LOW_ROWS, vecs, start.array, start_at + first * start.step, start.step)
                     if adds:
@@ -264,7 +278,6 @@ def _sum_panels(source, places, steps, panels, vecs, start, ends, out):
                         tile_store(low, buffer.array, buffer_at, 0, 0, width)
                     else:
                         tile_store(low, out, places.out_at, first, place, count)
-                    rows = LOW_ROWS
                 if later:
                     height, target = (rows, stop - first), (first, place, count)
                     _end_tile(buffer, vecs, height, epilogue, out, places.out_at, target)
