@@ -81,7 +81,7 @@ def _conv_task(task, x, weights, epilogue, out, vecs, plan):
     read = Channels(first, count, 1)
     source = input_of(x, block, plan, read, taps)
     places, steps = places_of(block, plan, source, tile_height(vecs)), _steps_of(source, weights[0])
-    sum_windows(source.array, places, steps, panels, vecs, epilogue, out)
+    sum_windows(source.array, places, steps, panels, vecs, None, epilogue, out)
 
 
 @compiled
@@ -123,8 +123,10 @@ def tile_height(vecs):
 
 
 @compiled
-def sum_windows(source, places, steps, panels, vecs, epilogue, out):
-    """Some panels for all windows of a block.
+def sum_windows(source, places, steps, panels, vecs, narrow, epilogue, out):
+    """Some panels for all windows of a block, in a tile as wide as ``vecs`` or, if it is ``narrow``, of one vector.
+
+    None has code for the former alone: Numba drops what is for others.
 
     ``steps`` are those of the first panel. They are changed where panels of other branches follow, which read other
     channels. Sums that a tile cannot end go by way of a buffer, and those for planes, whose windows are neighbours or
@@ -133,6 +135,9 @@ def sum_windows(source, places, steps, panels, vecs, epilogue, out):
     shifts, starts, length = steps.shifts, steps.starts, steps.end
     part = MOST_STEPS if len(starts) == 1 and length > 4 * MOST_STEPS else max(1, length)
     width = len(vecs) * lanes_of(source)
+    if narrow is not None:  # noqa: SIM102
+        if narrow:
+            width = lanes_of(source)
     panel = panel_of(panels, panels.first)
     # Where there are more steps, the sums so far of all windows, panel by panel.
     room = places.end * width if part < length else 0
@@ -168,8 +173,13 @@ def sum_windows(source, places, steps, panels, vecs, epilogue, out):
                 else:
                     ramp(sums_at, begin, at + begin * width - panel.place, width, end - begin)
                 there = Places(begin, end, places.count, places.x_at, to_at)
-                # In one place, for LLVM would copy all of it to others.
-                _sum_panels(source, there, now, run, vecs, start, (ends, later), to)
+                # In one place for each width, for LLVM would copy all of it to others.
+                if narrow is None:
+                    _sum_panels(source, there, now, run, vecs, start, (ends, later), to)
+                elif narrow:
+                    _sum_panels(source, there, now, run, vecs[:1], start, (ends, later), to)
+                else:
+                    _sum_panels(source, there, now, run, vecs, start, (ends, later), to)
                 # Flat ones would not compile.
                 if out.ndim == 3:  # noqa: SIM102
                     if last:

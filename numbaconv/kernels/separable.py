@@ -7,8 +7,9 @@ import numpy as np
 
 from ..machine.compiler import compiled
 from ..machine.memory import RAMP, copy, ramp
+from ..machine.vectors import TILE_ROWS, TILE_VECS
 from ..machine.words import prange
-from .conv import sum_windows, tile_height
+from .conv import sum_windows
 from .depthwise import filter_windows, input_of_panels
 from .plan.axes import BEFORE, BLOCK, STRIDE, H, W
 from .records import Epilogue, Inside, Panels, Places, Source, Steps
@@ -47,10 +48,7 @@ def _separable_task(task, x, wide, weights, epilogues, out, vecs, plan):
             return
     block = locate(task, plan)
     source = input_of_panels(x, block, plan, Panels(depthwise, plan, PANELS, 0, len(depthwise)), (0,))
-    if vecs[0] == 1:
-        separate(source, block, depthwise, pointwise, epilogues[1], out, vecs[:1], plan)
-    else:
-        separate(source, block, depthwise, pointwise, epilogues[1], out, vecs, plan)
+    separate(source, block, depthwise, pointwise, epilogues[1], out, vecs, plan)
 
 
 @compiled
@@ -77,8 +75,8 @@ def _inverted_task(task, x, wide, weights, epilogues, out, vecs, plan):
             begun = low
         if end < high:
             pixels, count = (image * height + end) * columns, (high - end) * columns
-            x_at = evenly(pixels * channels, channels, count, tile_height(vecs))
-            to = evenly(start + (end - begun) * row, column, count, tile_height(vecs))
+            x_at = evenly(pixels * channels, channels, count, height_of(vecs))
+            to = evenly(start + (end - begun) * row, column, count, height_of(vecs))
             there = Places(0, len(to) - RAMP, count, x_at, to)
             sum_pixels(x, there, panels, vecs, epilogues[0], array.reshape(-1))
             end = high
@@ -90,11 +88,11 @@ def _inverted_task(task, x, wide, weights, epilogues, out, vecs, plan):
 @compiled
 def separate(source, block, depthwise, pointwise, epilogues, out, vecs, plan):
     """Both steps for a block whose input is at hand."""
-    places, channels = places_of(block, plan, source, tile_height(vecs)), pointwise.shape[4]
+    places, channels = places_of(block, plan, source, height_of(vecs)), pointwise.shape[4]
     # In between: pixels side by side, in as many axes as an image has, for which `sum_windows` may be there already.
     pitch = pitch_of(channels, source.array)
     between, start = aligned(places.count * pitch, source.array)
-    between_at = evenly(start, pitch, places.count, tile_height(vecs))
+    between_at = evenly(start, pitch, places.count, height_of(vecs))
 
     there = Places(0, places.end, places.count, places.x_at, between_at)
     panels = Panels(depthwise, plan, PANELS, 0, len(depthwise))
@@ -112,4 +110,10 @@ def sum_pixels(x, places, panels, vecs, epilogue, out):
     taps = np.empty(channels + 1 + RAMP, np.int64)
     ramp(taps, 0, 0, 1, channels + 1)
     steps = Steps(taps[: channels + 1], np.zeros(1, np.int64), 0, channels)
-    sum_windows(x, places, steps, panels, vecs, epilogue, out)
+    sum_windows(x, places, steps, panels, vecs, vecs[0] == 1, epilogue, out)
+
+
+@compiled
+def height_of(vecs):
+    """Rows of a tile that fills the registers, with as many vectors as ``vecs`` says."""
+    return TILE_ROWS * TILE_VECS // vecs[0]
