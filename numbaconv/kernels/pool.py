@@ -356,7 +356,8 @@ def pool_plan(image, result, ends, last, sums):
     size, stride, before = last
     rows = prod(int((e[:, 1] - e[:, 0]).max(initial=0)) for e in ends[:2])
     inside = rows == 1 and before == 0 and (columns - 1) * stride + size <= image[3]
-    alone = inside and channels < LINE and min(size, stride) * channels >= LONG
+    # Of more channels, fewer of a line's lanes are idle where values are joined across windows.
+    alone = inside and 2 * channels < LINE and min(size, stride) * channels >= LONG
     # Narrow blocks read short stretches of many rows, which takes longer.
     least = 2 * TASK_VALUES if size == stride == 1 else TASK_VALUES
     tasks = min(MOST_TASKS, max(1, (prod(image) + prod(result)) // least))
