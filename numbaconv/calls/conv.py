@@ -365,13 +365,11 @@ def means_call(x_shape: Ints, weights_shape: Ints, itemsize: int, window: Window
 def _group_call(sums: Sums, direct: Callable[[], Any]) -> WindowCall | None:
     """That of the kernel `group_conv`, where it is faster.
 
-    Whole groups fill a vector, each with as many filters as channels: few, for lanes are exchanged as often, or windows
-    a stride apart, which are no neighbours among positions.
+    Whole groups fill a vector, each with as many filters as channels: few, for lanes are exchanged as often.
     """
     axes, channels, filters, itemsize, *_, branches = sums
     lanes = panel_width(itemsize, 1)
-    few = 4 * channels <= lanes or (2 * channels <= lanes and axes[-1].stride > 1)
-    if channels != filters or lanes % filters or not few:
+    if channels != filters or lanes % filters or 4 * channels > lanes or branches * filters < lanes:
         return None
     plan = make_plan(axes, channels, branches * filters, itemsize, depthwise=True)
     arguments = (0,) * channels, *depthwise_arguments(plan, branches * filters, itemsize)

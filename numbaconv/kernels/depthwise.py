@@ -42,7 +42,7 @@ def depthwise_conv(x, weights, epilogue, out, plan):
 
 @compiled(parallel=True)
 def group_conv(x, weights, epilogue, out, group, plan):
-    """`kernels.conv.conv` for groups of as many filters as channels, of which a vector holds some or one.
+    """`kernels.conv.conv` for groups of as many filters as channels, of which a vector holds some.
 
     A depthwise convolution for each channel of a group: the first one's for all of its filters, and so on, so that no
     lane is idle. Bound by arithmetic, and by the exchange of lanes, of which several taps have the use. The weights
