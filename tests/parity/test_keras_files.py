@@ -133,9 +133,9 @@ def test_training_goes_on(tmp_path):
         np.testing.assert_allclose(found["mae"], wanted["mae"], rtol=1e-4)
 
 
-def test_layers_that_change_images_in_training_alone_hand_them_on(tmp_path):
+def test_layers_that_change_values_in_training_alone_hand_them_on(tmp_path):
     at_random = [L.RandomFlip("horizontal"), L.RandomRotation(0.1), L.RandomZoom(0.2), L.RandomContrast(0.1)]
-    at_random += [L.RandomTranslation(0.1, 0.1), L.RandomBrightness(0.1)]
+    at_random += [L.RandomTranslation(0.1, 0.1), L.RandomBrightness(0.1), L.AlphaDropout(0.1)]
     with quiet():
         model = keras.Sequential([L.Input((8, 6, 3)), *at_random, L.Rescaling(1 / 255), L.Conv2D(2, 3)])
         model.save(tmp_path / "a.keras")
@@ -143,7 +143,7 @@ def test_layers_that_change_images_in_training_alone_hand_them_on(tmp_path):
         warnings.simplefilter("always")
         here = load_model(tmp_path / "a.keras")
     assert [str(one.message).split(":")[0] for one in found] == [
-        f"{type(layer).__name__} changes images in training alone" for layer in at_random
+        f"{type(layer).__name__} changes what it gets in training alone" for layer in at_random
     ]
     x = np.random.default_rng(0).integers(0, 255, (2, 8, 6, 3)).astype(np.float32)
     with quiet():

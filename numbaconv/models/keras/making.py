@@ -22,7 +22,7 @@ from .operations import is_operation, operation
 
 _WRAPPED = ("layer", "backward_layer")
 # Layers of Keras's that hand on what they get, but in training.
-_AT_RANDOM = {"AugMix", "RandAugment"} | {
+_AT_RANDOM = {"AlphaDropout", "AugMix", "RandAugment"} | {
     f"Random{what}"
     for what in (
         *("Brightness", "ColorDegeneration", "ColorJitter", "Contrast", "ElasticTransform", "Erasing", "Flip"),
@@ -65,8 +65,8 @@ class Maker:
             if own is not None:
                 return self._custom_layer(own, part)
             if part.class_name in _AT_RANDOM:
-                # Many networks begin with some of them.
-                what = f"{part.class_name} changes images in training alone"
+                # Many networks begin with some of them, or have them between layers with selu.
+                what = f"{part.class_name} changes what it gets in training alone"
                 self.reading.warned = True
                 warnings.warn(f"{what}: it is read as Identity, and fit does without", UserWarning, stacklevel=2)
                 part = part._replace(class_name="Identity", config={"dtype": part.config.get("dtype")})
