@@ -15,12 +15,12 @@ from ..objects.tuples import NamedTuple
 from .layouts import SMALL, Ints, canonical, contiguous, images_shape, original, spatial, three
 
 if TYPE_CHECKING:
-    from ..kernels.blend import Recipe
+    from ..kernels.recipe import Recipe
 
 # Values of a row of a plane, fewer than which are taken with channels last: any, where no instruction gathers values.
-TURNED_ROW = 64 if VECTOR_BYTES == 64 else inf
+TURNED_ROW = 160 if VECTOR_BYTES == 64 else inf
 # Loops and recipes of calls that a network found on disk does without.
-blend, resizing = (Later(f"..kernels.{name}", __package__) for name in ("blend", "resize"))
+blend, recipe, resizing = (Later(f"..kernels.{name}", __package__) for name in ("blend", "recipe", "resize"))
 
 
 class MovingCall(NamedTuple):
@@ -79,7 +79,7 @@ def zero_pad_call(x_shape: Ints, padding: tuple[Ints, ...], data_format: str, it
 
 def _shift_call(x_shape: Ints, result_shape: Ints, before: Ints, data_format: str, itemsize: int) -> AnyMoving:
     lengths = (spatial(shape, data_format) for shape in (x_shape, result_shape))
-    recipes = [blend.shifted(*axis) for axis in zip(*lengths, before, strict=True)]
+    recipes = [recipe.shifted(*axis) for axis in zip(*lengths, before, strict=True)]
     return blend_call(x_shape, result_shape, recipes, data_format, itemsize)
 
 
@@ -133,7 +133,7 @@ def blend_call(
         data_format == "channels_first"
         and x_shape[1] >= LINE
         and row < TURNED_ROW
-        and not all(map(blend.selects, blend.factored(recipes)[1]))
+        and not all(map(recipe.selects, recipe.factored(recipes)[1]))
     ):
         # Vectors of channels need no tables.
         x_last, result_last = ((n, *lengths, c) for n, c, *lengths in (x_shape, result_shape))
@@ -141,7 +141,7 @@ def blend_call(
         return TurnedCall(call, x_shape, result_shape)
     batch, *_, channels = images_shape(x_shape, data_format)
     lengths, dtype = three((first // parts, *rest), 1), np.dtype(f"f{itemsize}")
-    axes = three(tuple(recipes), blend.unchanged(1))
+    axes = three(tuple(recipes), recipe.unchanged(1))
     arguments = blend.blend_arguments(batch * parts, lengths, axes, channels, dtype)
     sizes = prod(x_shape), prod(result_shape)
     return MovingCall(blend.blend, sizes[:1], sizes[1:], result_shape, arguments, max(sizes) < SMALL)
@@ -152,7 +152,7 @@ def grad_call(
 ) -> AnyMoving:
     """Prepare the gradient of what has these recipes, for an input of ``x_shape``."""
     first, *rest = spatial(x_shape, data_format)
-    back = [blend.turned(r, n) for r, n in zip(recipes, (first // parts, *rest), strict=True)]
+    back = [recipe.turned(r, n) for r, n in zip(recipes, (first // parts, *rest), strict=True)]
     return blend_call(result_shape, x_shape, back, data_format, itemsize, parts)
 
 
@@ -175,9 +175,9 @@ def _upsample_call(
     lengths, parts = spatial(x_shape, data_format), 1
     if interpolation == "nearest":
         parts = lengths[0]
-        recipes = [blend.spread(*axis) for axis in zip((1, *lengths[1:]), size, strict=True)]
+        recipes = [recipe.spread(*axis) for axis in zip((1, *lengths[1:]), size, strict=True)]
     elif interpolation == "bilinear":
-        recipes = [blend.between(*axis) for axis in zip(lengths, size, strict=True)]
+        recipes = [recipe.between(*axis) for axis in zip(lengths, size, strict=True)]
     else:
         recipes = _resized(x_shape, Resize(spatial(result_shape, data_format), interpolation), data_format)
     return prepare(x_shape, result_shape, recipes, data_format, itemsize, parts)

@@ -20,8 +20,8 @@ from .moving import AnyMoving, blend_call, grad_call, of_lengths
 from .window import Window
 
 # Loops and plans of calls that a network found on disk does without.
-blend, pool, pool_grad, pool_planes = (
-    Later(f"..kernels.{name}", __package__) for name in ("blend", "pool", "pool_grad", "pool_planes")
+pool, pool_grad, pool_planes, recipe = (
+    Later(f"..kernels.{name}", __package__) for name in ("pool", "pool_grad", "pool_planes", "recipe")
 )
 # Values of a window from which on one row of values after the other is joined.
 MANY_VALUES = 512
@@ -190,7 +190,7 @@ def _selection(x_shape: Ints, out_shape: Ints, window: Window) -> AnyMoving:
     """Pooling of windows of one value."""
     counts = spatial(out_shape, window.data_format)
     recipes = [
-        blend.recipe(n, np.arange(n), np.arange(n) * step, 1.0) for n, step in zip(counts, window.strides, strict=True)
+        recipe.recipe(n, np.arange(n), np.arange(n) * step, 1.0) for n, step in zip(counts, window.strides, strict=True)
     ]
     return blend_call(x_shape, out_shape, recipes, window.data_format, 4)
 
@@ -319,7 +319,7 @@ def _average_grad_call(x_shape: Ints, out_shape: Ints, itemsize: int, window: Wi
     (first, *rest), ends = zip(*axes, strict=True)
     image = of_lengths(x_shape, (parts * first, *rest), data_format)
     result = of_lengths(x_shape, (parts * len(ends[0]), *map(len, ends[1:])), data_format)
-    call = grad_call(image, result, [blend.averages(e) for e in ends], data_format, itemsize, parts)
+    call = grad_call(image, result, [recipe.averages(e) for e in ends], data_format, itemsize, parts)
     return call._replace(result_shape=x_shape)
 
 

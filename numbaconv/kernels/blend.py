@@ -9,11 +9,11 @@ from math import ceil, prod
 import numpy as np
 
 from ..machine.compiler import compiled
-from ..machine.line import line_gather, line_more, line_write
+from ..machine.line import line_gather, line_more, line_near, line_write
 from ..machine.memory import clear, copy
-from ..machine.vectors import LINE, VECTOR_BYTES
+from ..machine.vectors import LINE, PERMUTES, VECTOR_BYTES
 from ..machine.words import prange
-from ..objects.tuples import NamedTuple
+from .recipe import factored, joined, most, selects, size, stays, unchanged
 
 # Values of a block of columns, at most; values of a line of a run, from which on they are not gathered, which takes as
 # long as three lines, or more without an instruction for it; and those of runs that lines copy.
@@ -28,17 +28,6 @@ DEPTH, HEIGHT, WIDTH, CHANNELS, PLANES, ROWS, COLUMNS, ROW_MOST, MOST, WAY, OF_C
 LINES, BAND, BLOCK, BLOCKS, TASKS, ZERO = range(11, 17)
 # Ways.
 TABLE, SINGLE, RUNS = range(3)
-
-
-class Recipe(NamedTuple):
-    """What the positions of an axis are made from: position o from ``at[starts[o] : starts[o + 1]]``, with shares.
-
-    A position without any is zero.
-    """
-
-    starts: np.ndarray
-    at: np.ndarray
-    share: np.ndarray
 
 
 @compiled(parallel=True)
@@ -100,7 +89,8 @@ def _blend_block(task, x, out, recipes, share, tables, plan):
                     else:
                         _weigh(x, zero, (places, parts, zero, taps), middle, zero, count)
             if plan[WAY] == TABLE:
-                _gather(source, base, share, table, first * channels, out, (to, size), plan)
+                near = PERMUTES and size >= LINE and base + reads[block, 1] * channels <= len(source)
+                _gather(source, (base, near), share, table, first * channels, out, (to, size), plan)
             elif plan[WAY] == RUNS:
                 runs = reads[block, 2], reads[block, 3], reads[block, 4], reads[block, 1] * channels
                 _copy_runs(source, base, starts, runs, out, (to, size))
@@ -172,83 +162,30 @@ def _copy_runs(source, base, starts, runs, out, write):
 
 
 @compiled
-def _gather(source, base, share, table, first, out, write, plan):
+def _gather(source, begin, share, table, first, out, write, plan):
     """Values side by side, each from where the table says, with shares of its own: first taps, then second ones..."""
     to, length = write
     width = plan[COLUMNS] * plan[CHANNELS]
-    for j in range(first, first + length, LINE):
-        left = first + length - j
-        total = line_gather(source, base, table, j, left)
+    for j in range(0, length, LINE):
+        # Where whole lines are read, the last one begins before the one before it ends.
+        j = min(j, length - LINE) if begin[1] else j
+        at, left = first + j, length - j
+        total = _values(source, begin, table, at, left)
         if share is not None:
-            total = total * line_gather(share, plan[OF_COLUMNS], None, j, left)
+            total = total * line_gather(share, plan[OF_COLUMNS], None, at, left)
             for k in range(1, plan[MOST]):
-                shares = line_gather(share, plan[OF_COLUMNS] + k * width, None, j, left)
-                total = line_more(total, line_gather(source, base, table, k * width + j, left), shares)
-        line_write(total, out, to + j - first, left)
+                shares = line_gather(share, plan[OF_COLUMNS] + k * width, None, at, left)
+                total = line_more(total, _values(source, begin, table, k * width + at, left), shares)
+        line_write(total, out, to + j, left)
 
 
-def recipe(count, outputs, at, share):
-    """The recipe of so many positions, of which ``outputs`` have these shares of what lies ``at``."""
-    outputs, at, share = (np.ravel(a) for a in np.broadcast_arrays(outputs, at, share))
-    kept = np.flatnonzero(share)
-    kept = kept[np.lexsort((at[kept], outputs[kept]))]
-    starts = np.append(0, np.bincount(outputs[kept], minlength=count).cumsum())
-    return Recipe(starts, at[kept], share[kept].astype(np.float64))
-
-
-def unchanged(length):
-    """The recipe of an axis that stays as it is."""
-    return shifted(length, length, 0)
-
-
-def shifted(length, count, before):
-    """The recipe of an axis with so many zeros in front of its positions, or fewer positions than before."""
-    outputs = np.arange(max(0, before), min(count, length + before))
-    return recipe(count, outputs, outputs - before, 1.0)
-
-
-def turned(given, length):
-    """The recipe of the gradient, for what was an axis of this length."""
-    return recipe(length, given.at, _outputs(given), given.share)
-
-
-def _outputs(given):
-    """The position that each share is of."""
-    return np.repeat(np.arange(len(given.starts) - 1), np.diff(given.starts))
-
-
-def joined(outer, inner, length):
-    """The recipe of two axes as one, the inner one of which had this length."""
-    count = len(inner.starts) - 1
-    outputs = np.add.outer(_outputs(outer) * count, _outputs(inner))
-    at, share = np.add.outer(outer.at * length, inner.at), np.multiply.outer(outer.share, inner.share)
-    return recipe((len(outer.starts) - 1) * count, outputs, at, share)
-
-
-def spread(length, size):
-    """The recipe of an axis whose positions are repeated."""
-    outputs = np.arange(length * size)
-    return recipe(length * size, outputs, outputs // size, 1.0)
-
-
-def between(length, size):
-    """The recipe of an axis that becomes so many times as long, linearly: half-pixel centres, the ends held.
-
-    Output o lies at position (o + 0.5) / size - 0.5.
-    """
-    outputs = np.arange(length * size)
-    position = np.clip((outputs + 0.5) / size - 0.5, 0, length - 1)
-    below = np.floor(position).astype(np.int64)
-    pairs = below[:, None] + [0, 1], np.stack([1 - (position - below), position - below], 1)
-    return recipe(length * size, outputs[:, None], *pairs)
-
-
-def averages(ends):
-    """The recipe of an axis of windows, from `kernels.pool.window_ends`."""
-    counts = ends[:, 1] - ends[:, 0]
-    windows = np.repeat(np.arange(len(ends)), counts)
-    taps = np.arange(counts.sum()) - np.repeat(counts.cumsum() - counts, counts)
-    return recipe(len(ends), windows, ends[windows, 0] + taps, 1 / counts[windows])
+@compiled(inline=True)
+def _values(source, begin, table, first, count):
+    """A line of them."""
+    base, near = begin
+    if PERMUTES and near and table[len(table) // 2 + first] >= 0:
+        return line_near(source, base, table, first)
+    return line_gather(source, base, table, first, count)
 
 
 def blend_arguments(batch, lengths, recipes, channels, dtype):
@@ -259,7 +196,7 @@ def blend_arguments(batch, lengths, recipes, channels, dtype):
     few channels, shares of the last one as the table has its places. None where all values are copies. ``reads``
     (blocks, 5) are the first column that each block of columns is made from, and the one after the last; its runs
     likewise, and the one after those that are whole lines. For few channels, the table says where in a row each value's
-    first share lies, then likewise the second ones, and so on.
+    first share lies, then likewise the second ones, and so on; its second half is for `line_near`.
     """
     factor, recipes = factored(recipes)
     batch, lengths, recipes, channels = _short_rows_joined(batch, lengths, recipes, channels)
@@ -284,7 +221,12 @@ def blend_arguments(batch, lengths, recipes, channels, dtype):
     reads = np.array(reads, np.int64).reshape(-1, 5)
     table = np.empty(0, np.int32)
     if way == TABLE:
-        table = np.append(places[..., None] * channels + np.arange(channels), np.zeros(LINE)).astype(np.int32)
+        table = np.where(places[..., None] < 0, -1, places[..., None] * channels + np.arange(channels))
+        table = table.reshape(len(table), -1)
+        begins = _begins(table, reads * channels, block * channels, VECTOR_BYTES // dtype.itemsize)
+        beyond = np.zeros(LINE)
+        table = np.concatenate([table.ravel(), beyond, begins, beyond] if PERMUTES else [table.ravel(), beyond])
+        table = table.astype(np.int32)
         last = last._replace(share=np.repeat(shares, channels, 1).ravel())
     lines, work = batch * planes * rows, max(batch * prod(lengths), batch * planes * rows * columns) * channels
     tasks = min(MOST_TASKS, max(1, work // TASK_VALUES))
@@ -292,23 +234,14 @@ def blend_arguments(batch, lengths, recipes, channels, dtype):
     before = np.cumsum([0, *(len(r.at) for r in recipes)])
     starts = [(r.starts[:-1] + n, _repeats(r)) for r, n in zip(recipes, before[:3], strict=True)]
     cut = lines, band, block, len(blocks), ceil(lines / band) * len(blocks), 0
-    most = _most(above[0]) * _most(above[1]), len(shares), way, before[2]
-    plan = np.array([*lengths, channels, planes, rows, columns, *most, *cut], np.int64)
+    columns_made = most(above[0]) * most(above[1]), len(shares), way, before[2]
+    plan = np.array([*lengths, channels, planes, rows, columns, *columns_made, *cut], np.int64)
     at = np.concatenate([above[0].at, above[1].at, last.at * channels])
     share = np.concatenate([above[0].share, above[1].share, last.share]).astype(dtype)
     starts = np.append(np.concatenate(starts, 1).T, [[before[3], 0]], 0)
     if way == RUNS:
         starts = np.concatenate([np.pad(starts[: planes + rows + 1], [(0, 0), (0, 1)]), *runs])
     return np.ascontiguousarray(starts), at, None if copies else share, reads, table, plan
-
-
-def factored(recipes):
-    """A factor and recipes, which are to be multiplied by it: copies, where they have one share for all positions."""
-    factors = [next(iter(given.share), 1.0) for given in recipes]
-    alike = all(_most(r) == 1 and (r.share == factor).all() for r, factor in zip(recipes, factors, strict=True))
-    if not alike:
-        return 1.0, tuple(recipes)
-    return prod(factors), tuple(given._replace(share=np.ones(len(given.share))) for given in recipes)
 
 
 def _repeats(given):
@@ -319,11 +252,39 @@ def _repeats(given):
 
 def _side_by_side(given):
     """Where the first shares of all positions lie, where the second ones, and so on, and these: -1 and 0 for none."""
-    taps = np.arange(_most(given))[:, None]
+    taps = np.arange(most(given))[:, None]
     there = taps < np.diff(given.starts)
     index = np.where(there, given.starts[:-1] + taps, 0)
     at, share = (np.append(a, 0)[index] for a in (given.at, given.share))
     return np.where(there, at, -1), np.where(there, share, 0.0)
+
+
+def _begins(table, reads, block, lanes):
+    """For each value, where a vector begins that has it and those that follow it in its line's vector.
+
+    Inverted, where a vector of the line that begins with this value has not all.
+    """
+    begins = []
+    for (low, high, *_), first in zip(reads, range(0, table.shape[1], block), strict=True):
+        part = table[:, first : first + block]
+        padded = np.pad(part, [(0, 0), (0, LINE - 1)], constant_values=-1)
+        last, found = (
+            _running(np.maximum, padded, lanes),
+            _running(np.minimum, np.where(padded < 0, high, padded), lanes),
+        )
+        near = (last - found < lanes) & (high - low >= lanes)
+        found = np.clip(found, low, max(low, high - lanes))[:, : part.shape[1]]
+        # A line may be two vectors.
+        begins.append(np.where(near[:, : part.shape[1]] & near[:, LINE - lanes :], found, ~found))
+    return np.concatenate(begins, 1).ravel()
+
+
+def _running(best, values, lanes):
+    """The best of each value and those that follow it in a vector of so many lanes, a power of two."""
+    step = 1
+    while step < lanes:
+        values, step = best(values[:, :-step], values[:, step:]), 2 * step
+    return values
 
 
 def _runs(places, channels):
@@ -359,40 +320,20 @@ def _short_rows_joined(batch, lengths, recipes, channels):
     *outer, length, last = *lengths, recipes[2]
     above = [(n, r) for n, r in zip(outer, recipes[:2], strict=True) if n > 1 or len(r.starts) > 2]
     # Columns that stay as they are, of those that do not, are more channels.
-    while above and length * channels < SHORT_ROW and _stays(last, length) and not selects(above[-1][1]):
+    while above and length * channels < SHORT_ROW and stays(last, length) and not selects(above[-1][1]):
         channels *= length
         length, last = above.pop()
     while above and (len(last.starts) - 1) * channels < SHORT_ROW:
         n, more = above[-1]
         # Sums of sums would have other bits as one sum, and a format's or a tile's rows may be longer than another's.
         longest = LONG_COPIED if selects(more) and selects(last) else LONG_ROW
-        if not (selects(more) or selects(last)) or _size(more) * _size(last) * channels > longest:
+        if not (selects(more) or selects(last)) or size(more) * size(last) * channels > longest:
             break
         above.pop()
         last, length = joined(more, last, length), n * length
     if not above and (len(last.starts) - 1) * channels < (2 * SHORT_ROW if selects(last) else SHORT_ROW):
-        images = max(1, min(batch, LONG_ROW // max(1, _size(last) * channels)))
+        images = max(1, min(batch, LONG_ROW // max(1, size(last) * channels)))
         batch = ceil(batch / images)
         last, length = joined(unchanged(images), last, length), images * length
     axes = [(1, unchanged(1))] * (2 - len(above)) + [*above, (length, last)]
     return batch, *zip(*axes, strict=True), channels
-
-
-def _stays(given, length):
-    """Whether an axis of this length stays as it is."""
-    return len(given.starts) - 1 == len(given.at) == length and (given.at == np.arange(length)).all() and selects(given)
-
-
-def selects(given):
-    """Whether each position is one that there was."""
-    return _most(given) == 1 and (given.share == 1).all()
-
-
-def _size(given):
-    """Positions or shares, of which there are more."""
-    return max(len(given.starts) - 1, len(given.at))
-
-
-def _most(given):
-    """The most shares of a position."""
-    return int(np.diff(given.starts).max(initial=1))

@@ -6,7 +6,7 @@ centre lies over the input coordinate ``(o + 1/2) * n / m - 1/2``.
 
 import numpy as np
 
-from .blend import Recipe, recipe
+from .recipe import Recipe, recipe
 
 # How far the kernels reach.
 RADIUS = {"bilinear": 1, "bicubic": 2, "lanczos3": 3, "lanczos5": 5}

@@ -4,6 +4,7 @@ In Python terms, ``count`` being the channels from ``at`` on and W the width of 
 
     line_read      line = array[at : at + W], zeros in place of what lies beyond ``count``
     line_gather    the same of values that lie apart: line = array[at + table[first : first + W]]
+    line_near      the same of values that lie in one stretch as long as a vector, for each vector
     line_write     out[at : at + min(W, count)] = line
     line_more      total + line * share
     line_maximum   max(best, line), NaN where either is NaN
@@ -62,6 +63,54 @@ def line_gather(typingctx, array, at, table, first, count):
         return _value(context, builder, line, vectors)
 
     return line(array, at, table, first, count), codegen
+
+
+@intrinsic
+def line_near(typingctx, array, at, table, first):
+    """`line_gather` where the values of each vector lie in one stretch as long, and the processor ``PERMUTES``.
+
+    The second half of the table says where the stretch begins, for a vector that begins with each entry of the first.
+    All of it is read, and a line of the table. What is inverted there begins as late as what is not.
+    """
+    line = tiles.Tile(1, array.dtype.bitwidth // types.float32.bitwidth, array.dtype)
+
+    def codegen(context, builder, sig, args):
+        array, at, table, first = args
+        array, table = Memory(context, builder, sig.args[0], array), Memory(context, builder, sig.args[2], table)
+        half = builder.udiv(table.array.nitems, tiles.INT(2))
+        firsts = [builder.add(first, tiles.INT(v * line.lanes)) for v in range(line.vecs)]
+        return _value(context, builder, line, [_near(builder, line, array, at, table, n, half) for n in firsts])
+
+    return line(array, at, table, first), codegen
+
+
+def _near(builder, line, array, at, table, entry, half):
+    """A vector of values that lie in one, in any order."""
+    lanes = tiles.INT(line.lanes)
+    kind = ir.VectorType(table.element, line.lanes)
+    place = pointer_to(builder, kind, table.pointer(entry, lanes))
+    steps = builder.load(place, align=table.align, typ=kind)
+    there = builder.icmp_signed(">=", steps, ir.Constant(kind, None))
+    begin = table.scalar(builder.add(entry, half))
+    begin = builder.xor(begin, builder.ashr(begin, begin.type(31)))
+    place = array.pointer(builder.add(at, builder.sext(begin, tiles.INT)), lanes)
+    vector = builder.load(pointer_to(builder, line.vector, place), align=array.align, typ=line.vector)
+    steps = builder.sub(steps, _splat(builder, begin, line.lanes))
+    return builder.select(there, _permuted(builder, line, vector, steps), ir.Constant(line.vector, None))
+
+
+def _permuted(builder, line, vector, steps):
+    """The lanes of a vector that the steps name."""
+    words = VECTOR_BYTES // 4
+    kind, result = ir.VectorType(ir.IntType(32), words), line.vector
+    if words != line.lanes:
+        # A number of float64 is a pair of lanes.
+        steps = builder.shuffle_vector(steps, steps, ir.Constant(kind, [lane // 2 for lane in range(words)]))
+        pairs = ir.Constant(kind, [2] * words), ir.Constant(kind, [0, 1] * line.lanes)
+        steps = builder.add(builder.mul(steps, pairs[0]), pairs[1])
+    name = {32: "llvm.x86.avx2.permps", 64: "llvm.x86.avx512.permvar.sf.512"}[VECTOR_BYTES]
+    floats = ir.VectorType(ir.FloatType(), words)
+    return builder.bitcast(_call(builder, name, floats, builder.bitcast(vector, floats), steps), result)
 
 
 def _read(builder, line, memory, at, count):

@@ -17,27 +17,30 @@ CACHE_LINE, CACHE_WAY = 64, 4096
 # broadcast value must fit the register file: 32 registers of AVX-512 or NEON, 16 of AVX2.
 _TILES = {64: (14, 2), 32: (6, 2), 16: (6, 4)}
 
+_X86 = "x86_64", "amd64"
+
 
 def _host_vector_bytes():
-    if platform.machine().lower() not in ("x86_64", "amd64"):
+    if platform.machine().lower() not in _X86:
         return 16
+    return 64 if _has("avx512f") else 32
+
+
+def _has(feature):
+    """Whether code is made for a processor that has it, of those with x86-64."""
     features = setting("CPU_FEATURES")
     if features is not None:
-        return 64 if "+avx512f" in features else 32
+        return f"+{feature}" in features
     # A CPU asked for by name may lack what the host has.
-    if setting("CPU_NAME") not in (None, "host"):
-        return 32
-    return 64 if _has_avx512() else 32
-
-
-def _has_avx512():
+    if platform.machine().lower() not in _X86 or setting("CPU_NAME") not in (None, "host"):
+        return False
     # Linux tells what LLVM would be imported for.
     described = processor()
     if described:
-        return b" avx512f " in described
+        return f" {feature} ".encode() in described
     from llvmlite import binding
 
-    return binding.get_host_cpu_features().get("avx512f")
+    return bool(binding.get_host_cpu_features().get(feature))
 
 
 @functools.cache
@@ -57,6 +60,8 @@ if _chosen not in map(str, _TILES):
     raise ValueError(f"NUMBACONV_VECTOR_BYTES must be one of {sorted(_TILES)}, got {_chosen}")
 VECTOR_BYTES = int(_chosen)
 TILE_ROWS, TILE_VECS = _TILES[VECTOR_BYTES]
+# Whether lanes of one vector can be taken from any of another, in one instruction.
+PERMUTES = VECTOR_BYTES > 16 and _has({32: "avx2", 64: "avx512f"}[VECTOR_BYTES])
 # A tuple as long as a tile of two rows has vectors.
 WIDE = (0,) * min(8, TILE_ROWS * TILE_VECS // 3)
 # Rows of a tile of one vector, where they have to be few.

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from plan_cases import compiled_call, input_at, make_axes, table_of
 
-from numbaconv.kernels import blend, pack, planes, records, strip
+from numbaconv.kernels import pack, planes, recipe, records, strip
 from numbaconv.kernels.plan.axes import (
     STRIP_DILATION,
     STRIP_STRIDE,
@@ -247,7 +247,7 @@ def test_depthwise_blocks_order_channels_before_multipliers():
 @pytest.mark.parametrize("size", [1, 2, 3, 4, 7])
 @pytest.mark.parametrize("length", [1, 2, 5])
 def test_neighbours_of_upsampling(length, size):
-    starts, at, share = blend.between(length, size)
+    starts, at, share = recipe.between(length, size)
     position = np.clip((np.arange(length * size) + 0.5) / size - 0.5, 0, length - 1)
     assert at.min() >= 0
     assert at.max() < length

@@ -8,7 +8,7 @@ from differences import assert_gradients
 
 from numbaconv import shapes
 from numbaconv.calls import moving
-from numbaconv.kernels import blend, resize
+from numbaconv.kernels import recipe, resize
 from numbaconv.layers import CenterCrop, Resizing, UpSampling2D
 from numbaconv.models import Sequential
 from numbaconv.selfcheck import textbook
@@ -151,7 +151,7 @@ def test_tables_are_those_of_the_matrices(n, m, interpolation):
         wanted = np.zeros((m, n + 2))
         wanted[:, 2:] = textbook.shares_of((n,), (m,), interpolation, antialias)[-1]
         given = resize.resized(n, m, interpolation, antialias, start=2)
-        for (starts, at, share), dense in ((given, wanted), (blend.turned(given, n + 2), wanted.T)):
+        for (starts, at, share), dense in ((given, wanted), (recipe.turned(given, n + 2), wanted.T)):
             found = np.zeros_like(dense)
             found[np.repeat(np.arange(len(dense)), np.diff(starts)), at] = share
             np.testing.assert_allclose(found, dense, rtol=1e-12, atol=1e-14)
