@@ -8,6 +8,7 @@ import pytest
 
 import numbaconv
 from numbaconv import config, layers, models
+from numbaconv.models.fused import stretches
 from numbaconv.models.fused.running import fused
 
 EXAMPLES = int(os.environ.get("NUMBACONV_PARITY_EXAMPLES", "12"))
@@ -134,6 +135,19 @@ def blocks(seed):
 @pytest.mark.parametrize("seed", seeds(lambda seed: dtype_from(np.random.default_rng(seed))))
 def test_a_random_network_of_convolutions(seed, monkeypatch):
     model, x = blocks(seed)
+    runner = assert_runs_as_its_layers_do(monkeypatch, model, x)
+    assert len(runner.turns) < len(model._program().steps) + 3
+
+
+@pytest.mark.parametrize("seed", seeds(lambda seed: dtype_from(np.random.default_rng(seed))))
+def test_a_random_network_of_convolutions_for_a_few_images_at_a_time(seed, monkeypatch):
+    model, x = blocks(seed)
+    monkeypatch.setattr(stretches, "HOST", stretches.HOST._replace(near_bytes=1 if seed % 2 else 2 * x[:1].nbytes))
+    assert_runs_as_its_layers_do(monkeypatch, model, np.concatenate([x, -x, x, x / 2]))
+
+
+def assert_runs_as_its_layers_do(monkeypatch, model, x):
+    """The same values, and in each call the same bits; returns the runner."""
     wanted, found, other = layer_by_layer(monkeypatch, model, x), model(x), model(-x)
     error = np.abs(found - wanted).max() / max(np.abs(wanted).max(), SMALL)
     assert error <= TOLERANCE[x.dtype.name]
@@ -141,7 +155,7 @@ def test_a_random_network_of_convolutions(seed, monkeypatch):
     np.testing.assert_array_equal(other, model(-x))
     runner = fused(model._program()).runner([x.shape])
     assert runner is not None
-    assert len(runner.turns) < len(model._program().steps) + 3
+    return runner
 
 
 # In continuous integration 400 of either kind, at night all of them.
@@ -161,3 +175,17 @@ def test_networks_are_joined():
         model, x = blocks(seed)
         joined += sum(len(turn.stage.parts) > 1 for turn in fused(model._program()).runner([x.shape]).turns)
     assert joined >= 10
+
+
+def test_networks_run_for_a_few_images_at_a_time_and_take_less_memory(monkeypatch):
+    found, room = 0, []
+    for seed in range(10):
+        for near in 1, 2**40:
+            model, x = blocks(seed)
+            monkeypatch.setattr(stretches, "HOST", stretches.HOST._replace(near_bytes=near))
+            runner = fused(model._program()).runner([(12, *x.shape[1:])])
+            found += any(turn.stage.kind == "together" for turn in runner.turns)
+            room.append(runner.room)
+    # Not where layers have more weights than values.
+    assert 8 <= found <= 10
+    assert sum(room[::2]) < sum(room[1::2]) / 2

@@ -39,6 +39,8 @@ class Host(NamedTuple):
     band_bytes: int = 400 * 1024
     band_share: float = 0.05
     band_rows: float = 1.5
+    # What a stage of a network reads and writes had better not exceed, where images may take turns.
+    near_bytes: int = 10 * 1024 * 1024
     # Rows of outputs that take as long to compute as their weights take to come from L3.
     l3_rows: int = 14
     # The part of them that is waited for where the weights of the next steps are asked for ahead.

@@ -107,20 +107,27 @@ def explained(runner: Runner, inputs: Sequence[np.ndarray], measure: bool) -> Pr
             runs.append(np.diff(clock))
         times = [float(seconds) for seconds in np.min(runs, axis=0)]
     size = runner.dtype.itemsize
-    return ProgramReport(
-        _report(turn, runner.shapes, size, seconds) for turn, seconds in zip(runner.turns, times, strict=True)
-    )
+    # Those for some images are told as one.
+    rows: dict[int, list[tuple[Turn, Any]]] = {}
+    for turn, seconds in zip(runner.turns, times, strict=True):
+        if turn.stage.parts:
+            rows.setdefault(id(turn.stage), []).append((turn, seconds))
+    return ProgramReport(_report(row, runner.shapes, size) for row in rows.values())
 
 
-def _report(turn: Turn, shapes: dict[int, Any], itemsize: int, seconds: float | None) -> StageReport:
-    stage, shape = turn.stage, shapes[turn.outputs[0]]
+def _report(row: list[tuple[Turn, Any]], shapes: dict[int, Any], itemsize: int) -> StageReport:
+    turn, count = row[0][0], len(row)
+    seconds = None if row[0][1] is None else sum(seconds for _, seconds in row)
+    stage, (*outer, images) = turn.stage, shapes[turn.outputs[0]][::-1]
+    shape = (count * images, *outer[::-1])
     values = sum(prod(shapes[slot]) for slot in {*turn.inputs, *turn.outputs})
     work, weights = 0, 0
     if stage.kind in KERNELS:
         work, weights = _counted(stage, shapes)
     kernel, algorithm = _named(turn)
     names = tuple(part.name for part in stage.parts if part.name)
-    return StageReport(names, kernel, algorithm, shape, work, (values + weights) * itemsize, seconds)
+    moved = (count * values + weights) * itemsize
+    return StageReport(names, kernel, algorithm, shape, count * work, moved, seconds)
 
 
 def _counted(stage: Any, shapes: dict[int, Any]) -> tuple[int, int]:

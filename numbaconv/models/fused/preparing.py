@@ -21,6 +21,7 @@ from ...calls.separable import SeparableCall, separable_call
 from ...calls.winograd import WinogradCall
 from ...objects.tuples import NamedTuple
 from .folding import Banded, Factors, Folded, Pair
+from .parts import put_together
 from .rules import banded, scales_channels
 from .stage import NO_ENDING, Ending, Stage
 
@@ -63,6 +64,8 @@ def prepared(
 
     ``awake`` has sums run on all threads, however small they are.
     """
+    if stage.kind == "together":
+        return Prepared(put_together, True, steady=True)
     if stage.kind == "weigh":
         return _weigh(stage, shapes, folded)
     if folded is not None:

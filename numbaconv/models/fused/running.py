@@ -63,6 +63,7 @@ class Runner:
         from .averaging import averaged, with_means
         from .moving import moved_back
         from .pooling_first import averaged_before
+        from .stretches import repeated, stretched
         from .weighing import weighed
 
         self.dtype, self.inputs, self.outputs = dtype, read.inputs, read.outputs
@@ -77,9 +78,18 @@ class Runner:
         stages = _copying(stages, roots, (*self.inputs, *self.casts.values()), self.outputs)
         roots = _roots(stages)
         given = _given(stages, roots, self.outputs)
-        size = dtype.itemsize
-        beside = side_by_side(stages, shapes, given)
-        beside |= with_room(stages, read, given | beside.keys(), VECTOR_BYTES // size) | with_means(stages, read)
+        size, lanes = dtype.itemsize, VECTOR_BYTES // dtype.itemsize
+
+        def lying() -> dict[int, tuple[int, int]]:
+            found = side_by_side(stages, shapes, given)
+            return found | with_room(stages, read, given | found.keys(), lanes) | with_means(stages, read)
+
+        beside = lying()
+        stages, stretches = stretched(stages, read, size, beside, tuple(self.casts.values()))
+        if stretches:
+            roots = _roots(stages)
+            given = _given(stages, roots, self.outputs)
+            beside = lying()
 
         def pitch(slot: int) -> int:
             return int(shapes[beside[slot][0]][-1]) if slot in beside else 0
@@ -96,18 +106,21 @@ class Runner:
                 ready[i] = ready_for(stages[i], True)
         kept = _given(stages, roots, ())
         small = {slot for slot in given - kept if slot not in self.inputs and prod(shapes[slot]) * size <= SMALL}
-        self.turns, self.room = _turns(stages, ready, shapes, (roots, given - small, beside), self.outputs, size)
+        memory = roots, given - small, beside, stretches
+        turns, self.room = _turns(stages, ready, shapes, memory, self.outputs, size)
+        self.entries = {*self.inputs, *self.casts.values()}
+        self.turns, self._cuts = repeated(turns, stretches, read, beside, (self.entries, size))
         made = {turn.outputs[0] for turn in self.turns if turn.place is not None and turn.place >= 0}
         self._copied = {slot for slot in self.outputs if roots.get(slot, slot) in small & made}
         self.slots, self.shapes = len(shapes), shapes
         self.foreign = any(stage.foreign for stage in stages)
-        read_slots = {slot for stage in stages for slot in stage.inputs}
+        read_slots = {slot for stage in stages for slot in stage.inputs} | {whole for _, whole, *_ in self._cuts}
         self._cast = [(slot, to) for slot, to in self.casts.items() if to in read_slots]
         # Bytes in all: of the arena, of what comes in as it is read, and of what leaves the network.
         apart = [shapes[to] for _, to in self._cast] + [turn.shape for turn in self.turns if turn.place == -1]
         self.bytes = self.room + size * sum(map(prod, apart))
         # Where turns read what comes in.
-        self.entries = {*self.inputs, *self.casts.values()}
+        self.entries |= {slot for slot, *_ in self._cuts}
         # Those whose weights decide what kernels take.
         layers = [layer for stage in stages for one in stage.joined for layer in one.layers]
         both = (one for layer in layers for one in (layer, getattr(layer, "_whole", layer)))
@@ -121,6 +134,8 @@ class Runner:
             found[slot] = value
         for slot, to in self._cast:
             found[to] = contiguous(cast(found[slot], self.dtype))
+        for slot, whole, begin, end in self._cuts:
+            found[slot] = found[whole][begin:end]
         for turn, out, calls in laid.entered(found):
             if calls is None:
                 self._take(turn, out, found, laid)
@@ -304,29 +319,35 @@ def _turns(
     stages: Sequence[Stage],
     ready: Sequence[Prepared],
     shapes: dict[int, Any],
-    memory: tuple[dict[int, int], set[int], dict[int, tuple[int, int]]],
+    memory: tuple[dict[int, int], set[int], dict[int, tuple[int, int]], list[Any]],
     outputs: Sequence[int],
     itemsize: int,
 ) -> tuple[list[Turn], int]:
     """The stages in order with their places, and the bytes of the arena."""
-    roots, given, beside = memory
+    roots, given, beside, stretches = memory
+    writes = {slot: whole for one in stretches for slot, whole in one.writes.items()}
+    homes = {slot: writes.get(whole, whole) for slot, (whole, _) in beside.items()} | writes
     first: dict[int, int] = {}
     last: dict[int, int] = {}
     for i, stage in enumerate(stages):
         for slot in (*stage.inputs, *stage.outputs):
-            last[slot] = last[roots.get(slot, slot)] = last[beside.get(slot, (slot, 0))[0]] = i
+            last[slot] = last[roots.get(slot, slot)] = last[homes.get(slot, slot)] = i
         for slot in stage.outputs:
-            first.setdefault(beside.get(slot, (slot, 0))[0], i)
+            first.setdefault(homes.get(slot, slot), i)
+    for one in stretches:
+        first |= dict.fromkeys(one.writes.values(), one.first)
+        read = (roots.get(slot, slot) for slot in one.reads.values())
+        last |= {slot: max(last.get(slot, 0), one.last) for slot in (*read, *one.reads.values())}
     last |= {roots.get(slot, slot): len(stages) for slot in outputs}
     # Values of the arena, and the one in whose memory each begins, which nothing reads after it.
     inside: dict[int, int] = {}
     for i, (stage, one) in enumerate(zip(stages, ready, strict=True)):
         slot, under = stage.outputs[0], -1 if one.over is None else stage.inputs[one.over]
-        if one.writes and slot not in given | beside.keys():
+        if one.writes and slot not in given | homes.keys():
             reads = [roots.get(read, read) for read in stage.inputs]
             free = under in inside and last[under] == i and reads.count(under) == 1
             inside[slot] = inside[under] if free else slot
-    inside |= {whole: whole for whole, _ in beside.values()}
+    inside |= {whole: whole for whole in homes.values()}
     ends: dict[int, int] = {}
     for slot, home in inside.items():
         ends[home] = max(ends.get(home, 0), last[slot])
@@ -342,11 +363,11 @@ def _turns(
         ended = (slot for slot in dict.fromkeys((*stage.inputs, *stage.outputs)) if last[slot] == i)
         done = tuple(slot for slot in ended if slot not in outputs)
         slot = stage.outputs[0]
-        place, shape = place_of.get(slot, -1) if one.writes else None, shapes[slot]
+        place, shape = place_of.get(homes.get(slot, slot), -1) if one.writes else None, shapes[slot]
         if slot in beside:
             whole, channel = beside[slot]
             # Flat, from its first channel on.
-            place, shape = place_of[whole] + channel * itemsize, (prod(shapes[whole]) - channel,)
+            place, shape = place_of[homes[slot]] + channel * itemsize, (prod(shapes[whole]) - channel,)
         known = one.call, one.steady, between.get(i)
         turns.append(Turn(stage, one.run, stage.inputs, stage.outputs, shape, place, done, *known))
     return turns, room
