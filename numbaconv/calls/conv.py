@@ -29,16 +29,19 @@ from ..machine.aligned import aligned_empty
 from ..machine.threads import remember
 from ..machine.vectors import conv_tile, conv_vecs, conv_width, few_filters, panel_width, position_tile
 from ..objects.tuples import NamedTuple
-from .epilogue import Epilogue
+from .epilogue import Epilogue, ends_in_tiles
 from .layouts import Ints, canonical, empty_planes, original, planar, planar_result
 from .packed import Packed, depthwise_shape, is_depthwise
-from .planes import planes_call
+from .planes import multiply_rows, planes_call
 from .scaling import PixelsCall, pixels_call
 from .window import Window, window_axes
 from .winograd import WinogradCall, use_winograd, winograd_work
 
 # Tiles of windows for which weights are not packed: packing takes as long as so many tiles, read as they lie, lose.
 FEW_TILES = 4
+# Rows of a product of matrices that read weights as they lie in wide tiles, with the same bits; and weights that lie on
+# too many pages for that where they are read again.
+FEW_ROWS, MANY_WEIGHTS = 2, 2**21
 # Channels or filters, the fewer of them, that planes are summed up for.
 MOST_PLANES = 16
 # How often planes are read, at most, where they are not brought to channels last before.
@@ -62,8 +65,8 @@ class WindowCall(NamedTuple):
     before it and back after it. Where the kernel is `conv_few`, ``joined`` says what its runs are. ``direct`` prepares
     the call for weights that are infinite or NaN, unless there is a kernel for them; they matter unless all windows
     stay ``inside`` the image. ``few`` says whether there are so few windows that weights had better not be packed for
-    them. ``view`` are the axes N, D, H and W as which the kernel sees those of canonical images, and its taps along D
-    and H.
+    them; of a product of matrices of still fewer, ``rows`` are the sizes. ``view`` are the axes N, D, H and W as which
+    the kernel sees those of canonical images, and its taps along D and H.
     """
 
     kernel: Any
@@ -78,6 +81,7 @@ class WindowCall(NamedTuple):
     inside: bool = False
     few: bool = False
     view: tuple[Ints, Ints] | None = None
+    rows: Ints | None = None
 
     def __call__(self, x: np.ndarray, packed: Packed, epilogue: Epilogue) -> np.ndarray:
         if self.data_format == "channels_last" or not (self.to_planes and self._fits(packed)):
@@ -94,7 +98,12 @@ class WindowCall(NamedTuple):
             return self.direct().run(image, packed, epilogue, out)
         else:
             kernel = _INSIDE[self.kernel]
-        out, weights = aligned_empty(self.out_shape, image.dtype) if out is None else out, self._weights(packed)
+        out = aligned_empty(self.out_shape, image.dtype) if out is None else out
+        fitting = self.rows and packed.operation == "conv" and ends_in_tiles(epilogue)
+        if fitting and self.rows and (prod(self.rows[1:]) <= MANY_WEIGHTS or packed.is_first()):
+            multiply_rows(image, packed.plain, epilogue, out, self.rows, self.serial)
+            return out
+        weights = self._weights(packed)
         if self.view:
             image = image.reshape(*self.view[0], image.shape[-1])
             weights = in_taps(weights, self.view[1])
@@ -293,8 +302,11 @@ def _tile_call(sums: Sums) -> WindowCall:
     sizes = channels, filters, conv_width(filters, itemsize), itemsize
     plan, to_planes, view = _cut(axes, planned, data_format, sizes)
     arguments = conv_arguments(plan, channels, filters, itemsize, branches=branches)
-    few = prod(axis.windows for axis in axes) <= FEW_TILES * conv_tile(itemsize, filters)[0]
-    return sums.call(conv, plan.serial, to_planes, arguments, inside=sums.inside, few=few, view=view)
+    count, rows = prod(axis.windows for axis in axes), None
+    few = count <= FEW_TILES * conv_tile(itemsize, filters)[0]
+    if count <= FEW_ROWS and branches == 1 and are_pixels(axes) and axes[-1].out_stride == filters:
+        rows = count, channels, filters
+    return sums.call(conv, plan.serial, to_planes, arguments, inside=sums.inside, few=few, view=view, rows=rows)
 
 
 @remember(maxsize=512)

@@ -124,6 +124,12 @@ class Packed:
         *taps, channels, multiplier = self._weights.shape
         return remade(pack_conv, self.plain.reshape(*taps, 1, channels * multiplier), channels)
 
+    def is_first(self) -> bool:
+        """Whether nobody has packed or read the weights before: from now on somebody has."""
+        first = not self._read and "panels" not in self.__dict__
+        self._read = True
+        return first
+
     def lines(self, few: bool) -> tuple[np.ndarray, np.ndarray]:
         """What `kernels.conv` reads of a convolution, for few windows or many.
 
@@ -133,9 +139,8 @@ class Packed:
         if self._depthwise:
             return self._by_channel, self._by_channel
         lying = few and self.operation == "conv" and self.branches == 1
-        if not lying or self._read or "panels" in self.__dict__:
+        if not lying or not self.is_first():
             return self.panels, self.panels
-        self._read = True
         filters = self.shape[-1]
         width, plain = conv_width(filters, self.dtype.itemsize), self.plain[None]
         whole = filters // width * width

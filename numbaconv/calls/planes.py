@@ -9,7 +9,7 @@ import numpy as np
 from ..kernels.named import outer
 from ..kernels.plan.axes import Axis
 from ..kernels.plan.host import HOST
-from ..machine.vectors import WIDE
+from ..machine.vectors import WIDE, panel_width
 from ..objects.tuples import NamedTuple
 from .epilogue import Epilogue
 from .layouts import Ints, empty_planes, planar, planar_result
@@ -34,7 +34,7 @@ class PlanesCall(NamedTuple):
         out, (bias, *limits) = empty_planes(self.out_shape, packed.dtype), epilogue[:3]
         # Those of a transposed convolution lie the other way round.
         steps = (self.shape[2], 1) if packed.operation == "conv_transpose" else (1, self.shape[1])
-        arrays = planar(x).reshape(-1), (*self.shape, *steps), bias, tuple(limits), out.reshape(-1)
+        arrays = planar(x).reshape(-1), (*self.shape, *steps, 0), bias, tuple(limits), out.reshape(-1)
         outer(packed.plain.reshape(-1), *arrays, WIDE, self.block, serial=self.serial)
         return planar_result(out, self.out_shape, self.rank)
 
@@ -53,3 +53,13 @@ def planes_call(
     columns = max(1, positions if serial else ceil(positions * images / TASKS))
     shape = images, filters, channels, positions
     return PlanesCall((images, *lengths, filters), rank, shape, (filters, columns), serial, direct)
+
+
+def multiply_rows(
+    x: np.ndarray, weights: np.ndarray, epilogue: Epilogue, out: np.ndarray, sizes: Ints, serial: bool
+) -> None:
+    """The product of matrices, of few rows with weights as they lie: ``sizes`` are rows, features and units."""
+    (rows, features, units), width, (bias, *limits) = sizes, panel_width(x.itemsize, len(WIDE)), epilogue[:3]
+    block = rows, max(1, units if serial else ceil(units / width / TASKS) * width)
+    arrays = weights.reshape(-1), (1, *sizes, features, 1, 1), bias, tuple(limits), out.reshape(-1)
+    outer(x.reshape(-1), *arrays, WIDE, block, serial=serial)

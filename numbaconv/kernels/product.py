@@ -22,11 +22,12 @@ NEAR = 6 * 1024
 
 @compiled(parallel=True)
 def outer(a, b, sizes, bias, limits, out, vecs, block):
-    """``out[n, i, j] = bias[i] + sum over k of a[i*row + k*column] * b[n, k, j]`` for few i or few k.
+    """``out[n, i, j] = bias + sum over k of a[i*row + k*column] * b[n, k, j]`` for few i or few k.
 
     Bound by the stores of ``out``, or by loads where there are more than a few k. The arrays are flat. ``sizes`` are N,
-    I, K and J, then ``row`` and ``column`` of ``a``, a matrix or one turned round. There may be no bias. The limits are
-    what smaller sums become, and larger ones; ``vecs`` is `machine.vectors.WIDE`, ``block`` rows and columns of a task.
+    I, K and J, then ``row`` and ``column`` of ``a``, a matrix or one turned round, and whether the bias is that of each
+    j: otherwise it is that of each i, or there is none. The limits are what smaller sums become, and larger ones;
+    ``vecs`` is `machine.vectors.WIDE`, ``block`` rows and columns of a task.
     """
     rows, columns = -(-sizes[1] // block[0]), -(-sizes[3] // block[1])
     for task in prange(sizes[0] * rows * columns):
@@ -38,7 +39,7 @@ def outer(a, b, sizes, bias, limits, out, vecs, block):
 
 @compiled
 def _outer_task(a, b, sizes, bias, limits, out, vecs, place):
-    (_, rows, depth, columns), steps, width = sizes[:4], sizes[4:], len(vecs) * lanes_of(b)
+    (_, rows, depth, columns), steps, width = sizes[:4], sizes[4:6], len(vecs) * lanes_of(b)
     image, row, count, left, right = place
     b_at, numbers, a_at = (
         image * depth * columns,
@@ -46,19 +47,25 @@ def _outer_task(a, b, sizes, bias, limits, out, vecs, place):
         evenly(row * steps[0], steps[0], count, ROWS),
     )
     out_at = evenly((image * rows + row) * columns, columns, count, ROWS)
-    zeros, ones, whole = np.zeros(width, b.dtype), np.ones(width, b.dtype), left + (right - left) // width * width
-    # Of columns that fill no tile, a copy has room for one.
-    rest, start = aligned_flat(depth * width, b)
-    clear(rest, start, depth * width)
-    for k in range(depth):
-        copy(rest, start + k * width, b, b_at + k * columns + whole, right - whole)
+    ones, of_columns = np.ones(width, b.dtype), bias.size > 0 and sizes[6]
+    begun = np.zeros(right - left + width if of_columns else width, b.dtype)
+    if of_columns:
+        copy(begun, 0, bias, left, right - left)
+    # The last tile reaches back to be full. Of fewer columns, a copy has room for one.
+    whole = right - width
+    rest, start = aligned_flat(depth * width if whole < left else 0, b)
+    if whole < left:
+        clear(rest, start, depth * width)
+        for k in range(depth):
+            copy(rest, start + k * width, b, b_at + k * columns + left, right - left)
     near = max(1, NEAR // max(1, depth * width)) * width
     for first in range(left, right, near):
         for i in range(0, count, ROWS):
-            for j in range(first, min(first + near, right), width):
-                line = Line(b, b_at + j, columns) if j < whole else Line(rest, start, width)
-                tile, at = tile_rows(ROWS, vecs, zeros, 0), line.at
-                if bias.size:
+            for there in range(first, min(first + near, right), width):
+                j = max(left, min(there, whole))
+                line = Line(b, b_at + j, columns) if j <= whole else Line(rest, start, width)
+                tile, at = tile_rows(ROWS, vecs, begun, j - left if of_columns else 0), line.at
+                if bias.size and not of_columns:
                     tile = tile_scale(tile, bias, numbers, (i, 0), ones, 0, (0,))
                 for k in range(depth):
                     tile = tile_scale(tile, a, a_at, (i, k * steps[1]), line.array, at, (0,))

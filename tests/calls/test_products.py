@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from numbaconv import functional
+from numbaconv import functional, layers
+from numbaconv.calls.conv import dense_call
 from numbaconv.calls.gradients import SumCall, conv_grad, dense_grad
 from numbaconv.calls.packed import Packed
 from numbaconv.calls.products import ProductCall, ProductInputCall
@@ -85,3 +86,18 @@ def test_sums_of_few_windows_are_products_whatever_the_input_is(each_thread_coun
     found = [functional.conv_weight_grad(x, grad, (5, 4), padding="same") for _ in each_thread_count()]
     np.testing.assert_allclose(found[0], wanted, rtol=0, atol=2e-5 * np.abs(wanted).max())
     assert all(one.tobytes() == found[0].tobytes() for one in found)
+
+
+@pytest.mark.parametrize("features, units", [(7, 5), (30, 128), (33, 129), (600, 300), (1, 2000)])
+def test_few_rows_take_weights_as_they_lie_with_the_bits_of_many(features, units, poisoned):
+    rng = np.random.default_rng(0)
+    layer = layers.Dense(units, activation="relu")
+    x = rng.standard_normal((40, features)).astype("f4")
+    layer.build(x.shape)
+    weights = [rng.standard_normal(w.shape).astype("f4") for w in layer.weights]
+    weights[0][0, -1] = np.inf
+    layer.set_weights(weights)
+    expected = layer(x)
+    for rows in (1, 2, 3):
+        assert dense_call(rows, features, units, 4).rows == ((rows, features, units) if rows < 3 else None)
+        np.testing.assert_array_equal(layer(x[:rows]), expected[:rows])
