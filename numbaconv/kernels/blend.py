@@ -13,13 +13,15 @@ from ..machine.line import line_gather, line_more, line_near, line_write
 from ..machine.memory import clear, copy
 from ..machine.vectors import LINE, PERMUTES, VECTOR_BYTES
 from ..machine.words import prange
-from .recipe import factored, joined, most, selects, size, stays, unchanged
+from .recipe import factored, joined, most, selects, shifted_runs, size, stays, unchanged
 
-# Values of a block of columns, at most; values of a line of a run, from which on they are not gathered, which takes as
-# long as three lines, or more without an instruction for it; and those of runs that lines copy.
+# Values of a block of columns, at most, unless all are copied; values of a line of a run, from which on they are not
+# gathered, which takes as long as three lines, or more without an instruction; and those of runs that lines copy.
 SPAN, RUN, SHORT_RUN = 4096, 5 if VECTOR_BYTES == 64 else 3, 128
 # Rows of fewer values become one with the next ones, to at most so many, or where they are only copied.
 SHORT_ROW, LONG_ROW, LONG_COPIED = 256, 1024, 8192
+# The same of rows that are copied in stretches of so many values: to begin a row takes longer than to begin a stretch.
+STRETCH, SHORT_STRETCHED, LONG_STRETCHED = 32, 2048, 65_536
 # Elements of a task, at least, and tasks that many cores share, at most.
 TASK_VALUES, MOST_TASKS = 16_384, 64
 # A plan: the axes of what is read, and of what is written; most shares of a row and of a column; how columns are made:
@@ -209,7 +211,8 @@ def blend_arguments(batch, lengths, recipes, channels, dtype):
     copies = all(map(selects, (*above, last)))
     places, shares = _side_by_side(last)
     way = SINGLE if channels >= LINE else TABLE
-    block = max(1, min(columns, SPAN * columns // (max(columns, lengths[2]) * max(1, channels))))
+    longest = TASK_VALUES if copies else SPAN
+    block = max(1, min(columns, longest * columns // (max(columns, lengths[2]) * max(1, channels))))
     blocks = [places[:, first : first + block] for first in range(0, columns, block)]
     reads = [(max(0, b[b >= 0].min(initial=b.max())), b.max() + 1, 0, 0, 0) for b in blocks]
     if selects(last):
@@ -218,6 +221,7 @@ def blend_arguments(batch, lengths, recipes, channels, dtype):
         if channels >= LINE or columns * channels >= RUN * (ends[-1] - ends[0]):
             lines = ends[:-1] + list(map(_whole_lines, runs))
             way, reads = RUNS, np.stack([*np.transpose(reads)[:2], ends[:-1], ends[1:] - 1, lines], 1)
+            last = last._replace(at=last.at[:0], share=last.share[:0])
     reads = np.array(reads, np.int64).reshape(-1, 5)
     table = np.empty(0, np.int32)
     if way == TABLE:
@@ -323,11 +327,15 @@ def _short_rows_joined(batch, lengths, recipes, channels):
     while above and length * channels < SHORT_ROW and stays(last, length) and not selects(above[-1][1]):
         channels *= length
         length, last = above.pop()
-    while above and (len(last.starts) - 1) * channels < SHORT_ROW:
+    while above:
         n, more = above[-1]
+        shortest, longest = SHORT_ROW, LONG_ROW
         # Sums of sums would have other bits as one sum, and a format's or a tile's rows may be longer than another's.
-        longest = LONG_COPIED if selects(more) and selects(last) else LONG_ROW
-        if not (selects(more) or selects(last)) or size(more) * size(last) * channels > longest:
+        if selects(more) and selects(last):
+            shifts = shifted_runs(more) <= 1 and shifted_runs(last) * STRETCH <= len(last.at) * channels
+            shortest, longest = (SHORT_STRETCHED, LONG_STRETCHED) if shifts else (SHORT_ROW, LONG_COPIED)
+        values = (len(last.starts) - 1) * channels, size(more) * size(last) * channels
+        if not (selects(more) or selects(last)) or values[0] >= shortest or values[1] > longest:
             break
         above.pop()
         last, length = joined(more, last, length), n * length

@@ -26,6 +26,7 @@ CASES = [
     zero_pad("rows of many values", (2, 3, 40, 17), padding=((1, 2), (3, 0))),
     zero_pad("runs of some lines", (2, 3, 40, 1), padding=((1, 2), (3, 1))),
     zero_pad("many images of few values", (90, 2, 3, 1), padding=((2, 0), (5, 7))),
+    zero_pad("planes cut into blocks", (1, 130, 140, 1), padding=((1, 2), (3, 1))),
     upsample("by three", (2, 4, 3), size=3),
     upsample("nearest smoke", (2, 3, 4, 3), size=(2, 3)),
     upsample("by one", (2, 3, 4, 3), size=1),
