@@ -82,6 +82,10 @@ OPERATIONS = {
     "of constants": lambda ops, x: (2 / (3 + ops.abs(x))) ** 1.5 + ops.minimum(np.float32([0.5, 0.2, 0.7]), x[..., :1]),
     "where": lambda ops, x: ops.where(x[..., :1] > 0, x, 0.1 * x) + ops.where(x < 0.2, 1.0, x),
     "glu": lambda ops, x: ops.glu(x, axis=1) + ops.expand_dims(ops.take(x, -1, axis=1), 1),
+    "take": lambda ops, x: ops.take(ops.take(x, [2, 0, -1, 2], axis=-1), [[0, 3], [1, 1]], axis=1),
+    "gray": lambda ops, x: ops.image.rgb_to_grayscale(x) + ops.image.rgb_to_grayscale(x[..., :1]),
+    "angles": lambda ops, x: ops.arctan2(x, x[:, ::-1]) + ops.arctan2(x, 0.5) + ops.erf(x),
+    "places": lambda ops, x: x * (ops.argmax(ops.relu(-x), -1, keepdims=True) - ops.argmin(x, 1)[:, None] + 0.0),
     "stop_gradient": lambda ops, x: x * ops.stop_gradient(x),
     "clip": lambda ops, x: ops.clip(ops.relu(x), 0, 0.5),
 }
@@ -90,6 +94,8 @@ REFUSED = {
     "float type.*'int32'": lambda ops, x: ops.cast(x, "int32"),
     "axis must be a number": lambda ops, x: ops.log_softmax(x, axis=None),
     "average must have axes": lambda ops, x: ops.average(x),
+    "the operation Einsum is not done here": lambda ops, x: ops.einsum("bhwc,bhwd->bcd", x, x),
+    "must be below 3": lambda ops, x: ops.take(x, [0, 3], axis=-1),
 }
 
 
@@ -119,6 +125,37 @@ def test_settings_that_are_not_done_are_refused(said):
     theirs = keras.Model(x, REFUSED[said](keras.ops, x))
     with pytest.raises(ValueError, match=said):
         models.from_keras(theirs)
+
+
+class Own(keras.Model):
+    """Its configuration is its arguments', and so not a network."""
+
+    def __init__(self, units=2, **settings):
+        x = keras.Input((4,))
+        super().__init__(x, L.Dense(units)(x), **settings)
+        self.units = units
+
+    def get_config(self):
+        return {"units": self.units}
+
+
+class OwnLine(keras.Sequential):
+    def __init__(self):
+        super().__init__([keras.Input((4,)), Own(4), L.Dense(2)])
+
+
+class OwnCall(Own):
+    def call(self, x):
+        return 2 * super().call(x)
+
+
+def test_models_of_classes_of_their_own():
+    x = keras.Input((4,))
+    theirs = keras.Model(x, Own(3)(x) + L.Dense(3)(OwnLine()(x)))
+    ours = models.from_keras(theirs)
+    np.testing.assert_allclose(ours(X[0, :, :4, 0]), theirs(X[0, :, :4, 0]), rtol=1e-5, atol=1e-6)
+    with pytest.raises(ValueError, match="OwnCall has a call of its own"):
+        models.from_keras(OwnCall())
 
 
 def test_what_is_refused():

@@ -96,6 +96,7 @@ OF_TWO: dict[str, tuple[Callable[..., Any], Callable[..., Any], Callable[..., An
     "power": (np.power, lambda a, b, out: b * a ** (b - 1), lambda a, b, out: out * np.log(np.where(a > 0, a, 1))),
     "maximum": (np.maximum, lambda a, b, out: a >= b, lambda a, b, out: a < b),
     "minimum": (np.minimum, lambda a, b, out: a <= b, lambda a, b, out: a > b),
+    "arctan2": (np.arctan2, lambda a, b, out: b / (a * a + b * b), lambda a, b, out: -a / (a * a + b * b)),
     # True is 1 here, which only a cast can tell.
     **{
         name: (getattr(np, name), lambda a, b, out: 0, lambda a, b, out: 0)
@@ -153,6 +154,7 @@ _SLOPES: dict[str, Callable[..., Any]] = {
     "min": lambda x, y, n: x == y,
     "norm": lambda x, y, n: x / y,
     "logsumexp": lambda x, y, n: np.exp(x - y),
+    **dict.fromkeys(("argmax", "argmin"), lambda x, y, n: 0),
 }
 
 
@@ -168,15 +170,25 @@ def _logsumexp(x: np.ndarray, axis: tuple[int, ...], keepdims: bool, **settings:
     return found if keepdims else found.squeeze(axis)
 
 
+def _place(least: bool) -> Callable[..., Any]:
+    def function(x: np.ndarray, axis: tuple[int, ...], keepdims: bool) -> Any:
+        (one,) = axis
+        # For Keras, -0 is less than 0.
+        apart = np.where(np.signbit(x) & (x == 0), -np.finfo(x.dtype).tiny, x)
+        return (np.argmin if least else np.argmax)(apart, one, keepdims=keepdims)
+
+    return function
+
+
 def reduced(kind: str, axes: tuple[int, ...], keep: bool, name: str) -> ArrayOperation:
     """The mean, sum, maximum, ... over some axes."""
-    own = {"norm": _norm, "logsumexp": _logsumexp}
+    own = {"norm": _norm, "logsumexp": _logsumexp, "argmax": _place(False), "argmin": _place(True)}
     function: Any = own.get(kind) or getattr(np, kind)
     # Sums over long axes would lose digits.
-    wide = {} if kind in ("max", "min", "prod") else {"dtype": np.float64}
+    wide = {} if kind in ("max", "min", "prod", "argmax", "argmin") else {"dtype": np.float64}
 
     def shape(given: Shape) -> Shape:
-        dropped = _axes(axes, given)
+        dropped = axes_of(axes, given)
         return tuple(1 if i in dropped else n for i, n in enumerate(given) if keep or i not in dropped)
 
     def back(x: np.ndarray, out: np.ndarray, grad_out: np.ndarray) -> np.ndarray:
@@ -276,7 +288,7 @@ def along(
     """A function along some axes, which become so many times as long: it moves values, unless there is a ``back``."""
 
     def shape(given: Shape) -> Shape:
-        longer = _axes(axes, given)
+        longer = axes_of(axes, given)
         return tuple(n * times if n is not None and i in longer else n for i, n in enumerate(given))
 
     return ArrayOperation(function, shape, back or moved(function), name=name)
@@ -311,7 +323,7 @@ def split(parts: Any, axis: int, name: str, sizes: bool = False) -> ArrayOperati
         return np.cumsum(whole)[:-1].tolist()
 
     def shape(given: Shape) -> list[Shape]:
-        (at,) = _axes((axis,), given)
+        (at,) = axes_of((axis,), given)
         size = given[at]
         if size is None:
             raise ValueError(f"axis {axis} must have a known size to be split, got {given}")
@@ -324,7 +336,7 @@ def unstacked(axis: int, name: str) -> ArrayOperation:
     """The arrays that lie side by side along an axis."""
 
     def shape(given: Shape) -> list[Shape]:
-        (at,) = _axes((axis,), given)
+        (at,) = axes_of((axis,), given)
         size = given[at]
         if size is None:
             raise ValueError(f"axis {axis} must have a known size to be unstacked, got {given}")
@@ -343,7 +355,7 @@ def stacked(axis: int, name: str) -> ArrayOperation:
         sizes = [{n for n in sizes if n is not None} for sizes in zip(*given, strict=True)]
         if any(len(one) > 1 for one in sizes):
             raise ValueError(f"arrays to be stacked must have one shape, got {given}")
-        (at,) = _axes((axis,), (*first, 1))
+        (at,) = axes_of((axis,), (*first, 1))
         full: Shape = tuple(one.pop() if one else None for one in sizes)
         return (*full[:at], len(given), *full[at:])
 
@@ -392,7 +404,8 @@ def blocks(size: int, to_space: bool, name: str) -> ArrayOperation:
     return moving(compute, shape, name)
 
 
-def _axes(axes: tuple[int, ...], shape: Shape) -> set[int]:
+def axes_of(axes: tuple[int, ...], shape: Shape) -> set[int]:
+    """The numbers of axes, from the front; ValueError for the batch's and for those that are not there."""
     count = len(shape)
     found = {axis % count for axis in axes if -count <= axis < count}
     if len(found) != len(axes) or 0 in found:

@@ -1,11 +1,11 @@
-"""Operations that let values through by others: where, and glu."""
+"""Operations that choose: where, glu, take and the shares of colours."""
 
 from typing import Any
 
 import numpy as np
 
 from ...layers.any_rank import Shape
-from .array_operations import ArrayOperation, OfSeveral
+from .array_operations import ArrayOperation, OfSeveral, axes_of, moving
 
 
 def chosen(numbers: list[Any], name: str) -> ArrayOperation:
@@ -43,10 +43,10 @@ def gated(axis: int, name: str) -> ArrayOperation:
         return a, 1 / (1 + np.exp(-b))
 
     def shape(given: Shape) -> Shape:
-        at = range(len(given))[axis]
+        (at,) = axes_of((axis,), given)
         size = given[at]
-        if not at or size is None or size % 2:
-            raise ValueError(f"axis {axis} must have a known and even size, and not be the batch's, got {given}")
+        if size is None or size % 2:
+            raise ValueError(f"axis {axis} must have a known and even size, got {given}")
         return (*given[:at], size // 2, *given[at + 1 :])
 
     def back(x: np.ndarray, out: np.ndarray, grad_out: np.ndarray) -> np.ndarray:
@@ -58,3 +58,31 @@ def gated(axis: int, name: str) -> ArrayOperation:
         return a * gate
 
     return ArrayOperation(compute, shape, back, name=name)
+
+
+def taken(at: np.ndarray, axis: int, name: str) -> ArrayOperation:
+    """What is at some places along an axis."""
+
+    def shape(given: Shape) -> Shape:
+        (along,) = axes_of((axis,), given)
+        size = given[along]
+        if size is not None and not -size <= at.min() <= at.max() < size:
+            raise ValueError(f"an index must be below {size}, got {at.tolist()}")
+        return (*given[:along], *at.shape, *given[along + 1 :])
+
+    return moving(lambda x: x.take(at, axis), shape, name)
+
+
+def gray(name: str) -> ArrayOperation:
+    """The brightness of images of three colours; those of one channel as they are."""
+
+    def shape(given: Shape) -> Shape:
+        if len(given) != 4 or given[-1] not in (1, 3):
+            raise ValueError(f"the array must be images of 1 or 3 channels, got {given}")
+        return (*given[:-1], 1)
+
+    def shares(x: np.ndarray) -> np.ndarray:
+        return np.array([0.2989, 0.587, 0.114] if x.shape[-1] == 3 else [1], x.dtype)
+
+    back = lambda x, out, grad_out: grad_out * shares(x)  # noqa: E731
+    return ArrayOperation(lambda x: (x @ shares(x))[..., None], shape, back, name=name)

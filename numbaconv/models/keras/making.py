@@ -78,10 +78,12 @@ class Maker:
             # Keras 2 says of some that they are registered: Custom>CustomScaleLayer.
             cls: Any = kinds().get(class_name) or APPLICATIONS.get(class_name.removeprefix("Custom>"))
             if cls is None:
-                raise ValueError(
-                    f"{part.class_name} is no layer of numbaconv.layers: custom_objects={{{part.class_name!r}: "
-                    "YourLayer} gives its class, derived from numbaconv.layers.Layer"
-                )
+                given = f"custom_objects={{{part.class_name!r}: YourLayer}} gives its class, "
+                given += "derived from numbaconv.layers.Layer"
+                # Layers say whether they are trained.
+                if "trainable" not in part.config and not self.reading.old:
+                    raise ValueError(f"the operation {part.class_name} is not done here; if it is a layer, {given}")
+                raise ValueError(f"{part.class_name} is no layer of numbaconv.layers: {given}")
             wrapped = {key: config[key] for key in _WRAPPED if isinstance(config.get(key), dict)}
             arguments = self.reading.arguments(cls, {**config, "name": part.name})
             arguments.update({key: self.layer(part_of(entry)) for key, entry in wrapped.items()})

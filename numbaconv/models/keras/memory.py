@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...layers.building import unfilled
 from ..copies import sharing, walked
-from .architecture import architecture_of
+from .architecture import MODELS, architecture_of
 from .arguments import Reading
 from .layouts import is_model, layers_of, leaves_of
 from .loading import listed_by
@@ -22,8 +22,8 @@ def from_keras(model: Any, custom_objects: Mapping[str, Any] | None = None) -> "
     Parameters
     ----------
     model : keras.Model
-        Built, of the functional API or Sequential. It is asked for ``to_json()``, ``layers`` and their
-        ``get_weights()``; Keras is not imported.
+        Built, of the functional API or Sequential, or of a class derived from these that has no ``call`` of its own.
+        It is asked for ``to_json()``, ``layers`` and their ``get_weights()``; Keras is not imported.
     custom_objects : dict, optional
         As for `load_model`.
 
@@ -46,7 +46,7 @@ def from_keras(model: Any, custom_objects: Mapping[str, Any] | None = None) -> "
     """
     if not all(hasattr(model, name) for name in ("to_json", "layers", "get_weights")):
         raise TypeError(f"model must be a model of Keras's, got {model!r}")
-    entry = json.loads(model.to_json())
+    entry = _whole(json.loads(model.to_json()), model, custom_objects or {})
     maker = Maker(Reading(str(entry.get("keras_version", "3")), custom_objects))
     with unfilled():
         made = maker.model(architecture_of(entry))
@@ -66,6 +66,26 @@ def from_keras(model: Any, custom_objects: Mapping[str, Any] | None = None) -> "
     groups = [sorted(places[id(leaf)] for leaf in listed) for listed in alike.values()]
     shared = [[again, first] for first, *more in groups for again in more]
     return sharing(made, shared) if shared else made
+
+
+def _whole(entry: dict[str, Any], model: Any, custom: Mapping[str, Any]) -> dict[str, Any]:
+    """An entry with the layers that models of somebody's own class leave out of it, those of models within too."""
+    kind = next((one for one in type(model).__mro__ if one.__name__ in MODELS), None)
+    if kind is None or entry["class_name"] in custom:
+        return entry
+    if type(model).call is not getattr(kind, "call", None):
+        own = f"{type(model).__name__} has a call of its own"
+        raise ValueError(f"model {model.name!r} must be computed as its layers say, but {own}: make it in Python")
+    if kind.__name__ == "Functional" and "input_layers" not in entry["config"]:
+        # Of the same tensors, by the same layers.
+        entry = {**entry, **json.loads(kind(model.input, model.output, name=model.name).to_json())}
+    entries, named = entry["config"].get("layers", []), {layer.name: layer for layer in model.layers}
+    theirs = [named.get(one.get("name")) for one in entries]
+    if kind.__name__ == "Sequential":
+        # An input is no layer of it.
+        theirs = [None] * (len(entries) - len(model.layers)) + model.layers
+    layers = [one if layer is None else _whole(one, layer, custom) for one, layer in zip(entries, theirs, strict=True)]
+    return {**entry, "class_name": kind.__name__, "config": {**entry["config"], "layers": layers}}
 
 
 def _pairs(ours: Any, theirs: Any, listed: Any) -> Iterator[tuple[Any, Any]]:

@@ -6,6 +6,7 @@ with. What has none is refused by name.
 """
 
 import json
+import math
 import re
 from base64 import b64decode
 from collections.abc import Callable
@@ -17,8 +18,8 @@ from ... import activations, layers
 from ...activations.settings import with_settings
 from . import moving
 from .architecture import Call, Part, Place
-from .array_operations import OF_TWO, ArrayOperation, OfTwo, along, both, indexed, multiplied, reduced
-from .choices import chosen, gated
+from .array_operations import OF_TWO, ArrayOperation, OfTwo, along, both, multiplied, reduced
+from .choices import chosen, gated, gray, taken
 from .given import Given, Handler, Made, first, integers
 
 # Ways in which TensorFlow 2 wrote down what is no layer.
@@ -44,6 +45,7 @@ _FUNCTIONS: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
     "arctan": (np.arctan, lambda x, y: 1 / (1 + x * x)),
     "cos": (np.cos, lambda x, y: -np.sin(x)),
     "cosh": (np.cosh, lambda x, y: np.sinh(x)),
+    "erf": (np.vectorize(math.erf, [np.float64]), lambda x, y: np.exp(-x * x) * (2 / math.sqrt(math.pi))),
     "expm1": (np.expm1, lambda x, y: y + 1),
     "log": (np.log, lambda x, y: 1 / x),
     "log10": (np.log10, lambda x, y: np.log10(np.e) / x),
@@ -63,6 +65,7 @@ _BINARY = {
     **dict.fromkeys(("mul", "multiply", "__mul__", "__rmul__"), "multiply"),
     **dict.fromkeys(("div", "divide", "truediv", "true_divide", "real_div", "__truediv__"), "divide"),
     **{name: name for name in ("maximum", "minimum")},
+    **dict.fromkeys(("arctan2", "atan2"), "arctan2"),
     **dict.fromkeys(("pow", "power"), "power"),
     **{name: name for name in ("greater", "greater_equal", "less", "less_equal", "equal", "not_equal")},
 }
@@ -73,6 +76,7 @@ _REDUCTIONS = {
     **{name: name for name in ("max", "mean", "min", "sum", "prod", "std", "var")},
     **{f"reduce_{name}": name for name in ("max", "mean", "min", "sum", "prod", "std")},
     **{"norm": "norm", "euclidean_norm": "norm", "logsumexp": "logsumexp", "reduce_logsumexp": "logsumexp"},
+    **{"argmax": "argmax", "argmin": "argmin", "arg_max": "argmax", "arg_min": "argmin"},
     **{"amax": "max", "amin": "min", "average": "mean", "reduce_variance": "var"},
 }
 
@@ -266,6 +270,8 @@ def _reduction(plain: str, name: str, given: Given) -> Made:
     x, axes = first(given), given.take(2 if plain == "norm" else 1, "axis", "reduction_indices")
     if axes is None:
         raise ValueError(f"{plain} must have axes, because the batch is not reduced")
+    # All numbers are floats here.
+    given.settings.pop("output_type", None)
     keep = bool(given.take(3 if plain == "norm" else 2, "keepdims", "keep_dims", default=False))
     order = given.take(1, "ord") if plain == "norm" else None
     if order not in (None, 2):
@@ -354,9 +360,15 @@ def _glu(plain: str, name: str, given: Given) -> Made:
 
 
 def _take(plain: str, name: str, given: Given) -> Made:
-    x, (at,), (axis,) = first(given), *(integers(given.take(i, key), key) for i, key in ((1, "indices"), (2, "axis")))
-    index = lambda count: [at if i == axis % count else slice(None) for i in range(count)]  # noqa: E731
-    return indexed(index, name), x
+    x, at, (axis,) = first(given), np.asarray(given.take(1, "indices")), integers(given.take(2, "axis"), "axis")
+    integers(at.ravel().tolist(), "indices")
+    return taken(at, axis, name), x
+
+
+def _gray(plain: str, name: str, given: Given) -> Made:
+    if given.take(1, "data_format") not in (None, "channels_last"):
+        raise ValueError("data_format must be 'channels_last'")
+    return gray(name), first(given)
 
 
 HANDLERS: dict[str, Handler] = {
@@ -376,6 +388,7 @@ HANDLERS: dict[str, Handler] = {
     "matmul": _matmul,
     "moments": _moments,
     "one_hot": _one_hot,
+    **dict.fromkeys(("rgb_to_grayscale", "rgbto_grayscale"), _gray),
     "take": _take,
     **dict.fromkeys(("where", "select"), _where),
 }
