@@ -10,6 +10,7 @@ from ..machine.tile import (
     RUN,
     is_narrow,
     lanes_of,
+    tile_expect,
     tile_lines,
     tile_multiply,
     tile_outer,
@@ -34,6 +35,8 @@ PAIR = 2
 NEAR_BYTES = 24 * 1024
 # Of the L2 cache, what the weights of some panels may take, and what their outputs for some tiles may.
 SHARE_BYTES = 256 * 1024
+# Outputs that do not stay in the L2 cache, and steps of a tile that go by faster than the lines of one come from afar.
+FAR_BYTES, SHORT_STEPS = 1024 * 1024, 48
 # Panels for which pixels that compete for a set of the L1 cache are not copied.
 COPY_PANELS = 4
 
@@ -233,6 +236,7 @@ def _sum_panels(source, places, steps, panels, vecs, start, ends, out):
         stretch = tile_height(vecs) * (1 if taken <= NEAR_BYTES else max(1, SHARE_BYTES // (line * tile_height(vecs))))
     # Weights from far are asked for while the panel before theirs is in use, not the input, which L2 has by then.
     far, apart = together == 1 and taken > SHARE_BYTES, _from(source, weights)
+    expects = out.size * out.itemsize > FAR_BYTES and len(steps.starts) * (steps.end - steps.first) <= SHORT_STEPS
     # Pixels that lie side by side are read from one end to the other.
     follow = tile_height(vecs) if taps_d * taps_h * taps_w == 1 and steps.end - steps.first == channels else 0
     for beginning in range(places.first, end, stretch):
@@ -272,6 +276,8 @@ def _sum_panels(source, places, steps, panels, vecs, start, ends, out):
                         tile = tile_rows(FULL, vecs, start.array, start_at)
                     if adds:
                         tile = tile_multiply(tile, residual, out_at, (first, place), ones, 0, (0,))
+                    if expects:
+                        tile_expect(tile, out, places.out_at, first, place)
                     tile = _sum_tile(tile, source, places.x_at, first, steps, weights, (at, pitch), ahead)
                     tile = tile_finish(tile, minimum, maximum)
                     if later:

@@ -66,7 +66,7 @@ class Memory:
         lines = pointers_to(self.builder, tile.vector, start, tile.vecs)
         return [self.builder.load(line, align=self.align, typ=tile.vector) for line in lines]
 
-    def prefetch(self, index, count):
+    def prefetch(self, index, count, write=False):
         """Ask for the cache lines of ``count`` elements from ``index`` on, which may lie outside the array."""
         builder, flag = self.builder, ir.IntType(32)
         for element in range(0, count, CACHE_LINE // self.align):
@@ -74,7 +74,7 @@ class Memory:
             place = pointer_to(builder, ir.IntType(8), place)
             kind = ir.FunctionType(ir.VoidType(), [place.type, flag, flag, flag])
             function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
-            builder.call(function, [place, *(flag(n) for n in (0, 3, 1))])
+            builder.call(function, [place, *(flag(n) for n in (int(write), 3, 1))])
 
 
 @intrinsic

@@ -225,6 +225,20 @@ def tile_store(typingctx, tile, out, out_at, first, shift, count):
 
 
 @intrinsic
+def tile_expect(typingctx, tile, out, out_at, first, shift):
+    """Have cache lines brought near that `tile_store` is going to write, for it would wait for those far away."""
+
+    def codegen(context, builder, sig, args):
+        out, out_at = (Memory(context, builder, sig.args[i], args[i]) for i in (1, 2))
+        for r in range(tile.rows):
+            at = builder.add(out_at.scalar(builder.add(args[3], tiles.INT(r))), args[4])
+            out.prefetch(at, tile.vecs * tile.lanes, write=True)
+        return context.get_dummy_value()
+
+    return types.void(tile, out, out_at, first, shift), codegen
+
+
+@intrinsic
 def tile_add(typingctx, tile, sums, at):
     """Add row r to ``sums[at + r*VECS*LANES :]``."""
 
