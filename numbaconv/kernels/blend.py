@@ -91,7 +91,9 @@ def _blend_block(task, x, out, recipes, share, tables, plan):
                     else:
                         _weigh(x, zero, (places, parts, zero, taps), middle, zero, count)
             if plan[WAY] == TABLE:
-                near = PERMUTES and size >= LINE and base + reads[block, 1] * channels <= len(source)
+                # As many values as a line has can be read.
+                end = max(reads[block, 1] * channels, low * channels + LINE)
+                near = PERMUTES and size >= LINE and base + end <= len(source)
                 _gather(source, (base, near), share, table, first * channels, out, (to, size), plan)
             elif plan[WAY] == RUNS:
                 runs = reads[block, 2], reads[block, 3], reads[block, 4], reads[block, 1] * channels
@@ -211,17 +213,18 @@ def blend_arguments(batch, lengths, recipes, channels, dtype):
     copies = all(map(selects, (*above, last)))
     places, shares = _side_by_side(last)
     way = SINGLE if channels >= LINE else TABLE
-    longest = TASK_VALUES if copies else SPAN
+    in_runs = selects(last) and (channels >= LINE or columns * channels >= RUN * len(_runs(places[0], channels)))
+    # A table had better stay in the L1 cache.
+    longest = TASK_VALUES if copies and in_runs else SPAN
     block = max(1, min(columns, longest * columns // (max(columns, lengths[2]) * max(1, channels))))
     blocks = [places[:, first : first + block] for first in range(0, columns, block)]
     reads = [(max(0, b[b >= 0].min(initial=b.max())), b.max() + 1, 0, 0, 0) for b in blocks]
-    if selects(last):
+    if in_runs:
         runs = [_runs(b[0], channels) for b in blocks]
         ends = np.cumsum([planes + rows + 1, *map(len, runs)])
-        if channels >= LINE or columns * channels >= RUN * (ends[-1] - ends[0]):
-            lines = ends[:-1] + list(map(_whole_lines, runs))
-            way, reads = RUNS, np.stack([*np.transpose(reads)[:2], ends[:-1], ends[1:] - 1, lines], 1)
-            last = last._replace(at=last.at[:0], share=last.share[:0])
+        lines = ends[:-1] + list(map(_whole_lines, runs))
+        way, reads = RUNS, np.stack([*np.transpose(reads)[:2], ends[:-1], ends[1:] - 1, lines], 1)
+        last = last._replace(at=last.at[:0], share=last.share[:0])
     reads = np.array(reads, np.int64).reshape(-1, 5)
     table = np.empty(0, np.int32)
     if way == TABLE:
@@ -272,11 +275,9 @@ def _begins(table, reads, block, lanes):
     for (low, high, *_), first in zip(reads, range(0, table.shape[1], block), strict=True):
         part = table[:, first : first + block]
         padded = np.pad(part, [(0, 0), (0, LINE - 1)], constant_values=-1)
-        last, found = (
-            _running(np.maximum, padded, lanes),
-            _running(np.minimum, np.where(padded < 0, high, padded), lanes),
-        )
-        near = (last - found < lanes) & (high - low >= lanes)
+        last = _running(np.maximum, padded, lanes)
+        found = _running(np.minimum, np.where(padded < 0, high, padded), lanes)
+        near = last - found < lanes
         found = np.clip(found, low, max(low, high - lanes))[:, : part.shape[1]]
         # A line may be two vectors.
         begins.append(np.where(near[:, : part.shape[1]] & near[:, LINE - lanes :], found, ~found))
