@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ..kernels.recipe import Recipe
 
 # Values of a row of a plane, fewer than which are taken with channels last: any, where no instruction gathers values.
-TURNED_ROW = 160 if VECTOR_BYTES == 64 else inf
+TURNED_ROW = 208 if VECTOR_BYTES == 64 else inf
 # Loops and recipes of calls that a network found on disk does without.
 blend, recipe, resizing = (Later(f"..kernels.{name}", __package__) for name in ("blend", "recipe", "resize"))
 
@@ -133,7 +133,7 @@ def blend_call(
         data_format == "channels_first"
         and x_shape[1] >= LINE
         and row < TURNED_ROW
-        and not all(map(recipe.selects, recipe.factored(recipes)[1]))
+        and not recipe.selects(recipe.factored(recipes)[1][-1])
     ):
         # Vectors of channels need no tables.
         x_last, result_last = ((n, *lengths, c) for n, c, *lengths in (x_shape, result_shape))
