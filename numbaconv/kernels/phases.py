@@ -26,9 +26,15 @@ def phases(length, out_length, taps, stride, dilation, crop, out_stride):
     of stride and dilation, the taps that meet one output are stride/g apart, and the inputs dilation/g. Positions of
     the output are ``out_stride`` elements apart. Only phases count whose outputs some tap reaches.
     """
-    step, gap = stride // gcd(stride, dilation), dilation // gcd(stride, dilation)
+    both = gcd(stride, dilation)
+    step, gap = stride // both, dilation // both
     result = []
-    for first in range(min(taps, step)):
+    firsts = range(min(taps, step))
+    if out_length < len(firsts):
+        # Few outputs tell sooner which taps they meet.
+        met = ((o + crop) // both * pow(gap, -1, step) % step for o in range(out_length) if (o + crop) % both == 0)
+        firsts = sorted(first for first in met if first < taps)
+    for first in firsts:
         offset = (first * dilation - crop) % stride
         if offset < out_length:
             count = len(range(first, taps, step))
