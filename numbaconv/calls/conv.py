@@ -99,7 +99,7 @@ class WindowCall(NamedTuple):
         else:
             kernel = _INSIDE[self.kernel]
         out = aligned_empty(self.out_shape, image.dtype) if out is None else out
-        fitting = self.rows and packed.operation == "conv" and ends_in_tiles(epilogue)
+        fitting = isinstance(packed, Packed) and packed.operation == "conv" and ends_in_tiles(epilogue)
         if fitting and self.rows and (prod(self.rows[1:]) <= MANY_WEIGHTS or packed.is_first()):
             multiply_rows(image, packed.plain, epilogue, out, self.rows, self.serial)
             return out

@@ -101,3 +101,14 @@ def test_few_rows_take_weights_as_they_lie_with_the_bits_of_many(features, units
     for rows in (1, 2, 3):
         assert dense_call(rows, features, units, 4).rows == ((rows, features, units) if rows < 3 else None)
         np.testing.assert_array_equal(layer(x[:rows]), expected[:rows])
+
+
+@pytest.mark.parametrize("batch", [0, 1, 2])
+def test_products_that_are_added_up_may_have_few_rows(batch):
+    x, weights = np.arange(3, 3 + batch).reshape(batch, 1, 1, 1, 1), np.arange(1, 4).reshape(1, 1, 3, 1, 1)
+    found = functional.conv_transpose(
+        x.astype(np.float32), weights.astype(np.float32), strides=(1, 1, 3), dilation_rate=(1, 1, 2)
+    )
+    wanted = np.zeros((batch, 1, 1, 5, 1))
+    wanted[:, 0, 0, ::2, 0] = x[:, 0, 0, 0] * weights.ravel()
+    np.testing.assert_array_equal(found, wanted)

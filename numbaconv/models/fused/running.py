@@ -85,7 +85,8 @@ class Runner:
             return found | with_room(stages, read, given | found.keys(), lanes) | with_means(stages, read)
 
         beside = lying()
-        stages, stretches = stretched(stages, read, size, beside, tuple(self.casts.values()))
+        bound = {*beside, *(whole for whole, _ in beside.values()), *given}
+        stages, stretches = stretched(stages, read, size, bound, tuple(self.casts.values()))
         if stretches:
             roots = _roots(stages)
             given = _given(stages, roots, self.outputs)

@@ -10,12 +10,16 @@ from itertools import pairwise
 from math import prod
 from typing import Any
 
+import numpy as np
+
 from ...activations.settings import WithSettings
+from ...calls.pooling import means_pool_call
 from ...kernels.plan.host import HOST
 from ...objects.tuples import NamedTuple
 from .parts import part_of
+from .preparing import call_of
 from .reading import Read
-from .rules import KERNELS, renamed
+from .rules import KERNELS, banded, renamed
 from .stage import Stage
 
 # Kinds of stages that treat each image by itself.
@@ -49,15 +53,17 @@ class Stretch(NamedTuple):
 
 
 def stretched(
-    stages: Sequence[Stage], read: Read, itemsize: int, beside: dict[int, tuple[int, int]], entries: Sequence[int]
+    stages: Sequence[Stage], read: Read, itemsize: int, bound: set[int], entries: Sequence[int]
 ) -> tuple[list[Stage], list[Stretch]]:
     """The stages, with those of stretches for some images only, and the stretches.
 
-    None begins or ends where a value passes that lies ``beside`` another.
+    None begins or ends where a value passes whose place is ``bound``: beside another, or in memory that is given away.
     """
     found: list[Stage] = []
     stretches = []
-    for first, last, images in _chosen(stages, read, itemsize, beside, entries):
+    if len({read.shapes[slot][:1] for slot in read.inputs}) != 1 or not read.shapes[read.inputs[0]]:
+        return [*stages], []
+    for first, last, images in _chosen(stages, read, itemsize, bound, entries):
         part, before = stages[first:last], len(found)
         if images == read.shapes[read.inputs[0]][0]:
             found += part
@@ -87,15 +93,12 @@ def _named(stage: Stage, names: dict[int, int]) -> Stage:
 
 
 def _chosen(
-    stages: Sequence[Stage], read: Read, itemsize: int, beside: dict[int, tuple[int, int]], entries: Sequence[int]
+    stages: Sequence[Stage], read: Read, itemsize: int, bound: set[int], entries: Sequence[int]
 ) -> list[tuple[int, int, int]]:
     """Runs of stages, from the first to before the last, and how many images at once each is computed for."""
-    batch = {read.shapes[slot][:1] for slot in read.inputs}
-    ((images, *_),) = batch if len(batch) == 1 and () not in batch else [(1,)]
-    near = HOST.near_bytes
-    together = {*beside, *(whole for whole, _ in beside.values())}
+    images, near = read.shapes[read.inputs[0]][0], HOST.near_bytes
     runs: list[tuple[int, int, int]] = []
-    for first, last in _pieces(stages, read, together, entries) if images > 1 else ():
+    for first, last in _pieces(stages, read, bound, entries) if images > 1 else ():
         piece = stages[first:last]
         held = [itemsize * sum(prod(read.shapes[slot]) // images for slot in _slots(one)) for one in piece]
         layers = (layer for one in piece for part in one.joined for layer in part.layers if hasattr(layer, "_weights"))
@@ -111,10 +114,35 @@ def _chosen(
             runs = [*before, (begin, last, least)]
         else:
             runs.append((first, last, few))
-    return [(first, last, m if last - first > 1 else images) for first, last, m in runs] or [(0, len(stages), images)]
+    return [
+        (first, last, m if last - first > 1 and _is_able(stages[first:last], read, m, itemsize) else images)
+        for first, last, m in runs
+    ] or [(0, len(stages), images)]
 
 
-def _pieces(stages: Sequence[Stage], read: Read, together: set[int], entries: Sequence[int]) -> list[tuple[int, int]]:
+def _is_able(stages: Sequence[Stage], read: Read, images: int, itemsize: int) -> bool:
+    """Whether there are kernels for so many images, and no stage is a view of what lies elsewhere each time."""
+
+    def some(slot: int) -> tuple[int, ...]:
+        return (images, *read.shapes[slot][1:])
+
+    made = {slot for stage in stages for slot in stage.outputs}
+    for stage in stages:
+        begin = some(stage.inputs[0])
+        if stage.kind == "view" and stage.inputs[0] not in made:
+            return False
+        if stage.widening is not None and banded(stage.joined, begin).arguments is None:
+            return False
+        if stage.means and stage.kind == "depthwise":
+            # Of both the sums of rows and those of whole images.
+            if call_of(stage, begin, itemsize) is None or means_pool_call(some(stage.output)) is None:
+                return False
+        elif stage.means and means_pool_call(begin) is None:
+            return False
+    return True
+
+
+def _pieces(stages: Sequence[Stage], read: Read, bound: set[int], entries: Sequence[int]) -> list[tuple[int, int]]:
     """Runs of stages between which a single value passes."""
     final = {slot: i for i, stage in enumerate(stages) for slot in stage.inputs} | dict.fromkeys(
         read.outputs, len(stages)
@@ -122,7 +150,7 @@ def _pieces(stages: Sequence[Stage], read: Read, together: set[int], entries: Se
     alive, ends = {*entries}, [0]
     for i, stage in enumerate(stages):
         alive = {slot for slot in alive | {*stage.outputs} if final.get(slot, -1) > i}
-        if len(alive) == 1 and not alive & together and stage.kind != "view":
+        if len(alive) == 1 and not alive & bound and stage.kind != "view":
             ends.append(i + 1)
     if ends[-1] < len(stages):
         ends.append(len(stages))
@@ -137,6 +165,10 @@ def _is_apart(stage: Stage, read: Read, images: int) -> bool:
     """Whether a stage computes each image by itself."""
     alike = all(read.shapes[slot][:1] == (images,) for slot in _slots(stage))
     if not alike or stage.foreign or stage.kind not in _KINDS or not {*read.outputs}.isdisjoint(stage.outputs):
+        return False
+    layers = [layer for one in stage.joined for layer in one.layers]
+    numbers = (getattr(layer, name, 0) for layer in layers for name in ("_factor", "_shift"))
+    if any(np.ndim(number) >= len(read.shapes[stage.inputs[0]]) for number in numbers):
         return False
     # An activation with settings may have an axis.
     return not (stage.kind == "function" and isinstance(stage.layers[0], WithSettings))
