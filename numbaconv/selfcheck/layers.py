@@ -187,6 +187,7 @@ def call_rare_kernels() -> None:
                 of_planes(planes[:, :, :length, :length])
         for filters in (2, 20):
             layers.Conv2DTranspose(filters, 5, dilation_rate=6, dtype=dtype)(image[:, :4, :4])
+        layers.Conv1DTranspose(2, 3, dtype=dtype)(image[0, :2, :8, :3])
         given = layers.Input(image.shape[1:])
         gates = layers.GlobalAveragePooling2D(keepdims=True, dtype=dtype)(given)
         gates = layers.Conv2D(64, 1, activation="sigmoid", dtype=dtype)(gates)
