@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -15,13 +16,32 @@ def restart(seed: int) -> None:
     _source = seed, itertools.count()
 
 
-# NumPy imports its generators, which takes a sixth of what predicting has to, when their name is first read.
+# NumPy imports its generators when their name is first read, which takes longer than to load a small network.
+class Later:
+    """A generator, made when it is first asked for, that starts from where it would start now.
+
+    Copies go on from where it has got to.
+    """
+
+    def __init__(self, seed: int | None = None) -> None:
+        root, numbers = (None, None) if _source is None or seed is not None else _source
+        # NumPy takes no negative seeds and Keras does.
+        self._start = root if seed is None else seed % 2**64
+        self._key = () if numbers is None else (next(numbers),)
+
+    @property
+    def generator(self) -> "np.random.Generator":
+        found: np.random.Generator | None = vars(self).get("_made")
+        if found is None:
+            made = np.random.default_rng(np.random.SeedSequence(self._start, spawn_key=self._key))
+            # Of threads that come here at once, none has one of its own.
+            found = vars(self).setdefault("_made", made)
+        return found
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"_made": self.generator}
+
+
 def generator(seed: int | None = None) -> "np.random.Generator":
     """A generator that starts from ``seed``; without one, from where no other has started."""
-    if seed is not None:
-        # NumPy takes no negative seeds and Keras does.
-        return np.random.default_rng(seed % 2**64)
-    if _source is None:
-        return np.random.default_rng()
-    root, numbers = _source
-    return np.random.default_rng(np.random.SeedSequence(root, spawn_key=(next(numbers),)))
+    return Later(seed).generator

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from ..common import random as _random
+from ..common.random import Later
 from ..objects.registry import integer
 from .any_rank import AnyRank
 
@@ -14,18 +14,22 @@ class Drawing(AnyRank):
     """A layer that does nothing outside training, and in training draws from a generator of its own."""
 
     supports_masking = True
-    _states = frozenset({"_generator"})
+    _states = frozenset({"_later"})
     seed: int | None
 
     def _begin(self, seed: Any) -> None:
         """Take the seed; to be called by constructors."""
         self.seed = None if seed is None else integer(seed, "seed")
-        self._generator = _random.generator(self.seed)
+        self._later = Later(self.seed)
 
     def _change(self, name: str, value: Any) -> None:
         super()._change(name, value)
         if name == "seed":
-            self._generator = _random.generator(self.seed)
+            self._later = Later(self.seed)
+
+    @property
+    def _generator(self) -> "np.random.Generator":
+        return self._later.generator
 
     def get_state(self) -> dict[str, Any]:
         """Where the random numbers have got to, as plain JSON types."""
@@ -39,12 +43,12 @@ class Drawing(AnyRank):
         ValueError
             If ``state`` is nothing that `get_state` returned; nothing is changed then.
         """
-        generator = np.random.default_rng(0)
+        later = Later(0)
         try:
-            generator.bit_generator.state = state
+            later.generator.bit_generator.state = state
         except (ValueError, TypeError, KeyError, OverflowError) as error:
             raise ValueError(f"{self._label}: state must be what get_state returned, got {state!r}") from error
-        self._generator = generator
+        self._later = later
 
     def _whole_axes(self, count: int) -> Collection[int]:
         return ()

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 
 from .. import config
-from ..common import random
+from ..common.random import Later
 from ..kernels.plan.host import HOST
 from ..layers.settings import Changes
 from ..layers.weights import lasting
@@ -168,7 +168,7 @@ def _found(file: BinaryIO, compile: bool) -> Any:
     digest, arrays = _read(file, content.places)
     if digest != content.digest:
         return None
-    generators = [random.generator(seed) for seed in content.seeds]
+    generators = [Later(seed) for seed in content.seeds]
     model = _Unpickler(content.model, lambda pid: (arrays if pid[0] == "w" else generators)[pid[1]]).load()
     _remember(model, name, key, content)
     return model
@@ -201,8 +201,8 @@ def keep(file: "KerasFile", model: Any, stored: list[Any], leaves: list[Any]) ->
         weights = (one.layer._weights[one.name] for one in stored)
         if file.changed or any(x.tobytes() != one.tobytes() for x, one in zip(arrays, weights, strict=True)):
             return
-        drawing = [leaf for leaf in leaves if hasattr(leaf, "_generator")]
-        known |= {id(leaf._generator): ("g", i) for i, leaf in enumerate(drawing)}
+        drawing = [leaf for leaf in leaves if hasattr(leaf, "_later")]
+        known |= {id(leaf._later): ("g", i) for i, leaf in enumerate(drawing)}
         seeds = [leaf.seed for leaf in drawing]
         content = Content(digest, places, seeds, bool(file.training), _pickled(model, known), {})
         _write(name, key, content)

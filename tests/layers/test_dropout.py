@@ -9,6 +9,7 @@ import pytest
 from differences import assert_gradients
 
 from numbaconv.layers import Dropout
+from numbaconv.utils import set_random_seed
 
 
 def normal(*shape):
@@ -79,6 +80,9 @@ def test_runs_are_repeated_from_seeds_and_states():
     assert len({*outs, other.forward(x).tobytes()}) == 4
     assert [second.forward(x).tobytes() for _ in range(3)] == outs
     assert Dropout(0.5).forward(x).tobytes() != Dropout(0.5).forward(x).tobytes()
+    # Nor does a copy begin elsewhere that is made before anything is drawn.
+    fresh = Dropout(0.5)
+    assert copy.deepcopy(fresh).forward(x).tobytes() == fresh.forward(x).tobytes()
 
     saved = json.loads(json.dumps(first.get_state()))
     then = [first.forward(x).tobytes() for _ in range(2)]
@@ -87,6 +91,16 @@ def test_runs_are_repeated_from_seeds_and_states():
     first.set_state(saved)
     for twin in (copy.deepcopy(first), pickle.loads(pickle.dumps(first)), first):
         assert [twin.forward(x).tobytes() for _ in range(2)] == then
+
+
+def test_where_numbers_begin_is_decided_when_a_layer_is_made(monkeypatch):
+    monkeypatch.setattr("numbaconv.common.random._source", None)
+    x = np.ones((8, 33))
+    set_random_seed(3)
+    first, second = Dropout(0.5), Dropout(0.5)
+    outs = [second.forward(x).tobytes(), first.forward(x).tobytes()]
+    set_random_seed(3)
+    assert [Dropout(0.5).forward(x).tobytes() for _ in range(2)] == outs[::-1]
 
 
 @pytest.mark.parametrize("state", [None, {}, [], {"bit_generator": "PCG64"}, {"bit_generator": "MT19937", "state": {}}])
