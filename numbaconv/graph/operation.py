@@ -20,6 +20,8 @@ class Operation(Named):
     _makes_masks: Any = False
     # Whether it has no weights and no dtype of its own.
     _only_moves: Any = False
+    # Keras's description of it, if it was no layer there but an operation: then its results have no masks.
+    _described: Any = None
 
     # -- what a layer or a model defines ---------------------------------------------------------------------------
 

@@ -364,7 +364,7 @@ class Layer(Repeating, Arguments):
         if not self._takes_mask:
             keywords = {name: value for name, value in keywords.items() if name != "mask"}
         out, kept = self._trace(*arguments, **keywords) if traced else (self(*arguments, **keywords), None)
-        return out, self.compute_mask(arguments[0], mask), kept
+        return out, None if self._described else self.compute_mask(arguments[0], mask), kept
 
     @property
     def _result_dtype(self) -> str:

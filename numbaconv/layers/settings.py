@@ -56,6 +56,8 @@ class Settled(Weighted):
     def _change(self, name: str, value: Any) -> None:
         """Give a setting another value."""
         vars(self).update(changed(self, name, value))
+        if name not in ("name", "trainable"):
+            vars(self)["_described"] = None
         Changes.count += 1
 
     @property

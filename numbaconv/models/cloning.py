@@ -5,6 +5,7 @@ from typing import Any, TypeVar
 
 from ..common.structures import mapped
 from ..layers import Input, InputLayer, Layer
+from .configs import layer_config, layer_from_config
 from .copies import connected_anew, is_slot, shared_places, sharing
 from .model import Model
 from .network import Network
@@ -60,7 +61,7 @@ def _cloned(model: Any, clone: Callable[[Any], Any]) -> Any:
 
 
 def _clone(layer: Any) -> Any:
-    return type(layer).from_config(layer.get_config()) if isinstance(layer, Layer) else clone_model(layer)
+    return layer_from_config(layer_config(layer)) if isinstance(layer, Layer) else clone_model(layer)
 
 
 def _connected(model: Model, clones: dict[int, Any]) -> Model:

@@ -1,5 +1,6 @@
 """Configurations of models: what may stand in them, and the layers made from them."""
 
+import importlib
 from collections import Counter
 from collections.abc import Iterable
 from typing import Any
@@ -8,10 +9,16 @@ from ..layers.wrapping import Wrapper, config_of, kinds
 
 # Models by the names that Keras's configurations have for them; `numbaconv.models` adds them.
 MODELS: dict[str, Any] = {}
+# What stands for the class of an operation of Keras's, which has Keras's description of it in place of settings.
+OPERATION = "KerasOperation"
 
 
 def layer_config(layer: Any) -> dict[str, Any]:
     """The class and the settings of a layer or a model as plain JSON types."""
+    described = layer._described
+    # Of operations that Keras 3 has not, many have become layers, which can be told.
+    if described is not None and (is_modern(described) or type(layer) not in kinds().values()):
+        return {"class_name": OPERATION, "config": {"name": layer.name, "operation": described}}
     told = config_of(layer)
     return {key: told[key] for key in ("class_name", "config")}
 
@@ -23,6 +30,8 @@ def layer_from_config(entry: Any, custom_objects: Any = None) -> Any:
     own = (custom_objects or {}).get(name) if isinstance(name, str) else None
     if own is not None:
         return own.from_config(config)
+    if name == OPERATION:
+        return operation_from(config)
     if not isinstance(name, str) or name not in kinds():
         raise ValueError(f"class_name must be one of {', '.join(kinds())}, got {name!r}")
     if name in MODELS:
@@ -39,6 +48,19 @@ def _held(entry: Any, custom_objects: Any) -> Any:
     """The layer that another one holds; its entry says more of it, for Keras's sake."""
     known = {name: entry[name] for name in ("class_name", "config") if name in entry} if isinstance(entry, dict) else 0
     return layer_from_config(known, custom_objects)
+
+
+def is_modern(described: dict[str, Any]) -> bool:
+    """Whether Keras 3 has an operation of this description."""
+    return str(described["module"]).startswith("keras.src.ops.")
+
+
+def operation_from(config: Any) -> Any:
+    """The layer that an operation of Keras's became, made anew."""
+    check_keys(config, f"config of a {OPERATION}", "name", "operation")
+    # Most networks do without all of them.
+    made = importlib.import_module(f"{__package__}.keras.operations").described
+    return made(config["name"], config["operation"])
 
 
 def check_names(listed: Iterable[Any]) -> None:

@@ -9,7 +9,7 @@ from ..common.structures import leaves, mapped
 from ..graph.tensor import KerasTensor
 from .configs import check_keys, check_names, layer_config, layer_from_config
 
-_TENSOR = "__keras_tensor__"
+TENSOR = "__keras_tensor__"
 
 
 def config_of(model: Any) -> dict[str, Any]:
@@ -29,7 +29,7 @@ def config_of(model: Any) -> dict[str, Any]:
         if not isinstance(value, KerasTensor):
             return value
         place_of = {"shape": list(value.shape), "dtype": value.dtype, "keras_history": place(value)}
-        return {"class_name": _TENSOR, "config": place_of}
+        return {"class_name": TENSOR, "config": place_of}
 
     begins = {id(tensor._node) for tensor in model.inputs}
     entries = []
@@ -129,7 +129,7 @@ def connected(
 
 
 def _history(value: Any) -> list[Any] | None:
-    if isinstance(value, dict) and value.get("class_name") == _TENSOR:
+    if isinstance(value, dict) and value.get("class_name") == TENSOR:
         history: list[Any] = value["config"]["keras_history"]
         return history
     return None

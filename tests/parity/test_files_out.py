@@ -55,6 +55,14 @@ def line():
     )
 
 
+def operations():
+    x = keras.Input((6, 6, 3), name="x")
+    y = keras.layers.Conv2D(4, 3, padding="same", name="conv")(x)
+    y = y * keras.ops.sigmoid(keras.ops.mean(y, (1, 2), keepdims=True)) / 2 + np.arange(4, dtype="float32")
+    y = keras.ops.concatenate([y[:, ::2], keras.ops.gelu(y[:, 1::2])], axis=-1)
+    return models.from_keras(keras.Model(x, keras.layers.Dense(2, name="out")(keras.layers.Flatten()(y)), name="ops"))
+
+
 def trained(model, optimizer):
     model.compile(optimizer, "mse", metrics=["mae"])
     model.fit(X, Y, batch_size=4, epochs=2, shuffle=False, verbose=0)
@@ -91,7 +99,7 @@ def test_keras_goes_on_training(optimizer, tmp_path):
         np.testing.assert_allclose(a, b, rtol=1e-3, atol=2e-4)
 
 
-@pytest.mark.parametrize("made", [network, line])
+@pytest.mark.parametrize("made", [network, line, operations])
 def test_there_and_back_no_bit_changes(made, tmp_path):
     model = trained(made(), "adam")
     model.save(tmp_path / "a.keras")

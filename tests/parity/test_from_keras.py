@@ -108,6 +108,11 @@ def test_operations_count_with_their_settings(case, tmp_path):
     wanted = theirs.predict(X, verbose=0)
     for ours in (models.from_keras(theirs), models.load_model(tmp_path / "theirs.keras")):
         np.testing.assert_allclose(ours(X), wanted, rtol=1e-5, atol=1e-5)
+    ours.save(tmp_path / "ours.keras")
+    np.testing.assert_array_equal(keras.models.load_model(tmp_path / "ours.keras").predict(X, verbose=0), wanted)
+    ours.save(tmp_path / "ours.npz")
+    for path in ("ours.keras", "ours.npz"):
+        np.testing.assert_array_equal(models.load_model(tmp_path / path)(X), ours(X))
     tf = pytest.importorskip("tensorflow")
     with tf.GradientTape() as tape:
         images = tf.Variable(X)
@@ -125,6 +130,35 @@ def test_settings_that_are_not_done_are_refused(said):
     theirs = keras.Model(x, REFUSED[said](keras.ops, x))
     with pytest.raises(ValueError, match=said):
         models.from_keras(theirs)
+
+
+STEPS = {
+    "scaled": lambda ops, ids, x: x * 2.0,
+    "added": lambda ops, ids, x: x + x,
+    "put together": lambda ops, ids, x: ops.concatenate([x, x], axis=-1),
+    "cast": lambda ops, ids, x: ops.cast(x, "float32"),
+    "layer": lambda ops, ids, x: L.Add()([x, L.Dense(4)(x)]),
+    "layer of a sum": lambda ops, ids, x: L.Dense(4)(x + x),
+    "handed on": lambda ops, ids, x: (x * 2.0, {"mask": ops.not_equal(ids, 0)}),
+}
+
+
+@pytest.mark.parametrize("case", STEPS)
+def test_masks_end_at_operations(case, tmp_path):
+    ids = keras.Input((5,), dtype="int32")
+    steps = STEPS[case](keras.ops, ids, L.Embedding(6, 4, mask_zero=True)(ids))
+    steps, keywords = steps if isinstance(steps, tuple) else (steps, {})
+    theirs = keras.Model(ids, L.GlobalAveragePooling1D()(steps, **keywords))
+    given = np.array([[1, 2, 3, 0, 0], [4, 1, 0, 0, 0], [2, 2, 2, 2, 1]])
+    wanted = theirs.predict(given, verbose=0)
+    ours = models.from_keras(theirs)
+    np.testing.assert_allclose(ours(given), wanted, rtol=1e-5, atol=1e-6)
+    ours.save(tmp_path / "ours.keras")
+    for back in (models.load_model(tmp_path / "ours.keras"), models.clone_model(ours)):
+        back.set_weights(ours.get_weights())
+        np.testing.assert_array_equal(back(given), ours(given))
+    again = keras.models.load_model(tmp_path / "ours.keras")
+    np.testing.assert_allclose(again.predict(given, verbose=0), wanted, rtol=1e-5, atol=1e-6)
 
 
 class Own(keras.Model):

@@ -8,6 +8,7 @@ from ...objects.tuples import NamedTuple
 
 MODELS = ("Functional", "Model", "Sequential")
 _TENSOR = "__keras_tensor__"
+_CLASS = "registered_name", "module"
 
 
 class Place(NamedTuple):
@@ -37,6 +38,14 @@ class Part(NamedTuple):
     calls: tuple[Call, ...] = ()
     inner: "Architecture | None" = None
     registered_name: str | None = None
+    # Where Keras 3 looks up its class.
+    module: str | None = None
+
+
+class Constant(list):
+    """An array that stands in a call, as lists of numbers."""
+
+    dtype: str = "float32"
 
 
 class Architecture(NamedTuple):
@@ -91,8 +100,8 @@ def part_of(entry: Any, names: Any = frozenset()) -> Part:
         config = config if isinstance(config, dict) else {}
     if not isinstance(config, dict):
         raise ValueError(f"layer {name!r} ({class_name}): config must be a dict, got {config!r}")
-    registered = entry.get("registered_name")
-    return Part(class_name, name, config, calls, inner, registered if isinstance(registered, str) else None)
+    registered, module = (entry.get(key) if isinstance(entry.get(key), str) else None for key in _CLASS)
+    return Part(class_name, name, config, calls, inner, registered, module)
 
 
 def checked(entry: Any, what: str) -> tuple[str, Any]:
@@ -197,8 +206,28 @@ def _filled(value: Any) -> Any:
     if kind == "__ellipsis__":
         return Ellipsis
     if kind in ("__tensor__", "__numpy__") and isinstance(config, dict):
-        return config.get("value")
+        found = config.get("value")
+        if isinstance(found, list):
+            found = Constant(found)
+            found.dtype = str(config.get("dtype"))
+        return found
     return {key: _filled(one) for key, one in value.items()}
+
+
+def told(value: Any) -> Any:
+    """What stands in a call, as a configuration of Keras 3 says it."""
+    if isinstance(value, Place):
+        return {"class_name": _TENSOR, "config": {"keras_history": list(value)}}
+    if isinstance(value, slice):
+        config = {"start": value.start, "stop": value.stop, "step": value.step}
+        return {"class_name": "__slice__", "config": config}
+    if value is Ellipsis:
+        return {"class_name": "__ellipsis__", "config": {}}
+    if isinstance(value, Constant):
+        return {"class_name": "__numpy__", "config": {"value": list(value), "dtype": value.dtype}}
+    if isinstance(value, dict):
+        return {key: told(one) for key, one in value.items()}
+    return [told(one) for one in value] if isinstance(value, list | tuple) else value
 
 
 def _old_call(node: Any, names: Any) -> Call:

@@ -12,6 +12,7 @@ from ...layers.any_rank import Shape
 from ...layers.base import Layer
 from ...layers.merging import Merge
 from ...layers.predict_only import PredictOnly
+from ..configs import operation_from
 
 # From the number of axes to an index of NumPy's, and to an order of the axes.
 Index = Callable[[int], list[Any]]
@@ -22,19 +23,14 @@ Back = Callable[[Any, Any, Any], Any]
 
 
 class Unwritten(Layer):
-    """A layer out of a file of Keras's that no other file can hold."""
+    """A layer that only Keras's description of it can make anew."""
 
     def get_config(self) -> dict[str, Any]:
-        raise TypeError(
-            f"{self._label} is an operation out of a file of Keras's, which no configuration of a layer can hold"
-        )
+        raise TypeError(f"{self._label} is an operation of Keras's: only the configuration of a Model can hold it")
 
 
 class ArrayOperation(Unwritten, PredictOnly):
     """A function of an array, and what it makes of the shape; by default it leaves that alone. Both may give a list."""
-
-    # A function that makes it anew, and the part of the file that this takes: functions cannot be pickled.
-    _source: Any = None
 
     def __init__(
         self,
@@ -50,8 +46,7 @@ class ArrayOperation(Unwritten, PredictOnly):
         return {**vars(self), "_function": None, "_shape": None, "_back": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        make, part = state["_source"]
-        anew = make(part)[0]
+        anew = operation_from({"name": state["name"], "operation": state["_described"]})
         vars(self).update(state, _function=anew._function, _shape=anew._shape, _back=anew._back)
 
     def _output_shape(self, input_shape: Any) -> Any:

@@ -1,20 +1,21 @@
 """Masks in configurations of Keras 3: there they are tensors, which operations beside the layers compute.
 
-Here a mask goes from layer to layer by itself, as it does when the network is built. So these operations are left out.
+Here a mask goes from layer to layer by itself, as it does when the network is built. So these operations are left out,
+but where somebody handed a layer a mask that would not have come there by itself.
 """
 
+from collections.abc import Iterable, Iterator
+
 from .architecture import Architecture, Call, Part, places
+from .operations import is_operation
 
 
 def used(architecture: Architecture) -> list[Part]:
-    """The parts of a network without masks that follow from its layers, and without what only these need.
-
-    Raises ValueError if a mask does not come from a layer that makes one.
-    """
-    parts = [part._replace(calls=_unmasked(part, architecture)) for part in architecture.parts]
+    """The parts of a network without masks that follow from its layers, and without what only these need."""
+    masked = _masked(architecture.parts) if any(map(_has_mask, _calls(architecture.parts))) else set()
+    parts = [part._replace(calls=tuple(_unmasked(call, masked) for call in part.calls)) for part in architecture.parts]
     while True:
-        calls = [call for part in parts for call in part.calls]
-        read = {place.layer for call in calls for place in places([call.arguments, call.keywords])}
+        read = {place.layer for call in _calls(parts) for place in places([call.arguments, call.keywords])}
         read |= {place.layer for place in places([architecture.inputs, architecture.outputs])}
         kept = [part for part in parts if part.name in read]
         if len(kept) == len(parts):
@@ -22,16 +23,33 @@ def used(architecture: Architecture) -> list[Part]:
         parts = kept
 
 
-def _unmasked(part: Part, architecture: Architecture) -> tuple[Call, ...]:
-    calls = []
-    for call in part.calls:
-        mask = call.keywords.get("mask")
-        if any(True for _ in places(mask)):
-            if not any(_makes_masks(one) for one in architecture.parts):
-                raise ValueError(f"layer {part.name!r} ({part.class_name}): mask must come from a layer that makes one")
-            call = call._replace(keywords={key: value for key, value in call.keywords.items() if key != "mask"})
-        calls.append(call)
-    return tuple(calls)
+def _masked(parts: tuple[Part, ...]) -> set[str]:
+    """The names of parts whose results have masks by themselves: those that make some, and the layers behind them."""
+    found = {part.name for part in parts if _makes_masks(part)}
+    layers = [part for part in parts if not is_operation(part)]
+    count = -1
+    while count < len(found):
+        count = len(found)
+        found |= {part.name for part in layers if any(_reads(call, found) for call in part.calls)}
+    return found
+
+
+def _unmasked(call: Call, masked: set[str]) -> Call:
+    if not (_has_mask(call) and _reads(call, masked)):
+        return call
+    return call._replace(keywords={key: value for key, value in call.keywords.items() if key != "mask"})
+
+
+def _reads(call: Call, names: set[str]) -> bool:
+    return any(place.layer in names for place in places(call.arguments))
+
+
+def _has_mask(call: Call) -> bool:
+    return any(True for _ in places(call.keywords.get("mask")))
+
+
+def _calls(parts: Iterable[Part]) -> Iterator[Call]:
+    return (call for part in parts for call in part.calls)
 
 
 def _makes_masks(part: Part) -> bool:

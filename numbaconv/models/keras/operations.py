@@ -15,11 +15,13 @@ from typing import Any
 import numpy as np
 
 from ... import activations, layers
-from ...activations.settings import with_settings
+from ...activations.settings import WithSettings, to_config, with_settings
+from ..configs import check_keys
 from . import moving
-from .architecture import Call, Part, Place
-from .array_operations import OF_TWO, ArrayOperation, OfTwo, along, both, multiplied, reduced
+from .architecture import Call, Part, Place, part_of
+from .array_operations import OF_TWO, ArrayOperation, OfTwo, Unwritten, along, both, multiplied, reduced
 from .choices import chosen, gated, gray, taken
+from .descriptions import ENTRY, description_of
 from .given import Given, Handler, Made, first, integers
 
 # Ways in which TensorFlow 2 wrote down what is no layer.
@@ -81,9 +83,15 @@ _REDUCTIONS = {
 }
 
 
+class _Activation(Unwritten, layers.Activation):
+    """One with settings, for which Keras has no layer."""
+
+
 def is_operation(part: Part) -> bool:
     """Whether a part is an operation, and no layer: some classes of Keras 3 have the name of a layer."""
     if part.class_name in _TENSORFLOW:
+        return True
+    if str(part.module).startswith("keras.src.ops."):
         return True
     if _plain(part.class_name) not in HANDLERS or part.inner is not None:
         return False
@@ -104,17 +112,30 @@ def operation(part: Part) -> tuple[Any, tuple[Call, ...]]:
     handler = HANDLERS.get(_plain(name))
     if handler is None:
         raise ValueError(f"the operation {name} is not done here")
-    if len(part.calls) != 1:
-        raise ValueError(f"the operation {name} must be called once, got {len(part.calls)} calls")
-    given = _given(part)
-    layer, called = handler(_plain(name), part.name, given)
-    rest = given.rest()
-    if rest:
-        told = ", ".join(f"{key}={value!r}" for key, value in rest.items())
-        raise ValueError(f"the operation {name} is not done here with {told}")
-    if isinstance(layer, ArrayOperation):
-        layer._source = operation, part
-    return layer, (Call((called,), {}),)
+    calls, descriptions = [], []
+    for call in part.calls:
+        given = _given(part, call)
+        layer, called = handler(_plain(name), part.name, given)
+        rest = given.rest()
+        if rest:
+            told = ", ".join(f"{key}={value!r}" for key, value in rest.items())
+            raise ValueError(f"the operation {name} is not done here with {told}")
+        calls.append(Call((called,), {}))
+        descriptions.append(description_of(part, call, called))
+    if not calls or any(one != descriptions[0] for one in descriptions):
+        raise ValueError(f"the operation {name} must be called, each time with the same settings")
+    # To cast what is of this type already hands it on with its mask.
+    if handler is not _cast:
+        layer._described = descriptions[0]
+    return layer, tuple(calls)
+
+
+def described(name: str, description: Any) -> Any:
+    """The layer of an operation that has this description."""
+    check_keys(description, "operation in config", *ENTRY, "args", "kwargs")
+    entry = {key: description[key] for key in ENTRY}
+    node = {key: description[key] for key in ("args", "kwargs")}
+    return operation(part_of({**entry, "name": name, "inbound_nodes": [node]}))[0]
 
 
 # -- what an operation is given ------------------------------------------------------------------------------------
@@ -146,9 +167,8 @@ def _node(part: Part) -> dict[str, Any]:
     return node
 
 
-def _given(part: Part) -> Given:
-    """What an operation is given, the same for all ways to write it down."""
-    (call,) = part.calls
+def _given(part: Part, call: Call) -> Given:
+    """What an operation is given in a call, the same for all ways to write it down."""
     config = {key: value for key, value in part.config.items() if key not in ("name", "trainable", "function")}
     if part.class_name == "TensorFlowOpLayer":
         # Tensors in order; constants fill the numbers between.
@@ -196,7 +216,8 @@ def _activation(plain: str, name: str, given: Given) -> Made:
     if kind == "softmax" and settings.get("axis", -1) != -1:
         return layers.Softmax(axis=settings["axis"], name=name), x
     function = with_settings(vars(activations)[kind], settings)
-    return layers.Activation(function, name=name), x
+    unnamed = isinstance(function, WithSettings) and to_config(function) is None
+    return (_Activation if unnamed else layers.Activation)(function, name=name), x
 
 
 def _function(plain: str, name: str, given: Given) -> Made:

@@ -10,8 +10,10 @@ from typing import IO, Any
 
 import numpy as np
 
-from ...common.structures import mapped
+from ...common.structures import leaves, mapped
 from ...files import saving
+from ..configs import OPERATION, is_modern
+from ..connections import TENSOR
 from .layouts import variables
 
 # The version whose form the files have.
@@ -66,12 +68,14 @@ def _training(training: dict[str, Any]) -> dict[str, Any]:
 
 def _entry(name: str, config: dict[str, Any]) -> dict[str, Any]:
     """Keras's description of a layer or a model, for this library's own."""
+    if name == OPERATION:
+        return _operation_entry(config)
     if name not in _MODELS:
         return _layer_entry(name, config)
     layers = [_entry(one["class_name"], one["config"]) for one in config["layers"]]
     if name == "Functional":
         pairs = zip(layers, config["layers"], strict=True)
-        layers = [{**entry, "name": one["name"], "inbound_nodes": one["inbound_nodes"]} for entry, one in pairs]
+        layers = [{**entry, "name": one["name"], "inbound_nodes": _calls(one)} for entry, one in pairs]
         models = {one["name"] for one in config["layers"] if one["class_name"] == "Functional"}
         outputs = mapped(lambda place: _counted(place, models), config["output_layers"], _is_place)
         config = {**config, "output_layers": outputs}
@@ -107,6 +111,35 @@ def _layer_entry(name: str, config: dict[str, Any]) -> dict[str, Any]:
     if name == "UpSampling1D":
         (kept["size"],) = kept["size"]
     return _named(name, {key: _with_modules(value) for key, value in kept.items()})
+
+
+def _operation_entry(config: dict[str, Any]) -> dict[str, Any]:
+    told = config["operation"]
+    name, module = told["class_name"], told["module"]
+    if not is_modern(told):
+        raise TypeError(f"only operations of Keras 3 can be written for it, got {name} in {config['name']!r}")
+    config = {"name": config["name"], **told["config"]}
+    return {"module": module, "class_name": name, "config": config, "registered_name": told["registered_name"]}
+
+
+def _calls(entry: dict[str, Any]) -> list[Any]:
+    """How Keras calls a layer; an operation is called with settings, too."""
+    nodes: list[Any] = entry["inbound_nodes"]
+    if entry["class_name"] != OPERATION:
+        return nodes
+    told = entry["config"]["operation"]
+    form = {key: told[key] for key in ("args", "kwargs")}
+    calls = []
+    for node in nodes:
+        tensors = list(leaves(node["args"], _is_tensor))
+        number = lambda one: int(one["config"]["keras_history"][0])  # noqa: E731
+        filled = lambda one: tensors[number(one)] if _is_tensor(one) else one  # noqa: B023, E731
+        calls.append(mapped(filled, form, _is_tensor))
+    return calls
+
+
+def _is_tensor(value: Any) -> bool:
+    return isinstance(value, dict) and value.get("class_name") == TENSOR
 
 
 def _named(name: str, config: dict[str, Any]) -> dict[str, Any]:
