@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 # Values of a row of a plane, fewer than which are taken with channels last: any, where no instruction gathers values.
 TURNED_ROW = 208 if VECTOR_BYTES == 64 else inf
 # Loops and recipes of calls that a network found on disk does without.
-blend, recipe, resizing = (Later(f"..kernels.{name}", __package__) for name in ("blend", "recipe", "resize"))
+blend, boxes, recipe, resizing = (
+    Later(f"..kernels.{name}", __package__) for name in ("blend", "shift", "recipe", "resize")
+)
 
 
 class MovingCall(NamedTuple):
@@ -78,8 +80,13 @@ def zero_pad_call(x_shape: Ints, padding: tuple[Ints, ...], data_format: str, it
 
 
 def _shift_call(x_shape: Ints, result_shape: Ints, before: Ints, data_format: str, itemsize: int) -> AnyMoving:
-    lengths = (spatial(shape, data_format) for shape in (x_shape, result_shape))
-    recipes = [recipe.shifted(*axis) for axis in zip(*lengths, before, strict=True)]
+    lengths, results = (spatial(shape, data_format) for shape in (x_shape, result_shape))
+    batch, *_, channels = images_shape(x_shape, data_format)
+    plan = boxes.shift_plan(batch, lengths, results, before, channels)
+    if plan is not None:
+        sizes = prod(x_shape), prod(result_shape)
+        return MovingCall(boxes.shift, sizes[:1], sizes[1:], result_shape, (plan,), max(sizes) < SMALL)
+    recipes = [recipe.shifted(*axis) for axis in zip(lengths, results, before, strict=True)]
     return blend_call(x_shape, result_shape, recipes, data_format, itemsize)
 
 

@@ -13,23 +13,18 @@ from ..machine.line import line_gather, line_more, line_near, line_write
 from ..machine.memory import clear, copy
 from ..machine.vectors import LINE, PERMUTES, VECTOR_BYTES
 from ..machine.words import prange
-from .recipe import factored, joined, most, selects, shifted_runs, size, stays, unchanged
+from .recipe import factored, joined, most, selects, size, stays, unchanged
 
-# Values of a block of columns, at most, unless all are copied; values of a line of a run, from which on they are not
-# gathered, which takes as long as three lines, or more without an instruction; and those of runs that lines copy.
-SPAN, RUN, SHORT_RUN = 4096, 5 if VECTOR_BYTES == 64 else 3, 128
+# Values of a block of columns, at most, unless columns are copied.
+SPAN = 4096
 # Rows of fewer values become one with the next ones, to at most so many, or where they are only copied.
 SHORT_ROW, LONG_ROW, LONG_COPIED = 256, 1024, 8192
-# The same of rows that are copied in stretches of so many values: to begin a row takes longer than to begin a stretch.
-STRETCH, SHORT_STRETCHED, LONG_STRETCHED = 32, 2048, 65_536
 # Elements of a task, at least, and tasks that many cores share, at most.
 TASK_VALUES, MOST_TASKS = 16_384, 64
-# A plan: the axes of what is read, and of what is written; most shares of a row and of a column; how columns are made:
-# from places of a table, one by one, or copied in runs; where the shares of columns begin; how all is cut.
-DEPTH, HEIGHT, WIDTH, CHANNELS, PLANES, ROWS, COLUMNS, ROW_MOST, MOST, WAY, OF_COLUMNS = range(11)
+# A plan: the axes of what is read, and of what is written; most shares of a row and of a column; whether columns are
+# made from places of a table, or one by one; where the shares of columns begin; how all is cut.
+DEPTH, HEIGHT, WIDTH, CHANNELS, PLANES, ROWS, COLUMNS, ROW_MOST, MOST, TABLE, OF_COLUMNS = range(11)
 LINES, BAND, BLOCK, BLOCKS, TASKS, ZERO = range(11, 17)
-# Ways.
-TABLE, SINGLE, RUNS = range(3)
 
 
 @compiled(parallel=True)
@@ -90,16 +85,13 @@ def _blend_block(task, x, out, recipes, share, tables, plan):
                         _weigh_two(x, (places[0], places[1]), (parts[0], parts[1]), middle, zero, count)
                     else:
                         _weigh(x, zero, (places, parts, zero, taps), middle, zero, count)
-            if plan[WAY] == TABLE:
+            if plan[TABLE]:
                 # As many values as a line has can be read.
                 end = max(reads[block, 1] * channels, low * channels + LINE)
                 near = PERMUTES and size >= LINE and base + end <= len(source)
                 _gather(source, (base, near), share, table, first * channels, out, (to, size), plan)
-            elif plan[WAY] == RUNS:
-                runs = reads[block, 2], reads[block, 3], reads[block, 4], reads[block, 1] * channels
-                _copy_runs(source, base, starts, runs, out, (to, size))
-            elif share is not None:
-                _blend_columns(source, base, (starts, at, share), planes + rows + first, out, (to, size, channels))
+            else:
+                _blend_columns(source, base, (starts, at), share, planes + rows + first, out, (to, size, channels))
 
 
 @compiled
@@ -126,14 +118,16 @@ def _weigh_two(source, places, shares, out, to, length):
 
 
 @compiled
-def _blend_columns(source, base, recipes, column, out, write):
+def _blend_columns(source, base, recipes, share, column, out, write):
     """Columns of many channels, one after the other."""
-    starts, at, share = recipes
+    starts, at = recipes
     to, size, channels = write
     for w in range(column, column + size // channels):
         first, taps = starts[w, 0], starts[w + 1, 0] - starts[w, 0]
         if taps == 0:
             clear(out, to, channels)
+        elif share is None:  # noqa: SIM114 Numba drops what depends on this alone
+            copy(out, to, source, base + at[first], channels)
         elif taps == 1 and share[first] == 1:
             copy(out, to, source, base + at[first], channels)
         elif taps == 2:
@@ -142,27 +136,6 @@ def _blend_columns(source, base, recipes, column, out, write):
         else:
             _weigh(source, base, (at, share, first, taps), out, to, channels)
         to += channels
-
-
-@compiled
-def _copy_runs(source, base, starts, runs, out, write):
-    """Each run from its place, then zeros to where the next one begins."""
-    to, size, (first, end, lines, room) = *write, runs
-    if size < starts[end, 0] or base + room + LINE > len(source):
-        lines = first
-    # Whole lines are the fastest: the next one writes over what is too much.
-    for r in range(first, lines):
-        line = line_gather(source, base + starts[r, 1], None, 0, starts[r, 2])
-        line_write(line, out, to + starts[r, 0], LINE)
-    for r in range(lines, end):
-        begin, place, count = starts[r, 0], base + starts[r, 1], min(starts[r + 1, 0], size) - starts[r, 0]
-        own = min(starts[r, 2], count)
-        if count <= LINE:
-            # To call functions would take longer.
-            line_write(line_gather(source, place, None, 0, max(own, 0)), out, to + begin, max(count, 0))
-        else:
-            copy(out, to + begin, source, place, own)
-            clear(out, to + begin + own, count - own)
 
 
 @compiled
@@ -195,11 +168,10 @@ def _values(source, begin, table, first, count):
 def blend_arguments(batch, lengths, recipes, channels, dtype):
     """What the kernel takes besides the arrays, of so many images, whose axes have these lengths as they are read.
 
-    ``starts`` (positions + 1, 2) say beside where its shares begin, whether a position is made as the one before it; of
-    runs, with a column more, what `_runs` says. ``at`` and ``share`` are the three recipes, one after the other: for
-    few channels, shares of the last one as the table has its places. None where all values are copies. ``reads``
-    (blocks, 5) are the first column that each block of columns is made from, and the one after the last; its runs
-    likewise, and the one after those that are whole lines. For few channels, the table says where in a row each value's
+    ``starts`` (positions + 1, 2) say beside where its shares begin, whether a position is made as the one before it.
+    ``at`` and ``share`` are the three recipes, one after the other: for few channels, shares of the last one as the
+    table has its places. None where all values are copies. ``reads`` (blocks, 2) are the first column that each block
+    of columns is made from, and the one after the last. For few channels, the table says where in a row each value's
     first share lies, then likewise the second ones, and so on; its second half is for `line_near`.
     """
     factor, recipes = factored(recipes)
@@ -212,22 +184,15 @@ def blend_arguments(batch, lengths, recipes, channels, dtype):
     planes, rows, columns = (len(r.starts) - 1 for r in (*above, last))
     copies = all(map(selects, (*above, last)))
     places, shares = _side_by_side(last)
-    way = SINGLE if channels >= LINE else TABLE
-    in_runs = selects(last) and (channels >= LINE or columns * channels >= RUN * len(_runs(places[0], channels)))
+    tabled = channels < LINE
     # A table had better stay in the L1 cache.
-    longest = TASK_VALUES if copies and in_runs else SPAN
+    longest = TASK_VALUES if copies and not tabled else SPAN
     block = max(1, min(columns, longest * columns // (max(columns, lengths[2]) * max(1, channels))))
     blocks = [places[:, first : first + block] for first in range(0, columns, block)]
-    reads = [(max(0, b[b >= 0].min(initial=b.max())), b.max() + 1, 0, 0, 0) for b in blocks]
-    if in_runs:
-        runs = [_runs(b[0], channels) for b in blocks]
-        ends = np.cumsum([planes + rows + 1, *map(len, runs)])
-        lines = ends[:-1] + list(map(_whole_lines, runs))
-        way, reads = RUNS, np.stack([*np.transpose(reads)[:2], ends[:-1], ends[1:] - 1, lines], 1)
-        last = last._replace(at=last.at[:0], share=last.share[:0])
-    reads = np.array(reads, np.int64).reshape(-1, 5)
+    reads = [(max(0, b[b >= 0].min(initial=b.max())), b.max() + 1) for b in blocks]
+    reads = np.array(reads, np.int64).reshape(-1, 2)
     table = np.empty(0, np.int32)
-    if way == TABLE:
+    if tabled:
         table = np.where(places[..., None] < 0, -1, places[..., None] * channels + np.arange(channels))
         table = table.reshape(len(table), -1)
         begins = _begins(table, reads * channels, block * channels, VECTOR_BYTES // dtype.itemsize)
@@ -241,13 +206,11 @@ def blend_arguments(batch, lengths, recipes, channels, dtype):
     before = np.cumsum([0, *(len(r.at) for r in recipes)])
     starts = [(r.starts[:-1] + n, _repeats(r)) for r, n in zip(recipes, before[:3], strict=True)]
     cut = lines, band, block, len(blocks), ceil(lines / band) * len(blocks), 0
-    columns_made = most(above[0]) * most(above[1]), len(shares), way, before[2]
+    columns_made = most(above[0]) * most(above[1]), len(shares), tabled, before[2]
     plan = np.array([*lengths, channels, planes, rows, columns, *columns_made, *cut], np.int64)
     at = np.concatenate([above[0].at, above[1].at, last.at * channels])
     share = np.concatenate([above[0].share, above[1].share, last.share]).astype(dtype)
     starts = np.append(np.concatenate(starts, 1).T, [[before[3], 0]], 0)
-    if way == RUNS:
-        starts = np.concatenate([np.pad(starts[: planes + rows + 1], [(0, 0), (0, 1)]), *runs])
     return np.ascontiguousarray(starts), at, None if copies else share, reads, table, plan
 
 
@@ -272,7 +235,7 @@ def _begins(table, reads, block, lanes):
     Inverted, where a vector of the line that begins with this value has not all.
     """
     begins = []
-    for (low, high, *_), first in zip(reads, range(0, table.shape[1], block), strict=True):
+    for (low, high), first in zip(reads, range(0, table.shape[1], block), strict=True):
         part = table[:, first : first + block]
         padded = np.pad(part, [(0, 0), (0, LINE - 1)], constant_values=-1)
         last = _running(np.maximum, padded, lanes)
@@ -292,51 +255,23 @@ def _running(best, values, lanes):
     return values
 
 
-def _runs(places, channels):
-    """Values that are read side by side, and the zeros behind them: where both begin, where to read, how many of them.
-
-    For a row of these places; then its end. Zeros in front are a run of which none are read. Short runs are cut into
-    lines, which are read whole where no zeros follow.
-    """
-    marked = np.where(places < 0, -2, places)
-    first = np.flatnonzero(np.diff(marked, prepend=-4) != np.where(places < 0, 0, 1))
-    read = np.where(places[first] < 0, 0, np.diff(first, append=len(places)))
-    rows = np.stack([first, places[first], read], 1)[(read > 0) | (first == 0)] * channels
-    count = np.diff(rows[:, 0], append=len(places) * channels)
-    short = count < SHORT_RUN
-    lines = np.where(short, -(-count // LINE), 1)
-    before = LINE * (np.arange(lines.sum()) - np.repeat(lines.cumsum() - lines, lines))
-    (begin, place, read), count, short = (np.repeat(a, lines, -1) for a in (rows.T, count, short))
-    count = np.where(short, np.minimum(count - before, LINE), count)
-    read = np.clip(read - before, 0, count)
-    read = np.where(short & (read == count), LINE, read)
-    rows = np.stack([begin + before, np.where(read > 0, place + before, 0), read], 1)
-    return np.append(rows, [[len(places) * channels, 0, 0]], 0)
-
-
-def _whole_lines(runs):
-    """How many of the first runs can be written as whole lines: none, where some are longer."""
-    begins = runs[:, 0]
-    return np.count_nonzero(begins <= begins[-1] - LINE) if np.diff(begins).max(initial=0) <= LINE else 0
-
-
 def _short_rows_joined(batch, lengths, recipes, channels):
     """The same work with fewer axes, the last of which is longer: batch, lengths, recipes and channels."""
     *outer, length, last = *lengths, recipes[2]
     above = [(n, r) for n, r in zip(outer, recipes[:2], strict=True) if n > 1 or len(r.starts) > 2]
-    # Columns that stay as they are, of those that do not, are more channels.
-    while above and length * channels < SHORT_ROW and stays(last, length) and not selects(above[-1][1]):
+    # Columns that stay as they are, of those that do not, are more channels; so are long ones of those that are copied.
+    while above and stays(last, length):
+        copied = selects(above[-1][1])
+        if length * channels < LINE if copied else length * channels >= SHORT_ROW:
+            break
         channels *= length
         length, last = above.pop()
     while above:
         n, more = above[-1]
-        shortest, longest = SHORT_ROW, LONG_ROW
         # Sums of sums would have other bits as one sum, and a format's or a tile's rows may be longer than another's.
-        if selects(more) and selects(last):
-            shifts = shifted_runs(more) <= 1 and shifted_runs(last) * STRETCH <= len(last.at) * channels
-            shortest, longest = (SHORT_STRETCHED, LONG_STRETCHED) if shifts else (SHORT_ROW, LONG_COPIED)
+        longest = LONG_COPIED if selects(more) and selects(last) else LONG_ROW
         values = (len(last.starts) - 1) * channels, size(more) * size(last) * channels
-        if not (selects(more) or selects(last)) or values[0] >= shortest or values[1] > longest:
+        if not (selects(more) or selects(last)) or values[0] >= SHORT_ROW or values[1] > longest:
             break
         above.pop()
         last, length = joined(more, last, length), n * length

@@ -101,11 +101,6 @@ def selects(given):
     return most(given) == 1 and (given.share == 1).all()
 
 
-def shifted_runs(given):
-    """How many runs of positions have shares of neighbours, where each has one."""
-    return 1 + np.count_nonzero(np.diff(given.at) != 1)
-
-
 def size(given):
     """Positions or shares, of which there are more."""
     return max(len(given.starts) - 1, len(given.at))

@@ -159,6 +159,7 @@ def call_rare_kernels() -> None:
         for data_format in ("channels_last", "channels_first"):
             last = data_format == "channels_last"
             thin, wide = (image[..., :n] if last else planes[:, :n] for n in (3, 16))
+            layers.ZeroPadding2D(data_format=data_format, dtype=dtype)(wide)
             for each in (1, 4):
                 for size in (1, 3):
                     layers.DepthwiseConv2D(size, depth_multiplier=each, data_format=data_format, dtype=dtype)(thin)

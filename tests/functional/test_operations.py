@@ -26,7 +26,7 @@ from input_forms import INPUT_FORMS, misaligned, read_only
 from random_cases import random_cases
 
 from numbaconv import functional
-from numbaconv.kernels import blend, planes
+from numbaconv.kernels import blend, planes, shift
 from numbaconv.kernels import conv as conv_kernel
 from numbaconv.kernels import depthwise as depthwise_kernel
 from numbaconv.kernels.plan.axes import BLOCK, Axis, H
@@ -261,6 +261,21 @@ def test_short_rows_are_moved_line_by_line(data_format, dtype):
         np.testing.assert_array_equal(cropped, x)
 
 
+@by_dtype
+def test_boxes_are_moved_by_tasks_that_begin_within_rows(recut, monkeypatch, dtype):
+    monkeypatch.setattr(shift, "TASK_VALUES", 50)
+    recut({})
+    for shape, pads in (
+        ((2, 3, 5, 7, 40), ((1, 2), (3, 0), (2, 1))),
+        ((2, 3, 5, 70, 4), ((1, 2), (0, 0), (1, 70))),
+        ((1, 3, 1, 7, 170), ((3, 0), (0, 0), (0, 0))),
+    ):
+        x = np.arange(np.prod(shape), dtype=dtype).reshape(shape)
+        padded = functional.zero_pad(x, pads)
+        np.testing.assert_array_equal(padded, np.pad(x, ((0, 0), *pads, (0, 0))))
+        np.testing.assert_array_equal(functional.crop(padded, pads), x)
+
+
 def test_each_kernel_is_compiled_for_two_dtypes_only():
     """After all of the above: odd arrays are converted before a kernel sees them, not compiled for."""
     formats = 2
@@ -269,5 +284,6 @@ def test_each_kernel_is_compiled_for_two_dtypes_only():
         (depthwise_kernel.depthwise_conv, formats),
         (planes.transpose, 1),
         (blend.blend, 2),
+        (shift.shift, 1),
     ):
         assert len(kernel.dispatcher.signatures) <= 2 * kinds, kernel.dispatcher.signatures
