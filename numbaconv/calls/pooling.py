@@ -151,7 +151,16 @@ def pool_call(
     if side_by_side and channels < LINE <= count and pool.LONG_ALONE <= size * channels < pool.LONG:
         # Windows side by side are images, and their values rows.
         batch, axes = batch * count, [ONE, (size, 1, np.array([[0, size]]), size, size, 0), ONE]
-    positions = bool(axes[1] is ONE and channels >= LINE and channels * axes[2][3] >= MANY_VALUES)
+    along, (n, count, _, size, step, before) = axes[1] is ONE, axes[2]
+    within = before == 0 and (count - 1) * step + size <= n and size <= pool.OVERLAP * step
+    many = size * channels >= (MANY_VALUES if 2 * channels >= LINE else pool.LONG)
+    if along and within and many and not in_order:
+        sizes = pool.windows_plan(batch * axes[0][0], n, channels, count, size, step)
+        serial = sizes[-1] == 1 or prod(image) < SMALL
+        if kind == "max":
+            return FlatCall(pool.max_windows, out_shape, ((sizes,),) * 2, serial)
+        return FlatCall(pool.average_windows, out_shape, ((np.empty(0), sizes),) * 2, serial)
+    positions = along and channels >= LINE and channels * size >= MANY_VALUES
     if positions:
         # Windows of many channels along one axis: positions are rows, and channels are columns.
         columns = channels, channels, pool.window_ends(channels, channels, 1, 1, 0), 1, 1, 0
@@ -160,8 +169,6 @@ def pool_call(
     views = (batch, *lengths, channels), (batch, *windows, channels)
     plan = pool.pool_plan(*views, ends, axes[2][3:], kind == "average")
     serial = plan[pool.TASKS] == 1 or max(prod(image), prod(result)) < SMALL
-    if positions and side_by_side and kind == "average" and not (in_order or plan[pool.IMAGES]):
-        return FlatCall(pool.average_positions, out_shape, ((np.empty(0), plan),) * 2, bool(serial))
     kernel = pool.max_pool if kind == "max" else pool.average_pool
     counts, table = pool.beside(plan, ends[2])
     sums = counts.astype(np.float32) if in_order else counts, counts
@@ -174,7 +181,7 @@ def means_pool_call(x_shape: Ints) -> FlatCall | None:
     batch, rows, _, channels = x_shape
     window = pool_window(rows, None, "valid", "channels_last", 1)
     call = pool_call("average", (batch, rows, channels), window, False, MANY_PARTS, 0)
-    return call if isinstance(call, FlatCall) and call.kernel is pool.average_positions else None
+    return call if isinstance(call, FlatCall) and call.kernel is pool.average_windows else None
 
 
 def _rows_call(kind: str, out_shape: Ints, length: int, serial: bool) -> FlatCall:

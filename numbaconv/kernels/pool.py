@@ -10,7 +10,6 @@ import numpy as np
 
 from ..machine import threads
 from ..machine.compiler import compiled
-from ..machine.lanes import line_keep, line_sum, line_top
 from ..machine.line import FOURTH, SECOND, THIRD, line_as, line_gather, line_maximum, line_write
 from ..machine.memory import clear
 from ..machine.vectors import LINE, VECTOR_BYTES
@@ -19,8 +18,11 @@ from ..objects.tuples import NamedTuple
 from .planes import write_planes
 from .strip import aligned_flat
 
-# Values of windows that are joined one by one, and from one to the next, at least; and of one channel.
+# Values of windows that are joined one by one, at least, and of those that lie side by side and are brought so.
 LONG, LONG_ALONE = 8 * LINE, 8
+# For `windows_plan`: lines that are joined as one, as many as leave registers for sums of twice their size; rows that
+# are joined at a time where their lines share the cache with sums; and windows that a position may be in.
+WIDE, FEW_ROWS, OVERLAP = (0,) * (VECTOR_BYTES // 8), 8, 8
 # Elements that a block of windows spans, and rows that become one at a time: as many streams as caches follow well.
 SPAN, STREAMS = 8192, 16
 # Lines that are joined side by side, since each sum waits for its last addition: more do not make it faster.
@@ -32,7 +34,7 @@ NEAR, LONG_ROW, ALL_NEAR, NEAR_LINES = 16_384, 128, 32_768, 4
 TASK_VALUES, MOST_TASKS = 16_384, 64
 # A plan: the image's axes; the rows of outputs and their axes; windows along the last axis; how all is cut.
 DEPTH, HEIGHT, WIDTH, CHANNELS, LINES, PLANES, ROWS, COLUMNS, SIZE, STRIDE, BEFORE = range(11)
-SUMS, ALONE, MIDDLE, MOST, BAND, BLOCK, TASKS, IMAGES, TOGETHER = range(11, 20)
+SUMS, MIDDLE, MOST, BAND, BLOCK, TASKS, IMAGES, TOGETHER = range(11, 19)
 
 
 @compiled(parallel=True)
@@ -47,7 +49,7 @@ def max_pool(x, out, ends, counts, table, plan):
     from `beside`, and the plan from `pool_plan`.
     """
     for task in prange(plan[TASKS]):
-        _pool_task(np.int64(task), x, out, (ends, counts, table), plan, _largest, _largest_of, x)
+        _pool_task(np.int64(task), x, out, (ends, counts, table), plan, _largest, x)
 
 
 @compiled(parallel=True)
@@ -57,47 +59,93 @@ def average_pool(x, out, ends, counts, table, plan):
     As `max_pool`; sums are kept in the dtype of ``counts``, since a window may be as long as a recording.
     """
     for task in prange(plan[TASKS]):
-        _pool_task(np.int64(task), x, out, (ends, counts, table), plan, _mean, _mean_of, counts)
+        _pool_task(np.int64(task), x, out, (ends, counts, table), plan, _mean, counts)
 
 
 @compiled(parallel=True)
-def average_positions(x, out, like, plan):
-    """`average_pool` of windows of many channels that lie side by side, which takes less time to compile.
+def max_windows(x, out, sizes):
+    """`max_pool` of windows along one axis that lie in the image and hold many values.
 
-    The sums are the same in the same order, in the dtype of ``like``: positions are rows, as the plan has them.
+    Bound by memory. Vectors run over the channels of as many positions as fill a wide line, and are joined with those
+    behind: few channels then stay in registers, and in the end their positions are joined. The sizes are from
+    `windows_plan`.
     """
-    for task in prange(plan[TASKS]):
-        _average_block(np.int64(task), x, out, like, plan)
+    for task in prange(sizes[-1]):
+        _windows_task(np.int64(task), x, out, x, sizes, 1.0, _largest_of)
+
+
+@compiled(parallel=True)
+def average_windows(x, out, like, sizes):
+    """`average_pool` of such windows, with sums in the dtype of ``like``."""
+    for task in prange(sizes[-1]):
+        _windows_task(np.int64(task), x, out, like, sizes, np.float64(sizes[4]), _sum_of)
 
 
 @compiled
-def _average_block(task, x, out, like, plan):
-    width, length, blocks = plan[COLUMNS], plan[HEIGHT] // plan[ROWS], -(-plan[COLUMNS] // plan[BLOCK])
-    first, band = task % blocks * plan[BLOCK], task // blocks * plan[BAND]
-    count, step = min(plan[BLOCK], width - first), len(BESIDE) * LINE
-    sums, whole = np.empty(count, like.dtype), count // step * step
-    for q in range(band, min(band + plan[BAND], plan[LINES])):
-        at, to = q * length * width + first, q * width + first
-        for k in range(0, length, STREAMS):
-            rows = k, min(k + STREAMS, length), length, width
-            for j in range(0, whole, step):
-                _average(x, at + j, sums, j, out, to + j, BESIDE, (*rows, step))
-            for j in range(whole, count, LINE):
-                _average(x, at + j, sums, j, out, to + j, None, (*rows, count - j))
+def _windows_task(task, x, out, like, sizes, share, join):
+    length, channels, windows, each, size, stride, near, most, block, band, _ = sizes
+    first, begin = task % -(-channels // block) * block, task // -(-channels // block) * band
+    count, row = min(block, channels - first), near * channels
+    # Positions that are near lie side by side, but for blocks of their channels.
+    whole, rows, wide = near if count == channels else 1, size // near - 1, len(WIDE) * LINE
+    sums, to = aligned_flat(near * count + wide, like)
+    for q in range(begin, min(begin + band, windows)):
+        at = (q // each * length + q % each * stride) * channels + first
+        for part in range(0, near, whole):
+            there = to + part * count, whole * count, wide - 1
+            for r in range(0, rows, most):
+                from_row = at + (r * near + part) * channels, row, min(most, rows - r)
+                _join_rows(x, from_row, sums, there, r > 0, join)
+        for k in range(rows * near, size, near):
+            some = min(near, size - k)
+            for part in range(0, some, whole):
+                there = to + part * count, min(whole, some) * count, 0
+                _join_rows(x, (at + (k + part) * channels, 0, 1), sums, there, k > 0, join)
+        left = near
+        while left > 1:
+            half = left // 2
+            _join_rows(sums, (to + (left - half) * count, 0, 1), sums, (to, half * count, 0), True, join)
+            left -= half
+        for j in range(0, count, LINE):
+            mean = line_as(line_gather(sums, to + j, None, 0, count - j) / share, out)
+            line_write(mean, out, q * channels + first + j, count - j)
+
+
+@compiled
+def _join_rows(x, rows, sums, there, more, join):
+    """Join values of so many rows, and what there are already, if there are more.
+
+    ``beyond`` is a wide line less one value where others follow the last row: those too many become nothing of use.
+    """
+    to, length, beyond = there
+    wide = len(WIDE) * LINE
+    whole = (length + beyond) // wide * wide
+    # Of lines that are whole the compiler has to know it.
+    for j in range(0, whole, wide):
+        _join_lines(x, rows, sums, (to, j, wide), WIDE, more, join)
+    for j in range(whole, length, LINE):
+        _join_lines(x, rows, sums, (to, j, length - j), None, more, join)
 
 
 @compiled(inline=True)
-def _average(x, at, sums, j, out, to, beside, sizes):
-    first, last, length, width, left = sizes
-    total = line_as(line_gather(x, at + first * width, beside, 0, left), sums)
-    if first > 0:
-        total = total + line_gather(sums, j, beside, 0, left)
-    for k in range(first + 1, last):
-        total = total + line_as(line_gather(x, at + k * width, beside, 0, left), sums)
-    if last < length:
-        line_write(total, sums, j, left)
-    else:
-        line_write(line_as(total / np.float64(length), out), out, to, left)
+def _join_lines(x, rows, sums, there, beside, more, join):
+    (at, step, count), (to, j, left) = rows, there
+    total = line_as(line_gather(x, at + j, beside, 0, left), sums)
+    if more:
+        total = join(line_gather(sums, to + j, beside, 0, left), total)
+    for k in range(1, count):
+        total = join(total, line_as(line_gather(x, at + k * step + j, beside, 0, left), sums))
+    line_write(total, sums, to + j, left)
+
+
+@compiled(inline=True)
+def _largest_of(a, b):
+    return line_maximum(a, b)
+
+
+@compiled(inline=True)
+def _sum_of(a, b):
+    return a + b
 
 
 class Read(NamedTuple):
@@ -124,7 +172,7 @@ class Write(NamedTuple):
 
 
 @compiled
-def _pool_task(task, x, out, tables, plan, join, join_all, like):
+def _pool_task(task, x, out, tables, plan, join, like):
     """A block; or several images, so many at a time side by side."""
     lanes, images = max(plan[TOGETHER], 1), plan[IMAGES]
     inputs = plan[DEPTH] * plan[HEIGHT] * plan[WIDTH] * plan[CHANNELS] // lanes
@@ -137,13 +185,13 @@ def _pool_task(task, x, out, tables, plan, join, join_all, like):
         count = min(end - n, lanes)
         if images:
             write_planes(x, n * inputs, inputs, count, inputs, near, 0, lanes)
-        _pool_block(0 if images else task, near, pooled, tables, plan, join, join_all, like)
+        _pool_block(0 if images else task, near, pooled, tables, plan, join, like)
         if images:
             write_planes(pooled, 0, lanes, outputs, count, out, n * outputs, outputs)
 
 
 @compiled
-def _pool_block(task, x, out, tables, plan, join, join_all, like):
+def _pool_block(task, x, out, tables, plan, join, like):
     """A block of windows of some rows of outputs."""
     ends, counts, table = tables
     channels, row = plan[CHANNELS], plan[WIDTH] * plan[CHANNELS]
@@ -165,10 +213,7 @@ def _pool_block(task, x, out, tables, plan, join, join_all, like):
         at = ((image * plan[DEPTH] + ends[d, 0]) * plan[HEIGHT] + ends[y, 0]) * row
         read = Read(x, at + inside * channels, taps, np.int64(0), rows, table)
         write = Write(out, (line * plan[COLUMNS] + first) * channels, count * channels, rows, counts, first * channels)
-        if plan[ALONE]:
-            for i in range(0, count * channels, channels):
-                join_all(x, read.at + i * plan[STRIDE], middle, out, write.at + i, plan)
-        elif rows == 1 and right - left == end - inside:
+        if rows == 1 and right - left == end - inside:
             # What several rows become there is in one.
             _pool_row(join, Read(x, read.at, taps, np.int64(0), plan[SIZE], table), write, plan)
         else:
@@ -261,73 +306,6 @@ def _largest(read, write, table, beside, j, left):
 
 
 @compiled(inline=True)
-def lane_tops(x, at, length, step):
-    """The largest of so many values that lie side by side, lane by lane, a step at a time."""
-    left = min(step, length)
-    best, j = line_keep(line_gather(x, at, None, 0, left), left, -np.inf), step
-    while j + 4 * step <= length:
-        a, b = line_gather(x, at, None, j, step), line_gather(x, at, None, j + step, step)
-        c, d = line_gather(x, at, None, j + 2 * step, step), line_gather(x, at, None, j + 3 * step, step)
-        best = line_maximum(best, line_maximum(line_maximum(a, b), line_maximum(c, d)))
-        j += 4 * step
-    while j < length:
-        left = min(step, length - j)
-        best = line_maximum(best, line_keep(line_gather(x, at, None, j, left), left, -np.inf))
-        j += step
-    return best
-
-
-@compiled
-def _largest_of(x, at, lanes, out, to, plan):
-    """The largest values of a window of few channels, whose values lie side by side: lane by lane, then of lanes."""
-    channels, length = plan[CHANNELS], plan[SIZE] * plan[CHANNELS]
-    step = LINE // channels * channels
-    best = lane_tops(x, at, length, step)
-    if channels == 1:
-        out[to] = line_top(best)
-        return
-    line_write(best, lanes, 0, LINE)
-    for c in range(channels):
-        value = lanes[c]
-        for lane in range(c + channels, step, channels):
-            if not lanes[lane] <= value:
-                value = value if value != value else lanes[lane]
-        out[to + c] = value
-
-
-@compiled(inline=True)
-def lane_sums(x, at, length, step, like):
-    """So many values that lie side by side, added up lane by lane, a step at a time, in the dtype of ``like``."""
-    total, j = line_as(line_gather(x, at, None, 0, min(step, length)), like), step
-    # Each sum waits for the one before it. Of lines that are whole the compiler has to know it.
-    while step == LINE and j + 4 * LINE <= length:
-        a, b = line_gather(x, at, None, j, LINE), line_gather(x, at, None, j + LINE, LINE)
-        c, d = line_gather(x, at, None, j + 2 * LINE, LINE), line_gather(x, at, None, j + 3 * LINE, LINE)
-        total = total + ((line_as(a, like) + line_as(b, like)) + (line_as(c, like) + line_as(d, like)))
-        j += 4 * LINE
-    while j < length:
-        total = total + line_as(line_gather(x, at, None, j, min(step, length - j)), like)
-        j += step
-    return total
-
-
-@compiled
-def _mean_of(x, at, lanes, out, to, plan):
-    channels, length = plan[CHANNELS], plan[SIZE] * plan[CHANNELS]
-    step = LINE // channels * channels
-    total = lane_sums(x, at, length, step, lanes)
-    if channels == 1:
-        out[to] = line_sum(total) / plan[SIZE]
-        return
-    line_write(total, lanes, 0, LINE)
-    for c in range(channels):
-        value = lanes[c]
-        for lane in range(c + channels, step, channels):
-            value += lanes[lane]
-        out[to + c] = value / plan[SIZE]
-
-
-@compiled(inline=True)
 def _mean(read, write, table, beside, j, left):
     array, at, taps = read.array, read.at, read.taps
     total = line_as(line_gather(array, at + taps[read.first], table, j, left), write.counts)
@@ -347,24 +325,21 @@ def window_ends(windows, length, size, stride, before):
 
 
 def pool_plan(image, result, ends, last, sums):
-    """What a kernel of pooling has to know of shapes, and how the work is cut into tasks: int64 (20,).
+    """What a kernel of pooling has to know of shapes, and how the work is cut into tasks: int64 (19,).
 
     ``ends`` are the `window_ends` of each axis, ``last`` is size of the windows along the last one, stride and
     positions in front of it, and ``sums`` says whether windows are averaged.
     """
     lines, columns, channels = prod(result[:3]), result[3], image[4]
-    size, stride, before = last
+    size, stride, _ = last
     rows = prod(int((e[:, 1] - e[:, 0]).max(initial=0)) for e in ends[:2])
-    inside = rows == 1 and before == 0 and (columns - 1) * stride + size <= image[3]
-    # Of more channels, fewer of a line's lanes are idle where values are joined across windows.
-    alone = inside and 2 * channels < LINE and min(size, stride) * channels >= LONG
     # Narrow blocks read short stretches of many rows, which takes longer.
     least = 2 * TASK_VALUES if size == stride == 1 else TASK_VALUES
     tasks = min(MOST_TASKS, max(1, (prod(image) + prod(result)) // least))
     near = prod(image[1:]) <= NEAR and (stride > 1 or columns * channels < LONG_ROW)
     # Lines pick such values out of long rows.
     near = near and not (channels == 1 and stride <= 4 and columns >= 3 * LONG_ROW)
-    if near and channels < LINE and image[0] >= LINE * min(tasks, NEAR_LINES) and not alone:
+    if near and channels < LINE and image[0] >= LINE * min(tasks, NEAR_LINES):
         images = ceil(image[0] / tasks / LINE) * LINE
         lanes = LINE * max(1, min(images, ALL_NEAR // prod(image[1:])) // LINE)
         shapes = ((1, *shape[1:4], channels * lanes) for shape in (image, result))
@@ -374,17 +349,35 @@ def pool_plan(image, result, ends, last, sums):
         return plan
     block = max(1, min(columns, max(SPAN, 4 * size * channels) // (channels * stride)))
     if size == stride == 1:
-        # Of columns under which many rows become one, as many for each thread; narrow blocks take longer.
-        workers, widest = min(tasks, threads.count()), ceil(block / LINE) * LINE
-        parts = range(widest, 0, -LINE)
-        block = min(parts, key=lambda n: ceil(ceil(columns / n) * lines / workers) * (n + LINE))
+        block = _columns_block(columns, lines, tasks, block)
     elif stride >= size:
         block = max(1, min(block, ceil(columns * lines / tasks)))
     blocks = ceil(columns / block)
     band = max(1, ceil(lines * blocks / tasks))
-    middle = LINE if alone else (block - 1) * stride + size
-    cut = sums, alone, middle, max(rows, size), band, block, ceil(lines / band) * blocks, 0, 0
+    middle = (block - 1) * stride + size
+    cut = sums, middle, max(rows, size), band, block, ceil(lines / band) * blocks, 0, 0
     return np.array([*image[1:], lines, *result[1:4], *last, *cut], np.int64)
+
+
+def windows_plan(images, length, channels, each, size, stride):
+    """What `max_windows` has to know of images with so many windows ``each``, and how the work is cut into tasks."""
+    windows, values = images * each, size * channels
+    wide = len(WIDE) * LINE
+    # Threads do not count: the order of sums depends on it.
+    near = max(1, min(wide // channels, size))
+    rows = size if channels <= wide else FEW_ROWS
+    tasks = min(MOST_TASKS, max(1, windows * values // (2 * TASK_VALUES)))
+    block = _columns_block(channels, windows, tasks)
+    blocks = ceil(channels / block)
+    band = max(1, ceil(windows * blocks / tasks))
+    cut = near, rows, block, band, ceil(windows / band) * blocks
+    return length, channels, windows, each, size, stride, *cut
+
+
+def _columns_block(columns, lines, tasks, most=SPAN):
+    """Of columns under which many rows become one, as many for each thread; narrow blocks take longer."""
+    workers, widest = min(tasks, threads.count()), ceil(max(1, min(columns, most)) / LINE) * LINE
+    return min(range(widest, 0, -LINE), key=lambda n: ceil(ceil(columns / n) * lines / workers) * (n + LINE))
 
 
 def beside(plan, ends):

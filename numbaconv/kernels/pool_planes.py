@@ -9,14 +9,13 @@ from math import prod
 import numpy as np
 
 from ..machine.compiler import compiled
-from ..machine.lanes import line_top
+from ..machine.lanes import line_keep, line_top
 from ..machine.line import line_as, line_first, line_gather, line_maximum, line_taps, line_write
 from ..machine.memory import clear
 from ..machine.square import tile_totals
 from ..machine.tile import tile_lines, tile_write
 from ..machine.vectors import LINE, VECTOR_BYTES
 from ..machine.words import prange
-from .pool import lane_sums, lane_tops
 from .strip import aligned_flat
 
 # Entries of a table of taps, at most, and taps of a window for which there is one; lines of windows in it, at least.
@@ -37,7 +36,7 @@ def average_rows(x, out, like, length, rows):
         end, totals = min(begin + rows, len(out)), at + LINE * LINE
         for first in range(begin, end, LINE):
             for r in range(min(LINE, end - first)):
-                line_write(lane_sums(x, (first + r) * length, length, LINE, like), sums, at + r * LINE, LINE)
+                line_write(_lane_sums(x, (first + r) * length, length, like), sums, at + r * LINE, LINE)
             for r in range(0, LINE, SUMS):
                 tile = tile_lines(SUMS, 1, sums, at + r * LINE, LINE)
                 for part in range(SUMS, LINE, SUMS):
@@ -53,7 +52,39 @@ def max_rows(x, out, length, rows):
     for task in prange(-(-len(out) // rows)):
         first = np.int64(task) * rows
         for r in range(first, min(first + rows, len(out))):
-            out[r] = line_top(lane_tops(x, r * length, length, LINE))
+            out[r] = line_top(_lane_tops(x, r * length, length))
+
+
+@compiled(inline=True)
+def _lane_tops(x, at, length):
+    """The largest of so many values that lie side by side, lane by lane."""
+    best, j = line_keep(line_gather(x, at, None, 0, length), length, -np.inf), LINE
+    while j + 4 * LINE <= length:
+        a, b = line_gather(x, at, None, j, LINE), line_gather(x, at, None, j + LINE, LINE)
+        c, d = line_gather(x, at, None, j + 2 * LINE, LINE), line_gather(x, at, None, j + 3 * LINE, LINE)
+        best = line_maximum(best, line_maximum(line_maximum(a, b), line_maximum(c, d)))
+        j += 4 * LINE
+    while j < length:
+        left = min(LINE, length - j)
+        best = line_maximum(best, line_keep(line_gather(x, at, None, j, left), left, -np.inf))
+        j += LINE
+    return best
+
+
+@compiled(inline=True)
+def _lane_sums(x, at, length, like):
+    """So many values that lie side by side, added up lane by lane in the dtype of ``like``."""
+    total, j = line_as(line_gather(x, at, None, 0, length), like), LINE
+    # Each sum waits for the one before it. Of lines that are whole the compiler has to know it.
+    while j + 4 * LINE <= length:
+        a, b = line_gather(x, at, None, j, LINE), line_gather(x, at, None, j + LINE, LINE)
+        c, d = line_gather(x, at, None, j + 2 * LINE, LINE), line_gather(x, at, None, j + 3 * LINE, LINE)
+        total = total + ((line_as(a, like) + line_as(b, like)) + (line_as(c, like) + line_as(d, like)))
+        j += 4 * LINE
+    while j < length:
+        total = total + line_as(line_gather(x, at, None, j, length - j), like)
+        j += LINE
+    return total
 
 
 @compiled(parallel=True)

@@ -135,6 +135,8 @@ def call_rare_kernels() -> None:
                 optimizers.Adam(amsgrad=amsgrad).step([weights], [weights])
         layers.GlobalAveragePooling1D("channels_first", dtype=dtype)(rows)
         layers.GlobalMaxPooling1D("channels_first", dtype=dtype)(rows)
+        layers.GlobalAveragePooling1D(dtype=dtype)(rows)
+        layers.GlobalMaxPooling1D(dtype=dtype)(rows)
         shares = layers.Softmax(1, dtype=dtype)
         shares.backward(shares.forward(rows))
         for count in (1, 2):
@@ -153,6 +155,8 @@ def call_rare_kernels() -> None:
         image[0, 0, 0, 0] = 1e20
         large = layers.Conv2D(64, 3, padding="same", dtype=dtype)
         large.backward(large.forward(image))
+        layers.GlobalAveragePooling2D(dtype=dtype)(image)
+        layers.GlobalMaxPooling2D(dtype=dtype)(image)
         pooling = layers.MaxPooling2D(dtype=dtype)
         pooling.backward(pooling.forward(image))
         planes = np.ascontiguousarray(np.moveaxis(image, -1, 1))

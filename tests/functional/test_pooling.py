@@ -269,10 +269,30 @@ def test_averages_of_many_channels_add_up_positions_in_order_in_double_precision
     count, size, channels = windows
     x = np.random.default_rng(0).standard_normal((2, count * size, channels)).astype(dtype)
     call = pool_calls.pool_call("average", x.shape, window_of((size,), size), count == 1, size)
-    assert call.kernel is pool.average_positions
+    assert call.kernel is pool.average_windows
     by_window = x.reshape(2, count, size, channels)
     sums = np.add.accumulate(by_window, 2, np.float64)[:, :, -1]
     np.testing.assert_array_equal(call(x), (sums / size).astype(dtype))
+
+
+@by_dtype
+@pytest.mark.parametrize("channels", [1, 3, 12, 16, 45, 150])
+def test_long_windows_are_joined_whatever_follows_them(channels, dtype):
+    """Lines are wider than the channels, and read what belongs to no window, or to the next."""
+    x = np.random.default_rng(4).standard_normal((2, 1300, channels)).astype(dtype)
+    # What lies between the windows, and a value of one of them.
+    x[:, 600:650], x[1, 700, 0] = np.nan, np.inf
+    parts = x[:, :600], x[:, 650:1250]
+    largest, mean = functional.max_pool(x, 600, 650), functional.average_pool(x, 600, 650)
+    np.testing.assert_array_equal(largest, np.stack([part.max(1) for part in parts], 1))
+    tolerance = 1e-7 if dtype == "float32" else 1e-15
+    expected = np.stack([part.mean(1, dtype=np.float64) for part in parts], 1)
+    np.testing.assert_allclose(mean, expected, rtol=tolerance, atol=tolerance)
+    for kind, result in (("max", largest), ("average", mean)):
+        call = pool_calls.pool_call(kind, x.shape, window_of((600,), 650))
+        assert call.kernel in (pool.max_windows, pool.average_windows)
+        apart = np.concatenate([call(x[n : n + 1].repeat(2, 0))[:1] for n in range(2)])
+        np.testing.assert_array_equal(apart, result)
 
 
 @each([*CASES, *LARGE])
@@ -361,7 +381,7 @@ def test_few_large_windows_are_shared_by_many_cores(shape, data_format):
     np.testing.assert_allclose(mean, x.mean((1, 2), dtype=np.float64), rtol=0, atol=1e-7)
     if last and shape[1] == 96:
         call = pool_calls.pool_call("max", shape, window_of(shape[1:3], shape[1:3]))
-        assert call.parts.arguments[0][-1][pool.TASKS] >= 16
+        assert call.parts.arguments[0][-1][-1] >= 16
 
 
 @pytest.mark.parametrize("length", [9, 31, 49, 130])
