@@ -89,16 +89,17 @@ def recycled_empty(shape, dtype, size):
 
 
 def fresh(size):
-    """So many bytes of new memory, in large pages if it fills any and the system has them."""
+    """So many bytes of new memory, in large pages as far as it fills them and the system has them."""
     if size < PAGE or not hasattr(mmap, "MADV_HUGEPAGE"):
         return np.empty(size, np.uint8)
     try:
         pages = mmap.mmap(-1, size + PAGE, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-        pages.madvise(mmap.MADV_HUGEPAGE)
+        memory = np.frombuffer(pages, np.uint8)
+        start = -memory.__array_interface__["data"][0] % PAGE
+        # Of a page that little is used of, all would be cleared.
+        pages.madvise(mmap.MADV_HUGEPAGE, start, (size + PAGE // 2) // PAGE * PAGE)
     except OSError:
         return np.empty(size, np.uint8)
-    memory = np.frombuffer(pages, np.uint8)
-    start = -memory.__array_interface__["data"][0] % PAGE
     return memory[start : start + size]
 
 

@@ -212,6 +212,22 @@ def test_layers_take_it_and_keep_what_training_needs():
     np.testing.assert_array_equal(layer.backward(np.ones_like(out)), wanted)
 
 
+@pytest.mark.skipif(not hasattr(mmap, "MADV_HUGEPAGE"), reason="there are no large pages")
+@pytest.mark.parametrize("extra, pages", [(0, 3), (5, 3), (recycling.PAGE - 5, 4)])
+def test_no_large_page_is_cleared_for_a_few_bytes(extra, pages, monkeypatch):
+    asked = []
+
+    class Pages(mmap.mmap):
+        def madvise(self, *arguments):
+            asked.append(arguments)
+            super().madvise(*arguments)
+
+    monkeypatch.setattr(mmap, "mmap", Pages)
+    recycling.fresh(3 * recycling.PAGE + extra)[...] = 1
+    ((_, _, length),) = asked
+    assert length == pages * recycling.PAGE
+
+
 @pytest.mark.parametrize("size", [1, recycling.PAGE, 3 * recycling.PAGE + 5])
 def test_new_memory_begins_with_a_large_page_if_it_fills_one(size, monkeypatch):
     def refuse(*args):
