@@ -40,6 +40,7 @@ def test_they_compute_the_same(made):
     assert [layer.name for layer in ours.layers] == [layer.name for layer in theirs.layers]
 
 
+M = np.random.default_rng(3).normal(size=(12, 12)).astype(np.float32)
 OPERATIONS = {
     "leaky_relu": lambda ops, x: ops.leaky_relu(x, 0.3),
     "elu": lambda ops, x: ops.elu(x, alpha=0.5),
@@ -68,6 +69,11 @@ OPERATIONS = {
     "axes": lambda ops, x: ops.swapaxes(ops.moveaxis(x, -1, 1), 2, -1),
     "normalize": lambda ops, x: ops.normalize(x, axis=-1),
     "matmul": lambda ops, x: ops.matmul(x, ops.transpose(x, (0, 1, 3, 2))),
+    "matmul of constants": lambda ops, x: ops.matmul(ops.matmul(M[:5], x[:, 0]), M[:3, :2]) @ M[:2],
+    "einsum": lambda ops, x: ops.einsum("bhwc,bkwd->bhkc", x, ops.einsum("bhwc->bcwh", x)),
+    "einsum of matrices": lambda ops, x: (
+        ops.einsum("bij,bkj->bik", x[:, 0], x[:, :, 0]) + ops.einsum("bhwc->bh", x)[:, None]
+    ),
     "resize": lambda ops, x: ops.image.resize(x, (9, 4), interpolation="bicubic"),
     "item": lambda ops, x: ops.max(x[:, 1:, None, -1], axis=-1, keepdims=True),
     "least": lambda ops, x: ops.min(x, axis=(1, 2)) + ops.max(ops.relu(x), axis=(1, 2)),
@@ -94,7 +100,7 @@ REFUSED = {
     "float type.*'int32'": lambda ops, x: ops.cast(x, "int32"),
     "axis must be a number": lambda ops, x: ops.log_softmax(x, axis=None),
     "average must have axes": lambda ops, x: ops.average(x),
-    "the operation Einsum is not done here": lambda ops, x: ops.einsum("bhwc,bhwd->bcd", x, x),
+    "einsum must be of one array": lambda ops, x: ops.einsum("bhwc,bhwd->hcd", x, x),
     "must be below 3": lambda ops, x: ops.take(x, [0, 3], axis=-1),
 }
 

@@ -17,9 +17,9 @@ import numpy as np
 from ... import activations, layers
 from ...activations.settings import WithSettings, to_config, with_settings
 from ..configs import check_keys
-from . import moving
+from . import contractions, moving
 from .architecture import Call, Part, Place, part_of
-from .array_operations import OF_TWO, ArrayOperation, OfTwo, Unwritten, along, both, multiplied, reduced
+from .array_operations import OF_TWO, ArrayOperation, OfTwo, Unwritten, along, both, reduced
 from .choices import chosen, gated, gray, taken
 from .descriptions import ENTRY, description_of
 from .given import Given, Handler, Made, first, integers
@@ -326,13 +326,6 @@ def _normalize(plain: str, name: str, given: Given) -> Made:
     return ArrayOperation(lambda x: x / length(x), back=back, name=name), x
 
 
-def _matmul(plain: str, name: str, given: Given) -> Made:
-    a, b = given.take(0, "x1", "a"), given.take(1, "x2", "b")
-    if not (isinstance(a, Place) and isinstance(b, Place)):
-        raise ValueError("matmul must be called with what two layers give")
-    return multiplied(name), [a, b]
-
-
 def _clip(plain: str, name: str, given: Given) -> Made:
     x = first(given)
     low, high = given.take(1, "x_min", "clip_value_min"), given.take(2, "x_max", "clip_value_max")
@@ -393,6 +386,7 @@ def _gray(plain: str, name: str, given: Given) -> Made:
 
 
 HANDLERS: dict[str, Handler] = {
+    **contractions.HANDLERS,
     **moving.HANDLERS,
     **dict.fromkeys(_ACTIVATIONS, _activation),
     **dict.fromkeys(_FUNCTIONS, _function),
@@ -406,7 +400,6 @@ HANDLERS: dict[str, Handler] = {
     "cast": _cast,
     "cumsum": _cumsum,
     "glu": _glu,
-    "matmul": _matmul,
     "moments": _moments,
     "one_hot": _one_hot,
     **dict.fromkeys(("rgb_to_grayscale", "rgbto_grayscale"), _gray),
