@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     from .bidirectional import Bidirectional
     from .data_normalization import Normalization
     from .embedding import Embedding, Masking
-    from .example_normalization import GroupNormalization, LayerNormalization, UnitNormalization
+    from .example_normalization import GroupNormalization, LayerNormalization, RMSNormalization, UnitNormalization
     from .gru import GRU
     from .lstm import LSTM
     from .noise import GaussianDropout, GaussianNoise
@@ -72,7 +72,7 @@ _LATER = {
     "bidirectional": "Bidirectional",
     "data_normalization": "Normalization",
     "embedding": "Embedding Masking",
-    "example_normalization": "GroupNormalization LayerNormalization UnitNormalization",
+    "example_normalization": "GroupNormalization LayerNormalization RMSNormalization UnitNormalization",
     "gru": "GRU",
     "lstm": "LSTM",
     "noise": "GaussianDropout GaussianNoise",
@@ -176,6 +176,7 @@ __all__ = [
     "Normalization",
     "PReLU",
     "Permute",
+    "RMSNormalization",
     "ReLU",
     "RepeatVector",
     "Rescaling",

@@ -1,17 +1,19 @@
-"""LayerNormalization, GroupNormalization and UnitNormalization: each example is normalized by itself."""
+"""LayerNormalization and its like, which normalize each example by itself."""
 
 from collections.abc import Collection
 from typing import Any
 
 import numpy as np
 
+from .. import initializers
 from ..calls.standardizing import standardize, standardize_grad, unit, unit_grad, view_of_groups, view_over
 from ..common.arguments import cast
 from ..common.words import Penalized, Unpack
-from ..objects.registry import integer
-from .along_axes import Affine, axes_of, is_of_channels, one_axis, some_axes
+from ..objects.registry import integer, number
+from .along_axes import Affine, AlongAxes, axes_of, is_of_channels, one_axis, some_axes
 from .any_rank import AnyRank, Shape
 from .learning import Grads
+from .weights import Weight
 
 
 class Standardization(Affine):
@@ -151,6 +153,73 @@ class GroupNormalization(Standardization):
         (axis,) = self._axes(len(shape))
         self._output_shape(shape)
         return view_of_groups(shape, axis, shape[axis] if self.groups == -1 else self.groups)
+
+
+class RMSNormalization(AlongAxes):
+    """Bring the root of the mean square over some axes to ``scale`` (Keras's ``RMSNormalization``).
+
+    ``out = scale * x / sqrt(mean(x**2) + epsilon)`` with the mean over ``axis``.
+
+    Parameters
+    ----------
+    axis : int or list of int
+        What the mean is taken over, not the batch: -1 is the last axis, the features.
+    epsilon : float
+        Added to the mean; not negative.
+
+    Notes
+    -----
+    Input of any shape, output the same; the sizes along ``axis`` must be known. Weights: scale, of these sizes. As in
+    Keras it lies along the last axes, even where ``axis`` names others. Keeps for backward: its input, and the factor
+    of each mean.
+
+    Zhang and Sennrich, "Root Mean Square Layer Normalization", 2019.
+    """
+
+    scale = Weight()
+    scale_initializer = initializers.Ones()
+
+    def __init__(self, axis: Any = -1, epsilon: float = 1e-6, **kwargs: "Unpack[Penalized]") -> None:
+        super().__init__(**kwargs)
+        with self._named():
+            self.axis = some_axes(axis)
+            self.epsilon = number(epsilon, "epsilon", minimum=0)
+
+    @property
+    def _mixes_positions(self) -> bool:
+        return not is_of_channels(self.axis)
+
+    def _axes(self, rank: int) -> tuple[int, ...]:
+        return axes_of(tuple(sorted(self.axis)) if isinstance(self.axis, tuple) else self.axis, rank)
+
+    def _weight_shapes(self, channels: Any) -> dict[str, tuple[int, ...]]:
+        return {"scale": self._known_sizes(channels)}
+
+    def _output_shape(self, input_shape: Shape) -> Shape:
+        sizes = self._channels_of(input_shape) or ()
+        fitting = zip(reversed(sizes), reversed(input_shape), strict=False)
+        if not all(n in (1, size) or size is None for n, size in fitting):
+            raise ValueError(f"scale must fit the last axes of {input_shape}, got sizes {sizes} along axis {self.axis}")
+        return input_shape
+
+    @np.errstate(all="ignore")
+    def _forward(self, x: np.ndarray) -> tuple[np.ndarray, Any]:
+        wide = x.astype(np.float64)
+        factor = 1 / np.sqrt((wide * wide).mean(self._axes(x.ndim), keepdims=True) + self.epsilon)
+        return cast(wide * factor * self._weights["scale"], self._dtype), (x, factor)
+
+    @np.errstate(all="ignore")
+    def _backward(self, kept: Any, grad_out: np.ndarray, input_grad: bool) -> Grads:
+        x, factor = kept
+        scale, normal = self._weights["scale"], x * factor
+        grad_scale = (grad_out * normal).sum(tuple(range(x.ndim - scale.ndim)))
+        single = tuple(i for i, n in enumerate(scale.shape) if n == 1)
+        gradients = {"scale": cast(grad_scale.sum(single, keepdims=True), self._dtype)}
+        if not input_grad:
+            return None, gradients
+        grad = grad_out * scale
+        off = normal * (grad * normal).mean(self._axes(x.ndim), keepdims=True)
+        return cast((grad - off) * factor, self._dtype), gradients
 
 
 class UnitNormalization(AnyRank):

@@ -14,6 +14,7 @@ CHECKS: list[tuple[str, tuple[int, ...], dict[str, Any]]] = [
     ("GroupNormalization", (3, 9, 8, 6), {"groups": 2}),
     ("LayerNormalization", _IMAGE, {"axis": [2, 3]}),
     ("Normalization", _IMAGE, {"axis": [1, 3]}),
+    ("RMSNormalization", _IMAGE, {"axis": [2, 3]}),
     ("UnitNormalization", _IMAGE, {}),
 ]
 
@@ -48,6 +49,18 @@ def _standardized(x: Array, gamma: Array, beta: Array, axes: tuple[int, ...], ep
     return normal * gamma + beta, back
 
 
+def _rms(layer: Any, x: Array, weights: list[Array], training: bool) -> Expected:
+    (scale,) = weights
+    root = np.sqrt((x * x).mean((2, 3), keepdims=True) + layer.epsilon)
+    normal = x / root
+
+    def back(grad: Array) -> list[Array]:
+        g = grad * scale
+        return [(g - normal * (g * normal).mean((2, 3), keepdims=True)) / root, (grad * normal).sum((0, 1))]
+
+    return normal * scale, back
+
+
 def _unit(layer: Any, x: Array, weights: list[Array], training: bool) -> Expected:
     norm = np.sqrt((x * x).sum(-1, keepdims=True))
     out = x / norm
@@ -64,5 +77,6 @@ EXPECTED: dict[type, Callable[..., Expected]] = {
     layers.GroupNormalization: _group,
     layers.LayerNormalization: _layer,
     layers.Normalization: _data,
+    layers.RMSNormalization: _rms,
     layers.UnitNormalization: _unit,
 }

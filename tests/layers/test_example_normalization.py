@@ -7,7 +7,14 @@ import pytest
 from differences import assert_gradients
 
 from numbaconv.calls import standardizing
-from numbaconv.layers import BatchNormalization, Conv1D, GroupNormalization, LayerNormalization, UnitNormalization
+from numbaconv.layers import (
+    BatchNormalization,
+    Conv1D,
+    GroupNormalization,
+    LayerNormalization,
+    RMSNormalization,
+    UnitNormalization,
+)
 from numbaconv.models import Sequential
 
 by_dtype = pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -185,6 +192,11 @@ def test_gradients(make, shape, settings):
     assert_gradients(layer, example(shape))
 
 
+@pytest.mark.parametrize("axis", [-1, [-1, 1], [1, 2]])
+def test_gradients_of_rms_normalization(axis):
+    assert_gradients(RMSNormalization(axis, 0.1, dtype=float), example((3, 4, 4)))
+
+
 @pytest.mark.parametrize("axis", [-1, 1, 0, [1, 2]])
 def test_gradients_of_unit_normalization(axis):
     assert_gradients(UnitNormalization(axis, dtype=float), example((3, 4, 2)))
@@ -201,7 +213,9 @@ def test_bits_do_not_depend_on_where_arrays_lie():
     assert len(results) == 1
 
 
-@pytest.mark.parametrize("make", [LayerNormalization, lambda: GroupNormalization(1), UnitNormalization])
+@pytest.mark.parametrize(
+    "make", [LayerNormalization, lambda: GroupNormalization(1), RMSNormalization, UnitNormalization]
+)
 def test_empty_batches_and_infinities(make):
     layer = make()
     empty = np.empty((0, 2, 3))
@@ -241,6 +255,7 @@ COMMON = {
     [
         (LayerNormalization, {"axis": [1, 2], **COMMON}),
         (GroupNormalization, {"groups": 3, "axis": 1, **COMMON}),
+        (RMSNormalization, {"axis": [1], "epsilon": 0.1}),
         (UnitNormalization, {"axis": [1]}),
     ],
 )
