@@ -13,7 +13,7 @@ from ..kernels.plan.host import HOST
 from ..kernels.plan.plans import Plan
 from ..kernels.table import flat_plan, panel_table
 from ..machine import threads
-from ..machine.vectors import EDGE, TILE_ROWS, TILE_VECS, conv_width, panel_width
+from ..machine.vectors import EDGE, SLIDE_ROWS, TILE_VECS, conv_width, panel_width
 from ..objects.tuples import NamedTuple
 from .conv import conv_call
 from .epilogue import Epilogue
@@ -84,7 +84,7 @@ def _cut(axes: tuple, pixel: int) -> tuple[int, int]:
     tasks = threads.count() // gcd(n.windows, threads.count()) * n.windows
     right = (w.windows - 1) * w.stride + w.taps - w.before - w.length
     # Windows that are neighbours read an image even around its edges, as `kernels.depthwise` says.
-    near = w.windows >= TILE_ROWS and 0 <= w.before <= EDGE and right <= EDGE and h.dilation == w.dilation == 1
+    near = w.windows >= SLIDE_ROWS and 0 <= w.before <= EDGE and right <= EDGE and h.dilation == w.dilation == 1
     if not near or not SHARED <= w.taps >= w.stride or h.stride > h.taps:
         return 0, 0
     if n.windows * h.length * w.length * pixel < HOST.band_bytes * threads.count():

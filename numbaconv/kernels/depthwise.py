@@ -7,7 +7,7 @@ from ..machine.line import line_read, line_write
 from ..machine.memory import RAMP, ramp
 from ..machine.slide import tile_slide
 from ..machine.tile import lanes_of, tile_multiply, tile_rows, tile_store
-from ..machine.vectors import CACHE_WAY, EDGE, TILE_ROWS, TILE_VECS
+from ..machine.vectors import CACHE_WAY, EDGE, SLIDE_ROWS, TILE_ROWS, TILE_VECS
 from ..machine.words import prange
 from .ending import end_windows, ended, within_tile
 from .plan.axes import OUT_STRIDE, STRIP_DILATION, STRIP_STRIDE, TAPS, WINDOWS, D, H, N, W
@@ -115,7 +115,7 @@ def input_of_panels(x, block, axes, panels, group):
 def _neighbours(axes, block):
     """Whether windows of a tile that a row of a block fills overlap, or lie side by side."""
     adjacent = axes[W, STRIP_DILATION] == 1 and axes[H, STRIP_DILATION] == 1
-    return adjacent and block.images * block.planes == 1 and block.columns >= TILE_ROWS and axes[W, TAPS] >= SLIDE
+    return adjacent and block.images * block.planes == 1 and block.columns >= SLIDE_ROWS and axes[W, TAPS] >= SLIDE
 
 
 @compiled
@@ -183,7 +183,7 @@ def _gather(source, places, panel, ending, out, group):
 def _slide(source, places, block, panel, ending, out, group, axes):
     """A panel of channels, or several, for rows of windows that are neighbours."""
     low, high, stride = source.inside.left, source.inside.right, axes[W, STRIP_STRIDE]
-    taps, tiles, tile = panel.weights.shape[3], -(-block.columns // TILE_ROWS), TILE_ROWS * stride
+    taps, tiles, tile = panel.weights.shape[3], -(-block.columns // SLIDE_ROWS), SLIDE_ROWS * stride
     whole = min(tiles, -(-low // tile))
     # The last tile of a row reaches back to be full, perhaps as far as the edge: what two tiles compute is alike.
     all_inside = low <= block.columns * stride - tile and high == (block.columns - 1) * stride + taps
@@ -206,13 +206,13 @@ def _slide_tiles(source, places, block, panel, ending, out, group, tiles):
     step_h, stride = tiles.steps
     shared = taps_w - taps_w % SLIDE if stride == 1 else 0
     for t in range(tiles.first, tiles.end):
-        edge = min(t * TILE_ROWS, block.columns - TILE_ROWS)
+        edge = min(t * SLIDE_ROWS, block.columns - SLIDE_ROWS)
         for h in range(block.rows):
             window, y = h * block.columns + edge, h * step_h
             low, high = max(0, inside.top - y), min(taps_h, inside.bottom - y)
             for c in range(0, panel.count, lanes):
                 f = panel.first + c
-                tile = tile_rows(TILE_ROWS, 1, bias, f)
+                tile = tile_rows(SLIDE_ROWS, 1, bias, f)
                 lines = (panel.number + c // width) * taps_d * taps_h * taps_w * pitch + c % width
                 for kd in range(inside.front, inside.back):
                     for kh in range(low, high):

@@ -66,6 +66,9 @@ PERMUTES = VECTOR_BYTES > 16 and _has({32: "avx2", 64: "avx512f"}[VECTOR_BYTES])
 WIDE = (0,) * min(8, TILE_ROWS * TILE_VECS // 3)
 # Rows of a tile of one vector, where they have to be few.
 SLIM_ROWS = min(16, TILE_ROWS * TILE_VECS)
+# Rows of a tile of one vector that slides over neighbours: registers hold its weights, too, and few rows pay badly for
+# beginning it.
+SLIDE_ROWS = 14 if VECTOR_BYTES == 64 else 8
 # Rows of a lower tile, for what whole tiles leave over.
 LOW_ROWS = TILE_ROWS // 2
 # Lines at either end of those that a tile slides over which may lie outside of the image.

@@ -10,6 +10,7 @@ from ...machine import threads
 from ...machine.vectors import (
     CACHE_WAY,
     LOW_ROWS,
+    SLIDE_ROWS,
     SLIM_ROWS,
     TILE_ROWS,
     TILE_VECS,
@@ -127,7 +128,7 @@ def make_plan(
     strips = 1 if depthwise else 2 if prod(axis.taps for axis in axes) > 1 else host.point_strips
 
     # Depthwise, neighbours of one row share what they read, and the strips of large planes stay in L1 one by one.
-    several = not depthwise or (w.windows < TILE_ROWS and h.windows * w.windows < 2 * TILE_ROWS)
+    several = not depthwise or (w.windows < SLIDE_ROWS and h.windows * w.windows < 2 * TILE_ROWS)
 
     def strip_channels(group):
         return group * width if depthwise else channels * ceil(group / panels_of_branch)
@@ -194,12 +195,12 @@ def make_separable_plan(
     def fits(rows, columns, group):
         # What lies in between is read once for each panel; a strip is written and read again before that.
         strip, room = strip_size(rows, columns), host.point_strips * host.strip_bytes
-        if near and columns >= TILE_ROWS:
+        if near and columns >= SLIDE_ROWS:
             strip, room = 0, host.l2_bytes
         taken = (strip + rows * columns * channels) * itemsize + rows * columns * host.place_bytes
         return rows * columns >= least and taken <= room
 
-    plan = Plan.of(cheapest(axes, 1, time, fits, several_planes=w.windows < TILE_ROWS), serial)
+    plan = Plan.of(cheapest(axes, 1, time, fits, several_planes=w.windows < SLIDE_ROWS), serial)
     *rows, columns = plan.axes[:, BLOCK].tolist()
     windows = prod(axis.windows for axis in axes)
     # Two calls share out single windows, where blocks of rows may leave a thread with more of them than others.
