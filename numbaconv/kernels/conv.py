@@ -31,8 +31,6 @@ from .table import COUNT, FIRST, PLACE, TASKS, WORK, panel_of, panels_of
 CHUNK = 8 * TILE_ROWS
 # Rows that are ended at a time.
 PAIR = 2
-# Of weights, what stays in the L1 cache from tile to tile.
-NEAR_BYTES = 24 * 1024
 # Of the L2 cache, what the weights of some panels may take, and what their outputs for some tiles may.
 SHARE_BYTES = 256 * 1024
 # Outputs that do not stay in the L2 cache, and steps of a tile that go by faster than the lines of one come from afar.
@@ -233,7 +231,7 @@ def _sum_panels(source, places, steps, panels, vecs, start, ends, out):
     taken = line * len(steps.starts) * (steps.end - steps.first)
     if panels.end - panels.first > 1 and taken <= SHARE_BYTES:
         # Panels write parts of the same cache lines and pages, which come and go once for all of them.
-        stretch = tile_height(vecs) * (1 if taken <= NEAR_BYTES else max(1, SHARE_BYTES // (line * tile_height(vecs))))
+        stretch = tile_height(vecs) * max(1, SHARE_BYTES // (line * tile_height(vecs)))
     # Weights from far are asked for while the panel before theirs is in use, not the input, which L2 has by then.
     far, apart = together == 1 and taken > SHARE_BYTES, _from(source, weights)
     expects = out.size * out.itemsize > FAR_BYTES and len(steps.starts) * (steps.end - steps.first) <= SHORT_STEPS
