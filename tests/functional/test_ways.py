@@ -142,14 +142,16 @@ def test_one_tap_multiplies_pixels_with_the_bits_of_the_sums(channels, multiplie
             np.testing.assert_array_equal(found.view(np.int32), np.ascontiguousarray(right).view(np.int32))
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize(("pixels", "channels"), [(97, 5), (96, 5), (1, 5), (35, 131)])
-def test_gradients_of_one_tap(pixels, channels):
+def test_gradients_of_one_tap(pixels, channels, dtype):
     rng = np.random.default_rng(0)
-    x, grad = rng.standard_normal((2, 3, pixels, channels))
-    weights = rng.standard_normal((1, channels, 1))
+    x, grad = rng.standard_normal((2, 3, pixels, channels)).astype(dtype)
+    weights = rng.standard_normal((1, channels, 1)).astype(dtype)
     packed = Packed("depthwise_conv", weights, ((1,), (1,)))
-    call = depthwise_grad(x.shape, weights.shape, 8, window_of((1,)))
+    call = depthwise_grad(x.shape, weights.shape, x.itemsize, window_of((1,)))
     found, bias = call.weights_and_bias(x[:, None, None], grad[:, None, None])
-    np.testing.assert_allclose(found, (x * grad).sum((0, 1)).reshape(1, channels, 1), atol=1e-12)
-    np.testing.assert_allclose(bias, grad.sum((0, 1)), atol=1e-12)
+    wanted, allowed = (x * grad).astype(float).sum((0, 1)), 100 * np.finfo(dtype).eps
+    np.testing.assert_allclose(found, wanted.reshape(1, channels, 1), atol=allowed)
+    np.testing.assert_allclose(bias, grad.astype(float).sum((0, 1)), atol=allowed)
     np.testing.assert_array_equal(call.input(grad[:, None, None], packed)[:, 0, 0], grad * weights[0, :, 0])

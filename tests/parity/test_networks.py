@@ -59,6 +59,7 @@ def unet() -> Any:
         skips.append(skip)
         x = L.Conv2D(2 * filters, 3, strides=2, padding="same", activation="elu")(x)
     x = L.DepthwiseConv2D(3, padding="same", depth_multiplier=2, dilation_rate=2)(x)
+    x = L.MaxPooling2D(3, 1, "same")(x)
     x = L.Conv2DTranspose(16, 3, strides=2, padding="same", activation="relu")(x)
     x = L.Concatenate()([x, skips[1]])
     x = L.UpSampling2D(2, interpolation="bilinear")(x)
@@ -111,7 +112,11 @@ def randomise(network: Any, rng: np.random.Generator) -> None:
     network(rng.standard_normal((4, *network.input_shape[1:])).astype(np.float32), training=True)
 
 
-@pytest.mark.parametrize("make", [mobilenet, xception, resnet50, unet, wavenet, volumes])
+# Every layer of the large ones is in a small one, too.
+LARGE = [pytest.param(make, marks=pytest.mark.nightly) for make in (xception, resnet50)]
+
+
+@pytest.mark.parametrize("make", [mobilenet, unet, wavenet, volumes, *LARGE])
 def test_network_with_our_layers(make: Callable[[], Any]) -> None:
     rng = np.random.default_rng(11)
     keras.utils.set_random_seed(11)
