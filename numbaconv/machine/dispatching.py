@@ -33,8 +33,9 @@ def kernel(function):
     function = made_of_numba(function)
     code = function.__code__
     text = _FORMS.format(name=function.__name__, arguments=", ".join(code.co_varnames[: code.co_argcount]))
+    alone = helper(function)
     # Numba drops bounds checks in parallel code.
-    names = {"alone": helper(function), "spread": helper(function, parallel=not config.BOUNDSCHECK)}
+    names = {"alone": alone, "spread": alone if config.BOUNDSCHECK else helper(function, parallel=True)}
     exec(compile(text, code.co_filename, "exec"), names)
     forms = names[function.__name__]
     # Who asks for its source, as Numba does, gets the function's.
