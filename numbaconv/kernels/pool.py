@@ -21,8 +21,9 @@ from .strip import aligned_flat
 # Values of windows that are joined one by one, at least, and of those that lie side by side and are brought so.
 LONG, LONG_ALONE = 8 * LINE, 8
 # For `windows_plan`: lines that are joined as one, as many as leave registers for sums of twice their size; rows that
-# are joined at a time where their lines share the cache with sums; and windows that a position may be in.
-WIDE, FEW_ROWS, OVERLAP = (0,) * (VECTOR_BYTES // 8), 8, 8
+# are joined at a time where their lines share the cache with sums; and windows that a position may be in. Values that
+# come from far, which is fastest in the order of their addresses: row by row.
+WIDE, FEW_ROWS, OVERLAP, FAR_VALUES = (0,) * (VECTOR_BYTES // 8), 8, 8, 2 << 20
 # Elements that a block of windows spans, and rows that become one at a time: as many streams as caches follow well.
 SPAN, STREAMS = 8192, 16
 # Lines that are joined side by side, since each sum waits for its last addition: more do not make it faster.
@@ -365,7 +366,7 @@ def windows_plan(images, length, channels, each, size, stride):
     wide = len(WIDE) * LINE
     # Threads do not count: the order of sums depends on it.
     near = max(1, min(wide // channels, size))
-    rows = size if channels <= wide else FEW_ROWS
+    rows = size if channels <= wide else 1 if images * length * channels > FAR_VALUES else FEW_ROWS
     tasks = min(MOST_TASKS, max(1, windows * values // (2 * TASK_VALUES)))
     block = _columns_block(channels, windows, tasks)
     blocks = ceil(channels / block)

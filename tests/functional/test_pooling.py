@@ -76,6 +76,7 @@ def test_bands_and_threads_do_not_change_a_bit(case, kind, recut, monkeypatch, e
         monkeypatch.setattr(pool_grad, "BANDS", bands)
         monkeypatch.setattr(pool_grad, "LEAST_OVERLAPS", least)
         monkeypatch.setattr(pool, "TASK_VALUES", values)
+        monkeypatch.setattr(pool, "FAR_VALUES", values)
         monkeypatch.setattr(blend, "TASK_VALUES", values)
         recut({})
         for _ in each_thread_count():
