@@ -227,7 +227,7 @@ def gather_call(sums: Sums, algorithm: str) -> Any:
     call = None
     # Of a run of positions, windows that are far apart would leave most unused.
     if branches > 1 or (planar and axes[-1].stride <= 2):
-        call = (None if planar else _group_call(sums, direct)) or _position_call(sums, False, direct)
+        call = (None if planar else _group_call(sums, direct)) or position_call(sums, False, direct)
     return call or direct()
 
 
@@ -334,7 +334,7 @@ def _depthwise_call(sums: Sums) -> WindowCall:
     axes, _, multiplier, itemsize, *_, channels = sums
     lines, tiles = depthwise_costs(axes, channels, multiplier, itemsize)
     direct = partial(_tile_call if tiles < lines else _lines_call, sums)
-    return _position_call(sums, True, direct) or direct()
+    return position_call(sums, True, direct) or direct()
 
 
 def is_by_lines(axes: tuple[Axis, ...], channels: int, multiplier: int, itemsize: int) -> bool:
@@ -388,7 +388,7 @@ def _group_call(sums: Sums, direct: Callable[[], Any]) -> WindowCall | None:
     return sums.call(group_conv, plan.serial, False, arguments, direct=direct, inside=sums.inside)
 
 
-def _position_call(sums: Sums, depthwise: bool, direct: Callable[[], Any]) -> WindowCall | None:
+def position_call(sums: Sums, depthwise: bool, direct: Callable[[], Any] | None = None) -> WindowCall | None:
     """That of the kernel `conv_positions`, where it is faster.
 
     It takes weights that are packed for another kernel, and ``depthwise`` says for which.

@@ -4,7 +4,7 @@ Every gradient is an operation again: that of a convolution's input is a transpo
 round; those of weights are sums over windows. All of these take and give canonical arrays.
 """
 
-from math import ceil, prod
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -12,116 +12,68 @@ import numpy as np
 from .. import shapes
 from ..common.again import again, remade
 from ..common.arguments import check_branches
-from ..kernels.depthwise import SLIDE, depthwise_conv
+from ..kernels.depthwise import depthwise_conv
+from ..kernels.named import conv_positions
 from ..kernels.plan.axes import Axis
 from ..kernels.plan.plans import make_plan
-from ..kernels.plan.sums import make_sum_plan
 from ..kernels.sums import channel_sums, sum_runs
-from ..kernels.weight_grad import add_shares, conv_weight_grad, depthwise_weight_grad
 from ..machine.aligned import aligned_empty
 from ..machine.threads import remember
-from ..machine.vectors import TILE_ROWS, TILE_VECS, conv_tile, panel_width
+from ..machine.vectors import panel_width
 from ..objects.tuples import NamedTuple
-from .conv import Sums, algorithm_for, are_pixels, dense_call, depthwise_arguments, gather_call, kernel_for, row_axes
+from .conv import (
+    Sums,
+    algorithm_for,
+    are_pixels,
+    dense_call,
+    depthwise_arguments,
+    gather_call,
+    kernel_for,
+    position_call,
+    row_axes,
+)
 from .epilogue import Epilogue, no_epilogue
 from .layouts import SMALL, Ints, canonical_shape, swapped, three
 from .packed import Packed, depthwise_shape, is_depthwise
 from .patches import Patches, are_products, sums_are_products
 from .products import FEW_STEPS, ProductCall, ProductInputCall, has_few_features
 from .scaling import PixelsCall, pixels_call
+from .sums import SPARED, SumCall, branch_sum_call, lines_sum_call, plain_sum_call, sums_work
 from .transposed import AnyTransposed, phase_axes, scatter_call, transposed_shape
 from .window import Window, mirrored, reached, transposed_axes, window_axes
 from .winograd_grad import WinogradSumCall, winograd_sum_call
 
 # Taps along D, H and W of which sums are; None are all.
 Taps = tuple[slice, ...] | None
-# How much more is computed than when input and windows change places, so that this pays.
-SPARED = 1.25
-
-
-class Bundles(NamedTuple):
-    """How the branches of a convolution are computed: some of them together, as if they were one.
-
-    That takes no longer where one has too few filters to fill a tile. What channels and filters of different branches
-    have in common is dropped.
-    """
-
-    number: int
-    # Branches in each, and channels of a branch.
-    joined: int
-    channels: int
-
-
-class SumCall(NamedTuple):
-    """The gradient of weights, summed over all windows.
-
-    Of several `Bundles`, each has so many rows and outputs. Of so many ``taps`` along W, the first mean
-    something. Where so many ``pixels`` are seen as one of more channels, there is no bias.
-    """
-
-    kernel: Any
-    sums_shape: Ints
-    rows: int
-    outputs: int
-    arguments: tuple
-    serial: bool
-    bundles: Bundles | None = None
-    taps: Ints = (1, 1)
-    pixels: int = 0
-
-    def __call__(self, image: np.ndarray, windows: np.ndarray) -> np.ndarray:
-        """An array (rows, outputs) from the windows' image and an array with a value for each window and output."""
-        return self.with_bias(image, windows, False)[0]
-
-    def with_bias(self, image: np.ndarray, windows: np.ndarray, biased: bool = True) -> tuple[np.ndarray, np.ndarray]:
-        """The same, and in the same pass the sum over the windows for each output, in float64 whatever the dtype."""
-        number, joined, channels = self.bundles or (1, 1, 0)
-        splits, panels, _, width = self.sums_shape
-        totals = aligned_empty((splits * biased, panels, width), np.float64)
-        if biased:
-            again(totals.fill, 0)
-        sums = aligned_empty(self.sums_shape, image.dtype), totals
-        if self.pixels:
-            image, windows = (one.reshape(1, 1, 1, -1, self.outputs) for one in (image, windows))
-        self.kernel(image, windows, sums, *self.arguments, serial=self.serial)
-        out = aligned_empty((number, self.rows, self.outputs), image.dtype)
-        bias = aligned_empty((number * biased, self.outputs), image.dtype)
-        add_shares(sums, (out, bias), serial=sums[0].size < 4 * SMALL)
-        if self.bundles is None:
-            filled, taps = self.taps
-            if taps < filled:
-                out = remade(np.ascontiguousarray, out.reshape(-1, filled, self.outputs)[:, :taps])
-        else:
-            blocks = out.reshape(number, -1, joined, channels, joined, self.outputs // joined)
-            parts = [part[:, i, :, i] for part in blocks for i in range(joined)]
-            out = remade(np.concatenate, parts, axis=-1)
-        if self.pixels:
-            out = remade(np.sum, out.reshape(self.pixels, -1), 0)
-        return out, bias.reshape(-1)
 
 
 class DepthwiseInputCall(NamedTuple):
-    """The gradient of a depthwise convolution's input: one depthwise convolution for each phase of the strides."""
+    """The gradient of a depthwise convolution's input: one depthwise convolution for each phase of the strides.
+
+    Of each the first tap, where its outputs begin, what `depthwise_conv` takes, and what `conv_positions` does where
+    that is faster.
+    """
 
     out_shape: Ints
     multiplier: int
-    parts: list[tuple[Ints, int, tuple, bool]]
+    parts: list[tuple[Ints, int, tuple[tuple, bool], tuple[tuple, bool] | None]]
     complete: bool
 
     @property
     def serial(self) -> bool:
         """Whether one thread does it all."""
-        return all(serial for *_, serial in self.parts)
+        return all(serial for *_, (_, serial), _ in self.parts)
 
     def run(self, grad: np.ndarray, packed: Packed, epilogue: Epilogue) -> np.ndarray:
         """From canonical array to canonical array."""
         out = aligned_empty(self.out_shape, grad.dtype)
         if not self.complete:
             again(out.fill, 0)
-        for first, origin, arguments, serial in self.parts:
-            kernel_for(packed, depthwise_conv)(
-                grad, packed.phases((first,)), epilogue, out.reshape(-1)[origin:], *arguments, serial=serial
-            )
+        for first, origin, lines, few in self.parts:
+            # Weights that are infinite must not meet the zeros around the image.
+            kernel = conv_positions if few and packed.finite else kernel_for(packed, depthwise_conv)
+            arguments, serial = few if few and packed.finite else lines
+            kernel(grad, packed.phases((first,)), epilogue, out.reshape(-1)[origin:], *arguments, serial=serial)
         if self.multiplier == 1:
             return out
         channels = out.shape[-1] // self.multiplier
@@ -168,7 +120,7 @@ class GradientCall(NamedTuple):
     def weights_and_bias(self, x: np.ndarray, grad: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """`weights`, and the gradient of a bias."""
         call = self.sum_call
-        if self.transposed != self.mirrored or not isinstance(call, SumCall) or call.pixels:
+        if self.transposed != self.mirrored or not isinstance(call, SumCall) or not call.sums_bias:
             return self.weights(x, grad), _bias_sums(grad)
         weights, bias = call.with_bias(x, grad)
         return self._placed(weights), bias
@@ -229,7 +181,7 @@ def conv_grad(
         summed = _summed(axes, channels, filters, itemsize, algorithm != "direct")
     else:
         some, taps = _reached(axes)
-        summed = _branch_sum_call(some, channels, share, itemsize, branches), taps, False
+        summed = branch_sum_call(some, channels, share, itemsize, branches), taps, False
     sums = Sums(axes, share, channels, itemsize, window.rank, "channels_last", branches)
     return GradientCall(grad_shape, weights_shape, scatter_call(sums, full, algorithm), summed[0], False, *summed[1:])
 
@@ -247,7 +199,7 @@ def dense_grad(rows: int, features: int, units: int, itemsize: int) -> GradientC
     product = ProductCall.of(*sizes)
     # Of few weights, sums over the rows are added up sooner than the rows are turned round and packed.
     few = product.call is not None and not product.turned and features * units <= max(2**14, 32 * rows)
-    sums = _sum_call(conv_weight_grad, row_axes(rows, units), features, features, units, itemsize) if few else product
+    sums = plain_sum_call(row_axes(rows, units), features, units, itemsize) if few else product
     return GradientCall((rows, units), (features, units), grad, sums)
 
 
@@ -255,6 +207,8 @@ def dense_grad(rows: int, features: int, units: int, itemsize: int) -> GradientC
 def depthwise_grad(x_shape: Ints, weights_shape: Ints, itemsize: int, window: Window) -> GradientCall:
     """Prepare the gradients of `functional.depthwise_conv`."""
     channels, multiplier = weights_shape[-2:]
+    if channels == 1:
+        return conv_grad(x_shape, weights_shape, itemsize, window)
     filters = channels * multiplier
     grad_shape: Any = shapes.conv_output_shape(x_shape, filters, *window)
     axes = window_axes(x_shape, filters, window)
@@ -263,17 +217,20 @@ def depthwise_grad(x_shape: Ints, weights_shape: Ints, itemsize: int, window: Wi
         pixels = prod(axis.windows for axis in axes)
         most = max(1, panel_width(itemsize) // filters)
         joined = max(n for n in range(1, most + 1) if pixels % n == 0)
-        sum_call = _lines_sum_call(row_axes(pixels // joined, joined * filters), 1, joined * filters, itemsize)
+        sum_call = lines_sum_call(row_axes(pixels // joined, joined * filters), 1, joined * filters, itemsize)
         scale = pixels_call(full, 1, 3, "channels_last")
         return GradientCall(grad_shape, weights_shape, scale, sum_call._replace(pixels=joined))
     some, taps = _reached(axes)
-    sum_call = _lines_sum_call(some, 1, filters, itemsize)
+    sum_call = branch_sum_call(some, 1, multiplier, itemsize, channels)
     batch, groups, complete = phase_axes(axes, full)
     parts = []
     for moving, members in groups.items():
-        plan = make_plan((batch, *moving), 1, filters, itemsize, depthwise=True)
-        arguments = depthwise_arguments(plan, filters, itemsize)
-        parts += [(first, origin, arguments, plan.serial) for first, origin in members]
+        moved = batch, *moving
+        plan = make_plan(moved, 1, filters, itemsize, depthwise=True)
+        lines = depthwise_arguments(plan, filters, itemsize), plan.serial
+        call = position_call(Sums(moved, 1, 1, itemsize, 3, "channels_last", filters), True)
+        few = (call.arguments, call.serial) if call else None
+        parts += [(first, origin, lines, few) for first, origin in members]
     input_call = DepthwiseInputCall(full, multiplier, parts, complete)
     return GradientCall(grad_shape, weights_shape, input_call, sum_call, False, taps)
 
@@ -312,55 +269,9 @@ def _reached(axes: tuple[Axis, ...]) -> tuple[tuple[Axis, ...], Taps]:
 def _summed(axes: tuple[Axis, ...], channels: int, outputs: int, itemsize: int, winograd: bool = False) -> Summed:
     """What sums up the gradient of all weights: the taps that it is for, and whether it is mirrored."""
     axes, taps = _reached(axes)
-    call: Any = _plain_sum_call(axes, channels, outputs, itemsize)
+    call: Any = plain_sum_call(axes, channels, outputs, itemsize)
     fast = winograd_sum_call(axes, channels, outputs, itemsize, call) if winograd else None
     other = None if fast else mirrored(axes)
-    if other and SPARED * _work(other, outputs, channels, itemsize) <= _work(axes, channels, outputs, itemsize):
-        return _plain_sum_call(other, outputs, channels, itemsize), taps or (slice(None),) * 3, True
+    if other and SPARED * sums_work(other, outputs, channels, itemsize) <= sums_work(axes, channels, outputs, itemsize):
+        return plain_sum_call(other, outputs, channels, itemsize), taps or (slice(None),) * 3, True
     return fast or call, taps, False
-
-
-def _work(axes: tuple[Axis, ...], channels: int, outputs: int, itemsize: int) -> int:
-    """What tiles compute for all windows, whether it means anything or not."""
-    height, vecs = conv_tile(itemsize, outputs)
-    width = panel_width(itemsize, vecs)
-    rows = prod(axis.taps for axis in axes) * channels
-    return prod(axis.windows for axis in axes) * ceil(rows / height) * height * ceil(outputs / width) * width
-
-
-def _plain_sum_call(axes: tuple[Axis, ...], channels: int, outputs: int, itemsize: int) -> SumCall:
-    rows = prod(axis.taps for axis in axes) * channels
-    return _sum_call(conv_weight_grad, axes, rows, channels, outputs, itemsize)
-
-
-def _branch_sum_call(axes: tuple[Axis, ...], channels: int, outputs: int, itemsize: int, branches: int) -> SumCall:
-    """That of a convolution whose branches have so many channels and outputs each."""
-    taps = prod(axis.taps for axis in axes)
-    if channels == outputs and panel_width(itemsize, 1) % outputs == 0 and SLIDE * outputs <= TILE_ROWS * TILE_VECS:
-        return _lines_sum_call(axes, channels, branches * outputs, itemsize)
-    most = max(1, panel_width(itemsize, 1) // outputs)
-    joined = max(n for n in range(1, min(most, branches) + 1) if branches % n == 0)
-    bundles, read = Bundles(branches // joined, joined, channels), joined * channels
-    call = _sum_call(conv_weight_grad, axes, taps * read, read, joined * outputs, itemsize, bundles.number)
-    return call._replace(bundles=bundles)
-
-
-def _lines_sum_call(axes: tuple[Axis, ...], group: int, filters: int, itemsize: int) -> SumCall:
-    """That of a depthwise convolution, or of groups of so many channels and filters each."""
-    *_, d, h, w = (axis.taps for axis in axes)
-    filled = ceil(w / SLIDE) * SLIDE
-    call = _sum_call(depthwise_weight_grad, axes, d * h * filled * group, group, filters, itemsize)
-    return call._replace(taps=(filled * group, w * group))
-
-
-def _sum_call(
-    kernel: Any, axes: tuple[Axis, ...], rows: int, channels: int, outputs: int, itemsize: int, branches: int = 1
-) -> SumCall:
-    depthwise = kernel is depthwise_weight_grad
-    height, vecs = (SLIDE * channels, TILE_VECS if channels == 1 else 1) if depthwise else conv_tile(itemsize, outputs)
-    whole, width = ceil(rows / height) * height, panel_width(itemsize, vecs)
-    plan = make_sum_plan(axes, whole, channels, outputs, itemsize, vecs if depthwise else 0, branches)
-    sums_shape = (plan.splits, branches * ceil(outputs / width), whole, width)
-    last = (0,) * height if depthwise else branches
-    arguments: tuple = ((0,) * vecs, plan.axes, plan.grad_axes, plan.cut, last)
-    return SumCall(kernel, sums_shape, rows, outputs, arguments, plan.serial)

@@ -60,6 +60,9 @@ class Packed:
         branches: int = 1,
         make: Callable[[], np.ndarray] | None = None,
     ) -> None:
+        if operation == "depthwise_conv" and settings and weights.shape[-2] == 1:
+            # Of one channel, what `calls.gradients` prepares is the gradient of a convolution.
+            operation = "conv_transpose"
         self.operation, self.shape, self.dtype, self.settings = operation, weights.shape, weights.dtype, settings
         self.branches = branches
         self._depthwise = operation == "depthwise_conv"

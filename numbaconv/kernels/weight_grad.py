@@ -10,7 +10,7 @@ from ..machine.tile import FULL, lanes_of, tile_add, tile_rows, tile_scale
 from ..machine.words import prange
 from .conv import tile_height
 from .depthwise import SLIDE
-from .plan.axes import ANY_LENGTH, DILATION, STRIDE, STRIP_STRIDE, TAPS, WINDOWS, D, H, W
+from .plan.axes import ANY_LENGTH, DILATION, STRIDE, STRIP_DILATION, STRIP_STRIDE, TAPS, WINDOWS, D, H, W
 from .records import Block, Channels, Share
 from .strip import (
     all_taps,
@@ -297,21 +297,27 @@ def _sum_row(row, at, source, grads, sums, zeros, tile, axes):
     """A row of windows for a row of taps, so many of these at a time: neighbours share what they read."""
     (columns, first, length), (x_at, grads_at, sums_at), (height, vecs) = row, at, tile
     taps, dilation, stride = axes[W, TAPS], axes[W, DILATION], axes[W, STRIDE]
-    step, tap_column = source.column * axes[W, STRIP_STRIDE], source.tap_column
-    # Windows that read inside the image with all taps.
-    low, high = positions_inside(first, stride, columns, length - (taps - 1) * dilation)
+    there, apart = axes[W, STRIP_STRIDE], axes[W, STRIP_DILATION]
+    step, tap_column, left, right = source.column * there, source.tap_column, source.inside.left, source.inside.right
     for kw in range(0, taps, SLIDE):
         totals, z = tile_rows(height, vecs, zeros, 0), 0
-        several = step == tap_column and kw + SLIDE <= taps
+        # Windows that read inside the image with all taps of a tile, even those that fill it up.
+        low, high = positions_inside(kw * apart - left, there, columns, right - left - (SLIDE - 1) * apart)
         while z < columns:
             line, lines = x_at + z * step + kw * tap_column, (grads_at + z * grads.column, grads.column)
-            if several and low <= z and z + len(TOGETHER) <= high:
-                there = line, step, 0, 1
-                totals = tile_slide_apart(totals, source.array, there, grads.array, lines, None, (TOGETHER, ROWS))
+            if not low <= z < high:
+                inside, x_lines = (
+                    positions_inside(first + z * stride, dilation, taps, length),
+                    (line, tap_column, kw, 1),
+                )
+                totals = tile_slide_apart(totals, source.array, x_lines, grads.array, lines, inside, ((0,), ROWS))
+                z += 1
+            elif step == tap_column and z + len(TOGETHER) <= high:
+                x_lines = line, step, 0, 1
+                totals = tile_slide_apart(totals, source.array, x_lines, grads.array, lines, None, (TOGETHER, ROWS))
                 z += len(TOGETHER)
             else:
-                inside = (0, taps) if low <= z < high else positions_inside(first + z * stride, dilation, taps, length)
-                there = line, tap_column, kw, 1
-                totals = tile_slide_apart(totals, source.array, there, grads.array, lines, inside, ((0,), ROWS))
+                x_lines = line, tap_column, 0, 1
+                totals = tile_slide_apart(totals, source.array, x_lines, grads.array, lines, None, ((0,), ROWS))
                 z += 1
         tile_add(totals, sums, sums_at + kw // SLIDE * len(height) * len(zeros))

@@ -10,6 +10,7 @@ from numbaconv import layers
 SAME = {"padding": "same"}
 KINDS = {
     "one filter": (layers.Conv2D(1, 3), (2, 20, 21, 4)),
+    "windows seen as one": (layers.Conv2D(2, 3), (2, 80, 63, 2)),
     "1x1": (layers.Conv2D(40, 1), (3, 40, 41, 64)),
     "by Winograd's": (layers.Conv2D(33, 3), (2, 30, 31, 16)),
     "many images": (layers.Conv2D(70, 3, strides=2, **SAME), (40, 9, 9, 5)),

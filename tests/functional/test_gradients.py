@@ -182,6 +182,28 @@ def test_weight_gradients_run_as_winograd_where_that_is_faster(sizes, padding, p
     np.testing.assert_allclose(weight_gradients(x, grad_out, padding), wanted, rtol=0, atol=2e-6 * np.abs(wanted).max())
 
 
+@pytest.mark.parametrize("columns", [64, 67], ids="{} columns".format)
+@pytest.mark.parametrize(
+    "strides, dilation_rate, channels, groups", [(1, 1, 3, 1), (1, 1, 3, 3), (1, 3, 1, 1), (2, 1, 1, 1)]
+)
+def test_weight_gradients_of_few_outputs_see_neighbouring_windows_as_one(
+    strides, dilation_rate, channels, groups, columns, poisoned
+):
+    rng, shape = np.random.default_rng(0), (90, columns)
+    lengths = ((n - 1) * strides + 2 * dilation_rate + 1 for n in shape)
+    x, grad_out = (rng.integers(-9, 9, (2, *size, channels)).astype(np.float32) for size in (lengths, shape))
+    settings = {"strides": strides, "dilation_rate": dilation_rate}
+    call = conv_grad(x.shape, (3, 3, channels // groups, channels), 4, window_of((3, 3), **settings)).sum_call
+    assert call.together
+    assert bool(call.rest) == (columns % call.together.windows > 0)
+    found = functional.conv_weight_grad(x, grad_out, 3, groups=groups, **settings)
+    for tap in np.ndindex(3, 3):
+        starts = (k * dilation_rate for k in tap)
+        h, w = (slice(k, k + (n - 1) * strides + 1, strides) for k, n in zip(starts, shape, strict=True))
+        wanted = np.einsum("nhwc,nhwf->cf", x[:, h, w], grad_out)
+        np.testing.assert_array_equal(found[tap], wanted if groups == 1 else wanted.diagonal()[None])
+
+
 def test_winograd_weight_gradients_of_planes_that_lie_apart(poisoned):
     rng, settings = np.random.default_rng(0), {"kernel_size": (1, 3, 3), "strides": (2, 1, 1)}
     x, grad_out = (rng.standard_normal((2, depth, *rest, 16)) for depth, rest in ((9, (16, 17)), (5, (14, 15))))
