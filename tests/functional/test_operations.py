@@ -57,7 +57,7 @@ by_format = pytest.mark.parametrize("data_format", FORMATS)
 @each(CASES)
 @by_dtype
 @by_format
-def test_matches_the_reference(case, dtype, data_format):
+def test_matches_the_reference(case, dtype, data_format, poisoned):
     arrays = operands(case, dtype)
     arrays[0] = to_format(arrays[0], data_format)
     before = [array.copy() for array in arrays]
@@ -87,14 +87,6 @@ def test_packed_weights_give_the_same_bits(case, dtype):
 def test_no_bias_is_a_bias_of_zeros(case, dtype):
     x, *kernels, bias = operands(case, dtype)
     assert run(case, [x, *kernels]).tobytes() == run(case, [x, *kernels, np.zeros_like(bias)]).tobytes()
-
-
-@each(CASES)
-@by_dtype
-@by_format
-def test_every_output_is_written(case, dtype, data_format, poisoned):
-    x, *rest = operands(case, dtype)
-    assert not np.isnan(run(case, [to_format(x, data_format), *rest], data_format)).any()
 
 
 @each(WEIGHTED)

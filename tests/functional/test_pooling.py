@@ -25,7 +25,7 @@ by_format = pytest.mark.parametrize("data_format", FORMATS)
 @by_kind
 @by_dtype
 @by_format
-def test_matches_the_reference(case, kind, dtype, data_format):
+def test_matches_the_reference(case, kind, dtype, data_format, poisoned):
     arrays = operands(case, dtype)
     x, grad_out = (to_format(a, data_format) for a in arrays)
     before = x.copy(), grad_out.copy()
@@ -38,15 +38,6 @@ def test_matches_the_reference(case, kind, dtype, data_format):
         assert not np.shares_memory(result, x) and not np.shares_memory(result, grad_out)
     np.testing.assert_array_equal(x, before[0])
     np.testing.assert_array_equal(grad_out, before[1])
-
-
-@each(CASES)
-@by_kind
-@by_format
-def test_every_value_is_written(case, kind, data_format, poisoned):
-    x, grad_out = (to_format(a, data_format) for a in operands(case, "float32"))
-    assert not np.isnan(run(kind, case, x, data_format)).any()
-    assert not np.isnan(run_grad(kind, case, x, grad_out, data_format)).any()
 
 
 @pytest.mark.situation("NaN, Inf, denormals, -0.0")
