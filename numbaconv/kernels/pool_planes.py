@@ -9,9 +9,10 @@ from math import prod
 import numpy as np
 
 from ..machine.compiler import compiled
-from ..machine.lanes import line_keep, line_top
+from ..machine.lanes import line_keep
 from ..machine.line import line_as, line_first, line_gather, line_maximum, line_taps, line_write
 from ..machine.memory import clear
+from ..machine.rows import line_tops
 from ..machine.square import tile_totals
 from ..machine.tile import tile_lines, tile_write
 from ..machine.vectors import LINE, VECTOR_BYTES
@@ -50,9 +51,12 @@ def average_rows(x, out, like, length, rows):
 def max_rows(x, out, length, rows):
     """`average_rows` for the largest value of each, or NaN where one is NaN."""
     for task in prange(-(-len(out) // rows)):
-        first = np.int64(task) * rows
-        for r in range(first, min(first + rows, len(out))):
-            out[r] = line_top(_lane_tops(x, r * length, length))
+        begin, (lines, at), side = np.int64(task) * rows, aligned_flat(LINE * LINE, x), VECTOR_BYTES // x.itemsize
+        end = min(begin + rows, len(out))
+        for first in range(begin, end, side):
+            for r in range(min(side, end - first)):
+                line_write(_lane_tops(x, (first + r) * length, length), lines, at + r * LINE, LINE)
+            line_write(line_tops(lines, at), out, first, end - first)
 
 
 @compiled(inline=True)
@@ -65,8 +69,8 @@ def _lane_tops(x, at, length):
         best = line_maximum(best, line_maximum(line_maximum(a, b), line_maximum(c, d)))
         j += 4 * LINE
     while j < length:
-        left = min(LINE, length - j)
-        best = line_maximum(best, line_keep(line_gather(x, at, None, j, left), left, -np.inf))
+        # The last line begins before the one before it ends.
+        best = line_maximum(best, line_gather(x, at, None, min(j, length - LINE), LINE))
         j += LINE
     return best
 
