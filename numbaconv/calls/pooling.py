@@ -78,6 +78,15 @@ class PlanesGradCall(NamedTuple):
         return out
 
 
+class SelectedGradCall(NamedTuple):
+    """That of windows of one value, which only moves gradients."""
+
+    moving: AnyMoving
+
+    def __call__(self, x: np.ndarray, grad_out: np.ndarray) -> np.ndarray:
+        return self.moving(grad_out)
+
+
 class FlatCall(NamedTuple):
     """Pooling, ready for arrays of one shape, which the kernel sees as flat ones; for float32 and for float64."""
 
@@ -131,8 +140,9 @@ def pool_call(
     out_shape, data_format = _out_shape(x_shape, window), window.data_format
     image, result = images_shape(x_shape, data_format), images_shape(out_shape, data_format)
     check_memory((), max(prod(image), prod(result)), 4)
-    if set(window.kernel_size) == {1} and isinstance(window.padding, str):
-        return _selection(x_shape, out_shape, window)
+    selected = _selected(out_shape, window)
+    if selected:
+        return blend_call(x_shape, out_shape, selected, data_format, 4)
     # Never joined one by one, which would add them up in another order; nor is it one where axes are merged.
     in_order = kind == "average" and prod(window.kernel_size) <= few and max(window.kernel_size) <= pool.LONG // LINE
     batch, axes = _merged(image, result, window, in_order)
@@ -193,13 +203,12 @@ def _rows_call(kind: str, out_shape: Ints, length: int, serial: bool) -> FlatCal
     return FlatCall(pool_planes.average_rows, out_shape, (sums, sums), serial)
 
 
-def _selection(x_shape: Ints, out_shape: Ints, window: Window) -> AnyMoving:
-    """Pooling of windows of one value."""
-    counts = spatial(out_shape, window.data_format)
-    recipes = [
-        recipe.recipe(n, np.arange(n), np.arange(n) * step, 1.0) for n, step in zip(counts, window.strides, strict=True)
-    ]
-    return blend_call(x_shape, out_shape, recipes, window.data_format, 4)
+def _selected(out_shape: Ints, window: Window) -> list[Any] | None:
+    """Recipes of windows of one value; None for others."""
+    if set(window.kernel_size) != {1} or not isinstance(window.padding, str):
+        return None
+    axes = zip(spatial(out_shape, window.data_format), window.strides, strict=True)
+    return [recipe.recipe(n, np.arange(n), np.arange(n) * step, 1.0) for n, step in axes]
 
 
 def _merged(image: Ints, result: Ints, window: Window, in_order: bool) -> tuple[int, list[tuple]]:
@@ -253,6 +262,9 @@ def pool_grad_call(kind: str, x_shape: Ints, grad_shape: Ints, itemsize: int, wi
     check_memory((), max(prod(x_shape), prod(out_shape)), 4)
     if kind == "average":
         return _average_grad_call(x_shape, out_shape, itemsize, window)
+    selected = _selected(out_shape, window)
+    if selected:
+        return SelectedGradCall(grad_call(x_shape, out_shape, selected, data_format, itemsize))
     planes = _planes_grad(x_shape, out_shape, itemsize, window)
     if planes:
         return planes

@@ -332,6 +332,20 @@ def test_planes_are_taken_as_they_lie():
     assert kind((20, 40, 16, 16), 4) is kind((1, 3, 90, 90), 2) is kind((20, 40, 260, 260), 2) is vectors
 
 
+@pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
+@pytest.mark.parametrize("stride", [1, 2])
+def test_gradients_of_windows_of_one_value_are_only_moved(stride, data_format):
+    x = np.random.default_rng(1).standard_normal((3, 9, 9, 9)).astype(np.float32)
+    x[0, 0, 0, 0] = np.nan
+    window = pool_calls.pool_window(1, stride, "valid", data_format, 2)
+    grad = functional.max_pool(x[..., ::-1], 1, stride, data_format=data_format)
+    call = pool_calls.pool_grad_call("max", x.shape, grad.shape, 4, window)
+    assert isinstance(call, pool_calls.SelectedGradCall)
+    wanted = np.zeros_like(x)
+    (wanted[:, ::stride, ::stride] if data_format == "channels_last" else wanted[..., ::stride, ::stride])[...] = grad
+    np.testing.assert_array_equal(call(x, grad), wanted)
+
+
 @pytest.mark.parametrize("channels", [3, 40])
 def test_gradients_of_averages_of_windows_apart_are_copied_as_they_lie(channels):
     grad = np.random.default_rng(1).standard_normal((5, channels, 4, 4)).astype(np.float32)
