@@ -78,6 +78,21 @@ class PlanesGradCall(NamedTuple):
         return out
 
 
+class SelectedCall(NamedTuple):
+    """Pooling of windows of one value, for float32 and for float64, which have tables of their own."""
+
+    calls: tuple[AnyMoving, ...]
+
+    @property
+    def serial(self) -> bool:
+        """Whether one core does it."""
+        return bool(self.calls[0].serial)
+
+    def __call__(self, x: np.ndarray, out: Any = None) -> np.ndarray:
+        """The result; in ``out``, where that is given."""
+        return self.calls[x.itemsize > 4](x, out)
+
+
 class SelectedGradCall(NamedTuple):
     """That of windows of one value, which only moves gradients."""
 
@@ -129,7 +144,7 @@ def pool_window(pool_size: Any, strides: Any, padding: Any, data_format: Any, ra
 @remember(maxsize=512)
 def pool_call(
     kind: str, x_shape: Ints, window: Window, whole: bool = False, least: int = MANY_PARTS, few: int = FEW_VALUES
-) -> FlatCall | PartsCall | AnyMoving:
+) -> FlatCall | PartsCall | SelectedCall:
     """Prepare `functional.max_pool` or `functional.average_pool`, ``kind`` being "max" or "average".
 
     Few windows are pooled in parts where these are at least so many: a core then reads pixels that are neighbours. In a
@@ -142,7 +157,7 @@ def pool_call(
     check_memory((), max(prod(image), prod(result)), 4)
     selected = _selected(out_shape, window)
     if selected:
-        return blend_call(x_shape, out_shape, selected, data_format, 4)
+        return SelectedCall(tuple(blend_call(x_shape, out_shape, selected, data_format, size) for size in (4, 8)))
     # Never joined one by one, which would add them up in another order; nor is it one where axes are merged.
     in_order = kind == "average" and prod(window.kernel_size) <= few and max(window.kernel_size) <= pool.LONG // LINE
     batch, axes = _merged(image, result, window, in_order)

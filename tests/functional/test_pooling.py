@@ -334,8 +334,12 @@ def test_planes_are_taken_as_they_lie():
 
 @pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
 @pytest.mark.parametrize("stride", [1, 2])
-def test_gradients_of_windows_of_one_value_are_only_moved(stride, data_format):
+def test_windows_of_one_value_are_only_moved(stride, data_format):
     x = np.random.default_rng(1).standard_normal((3, 9, 9, 9)).astype(np.float32)
+    for kind in (np.float32, np.float64):
+        picked = x[:, ::stride, ::stride] if data_format == "channels_last" else x[..., ::stride, ::stride]
+        found = functional.max_pool(x.astype(kind), 1, stride, data_format=data_format)
+        np.testing.assert_array_equal(found, picked)
     x[0, 0, 0, 0] = np.nan
     window = pool_calls.pool_window(1, stride, "valid", data_format, 2)
     grad = functional.max_pool(x[..., ::-1], 1, stride, data_format=data_format)
