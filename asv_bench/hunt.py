@@ -157,7 +157,11 @@ def measure(case: Draw, backward: bool, timer: Timer) -> Outcome:
             fault = f"{type(error).__name__}: {error}"
         if fault:
             return told._replace(fault=fault)
-        times = timer({"ours": trial.ours, **peers})
+        try:
+            times = timer({"ours": trial.ours, **peers})
+        except RuntimeError as error:
+            # PyTorch may refuse a second call as it does a first one.
+            return told._replace(fault=f"refused, {str(error).splitlines()[0][:100]}", refused=True)
     layout = min(peers, key=lambda name: times[name])
     return told._replace(ours=times["ours"], peer=times[layout], layout=layout)
 
