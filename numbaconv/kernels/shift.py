@@ -10,8 +10,9 @@ from ..machine.memory import clear, copy
 from ..machine.vectors import LINE
 from ..machine.words import prange
 
-# Values for each row that is copied, at least; values of a task, at least, and tasks that many cores share, at most.
-SHORTEST, TASK_VALUES, MOST_TASKS = 16, 16_384, 64
+# Values for each row that is copied, at least, where a table takes them from one vector, and where it gathers them;
+# values of a task, at least, and tasks that many cores share, at most.
+SHORT, SHORT_APART, TASK_VALUES, MOST_TASKS = 16, 3, 16_384, 64
 # A plan: values of a task, and tasks; then lengths of what is read, of what is written, and how far values are moved.
 SIZE, TASKS, READ, WRITTEN, BEFORE = 0, 1, 2, 5, 8
 
@@ -75,7 +76,8 @@ def shift_plan(batch, lengths, results, before, channels):
         axes, inner = [(inner, inner, 0), *axes], 1
     axes = [(1, 1, 0)] * (3 - len(axes)) + axes
     total = batch * prod(results) * channels
-    if SHORTEST * inner * prod(min(n + b, m) - max(b, 0) for n, m, b in axes[:-1]) > total:
+    shortest = SHORT if total > batch * prod(lengths) * channels else SHORT_APART
+    if shortest * inner * prod(min(n + b, m) - max(b, 0) for n, m, b in axes[:-1]) > total:
         return None
     size = max(TASK_VALUES, ceil(total / MOST_TASKS / LINE) * LINE)
     return np.array([size, ceil(total / size), *np.transpose(axes).ravel()], np.int64)
