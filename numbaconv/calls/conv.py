@@ -40,8 +40,8 @@ from .winograd import WinogradCall, use_winograd, winograd_work
 # Tiles of windows for which weights are not packed: packing takes as long as so many tiles, read as they lie, lose.
 FEW_TILES = 4
 # Rows of a product of matrices that read weights as they lie in wide tiles, with the same bits; and weights that lie on
-# too many pages for that where they are read again.
-FEW_ROWS, MANY_WEIGHTS = 2, 2**21
+# too many pages for that where they are read again: by one call alone, and after other layers, which leave few near.
+FEW_ROWS, MANY_WEIGHTS, FAR_WEIGHTS = 2, 2**21, 2**19
 # Channels or filters, the fewer of them, that planes are summed up for.
 MOST_PLANES = 16
 # How often planes are read, at most, where they are not brought to channels last before.
@@ -109,6 +109,10 @@ class WindowCall(NamedTuple):
             weights = in_taps(weights, self.view[1])
         kernel(image, weights, epilogue, out.reshape(-1), *self.arguments, serial=self.serial)
         return out
+
+    def amid_others(self) -> "WindowCall":
+        """The call where those of other weights come between: many weights, far each time, are read in one stream."""
+        return self._replace(rows=None) if self.rows and prod(self.rows[1:]) > FAR_WEIGHTS else self
 
     def _fits(self, packed: Packed) -> bool:
         return self.inside or packed.finite

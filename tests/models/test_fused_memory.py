@@ -8,6 +8,7 @@ import pytest
 from test_fused_networks import filled
 
 from numbaconv import layers
+from numbaconv.calls.conv import FAR_WEIGHTS
 from numbaconv.models import Sequential
 from numbaconv.models.fused.running import fused
 
@@ -81,3 +82,12 @@ def test_folded_weights_are_kept_as_kernels_read_them_alone(traced):
     assert packed._kept is None and packed.panels.nbytes == size and turn.stage.kind == "conv"
     np.testing.assert_array_equal(packed.plain.ravel(), packed.plain.ravel())
     np.testing.assert_array_equal(model.predict_on_batch(x), fresh)
+
+
+def test_many_weights_of_one_row_are_read_in_one_stream_and_few_as_they_lie():
+    for features, units in ((960, 240), (1024, 1000)):
+        model, x = Sequential([layers.Input((features,)), layers.Dense(units)]), np.ones((1, features), np.float32)
+        (turn,) = fused(model._program()).runner([x.shape]).turns
+        assert (turn.call.rows is None) == (features * units > FAR_WEIGHTS)
+        found = [model.predict_on_batch(x) for _ in range(3)]
+        assert all(np.array_equal(one, model(x)) for one in found)

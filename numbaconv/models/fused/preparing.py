@@ -106,11 +106,11 @@ def _with_kernel(
         return Prepared(partial(_run_bands, stage, bands, folded), True, bands, steady=True)
     data_format = getattr(layer, "data_format", "channels_last")
     call = call_of(stage, x_shape, itemsize, pitch)
+    if isinstance(call, WindowCall):
+        call = call.amid_others()
     if awake and isinstance(call, WindowCall | SeparableCall):
         call = call._replace(serial=False)
-    image = (
-        (1, 1, 1, prod(x_shape[:-1]), x_shape[-1]) if stage.kind == "dense" else canonical_shape(x_shape, data_format)
-    )
+    image = _pixels(x_shape) if stage.kind == "dense" else canonical_shape(x_shape, data_format)
     gated = stage.gated
     added = len(stage.inputs) - 1 if len(stage.inputs) > 1 + 2 * gated else None
     plain = data_format == "channels_last"
