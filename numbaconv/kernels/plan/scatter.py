@@ -5,7 +5,7 @@ from math import ceil, inf, prod
 import numpy as np
 
 from ...machine import threads
-from ...machine.vectors import LINE, TILE_ROWS, TILE_VECS, conv_tile, panel_width
+from ...machine.vectors import LINE, TILE_ROWS, TILE_VECS, VECTOR_BYTES, conv_tile, panel_width
 from ...objects.tuples import NamedTuple
 from .axes import mean_taps
 from .host import HOST
@@ -25,6 +25,8 @@ BLOCK_INPUTS = 8 * TILE_ROWS
 # They decide how a result is computed, and so its last bits: nothing of a `Host` may change them.
 ADD_COST, ROW_COST, PANEL_COST, END_COST, TAP_COST, SCATTER_COST = 7, 840, 320, 14, 15, 8000
 PHASES_COST, PHASE_COST, STORE_COST, FILL_COST = 10_000, 2500, 9, 18
+# How many times as long a step takes in a tile one vector wide, which loads more; with few registers, it waits as well.
+NARROW_COST = 1.2 if VECTOR_BYTES == 64 else 2
 # The same for what is added up after the products: a vector of a product as it is written and as it is read, one of an
 # output, what meets in a vector of values that are picked one by one, and to call two kernels.
 WRITE_COST, PRODUCT_COST, OUTPUT_COST, PICK_COST, CALL_COST = 11, 6, 13, 100, 30_000
@@ -95,7 +97,9 @@ def make_scatter_plan(batch: int, axes: Axes, channels: int, filters: int, items
         height = TILE_ROWS * TILE_VECS // vecs
         panels = ceil(w.taps * filters / panel_width(itemsize, vecs))
         tiles = ceil(images * w.length / height) * panels
-        block = tiles * (steps * tile_cost(vecs) + pairs * TAP_COST + rows * ADD_COST * height * vecs)
+        # Weights are read for each tile, as by the convolutions that this is compared with.
+        sums = steps * tile_cost(vecs) * (height + HOST.weights_cost) / height
+        block = tiles * (sums + pairs * TAP_COST + rows * ADD_COST * height * vecs)
         block += rows * (ROW_COST + panels * PANEL_COST)
         return ceil(batch / images) * block + batch * rows * w.out_length * filters / lanes * END_COST + SCATTER_COST
 
@@ -133,7 +137,7 @@ def overlap_cost(batch: int, axes: Axes, channels: int, filters: int, itemsize: 
 
 def tile_cost(vecs: int) -> float:
     """A step of a tile so many vectors wide: with one of them, it waits for its loads."""
-    return TILE_ROWS * TILE_VECS * (1.2 if vecs == 1 < TILE_VECS else 1)
+    return TILE_ROWS * TILE_VECS * (NARROW_COST if vecs == 1 < TILE_VECS else 1)
 
 
 def gather_cost(batch: int, groups: dict, outputs: int, channels: int, filters: int, itemsize: int) -> float:
