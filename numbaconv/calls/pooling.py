@@ -185,7 +185,7 @@ def pool_call(
         if kind == "max":
             return FlatCall(pool.max_windows, out_shape, ((sizes,),) * 2, serial)
         return FlatCall(pool.average_windows, out_shape, ((np.empty(0), sizes),) * 2, serial)
-    positions = along and channels >= LINE and channels * size >= MANY_VALUES
+    positions = along and channels >= LINE and channels * size >= MANY_VALUES and not pool.doubled(size, step)
     if positions:
         # Windows of many channels along one axis: positions are rows, and channels are columns.
         columns = channels, channels, pool.window_ends(channels, channels, 1, 1, 0), 1, 1, 0

@@ -22,8 +22,8 @@ from .strip import aligned_flat
 LONG, LONG_ALONE = 8 * LINE, 8
 # For `windows_plan`: lines that are joined as one, as many as leave registers for sums of twice their size; rows that
 # are joined at a time where their lines share the cache with sums; and windows that a position may be in. Values that
-# come from far, which is fastest in the order of their addresses: row by row.
-WIDE, FEW_ROWS, OVERLAP, FAR_VALUES = (0,) * (VECTOR_BYTES // 8), 8, 8, 2 << 20
+# come from far are fastest in the order of their addresses: row by row. Positions that are best joined one by one.
+WIDE, FEW_ROWS, OVERLAP, FAR_VALUES, SHORT = (0,) * (VECTOR_BYTES // 8), 8, 8, 2 << 20, 15
 # Elements that a block of windows spans, and rows that become one at a time: as many streams as caches follow well.
 SPAN, STREAMS = 8192, 16
 # Lines that are joined side by side, since each sum waits for its last addition: more do not make it faster.
@@ -35,7 +35,7 @@ NEAR, LONG_ROW, ALL_NEAR, NEAR_LINES = 16_384, 128, 32_768, 4
 TASK_VALUES, MOST_TASKS = 16_384, 64
 # A plan: the image's axes; the rows of outputs and their axes; windows along the last axis; how all is cut.
 DEPTH, HEIGHT, WIDTH, CHANNELS, LINES, PLANES, ROWS, COLUMNS, SIZE, STRIDE, BEFORE = range(11)
-SUMS, MIDDLE, MOST, BAND, BLOCK, TASKS, IMAGES, TOGETHER = range(11, 19)
+SUMS, MIDDLE, MOST, BAND, BLOCK, TASKS, IMAGES, TOGETHER, DOUBLED = range(11, 20)
 
 
 @compiled(parallel=True)
@@ -67,9 +67,8 @@ def average_pool(x, out, ends, counts, table, plan):
 def max_windows(x, out, sizes):
     """`max_pool` of windows along one axis that lie in the image and hold many values.
 
-    Bound by memory. Vectors run over the channels of as many positions as fill a wide line, and are joined with those
-    behind: few channels then stay in registers, and in the end their positions are joined. The sizes are from
-    `windows_plan`.
+    Bound by memory. Vectors run over the channels of as many positions as fill a wide line, and stay in registers where
+    channels are few; these positions are joined in the end. The sizes are from `windows_plan`.
     """
     for task in prange(sizes[-1]):
         _windows_task(np.int64(task), x, out, x, sizes, 1.0, _largest_of)
@@ -203,6 +202,7 @@ def _pool_block(task, x, out, tables, plan, join, like):
     right = left + (count - 1) * plan[STRIDE] + plan[SIZE]
     inside, end = max(left, 0), min(right, plan[WIDTH])
     middle, taps = np.empty(plan[MIDDLE] * channels, like.dtype), np.empty(plan[MOST], np.int64)
+    whole = np.empty(plan[DOUBLED] * middle.size, like.dtype)
     band = task // blocks * plan[BAND]
     image, d, h = band // plan[ROWS] // plan[PLANES], band // plan[ROWS] % plan[PLANES], band % plan[ROWS]
     for line in range(band, min(band + plan[BAND], plan[LINES])):
@@ -214,7 +214,7 @@ def _pool_block(task, x, out, tables, plan, join, like):
         at = ((image * plan[DEPTH] + ends[d, 0]) * plan[HEIGHT] + ends[y, 0]) * row
         read = Read(x, at + inside * channels, taps, np.int64(0), rows, table)
         write = Write(out, (line * plan[COLUMNS] + first) * channels, count * channels, rows, counts, first * channels)
-        if rows == 1 and right - left == end - inside:
+        if rows == 1 and right - left == end - inside and not plan[DOUBLED]:
             # What several rows become there is in one.
             _pool_row(join, Read(x, read.at, taps, np.int64(0), plan[SIZE], table), write, plan)
         else:
@@ -223,12 +223,39 @@ def _pool_block(task, x, out, tables, plan, join, like):
                 some = Read(x, read.at, taps, k, min(rows, k + STREAMS), table)
                 _run(join, some, Write(middle, to, length, 0, counts, 0))
             _fill_edges(middle, (inside - left) * channels, (end - left) * channels, (right - left) * channels, plan)
-            _pool_row(join, Read(middle, 0, taps, np.int64(0), plan[SIZE], table), write, plan)
+            joined, size = middle, plan[SIZE]
+            if plan[DOUBLED]:
+                _double(join, middle, whole, taps, counts, (right - left, size, channels))
+                joined, size = whole, np.int64(1)
+            _pool_row(join, Read(joined, 0, taps, np.int64(0), size, table), write, plan)
         h += 1
         if h == plan[ROWS]:
             h, d = 0, d + 1
             if d == plan[PLANES]:
                 d, image = 0, image + 1
+
+
+@compiled
+def _double(join, near, whole, taps, counts, sizes):
+    """Make long windows of windows of 1, 2, 4 and so on positions, each of two of the ones before."""
+    positions, size, channels = sizes
+    step, done, taps[0] = 1, 0, 0
+    while True:
+        if size & step:
+            more, taps[1], length = min(done, 1), done * channels, (positions - done - step + 1) * channels
+            _join(join, Read(near, 0, taps, more, more + 1, counts), Write(whole, 0, length, 0, counts, 0))
+            done += step
+        if done == size:
+            return
+        taps[1] = step * channels
+        length = (positions - 2 * step + 1) * channels
+        _join(join, Read(near, 0, taps, 0, 2, counts), Write(near, 0, length, 0, counts, 0))
+        step *= 2
+
+
+@compiled
+def _join(join, read, write):
+    _run(join, read, write)
 
 
 @compiled
@@ -326,7 +353,7 @@ def window_ends(windows, length, size, stride, before):
 
 
 def pool_plan(image, result, ends, last, sums):
-    """What a kernel of pooling has to know of shapes, and how the work is cut into tasks: int64 (19,).
+    """What a kernel of pooling has to know of shapes, and how the work is cut into tasks: int64 (20,).
 
     ``ends`` are the `window_ends` of each axis, ``last`` is size of the windows along the last one, stride and
     positions in front of it, and ``sums`` says whether windows are averaged.
@@ -356,12 +383,17 @@ def pool_plan(image, result, ends, last, sums):
     blocks = ceil(columns / block)
     band = max(1, ceil(lines * blocks / tasks))
     middle = (block - 1) * stride + size
-    cut = sums, middle, max(rows, size), band, block, ceil(lines / band) * blocks, 0, 0
+    cut = sums, middle, max(rows, size), band, block, ceil(lines / band) * blocks, 0, 0, doubled(size, stride)
     return np.array([*image[1:], lines, *result[1:4], *last, *cut], np.int64)
 
 
+def doubled(size, stride):
+    """Whether windows along an axis overlap so much that `_double` takes less time."""
+    return size > max(SHORT, 1.5 * stride * int(size).bit_length())
+
+
 def windows_plan(images, length, channels, each, size, stride):
-    """What `max_windows` has to know of images with so many windows ``each``, and how the work is cut into tasks."""
+    """What `max_windows` has to know of images with so many windows ``each``, and how work is cut."""
     windows, values = images * each, size * channels
     wide = len(WIDE) * LINE
     # Threads do not count: the order of sums depends on it.
@@ -371,8 +403,7 @@ def windows_plan(images, length, channels, each, size, stride):
     block = _columns_block(channels, windows, tasks)
     blocks = ceil(channels / block)
     band = max(1, ceil(windows * blocks / tasks))
-    cut = near, rows, block, band, ceil(windows / band) * blocks
-    return length, channels, windows, each, size, stride, *cut
+    return length, channels, windows, each, size, stride, near, rows, block, band, ceil(windows / band) * blocks
 
 
 def _columns_block(columns, lines, tasks, most=SPAN):

@@ -287,6 +287,25 @@ def test_long_windows_are_joined_whatever_follows_them(channels, dtype):
         np.testing.assert_array_equal(apart, result)
 
 
+@by_dtype
+@pytest.mark.parametrize("channels", [1, 5, 20])
+@pytest.mark.parametrize("window", [(16, 1), (37, 2), (100, 3)])
+def test_long_windows_that_overlap_are_made_of_shorter_ones(window, channels, dtype, monkeypatch):
+    size, stride = window
+    assert pool.doubled(size, stride)
+    x = np.random.default_rng(5).standard_normal((2, 300, channels)).astype(dtype)
+    x[0, 40, 0], x[0, 150, 0], x[1, 299, 0] = np.nan, np.inf, -np.inf
+    settings = {"strides": stride, "padding": "same"}
+    found = [run(x, size, **settings) for run in (functional.max_pool, functional.average_pool)]
+    monkeypatch.setattr(pool, "doubled", lambda *sizes: False)
+    pool_calls.pool_call.cache_clear()
+    largest, mean = (run(x, size, **settings) for run in (functional.max_pool, functional.average_pool))
+    pool_calls.pool_call.cache_clear()
+    np.testing.assert_array_equal(found[0], largest)
+    tolerance = 1e-7 if dtype == "float32" else 1e-15
+    np.testing.assert_allclose(found[1], mean, rtol=tolerance, atol=tolerance)
+
+
 @each([*CASES, *LARGE])
 @by_dtype
 @by_format
