@@ -49,6 +49,7 @@ from .wrapping import TimeDistributed
 # The others load on first use: most networks predict without them.
 if TYPE_CHECKING:
     from .arithmetic import add, average, concatenate, dot, maximum, minimum, multiply, subtract
+    from .attending import AdditiveAttention, Attention
     from .attention import MultiHeadAttention
     from .bidirectional import Bidirectional
     from .data_normalization import Normalization
@@ -68,6 +69,7 @@ if TYPE_CHECKING:
 OPERATORS.update(METHODS)
 _LATER = {
     "arithmetic": "add average concatenate dot maximum minimum multiply subtract",
+    "attending": "AdditiveAttention Attention",
     "attention": "MultiHeadAttention",
     "bidirectional": "Bidirectional",
     "data_normalization": "Normalization",
@@ -107,6 +109,8 @@ __all__ = [
     "Activation",
     "ActivityRegularization",
     "Add",
+    "AdditiveAttention",
+    "Attention",
     "Average",
     "AveragePooling1D",
     "AveragePooling2D",

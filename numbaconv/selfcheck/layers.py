@@ -69,6 +69,8 @@ def _checks() -> Iterator[Check]:
     for name in ("Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum", "Concatenate"):
         yield Check(name, image, {})
     yield Check("Dot", (2, 9, 5), {"axes": 2})
+    yield Check("Attention", (2, 9, 5), {})
+    yield Check("AdditiveAttention", (2, 9, 5), {"use_scale": False})
     # Large enough for several cores.
     large = (1, 20, 18, 16)
     for algorithm in ("direct", "winograd"):

@@ -46,6 +46,8 @@ def expected(name: str, x: Array) -> tuple[Array, Callable[[Array], list[Array]]
         "Minimum": lambda: np.where(x <= y, x, y),
         "Concatenate": lambda: np.concatenate([x, y], axis=-1),
         "Dot": lambda: np.einsum("nic,njc->nij", x, y),
+        "Attention": lambda: _read(name, x, y)[1],
+        "AdditiveAttention": lambda: _read(name, x, y)[1],
     }[name]()
 
     def parts(grad: Array) -> tuple[Array, Array]:
@@ -53,6 +55,8 @@ def expected(name: str, x: Array) -> tuple[Array, Callable[[Array], list[Array]]
             return grad[..., : x.shape[-1]], grad[..., x.shape[-1] :]
         if name == "Dot":
             return np.einsum("nij,njc->nic", grad, y), np.einsum("nij,nic->njc", grad, x)
+        if name.endswith("Attention"):
+            return _read_back(name, x, y, grad)
         if name in ("Maximum", "Minimum"):
             first = (x >= y) if name == "Maximum" else (x <= y)
             return grad * first, grad * ~first
@@ -64,3 +68,23 @@ def expected(name: str, x: Array) -> tuple[Array, Callable[[Array], list[Array]]
         return [first + second[:, ::-1]]
 
     return out, back
+
+
+def _read(name: str, x: Array, y: Array) -> tuple[Array, Array]:
+    """The shares of y's positions that those of x read, and what they read."""
+    additive = name == "AdditiveAttention"
+    scores = np.tanh(x[:, :, None] + y[:, None]).sum(-1) if additive else np.einsum("nic,njc->nij", x, y)
+    shares = np.exp(scores)
+    shares /= shares.sum(-1, keepdims=True)
+    return shares, shares @ y
+
+
+def _read_back(name: str, x: Array, y: Array, grad: Array) -> tuple[Array, Array]:
+    shares, _ = _read(name, x, y)
+    of_shares = np.einsum("nic,njc->nij", grad, y)
+    scores = shares * (of_shares - (of_shares * shares).sum(-1, keepdims=True))
+    read = np.einsum("nij,nic->njc", shares, grad)
+    if name == "Attention":
+        return scores @ y, read + np.einsum("nij,nic->njc", scores, x)
+    slope = scores[..., None] / np.cosh(x[:, :, None] + y[:, None]) ** 2
+    return slope.sum(2), read + slope.sum(1)

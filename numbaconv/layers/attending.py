@@ -1,0 +1,212 @@
+"""Attention and AdditiveAttention: one sequence reads from another, without heads and kernels."""
+
+from collections.abc import Collection
+from typing import Any
+
+import numpy as np
+
+from .. import activations, initializers
+from ..common.arguments import check_bool, check_mask
+from ..common.words import Penalized, Unpack
+from ..objects.registry import integer, number
+from .any_rank import Shape
+from .learning import Grads
+from .merging import Merge
+from .weights import Weight
+
+
+class _Attending(Merge):
+    """What both have in common."""
+
+    _least, _most = 2, 3
+    score_mode = "concat"
+    scale, concat_score_weight = Weight(), Weight()
+    scale_initializer: Any = initializers.Ones()
+    concat_score_weight_initializer = initializers.Ones()
+
+    def __init__(self, use_scale: bool, dropout: float, seed: int | None, **kwargs: "Unpack[Penalized]") -> None:
+        super().__init__(**kwargs)
+        with self._named():
+            self.use_scale = check_bool(use_scale, "use_scale")
+            self.dropout = number(dropout, "dropout", minimum=0, maximum=1)
+            self.seed = None if seed is None else integer(seed, "seed")
+
+    # -- shapes and weights ----------------------------------------------------------------------------------------
+
+    @property
+    def _mixes_positions(self) -> bool:
+        return True
+
+    def _whole_axes(self, count: int) -> Collection[int]:
+        return range(1, count)
+
+    def _channels_of(self, shape: Any) -> int | None:
+        size: int | None = shape[0][-1]
+        return size
+
+    def _weight_shapes(self, channels: Any) -> dict[str, tuple[int, ...]]:
+        wanted = {"scale": self.use_scale, "concat_score_weight": self.score_mode == "concat"}
+        return {name: () for name, there in wanted.items() if there}
+
+    def _merged_shape(self, given: list[Shape]) -> Shape:
+        query, value, key = (*given, given[1])[:3]
+        alike = (value[:-1], key[:-1]), (query[:-2], key[:-2]), (query[-1:], key[-1:])
+        pairs = [pair for a, b in alike for pair in zip(a, b, strict=False)]
+        if not 2 < len(query) == len(value) == len(key) or any(None not in (n, m) and n != m for n, m in pairs):
+            raise ValueError(
+                f"query and key must have vectors of one length, value and key the same positions, got shapes {given}"
+            )
+        return (*query[:-1], value[-1])
+
+    def _why(self) -> str:
+        return "each position of the query reads from all of the value"
+
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
+        return mask[0] if mask else None
+
+    # -- calls -----------------------------------------------------------------------------------------------------
+
+    def call(self, x: list[np.ndarray], mask: Any = None) -> np.ndarray:  # type: ignore[override]
+        return self._read(x, mask)[0]
+
+    def _forward(self, x: list[np.ndarray], mask: Any = None) -> tuple[np.ndarray, Any]:
+        if self.dropout:
+            raise ValueError(f"dropout must be 0 in training, because it is not computed here, got {self.dropout}")
+        return self._read(x, mask)
+
+    def _forward_still(self, x: list[np.ndarray], mask: Any = None) -> tuple[np.ndarray, Any]:
+        return self._read(x, mask)
+
+    @np.errstate(all="ignore")
+    def _read(self, x: list[np.ndarray], mask: Any) -> tuple[np.ndarray, Any]:
+        query, value, key = (*x, x[1])[:3]
+        scores, inner = self._scores(query, key)
+        of_query, of_value = (*mask, None)[:2] if mask else (None, None)
+        if of_value is not None:
+            counts = check_mask(of_value, value.shape)[..., None, :]
+            scores = np.where(counts, scores, scores - self._dtype.type(1e9))
+        weights = activations.softmax(scores)
+        out = weights @ value
+        if of_query is not None:
+            of_query = check_mask(of_query, query.shape)[..., None]
+            out = np.where(of_query, out, self._dtype.type(0))
+        return out, (x, weights, inner, of_query)
+
+    @np.errstate(all="ignore")
+    def _backward(self, kept: Any, grad_out: np.ndarray, input_grad: bool) -> Grads:
+        x, weights, inner, of_query = kept
+        query, value, key = (*x, x[1])[:3]
+        grad = grad_out if of_query is None else np.where(of_query, grad_out, self._dtype.type(0))
+        grad_weights = grad @ value.swapaxes(-1, -2)
+        grad_scores = weights * (grad_weights - (grad_weights * weights).sum(-1, keepdims=True))
+        grad_query, grad_key, gradients = self._scores_grad(query, key, inner, grad_scores)
+        grad_value = weights.swapaxes(-1, -2) @ grad
+        found = [grad_query, grad_value, grad_key] if len(x) == 3 else [grad_query, grad_value + grad_key]
+        return found, {name: np.asarray(one, self._dtype) for name, one in gradients.items() if name in self._weights}
+
+    def _factors(self) -> tuple[Any, Any, Any]:
+        """By what sums of query and key are multiplied, then their tanh, then the scores."""
+        one = self._dtype.type(1)
+        return self._weights.get("scale", one), one, self._weights.get("concat_score_weight", one)
+
+    def _scores(self, query: np.ndarray, key: np.ndarray) -> tuple[np.ndarray, Any]:
+        if self.score_mode == "dot":
+            products = query @ key.swapaxes(-1, -2)
+            return products * self._factors()[0], products
+        within, along, whole = self._factors()
+        bent = np.tanh(within * (query[..., :, None, :] + key[..., None, :, :]))
+        return whole * (along * bent).sum(-1), bent
+
+    def _scores_grad(self, query: np.ndarray, key: np.ndarray, inner: np.ndarray, grad: np.ndarray) -> tuple[Any, ...]:
+        within, along, whole = self._factors()
+        if self.score_mode == "dot":
+            grad_products = grad * within
+            return grad_products @ key, grad_products.swapaxes(-1, -2) @ query, {"scale": (grad * inner).sum()}
+        slope = grad[..., None] * whole * along * (1 - inner * inner)
+        grads = (slope.sum(-2) * within, slope.sum(-3) * within)
+        both = query[..., :, None, :] + key[..., None, :, :]
+        return *grads, {"scale": (slope * both).sum(), "concat_score_weight": (grad * (along * inner).sum(-1)).sum()}
+
+
+class Attention(_Attending):
+    """Let every position of one sequence read from all of another (Keras's ``Attention``).
+
+    ``out = softmax(scores) @ value`` with ``scores = scale * (query @ key.T)``, or, in mode ``"concat"``,
+    ``weight * sum(tanh(scale * (query + key)))``.
+
+    Parameters
+    ----------
+    use_scale : bool
+        Whether there is a scale; otherwise it is 1.
+    score_mode : {"dot", "concat"}
+    dropout : float
+        From 0 to 1. It must be 0 in training, because it is not computed here; in prediction it changes nothing.
+    seed : int, optional
+        Of the dropout.
+
+    Notes
+    -----
+    Input a list of a query (N, T, C), a value (N, S, D) and, if it is another one, a key (N, S, C); output (N, T, D).
+    Masks of query and value come in a list: what is masked of the value is not read, and of the result it is 0.
+    Weights: scale, (), and concat_score_weight, (), where they are asked for. Keeps for backward: its input and scores.
+    Products run in NumPy's BLAS.
+
+    Luong, Pham and Manning, "Effective Approaches to Attention-based Neural Machine Translation", 2015.
+    """
+
+    def __init__(
+        self,
+        use_scale: bool = False,
+        score_mode: str = "dot",
+        dropout: float = 0.0,
+        seed: int | None = None,
+        **kwargs: "Unpack[Penalized]",
+    ) -> None:
+        super().__init__(use_scale, dropout, seed, **kwargs)
+        with self._named():
+            if score_mode not in ("dot", "concat"):
+                raise ValueError(f"score_mode must be 'dot' or 'concat', got {score_mode!r}")
+            self.score_mode = score_mode
+
+
+class AdditiveAttention(_Attending):
+    """Let every position of one sequence read from all of another (Keras's ``AdditiveAttention``).
+
+    ``out = softmax(scores) @ value`` with ``scores = sum(scale * tanh(query + key))``.
+
+    Parameters
+    ----------
+    use_scale : bool
+        Whether there is a scale; otherwise it is 1.
+    dropout : float
+        From 0 to 1. It must be 0 in training, because it is not computed here; in prediction it changes nothing.
+    seed : int, optional
+        Of the dropout.
+
+    Notes
+    -----
+    Input, output and masks as of `Attention`. Weight: scale, (C,), if it is asked for. Keeps for backward: its input,
+    scores and N T S C values.
+
+    Bahdanau, Cho and Bengio, "Neural Machine Translation by Jointly Learning to Align and Translate", 2015.
+    """
+
+    scale_initializer = initializers.GlorotUniform()
+
+    def __init__(
+        self, use_scale: bool = True, dropout: float = 0.0, seed: int | None = None, **kwargs: "Unpack[Penalized]"
+    ) -> None:
+        super().__init__(use_scale, dropout, seed, **kwargs)
+
+    def _weight_shapes(self, channels: Any) -> dict[str, tuple[int, ...]]:
+        if self.use_scale and not channels:
+            raise ValueError(f"the last axis of the query must be known and positive, got {channels}")
+        return {"scale": (channels,)} if self.use_scale else {}
+
+    def _factors(self) -> tuple[Any, Any, Any]:
+        one = self._dtype.type(1)
+        return one, self._weights.get("scale", one), one
+
+    def _scores_grad(self, query: np.ndarray, key: np.ndarray, inner: np.ndarray, grad: np.ndarray) -> tuple[Any, ...]:
+        *grads, _ = super()._scores_grad(query, key, inner, grad)
+        return *grads, {"scale": (grad[..., None] * inner).sum(tuple(range(grad.ndim)))}
