@@ -226,17 +226,10 @@ def _sum_panels(source, places, steps, panels, vecs, start, ends, out):
     together, size = pitch // width, taps_d * taps_h * taps_w * channels * pitch
     buffer_at = np.empty(tile_height(vecs) + RAMP, np.int64)
     ramp(buffer_at, 0, buffer.at, width, tile_height(vecs))
-    end, stretch = min(places.end, places.count), max(1, places.end)
-    line = (panels.end - panels.first) * width * source.itemsize
-    taken = line * len(steps.starts) * (steps.end - steps.first)
-    if panels.end - panels.first > 1 and taken <= SHARE_BYTES:
-        # Panels write parts of the same cache lines and pages, which come and go once for all of them.
-        stretch = tile_height(vecs) * max(1, SHARE_BYTES // (line * tile_height(vecs)))
-    # Weights from far are asked for while the panel before theirs is in use, not the input, which L2 has by then.
-    far, apart = together == 1 and taken > SHARE_BYTES, _from(source, weights)
-    expects = out.size * out.itemsize > FAR_BYTES and len(steps.starts) * (steps.end - steps.first) <= SHORT_STEPS
-    # Pixels that lie side by side are read from one end to the other.
-    follow = tile_height(vecs) if taps_d * taps_h * taps_w == 1 and steps.end - steps.first == channels else 0
+    to = buffer.array, buffer_at
+    end = min(places.end, places.count)
+    stretch, far, expects, follow = _turns_of(source, places, steps, panels, vecs, out)
+    apart = _from(source, weights)
     for beginning in range(places.first, end, stretch):
         stop = min(beginning + stretch, end)
         # Of each line of them, so much with each tile.
@@ -256,17 +249,14 @@ def _sum_panels(source, places, steps, panels, vecs, start, ends, out):
                     next_at += piece * len(steps.starts) * (steps.end - steps.first)
                 tall = stop - first > _most_low(tile_height(vecs))
                 rows = tile_height(vecs) if tall else LOW_ROWS
+                window = first, place, count
                 if tall and slim:
                     if start.step:
                         half = tile_lines(TILE_ROWS, 1, start.array, start_at + first * start.step, start.step)
                     else:
                         half = tile_rows(TILE_ROWS, 1, start.array, start_at)
                     half = _sum_tile(half, source, places.x_at, first, steps, weights, (at, pitch), ahead)
-                    half = tile_finish(half, minimum, maximum)
-                    if later:
-                        tile_store(half, buffer.array, buffer_at, 0, 0, count)
-                    else:
-                        tile_store(half, out, places.out_at, first, place, count)
+                    _store(tile_finish(half, minimum, maximum), later, to, out, places.out_at, window)
                 elif tall:
                     if start.step:
                         tile = tile_lines(FULL, vecs, start.array, start_at + first * start.step, start.step)
@@ -277,25 +267,48 @@ def _sum_panels(source, places, steps, panels, vecs, start, ends, out):
                     if expects:
                         tile_expect(tile, out, places.out_at, first, place)
                     tile = _sum_tile(tile, source, places.x_at, first, steps, weights, (at, pitch), ahead)
-                    tile = tile_finish(tile, minimum, maximum)
-                    if later:
-                        tile_store(tile, buffer.array, buffer_at, 0, 0, width)
-                    else:
-                        tile_store(tile, out, places.out_at, first, place, count)
+                    _store(tile_finish(tile, minimum, maximum), later, to, out, places.out_at, window)
                 else:
                     low = tile_lines(LOW_ROWS, vecs, start.array, start_at + first * start.step, start.step)
                     if adds:
                         low = tile_multiply(low, residual, out_at, (first, place), ones, 0, (0,))
                     low = _sum_tile(low, source, places.x_at, first, steps, weights, (at, pitch), ahead)
-                    low = tile_finish(low, minimum, maximum)
-                    if later:
-                        tile_store(low, buffer.array, buffer_at, 0, 0, width)
-                    else:
-                        tile_store(low, out, places.out_at, first, place, count)
+                    _store(tile_finish(low, minimum, maximum), later, to, out, places.out_at, window)
                 if later:
-                    height, target = (rows, stop - first), (first, place, count)
-                    _end_tile(buffer, vecs, height, epilogue, out, places.out_at, target)
+                    _end_tile(buffer, vecs, (rows, stop - first), epilogue, out, places.out_at, window)
                 first += rows
+
+
+@compiled
+def _turns_of(source, places, steps, panels, vecs, out):
+    """How panels and tiles take turns, and what is asked for meanwhile.
+
+    That are windows from panel to panel, whether weights and outputs come from afar, and how far pixels that follow
+    each other are read.
+    """
+    _, taps_d, taps_h, taps_w, channels, pitch = panels.weights.shape
+    count, width, height = panels.end - panels.first, len(vecs) * lanes_of(source), tile_height(vecs)
+    line, deep, stretch = count * width * source.itemsize, steps.end - steps.first, max(1, places.end)
+    taken = line * len(steps.starts) * deep
+    if count > 1 and taken <= SHARE_BYTES:
+        # Panels write parts of the same cache lines and pages, which come and go once for all of them.
+        stretch = height * max(1, SHARE_BYTES // (line * height))
+    # Weights from far are asked for while the panel before theirs is in use, not the input, which L2 has by then.
+    far = pitch == width and taken > SHARE_BYTES
+    expects = out.size * out.itemsize > FAR_BYTES and len(steps.starts) * deep <= SHORT_STEPS
+    # Pixels that lie side by side are read from one end to the other.
+    follow = height if taps_d * taps_h * taps_w == 1 and deep == channels else 0
+    return stretch, far, expects, follow
+
+
+@compiled(inline=True)
+def _store(tile, later, to, out, out_at, window):
+    """A tile goes to the output or, if its sums end ``later``, to a buffer: an array, and the places of rows."""
+    (first, place, count), (buffer, buffer_at) = window, to
+    if later:
+        tile_store(tile, buffer, buffer_at, 0, 0, TILE_VECS * lanes_of(buffer))
+    else:
+        tile_store(tile, out, out_at, first, place, count)
 
 
 @compiled
