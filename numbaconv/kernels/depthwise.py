@@ -13,7 +13,18 @@ from .ending import end_windows, ended, within_tile
 from .plan.axes import OUT_STRIDE, STRIP_DILATION, STRIP_STRIDE, TAPS, WINDOWS, D, H, N, W
 from .planes import write_windows
 from .records import Channels, Epilogue, Inside, Line, Panel, Places, Source, Tiles
-from .strip import aligned_flat, all_taps, image_of, image_shape, input_of, locate, places_of, span, taps_inside
+from .strip import (
+    aligned_flat,
+    all_taps,
+    image_of,
+    image_shape,
+    input_of,
+    locate,
+    pitch_of,
+    places_of,
+    span,
+    taps_inside,
+)
 from .table import COUNT, FIRST, MEANS, TASKS, WORK, panel_of, panels_of
 
 # Taps of a row that a tile of neighbouring windows takes at once, and a tuple of that length.
@@ -96,7 +107,7 @@ def input_of_panels(x, block, axes, panels, group):
     repeat, first, pixel = max(1, filters // channels), panels.first * width, channels * x.itemsize
     if x.ndim == 5:
         # Pixels that lie far apart compete for the L1 cache, where many taps would find them again.
-        near = panels.weights.shape[3] <= SLIDE or pixel < CACHE_WAY // 2 or pixel % (CACHE_WAY // 4) > 0
+        near = pixel < CACHE_WAY // 2 or pixel % (CACHE_WAY // 4) > 0
         if repeat == 1 and channels % (width // TILE_VECS) == 0 and near and _neighbours(axes, block):
             image = image_of(x, block, axes, 0, all_taps(axes))
             if max(image.inside.left, span(axes, W, block.columns) - image.inside.right) <= EDGE:
@@ -105,7 +116,8 @@ def input_of_panels(x, block, axes, panels, group):
     if _neighbours(axes, block):
         # Where a tile looks for zeros, there are few.
         taps = Inside(taps.front, taps.back, taps.top, taps.bottom, 0, axes[W, TAPS])
-    source = input_of(x, block, axes, Channels(first, (panels.end - panels.first) * width, repeat), taps)
+    count = pitch_of((panels.end - panels.first) * width, x)
+    source = input_of(x, block, axes, Channels(first, count, repeat), taps)
     array, start, image, plane, row, column, inside, tap_plane, tap_row, tap_column, taps = source
     start -= first
     return Source(array, start, image, plane, row, column, inside, tap_plane, tap_row, tap_column, taps)
