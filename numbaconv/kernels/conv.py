@@ -35,8 +35,6 @@ PAIR = 2
 SHARE_BYTES = 256 * 1024
 # Outputs that do not stay in the L2 cache, and steps of a tile that go by faster than the lines of one come from afar.
 FAR_BYTES, SHORT_STEPS = 1024 * 1024, 48
-# Panels for which pixels that compete for a set of the L1 cache are not copied.
-COPY_PANELS = 4
 
 _most_low = compiled(most_low)
 
@@ -75,9 +73,8 @@ def _conv_task(task, x, weights, epilogue, out, vecs, plan):
     panels = panels_of(block, plan, weights)
     first, last = panel_of(panels, panels.first).channel, panel_of(panels, panels.end - 1).channel
     count, taps = last - first + channels, taps_inside(x, block, plan)
-    # Of one tap, few panels take less time than a copy, and half of a tile may share a set of the L1 cache.
-    many = panels.end - panels.first > COPY_PANELS and count * x.itemsize % CACHE_WAY == 0
-    if many or weights[0].shape[1] * weights[0].shape[2] * weights[0].shape[3] > 1:
+    # Of one tap, half of a tile may share a set of the L1 cache.
+    if count * x.itemsize % CACHE_WAY == 0 or weights[0].shape[1] * weights[0].shape[2] * weights[0].shape[3] > 1:
         count = pitch_of(count, x)
     read = Channels(first, count, 1)
     source = input_of(x, block, plan, read, taps)
