@@ -85,9 +85,9 @@ def average_windows(x, out, like, sizes):
 def _windows_task(task, x, out, like, sizes, share, join):
     length, channels, windows, each, size, stride, near, most, block, band, _ = sizes
     first, begin = task % -(-channels // block) * block, task // -(-channels // block) * band
-    count, row = min(block, channels - first), near * channels
-    # Positions that are near lie side by side, but for blocks of their channels.
-    whole, rows, wide = near if count == channels else 1, size // near - 1, len(WIDE) * LINE
+    count, row, wide = min(block, channels - first), near * channels, len(WIDE) * LINE
+    # Positions that are near lie side by side, but for blocks of their channels, from where wide lines reach further.
+    whole, rows = (near, size // near - 1) if count == channels else (1, max(0, size // near - 2))
     sums, to = aligned_flat(near * count + wide, like)
     for q in range(begin, min(begin + band, windows)):
         at = (q // each * length + q % each * stride) * channels + first
@@ -115,7 +115,7 @@ def _windows_task(task, x, out, like, sizes, share, join):
 def _join_rows(x, rows, sums, there, more, join):
     """Join values of so many rows, and what there are already, if there are more.
 
-    ``beyond`` is a wide line less one value where others follow the last row: those too many become nothing of use.
+    ``beyond`` is a wide line less one value where enough others follow the last row: those become nothing.
     """
     to, length, beyond = there
     wide = len(WIDE) * LINE

@@ -42,6 +42,7 @@ CASES = [
     window("many rows, two lines side by side, one more and a rest smoke", (2, 45, 53), 45),
     window("many rows of many channels, same", (1, 9, 150), 5, 2, "same"),
     window("long windows that overlap", (1, 700, 5), 520, 60),
+    window("blocks of fewer channels than a wide line has", (1, 1100, 65), 1100),
     window("images side by side", (37, 7, 6, 2), 3, 2, "same"),
     window("small whole images side by side smoke", (41, 3, 4, 1), (3, 4)),
     window("rows of windows that are images", (90, 6, 5, 1), 2),
