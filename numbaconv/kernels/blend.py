@@ -90,6 +90,9 @@ def _blend_block(task, x, out, recipes, share, tables, plan):
                 end = max(reads[block, 1] * channels, low * channels + LINE)
                 near = PERMUTES and size >= LINE and base + end <= len(source)
                 _gather(source, (base, near), share, table, first * channels, out, (to, size), plan)
+            elif share is None:
+                column = plan[OF_COLUMNS] + first
+                _copy_columns(source, base, at, (column, column + size // channels), out, (to, channels))
             else:
                 _blend_columns(source, base, (starts, at), share, planes + rows + first, out, (to, size, channels))
 
@@ -126,8 +129,6 @@ def _blend_columns(source, base, recipes, share, column, out, write):
         first, taps = starts[w, 0], starts[w + 1, 0] - starts[w, 0]
         if taps == 0:
             clear(out, to, channels)
-        elif share is None:  # noqa: SIM114 Numba drops what depends on this alone
-            copy(out, to, source, base + at[first], channels)
         elif taps == 1 and share[first] == 1:
             copy(out, to, source, base + at[first], channels)
         elif taps == 2:
@@ -135,6 +136,25 @@ def _blend_columns(source, base, recipes, share, column, out, write):
             _weigh_two(source, pair, (share[first], share[first + 1]), out, to, channels)
         else:
             _weigh(source, base, (at, share, first, taps), out, to, channels)
+        to += channels
+
+
+@compiled
+def _copy_columns(source, base, at, columns, out, write):
+    """Columns of at least a line: copies, or zeros where they come from nowhere."""
+    (first, end), (to, channels) = columns, write
+    rest = channels - LINE
+    for w in range(first, end):
+        place = base + at[w]
+        if at[w] < 0:
+            clear(out, to, channels)
+        elif rest > LINE:
+            copy(out, to, source, place, channels)
+        else:
+            # To call a function would take longer. The second line begins before the first one ends.
+            line_write(line_gather(source, place, None, 0, LINE), out, to, LINE)
+            if rest > 0:
+                line_write(line_gather(source, place + rest, None, 0, LINE), out, to + rest, LINE)
         to += channels
 
 
@@ -170,7 +190,8 @@ def blend_arguments(batch, lengths, recipes, channels, dtype):
 
     ``starts`` (positions + 1, 2) say beside where its shares begin, whether a position is made as the one before it.
     ``at`` and ``share`` are the three recipes, one after the other: for few channels, shares of the last one as the
-    table has its places. None where all values are copies. ``reads`` (blocks, 2) are the first column that each block
+    table has its places. None where all values are copies, of which those of many channels are listed with -1 or less
+    for zeros. ``reads`` (blocks, 2) are the first column that each block
     of columns is made from, and the one after the last. For few channels, the table says where in a row each value's
     first share lies, then likewise the second ones, and so on; its second half is for `line_near`.
     """
@@ -208,7 +229,7 @@ def blend_arguments(batch, lengths, recipes, channels, dtype):
     cut = lines, band, block, len(blocks), ceil(lines / band) * len(blocks), 0
     columns_made = most(above[0]) * most(above[1]), len(shares), tabled, before[2]
     plan = np.array([*lengths, channels, planes, rows, columns, *columns_made, *cut], np.int64)
-    at = np.concatenate([above[0].at, above[1].at, last.at * channels])
+    at = np.concatenate([above[0].at, above[1].at, (places[0] if copies else last.at) * channels])
     share = np.concatenate([above[0].share, above[1].share, last.share]).astype(dtype)
     starts = np.append(np.concatenate(starts, 1).T, [[before[3], 0]], 0)
     return np.ascontiguousarray(starts), at, None if copies else share, reads, table, plan

@@ -12,7 +12,7 @@ from ..machine.words import prange
 
 # Values for each row that is copied, at least, where a table takes them from one vector, and where it gathers them;
 # values of a task, at least, and tasks that many cores share, at most.
-SHORT, SHORT_APART, TASK_VALUES, MOST_TASKS = 16, 3, 16_384, 64
+SHORT, SHORT_APART, TASK_VALUES, MOST_TASKS = 8, 3, 16_384, 64
 # A plan: values of a task, and tasks; then lengths of what is read, of what is written, and how far values are moved.
 SIZE, TASKS, READ, WRITTEN, BEFORE = 0, 1, 2, 5, 8
 
@@ -36,12 +36,14 @@ def _shift_part(task, x, out, plan):
     left, last, h = max(plan[BEFORE + 2], 0), min(rows, height + above), at // columns % rows
     count, plane = min(columns, width + plan[BEFORE + 2]) - left, at // columns // rows
     image, d = plane // plan[WRITTEN], plane % plan[WRITTEN] - plan[BEFORE]
+    short, whole = columns <= LINE, end - LINE + 1
     begin, zeros = plane * rows * columns + left, line_gather(x, 0, None, 0, 0)
     while begin < end:
         if 0 <= d < depth:
             h = max(h, above)
             source = ((image * depth + d) * height + h - above) * width + left - plan[BEFORE + 2]
-            for row in range(begin + h * columns, min(begin + last * columns, end), columns):
+            row, until = begin + h * columns, min(begin + last * columns, end)
+            while row < until:
                 # A task may begin or end within a row.
                 low, high = max(row, at), min(row + count, end)
                 if low < high:
@@ -56,7 +58,14 @@ def _shift_part(task, x, out, plan):
                     else:
                         line_write(line_gather(x, place, None, 0, len(x) - place), out, low, end - low)
                     at = high
-                source += width
+                row, source = row + columns, source + width
+                if short and row < whole:
+                    # A line has all of a row, and the zeros behind it.
+                    line_write(zeros, out, at, LINE)
+                    while row < min(until, whole):
+                        line_write(line_gather(x, source, None, 0, count), out, row, LINE)
+                        row, source = row + columns, source + width
+                    at = max(at, row - columns + count)
         begin, h, d = begin + rows * columns, 0, d + 1
         if d + plan[BEFORE] == plan[WRITTEN]:
             image, d = image + 1, -plan[BEFORE]
