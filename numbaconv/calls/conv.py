@@ -23,7 +23,7 @@ from ..kernels.named import (
 )
 from ..kernels.plan.axes import ANY_LENGTH, Axis, merged_axes, stays_inside
 from ..kernels.plan.plans import Plan, check_memory, few_cost, is_for_few, joins_taps, make_few_plan, make_plan
-from ..kernels.plan.positions import depthwise_costs, make_position_plan, position_cost
+from ..kernels.plan.positions import depthwise_costs, make_position_plan, planes_pay, position_cost
 from ..kernels.table import CHANNELS, MEANS, WORK, flat_plan, panel_table
 from ..machine.aligned import aligned_empty
 from ..machine.threads import remember
@@ -225,9 +225,10 @@ def gather_call(sums: Sums, algorithm: str) -> Any:
         return _few_call(sums, direct)
     # What adds up in another order than others of the same shape is that for both data formats.
     planar = data_format == "channels_first"
-    many = prod(axis.windows for axis in axes[1:]) >= panel_width(itemsize, 4)
-    if planar and many and branches == 1 and min(channels, filters) <= MOST_PLANES and are_pixels(axes):
-        return planes_call(axes, channels, filters, rank, direct)
+    if planar and min(channels, filters) <= MOST_PLANES and are_pixels(axes):
+        many = branches == 1 and prod(axis.windows for axis in axes[1:]) >= panel_width(itemsize, 4)
+        if many or planes_pay(axes, branches, channels, filters, itemsize):
+            return planes_call(axes, channels, filters, branches, rank, direct)
     call = None
     # Of a run of positions, windows that are far apart would leave most unused.
     if branches > 1 or (planar and axes[-1].stride <= 2):

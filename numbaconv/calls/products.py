@@ -122,7 +122,7 @@ def _outer(a: np.ndarray, steps: Ints, b: np.ndarray, shape: Ints) -> np.ndarray
     out = aligned_empty((shape[0], shape[2]), a.dtype)
     rows, serial = _cut(shape[0], out.size * HOST.moved_cost)
     block = rows, max(1, shape[2])
-    arrays = b.reshape(-1), (1, *shape, *steps, 0), np.empty(0, a.dtype), (-inf, inf), out.reshape(-1)
+    arrays = b.reshape(-1), (1, *shape, *steps, 0, 1), np.empty(0, a.dtype), (-inf, inf), out.reshape(-1)
     outer(a.reshape(-1), *arrays, WIDE, block, serial=serial)
     return out
 

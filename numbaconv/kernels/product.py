@@ -25,9 +25,10 @@ def outer(a, b, sizes, bias, limits, out, vecs, block):
     """``out[n, i, j] = bias + sum over k of a[i*row + k*column] * b[n, k, j]`` for few i or few k.
 
     Bound by the stores of ``out``, or by loads where there are more than a few k. The arrays are flat. ``sizes`` are N,
-    I, K and J, then ``row`` and ``column`` of ``a``, a matrix or one turned round, and whether the bias is that of each
-    j: otherwise it is that of each i, or there is none. The limits are what smaller sums become, and larger ones;
-    ``vecs`` is `machine.vectors.WIDE`, ``block`` rows and columns of a task.
+    I, K and J, then ``row`` and ``column`` of ``a``, a matrix or one turned round, whether the bias is that of each j,
+    for otherwise it is that of each i, or there is none, and how many matrices ``a`` has, which take turns from one n
+    to the next. The limits are what smaller sums become, and larger ones; ``vecs`` is `machine.vectors.WIDE`,
+    ``block`` rows and columns of a task.
     """
     rows, columns = -(-sizes[1] // block[0]), -(-sizes[3] // block[1])
     for task in prange(sizes[0] * rows * columns):
@@ -41,20 +42,18 @@ def outer(a, b, sizes, bias, limits, out, vecs, block):
 def _outer_task(a, b, sizes, bias, limits, out, vecs, place):
     (_, rows, depth, columns), steps, width = sizes[:4], sizes[4:6], len(vecs) * lanes_of(b)
     image, row, count, left, right = place
-    b_at, numbers, a_at = (
-        image * depth * columns,
-        evenly(row, 1, count, ROWS),
-        evenly(row * steps[0], steps[0], count, ROWS),
-    )
+    b_at, of_all = image * depth * columns, image % sizes[7] * rows + row
+    numbers, a_at = evenly(of_all, 1, count, ROWS), evenly(of_all * steps[0], steps[0], count, ROWS)
     out_at = evenly((image * rows + row) * columns, columns, count, ROWS)
     ones, of_columns = np.ones(width, b.dtype), bias.size > 0 and sizes[6]
     begun = np.zeros(right - left + width if of_columns else width, b.dtype)
     if of_columns:
         copy(begun, 0, bias, left, right - left)
-    # The last tile reaches back to be full. Of fewer columns, a copy has room for one.
+    # The last tile reaches back to be full. Of fewer columns, it reads of the next row, too, and at the end a copy.
     whole = right - width
-    rest, start = aligned_flat(depth * width if whole < left else 0, b)
-    if whole < left:
+    short = whole < left and b_at + (depth - 1) * columns + left + width > b.size
+    rest, start = aligned_flat(depth * width if short else 0, b)
+    if short:
         clear(rest, start, depth * width)
         for k in range(depth):
             copy(rest, start + k * width, b, b_at + k * columns + left, right - left)
@@ -63,7 +62,7 @@ def _outer_task(a, b, sizes, bias, limits, out, vecs, place):
         for i in range(0, count, ROWS):
             for there in range(first, min(first + near, right), width):
                 j = max(left, min(there, whole))
-                line = Line(b, b_at + j, columns) if j <= whole else Line(rest, start, width)
+                line = Line(rest, start, width) if short else Line(b, b_at + j, columns)
                 tile, at = tile_rows(ROWS, vecs, begun, j - left if of_columns else 0), line.at
                 if bias.size and not of_columns:
                     tile = tile_scale(tile, bias, numbers, (i, 0), ones, 0, (0,))

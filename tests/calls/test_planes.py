@@ -5,7 +5,10 @@ import pytest
 from cases import assert_close
 
 from numbaconv import functional
+from numbaconv.calls.conv import conv_call
 from numbaconv.calls.layouts import swapped
+from numbaconv.calls.planes import PlanesCall
+from numbaconv.calls.window import window_of
 from numbaconv.machine.vectors import VECTOR_BYTES
 
 by_dtype = pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -35,3 +38,27 @@ def test_convolutions_of_windows_apart(channels, step, padding, dtype, poisoned)
         weights = rng.standard_normal(shape).astype(dtype)
         found = function(planes, weights, **settings, data_format="channels_first")
         assert_close(np.moveaxis(found, 1, -1), function(x, weights, **settings))
+
+
+@by_dtype
+@pytest.mark.parametrize("positions", [5, 38, 300])
+@pytest.mark.parametrize("branches", [1, 3])
+def test_pixels_in_branches(branches, positions, dtype, poisoned):
+    rng = np.random.default_rng(2)
+    x = rng.standard_normal((3, positions, branches * 5)).astype(dtype)
+    weights, bias = (rng.standard_normal(shape).astype(dtype) for shape in ((1, 5, branches * 3), branches * 3))
+    planes = np.ascontiguousarray(np.moveaxis(x, -1, 1))
+    found = functional.conv(planes, weights, bias, data_format="channels_first")
+    np.testing.assert_array_equal(np.moveaxis(found, 1, -1), functional.conv(x, weights, bias))
+
+
+def test_few_filters_of_branches_are_summed_up_plane_by_plane():
+    # A plane for each channel was copied by itself: it took 13 times as long.
+    def is_by_planes(channels, filters, positions):
+        window, weights = window_of((1,), data_format="channels_first"), (1, channels, 3 * filters)
+        return isinstance(conv_call((192, 3 * channels, positions), weights, 4, window), PlanesCall)
+
+    assert is_by_planes(43, 2, 38)
+    assert is_by_planes(43, 8, 300)
+    assert not is_by_planes(43, 16, 4)
+    assert not is_by_planes(43, 43, 38)

@@ -79,6 +79,9 @@ class Host(NamedTuple):
     square_costs: tuple[float, float] = (0.5, 1.2)
     pixel_costs: tuple[float, float] = (1.5, 4.0)
     planes_cost: float = 1.0
+    # Beginning a product of planes, and a tile of it; what a multiply-add of it takes of one among these, which swap
+    # axes, too.
+    outer_costs: tuple[float, float, float] = (800, 3, 0.75)
     # The part that a convolution over positions must take of the usual time.
     positions_share: float = 0.85
     # Winograd's transform of a 6x6 patch of one channel.

@@ -2,7 +2,7 @@
 
 from math import ceil, prod
 
-from ...machine.vectors import panel_width, position_tile
+from ...machine.vectors import WIDE, panel_width, position_tile
 from .axes import BLOCK, Axis, H, axis_table, mean_taps, strip_length, strip_runs
 from .host import HOST, Host
 from .plans import Plan, check_memory, remember_plans
@@ -36,6 +36,16 @@ def position_cost(axes, channels, filters, itemsize):
     """Multiply-adds of vectors that `kernels.positions` takes for each window of a branch, with those between them."""
     steps = channels * prod(mean_taps(axis, 1) for axis in axes[1:])
     return axes[-1].stride * _cost_of_step(filters, HOST) * steps / panel_width(itemsize, 1)
+
+
+def planes_pay(axes, branches, channels, filters, itemsize):
+    """Whether `kernels.product.outer` takes less for single pixels with channels first than what swaps axes."""
+    windows, wide = prod(axis.windows for axis in axes[1:]), panel_width(itemsize, len(WIDE))
+    product, tile, unit = HOST.outer_costs
+    # Its tiles have two rows.
+    tiles = ceil(windows / wide) * ceil(filters / 2) * 2 * len(WIDE)
+    time = unit * axes[0].windows * branches * (product + tiles * (tile + channels))
+    return time <= _usual(axes, branches, channels, filters, itemsize, True, channels)
 
 
 def _cost_of_step(filters, host):
