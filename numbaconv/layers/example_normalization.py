@@ -176,6 +176,8 @@ class RMSNormalization(AlongAxes):
     Zhang and Sennrich, "Root Mean Square Layer Normalization", 2019.
     """
 
+    # Unlike its siblings, as in Keras.
+    supports_masking = False
     scale = Weight()
     scale_initializer = initializers.Ones()
 

@@ -33,6 +33,7 @@ def test_keras_makes_the_same_layer_of_each_entry(name):
     layer = MADE[name]() if name in MADE else make(name)
     theirs = keras.layers.deserialize(_entry(name, layer.get_config()))
     assert type(theirs).__name__ == name
+    assert theirs.supports_masking == layer.supports_masking
     again = type(layer).from_config(theirs.get_config())
     assert {**again.get_config(), "name": ""} == {**layer.get_config(), "name": ""}
 
@@ -92,11 +93,32 @@ def test_keras_goes_on_training(optimizer, tmp_path):
     model.save(tmp_path / "m.keras")
     theirs = keras.models.load_model(tmp_path / "m.keras")
     assert all(np.array_equal(a, b) for a, b in zip(model.get_weights(), theirs.get_weights(), strict=True))
+    with quiet():
+        theirs.save(tmp_path / "t.keras")
+        theirs.save(tmp_path / "t.h5")
+    state = model.optimizer.get_state()
+    for path in ("m.keras", "t.keras", "t.h5"):
+        found = models.load_model(tmp_path / path).optimizer.get_state()
+        assert found.keys() == state.keys()
+        assert all(np.array_equal(found[key], state[key]) for key in state)
     for one in (model, theirs):
         with quiet():
             one.fit(X, Y, batch_size=4, epochs=2, shuffle=False, verbose=0)
     for a, b in zip(model.get_weights(), theirs.get_weights(), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-3, atol=2e-4)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_no_optimizer_has_a_state_before_the_first_step(optimizer, tmp_path):
+    model = line()
+    model.compile(OPTIMIZERS[optimizer](), "mse")
+    model.save(tmp_path / "m.keras")
+    with quiet():
+        keras.models.load_model(tmp_path / "m.keras").save(tmp_path / "t.keras")
+    for path in ("m.keras", "t.keras"):
+        found = models.load_model(tmp_path / path).optimizer
+        assert (found._slot_names(), found.iterations) == (model.optimizer._slot_names(), 0)
 
 
 @pytest.mark.parametrize("made", [network, line, operations])

@@ -16,8 +16,8 @@ from .weights import names_in
 _WRONG = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 # Arguments of older versions.
 _RENAMED = {"lr": "learning_rate", "decay": None, "name": None, "is_legacy_optimizer": None, "jit_compile": None}
-# Optimizers whose two arrays for each weight stand in Keras's order.
-_PAIRED = ("Adadelta", "Adam", "AdamW", "Adamax", "Nadam")
+# Optimizers whose first two arrays Keras has side by side for each weight; all others have a row of their own.
+PAIRED = ("Adadelta", "Adam", "AdamW", "Adamax", "Nadam")
 _SLOT_WORDS = {"m", "v", "momentum", "velocity", "norm", "u", "accumulated", "grad", "delta", "var"}
 
 
@@ -128,11 +128,15 @@ def _metrics(value: Any) -> Any:
 
 def _go_on(model: Any, file: Hdf5File, listed: Listing) -> None:
     """Give the optimizer the state that it was saved with."""
-    paths = _paths(file)
+    paths = _paths(file, model.optimizer)
     if not paths:
         return
-    optimizer = model.optimizer
-    slots = _slots(optimizer)
+    optimizer, iterations = model.optimizer, int(_single(file, paths[0]))
+    model._stepped = _names(model)
+    # Before the first step Keras keeps no arrays, and its configuration has the rate.
+    if iterations == 0:
+        return
+    slots = optimizer._slot_names()
     trained = _trained(model, listed, "layers" in file)
     # The number of steps comes first; Keras 3 keeps the rate, too, and Keras 2 what SGD without momentum does not need.
     first = len(paths) - len(slots) * len(trained)
@@ -142,13 +146,9 @@ def _go_on(model: Any, file: Hdf5File, listed: Listing) -> None:
         raise ValueError(
             f"it must have {len(slots)} arrays for each of {len(trained)} weights, got {len(paths)} in all"
         )
-    iterations = int(_single(file, paths[0]))
     if first == 2 and not callable(optimizer._learning_rate):
         optimizer.learning_rate = float(_single(file, paths[1]))
-    model._stepped = _names(model)
-    if iterations == 0:
-        return
-    arrays = _by_slot(file, paths[first:], slots, trained)
+    arrays = _by_slot(file, paths[first:], slots, trained, 2 * (type(optimizer).__name__ in PAIRED))
     # Layers of networks within may have the same names.
     pairs = ((id(leaf), name) for leaf in leaves_of(model) for name in leaf._trained)
     order = {pair: i for i, pair in enumerate(pairs)}
@@ -159,20 +159,18 @@ def _go_on(model: Any, file: Hdf5File, listed: Listing) -> None:
     optimizer.set_state(state)
 
 
-def _paths(file: Hdf5File) -> list[str]:
+def _paths(file: Hdf5File, optimizer: Any) -> list[str]:
     """The paths of the arrays of the optimizer, in Keras's order."""
+    found = []
     if "optimizer/vars" in file:
-        return [f"optimizer/vars/{name}" for name in sorted(file.names("optimizer/vars"), key=int)]
-    if "optimizer_weights" in file:
-        return [f"optimizer_weights/{name}" for name in names_in(file, "optimizer_weights", "weight_names") or []]
-    return []
-
-
-def _slots(optimizer: Any) -> tuple[str, ...]:
-    name, slots = type(optimizer).__name__, tuple(optimizer._slot_names())
-    if len(slots) > (2 if name in _PAIRED else 1):
-        raise ValueError(f"the order of what {name} keeps with these settings is not known here")
-    return slots
+        found = [f"optimizer/vars/{name}" for name in sorted(file.names("optimizer/vars"), key=int)]
+    elif "optimizer_weights" in file:
+        found = [f"optimizer_weights/{name}" for name in names_in(file, "optimizer_weights", "weight_names") or []]
+    if isinstance(optimizer, optimizers.Nadam) and len(found) > 2:
+        # A product that follows from the number of steps: at the end in Keras 3, and once the second.
+        product = r"/variable$|momentum_cache(:0)?$"
+        found = found[:-1] if found[0].startswith("optimizer/") else [p for p in found if not re.search(product, p)]
+    return found
 
 
 def _trained(model: Any, listed: Listing, by_path: bool) -> list[tuple[Any, str]]:
@@ -192,13 +190,14 @@ def _single(file: Hdf5File, path: str) -> Any:
     return file.read(path)[()]
 
 
-def _by_slot(file: Hdf5File, paths: list[str], slots: tuple[str, ...], trained: list[Any]) -> dict[str, list[Any]]:
-    """The arrays by slot: some versions have all slots of a weight side by side, others all weights of a slot."""
-    count = len(slots)
-    if _side_by_side(paths):
-        found = [paths[i::count] for i in range(count)]
-    else:
-        found = [paths[i * len(trained) : (i + 1) * len(trained)] for i in range(count)]
+def _by_slot(
+    file: Hdf5File, paths: list[str], slots: tuple[str, ...], trained: list[Any], paired: int
+) -> dict[str, list[Any]]:
+    """The arrays by slot: some versions have the first of a weight side by side, others all weights of a slot."""
+    count = len(trained)
+    found = [paths[i * count : (i + 1) * count] for i in range(len(slots))]
+    if paired and _side_by_side(paths):
+        found[:paired] = [paths[: paired * count][i::paired] for i in range(paired)]
     wanted = [leaf._weights[name].shape for leaf, name in trained]
     for part in found:
         given = [file.entry(path).shape for path in part]

@@ -14,6 +14,7 @@ from ...common.structures import leaves, mapped
 from ...files import saving
 from ..configs import OPERATION, is_modern
 from ..connections import TENSOR
+from .compiled import PAIRED
 from .layouts import variables
 
 # The version whose form the files have.
@@ -24,8 +25,6 @@ _MODULES = {"schedules": "keras.optimizers.schedules"}
 _MODELS = {"Functional": "keras.src.models.functional", "Sequential": "keras"}
 # What an entry has; that of a layer in a layer says all of it already.
 _ENTRY = {"class_name", "config", "module", "registered_name"}
-# Slots that Keras keeps side by side for each weight; all others have a row of their own.
-_PAIRS = (("momentum", "velocity"), ("momentum", "norm"), ("accumulated_grad", "accumulated_delta_var"))
 
 
 def write(file: IO[bytes], model: Any) -> None:
@@ -169,7 +168,7 @@ def _module(name: str) -> str:
 def _state(model: Any) -> Iterator[Any]:
     """The arrays that Keras keeps of an optimizer, in its order."""
     optimizer = model.optimizer
-    if optimizer is None or not optimizer.iterations:
+    if optimizer is None:
         return
     state = optimizer.get_state()
     yield state["iterations"]
@@ -177,11 +176,11 @@ def _state(model: Any) -> Iterator[Any]:
         yield np.float32(optimizer.learning_rate)
     slots = list(optimizer._slot_names())
     count = sum(key.startswith(f"{slots[0]}/") for key in state) if slots else 0
-    pair = next((pair for pair in _PAIRS if set(pair) <= set(slots) and "centered" not in vars(optimizer)), ())
+    pair = slots[:2] if type(optimizer).__name__ in PAIRED else []
     for i in range(count):
         yield from (state[f"{slot}/{i}"] for slot in pair)
-    for slot in (one for one in slots if one not in pair):
+    for slot in slots[len(pair) :]:
         yield from (state[f"{slot}/{i}"] for i in range(count))
-    if type(optimizer).__name__ == "Nadam":
+    if type(optimizer).__name__ == "Nadam" and optimizer.iterations:
         steps = np.arange(1, int(optimizer.iterations) + 1)
         yield np.float32(np.prod(optimizer.beta_1 * (1 - 0.5 * 0.96**steps)))
