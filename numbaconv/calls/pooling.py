@@ -23,8 +23,8 @@ from .window import Window
 pool, pool_grad, pool_planes, recipe = (
     Later(f"..kernels.{name}", __package__) for name in ("pool", "pool_grad", "pool_planes", "recipe")
 )
-# Values of a window from which on one row of values after the other is joined.
-MANY_VALUES = 512
+# Values of a window from which on one row of values after the other is joined; those that overlap are near by then.
+MANY_VALUES, MANY_OVERLAPPING = 512, 1024
 # Values of a window whose sum need not be kept in float64.
 FEW_VALUES = 32
 # Windows that are so few that they are pooled in so many parts at most; how many parts pay in a network.
@@ -178,14 +178,15 @@ def pool_call(
         batch, axes = batch * count, [ONE, (size, 1, np.array([[0, size]]), size, size, 0), ONE]
     along, (n, count, _, size, step, before) = axes[1] is ONE, axes[2]
     within = before == 0 and (count - 1) * step + size <= n and size <= pool.OVERLAP * step
-    many = size * channels >= (MANY_VALUES if 2 * channels >= LINE else pool.LONG)
+    least = MANY_VALUES if 2 * channels >= LINE else pool.LONG
+    many = size * channels >= (least if size < 2 * step else MANY_OVERLAPPING)
     if along and within and many and not in_order:
         sizes = pool.windows_plan(batch * axes[0][0], n, channels, count, size, step)
         serial = sizes[-1] == 1 or prod(image) < SMALL
         if kind == "max":
             return FlatCall(pool.max_windows, out_shape, ((sizes,),) * 2, serial)
         return FlatCall(pool.average_windows, out_shape, ((np.empty(0), sizes),) * 2, serial)
-    positions = along and channels >= LINE and channels * size >= MANY_VALUES and not pool.doubled(size, step)
+    positions = along and channels >= LINE and many and not pool.doubled(size, step, channels)
     if positions:
         # Windows of many channels along one axis: positions are rows, and channels are columns.
         columns = channels, channels, pool.window_ends(channels, channels, 1, 1, 0), 1, 1, 0

@@ -383,13 +383,15 @@ def pool_plan(image, result, ends, last, sums):
     blocks = ceil(columns / block)
     band = max(1, ceil(lines * blocks / tasks))
     middle = (block - 1) * stride + size
-    cut = sums, middle, max(rows, size), band, block, ceil(lines / band) * blocks, 0, 0, doubled(size, stride)
+    cut = sums, middle, max(rows, size), band, block, ceil(lines / band) * blocks, 0, 0, doubled(size, stride, channels)
     return np.array([*image[1:], lines, *result[1:4], *last, *cut], np.int64)
 
 
-def doubled(size, stride):
+def doubled(size, stride, channels):
     """Whether windows along an axis overlap so much that `_double` takes less time."""
-    return size > max(SHORT, 1.5 * stride * int(size).bit_length())
+    # Lines of few channels that lie apart are gathered for each position of a window.
+    lanes = LINE if stride == 1 else max(LINE // 4, min(channels, LINE))
+    return size > max(SHORT, 2 * stride * int(size).bit_length() * lanes / LINE)
 
 
 def windows_plan(images, length, channels, each, size, stride):

@@ -292,7 +292,7 @@ def test_long_windows_are_joined_whatever_follows_them(channels, dtype):
 @pytest.mark.parametrize("window", [(16, 1), (37, 2), (100, 3)])
 def test_long_windows_that_overlap_are_made_of_shorter_ones(window, channels, dtype, monkeypatch):
     size, stride = window
-    assert pool.doubled(size, stride)
+    assert pool.doubled(size, stride, channels)
     x = np.random.default_rng(5).standard_normal((2, 300, channels)).astype(dtype)
     x[0, 40, 0], x[0, 150, 0], x[1, 299, 0] = np.nan, np.inf, -np.inf
     settings = {"strides": stride, "padding": "same"}
@@ -304,6 +304,13 @@ def test_long_windows_that_overlap_are_made_of_shorter_ones(window, channels, dt
     np.testing.assert_array_equal(found[0], largest)
     tolerance = 1e-7 if dtype == "float32" else 1e-15
     np.testing.assert_allclose(found[1], mean, rtol=tolerance, atol=tolerance)
+
+
+def test_windows_of_few_channels_are_made_of_shorter_ones_sooner():
+    """They are gathered position by position; whole lines of one are only read."""
+    assert pool.doubled(32, 4, LINE // 4) and not pool.doubled(32, 4, LINE)
+    calls = [pool_calls.pool_call("max", (1, 999, 16), window_of((48,), step)) for step in (6, 48)]
+    assert [call.kernel is pool.max_windows for call in calls] == [False, True]
 
 
 @each([*CASES, *LARGE])
