@@ -219,6 +219,9 @@ def _lines_cost(axes: tuple[Axis, ...], multiplier: int, channels: int, itemsize
 
 def lines_sum_call(axes: tuple[Axis, ...], group: int, filters: int, itemsize: int) -> SumCall:
     """That of a depthwise convolution, or of groups of so many channels and filters each."""
+    *others, last = axes
+    # Taps that fill a tile up are read as far apart as others, but strips know no dilation of a single one.
+    axes = *others, last._replace(dilation=last.dilation if last.taps > 1 else 1)
     *_, d, h, w = (axis.taps for axis in axes)
     filled = ceil(w / SLIDE) * SLIDE
     call = _sum_call(depthwise_weight_grad, axes, d * h * filled * group, group, filters, itemsize)

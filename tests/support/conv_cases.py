@@ -110,6 +110,7 @@ CASES = [
     depthwise("kernel beyond the input", (1, 4, 15, 20), (9, 32), padding="same"),
     depthwise("kernel far beyond the input", (1, 3, 17, 16), (2, 45), padding="same"),
     depthwise("one channel", (2, 5, 6, 1), (2, 3)),
+    depthwise("dilated, one tap along rows", (1, 12, 6, 24), (3, 1), dilation_rate=(2, 6)),
     depthwise("one tap", (2, 41, 5), (1,)),
     depthwise("one tap of many channels", (1, 7, 5, 131), (1, 1), padding="same"),
     depthwise("one tap with a multiplier", (2, 9, 5, 3), (1, 1), multiplier=3),
