@@ -276,7 +276,8 @@ def _fill_edges(middle, start, end, length, plan):
 def _pool_row(join, read, write, plan):
     """A block of windows of one row of outputs, from the row that several became."""
     channels, stride, count = plan[CHANNELS], plan[STRIDE], write.length
-    _steps(read.taps, read.last, channels)
+    for k in range(read.last):
+        read.taps[k] = k * channels
     if stride > 1 and 2 * channels < LINE:
         if channels > 1 or stride > 4:
             _run_apart(join, read, write, read.table)
@@ -292,12 +293,6 @@ def _pool_row(join, read, write, plan):
     for done in range(0, write.length, count):
         there = Read(read.array, read.at + done * stride, read.taps, read.first, read.last, read.table)
         _run(join, there, Write(write.array, write.at + done, count, write.rows, write.counts, write.first + done))
-
-
-@compiled
-def _steps(taps, count, step):
-    for k in range(count):
-        taps[k] = k * step
 
 
 @compiled(inline=True)
