@@ -61,6 +61,8 @@ def from_config(cls: Any, config: Any, custom_objects: Any = None) -> Any:
         if layer.name in layers or layer.name != entry["name"]:
             raise ValueError(f"layers in config must have names of their own, got {entry['name']!r} again")
         layers[layer.name] = layer
+        for one in entry["inbound_nodes"]:
+            check_keys(one, "inbound_nodes in config", "args", "kwargs")
         calls.append([(one["args"], one["kwargs"]) for one in entry["inbound_nodes"]])
     found = connected(list(layers.values()), calls, _history)
     inputs, outputs = (mapped(found, config[key], _is_place) for key in ("input_layers", "output_layers"))
@@ -130,6 +132,7 @@ def connected(
 
 def _history(value: Any) -> list[Any] | None:
     if isinstance(value, dict) and value.get("class_name") == TENSOR:
+        check_keys(value["config"], "a tensor in config", "shape", "dtype", "keras_history")
         history: list[Any] = value["config"]["keras_history"]
         return history
     return None

@@ -392,6 +392,12 @@ def test_configurations_with_a_circle_or_a_hole():
         tensor["keras_history"] = place
         with pytest.raises(ValueError, match=r"wait for each other|a tensor in config"):
             Model.from_config(copy.deepcopy(config))
+    del tensor["keras_history"]
+    with pytest.raises(ValueError, match=r"a tensor in config must have the keys"):
+        Model.from_config(copy.deepcopy(config))
+    entry["inbound_nodes"][0] = {}
+    with pytest.raises(ValueError, match=r"inbound_nodes in config must have the keys"):
+        Model.from_config(config)
 
 
 def test_names_at_the_top():

@@ -11,6 +11,7 @@ pytest.importorskip("h5py")
 from keras_files import functional, input_layer, layer, legacy
 
 from numbaconv.models import load_model
+from numbaconv.models.keras.choices import chosen
 
 X = np.random.default_rng(0).uniform(-1, 1, (2, 6, 5, 2)).astype("f4")
 
@@ -222,3 +223,8 @@ def test_other_operations_are_refused_by_name(tmp_path):
     parts = [input_layer("x", 3), tensorflow_op("o", "MatrixInverse", "x")]
     with pytest.raises(ValueError, match=r"layer 'o' \(TensorFlowOpLayer\): the operation MatrixInverse is not done"):
         load_model(legacy(tmp_path / "m", functional(parts, ["x"], ["o"]), {}))
+
+
+def test_where_takes_as_many_arrays_as_it_was_described_with():
+    with pytest.raises(ValueError, match="must be 2 arrays, got 1"):
+        chosen([None, 1.0, None], "w").compute_output_shape([(None, 3)])

@@ -16,6 +16,8 @@ def chosen(numbers: list[Any], name: str) -> ArrayOperation:
         return [next(arrays) if one is None else float(one) for one in numbers]
 
     def shape(given: list[Shape]) -> Shape:
+        if len(given) != numbers.count(None):
+            raise ValueError(f"there must be {numbers.count(None)} arrays, got {len(given)}")
         columns = [{n for n in sizes if n != 1} for sizes in zip(*given, strict=False)]
         if len(set(map(len, given))) > 1 or any(len(one - {None}) > 1 for one in columns):
             raise ValueError(f"shapes must be equal but for sizes of 1, got {given}")
