@@ -244,7 +244,7 @@ def _cut(
     ``sizes`` is what `Plan.fits_planes` takes.
     """
     plan = planned(axes)
-    if data_format == "channels_first" and plan.fits_planes(*sizes) and plan.planes_read(axes, sizes[-1]) <= MOST_READ:
+    if data_format == "channels_first" and plan.fits_planes(*sizes) and plan.planes_read(axes, sizes) <= MOST_READ:
         return plan, True, None
     fewer, view = as_fewer(axes)
     return (planned(fewer), False, view) if view else (plan, False, None)

@@ -62,3 +62,13 @@ def test_few_filters_of_branches_are_summed_up_plane_by_plane():
     assert is_by_planes(43, 8, 300)
     assert not is_by_planes(43, 16, 4)
     assert not is_by_planes(43, 43, 38)
+
+
+def test_few_channels_of_many_pixels_are_swapped_before():
+    # Values were copied one by one, which took twice as long.
+    def reads_planes(filters, stride):
+        window = window_of((3, 3), strides=stride, padding="same", data_format="channels_first")
+        return conv_call((4, 2, 224, 224), (3, 3, 2, filters), 4, window).to_planes
+
+    assert not reads_planes(16, 3)
+    assert reads_planes(64, 1)

@@ -28,6 +28,8 @@ from .search import cheapest
 
 # Of a strip, however few of its steps are read at a time.
 MOST_BYTES = 16 * 1024 * 1024
+# Channels, at most, that are copied one by one from planes, where swapping all axes may take less time.
+FEW_PLANES = 4
 
 
 def remember_plans(make):
@@ -74,16 +76,20 @@ class Plan(NamedTuple):
         fits = self.group * width <= most * windows and windows * width * itemsize <= HOST.plane_bytes
         return bool(fits and self.axes[W, WINDOWS] >= 4 and (channels >= side or filters >= side))
 
-    def planes_read(self, axes, itemsize):
+    def planes_read(self, axes, sizes):
         """How often blocks read each value of planes of these axes, with what they leave of squares of them.
 
-        Inf where taps lie so far apart that values are copied one by one, which takes longer than to swap all axes.
+        ``sizes`` are those that `fits_planes` takes. Inf where values are copied one by one, for their taps lie far
+        apart or their channels are few, and there are as many as outputs: to swap all axes takes less time.
         """
-        if self.axes[W, RUN]:
+        channels, filters, _, itemsize = sizes
+        side = VECTOR_BYTES // itemsize
+        many = channels * prod(axis.stride for axis in axes) >= filters
+        if self.axes[W, RUN] or (many and 1 < channels <= min(FEW_PLANES, side // 2)):
             return inf
         images, planes, rows, columns = blocks = self.axes[:, BLOCK].tolist()
         count = prod(ceil(axis.windows / block) for axis, block in zip(axes, blocks, strict=True))
-        row, side = strip_length(axes[W], columns), VECTOR_BYTES // itemsize
+        row = strip_length(axes[W], columns)
         pixels = count * strip_pixels(axes, images * planes * rows, columns) * ceil(row / side) * side / max(1, row)
         return pixels / max(1, axes[N].windows * prod(axis.length for axis in axes[1:]))
 
