@@ -30,10 +30,10 @@ _ABSENT = {
     "device distillation distribution dtype_policies export mixed_precision name_scope preprocessing quantizers "
     "random tree visualization wrappers",
     "layers": "AdaptiveAveragePooling1D AdaptiveAveragePooling2D AdaptiveAveragePooling3D AdaptiveMaxPooling1D "
-    "AdaptiveMaxPooling2D AdaptiveMaxPooling3D AdditiveAttention AlphaDropout Attention AugMix AutoContrast "
+    "AdaptiveMaxPooling2D AdaptiveMaxPooling3D AlphaDropout AugMix AutoContrast "
     "CategoryEncoding ContrastLimitedAdaptiveHistogramEqualization ConvLSTM1D ConvLSTM2D ConvLSTM3D CutMix "
     "Discretization EinsumDense Equalization FlaxLayer GRUCell GroupQueryAttention HashedCrossing Hashing "
-    "InputSpec IntegerLookup JaxLayer LSTMCell MaxNumBoundingBoxes MelSpectrogram MixUp Pipeline RMSNormalization "
+    "InputSpec IntegerLookup JaxLayer LSTMCell MaxNumBoundingBoxes MelSpectrogram MixUp Pipeline "
     "RNN RandAugment RandomBrightness RandomColorDegeneration RandomColorJitter RandomContrast RandomCrop "
     "RandomElasticTransform RandomErasing RandomFlip RandomGaussianBlur RandomGrayscale RandomHue RandomInvert "
     "RandomPerspective RandomPosterization RandomRotation RandomSaturation RandomSharpness RandomShear "

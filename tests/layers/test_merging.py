@@ -65,6 +65,9 @@ SHAPES = {
     "no examples": [(0, 3, 4), (0, 3, 1)],
 }
 JOINED = {
+    **dict.fromkeys(
+        ("AdditiveAttention", "Attention"), [({}, [(2, 3, 4), (2, 5, 4)]), ({}, [(2, 3, 4), (2, 5, 3), (2, 5, 4)])]
+    ),
     "Concatenate": [({}, [(2, 3, 4), (2, 3, 1)]), ({"axis": 1}, [(2, 3, 4), (2, 5, 4), (2, 1, 4)])],
     "Dot": [
         ({"axes": (2, 1)}, [(2, 3, 4), (2, 4, 5)]),
@@ -98,7 +101,7 @@ def test_gradients_by_differences(name, settings, shapes):
 
 def test_results_are_new_and_inputs_unchanged():
     for name in MERGES:
-        x = RNG.normal(size=(2, 3)).astype(np.float32)
+        x = RNG.normal(size=(2, 3, 3)).astype(np.float32)
         before = x.copy()
         layer = made(name)
         out = layer([x, x])

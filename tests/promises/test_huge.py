@@ -12,7 +12,7 @@ from numbaconv.calls import conv as calls
 from numbaconv.calls import gradients as gradient_calls
 from numbaconv.calls.window import window_of
 from numbaconv.kernels.plan import plans, positions, sums
-from numbaconv.kernels.plan.axes import OUT_STRIDE, STRIDE, WINDOWS, Axis, axis_table
+from numbaconv.kernels.plan.axes import BEFORE, OUT_STRIDE, STRIDE, WINDOWS, Axis, axis_table
 
 pytestmark = pytest.mark.situation("more than 2^31 elements")
 
@@ -162,13 +162,18 @@ def test_plans_of_large_arrays_fit_64_bits(x_shape, weights_shape, algorithm, mo
     width, seen = axis_table((Axis(1, 1, 1, 1, 0, 0),) * 4, [1] * 4).shape[1], 0
     for table in found:
         assert table.dtype == np.int64
-        assert table.min() >= 0
         if table.shape[-1] != width:
+            assert table.min() >= 0
             continue
         # The axes come first in a plan, of which there may be several.
-        for axes in table.reshape(-1, *table.shape[-2:])[:, :4]:
+        plans_of = table.reshape(-1, *table.shape[-2:])
+        assert plans_of[:, 4:].min(initial=0) >= 0
+        for axes in plans_of[:, :4]:
             seen += 1
             windows, strides, out = (axes[:, i].astype(object) for i in (WINDOWS, STRIDE, OUT_STRIDE))
+            # The last windows of rows begin within the image, where those before are computed by themselves.
+            assert np.delete(axes, BEFORE, 1).min() >= 0
+            assert axes[:, BEFORE].min() > -max(x_shape)
             # Every place is inside of the largest array that there is here.
             assert sum((windows - 1) * out) < 2 * prod(x_shape) * prod(weights_shape)
             assert all((windows - 1) * strides <= max(x_shape))

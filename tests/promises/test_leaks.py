@@ -52,6 +52,7 @@ ARGUMENTS = {
     "Conv": (4, 3),
     "Cropping": (1,),
     "Separable": (4, 3),
+    "RMSNormalization": (),
     "UnitNormalization": (),
 }
 MANY = [pytest.param(1000, id="fewer"), pytest.param(10_000, id="all", marks=pytest.mark.nightly)]

@@ -189,17 +189,17 @@ def test_same_bits_for_any_number_of_threads(name, expected_digests):
 
 def test_the_kinds_of_layers_run_in_parallel():
     """The comparisons above are of loops that are spread over the cores."""
-    from numbaconv.kernels import blend, conv, pool, weight_grad
+    from numbaconv.kernels import conv, pool, shift, weight_grad
     from numbaconv.kernels import depthwise as depthwise_conv
     from numbaconv.kernels import separable as separable_conv
     from numbaconv.kernels.winograd import products as winograd
 
     kernels = (
-        blend.blend,
         conv.conv,
         depthwise_conv.depthwise_conv,
         pool.max_pool,
         separable_conv.separable_conv,
+        shift.shift,
         weight_grad.conv_weight_grad,
         winograd.conv_winograd,
     )
