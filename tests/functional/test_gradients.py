@@ -26,6 +26,7 @@ from numbaconv.calls.transposed import ScatterCall
 from numbaconv.calls.window import window_of
 from numbaconv.calls.winograd import WinogradCall
 from numbaconv.calls.winograd_grad import WinogradSumCall
+from numbaconv.machine.vectors import VECTOR_BYTES
 from numbaconv.selfcheck import textbook
 
 by_dtype = pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -194,8 +195,9 @@ def test_weight_gradients_of_few_outputs_see_neighbouring_windows_as_one(
     x, grad_out = (rng.integers(-9, 9, (2, *size, channels)).astype(np.float32) for size in (lengths, shape))
     settings = {"strides": strides, "dilation_rate": dilation_rate}
     call = conv_grad(x.shape, (3, 3, channels // groups, channels), 4, window_of((3, 3), **settings)).sum_call
-    assert call.together
-    assert bool(call.rest) == (columns % call.together.windows > 0)
+    # Short vectors are filled by fewer outputs.
+    assert call.together or VECTOR_BYTES == 16
+    assert bool(call.rest) == bool(call.together and columns % call.together.windows > 0)
     found = functional.conv_weight_grad(x, grad_out, 3, groups=groups, **settings)
     for tap in np.ndindex(3, 3):
         starts = (k * dilation_rate for k in tap)

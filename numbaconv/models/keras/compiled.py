@@ -168,7 +168,7 @@ def _paths(file: Hdf5File, optimizer: Any) -> list[str]:
         found = [f"optimizer_weights/{name}" for name in names_in(file, "optimizer_weights", "weight_names") or []]
     if isinstance(optimizer, optimizers.Nadam) and len(found) > 2:
         # A product that follows from the number of steps: at the end in Keras 3, and once the second.
-        product = r"/variable$|momentum_cache(:0)?$"
+        product = r"/variable(_\d+)?$|momentum_cache(:0)?$"
         found = found[:-1] if found[0].startswith("optimizer/") else [p for p in found if not re.search(product, p)]
     return found
 
