@@ -196,7 +196,7 @@ def test_weight_gradients_of_few_outputs_see_neighbouring_windows_as_one(
     settings = {"strides": strides, "dilation_rate": dilation_rate}
     call = conv_grad(x.shape, (3, 3, channels // groups, channels), 4, window_of((3, 3), **settings)).sum_call
     # Short vectors are filled by fewer outputs.
-    assert call.together or VECTOR_BYTES == 16
+    assert call.together or VECTOR_BYTES < 64
     assert bool(call.rest) == bool(call.together and columns % call.together.windows > 0)
     found = functional.conv_weight_grad(x, grad_out, 3, groups=groups, **settings)
     for tap in np.ndindex(3, 3):

@@ -261,11 +261,11 @@ BOTH_FORMS = """
 import numba
 import numpy as np
 from numbaconv import functional
-from numbaconv.kernels.blend import blend
+from numbaconv.kernels.shift import shift
 for dtype in ("float32", "float64"):
-    for length in (3, 500):
+    for length in (9, 500):
         functional.crop(np.ones((8, length, length, 3), dtype), 1)
-print(blend.dispatcher.stats.cache_hits.total(), blend.dispatcher.stats.cache_misses.total())
+print(shift.dispatcher.stats.cache_hits.total(), shift.dispatcher.stats.cache_misses.total())
 """
 
 
