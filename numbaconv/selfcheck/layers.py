@@ -153,57 +153,62 @@ def call_rare_kernels() -> None:
             layer.build(x.shape)
             layer.set_weights([np.full(w.shape, np.inf) for w in layer.weights])
             layer(x)
-        image = np.ones((1, 56, 56, 64), dtype)
-        image[0, 0, 0, 0] = 1e20
-        large = layers.Conv2D(64, 3, padding="same", dtype=dtype)
-        large.backward(large.forward(image))
-        layers.GlobalAveragePooling2D(dtype=dtype)(image)
-        layers.GlobalMaxPooling2D(dtype=dtype)(image)
-        pooling = layers.MaxPooling2D(dtype=dtype)
-        pooling.backward(pooling.forward(image))
-        planes = np.ascontiguousarray(np.moveaxis(image, -1, 1))
-        for data_format in ("channels_last", "channels_first"):
-            last = data_format == "channels_last"
-            thin, wide = (image[..., :n] if last else planes[:, :n] for n in (3, 16))
-            layers.ZeroPadding2D(data_format=data_format, dtype=dtype)(wide)
-            for each in (1, 4):
-                for size in (1, 3):
-                    layers.DepthwiseConv2D(size, depth_multiplier=each, data_format=data_format, dtype=dtype)(thin)
-                layers.Conv2D(8 * each, 3, groups=8, data_format=data_format, dtype=dtype)(wide)
-        for each in (2, 4, 8):
-            grouped = layers.Conv2D(64, 3, 2, groups=64 // each, dtype=dtype)
-            grouped.backward(grouped.forward(image))
-        whole = layers.Input(image.shape[1:], dtype=dtype)
-        total = layers.ReLU(dtype=dtype)(layers.Add(dtype=dtype)([whole, whole]))
-        residual = models.Model(whole, layers.Add(dtype=dtype)([total, total]))
-        residual.backward(residual.forward(image))
-        normal = models.Sequential([layers.BatchNormalization(dtype=dtype), layers.ReLU(dtype=dtype)])
-        normal.backward(normal.forward(normal(rows)))
-        volume = np.ones((1, 3, 20, 20, 16), dtype)
-        for filters in (16, 64):
-            layers.Conv2D(filters, 3, padding="same", data_format="channels_first", dtype=dtype)(planes)
-            layers.Conv3D(filters, 3, padding="same", dtype=dtype)(volume)
-            across = volume.reshape(1, 16, 3, 20, 20)
-            layers.Conv3D(filters, 3, padding="same", data_format="channels_first", dtype=dtype)(across)
-        layers.Conv2D(7, 1, data_format="channels_first", dtype=dtype)(planes[:, :16, :16, :16])
-        for filters in (1, 4, 6, 12):
-            few = layers.Conv2D(filters, 3, dtype=dtype)
-            of_planes = layers.Conv2D(filters, 3, data_format="channels_first", dtype=dtype)
-            for length in (8, 56):
-                few(image[:, :length, :length])
-                of_planes(planes[:, :, :length, :length])
-        for filters in (2, 20):
-            layers.Conv2DTranspose(filters, 5, dilation_rate=6, dtype=dtype)(image[:, :4, :4])
-        layers.Conv1DTranspose(2, 3, dtype=dtype)(image[0, :2, :8, :3])
-        given = layers.Input(image.shape[1:])
-        gates = layers.GlobalAveragePooling2D(keepdims=True, dtype=dtype)(given)
-        gates = layers.Conv2D(64, 1, activation="sigmoid", dtype=dtype)(gates)
-        gated = layers.Multiply(dtype=dtype)([given, gates])
-        models.Model(given, layers.Conv2D(64, 1, dtype=dtype)(gated))(image)
-        images = np.repeat(image[..., :16], threads.count(), axis=0)
-        given = layers.Input(images.shape[1:])
-        wide = layers.DepthwiseConv2D(3, padding="same", dtype=dtype)(layers.Conv2D(96, 1, dtype=dtype)(given))
-        models.Model(given, layers.Conv2D(24, 1, dtype=dtype)(wide))(images)
+        _call_rare_kernels_of_images(dtype, rows)
+
+
+def _call_rare_kernels_of_images(dtype: str, rows: Array) -> None:
+    """Those that images have, large enough or in planes, and what networks join."""
+    image = np.ones((1, 56, 56, 64), dtype)
+    image[0, 0, 0, 0] = 1e20
+    large = layers.Conv2D(64, 3, padding="same", dtype=dtype)
+    large.backward(large.forward(image))
+    layers.GlobalAveragePooling2D(dtype=dtype)(image)
+    layers.GlobalMaxPooling2D(dtype=dtype)(image)
+    pooling = layers.MaxPooling2D(dtype=dtype)
+    pooling.backward(pooling.forward(image))
+    planes = np.ascontiguousarray(np.moveaxis(image, -1, 1))
+    for data_format in ("channels_last", "channels_first"):
+        last = data_format == "channels_last"
+        thin, wide = (image[..., :n] if last else planes[:, :n] for n in (3, 16))
+        layers.ZeroPadding2D(data_format=data_format, dtype=dtype)(wide)
+        for each in (1, 4):
+            for size in (1, 3):
+                layers.DepthwiseConv2D(size, depth_multiplier=each, data_format=data_format, dtype=dtype)(thin)
+            layers.Conv2D(8 * each, 3, groups=8, data_format=data_format, dtype=dtype)(wide)
+    for each in (2, 4, 8):
+        grouped = layers.Conv2D(64, 3, 2, groups=64 // each, dtype=dtype)
+        grouped.backward(grouped.forward(image))
+    whole = layers.Input(image.shape[1:], dtype=dtype)
+    total = layers.ReLU(dtype=dtype)(layers.Add(dtype=dtype)([whole, whole]))
+    residual = models.Model(whole, layers.Add(dtype=dtype)([total, total]))
+    residual.backward(residual.forward(image))
+    normal = models.Sequential([layers.BatchNormalization(dtype=dtype), layers.ReLU(dtype=dtype)])
+    normal.backward(normal.forward(normal(rows)))
+    volume = np.ones((1, 3, 20, 20, 16), dtype)
+    for filters in (16, 64):
+        layers.Conv2D(filters, 3, padding="same", data_format="channels_first", dtype=dtype)(planes)
+        layers.Conv3D(filters, 3, padding="same", dtype=dtype)(volume)
+        across = volume.reshape(1, 16, 3, 20, 20)
+        layers.Conv3D(filters, 3, padding="same", data_format="channels_first", dtype=dtype)(across)
+    layers.Conv2D(7, 1, data_format="channels_first", dtype=dtype)(planes[:, :16, :16, :16])
+    for filters in (1, 4, 6, 12):
+        few = layers.Conv2D(filters, 3, dtype=dtype)
+        of_planes = layers.Conv2D(filters, 3, data_format="channels_first", dtype=dtype)
+        for length in (8, 56):
+            few(image[:, :length, :length])
+            of_planes(planes[:, :, :length, :length])
+    for filters in (2, 20):
+        layers.Conv2DTranspose(filters, 5, dilation_rate=6, dtype=dtype)(image[:, :4, :4])
+    layers.Conv1DTranspose(2, 3, dtype=dtype)(image[0, :2, :8, :3])
+    given = layers.Input(image.shape[1:])
+    gates = layers.GlobalAveragePooling2D(keepdims=True, dtype=dtype)(given)
+    gates = layers.Conv2D(64, 1, activation="sigmoid", dtype=dtype)(gates)
+    gated = layers.Multiply(dtype=dtype)([given, gates])
+    models.Model(given, layers.Conv2D(64, 1, dtype=dtype)(gated))(image)
+    images = np.repeat(image[..., :16], threads.count(), axis=0)
+    given = layers.Input(images.shape[1:])
+    wide = layers.DepthwiseConv2D(3, padding="same", dtype=dtype)(layers.Conv2D(96, 1, dtype=dtype)(given))
+    models.Model(given, layers.Conv2D(24, 1, dtype=dtype)(wide))(images)
 
 
 def _formats(check: Check) -> tuple[str, ...]:
