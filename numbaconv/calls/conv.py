@@ -40,7 +40,7 @@ from .winograd import WinogradCall, use_winograd, winograd_work
 # Tiles of windows for which weights are not packed: packing takes as long as so many tiles, read as they lie, lose.
 FEW_TILES = 4
 # Rows of a product of matrices that read weights as they lie in wide tiles, with the same bits; and weights that lie on
-# too many pages for that where they are read again: by one call alone, and after other layers, which leave few near.
+# too many pages for that where they are read again: alone, and, of two rows, after others, which leave few near.
 FEW_ROWS, MANY_WEIGHTS, FAR_WEIGHTS = 2, 2**21, 2**19
 # Channels or filters, the fewer of them, that planes are summed up for.
 MOST_PLANES = 16
@@ -111,8 +111,8 @@ class WindowCall(NamedTuple):
         return out
 
     def amid_others(self) -> "WindowCall":
-        """The call where those of other weights come between: many weights, far each time, are read in one stream."""
-        return self._replace(rows=None) if self.rows and prod(self.rows[1:]) > FAR_WEIGHTS else self
+        """The call where those of other weights come between: many, far each time, two rows had better stream."""
+        return self._replace(rows=None) if self.rows and self.rows[0] > 1 and prod(self.rows[1:]) > FAR_WEIGHTS else self
 
     def _fits(self, packed: Packed) -> bool:
         return self.inside or packed.finite

@@ -8,14 +8,14 @@ from ..machine.line import line_gather, line_read, line_write
 from ..machine.memory import clear, copy
 from ..machine.square import tile_dots, tile_square, tile_totals
 from ..machine.tile import lanes_of, tile_rows, tile_scale, tile_store, tile_write
-from ..machine.vectors import LINE
+from ..machine.vectors import LINE, WIDE
 from ..machine.words import prange
 from .ending import end_line, end_rows
 from .records import Epilogue, Line
 from .strip import aligned_flat, evenly
 
-# Rows of a tile of `outer`, which is wide and low, so that results are written in few streams.
-ROWS = 2
+# Rows of a tile of `outer`, which is wide and low, so that results are written in few streams; vectors of a narrow one.
+ONE, PAIR, HALF = (0,), (0, 0), len(WIDE) // 2
 # Elements of ``b`` that all rows of a task meet before the next ones do: they stay in the L1 cache.
 NEAR = 6 * 1024
 
@@ -40,35 +40,49 @@ def outer(a, b, sizes, bias, limits, out, vecs, block):
 
 @compiled
 def _outer_task(a, b, sizes, bias, limits, out, vecs, place):
-    (_, rows, depth, columns), steps, width = sizes[:4], sizes[4:6], len(vecs) * lanes_of(b)
+    # Spare rows, and columns, would take as long as others.
+    if place[2] > 1:
+        _outer_part(a, b, sizes, bias, limits, out, (PAIR, vecs), place)
+    elif place[4] - place[3] > HALF * lanes_of(b):
+        _outer_part(a, b, sizes, bias, limits, out, (ONE, vecs), place)
+    else:
+        _outer_part(a, b, sizes, bias, limits, out, (ONE, vecs[:HALF]), place)
+
+
+@compiled
+def _outer_part(a, b, sizes, bias, limits, out, shape, place):
+    (_, rows, depth, columns), steps, (height, vecs) = sizes[:4], sizes[4:6], shape
     image, row, count, left, right = place
+    width, tall = len(vecs) * lanes_of(b), len(height)
     b_at, of_all = image * depth * columns, image % sizes[7] * rows + row
-    numbers, a_at = evenly(of_all, 1, count, ROWS), evenly(of_all * steps[0], steps[0], count, ROWS)
-    out_at = evenly((image * rows + row) * columns, columns, count, ROWS)
+    numbers, a_at = evenly(of_all, 1, count, tall), evenly(of_all * steps[0], steps[0], count, tall)
+    out_at = evenly((image * rows + row) * columns, columns, count, tall)
     ones, of_columns = np.ones(width, b.dtype), bias.size > 0 and sizes[6]
     begun = np.zeros(right - left + width if of_columns else width, b.dtype)
     if of_columns:
         copy(begun, 0, bias, left, right - left)
     # The last tile reaches back to be full. Of fewer columns, it reads of the next row, too, and at the end a copy.
-    whole = right - width
-    short = whole < left and b_at + (depth - 1) * columns + left + width > b.size
-    rest, start = aligned_flat(depth * width if short else 0, b)
-    if short:
-        clear(rest, start, depth * width)
-        for k in range(depth):
-            copy(rest, start + k * width, b, b_at + k * columns + left, right - left)
+    whole, end = right - width, depth
+    if whole < left:
+        end = max(0, min(depth, (b.size - width - b_at - left) // columns + 1))
+    rest, start = aligned_flat((depth - end) * width, b)
+    clear(rest, start, (depth - end) * width)
+    for k in range(end, depth):
+        copy(rest, start + (k - end) * width, b, b_at + k * columns + left, right - left)
     near = max(1, NEAR // max(1, depth * width)) * width
     for first in range(left, right, near):
-        for i in range(0, count, ROWS):
+        for i in range(0, count, tall):
             for there in range(first, min(first + near, right), width):
                 j = max(left, min(there, whole))
-                line = Line(rest, start, width) if short else Line(b, b_at + j, columns)
-                tile, at = tile_rows(ROWS, vecs, begun, j - left if of_columns else 0), line.at
+                tile, at = tile_rows(height, vecs, begun, j - left if of_columns else 0), b_at + j
                 if bias.size and not of_columns:
                     tile = tile_scale(tile, bias, numbers, (i, 0), ones, 0, (0,))
-                for k in range(depth):
-                    tile = tile_scale(tile, a, a_at, (i, k * steps[1]), line.array, at, (0,))
-                    at += line.step
+                for k in range(end):
+                    tile = tile_scale(tile, a, a_at, (i, k * steps[1]), b, at, (0,))
+                    at += columns
+                for k in range(end, depth):
+                    line = start + (k - end) * width
+                    tile = tile_scale(tile, a, a_at, (i, k * steps[1]), rest, line, (0,))
                 tile_store(tile_finish(tile, limits[0], limits[1]), out, out_at, i, j, right - j)
 
 

@@ -84,10 +84,10 @@ def test_folded_weights_are_kept_as_kernels_read_them_alone(traced):
     np.testing.assert_array_equal(model.predict_on_batch(x), fresh)
 
 
-def test_many_weights_of_one_row_are_read_in_one_stream_and_few_as_they_lie():
-    for features, units in ((960, 240), (1024, 1000)):
-        model, x = Sequential([layers.Input((features,)), layers.Dense(units)]), np.ones((1, features), np.float32)
+def test_many_weights_of_two_rows_are_read_in_one_stream_and_others_as_they_lie():
+    for rows, features, units in ((2, 960, 240), (1, 1024, 1000), (2, 1024, 1000)):
+        model, x = Sequential([layers.Input((features,)), layers.Dense(units)]), np.ones((rows, features), np.float32)
         (turn,) = fused(model._program()).runner([x.shape]).turns
-        assert (turn.call.rows is None) == (features * units > FAR_WEIGHTS)
+        assert (turn.call.rows is None) == (rows > 1 and features * units > FAR_WEIGHTS)
         found = [model.predict_on_batch(x) for _ in range(3)]
         assert all(np.array_equal(one, model(x)) for one in found)
