@@ -46,8 +46,7 @@ FEW_ROWS, MANY_WEIGHTS, FAR_WEIGHTS = 2, 2**21, 2**19
 MOST_PLANES = 16
 # How often planes are read, at most, where they are not brought to channels last before.
 MOST_READ = 4
-# Inside the library, further names of an ``algorithm``: ways to compute a sum that differ in its last bits, of which
-# shapes choose one otherwise.
+# Inside the library, further names of an ``algorithm``, for ways to compute a sum that differ in its last bits.
 WAYS = ("few", "tile")
 # Kernels for weights that may not be multiplied by the zeros around the image.
 _INSIDE = {conv: conv_inside, depthwise_conv: depthwise_inside}
@@ -112,7 +111,8 @@ class WindowCall(NamedTuple):
 
     def amid_others(self) -> "WindowCall":
         """The call where those of other weights come between: many, far each time, two rows had better stream."""
-        return self._replace(rows=None) if self.rows and self.rows[0] > 1 and prod(self.rows[1:]) > FAR_WEIGHTS else self
+        many = self.rows and self.rows[0] > 1 and prod(self.rows[1:]) > FAR_WEIGHTS
+        return self._replace(rows=None) if many else self
 
     def _fits(self, packed: Packed) -> bool:
         return self.inside or packed.finite
