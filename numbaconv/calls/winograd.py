@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from itertools import accumulate
-from math import ceil
+from math import ceil, prod
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from ..kernels.plan.axes import PIECE, WINDOWS, Axis, piece_axes
 from ..kernels.plan.plans import Plan, make_winograd_plan
 from ..kernels.records import NO_LIMITS
 from ..kernels.table import flat_plan, panel_table
-from ..kernels.winograd.points import SCHEMES, patch_room
+from ..kernels.winograd.points import SCHEMES, patch_room, schemes_for
 from ..kernels.winograd.table import winograd_table
 from ..machine.aligned import aligned_empty, cleared
 from ..machine.vectors import VECTOR_BYTES, conv_vecs, conv_width, panel_width
@@ -26,20 +26,22 @@ from .packed import Packed
 MOST_SPREAD = 32 * 1024 * 1024
 # Channels below which the plain sum is faster: the shorter the vectors, the fewer, for transforms are mostly loads.
 FEWEST = 12 if VECTOR_BYTES == 64 else 8
+# By taps of a kernel that has one along H: how much transforms may take, for which the inverses of its channels and
+# filters stand, and, for patches that do not fill the last tile, half of that of its patches.
+MOST_TRANSFORMS = {3: 0.072, 5: 0.055}
 
 
 class WinogradPhase(NamedTuple):
     """One phase of the dilation of a convolution by Winograd's algorithm.
 
     ``origin`` is the flat index of its first output. Any of ``patches`` (N, D, H, W), each of so many ``outputs`` along
-    H and W, may be doubtful, as each of its ``taps`` along D tells, so many positions apart; ``rows`` is the number of
-    rows of outputs. ``repair`` has the arguments of the direct
-    kernel, whose tasks are pieces of these rows.
+    H and along W, may be doubtful, as each of its ``taps`` along D tells, so many positions apart; ``rows`` is the
+    number of rows of outputs. ``repair`` has the arguments of the direct kernel, whose tasks are pieces of these rows.
     """
 
     origin: int
     patches: Ints
-    outputs: int
+    outputs: tuple[int, int]
     rows: int
     taps: tuple[int, int]
     repair: tuple
@@ -62,9 +64,9 @@ class WinogradPhase(NamedTuple):
         marks = doubtful.reshape(n, self.planes, *lengths)
         # A tap whose inputs are unlike spoils the sum.
         patches = np.logical_or.reduce([marks[:, tap * step : tap * step + depth] for tap in range(count)])
-        starts = range(0, lengths[1], PIECE // self.outputs)
+        starts = range(0, lengths[1], PIECE // self.outputs[1])
         pieces = np.logical_or.reduceat(patches, starts, axis=3)
-        return np.flatnonzero(pieces.repeat(self.outputs, axis=2)[:, :, : self.rows])
+        return np.flatnonzero(pieces.repeat(self.outputs[0], axis=2)[:, :, : self.rows])
 
 
 class WinogradWork(NamedTuple):
@@ -182,25 +184,31 @@ def use_winograd(algorithm: str, axes: tuple[Axis, ...], channels: int, filters:
     """Whether a convolution is to run as Winograd's.
 
     "auto" takes it for float32 where it is faster: enough channels and filters to pay for its transforms, and output
-    lengths that its patches fill by three quarters at least. Its errors were measured for sums over up to 1,024
-    channels, each tap along D counting anew.
+    lengths that its patches fill by three quarters at least. Kernels of one tap along H, as all in 1D, save fewer
+    products to pay with. Its errors were measured for sums over up to 1,024 channels, each tap along D counting anew.
     """
     batch, depth, height, width = axes
-    square = height.taps == width.taps and height.stride == width.stride == 1
-    possible = square and (depth.taps == 1 or depth.stride == 1) and height.taps in SCHEMES
+    square = height.taps in (1, width.taps) and height.stride == width.stride == 1
+    possible = square and (depth.taps == 1 or depth.stride == 1) and width.taps in SCHEMES
     if algorithm != "auto" or not possible:
         return algorithm == "winograd"
-    outputs = SCHEMES[height.taps].outputs
+    schemes = schemes_for(height.taps, width.taps)
+    outputs = [scheme.outputs for scheme in schemes]
     lengths = ceil(height.windows / height.dilation), ceil(width.windows / width.dilation)
-    patches = ceil(lengths[0] / outputs) * ceil(lengths[1] / outputs)
-    filled = 4 * lengths[0] * lengths[1] >= 3 * outputs**2 * patches
+    patches = ceil(lengths[0] / outputs[0]) * ceil(lengths[1] / outputs[1])
+    filled = 4 * lengths[0] * lengths[1] >= 3 * prod(outputs) * patches
     few_phases = height.dilation * width.dilation <= 16
     # Each thread reads all weights of a single panel for its part of the patches; in a network they come from far.
     alone = depth.taps == 1 and filters <= panel_width(itemsize)
     enough = max(batch.windows, 1) * patches >= (24 if alone else 8)
+    if height.taps == 1:
+        shares = 1 / channels + 1 / filters + 0.5 / max(1, batch.windows * patches)
+        some = depth.taps == 1 and channels <= 1024 and shares <= MOST_TRANSFORMS[width.taps]
+        return itemsize == 4 and filled and few_phases and some
     if depth.taps > 1:
         # All of the input is transformed before it is read.
-        room = height.dilation * width.dilation * patches * patch_room(channels, VECTOR_BYTES // itemsize) * itemsize
+        room = height.dilation * width.dilation * patches * itemsize
+        room *= patch_room(channels, VECTOR_BYTES // itemsize, schemes[0].inputs)
         planes = batch.windows * (depth.windows + (depth.taps - 1) * depth.dilation)
         enough = enough and room * planes <= MOST_SPREAD
     # Transforms of fewer channels have to pay for filters that fill most of a panel.
@@ -222,21 +230,21 @@ def winograd_work(
         for x in range(min(width.dilation, width.windows)):
             origins.append(y * height.out_stride + x * width.out_stride)
             phases.append((*axes[:2], _phase(height, y), _phase(width, x)))
-    plans, spreads, shares, scheme, tile_height = make_winograd_plan(tuple(phases), channels, filters, itemsize)
+    plans, spreads, shares, schemes, tile_height = make_winograd_plan(tuple(phases), channels, filters, itemsize)
     panels = panel_table(filters, panel_width(itemsize))
     lengths = [[axis.windows for axis in phase[2:]] for phase in phases]
-    taps = axes[1].taps, axes[1].dilation
+    taps, outputs = (axes[1].taps, axes[1].dilation), tuple(scheme.outputs for scheme in schemes)
     found = [
-        WinogradPhase(o, tuple(plan.axes[:, WINDOWS].tolist()), scheme.outputs, h, taps, _repair(p, filters, itemsize))
+        WinogradPhase(o, tuple(plan.axes[:, WINDOWS].tolist()), outputs, h, taps, _repair(p, filters, itemsize))
         for o, plan, (h, _), p in zip(origins, plans, lengths, phases, strict=True)
     ]
     firsts = [*accumulate((phase.marks for phase in found), initial=0)]
 
     def tables(plans: list[Plan]) -> np.ndarray:
         rows = zip(plans, lengths, zip(origins, firsts[:-1], strict=True), strict=True)
-        return np.stack([winograd_table(plan, shares, length, scheme, at, panels) for plan, length, at in rows])
+        return np.stack([winograd_table(plan, shares, length, schemes, at, panels) for plan, length, at in rows])
 
-    room = firsts[-1], patch_room(channels, VECTOR_BYTES // itemsize)
+    room = firsts[-1], patch_room(channels, VECTOR_BYTES // itemsize, schemes[0].inputs)
     work = WinogradWork((0,) * tile_height, tables(plans), tables(spreads) if spreads else None, room)
     return work, found
 

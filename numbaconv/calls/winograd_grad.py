@@ -98,7 +98,7 @@ def winograd_sum_call(
     share = ceil(count / max(1, most))
     plan = Plan(axis_table(moving, blocks), group, count * panels // group, False)
     lengths = [axis.windows for axis in plane]
-    table = winograd_table(plan, 1, lengths, SCHEME, (0, 0), panel_table(filters, lanes))
+    table = winograd_table(plan, 1, lengths, (SCHEME, SCHEME), (0, 0), panel_table(filters, lanes))
     arguments = (0,) * ROWS, table, axis_table(grads, blocks), share
     sums_shape = ceil(count / share), panels, SCHEME.inputs**2, rows, lanes
     return WinogradSumCall(direct, sums_shape, channels, filters, arguments)

@@ -118,11 +118,12 @@ def check_algorithm(value: Any, kernel_size: tuple[int, ...], strides: tuple[int
         raise ValueError(f"algorithm must be 'auto', 'direct' or 'winograd', got {value!r}")
     *depth, height, width = (0, *kernel_size) if len(kernel_size) == 1 else kernel_size
     whole = set(depth) <= {1} or strides[0] == 1
-    exists = (height, width) in ((3, 3), (5, 5)) and whole and set(strides[-2:]) == {1}
+    exists = width in (3, 5) and height in (0, 1, width) and whole and set(strides[-2:]) == {1}
     if value == "winograd" and not exists:
         raise ValueError(
-            "algorithm must be 'auto' or 'direct', because 'winograd' exists only for strides 1 and kernels of 3x3 or "
-            f"5x5 over the last two axes, got 'winograd' with kernel_size={kernel_size} and strides={strides}"
+            "algorithm must be 'auto' or 'direct', because 'winograd' exists only for strides 1 and kernels of 3 or 5 "
+            "taps along the last axis, and as many or one along that before it, got 'winograd' with "
+            f"kernel_size={kernel_size} and strides={strides}"
         )
     return value
 

@@ -83,8 +83,9 @@ def conv(
         None takes `config.image_data_format`.
     algorithm : {"auto", "direct", "winograd"}
         "winograd" computes kernels of 3x3 or 5x5 along the last two axes with a quarter to a third of the
-        multiplications, and larger rounding errors; an infinity or NaN in the input then turns outputs up to five steps
-        of the dilation away into NaN.
+        multiplications, those of 3 or 5 taps along the last and one along that before it with half or more, and larger
+        rounding errors; an infinity or NaN in the input then turns outputs up to five steps of the dilation away into
+        NaN.
         "direct" is the formula as it stands. "auto" takes Winograd's for float32 where it is faster, and the formula
         for all outputs that it would spoil: next to values far above the others, on nearly empty ground, and where
         there are infinities or NaN. The error of an output is then at most 1e-4 of the sum of absolute inputs over its

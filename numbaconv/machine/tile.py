@@ -296,8 +296,13 @@ def tile_write_part(typingctx, tile, out, at, count):
     """Write a tile of one row to ``out[at:]``, at most ``count`` channels of it."""
 
     def codegen(context, builder, sig, args):
-        part = args[3], _masks(builder, tile, args[3])
-        _store_row(builder, tile, args[0], 0, Memory(context, builder, sig.args[1], args[1]), args[2], part)
+        value, out, at, count = args
+        out, whole = Memory(context, builder, sig.args[1], out), tiles.INT(tile.vecs * tile.lanes)
+        with builder.if_else(builder.icmp_signed(">=", count, whole), likely=True) as (plain, masked):
+            with plain:
+                _store_row(builder, tile, value, 0, out, at, None)
+            with masked:
+                _store_row(builder, tile, value, 0, out, at, (count, _masks(builder, tile, count)))
         return context.get_dummy_value()
 
     return types.void(tile, out, at, count), codegen

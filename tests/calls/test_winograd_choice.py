@@ -37,6 +37,12 @@ CHOSEN = [
     make_case((64, 32), 64, 64, batch=1, dilation_rate=(4, 4)),
     make_case((16, 128), 32, 32, batch=3, dilation_rate=(1, 16)),
     make_case((8, 24), 512, 16, "valid", batch=3, taps=5, dilation_rate=(2, 3)),
+    # Nothing is transformed along H.
+    Case("1d", "conv", (1, 900, 32), (3,), 32, settings={"padding": "same"}),
+    Case("1d", "conv", (3, 20, 1024), (3,), 40),
+    Case("1d", "conv", (2, 301, 70), (5,), 41, settings={"padding": "same", "dilation_rate": 3}),
+    Case("1x3", "conv", (2, 7, 30, 40), (1, 3), 33, settings={"padding": "same"}),
+    Case("1x5", "conv", (1, 9, 31, 64), (1, 5), 48),
     Case("3d", "conv", (1, 3, 12, 12, 341), (3, 3, 3), 16, settings={"padding": "same"}),
     Case(
         "3d dilated", "conv", (2, 4, 8, 8, 16), (2, 3, 3), 16, settings={"padding": "same", "dilation_rate": (3, 1, 1)}
@@ -85,7 +91,10 @@ NOT_CHOSEN = {
     "7x7": make_case((32, 32), 64, 64, taps=7),
     "3x5": Case("3x5", "conv", (1, 32, 32, 64), (3, 5), 64, settings={"padding": "same"}),
     "3x1": Case("3x1", "conv", (1, 32, 32, 64), (3, 1), 64, settings={"padding": "same"}),
-    "one axis": Case("1d", "conv", (1, 900, 64), (3,), 64, settings={"padding": "same"}),
+    "one axis, few channels": Case("1d", "conv", (1, 900, 16), (3,), 64, settings={"padding": "same"}),
+    "one axis, few patches": Case("1d", "conv", (1, 60, 32), (3,), 48, settings={"padding": "same"}),
+    "one axis, 5 taps, few filters": Case("1d", "conv", (1, 900, 64), (5,), 16, settings={"padding": "same"}),
+    "one axis, many channels": Case("1d", "conv", (1, 900, 1025), (3,), 64, settings={"padding": "same"}),
     "many channels of several planes": Case(
         "3d", "conv", (1, 3, 12, 12, 342), (3, 3, 3), 16, settings={"padding": "same"}
     ),
@@ -135,15 +144,17 @@ REFUSED = {
     "7x7": (2, {"kernel_size": 7}),
     "strides": (2, {"kernel_size": 3, "strides": (1, 2)}),
     "strides, 5x5": (2, {"kernel_size": 5, "strides": 2}),
-    "one axis": (1, {"kernel_size": 3}),
+    "one axis, 4 taps": (1, {"kernel_size": 4}),
+    "one axis, strides": (1, {"kernel_size": 3, "strides": 2}),
+    "5x1": (2, {"kernel_size": (5, 1)}),
     "strides along depth": (3, {"kernel_size": 3, "strides": (2, 1, 1)}),
 }
 
 
 @pytest.mark.parametrize(("rank", "settings"), REFUSED.values(), ids=REFUSED)
 def test_refused_where_it_does_not_exist(rank, settings):
-    exists = "'winograd' exists only for strides 1 and kernels of 3x3 or 5x5 over the last two axes"
-    message = f"algorithm must be 'auto' or 'direct', because {exists}, got 'winograd'"
+    exists = "'winograd' exists only for strides 1 and kernels of 3 or 5 taps along the last axis, and as many or one"
+    message = f"algorithm must be 'auto' or 'direct', because {exists} along that before it, got 'winograd'"
     x = np.ones((1, *(8,) * rank, 3), np.float32)
     layer_class = getattr(layers, f"Conv{rank}D")
     usual = layer_class(4, **settings)
@@ -224,7 +235,7 @@ def test_winograd_is_refused_when_the_layer_is_made():
     for make in (
         lambda: layers.Conv2D(4, 7, algorithm="winograd"),
         lambda: layers.Conv2D(4, 3, 2, algorithm="winograd"),
-        lambda: layers.Conv1D(4, 3, algorithm="winograd"),
+        lambda: layers.Conv1D(4, 7, algorithm="winograd"),
     ):
         with pytest.raises(ValueError, match="algorithm"):
             make()

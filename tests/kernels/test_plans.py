@@ -94,11 +94,11 @@ def test_winograd_tasks_cover_every_output_once(windows, befores, taps, dilation
     window_settings = [(1, 1, 1, 0), *((taps, 1, d, before) for d, before in zip(dilation, befores, strict=True))]
     axes = make_axes(windows, window_settings)
     host = HOST._replace(threads=threads)
-    (made,), spreads, shares, scheme, tile_height = plans.make_winograd_plan(
+    (made,), spreads, shares, schemes, tile_height = plans.make_winograd_plan(
         (axes,), channels, filters, itemsize, host=host
     )
     size = {3: 4, 5: 2}[taps]
-    assert (shares, *scheme) == (threads, size, taps)
+    assert (shares, *schemes) == (threads, (size, taps), (size, taps))
     patches = (*windows[:2], *(-(-n // size) for n in windows[2:]))
     assert_tasks_cover_once(made, patches, -(-filters // vectors.panel_width(itemsize)))
     for spread in spreads:

@@ -27,6 +27,9 @@ UNEVEN = [
     make_case((9, 11), 17, 33, taps=5),
     make_case((13, 29), 15, 33, dilation_rate=2),
     make_case((10, 27), 19, panel_width(4, 1), taps=5),
+    Case("1x3", "conv", (2, 3, 30, 15), (1, 3), 33, settings={"padding": "same"}),
+    Case("1x5", "conv", (1, 4, 31, 70), (1, 5), 20),
+    Case("1d", "conv", (3, 61, 20), (3,), 40, settings={"padding": "causal", "dilation_rate": 3}),
 ]
 # Phases of unequal lengths, phases that have no output, and taps that all but the middle one miss the image.
 DILATED = [
@@ -203,7 +206,7 @@ def test_the_knobs_cut_as_they_say(recut):
     recut(SMALL_BLOCKS)
     assert [blocks_of(case) for case in UNEVEN] == [[1, 1]] * len(UNEVEN)
     recut(LARGE_BLOCKS)
-    large = [[3, 3], [4, 8], [8, 8], [4, 4], [2, 2], [1, 2], [5, 6], [2, 4], [5, 14]]
+    large = [[3, 3], [4, 8], [8, 8], [4, 4], [2, 2], [1, 2], [5, 6], [2, 4], [5, 14], [3, 8], [4, 14], [1, 6]]
     assert [blocks_of(case) for case in UNEVEN] == large
 
 

@@ -21,7 +21,7 @@ from ...machine.vectors import (
     panel_width,
 )
 from ...objects.tuples import NamedTuple
-from ..winograd.points import SCHEMES, Scheme
+from ..winograd.points import INPUTS, Scheme, schemes_for
 from .axes import BLOCK, MOST_STEPS, RUN, WINDOWS, Axis, D, H, N, W, axis_table, mean_taps, patch_axis, strip_length
 from .host import HOST, Host
 from .search import cheapest
@@ -228,7 +228,7 @@ class WinogradPlan(NamedTuple):
     spreads: list[Plan]
     shares: int
     # Along H and W.
-    scheme: Scheme
+    schemes: tuple[Scheme, Scheme]
     # Rows of the tile.
     tile: int
 
@@ -245,13 +245,15 @@ def make_winograd_plan(
     """
     for axes in phases:
         check_memory(axes, filters, itemsize)
-    scheme, width = SCHEMES[phases[0][H].taps], panel_width(itemsize)
+    schemes, width = schemes_for(phases[0][H].taps, phases[0][W].taps), panel_width(itemsize)
     # "auto" never chooses this for float64, so that one tile less is compiled for it.
     vecs = conv_tile(itemsize, filters)[1] if itemsize == 4 else TILE_VECS
     heights = host.winograd_rows if vecs == TILE_VECS else (SLIM_ROWS,)
-    phases = tuple((*axes[:2], *(patch_axis(axis, scheme) for axis in axes[2:])) for axes in phases)
+    phases = tuple((*axes[:2], *map(patch_axis, axes[2:], schemes)) for axes in phases)
     axes, panels = phases[0], ceil(filters / width)
-    products, planes = scheme.inputs**2 * axes[D].taps, [_planes(axes) for axes in phases]
+    points = prod(scheme.inputs for scheme in schemes)
+    products, planes = points * axes[D].taps, [_planes(axes) for axes in phases]
+    transform_cost = host.transform_cost * points / INPUTS**2
 
     def run(tasks):
         return ceil(len(phases) * tasks / host.threads)
@@ -260,7 +262,7 @@ def make_winograd_plan(
         filled = min(ceil(rows * columns / tile) * tile for tile in heights)
         if products * channels * group * width * itemsize > host.l2_bytes:
             filled = max(filled, host.l3_rows)
-        outputs = rows * columns * group * width * host.transform_cost
+        outputs = rows * columns * group * width * transform_cost
         task = host.task_cost + products * channels * (filled + host.weights_cost) * group * vecs + outputs
         return run(tasks) * task
 
@@ -268,11 +270,11 @@ def make_winograd_plan(
         some, parts = run(tasks), panels // group
         # A run may begin and end amid the tasks of a block, whose input each thread transforms for itself.
         blocks = ceil(some / parts) + (some % parts > 0 and parts % some > 0)
-        return multiplying(rows, columns, group, tasks) + blocks * rows * columns * channels * host.transform_cost
+        return multiplying(rows, columns, group, tasks) + blocks * rows * columns * channels * transform_cost
 
     def spreading(rows, columns, group, tasks):
         copying = host.copy_cost * strip_length(axes[H], rows) * strip_length(axes[W], columns)
-        patches = rows * columns * (host.transform_cost + host.spread_cost)
+        patches = rows * columns * (transform_cost + host.spread_cost)
         return run(tasks) * (host.task_cost + channels * (patches + copying))
 
     def fits(rows, columns, group):
@@ -282,7 +284,7 @@ def make_winograd_plan(
         return [Plan.alike(cut, axes, parts) for axes in phases]
 
     cut, spreads = cheapest(axes, panels, alone, fits, several_images=True), []
-    values = len(phases) * scheme.inputs**2 * channels * prod(axis.windows for axis in planes[0])
+    values = len(phases) * points * channels * prod(axis.windows for axis in planes[0])
     if axes[D].taps > 1 or values * itemsize <= host.shared_bytes:
         first = cheapest(planes[0], 1, spreading, fits)
         then = cheapest(axes, panels, multiplying, fits, several_images=True)
@@ -291,7 +293,7 @@ def make_winograd_plan(
             cut, spreads = then, cut_alike(first, planes, 1)
     windows = prod(cut.axes[[N, H, W], BLOCK].tolist())
     tile = min(heights, key=lambda tile: ceil(windows / tile) * tile)
-    return WinogradPlan(cut_alike(cut, phases, panels // cut.group), spreads, host.threads, scheme, tile)
+    return WinogradPlan(cut_alike(cut, phases, panels // cut.group), spreads, host.threads, schemes, tile)
 
 
 def _planes(axes):

@@ -68,6 +68,8 @@ class Scheme(NamedTuple):
 
 # By taps. The transforms of `transform.py` are written for the points of six inputs.
 SCHEMES = {3: Scheme(4, 3), 5: Scheme(2, 5)}
+# Along an axis that kernels have one tap along, nothing is transformed.
+FLAT = Scheme(1, 1)
 INPUTS = 6
 A, B = 0.75, 1.5
 # By inputs: the points beside infinity.
@@ -100,6 +102,12 @@ def input_matrix(scheme):
     return np.array([[*row, _fraction(0)] for row in rows] + [_polynomial(points)])
 
 
+def schemes_for(*taps):
+    """The schemes of kernels of so many taps along H and W."""
+    height, width = taps
+    return FLAT if height == 1 else SCHEMES[height], SCHEMES[width]
+
+
 def show(matrix):
     """Print a matrix of fractions."""
     width = max(len(str(value)) for value in matrix.flat)
@@ -126,7 +134,7 @@ def _polynomial(roots):
     return coefficients
 
 
-def patch_room(channels, lanes):
-    """Elements that a patch's values need room for."""
+def patch_room(channels, lanes, lines):
+    """Elements that a patch's values need room for which has so many lines of points."""
     # An odd number of lines, so that the patches of a tile lie in different sets of the L1 cache.
-    return (INPUTS * INPUTS + 1) * (-(-channels // lanes) * lanes)
+    return (lines * INPUTS + 1) * (-(-channels // lanes) * lanes)

@@ -26,7 +26,7 @@ from ..records import Block, Channels, Epilogue, Limits, Line, Panels, Places
 from ..strip import aligned, aligned_flat, all_taps, image_shape, input_of, locate
 from ..table import GROUP, PANELS, TASKS, WORK, panel_of
 from .points import INPUTS, patch_room
-from .table import HEIGHT, ORIGIN, PATCH, SHARES, WIDTH, count_tasks, scheme_of, tasks_of
+from .table import HEIGHT, ORIGIN, PATCH, SHARES, WIDTH, count_tasks, lines_of, schemes_of, tasks_of
 from .transform import Grid, along_h, along_w, outputs_of, transform_input, transform_output
 from .trust import CHANNELS, Trust, find_doubtful, room_for_sums
 
@@ -68,15 +68,15 @@ class Outputs(NamedTuple):
 
 @compiled(parallel=True)
 def conv_winograd(x, weights, epilogue, limits, out, doubtful, tile_shape, plans):
-    """Convolve with 3x3 or 5x5 kernels at stride 1, every task on its own part of the output.
+    """Convolve with kernels of 3 or 5 taps along W, and as many or one along H, every task on its part of the output.
 
     Taps along D, of which there may be several, are summed among the products.
 
-    An infinity or NaN spreads over all outputs whose 6x6 inputs it is among, mostly as NaN, where the direct sum would
-    confine it to the kernel's window. So does the rounding error of a large value: ``doubtful`` tells.
+    Strides are 1. An infinity or NaN spreads over all outputs whose inputs it is among, mostly as NaN, where the direct
+    sum would confine it to the kernel's window. So does the rounding error of a large value: ``doubtful`` tells.
 
     Input, epilogue and output are as in `kernels.conv`, or the input is what `spread_patches` made of it, flat; only
-    that has room for several taps along D. The weights (panels, 36, KD, C, VECS*LANES) are from `pack_winograd`, and
+    that has room for several taps along D. The weights (panels, points, KD, C, VECS*LANES) are from `pack_winograd`;
     the limits have the fields of the inputs' `Limits`. ``doubtful`` (patches,) becomes True for each patch that
     `find_doubtful` refuses: what ``out`` holds there is of no use. If it is empty, nobody asks, and all patches are
     computed. ``tile_shape`` is as long as the tile has rows; where these are more than `TILE_ROWS`, it is one vector
@@ -110,7 +110,7 @@ def spread_tasks(run, x, values, trust, plans):
     lanes = lanes_of(x)
     array, at = aligned(INPUTS * INPUTS * lanes, x)
     scratch = Grid(array, at, INPUTS * lanes, lanes)
-    inputs = _all_inputs(values, image_shape(x)[3])
+    inputs = _all_inputs(values, image_shape(x)[3], lines_of(plans[0]))
     for phase in range(len(plans)):
         plan = plans[phase]
         first, end = tasks_of(run, plan)
@@ -134,15 +134,15 @@ def run_tasks(run, x, weights, epilogue, trust, out, tile_shape, plans):
 
 @compiled
 def _run_phase(run, x, weights, epilogue, trust, out, tile_shape, plan):
-    panels, _, _, channels, _ = weights.shape
+    panels, points, _, channels, _ = weights.shape
     lanes, group = lanes_of(x), plan[WORK, GROUP]
     parts = -(-panels // group)
     if x.ndim == 1:
-        inputs = _all_inputs(x, channels)
+        inputs = _all_inputs(x, channels, points // INPUTS)
     else:
-        room = _patch_room(channels, lanes)
+        room = _patch_room(channels, lanes, points // INPUTS)
         array, at = aligned(plan[N, BLOCK] * plan[H, BLOCK] * plan[W, BLOCK] * room, x)
-        inputs = Values(array, at, room, room // (INPUTS * INPUTS + 1))
+        inputs = Values(array, at, room, room // (points + 1))
     array, at = aligned(INPUTS * INPUTS * lanes, x)
     scratch = Grid(array, at, INPUTS * lanes, lanes)
     transformed, sound = -1, True
@@ -162,10 +162,10 @@ def _run_phase(run, x, weights, epilogue, trust, out, tile_shape, plan):
 
 
 @compiled(inline=True)
-def _all_inputs(values, channels):
+def _all_inputs(values, channels, lines):
     """What `spread_patches` writes."""
-    room = _patch_room(channels, lanes_of(values))
-    return Values(values, 0, room, room // (INPUTS * INPUTS + 1))
+    room = _patch_room(channels, lanes_of(values), lines)
+    return Values(values, 0, room, room // (lines * INPUTS + 1))
 
 
 @compiled
@@ -185,23 +185,24 @@ def _all_numbers(block, plan):
 
 @compiled(inline=True)
 def transform_inputs(x, block, inputs, channels, numbers, scratch, trust, plan):
-    """B^T d B of all patches of a block, the place of each by its number, for all channels, whole vectors of them.
+    """B^T d B, or d B, of all patches of a block, the place of each by its number, for whole vectors of channels.
 
     Returns whether any of the patches is worth computing; those that are not are marked as doubtful.
     """
-    scheme = scheme_of(plan)
+    schemes = schemes_of(plan)
+    height, width = schemes[0].outputs, schemes[1].outputs
     sound, sums = trust.doubtful.size == 0, room_for_sums(plan, block, x)
     for n in range(block.n, block.n + block.images):
         image = Block(n, block.d, block.h, block.w, 1, 1, block.rows, block.columns, 0)
         source = input_of(x, image, plan, Channels(0, channels, 1), all_taps(plan))
         for row in range(block.rows):
             if trust.doubtful.size:
-                sound |= find_doubtful(source, channels, image, row, scheme, sums, trust, plan)
+                sound |= find_doubtful(source, channels, image, row, schemes, sums, trust, plan)
             for column in range(block.columns):
-                corner = source.start + (row * source.row + column * source.column) * scheme.outputs
+                corner = source.start + row * height * source.row + column * width * source.column
                 patch_source = Grid(source.array, corner, source.row, source.column)
                 patch = numbers.first + (n - block.n) * numbers.image + row * numbers.row + column
-                _transform_patch(patch_source, channels, scratch, patch_of(inputs, patch))
+                _transform_patch(patch_source, channels, lines_of(plan), scratch, patch_of(inputs, patch))
     return sound
 
 
@@ -217,9 +218,12 @@ def from_channel(grid, channel):
 
 
 @compiled(inline=True)
-def _transform_patch(source, channels, scratch, to):
-    """B^T d B for all channels of a patch, a vector of them at a time: along W, then along H."""
+def _transform_patch(source, channels, lines, scratch, to):
+    """B^T d B for all channels of a patch, a vector of them at a time: along W, then along H, if there are lines."""
     for c in range(0, channels, lanes_of(scratch.array)):
+        if lines == 1:
+            transform_input(along_w(from_channel(source, c), 0), along_w(from_channel(to, c), 0))
+            continue
         for row in range(INPUTS):
             transform_input(along_w(from_channel(source, c), row), along_w(scratch, row))
         for column in range(INPUTS):
@@ -234,7 +238,7 @@ def _sum_products(panels, block, inputs, numbers, scratch, epilogue, out, tile_s
     most = CHUNK // tile_height * tile_height
     places = _places(inputs, block, numbers, width, most, tile_height)
     plane, tap = most * width + lanes_of(inputs.array), plan[D, STEP] * _plane_patches(plan) * inputs.patch
-    array, at = aligned(INPUTS * INPUTS * plane, panels.weights)
+    array, at = aligned(panels.weights.shape[1] * plane, panels.weights)
     products, plain = Values(array, at, width, plane), is_plain(epilogue)
     direct, outputs = plain and out.ndim == 1, _outputs(out, block, plan)
     buffer = outputs if direct else _buffer(outputs, block, width)
@@ -268,12 +272,12 @@ def _places(inputs, block, numbers, width, most, tile_height):
 @compiled(inline=True)
 def _outputs(out, block, plan):
     """Where the outputs of a block go; of planes, only how many they are."""
-    size = scheme_of(plan).outputs
-    rows = min(block.rows * size, plan[WORK, HEIGHT] - block.h * size)
-    columns = min(block.columns * size, plan[WORK, WIDTH] - block.w * size)
-    row, column = plan[H, OUT_STRIDE] // size, plan[W, OUT_STRIDE] // size
+    height, width = schemes_of(plan)
+    rows = min(block.rows * height.outputs, plan[WORK, HEIGHT] - block.h * height.outputs)
+    columns = min(block.columns * width.outputs, plan[WORK, WIDTH] - block.w * width.outputs)
+    row, column = plan[H, OUT_STRIDE] // height.outputs, plan[W, OUT_STRIDE] // width.outputs
     at = plan[WORK, ORIGIN] + block.n * plan[N, OUT_STRIDE] + block.d * plan[D, OUT_STRIDE]
-    at += size * (block.h * row + block.w * column)
+    at += block.h * plan[H, OUT_STRIDE] + block.w * plan[W, OUT_STRIDE]
     array = np.empty(0, out.dtype)
     if out.ndim == 1:
         array = out
@@ -301,14 +305,14 @@ def _multiply(inputs, tap, panel, chunk, products, tile_shape):
     And over the taps along D, which lie ``tap`` elements apart.
     """
     weights, width = panel.weights, products.patch
-    depth, channels, pitch = weights.shape[2:]
+    points, depth, channels, pitch = weights.shape[1:]
     zeros = np.zeros(width, weights.dtype)
-    for point in range(INPUTS * INPUTS):
+    for point in range(points):
         to = products.at + point * products.point
         for part in range(depth * -(-channels // CHANNELS)):
             z, begin = part % depth, part // depth * CHANNELS
             steps, shift = min(CHANNELS, channels - begin), inputs.at + point * inputs.point + z * tap + begin
-            at = (((panel.number * INPUTS * INPUTS + point) * depth + z) * channels + begin) * pitch
+            at = (((panel.number * points + point) * depth + z) * channels + begin) * pitch
             for first in range(chunk.first, chunk.end, len(tile_shape)):
                 tile = tile_rows(tile_shape, FULL, zeros, 0)
                 tile = add_steps(tile, inputs.array, chunk.x_at, (first, shift), weights, (at, pitch), steps)
@@ -321,14 +325,18 @@ def _multiply(inputs, tap, panel, chunk, products, tile_shape):
 @compiled(inline=True)
 def _transform_outputs(products, chunk, block, scratch, ending, panel, outputs, plan):
     """A^T m A of the products of a chunk of patches, for one panel."""
-    size, columns = scheme_of(plan).outputs, block.columns
+    (height, width), columns = schemes_of(plan), block.columns
     for patch in range(chunk.first, chunk.end):
         image, rest = patch // (block.rows * columns), patch % (block.rows * columns)
-        y, z = rest // columns * size, rest % columns * size
+        y, z = rest // columns * height.outputs, rest % columns * width.outputs
         at = outputs.at + image * outputs.image + y * outputs.row + z * outputs.column
-        height, width = min(size, outputs.rows - y), min(size, outputs.columns - z)
-        to = Outputs(outputs.array, at, 0, outputs.row, outputs.column, height, width)
-        _finish_patch(patch_of(products, patch - chunk.first), scratch, size, ending, panel, to)
+        rows, some = min(height.outputs, outputs.rows - y), min(width.outputs, outputs.columns - z)
+        to = Outputs(outputs.array, at, 0, outputs.row, outputs.column, rows, some)
+        values = patch_of(products, patch - chunk.first)
+        if lines_of(plan) == 1:
+            _finish_line(values, width.outputs, ending, panel, to)
+        else:
+            _finish_patch(values, scratch, width.outputs, ending, panel, to)
 
 
 @compiled(inline=True)
@@ -340,15 +348,31 @@ def _finish_patch(products, scratch, size, ending, panel, to):
         for i in range(INPUTS):
             transform_output(along_w(from_channel(products, f), i), size, along_w(scratch, i))
         for column in range(to.columns):
-            y0, y1, y2, y3 = outputs_of(along_h(scratch, column), size)
-            at = to.at + f + column * to.column
-            tile_write_part(tile_clip(start + y0, low, high), to.array, at, most)
-            if to.rows > 1:
-                tile_write_part(tile_clip(start + y1, low, high), to.array, at + to.row, most)
-            if to.rows > 2:
-                tile_write_part(tile_clip(start + y2, low, high), to.array, at + 2 * to.row, most)
-            if to.rows > 3:
-                tile_write_part(tile_clip(start + y3, low, high), to.array, at + 3 * to.row, most)
+            sums, at = outputs_of(along_h(scratch, column), size), to.at + f + column * to.column
+            _write_sums(sums, start, (low, high), Line(to.array, at, to.row), to.rows, most)
+
+
+@compiled(inline=True)
+def _finish_line(products, size, ending, panel, to):
+    """The same where nothing was transformed along H."""
+    bias, low, high = ending
+    for f in range(0, panel.count, lanes_of(to.array)):
+        start = tile_rows(1, 1, bias, panel.first + f)
+        sums, line = outputs_of(along_w(from_channel(products, f), 0), size), Line(to.array, to.at + f, to.column)
+        _write_sums(sums, start, (low, high), line, to.columns, panel.count - f)
+
+
+@compiled(inline=True)
+def _write_sums(sums, start, limits, to, count, most):
+    """So many of four sums and the start to a line, at most so many filters of each."""
+    (y0, y1, y2, y3), (low, high), (array, at, step) = sums, limits, to
+    tile_write_part(tile_clip(start + y0, low, high), array, at, most)
+    if count > 1:
+        tile_write_part(tile_clip(start + y1, low, high), array, at + step, most)
+    if count > 2:
+        tile_write_part(tile_clip(start + y2, low, high), array, at + 2 * step, most)
+    if count > 3:
+        tile_write_part(tile_clip(start + y3, low, high), array, at + 3 * step, most)
 
 
 @compiled
@@ -363,8 +387,8 @@ def _write_images(buffer, outputs, block, panel, epilogue, out, plan):
                 end_rows(line, Line(out, to, outputs.column), outputs.columns, panel.count, epilogue)
         return
     _, filters, positions = out.shape
-    size, width = scheme_of(plan).outputs, plan[WORK, WIDTH]
-    first = (block.d * plan[WORK, HEIGHT] + block.h * size) * width + block.w * size
+    (along_h, along_w), width = schemes_of(plan), plan[WORK, WIDTH]
+    first = (block.d * plan[WORK, HEIGHT] + block.h * along_h.outputs) * width + block.w * along_w.outputs
     # Whole rows follow each other without a gap.
     whole = outputs.columns == width
     rows, count = (1, outputs.rows * width) if whole else (outputs.rows, outputs.columns)

@@ -3,7 +3,7 @@
 ================ ===========================================================================================
 SHARES           runs of tasks, one for each thread that the plan was made for
 HEIGHT, WIDTH    outputs along H and W; WINDOWS are patches
-OUTPUTS, TAPS    those of the scheme along H and W
+SCHEME           outputs and taps of the schemes along H and W
 ORIGIN, PATCH    flat index of the first output, and number of the first patch
 ================ ===========================================================================================
 
@@ -14,23 +14,30 @@ from ...machine.compiler import compiled
 from ..table import GROUP, TASKS, WORK, flat_plan
 from .points import Scheme
 
-SHARES, HEIGHT, WIDTH, OUTPUTS, TAPS, ORIGIN, PATCH = range(GROUP + 1, GROUP + 8)
+SHARES, HEIGHT, WIDTH, SCHEME, _, _, _, ORIGIN, PATCH = range(GROUP + 1, GROUP + 10)
 
 
-def winograd_table(plan, shares, lengths, scheme, places, panels):
+def winograd_table(plan, shares, lengths, schemes, places, panels):
     """`flat_plan` for a plan whose windows are patches, of ``lengths`` outputs along H and W.
 
     ``places`` are the ORIGIN and the PATCH.
     """
     table = flat_plan(plan, panels)
-    table[WORK, SHARES : PATCH + 1] = shares, *lengths, *scheme, *places
+    table[WORK, SHARES : PATCH + 1] = shares, *lengths, *schemes[0], *schemes[1], *places
     return table
 
 
 @compiled
-def scheme_of(plan):
-    """The scheme along H and W."""
-    return Scheme(plan[WORK, OUTPUTS], plan[WORK, TAPS])
+def schemes_of(plan):
+    """The schemes along H and W."""
+    numbers = plan[WORK]
+    return Scheme(numbers[SCHEME], numbers[SCHEME + 1]), Scheme(numbers[SCHEME + 2], numbers[SCHEME + 3])
+
+
+@compiled
+def lines_of(plan):
+    """Lines of points of a patch along H."""
+    return plan[WORK, SCHEME] + plan[WORK, SCHEME + 1] - 1
 
 
 @compiled

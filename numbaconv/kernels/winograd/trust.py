@@ -90,18 +90,20 @@ def room_for_sums(plan, block, like):
 
 
 @compiled(inline=True)
-def find_doubtful(source, channels, block, row, scheme, sums, trust, plan):
+def find_doubtful(source, channels, block, row, schemes, sums, trust, plan):
     """Mark the patches of one row of a block whose rounding errors may be large beside their inputs.
 
     Returns whether there are others. The block has one image; its rows have to come one after the other, for what those
     before have left in ``sums`` is used.
     """
-    limits, outputs, wide = trust.limits, scheme.outputs, span(plan, W, block.columns)
-    corner = row * outputs
+    limits, (height, width), wide = trust.limits, schemes, span(plan, W, block.columns)
+    outputs, lines = width.outputs, height.outputs + height.taps - 1
+    corner = row * height.outputs
     # Inputs that the row of patches before has not read.
-    new = corner if row == 0 else corner + INPUTS - outputs
-    _sum_rows(source, channels, new, corner + INPUTS - new, wide, scheme.taps, sums)
-    _sum_columns(sums, corner * wide, wide, scheme.taps, min(outputs, plan[WORK, HEIGHT] - (block.h + row) * outputs))
+    new = corner if row == 0 else corner + lines - height.outputs
+    _sum_rows(source, channels, new, corner + lines - new, wide, width.taps, sums)
+    rows = min(height.outputs, plan[WORK, HEIGHT] - (block.h + row) * height.outputs)
+    _sum_columns(sums, corner * wide, wide, height.taps, (lines, rows))
     for column in range(plan[WORK, WIDTH] - block.w * outputs, wide):
         sums.least[column] = np.inf
     _sum_patches(sums, wide, outputs)
@@ -113,7 +115,7 @@ def find_doubtful(source, channels, block, row, scheme, sums, trust, plan):
         # Written so that a NaN is refused.
         sound = limits.least <= total <= limits.largest and total <= limits.ratio * smallest * smallest
         if total == 0:
-            sound = _is_empty(sums.positions, corner * wide + column * outputs, wide)
+            sound = _is_empty(sums.positions, corner * wide + column * outputs, wide, lines)
         trust.doubtful[first + column] = not sound
         any_sound |= sound
     return any_sound
@@ -141,13 +143,17 @@ def _sum_rows(source, channels, first_row, rows, wide, taps, sums):
 
 
 @compiled(inline=True)
-def _sum_columns(sums, corner, wide, taps, outputs):
-    """For every strip column of a row of patches: all squares, and the smallest sum of a window of its ``outputs``."""
+def _sum_columns(sums, corner, wide, taps, rows):
+    """For every strip column of a row of patches: all squares, and the smallest sum of a window.
+
+    ``rows`` are those of inputs, and of outputs.
+    """
+    lines, outputs = rows
     for z in range(0, wide, lanes_of(sums.positions)):
         at = corner + z
         line = tile_rows(1, 1, sums.positions, at)
         square = line * line
-        for i in range(1, INPUTS):
+        for i in range(1, lines):
             line = tile_rows(1, 1, sums.positions, at + i * wide)
             square = square + line * line
         tile_write(square, sums.squares, z)
@@ -182,10 +188,10 @@ def _sum_patches(sums, wide, outputs):
 
 
 @compiled
-def _is_empty(sums, at, wide):
+def _is_empty(sums, at, wide, lines):
     """Whether all sums of a patch are 0, not only their squares."""
     largest = sums[at]
-    for y in range(INPUTS):
+    for y in range(lines):
         for z in range(INPUTS):
             largest = max(largest, sums[at + y * wide + z])
     return largest == 0

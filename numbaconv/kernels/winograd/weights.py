@@ -12,7 +12,7 @@ from ...machine.vectors import TILE_VECS, panel_width
 from ...machine.words import prange
 from ...objects.tuples import NamedTuple
 from ..records import Limits, Line
-from .points import SCHEMES, weights_matrix
+from .points import FLAT, schemes_for, weights_matrix
 from .transform import weight_of
 from .trust import CHANNELS, trust_limits
 
@@ -29,63 +29,65 @@ class Transformed(NamedTuple):
 
 @functools.cache
 def _matrix(scheme):
-    return weights_matrix(scheme).astype(np.float64)
+    return (np.ones((1, 1)) if scheme is FLAT else weights_matrix(scheme)).astype(np.float64)
 
 
 def pack_winograd(weights, backwards=False):
-    """Transform weights (KD, k, k, C, F) to G g G^T: `Transformed`.
+    """Transform weights (KD, k, k, C, F) or (KD, 1, k, C, F) to G g G^T or g G^T: `Transformed`.
 
     ``backwards`` takes the taps in reverse order along all axes.
     """
-    depth, taps, _, channels, filters = weights.shape
-    width, scheme = panel_width(weights.itemsize), SCHEMES[taps]
+    depth, *taps, channels, filters = weights.shape
+    width, (along_h, along_w) = panel_width(weights.itemsize), schemes_for(*taps)
     count, parts = -(-filters // width), -(-channels // CHANNELS)
     if filters % width:
         # Lines are read whole, the last of each row too.
         padded = np.zeros((*weights.shape[:-1], count * width), weights.dtype)
         padded[..., :filters] = weights
         weights = padded
-    packed = aligned_empty((count, scheme.inputs**2, depth, channels, width), weights.dtype)
-    sums = np.zeros((count * depth * parts, taps**2, width), weights.dtype)
+    packed = aligned_empty((count, along_h.inputs * along_w.inputs, depth, channels, width), weights.dtype)
+    sums = np.zeros((count * depth * parts, taps[0] * taps[1], width), weights.dtype)
     largest = np.zeros((count * depth * parts, width), weights.dtype)
     serial = weights.size < SMALL_WEIGHTS
     sizes = np.empty(3)
-    transform_weights(weights, _matrix(scheme), packed, backwards, sums, largest, sizes, serial=serial)
+    matrices = _matrix(along_h), _matrix(along_w)
+    transform_weights(weights, matrices, packed, backwards, sums, largest, sizes, serial=serial)
     return Transformed(packed, trust_limits(*sizes.tolist()))
 
 
 @compiled(parallel=True)
-def transform_weights(weights, matrix, packed, backwards, sums, largest, sizes):
-    """``packed[p, i*n + j, z, c] = sum over y, x of matrix[i, y] * matrix[j, x] * weights[z, y, x, c, p]``, lines all.
+def transform_weights(weights, matrices, packed, backwards, sums, largest, sizes):
+    """``packed[p, i*n + j, z, c] = sum over y, x of along_h[i, y] * along_w[j, x] * weights[z, y, x, c, p]``, of lines.
 
-    The matrix (n, k) is G. ``sums`` (panels*KD*parts, k*k, VECS*LANES) and ``largest`` (panels*KD*parts, VECS*LANES)
-    are zeros, and get the sums of absolute weights of each tap and the largest, each part of `CHANNELS` channels its
-    own; ``sizes`` get what `trust_limits` takes.
+    The matrices are G along H and W. ``sums`` (panels*KD*parts, KH*KW, VECS*LANES) and ``largest`` (panels*KD*parts,
+    VECS*LANES) are zeros, and get the sums of absolute weights of each tap and the largest, each part of `CHANNELS`
+    channels its own; ``sizes`` get what `trust_limits` takes.
     """
-    depth, taps, _, channels, filters = weights.shape
-    points, width, tap = len(matrix), largest.shape[1], channels * filters
+    depth, rows, taps, channels, filters = weights.shape
+    along_h, along_w = matrices
+    points, width, tap = len(along_w), largest.shape[1], channels * filters
     parts = -(-channels // CHANNELS)
     for task in prange(len(largest)):
         row = np.int64(task)
         panel, z, part = row // (depth * parts), row // parts % depth, row % parts
         some = part * CHANNELS, min((part + 1) * CHANNELS, channels)
-        begin = z * taps * taps * tap + panel * width
+        begin = z * rows * taps * tap + panel * width
         taps_of = Line(weights, begin + some[0] * filters, tap)
         _measure(taps_of, filters, some[1] - some[0], row, sums, largest)
         first, step = begin, tap
         if backwards:
-            first, step, z = begin + (taps * taps - 1) * tap, -tap, depth - 1 - z
+            first, step, z = begin + (rows * taps - 1) * tap, -tap, depth - 1 - z
         half, zeros = np.empty(taps * width, weights.dtype), np.zeros(width, weights.dtype)
         zero = tile_rows(1, TILE_VECS, zeros, 0)
         for c in range(*some):
             at = first + c * filters
-            for i in range(points):
+            for i in range(len(along_h)):
                 for x in range(taps):
                     column = Line(weights, at + x * step, taps * step)
-                    tile_write(weight_of(column, matrix, i, zero), half, x * width)
+                    tile_write(weight_of(column, along_h, i, zero), half, x * width)
                 for j in range(points):
-                    to = (((panel * points + i) * points + j) * depth + z) * channels * width + c * width
-                    tile_write(weight_of(Line(half, 0, width), matrix, j, zero), packed, to)
+                    to = (((panel * len(along_h) + i) * points + j) * depth + z) * channels * width + c * width
+                    tile_write(weight_of(Line(half, 0, width), along_w, j, zero), packed, to)
     _tell(sums, largest, len(packed), sizes)
 
 
