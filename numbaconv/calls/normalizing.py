@@ -5,6 +5,7 @@ Bits do not depend on the number of threads.
 """
 
 from functools import lru_cache
+from math import gcd
 
 import numpy as np
 
@@ -16,6 +17,10 @@ from .epilogue import NO_MINIMUM
 
 # Columns that a task takes at most, and values of a channel from which on they have rows of their own.
 MOST_COLUMNS, OWN_ROWS = 4096, 64
+# Values of a long row, at most, if it has several positions.
+ROW = 1024
+# Deviations that a mean is from 0, at most, where factors of the dtype of arrays do.
+NEAR = 8
 
 
 class Grid(NamedTuple):
@@ -42,24 +47,32 @@ class Grid(NamedTuple):
 
 
 @lru_cache(maxsize=512)
-def make_grid(shape: tuple[int, ...], itemsize: int) -> Grid:
-    """A `Grid` for arrays of this shape and size of items."""
+def make_grid(shape: tuple[int, ...], itemsize: int, sums: bool = True) -> Grid:
+    """A `Grid` for arrays of this shape and size of items; without ``sums``, rows are longer."""
     # Who finds a network on disk does without.
     from ..kernels.sums import TASK_ROWS, TASK_VALUES, row_width
 
     outer, channels, inner = shape
     planes, line = inner >= OWN_ROWS, 4 * VECTOR_BYTES // itemsize
     width = inner if planes else row_width(outer, channels * max(1, inner))
+    if not (planes or sums):
+        width = max(width, _long_row(outer, channels * max(1, inner), VECTOR_BYTES // itemsize))
     columns = min(width, MOST_COLUMNS)
     least, size = 1 if planes else TASK_ROWS, outer * channels * inner
     rows = max(least, TASK_VALUES // columns)
     total = -(-size // width)
     each, pieces = (line, -(-width // columns)) if planes else (max(1, inner),) * 2
     parts = total // channels if planes else -(-total // rows) * width // (channels * pieces)
-    table, sums = (channels, line) if planes else (1, width), (2, parts, channels * pieces)
+    table, of_sums = (channels, line) if planes else (1, width), (2, parts, channels * pieces)
     # As many numbers as a line of an array has vectors in float64: Numba knows lengths of tuples when it compiles.
     how = (0,) * (8 // itemsize), int(not planes), (rows, columns, width)
-    return Grid(channels, max(1.0, size / channels), each, table, sums, how, size <= TASK_VALUES)
+    return Grid(channels, max(1.0, size / channels), each, table, of_sums, how, size <= TASK_VALUES)
+
+
+def _long_row(positions: int, channels: int, lanes: int) -> int:
+    """Values of a row of whole positions that has few tails, and begins with a whole vector if it can."""
+    count, whole = max(1, min(positions, ROW // channels)), lanes // gcd(channels, lanes)
+    return channels * (count if count < whole else count // whole * whole)
 
 
 class Factors(NamedTuple):
@@ -116,17 +129,30 @@ def gradients_of(
 
 def scaled(x: np.ndarray, scale: np.ndarray, shift: np.ndarray, low: float = NO_MINIMUM) -> np.ndarray:
     """``max(x * scale + shift, low)`` as a new array."""
-    return filled(x, tables_of(x, scale, shift), low)
+    return filled(x, make_grid(x.shape, x.itemsize, sums=False).tables_of(scale, shift), low)
 
 
 def tables_of(x: np.ndarray, *factors: np.ndarray) -> np.ndarray:
-    """Factors of each channel as tables for arrays of this shape and dtype."""
+    """Factors of each channel as tables for arrays of this shape and dtype, of which sums are wanted, too."""
     return make_grid(x.shape, x.itemsize).tables_of(*factors)
 
 
+def quick_tables(x: np.ndarray, found: np.ndarray) -> np.ndarray:
+    """What `filled` takes, from mean, deviation, scale and shift of each channel.
+
+    Tables are of the array's dtype where means are so small that no digits are lost by it.
+    """
+    mean, deviation, *factors = found
+    tables = make_grid(x.shape, x.itemsize, sums=False).tables_of(*factors)
+    narrow = tables.astype(x.dtype)
+    near = np.abs(mean) <= NEAR * deviation
+    return narrow if near.all() and np.isfinite(narrow).all() else tables
+
+
 def filled(x: np.ndarray, tables: np.ndarray, low: float = NO_MINIMUM) -> np.ndarray:
-    """`scaled` by two tables."""
-    grid = make_grid(x.shape, x.itemsize)
-    out = aligned_empty(x.shape, x.dtype)
-    multiply_add(x.reshape(-1), tables[0], tables[1], low, out.reshape(-1), *grid.how, serial=grid.serial)
+    """`scaled` by two tables, of float64 or of the array's dtype."""
+    grid = make_grid(x.shape, x.itemsize, sums=False)
+    out, wide = aligned_empty(x.shape, x.dtype), (0,) * (tables.itemsize // x.itemsize)
+    arrays = x.reshape(-1), tables[0], tables[1], low, out.reshape(-1)
+    multiply_add(*arrays, wide, *grid.how[1:], serial=grid.serial)
     return out

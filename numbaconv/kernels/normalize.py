@@ -167,8 +167,9 @@ def _line(xs, tables, out, vecs, at, place, count):
 def multiply_add(x, scale, shift, low, out, wide, step, cut):
     """``out[r, j] = x[r, j] * scale[r % T, j * step] + shift[r % T, j * step]``, or ``low`` if that is more.
 
-    The float64 tables are (T, W) with a step of 1, or hold lines of one number for each row, and the step is 0; ``cut``
-    has the rows and columns of a task, and the columns of all.
+    The tables are (T, W) with a step of 1, or hold lines of one number for each row, and the step is 0; they are
+    float64, or else of the array's dtype, and ``wide`` has one item. ``cut`` has the rows and columns of a task, and
+    the columns of all.
     """
     for task in prange(_tasks(len(out), cut)):
         _multiply_add((x,), ((scale,), shift, ((shift,), x[:0], low)), out, wide, step, cut, np.int64(task))

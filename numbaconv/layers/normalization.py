@@ -7,7 +7,7 @@ import numpy as np
 
 from ..calls.epilogue import NO_MINIMUM
 from ..calls.layouts import contiguous
-from ..calls.normalizing import Factors, filled, gradients_of, normalized, scaled, tables_of
+from ..calls.normalizing import Factors, filled, gradients_of, normalized, quick_tables, scaled, tables_of
 from ..common.again import again, at_end, fill
 from ..common.arrays import cast
 from ..common.words import Penalized, Unpack
@@ -91,7 +91,7 @@ class BatchNormalization(Affine):
         weights, shape, tables = self._factors
         if weights is not self._weights or shape != planes.shape:
             weights = self._weights
-            tables = tables_of(planes, *self._factors_of(weights))
+            tables = quick_tables(planes, self._moving_factors(weights))
             self._factors = weights, planes.shape, tables
         return filled(planes, tables).reshape(x.shape)
 
@@ -122,7 +122,7 @@ class BatchNormalization(Affine):
         else:
             found = self._moving_factors(self._weights)
             factors = Factors(found, tables_of(planes, found[0], *found[2:]))
-            out = filled(planes, factors.tables[1:], low)
+            out = scaled(planes, found[2], found[3], low)
         return out.reshape(x.shape), (planes, factors, by_batch, joined)
 
     def _backward(self, kept: Any, grad_out: np.ndarray, input_grad: bool) -> Grads:
