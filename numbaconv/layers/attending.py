@@ -8,14 +8,15 @@ import numpy as np
 from .. import activations, initializers
 from ..common.arguments import check_bool, check_mask
 from ..common.words import Penalized, Unpack
-from ..objects.registry import integer, number
+from ..objects.registry import number
 from .any_rank import Shape
+from .drawing import Seeded
 from .learning import Grads
 from .merging import Merge
 from .weights import Weight
 
 
-class _Attending(Merge):
+class _Attending(Merge, Seeded):
     """What both have in common."""
 
     _least, _most = 2, 3
@@ -29,7 +30,7 @@ class _Attending(Merge):
         with self._named():
             self.use_scale = check_bool(use_scale, "use_scale")
             self.dropout = number(dropout, "dropout", minimum=0, maximum=1)
-            self.seed = None if seed is None else integer(seed, "seed")
+            self._begin(seed)
 
     # -- shapes and weights ----------------------------------------------------------------------------------------
 
@@ -70,15 +71,13 @@ class _Attending(Merge):
         return self._read(x, mask)[0]
 
     def _forward(self, x: list[np.ndarray], mask: Any = None) -> tuple[np.ndarray, Any]:
-        if self.dropout:
-            raise ValueError(f"dropout must be 0 in training, because it is not computed here, got {self.dropout}")
-        return self._read(x, mask)
+        return self._read(x, mask, self.dropout)
 
     def _forward_still(self, x: list[np.ndarray], mask: Any = None) -> tuple[np.ndarray, Any]:
         return self._read(x, mask)
 
     @np.errstate(all="ignore")
-    def _read(self, x: list[np.ndarray], mask: Any) -> tuple[np.ndarray, Any]:
+    def _read(self, x: list[np.ndarray], mask: Any, dropout: float = 0.0) -> tuple[np.ndarray, Any]:
         query, value, key = (*x, x[1])[:3]
         scores, inner = self._scores(query, key)
         of_query, of_value = (*mask, None)[:2] if mask else (None, None)
@@ -86,21 +85,24 @@ class _Attending(Merge):
             counts = check_mask(of_value, value.shape)[..., None, :]
             scores = np.where(counts, scores, scores - self._dtype.type(1e9))
         weights = activations.softmax(scores)
-        out = weights @ value
+        scales = self._scales(dropout, *weights.shape)
+        out = (weights if scales is None else weights * scales) @ value
         if of_query is not None:
             of_query = check_mask(of_query, query.shape)[..., None]
             out = np.where(of_query, out, self._dtype.type(0))
-        return out, (x, weights, inner, of_query)
+        return out, (x, weights, scales, inner, of_query)
 
     @np.errstate(all="ignore")
     def _backward(self, kept: Any, grad_out: np.ndarray, input_grad: bool) -> Grads:
-        x, weights, inner, of_query = kept
+        x, weights, scales, inner, of_query = kept
         query, value, key = (*x, x[1])[:3]
         grad = grad_out if of_query is None else np.where(of_query, grad_out, self._dtype.type(0))
-        grad_weights = grad @ value.swapaxes(-1, -2)
+        left, grad_weights = weights, grad @ value.swapaxes(-1, -2)
+        if scales is not None:
+            left, grad_weights = weights * scales, grad_weights * scales
         grad_scores = weights * (grad_weights - (grad_weights * weights).sum(-1, keepdims=True))
         grad_query, grad_key, gradients = self._scores_grad(query, key, inner, grad_scores)
-        grad_value = weights.swapaxes(-1, -2) @ grad
+        grad_value = left.swapaxes(-1, -2) @ grad
         found = [grad_query, grad_value, grad_key] if len(x) == 3 else [grad_query, grad_value + grad_key]
         return found, {name: np.asarray(one, self._dtype) for name, one in gradients.items() if name in self._weights}
 
@@ -140,7 +142,7 @@ class Attention(_Attending):
         Whether there is a scale; otherwise it is 1.
     score_mode : {"dot", "concat"}
     dropout : float
-        From 0 to 1. It must be 0 in training, because it is not computed here; in prediction it changes nothing.
+        Share of the scores, from 0 to 1, that are set to 0 in training; the others are enlarged.
     seed : int, optional
         Of the dropout.
 
@@ -179,7 +181,7 @@ class AdditiveAttention(_Attending):
     use_scale : bool
         Whether there is a scale; otherwise it is 1.
     dropout : float
-        From 0 to 1. It must be 0 in training, because it is not computed here; in prediction it changes nothing.
+        Share of the scores, from 0 to 1, that are set to 0 in training; the others are enlarged.
     seed : int, optional
         Of the dropout.
 

@@ -1,22 +1,23 @@
 """MultiHeadAttention."""
 
-from functools import reduce
-from math import prod, sqrt
+from math import sqrt
 from typing import Any
 
 import numpy as np
 
 from .. import activations, shapes
-from ..common.arguments import as_numbers, cast, check_bool, check_mask
+from ..common.arguments import as_numbers, cast, check_bool
 from ..common.words import Common, Unpack
 from ..graph.tensor import tensors_in
 from ..objects.registry import integer, number
-from .any_rank import Shape
-from .predict_only import PredictOnly
+from .any_rank import AnyRank, Shape
+from .drawing import Seeded
+from .heads import folded, projected, readable, unfolded
+from .learning import Grads
 from .weights import Weight
 
 
-class MultiHeadAttention(PredictOnly):
+class MultiHeadAttention(AnyRank, Seeded):
     """Let every position of one sequence read from all of another (Keras's ``MultiHeadAttention``).
 
     For each head ``scores = softmax(query @ key.T / sqrt(key_dim))`` and ``out = scores @ value``, where query, key and
@@ -30,7 +31,7 @@ class MultiHeadAttention(PredictOnly):
     value_dim : int, optional
         Length of a head's values; None takes ``key_dim``.
     dropout : float
-        From 0 to 1. It acts in training alone, so in prediction it changes nothing.
+        Share of the scores, from 0 to 1, that are set to 0 in training; the others are enlarged.
     output_shape : int or tuple of int, optional
         Axes of the result in place of the query's last one; None takes the length of that.
     attention_axes : int or tuple of int, optional
@@ -50,7 +51,7 @@ class MultiHeadAttention(PredictOnly):
     query_kernel (C, num_heads, key_dim), query_bias (num_heads, key_dim), those of key, gate and value, and
     output_kernel (num_heads, value_dim, C), output_bias (C,). A position of the query that may read nothing gets the
     average of all values; with dropout, scores asked for or more than one axis between it gets 0, as in Keras.
-    For prediction only: it is not trained. Products run in NumPy's BLAS.
+    Keeps for backward: its inputs, what their kernels make of them, and the scores. Products run in NumPy's BLAS.
 
     Vaswani et al., "Attention Is All You Need", 2017.
     """
@@ -94,7 +95,7 @@ class MultiHeadAttention(PredictOnly):
             window = sliding_window
             self.sliding_window = None if window is None else shapes.normalize_tuple(window, 1, "sliding_window")[0]
             self.flash_attention = None if flash_attention is None else check_bool(flash_attention, "flash_attention")
-            self.seed = None if seed is None else integer(seed, "seed")
+            self._begin(seed)
             self._set_components(locals())
 
     # -- shapes and weights ----------------------------------------------------------------------------------------
@@ -120,9 +121,7 @@ class MultiHeadAttention(PredictOnly):
         if not keywords.get("return_attention_scores"):
             return out
         query, _, key = self._checked_shape(_together(*shapes))
-        axes = self._axes(len(query))
-        outer = (n for i, n in enumerate(query[:-1]) if i not in axes)
-        return [out, (*outer, self.num_heads, *(shape[axis] for shape in (query, key) for axis in axes))]
+        return [out, self._scores_shape(query, key)]
 
     def _checked_shape(self, input_shape: Any) -> Any:
         given = input_shape if isinstance(input_shape, list | tuple) else ()
@@ -226,7 +225,7 @@ class MultiHeadAttention(PredictOnly):
         return_attention_scores : bool
             Whether the scores are returned too.
         training : bool, optional
-            With True, dropout is refused.
+            With True, there is dropout.
         use_causal_mask : bool
             Whether positions of the query read only those of the value that do not come later.
 
@@ -254,7 +253,8 @@ class MultiHeadAttention(PredictOnly):
             return self._connect(inputs, given)
         with self._named():
             arrays = self._ready(inputs)
-            out = (self._forward(arrays, **given)[0]) if training else self.call(arrays, **given)
+            trained = training and check_bool(training, "training")
+            out = self._forward_with(arrays, True, **given)[0] if trained else self.call(arrays, **given)
         self._after_call(out)
         return out
 
@@ -274,101 +274,111 @@ class MultiHeadAttention(PredictOnly):
             self.compute_output_shape(given)
         else:
             self.build(given)
-        query, value, key = (*(cast(one, self._dtype) for one in arrays), cast(arrays[1], self._dtype))[:3]
-        for name, one in zip(names, (query, value, key), strict=True):
+        found = [cast(one, self._dtype) for one in arrays]
+        for name, one in zip(names, (*found, found[1]), strict=False):
             wanted = self._weights[f"{name}_kernel"].shape[0]
             if one.shape[-1] != wanted:
                 raise ValueError(f"{name} must have {wanted} channels to fit the layer's weights, got {one.shape}")
+        query, value = found[:2]
         if not len(query) == len(value):
             raise ValueError(f"query and value must be of as many examples, got {len(query)} and {len(value)}")
-        return [query, value, key]
+        return found
 
-    @np.errstate(all="ignore")
+    def _trace(self, *inputs: Any, training: bool | None = True, **keywords: Any) -> tuple[Any, Any]:
+        # As a list from `forward`, which takes one argument.
+        given = inputs[0] if len(inputs) == 1 else inputs
+        return self._traced(given, training is not False, **keywords)
+
     def call(  # type: ignore[override]
         self, x: list[np.ndarray], return_attention_scores: bool = False, **masks: Any
     ) -> Any:
         """Compute a built layer on query, value and key of its dtype; see ``__call__``."""
-        query, value, key = x
-        weights = self._weights
-        allowed = self._allowed(query.shape, value.shape, **masks)
-        heads = [_projected(one, weights, name) for one, name in ((query, "query"), (value, "value"), (key, "key"))]
+        return self._attend(x, 0.0, return_attention_scores, **masks)[0]
+
+    def _forward(self, x: list[np.ndarray], **keywords: Any) -> tuple[Any, Any]:
+        return self._attend(x, self.dropout, **keywords)
+
+    def _forward_still(self, x: list[np.ndarray], **keywords: Any) -> tuple[Any, Any]:
+        return self._attend(x, 0.0, **keywords)
+
+    @np.errstate(all="ignore")
+    def _attend(
+        self, x: list[np.ndarray], dropout: float, return_attention_scores: bool = False, **masks: Any
+    ) -> tuple[Any, Any]:
+        query, value, key = (*x, x[1])[:3]
+        weights, given = self._weights, {"query": query, "key": key, "value": value}
+        allowed = readable(query.shape, value.shape, self.sliding_window, **masks)
+        axes = self._axes(query.ndim)
+        sides = [folded(projected(one, weights, name), axes) for name, one in given.items()]
         # As in Keras, who has two ways to compute it.
         nothing_is_zero = bool(self.dropout or return_attention_scores or query.ndim > 3)
-        out, scores = self._read(heads, allowed, nothing_is_zero)
-        if self.use_gate:
-            out = out * activations.sigmoid(_projected(query, weights, "gate"))
-        kernel = weights["output_kernel"]
-        out = np.ascontiguousarray(np.tensordot(out, kernel, axes=2))
-        if self.use_bias:
-            out += weights["output_bias"]
-        return [out, scores] if return_attention_scores else out
-
-    def _read(
-        self, heads: list[np.ndarray], allowed: np.ndarray | None, nothing_is_zero: bool
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """What the heads read, (N, ..., heads, value_dim), and the scores by which they do."""
-        rank = heads[0].ndim - 1
-        axes = self._axes(rank)
-        others = [i for i in range(rank) if i not in axes]
-        order = (*others, *axes, rank)
-        query, value, key = (one.transpose(order) for one in heads)
-        outer, rows, columns = query.shape[: len(others)], *(one.shape[len(others) : -1] for one in (query, key))
-        query, value, key = (
-            one.reshape(*outer, prod(inner), one.shape[-1])
-            for one, inner in ((query, rows), (value, columns), (key, columns))
-        )
-        scores = query / self._dtype.type(sqrt(self.key_dim)) @ key.swapaxes(-1, -2)
+        scores = sides[0] / self._dtype.type(sqrt(self.key_dim)) @ sides[1].swapaxes(-1, -2)
+        shape = self._scores_shape(query.shape, key.shape)
         if allowed is not None:
-            while allowed.ndim < len(outer) + 2 * len(axes):
+            while allowed.ndim < len(shape):
                 allowed = np.expand_dims(allowed, -2 * len(axes) - 1)
-            allowed = np.broadcast_to(allowed, (*outer, *rows, *columns)).reshape(scores.shape)
+            allowed = np.broadcast_to(allowed, shape).reshape(scores.shape)
             scores = np.where(allowed, scores, self._dtype.type(-1e9 if nothing_is_zero else -2e38))
         scores = activations.softmax(scores)
         if allowed is not None and nothing_is_zero:
             scores = np.where(allowed, scores, 0)
-        out = (scores @ value).reshape(*outer, *rows, value.shape[-1])
-        return out.transpose(np.argsort(order)), scores.reshape(*outer, *rows, *columns)
+        scales = self._scales(dropout, *scores.shape)
+        left = scores if scales is None else scores * scales
+        read = unfolded(left @ sides[2], (*query.shape[:-1], self.num_heads, self.value_dim), axes)
+        gate = activations.sigmoid(projected(query, weights, "gate")) if self.use_gate else None
+        gated = read if gate is None else read * gate
+        out = np.ascontiguousarray(np.tensordot(gated, weights["output_kernel"], axes=2))
+        if self.use_bias:
+            out += weights["output_bias"]
+        kept = given, len(x), sides, allowed, scores, scales, read, gate
+        return [out, scores.reshape(shape)] if return_attention_scores else out, kept
 
-    def _allowed(
-        self,
-        query_shape: tuple[int, ...],
-        value_shape: tuple[int, ...],
-        query_mask: Any = None,
-        value_mask: Any = None,
-        key_mask: Any = None,
-        attention_mask: Any = None,
-        use_causal_mask: bool = False,
-    ) -> np.ndarray | None:
-        """Which positions may be read by which, (N, T, S); None for all of them."""
-        rows, columns = query_shape[1], value_shape[1]
-        found = []
-        if query_mask is not None:
-            found.append(check_mask(query_mask, query_shape)[..., None])
-        found += [check_mask(one, value_shape)[..., None, :] for one in (value_mask, key_mask) if one is not None]
-        if use_causal_mask:
-            found.append(np.tri(rows, columns, dtype=bool)[None])
-        if self.sliding_window is not None:
-            places = np.arange(max(rows, columns))
-            found.append(np.abs(places[:rows, None] - places[:columns])[None] < self.sliding_window)
-        if attention_mask is not None:
-            found.append(as_numbers(attention_mask, "attention_mask") != 0)
-        try:
-            return reduce(np.logical_and, found) if found else None
-        except ValueError:
-            raise ValueError(
-                f"masks must fit a query of shape {query_shape} and a value of shape {value_shape}, got one for each "
-                f"position of query and value of shapes {[one.shape for one in found]}"
-            ) from None
+    @np.errstate(all="ignore")
+    def _backward(self, kept: Any, grad_out: Any, input_grad: bool) -> Grads:
+        given, count, (query, key, value), allowed, scores, scales, read, gate = kept
+        grad_out, *more = grad_out if isinstance(grad_out, list) else [grad_out]
+        of_scores = more[0].reshape(scores.shape) if more else 0
+        kernel, outer = self._weights["output_kernel"], tuple(range(read.ndim - 2))
+        axes = self._axes(read.ndim - 1)
+        found = {"output_kernel": np.tensordot(read if gate is None else read * gate, grad_out, (outer, outer))}
+        found["output_bias"] = grad_out.sum(outer)
+        grad = np.tensordot(grad_out, kernel, (range(len(outer), grad_out.ndim), range(2, kernel.ndim)))
+        grads = {}
+        if gate is not None:
+            grads["gate"] = grad * read * gate * (1 - gate)
+            grad = grad * gate
+        grad = folded(grad, axes)
+        of_left = grad @ value.swapaxes(-1, -2)
+        of_scores = (of_left if scales is None else of_left * scales) + of_scores
+        of_products = scores * (of_scores - (of_scores * scores).sum(-1, keepdims=True))
+        if allowed is not None:
+            of_products = np.where(allowed, of_products, 0)
+        of_products /= self._dtype.type(sqrt(self.key_dim))
+        left = scores if scales is None else scores * scales
+        of_heads = of_products @ key, of_products.swapaxes(-1, -2) @ query, left.swapaxes(-1, -2) @ grad
+        for (name, x), one in zip(given.items(), of_heads, strict=True):
+            grads[name] = unfolded(one, (*x.shape[:-1], self.num_heads, one.shape[-1]), axes)
+        for name, one in grads.items():
+            found[f"{name}_kernel"] = np.tensordot(given.get(name, given["query"]), one, (outer, outer))
+            found[f"{name}_bias"] = one.sum(outer)
+        found = {name: found[name] for name in self._weights}
+        if not input_grad:
+            return None, found
+        back = {
+            name: np.tensordot(one, self._weights[f"{name}_kernel"], ((-2, -1), (1, 2))) for name, one in grads.items()
+        }
+        of_query = back["query"] + back["gate"] if gate is not None else back["query"]
+        return [of_query, back["value"], back["key"]] if count == 3 else [of_query, back["value"] + back["key"]], found
+
+    def _scores_shape(self, query: Shape, key: Shape) -> tuple[Any, ...]:
+        """The shape of the scores for inputs of these."""
+        axes = self._axes(len(query))
+        others = (n for i, n in enumerate(query[:-1]) if i not in axes)
+        return *others, self.num_heads, *(shape[axis] for shape in (query, key) for axis in axes)
 
 
 def _together(query_shape: Any, value_shape: Any, key_shape: Any = None) -> list[Any]:
     return [query_shape, value_shape, *([] if key_shape is None else [key_shape])]
-
-
-def _projected(x: np.ndarray, weights: dict[str, np.ndarray], name: str) -> np.ndarray:
-    """Queries, keys or values of all heads, (N, ..., heads, width)."""
-    out = np.tensordot(x, weights[f"{name}_kernel"], axes=1)
-    return out + weights[f"{name}_bias"] if f"{name}_bias" in weights else out
 
 
 def _several(value: Any, name: str) -> tuple[int, ...]:

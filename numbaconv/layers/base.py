@@ -9,6 +9,7 @@ import numpy as np
 
 from .. import shapes
 from ..common.arguments import as_numbers, cast, check_bool, check_channels, check_dtype, check_rank
+from ..common.structures import mapped
 from ..graph.operation import is_shape
 from ..graph.tensor import tensors_in
 from ..objects.docstrings import parameter_names
@@ -370,10 +371,12 @@ class Layer(Repeating, Arguments):
     def _result_dtype(self) -> str:
         return self.dtype
 
-    def _in_training(self, x: Any, **keywords: Any) -> np.ndarray:
-        out, _ = self._forward_with(x, True, **keywords)
-        shared = any(np.may_share_memory(out, one) for one in (x if isinstance(x, list) else [x]))
-        return np.array(out, order="C") if shared else np.ascontiguousarray(out)
+    def _in_training(self, x: Any, **keywords: Any) -> Any:
+        def own(out: np.ndarray) -> np.ndarray:
+            shared = any(np.may_share_memory(out, one) for one in (x if isinstance(x, list) else [x]))
+            return np.array(out, order="C") if shared else np.ascontiguousarray(out)
+
+        return mapped(own, self._forward_with(x, True, **keywords)[0])
 
     def _checked(self, out: Any, x: Any) -> np.ndarray:
         """What the user's ``call`` has returned, as a new array of the layer's dtype."""

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from ..graph.operation import Gradients
 from .any_rank import Shape
 from .arguments import settings_of
 from .recurrent import Recurrent, WithState
@@ -32,8 +33,8 @@ class Bidirectional(Wrapper, WithState):
     Input (N, steps, C), output (N, 2 * units), or (N, steps, 2 * units) with the layer's ``return_sequences``, for
     merge_mode "concat"; steps of both directions stand in the order of the input. With ``return_state`` a list of the
     result and the states, those of ``forward_layer`` first. Weights: those of ``forward_layer``, then those of
-    ``backward_layer``. Steps that a mask says do not count give 0 with ``return_sequences``. For prediction only: it is
-    not trained.
+    ``backward_layer``. Steps that a mask says do not count give 0 with ``return_sequences``. Keeps for backward: what
+    both directions keep, and their results.
     """
 
     _inner = ("layer", "backward_layer")
@@ -113,19 +114,51 @@ class Bidirectional(Wrapper, WithState):
             results += [None] * sum(one.states for one in self._held())
         return results if len(results) > 1 else of_result
 
-    def _check_no_dropout(self) -> None:
-        for one in self._held():
-            one._check_no_dropout()
-
     def call(self, x: np.ndarray, mask: Any = None, *, initial_state: Any = None) -> Any:
         """Compute a built layer on an array of its dtype; ``initial_state`` is a list of those of both directions."""
         pairs = zip(self._held(), self._halves(initial_state), strict=True)
-        found = [one(x, mask=mask, initial_state=state) for one, state in pairs]
+        return self._joined([one(x, mask=mask, initial_state=state) for one, state in pairs])[0]
+
+    def _forward(
+        self, x: np.ndarray, mask: Any = None, *, initial_state: Any = None, training: bool = True
+    ) -> tuple[Any, Any]:
+        pairs = zip(self._held(), self._halves(initial_state), strict=True)
+        ways = [one._trace(x, training=training, mask=mask, initial_state=state) for one, state in pairs]
+        found, results = self._joined([out for out, _ in ways])
+        return found, (results, [kept for _, kept in ways])
+
+    def _forward_still(self, x: np.ndarray, mask: Any = None, *, initial_state: Any = None) -> tuple[Any, Any]:
+        return self._forward(x, mask, initial_state=initial_state, training=False)
+
+    @np.errstate(all="ignore")
+    def _take_back(self, kept: Any, grad_out: Any, input_grad: bool, gradients: Gradients) -> Any:
+        with self._named():
+            shape, (results, ways), *_ = kept
+            grads = self._matching(grad_out, shape)
+            merged, *states = grads if isinstance(grads, list) else [grads]
+            if self.merge_mode is None:
+                merged, states = [merged, states[0]], states[1:]
+            first, second = self._parted(merged, *results)
+            if self.forward_layer.return_sequences:
+                second = second[:, ::-1]
+            if self.forward_layer.return_state:
+                count = self.forward_layer.states
+                first, second = [first, *states[:count]], [second, *states[count:]]
+            triples = zip(self._held(), ways, (first, second), strict=True)
+            found = [half._take_back(way, grad, input_grad, gradients) for half, way, grad in triples]
+            if not input_grad:
+                return None
+            (grad, *rest), (other, *more) = (one if isinstance(one, list) else [one] for one in found)
+            found = [grad + other, *rest, *more]
+            return found if len(found) > 1 else found[0]
+
+    def _joined(self, found: list[Any]) -> tuple[Any, list[np.ndarray]]:
+        """What the call returns, and the results of both directions in the order of the input."""
         (out, *states), (other, *more) = (one if self.forward_layer.return_state else [one] for one in found)
         if self.forward_layer.return_sequences:
             other = np.ascontiguousarray(other[:, ::-1])
         found = [*self._merged(out, other), *states, *more]
-        return found if len(found) > 1 else found[0]
+        return found if len(found) > 1 else found[0], [out, other]
 
     @np.errstate(all="ignore")
     def _merged(self, out: np.ndarray, other: np.ndarray) -> list[np.ndarray]:
@@ -136,6 +169,16 @@ class Bidirectional(Wrapper, WithState):
         if self.merge_mode == "mul":
             return [out * other]
         return [out + other if self.merge_mode == "sum" else (out + other) / self._dtype.type(2)]
+
+    def _parted(self, grad: Any, out: np.ndarray, other: np.ndarray) -> Any:
+        """The gradients of both results from that of what they were merged into."""
+        if self.merge_mode == "concat":
+            return np.split(grad, [out.shape[-1]], axis=-1)
+        if self.merge_mode == "mul":
+            return grad * other, grad * out
+        if self.merge_mode == "ave":
+            grad = grad / self._dtype.type(2)
+        return grad if self.merge_mode is None else (grad, grad)
 
     def _halves(self, state: Any) -> list[Any]:
         if state is None:

@@ -1,20 +1,24 @@
 """What layers share that draw random numbers in training."""
 
 from collections.abc import Collection
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from ..common.random import Later
 from ..objects.registry import integer
 from .any_rank import AnyRank
+from .base import Layer
 
 
-class Drawing(AnyRank):
-    """A layer that does nothing outside training, and in training draws from a generator of its own."""
+class Seeded(Layer):
+    """A layer that may draw from a generator of its own in training."""
 
-    supports_masking = True
     _states = frozenset({"_later"})
+    # Whether saved models of all versions have its state.
+    always_saved: ClassVar[bool] = False
+    # What was pickled before there was one has none.
+    _later: Any = None
     seed: int | None
 
     def _begin(self, seed: Any) -> None:
@@ -29,7 +33,10 @@ class Drawing(AnyRank):
 
     @property
     def _generator(self) -> "np.random.Generator":
-        return self._later.generator
+        if self._later is None:
+            self._later = Later(self.seed)
+        found: np.random.Generator = self._later.generator
+        return found
 
     def get_state(self) -> dict[str, Any]:
         """Where the random numbers have got to, as plain JSON types."""
@@ -49,6 +56,20 @@ class Drawing(AnyRank):
         except (ValueError, TypeError, KeyError, OverflowError) as error:
             raise ValueError(f"{self._label}: state must be what get_state returned, got {state!r}") from error
         self._later = later
+
+    def _scales(self, rate: float, *shape: int) -> np.ndarray | None:
+        """What values are multiplied with of which so many are dropped: 0, or what makes up for it; None for all 1."""
+        if not rate:
+            return None
+        left = self._generator.random(shape, np.float32) >= rate
+        return left * self._dtype.type(1 / (1 - rate or 1))
+
+
+class Drawing(AnyRank, Seeded):
+    """A layer that does nothing outside training, and in training draws from a generator of its own."""
+
+    supports_masking = True
+    always_saved = True
 
     def _whole_axes(self, count: int) -> Collection[int]:
         return ()

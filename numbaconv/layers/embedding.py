@@ -8,12 +8,12 @@ from .. import shapes
 from ..common.arguments import as_numbers, check_bool
 from ..common.words import Penalized, Unpack
 from ..objects.registry import number
-from .any_rank import Shape
-from .predict_only import PredictOnly
+from .any_rank import AnyRank, Shape
+from .learning import Grads
 from .weights import Weight
 
 
-class Embedding(PredictOnly):
+class Embedding(AnyRank):
     """Give every number a vector (Keras's ``Embedding``): ``out = embeddings[x]``.
 
     Parameters
@@ -30,7 +30,7 @@ class Embedding(PredictOnly):
     Notes
     -----
     Input of any shape and any real dtype, output one axis more, of length ``output_dim``. Weights: embeddings
-    (input_dim, output_dim). For prediction only: it is not trained.
+    (input_dim, output_dim). Keeps for backward: its input, which has no gradient.
     """
 
     embeddings = Weight()
@@ -76,6 +76,18 @@ class Embedding(PredictOnly):
             )
         return np.asarray(self._weights["embeddings"][x.astype(np.intp)])
 
+    def _forward(self, x: np.ndarray) -> tuple[np.ndarray, Any]:
+        return self.call(x), x
+
+    def _backward(self, kept: Any, grad_out: np.ndarray, input_grad: bool) -> Grads:
+        numbers = kept.ravel().astype(np.intp)
+        found = np.zeros((self.input_dim, self.output_dim), self._dtype)
+        order = np.argsort(numbers, kind="stable")
+        each, starts = np.unique(numbers[order], return_index=True)
+        if len(each):
+            found[each] = np.add.reduceat(grad_out.reshape(len(numbers), -1)[order], starts, axis=0)
+        return None, {"embeddings": found}
+
     def _ready(self, x: Any) -> np.ndarray:
         # No cast: float32 does not hold every number.
         x = as_numbers(x, "x")
@@ -103,7 +115,7 @@ class Embedding(PredictOnly):
         return f"every value becomes a vector of {self.output_dim}"
 
 
-class Masking(PredictOnly):
+class Masking(AnyRank):
     """Mask the steps all of whose values are ``mask_value`` (Keras's ``Masking``), and set them to 0.
 
     Parameters
@@ -113,7 +125,7 @@ class Masking(PredictOnly):
     Notes
     -----
     Input (N, ..., C), output the same; `compute_mask` gives (N, ...), False where all C values are ``mask_value``.
-    For prediction only: no gradient passes it.
+    Keeps for backward: which steps count.
     """
 
     supports_masking = True
@@ -130,7 +142,14 @@ class Masking(PredictOnly):
 
     def call(self, x: np.ndarray) -> np.ndarray:
         self._must_fit(x)
-        return np.where(self.compute_mask(x)[..., None], x, 0)
+        return self._forward(x)[0]
+
+    def _forward(self, x: np.ndarray) -> tuple[np.ndarray, Any]:
+        counts = self.compute_mask(x)[..., None]
+        return np.where(counts, x, 0), counts
+
+    def _input_grad(self, kept: Any, grad_out: np.ndarray) -> np.ndarray:
+        return np.where(kept, grad_out, 0)
 
     def _why(self, before: Shape, after: Shape) -> str:
         return f"steps in which every value is {self.mask_value:g} become 0"

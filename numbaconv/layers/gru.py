@@ -7,8 +7,8 @@ import numpy as np
 
 from ..common.arguments import check_bool
 from ..common.words import Activation, Common, Unpack
-from .activation import activated
-from .recurrent import Recurrent, check_use_cudnn
+from .activation import activation_grad
+from .recurrent import Inner, Recurrent, Scales, Taken, check_use_cudnn, kernel_grad, product, product_back
 
 
 class GRU(Recurrent):
@@ -29,7 +29,7 @@ class GRU(Recurrent):
     Input (N, steps, C), output (N, units), or (N, steps, units) with ``return_sequences``. Weights: kernel
     (C, 3 * units), recurrent_kernel (units, 3 * units), bias (2, 3 * units), or (3 * units,) without ``reset_after``,
     in the order z, r, n. Steps that a mask says do not count leave the state alone and give what the step before gave.
-    For prediction only: it is not trained. Products run in NumPy's BLAS.
+    Keeps for backward: its input, and the states and gates of all steps. Products run in NumPy's BLAS.
 
     Cho et al., "Learning Phrase Representations using RNN Encoder-Decoder for Statistical Machine Translation", 2014.
     """
@@ -74,16 +74,53 @@ class GRU(Recurrent):
     def _bias_shape(self) -> tuple[int, ...]:
         return (2, 3 * self.units) if self.reset_after else (3 * self.units,)
 
-    def _step(self, given: np.ndarray, state: list[np.ndarray], weights: dict[str, np.ndarray]) -> list[np.ndarray]:
-        (h,), matrix = state, weights["recurrent_kernel"]
-        # Of the third product only as much as does not wait for r.
-        products = h @ (matrix if self.reset_after else matrix[:, : 2 * self.units])
-        if self.reset_after and self.use_bias:
-            products += weights["bias"][1]
+    def _step(self, given: np.ndarray, state: list[np.ndarray], scales: Scales) -> tuple[list[np.ndarray], Inner]:
+        (h,), matrix, gates = state, self._weights["recurrent_kernel"], 2 * self.units
+        if self.reset_after:
+            products = product(h, matrix, scales)
+            if self.use_bias:
+                products += self._weights["bias"][1]
+        else:
+            # Only as much as does not wait for r.
+            products = product(h, matrix[:, :gates], _first(scales))
+        z, r = np.split(given[:, :gates] + products[:, :gates], 2, axis=1)
+        (z, of_z), (r, of_r) = self._bent(self.recurrent_activation, z), self._bent(self.recurrent_activation, r)
+        read = products[:, gates:] if self.reset_after else h if scales is None else h * scales[-1]
+        reset = r * read
+        reset = reset if self.reset_after else reset @ matrix[:, gates:]
+        n, of_n = self._bent(self.activation, given[:, gates:] + reset)
+        return [z * h + (1 - z) * n], (z, r, n, read, of_z, of_r, of_n)
+
+    def _step_back(
+        self, grads: list[np.ndarray], inner: Inner, state: list[np.ndarray], scales: Scales
+    ) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
+        (z, r, n, read, of_z, of_r, of_n), (of_h,), (h,) = inner, grads, state
+        matrix, gates = self._weights["recurrent_kernel"], 2 * self.units
+        grad_n = activation_grad(self.activation, of_h * (1 - z), of_n, self.dtype)
+        # Of r times what it acts on.
+        reset = grad_n if self.reset_after else grad_n @ matrix[:, gates:].T
+        grad_z = activation_grad(self.recurrent_activation, of_h * (h - n), of_z, self.dtype)
+        grad_r = activation_grad(self.recurrent_activation, reset * read, of_r, self.dtype)
+        given = np.concatenate([grad_z, grad_r, grad_n], axis=1)
+        before = of_h * z
+        if self.reset_after:
+            through = np.concatenate([grad_z, grad_r, reset * r], axis=1)
+            return given, through, [before + product_back(through, matrix, scales)]
+        before += reset * r if scales is None else reset * r * scales[-1]
+        return given, given, [before + product_back(given[:, :gates], matrix[:, :gates], _first(scales))]
+
+    def _recurrent_grad(self, tape: list[Taken], grad: np.ndarray, scales: Scales) -> np.ndarray:
+        if self.reset_after:
+            return super()._recurrent_grad(tape, grad, scales)
         gates = 2 * self.units
-        z, r = (
-            activated(self.recurrent_activation, one, self.dtype)
-            for one in np.split(given[:, :gates] + products[:, :gates], 2, axis=1)
-        )
-        reset = r * products[:, gates:] if self.reset_after else (r * h) @ matrix[:, gates:]
-        return [z * h + (1 - z) * activated(self.activation, given[:, gates:] + reset, self.dtype)]
+        reset = np.stack([r * read for _, r, _, read, *_ in (one.inner for one in tape)])
+        first = super()._recurrent_grad(tape, grad[..., :gates], _first(scales))
+        return np.concatenate([first, kernel_grad(reset, grad[..., gates:])], axis=1)
+
+    def _bias_grad(self, of_kernel: np.ndarray, of_recurrent: np.ndarray) -> np.ndarray:
+        return np.stack([of_kernel, of_recurrent]) if self.reset_after else of_kernel
+
+
+def _first(scales: Scales) -> Scales:
+    """Those of z and r."""
+    return None if scales is None else scales[:2]

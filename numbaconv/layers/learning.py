@@ -9,6 +9,7 @@ import numpy as np
 
 from .. import regularizers
 from ..common.arguments import as_numbers, cast
+from ..common.structures import leaves
 from ..graph.operation import Gradients, Operation
 from ..objects.docstrings import parameter_names
 from .weights import frozen
@@ -127,7 +128,7 @@ class Learner(Operation):
         activity = None if self.activity_regularizer is None else out
         # A setting that is changed replaces the calls.
         noted = before and self._remembered(before)
-        return out, (out.shape, kept, activity, shapes_of(x), (self._calls, self._weights), noted)
+        return out, (shapes_of(out), kept, activity, shapes_of(x), (self._calls, self._weights), noted)
 
     def _computed(self, out: np.ndarray) -> Any:
         """What `_trace` keeps where the layer before it has computed this result of both, and their way back."""
@@ -205,13 +206,11 @@ class Learner(Operation):
                     " again"
                 )
             vars(self).update(remembered or {})
-            grad_out = cast(as_numbers(grad_out, "grad_out"), self._dtype)
-            if grad_out.shape != shape:
-                raise ValueError(f"grad_out must have shape {shape}, that of forward's result, got {grad_out.shape}")
+            grad_out = self._matching(grad_out, shape)
             if kept is _JOINED:
                 return grad_out
             if activity is not None:
-                grad_out = grad_out + regularizers.gradient(self.activity_regularizer)(activity) / max(len(activity), 1)
+                grad_out = self._with_penalty(grad_out, activity)
             if hasattr(type(self).backward, "is_hook"):
                 grad_x, found = self._asked(kept, grad_out, x_shape)
             else:
@@ -222,6 +221,26 @@ class Learner(Operation):
                     raise ValueError(f"backward must return gradients of {trained}, got those of {list(found)}")
                 gradients.add(self, {name: found[name] for name in trained})
             return grad_x
+
+    def _matching(self, grad_out: Any, shape: Any) -> Any:
+        """The gradient as an array of this shape; a list for a list of shapes, with 0 for what nobody has read."""
+        if isinstance(shape, list):
+            if not isinstance(grad_out, list | tuple) or len(grad_out) != len(shape):
+                raise ValueError(
+                    f"grad_out must be a list of {len(shape)} arrays, as forward's result, got {grad_out!r}"
+                )
+            pairs = zip(grad_out, shape, strict=True)
+            return [np.zeros(one, self._dtype) if grad is None else self._matching(grad, one) for grad, one in pairs]
+        grad_out = cast(as_numbers(grad_out, "grad_out"), self._dtype)
+        if grad_out.shape != shape:
+            raise ValueError(f"grad_out must have shape {shape}, that of forward's result, got {grad_out.shape}")
+        return grad_out
+
+    def _with_penalty(self, grad_out: Any, out: Any) -> Any:
+        """The gradient and that of the activity penalty, of one result or of each in a list."""
+        if isinstance(out, list):
+            return [self._with_penalty(*pair) for pair in zip(grad_out, out, strict=True)]
+        return grad_out + regularizers.gradient(self.activity_regularizer)(out) / max(len(out), 1)
 
     def _changed_since(self, weights: dict[str, np.ndarray]) -> list[str]:
         """Names of weights, but for those that forward itself may change, that were others then."""
@@ -322,9 +341,10 @@ class Learner(Operation):
         new = {n: frozen(v, self._weights[n].shape, self._dtype, n) for n, v in values.items()}
         self._weights = {**self._weights, **new}
 
-    def _after_call(self, out: np.ndarray) -> None:
+    def _after_call(self, out: Any) -> None:
         if self.activity_regularizer is not None:
-            self._activity_loss = float(self.activity_regularizer(out)) / max(len(out), 1)
+            penalties = (float(self.activity_regularizer(one)) / max(len(one), 1) for one in leaves(out))
+            self._activity_loss = sum(penalties)
 
 
 def _as_hook(method: Callable[..., Any]) -> Callable[..., Any]:

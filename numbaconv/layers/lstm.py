@@ -7,8 +7,8 @@ import numpy as np
 
 from ..common.arguments import check_bool
 from ..common.words import Activation, Common, Unpack
-from .activation import activated
-from .recurrent import Recurrent, check_use_cudnn
+from .activation import activation_grad
+from .recurrent import Inner, Recurrent, Scales, check_use_cudnn, product, product_back
 from .weights import frozen
 
 
@@ -32,8 +32,8 @@ class LSTM(Recurrent):
     -----
     Input (N, steps, C), output (N, units), or (N, steps, units) with ``return_sequences``. Weights: kernel
     (C, 4 * units), recurrent_kernel (units, 4 * units), bias (4 * units,), in the order i, f, g, o. Steps that a mask
-    says do not count leave the state alone and give what the step before gave. For prediction only: it is not trained.
-    Products run in NumPy's BLAS.
+    says do not count leave the state alone and give what the step before gave. Keeps for backward: its input, and the
+    states and gates of all steps. Products run in NumPy's BLAS.
 
     Hochreiter and Schmidhuber, "Long Short-Term Memory", 1997.
     """
@@ -83,9 +83,27 @@ class LSTM(Recurrent):
         forget = np.repeat([False, True, False, False], self.units)
         return frozen(np.where(forget, 1, drawn), size, self.dtype, "initial bias")
 
-    def _step(self, given: np.ndarray, state: list[np.ndarray], weights: dict[str, np.ndarray]) -> list[np.ndarray]:
+    @property
+    def _activations(self) -> list[Callable[[np.ndarray], np.ndarray]]:
+        rec = self.recurrent_activation
+        return [rec, rec, self.activation, rec]
+
+    def _step(self, given: np.ndarray, state: list[np.ndarray], scales: Scales) -> tuple[list[np.ndarray], Inner]:
         h, c = state
-        gates = np.split(given + h @ weights["recurrent_kernel"], 4, axis=1)
-        i, f, o = (activated(self.recurrent_activation, gates[place], self.dtype) for place in (0, 1, 3))
-        c = f * c + i * activated(self.activation, gates[2], self.dtype)
-        return [o * activated(self.activation, c, self.dtype), c]
+        sums = np.split(given + product(h, self._weights["recurrent_kernel"], scales), 4, axis=1)
+        gates, inner = zip(*map(self._bent, self._activations, sums), strict=True)
+        i, f, g, o = gates
+        c = f * c + i * g
+        read, of_read = self._bent(self.activation, c)
+        return [o * read, c], (gates, inner, read, of_read)
+
+    def _step_back(
+        self, grads: list[np.ndarray], inner: Inner, state: list[np.ndarray], scales: Scales
+    ) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
+        (i, f, g, o), kept, read, of_read = inner
+        of_h, of_c = grads
+        of_c = of_c + activation_grad(self.activation, of_h * o, of_read, self.dtype)
+        of_gates = of_c * g, of_c * state[1], of_c * i, of_h * read
+        ways = zip(self._activations, of_gates, kept, strict=True)
+        grad = np.concatenate([activation_grad(*way, self.dtype) for way in ways], axis=1)
+        return grad, grad, [product_back(grad, self._weights["recurrent_kernel"], scales), of_c * f]

@@ -1,6 +1,7 @@
-"""What recurrent layers share: the loop over the steps of a sequence, masks and states."""
+"""What recurrent layers share: the loop over the steps of a sequence and its way back, masks, states and dropout."""
 
 from collections.abc import Callable
+from operator import itemgetter
 from typing import Any, ClassVar
 
 import numpy as np
@@ -9,13 +10,38 @@ from .. import shapes
 from ..common.arguments import as_numbers, cast, check_bool, check_mask
 from ..common.words import Penalized, Unpack
 from ..graph.tensor import KerasTensor, tensors_in
-from ..objects.registry import integer, number
-from .any_rank import Shape
-from .predict_only import PredictOnly
+from ..objects.registry import number
+from ..objects.tuples import NamedTuple
+from .activation import activated, kept_of, unshared
+from .any_rank import AnyRank, Shape
+from .drawing import Seeded
+from .learning import Grads
 from .weights import Weight
 
+# What a step of a cell keeps.
+Inner = tuple[Any, ...]
+# What dropout multiplies rows with, the same for all gates or for each its own: (1 or gates, N, C).
+Scales = np.ndarray | None
 
-class WithState(PredictOnly):
+
+class _Sequence(NamedTuple):
+    """What a layer goes through: rows (steps, N, C), which of them count, (steps, N, 1), and dropout's factors."""
+
+    rows: np.ndarray
+    counts: np.ndarray | None
+    of_input: Scales
+    of_state: Scales
+
+
+class Taken(NamedTuple):
+    """A step, the state before it, and what its way back needs."""
+
+    step: int
+    state: list[np.ndarray]
+    inner: Inner
+
+
+class WithState(AnyRank):
     """A layer over the steps of a sequence, (N, steps, C), that may be given the state to begin with."""
 
     rank = 1
@@ -29,7 +55,7 @@ class WithState(PredictOnly):
         x : array_like or KerasTensor, shape (N, steps, C)
             Or a list of arrays or tensors: of this and of the initial state, as Keras 2 has it.
         training : bool, optional
-            With True, dropout is refused.
+            With True, there is dropout.
         mask : array_like of bool, shape (N, steps), optional
             False for steps that are passed over.
         initial_state : array_like or KerasTensor of shape (N, units), or list of these, optional
@@ -55,7 +81,7 @@ class WithState(PredictOnly):
         with self._named():
             x = self._ready(x)
             trained = training and check_bool(training, "training")
-            out = self._forward(x, **given)[0] if trained else self.call(x, **given)
+            out = self._forward_with(x, True, **given)[0] if trained else self.call(x, **given)
         self._after_call(out)
         return out
 
@@ -65,7 +91,7 @@ class WithState(PredictOnly):
         return super()._visited(arguments, {**keywords, "mask": mask[0] if isinstance(mask, list) else mask}, traced)
 
 
-class Recurrent(WithState):
+class Recurrent(WithState, Seeded):
     """A layer that goes through a sequence step by step, with a state that follows; see `LSTM`.
 
     Parameters
@@ -73,7 +99,8 @@ class Recurrent(WithState):
     units : int
         Length of the state ``h``, and of the result.
     dropout, recurrent_dropout : float
-        From 0 to 1. They act in training alone, so in prediction they change nothing.
+        Shares, from 0 to 1, of the input and of the state ``h`` that are set to 0 in training, the same in every step;
+        the others are enlarged. With ``recurrent_dropout`` each gate has others.
     seed : int, optional
         Of the dropout.
     return_sequences : bool
@@ -123,15 +150,33 @@ class Recurrent(WithState):
                     "and the argument initial_state of the next call takes it"
                 )
             self.stateful = False
-            seed = arguments["seed"]
-            self.seed = None if seed is None else integer(seed, "seed")
+            self._begin(arguments["seed"])
             self._set_components(arguments)
 
     # -- what a kind of cell defines -------------------------------------------------------------------------------
 
-    def _step(self, given: np.ndarray, state: list[np.ndarray], weights: dict[str, np.ndarray]) -> list[np.ndarray]:
-        """The next state, from the kernel's products with a step and the state before."""
+    def _step(self, given: np.ndarray, state: list[np.ndarray], scales: Scales) -> tuple[list[np.ndarray], Inner]:
+        """The next state, from the kernel's products with a step and the state before, and what the way back needs."""
         raise NotImplementedError
+
+    def _step_back(
+        self, grads: list[np.ndarray], inner: Inner, state: list[np.ndarray], scales: Scales
+    ) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
+        """Gradients of the kernel's products, of the recurrent kernel's and of the state before, from the next's."""
+        raise NotImplementedError
+
+    def _recurrent_grad(self, tape: list[Taken], grad: np.ndarray, scales: Scales) -> np.ndarray:
+        """The recurrent kernel's gradient, from all steps in their order and the gradients of its products."""
+        return kernel_grad(np.stack([one.state[0] for one in tape]), grad, scales)
+
+    def _bias_grad(self, of_kernel: np.ndarray, of_recurrent: np.ndarray) -> np.ndarray:
+        """The bias's gradient, from the sums of those of both products."""
+        return of_kernel
+
+    def _bent(self, activation: Any, before: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        """What an activation makes of sums, and what the way back needs."""
+        out = activated(activation, unshared(activation, before), self.dtype)
+        return out, kept_of(activation, before, out)
 
     def _bias_shape(self) -> tuple[int, ...]:
         return (self.gates * self.units,)
@@ -162,19 +207,44 @@ class Recurrent(WithState):
         of_result = mask if self.return_sequences else None
         return [of_result, *[None] * self.states] if self.return_state else of_result
 
-    @np.errstate(all="ignore")
     def call(self, x: np.ndarray, mask: Any = None, *, initial_state: Any = None) -> Any:
         """Compute a built layer on an array of its dtype; see ``__call__``."""
         self._must_fit(x)
-        weights = self._weights
-        state = self._checked_state(initial_state, len(x))
+        return self._run(self._begun(x, mask, None, None), self._checked_state(initial_state, len(x)))
+
+    def _forward(self, x: np.ndarray, mask: Any = None, *, initial_state: Any = None) -> tuple[Any, Any]:
+        # So many draws as Keras has.
+        count = self.gates if self.recurrent_dropout else 1
+        sizes = (self.dropout, x.shape[-1]), (self.recurrent_dropout, self.units)
+        begun = self._begun(x, mask, *(self._scales(rate, count, len(x), size) for rate, size in sizes))
+        return self._traced_run(begun, initial_state)
+
+    def _forward_still(self, x: np.ndarray, mask: Any = None, *, initial_state: Any = None) -> tuple[Any, Any]:
+        return self._traced_run(self._begun(x, mask, None, None), initial_state)
+
+    def _traced_run(self, begun: _Sequence, initial_state: Any) -> tuple[Any, Any]:
+        tape: list[Taken] = []
+        out = self._run(begun, self._checked_state(initial_state, begun.rows.shape[1]), tape)
+        return out, (begun, tape, initial_state is not None)
+
+    def _begun(self, x: np.ndarray, mask: Any, of_input: Scales, of_state: Scales) -> _Sequence:
         counts = None if mask is None else check_mask(mask, x.shape[:2]).T[..., None]
-        given = self._projected(x, weights)
-        out = np.zeros((len(x), self.units), self._dtype)
+        return _Sequence(np.ascontiguousarray(x.swapaxes(0, 1)), counts, of_input, of_state)
+
+    @np.errstate(all="ignore")
+    def _run(self, sequence: _Sequence, state: list[np.ndarray], tape: list[Taken] | None = None) -> Any:
+        rows, counts, of_input, of_state = sequence
+        given = product(rows, self._weights["kernel"], of_input)
+        if self.use_bias:
+            # The second line of two belongs to the recurrent kernel.
+            given += self._weights["bias"].reshape(-1, given.shape[-1])[0]
+        out = np.zeros((rows.shape[1], self.units), self._dtype)
         kept = np.empty((len(given), *out.shape), self._dtype) if self.return_sequences else None
         steps = range(len(given))
         for place, step in enumerate(reversed(steps) if self.go_backwards else steps):
-            after = self._step(given[step], state, weights)
+            after, inner = self._step(given[step], state, of_state)
+            if tape is not None:
+                tape.append(Taken(step, state, inner))
             if counts is None:
                 state, out = after, after[0]
             else:
@@ -186,15 +256,38 @@ class Recurrent(WithState):
         result = out if kept is None else np.ascontiguousarray(kept.swapaxes(0, 1))
         return [result, *(array.copy() for array in state)] if self.return_state else result
 
-    def _projected(self, x: np.ndarray, weights: dict[str, np.ndarray]) -> np.ndarray:
-        """The kernel's products with all steps, (steps, N, gates * units)."""
-        batch, steps, channels = x.shape
-        rows = np.ascontiguousarray(x.swapaxes(0, 1)).reshape(steps * batch, channels)
-        given: np.ndarray = rows @ weights["kernel"]
+    @np.errstate(all="ignore")
+    def _backward(self, kept: Any, grad_out: Any, input_grad: bool) -> Grads:
+        (rows, counts, of_input, of_state), tape, with_state = kept
+        of_result, *grads = grad_out if self.return_state else [grad_out]
+        none = np.zeros((rows.shape[1], self.units), self._dtype)
+        grads = grads or [none] * self.states
+        # That of what the steps so far have given.
+        grad = none if self.return_sequences else of_result
+        of_kernel, of_recurrent = np.empty((2, *rows.shape[:2], self.gates * self.units), self._dtype)
+        for place, (step, state, inner) in reversed([*enumerate(tape)]):
+            if self.return_sequences:
+                grad = grad + of_result[:, place]
+            of_after = [grads[0] + grad, *grads[1:]]
+            if counts is not None:
+                of_after = [np.where(counts[step], one, none) for one in of_after]
+            of_kernel[step], of_recurrent[step], of_before = self._step_back(of_after, inner, state, of_state)
+            if counts is None:
+                grads, grad = of_before, none
+            else:
+                grads = [np.where(counts[step], *pair) for pair in zip(of_before, grads, strict=True)]
+                grad = none if self.zero_output_for_mask else np.where(counts[step], none, grad)
+        ordered = sorted(tape, key=itemgetter(0))
+        found = {
+            "kernel": kernel_grad(rows, of_kernel, of_input),
+            "recurrent_kernel": self._recurrent_grad(ordered, of_recurrent, of_state),
+        }
         if self.use_bias:
-            # The second line of two belongs to the recurrent kernel.
-            given += weights["bias"].reshape(-1, self.gates * self.units)[0]
-        return given.reshape(steps, batch, given.shape[-1])
+            found["bias"] = self._bias_grad(of_kernel.sum((0, 1)), of_recurrent.sum((0, 1)))
+        if not input_grad:
+            return None, found
+        grad_x = np.ascontiguousarray(product_back(of_kernel, self._weights["kernel"], of_input).swapaxes(0, 1))
+        return [grad_x, *grads] if with_state else grad_x, found
 
     def _checked_state(self, given: Any, batch: int) -> list[np.ndarray]:
         size = (batch, self.units)
@@ -213,3 +306,31 @@ class Recurrent(WithState):
 def check_use_cudnn(value: Any) -> bool | str:
     """Whether Keras would leave a layer to cuDNN, which changes nothing here."""
     return "auto" if value == "auto" else check_bool(value, "use_cudnn")
+
+
+def product(x: np.ndarray, matrix: np.ndarray, scales: Scales = None) -> np.ndarray:
+    """``x @ matrix`` for rows (..., N, C), each part of the matrix with rows of its own scales."""
+    if scales is None:
+        return (_flat(x) @ matrix).reshape(*x.shape[:-1], matrix.shape[1])
+    parts = zip(scales, np.split(matrix, len(scales), axis=1), strict=True)
+    return np.concatenate([product(x * scale, part) for scale, part in parts], axis=-1)
+
+
+def product_back(grad: np.ndarray, matrix: np.ndarray, scales: Scales = None) -> np.ndarray:
+    """The gradient of the rows of a `product`."""
+    if scales is None:
+        return (_flat(grad) @ matrix.T).reshape(*grad.shape[:-1], len(matrix))
+    parts = zip(scales, *(np.split(one, len(scales), axis=-1) for one in (grad, matrix)), strict=True)
+    return np.sum([scale * product_back(one, part) for scale, one, part in parts], axis=0)
+
+
+def kernel_grad(x: np.ndarray, grad: np.ndarray, scales: Scales = None) -> np.ndarray:
+    """The gradient of the matrix of a `product`."""
+    if scales is None:
+        return _flat(x).T @ _flat(grad)
+    parts = zip(scales, np.split(grad, len(scales), axis=-1), strict=True)
+    return np.concatenate([kernel_grad(x * scale, one) for scale, one in parts], axis=1)
+
+
+def _flat(x: np.ndarray) -> np.ndarray:
+    return x.reshape(-1, x.shape[-1])

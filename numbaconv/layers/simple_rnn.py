@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 
 from ..common.words import Activation, Common, Unpack
-from .activation import activated
-from .recurrent import Recurrent
+from .activation import activation_grad
+from .recurrent import Inner, Recurrent, Scales, product, product_back
 
 
 class SimpleRNN(Recurrent):
@@ -18,7 +18,7 @@ class SimpleRNN(Recurrent):
     -----
     Input (N, steps, C), output (N, units), or (N, steps, units) with ``return_sequences``. Weights: kernel (C, units),
     recurrent_kernel (units, units), bias (units,). Steps that a mask says do not count leave the state alone and give
-    what the step before gave. For prediction only: it is not trained. Products run in NumPy's BLAS.
+    what the step before gave. Keeps for backward: its input and all states. Products run in NumPy's BLAS.
     """
 
     gates = 1
@@ -51,5 +51,12 @@ class SimpleRNN(Recurrent):
         super().__init__(**kwargs)
         self._set(locals())
 
-    def _step(self, given: np.ndarray, state: list[np.ndarray], weights: dict[str, np.ndarray]) -> list[np.ndarray]:
-        return [activated(self.activation, given + state[0] @ weights["recurrent_kernel"], self.dtype)]
+    def _step(self, given: np.ndarray, state: list[np.ndarray], scales: Scales) -> tuple[list[np.ndarray], Inner]:
+        h, inner = self._bent(self.activation, given + product(state[0], self._weights["recurrent_kernel"], scales))
+        return [h], (inner,)
+
+    def _step_back(
+        self, grads: list[np.ndarray], inner: Inner, state: list[np.ndarray], scales: Scales
+    ) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
+        grad = activation_grad(self.activation, grads[0], inner[0], self.dtype)
+        return grad, grad, [product_back(grad, self._weights["recurrent_kernel"], scales)]

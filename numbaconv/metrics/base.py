@@ -43,6 +43,11 @@ class Metric(Named, Configurable):
         super().__init__(name)
         self.reset_state()
 
+    @property
+    def _averages(self) -> bool:
+        """Whether it is a mean of values, in which masked steps do not count; of other metrics they do, as in Keras."""
+        return type(self).update_state is Metric.update_state
+
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Any:
         """Make a metric from what `get_config` returned, here or in Keras, whose "dtype" has no meaning here."""

@@ -37,6 +37,7 @@ class RootMeanSquaredError(Metric):
     """Square root of the average of ``(y_pred - y_true) ** 2`` over all batches."""
 
     direction = "down"
+    _averages = False
 
     def __init__(self, name: str = "root_mean_squared_error") -> None:
         super().__init__(name)

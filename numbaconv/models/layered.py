@@ -80,7 +80,7 @@ class Layered(OfLeaves, Trainee):
         return [gradient for layer in self._leaves() for gradient in layer.gradients]
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_nodes": [], "_tape": None, "_step": None}
+        return {**self.__dict__, "_nodes": [], "_tape": None, "_masks": None, "_step": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update({"_nodes": [], **state})

@@ -107,8 +107,11 @@ class Network(Stepping, Trainer, Told, Tiled):
             As from ``model(x)``.
         """
         self._tape = None
-        out, _, self._tape = self._visited((x,), {"training": training}, training)
+        out, self._masks, self._tape = self._visited((x,), {"training": training}, training)
         return out
+
+    def _masked_call(self, x: Any) -> tuple[Any, Any]:
+        return self._visited((x,), {}, False)[:2] if self._makes_masks else (self(x), None)
 
     def backward(self, grad_out: Any, input_grad: bool = True) -> Any:
         """Take the gradient of a loss from the result of the last `forward` back to its input and to all weights.

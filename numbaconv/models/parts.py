@@ -103,7 +103,10 @@ def _set_training(model: Any, training: Any, state: dict[str, np.ndarray]) -> No
         raise ValueError(f"stepped must be a list of names of weights, got {stepped!r}")
     model._stepped = stepped
     stateful: dict[str, Any] = {str(i): layer for i, layer in enumerate(model._leaves()) if hasattr(layer, "get_state")}
-    check_keys(training["layers"], "states of layers", *stateful)
+    given = training["layers"]
+    if isinstance(given, dict):
+        stateful = {i: layer for i, layer in stateful.items() if layer.always_saved or i in given}
+    check_keys(given, "states of layers", *stateful)
     for i, layer in stateful.items():
         layer.set_state(training["layers"][i])
 

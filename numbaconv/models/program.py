@@ -185,7 +185,7 @@ class Program:
             grad_out = mapped(lambda slot: given[slot.number], step.structure, is_slot)  # noqa: B023
             found = step.operation._take_back(kept, grad_out, needs, gradients)
             if needs:
-                for slot, grad in zip(step.inputs, leaves(found), strict=True):
+                for slot, grad in zip(_passable(step), leaves(found), strict=True):
                     _add(grads, slot, grad, slot in self._summed)
         return [grads.get(slot) for slot in self.inputs]
 
@@ -323,6 +323,12 @@ def _last_read(steps: Sequence[Step], outputs: Sequence[int]) -> list[list[int]]
         done.append(sorted(over))
         read |= over
     return done[::-1]
+
+
+def _passable(step: Step) -> list[int]:
+    """The slots of what a step's operation gives a gradient of: of all that it reads but masks."""
+    read = {name: one for name, one in step.keywords.items() if not name.endswith("mask")}
+    return [slot.number for slot in leaves((step.arguments, read), is_slot) if is_slot(slot)]
 
 
 def _is_settled(operation: Any) -> bool:

@@ -34,7 +34,7 @@ class Stepping(OfLeaves):
                 outputs = written.forward(values)
             except UnlikeError:
                 return self.forward(x)
-            self._step = written, x, before
+            self._step, self._masks = (written, x, before), None
             return self._joint(outputs)
         return self.forward(x)
 

@@ -6,8 +6,11 @@ from typing import Any
 import numpy as np
 
 from .. import layers
+from ..layers.recurrent import Recurrent
 
 Array = np.ndarray
+# Layers that are known here.
+KINDS = layers.Embedding, layers.Masking, layers.MultiHeadAttention, layers.Bidirectional, Recurrent
 # What a result is, the result, and what it should be.
 Compared = tuple[str, Array, Array]
 

@@ -3,9 +3,16 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from ..objects.registry import number
 from ..objects.tuples import NamedTuple
 from .examples import Examples
+
+# Which steps of each output count, None where all do.
+Masks = Sequence[Any] | None
+# Reductions that divide by the number of values, whatever their weights.
+_MEANS = "sum_over_batch_size", "mean"
 
 
 class Objective:
@@ -20,13 +27,16 @@ class Objective:
         self._parts = [(i, loss, factors[i]) for i, loss in enumerate(found) if loss is not None]
         self.names = [f"{outputs[i]}_loss" for i, *_ in self._parts] if len(self._parts) > 1 else []
 
-    def value_and_gradient(self, batch: Examples, outs: Sequence[Any]) -> tuple[float, list[float], list[Any]]:
+    def value_and_gradient(
+        self, batch: Examples, outs: Sequence[Any], masks: Masks = None
+    ) -> tuple[float, list[float], list[Any]]:
         """The sum, the losses without their weights, and gradients of the sum by each output, None without a loss."""
         total, values = 0.0, []
         gradients: list[Any] = [None] * len(outs)
         for i, loss, factor in self._parts:
             try:
-                value, gradient = loss.value_and_gradient(batch.ys[i], outs[i], batch.weights[i])
+                weights = _counting(batch, masks, i, getattr(loss, "reduction", _MEANS[0]) in _MEANS)
+                value, gradient = loss.value_and_gradient(batch.ys[i], outs[i], weights)
             except (ValueError, TypeError) as error:
                 raise said_of(self.outputs, i, error) from None
             values.append(float(value))
@@ -35,25 +45,43 @@ class Objective:
             gradients[i] = gradient if factor is None else gradient * factor
         return total, values, gradients
 
-    def value(self, batch: Examples, outs: Sequence[Any]) -> tuple[float, list[float]]:
+    def value(self, batch: Examples, outs: Sequence[Any], masks: Masks = None) -> tuple[float, list[float]]:
         """The same without gradients."""
         total, values = 0.0, []
         for i, loss, factor in self._parts:
             try:
-                values.append(float(loss(batch.ys[i], outs[i], batch.weights[i])))
+                weights = _counting(batch, masks, i, getattr(loss, "reduction", _MEANS[0]) in _MEANS)
+                values.append(float(loss(batch.ys[i], outs[i], weights)))
             except (ValueError, TypeError) as error:
                 raise said_of(self.outputs, i, error) from None
             total += values[-1] if factor is None else values[-1] * factor
         return total, values
 
-    def count(self, measures: Sequence["Measure"], batch: Examples, outs: Sequence[Any]) -> None:
+    def count(self, measures: Sequence["Measure"], batch: Examples, outs: Sequence[Any], masks: Masks = None) -> None:
         """Add a batch to what is measured."""
         for _, metric, i, weighted in measures:
-            weights = (batch.weights[i],) if weighted else ()
+            masked = masks is not None and masks[i] is not None and getattr(metric, "_averages", False)
             try:
-                metric.update_state(batch.ys[i], outs[i], *weights)
+                weights = _counting(batch if weighted else None, masks if masked else None, i, False)
+                metric.update_state(batch.ys[i], outs[i], *(() if weights is None else (weights,)))
             except (ValueError, TypeError) as error:
                 raise said_of(self.outputs, i, error) from None
+
+
+def _counting(batch: Examples | None, masks: Masks, i: int, mean: bool) -> Any:
+    """The weights of an output's examples, 0 where its mask says that a step does not count.
+
+    So that a mean is that of the steps which do, they get a larger one, as in Keras.
+    """
+    weights, mask = None if batch is None else batch.weights[i], None if masks is None else masks[i]
+    if mask is None:
+        return weights
+    factors = mask * (mask.size / max(np.count_nonzero(mask), 1) if mean else 1.0)
+    if weights is None:
+        return factors
+    # A last axis of 1 may be too many.
+    whole = weights[..., 0] if weights.ndim > mask.ndim else weights
+    return whole.reshape(*whole.shape, *(1,) * (mask.ndim - whole.ndim)) * factors
 
 
 class Measure(NamedTuple):

@@ -8,6 +8,7 @@ import numpy as np
 
 from .compiling import Compiled
 from .examples import Examples, labels
+from .objective import Masks
 from .trainee import TrainedWeights
 
 
@@ -20,13 +21,14 @@ def train_step(model: Compiled, weights: TrainedWeights, batch: Examples, tally:
     with model._named():
         try:
             outs = model._separate(model._forward_of_step(batch.x))
-            loss, parts, gradients = model._objective.value_and_gradient(batch, outs)
+            masks = model._masks
+            loss, parts, gradients = model._objective.value_and_gradient(batch, outs, masks)
             loss += weights.penalty()
             if not math.isfinite(loss):
                 raise _NotFiniteError(f"the loss is {loss} in {place}")
             if spoilt := weights.spoilt(before):
                 raise _not_finite(spoilt, place)
-            tally.add(loss, parts, batch, outs)
+            tally.add(loss, parts, batch, outs, masks)
             model._backward_of_step(model._joint(gradients))
             _update(model, weights, place)
         except BaseException as error:
@@ -42,9 +44,10 @@ def train_step(model: Compiled, weights: TrainedWeights, batch: Examples, tally:
 def test_step(model: Compiled, batch: Examples, tally: "Tally") -> None:
     """Count the loss, penalties included, and the predictions."""
     with model._named():
-        outs = model._separate(model(batch.x))
-        loss, parts = model._objective.value(batch, outs)
-        tally.add(loss + math.fsum(model.losses), parts, batch, outs)
+        out, masks = model._masked_call(batch.x)
+        outs = model._separate(out)
+        loss, parts = model._objective.value(batch, outs, masks)
+        tally.add(loss + math.fsum(model.losses), parts, batch, outs, masks)
 
 
 class _NotFiniteError(Exception):
@@ -60,14 +63,16 @@ class Tally:
         for measure in self._measures:
             measure.metric.reset_state()
 
-    def add(self, loss: float, parts: Sequence[float], batch: Examples, outs: Sequence[Any]) -> None:
+    def add(
+        self, loss: float, parts: Sequence[float], batch: Examples, outs: Sequence[Any], masks: Masks = None
+    ) -> None:
         """Count a batch."""
         count = len(batch)
         self._count += count
         # A single part is the loss.
         for i, value in enumerate((loss, *parts) if len(self._totals) > 1 else (loss,)):
             self._totals[i] += value * count
-        self._objective.count(self._measures, batch, outs)
+        self._objective.count(self._measures, batch, outs, masks)
 
     def results(self) -> dict[str, float]:
         """The means by name, the loss first."""

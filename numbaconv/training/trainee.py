@@ -70,6 +70,13 @@ class Trainee(Named):
         """
         raise NotImplementedError
 
+    # Of the outputs of the last `forward`, which of their steps count: None where all do, for an output or for all.
+    _masks: Any = None
+
+    def _masked_call(self, x: Any) -> tuple[Any, Any]:
+        """The result for ``x``, and the same of its outputs."""
+        return self(x), None
+
     def _forward_of_step(self, x: Any) -> Any:
         """`forward`, which `_backward_of_step` follows."""
         return self.forward(x)

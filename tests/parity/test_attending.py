@@ -80,10 +80,6 @@ def test_masks_come_from_the_layers_before():
     np.testing.assert_allclose(found, theirs.predict(given, verbose=0), rtol=1e-4, atol=1e-6)
 
 
-def test_dropout_is_refused_in_training_alone():
-    layer = layers.Attention(dropout=0.5)
-    assert layer([QUERY, LIKE]).shape == QUERY.shape
-    with pytest.raises(ValueError, match="dropout must be 0 in training"):
-        layer.forward([QUERY, LIKE])
+def test_lengths_must_fit():
     with pytest.raises(ValueError, match="vectors of one length"):
         layers.Attention()([QUERY, VALUE])

@@ -38,16 +38,3 @@ def test_missing_classes_are_known(keras, kind):
     theirs = keras.optimizers.schedules if kind == "schedules" else getattr(keras, kind)
     ours = import_module(f"numbaconv.{kind}").__all__
     assert {name for name in dir(theirs) if isclass(getattr(theirs, name))} <= {*ours, *public._ABSENT[kind].split()}
-
-
-def test_layers_that_only_predict_are_listed():
-    from numbaconv.layers.predict_only import PredictOnly
-
-    text = (
-        PAGE.read_text(encoding="utf-8")
-        .partition("## Layers that predict")[2]
-        .partition("\n\n")[2]
-        .partition("\n\n")[0]
-    )
-    found = {name for name in layers.__all__ if isclass(cls := getattr(layers, name)) and issubclass(cls, PredictOnly)}
-    assert found == set(re.findall(r"`([A-Z]\w+)`", text))

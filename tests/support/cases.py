@@ -15,9 +15,9 @@ from case import Case
 
 from numbaconv import functional, layers, shapes
 from numbaconv.layers.merging import Merge
-from numbaconv.layers.predict_only import PredictOnly
 from numbaconv.layers.wrapping import Wrapper
 from numbaconv.selfcheck import textbook
+from numbaconv.selfcheck.sequences import KINDS
 
 FORMATS = ("channels_last", "channels_first")
 # Of the largest |output|.
@@ -25,9 +25,9 @@ TOLERANCE = {"float32": 1e-5, "float64": 1e-12}
 # Every layer once: aliases are the same classes.
 _CLASSES = {one.__name__ for name in layers.__all__ if isinstance(one := getattr(layers, name), type)}
 ALL_LAYERS = sorted(_CLASSES - {"InputLayer", "Layer"})
-# Those of several inputs, those that are not trained or hold others, and all others.
+# Those of several inputs, those of sequences or that hold others, and all others.
 MERGES = [name for name in ALL_LAYERS if issubclass(getattr(layers, name), Merge)]
-SEQUENCES = [name for name in ALL_LAYERS if issubclass(getattr(layers, name), PredictOnly | Wrapper)]
+SEQUENCES = [name for name in ALL_LAYERS if issubclass(getattr(layers, name), (*KINDS, Wrapper))]
 LAYERS = [name for name in ALL_LAYERS if name not in MERGES + SEQUENCES]
 
 CASES = [*conv_cases.CASES, *moving_cases.CASES]

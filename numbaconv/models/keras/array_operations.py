@@ -5,13 +5,11 @@ from typing import Any
 
 import numpy as np
 
-from ...common.arguments import cast
 from ...common.structures import leaves, mapped
 from ...graph.operation import is_shape
-from ...layers.any_rank import Shape
+from ...layers.any_rank import AnyRank, Shape
 from ...layers.base import Layer
 from ...layers.merging import Merge
-from ...layers.predict_only import PredictOnly
 from ..configs import operation_from
 
 # From the number of axes to an index of NumPy's, and to an order of the axes.
@@ -29,7 +27,7 @@ class Unwritten(Layer):
         raise TypeError(f"{self._label} is an operation of Keras's: only the configuration of a Model can hold it")
 
 
-class ArrayOperation(Unwritten, PredictOnly):
+class ArrayOperation(Unwritten, AnyRank):
     """A function of an array, and what it makes of the shape; by default it leaves that alone. Both may give a list."""
 
     def __init__(
@@ -62,15 +60,17 @@ class ArrayOperation(Unwritten, PredictOnly):
             self._must_fit(one)
         return mapped(lambda one: np.array(one, self._dtype, order="C"), self._function(x))
 
-    def _trace(self, *inputs: Any, training: bool | None = True, **keywords: Any) -> tuple[Any, Any]:
-        (x,) = inputs
-        out, _ = super()._trace(x, training=training, **keywords)
-        return out, (mapped(lambda one: cast(one, self._dtype), x), out)
+    def _forward(self, x: Any) -> tuple[Any, Any]:
+        out = self.call(x)
+        return out, (x, out)
 
     @np.errstate(all="ignore")
-    def _take_back(self, kept: Any, grad_out: Any, input_grad: bool, gradients: Any) -> Any:
-        if self._back is None or not input_grad:
-            return super()._take_back(kept, grad_out, input_grad, gradients)
+    def _input_grad(self, kept: Any, grad_out: Any) -> Any:
+        if self._back is None:
+            raise ValueError(
+                "no layer before it can be trained, because numbaconv computes this operation for prediction only: set "
+                "trainable=False for all of them"
+            )
         x, out = kept
         return mapped(lambda one: np.array(one, self._dtype, order="C"), self._back(x, out, grad_out))
 

@@ -1,4 +1,4 @@
-"""Layers over the steps of sequences: what training says of them, copies, files, settings and mistakes."""
+"""Layers over the steps of sequences: copies, files, settings and mistakes."""
 
 import copy
 import pickle
@@ -7,80 +7,8 @@ import numpy as np
 import pytest
 
 from numbaconv import layers
-from numbaconv.layers import GRU, LSTM, Dense, Embedding, Masking, MultiHeadAttention, SimpleRNN
+from numbaconv.layers import GRU, LSTM, Embedding, Masking, MultiHeadAttention, SimpleRNN
 from numbaconv.models import Sequential
-
-# -- training ----------------------------------------------------------------------------------------------------------
-
-
-def test_layers_behind_are_trained():
-    rng = np.random.default_rng(4)
-    ids, y = rng.integers(0, 5, (40, 6)), rng.standard_normal((40, 1))
-    front = [
-        Embedding(5, 3, mask_zero=True, trainable=False),
-        layers.Bidirectional(LSTM(4, return_sequences=True), trainable=False),
-        layers.GlobalAveragePooling1D(),
-    ]
-    model = Sequential([*front, Dense(1)])
-    model.compile("sgd", "mse")
-    model.build(ids.shape)
-    before = [w.tobytes() for layer in front for w in layer.weights]
-    assert len(before) == 7
-    losses = model.fit(ids, y, epochs=5, verbose=0).history["loss"]
-    assert losses[-1] < losses[0]
-    assert [w.tobytes() for layer in front for w in layer.weights] == before
-    # As the layer behind alone, for what it gets.
-    last = Dense(1, weights=model.layers[-1].get_weights())
-    inner = Sequential(front)(ids)
-    model.forward(ids), last.forward(inner)
-    grad = np.ones((40, 1))
-    model.backward(grad, input_grad=False), last.backward(grad)
-    np.testing.assert_allclose(model.gradients[-2], last.gradients[0], rtol=1e-5)
-
-
-TRAINED = {
-    "trainable": (lambda: LSTM(2, name="mine"), (3, 4), r"LSTM 'mine': trainable must be False in training"),
-    "Embedding": (lambda: Embedding(9, 2, name="mine"), None, r"Embedding 'mine': trainable must be False"),
-    "Bidirectional": (
-        lambda: layers.Bidirectional(GRU(2), name="mine"),
-        (3, 4),
-        r"Bidirectional 'mine': trainable must be False",
-    ),
-    "TimeDistributed": (
-        lambda: layers.TimeDistributed(SimpleRNN(2, name="mine")),
-        (2, 3, 4),
-        r"TimeDistributed 'time.*': SimpleRNN 'mine': trainable must be False",
-    ),
-    "a layer before": (
-        lambda: Sequential([Dense(3), GRU(2, trainable=False, name="mine")]),
-        (3, 4),
-        r"GRU 'mine': no layer before it can be trained",
-    ),
-    "dropout": (
-        lambda: SimpleRNN(2, dropout=0.5, trainable=False, name="mine"),
-        (3, 4),
-        r"SimpleRNN 'mine': dropout must be 0 in training",
-    ),
-    "dropout inside": (
-        lambda: layers.Bidirectional(GRU(2, recurrent_dropout=0.5), trainable=False, name="mine"),
-        (3, 4),
-        r"Bidirectional 'mine': recurrent_dropout must be 0",
-    ),
-}
-
-
-@pytest.mark.parametrize(("make", "shape", "said"), TRAINED.values(), ids=TRAINED)
-def test_training_names_the_layer(make, shape, said):
-    x = np.ones((2, *shape)) if shape else np.ones((2, 3), int)
-    model = Sequential([make(), layers.Flatten(), Dense(1)])
-    model.compile("sgd", "mse")
-    assert model.predict(x, verbose=0).shape == (2, 1)
-    before = [w.tobytes() for w in model.weights]
-    with pytest.raises(ValueError, match=said) as raised:
-        model.fit(x, np.ones((2, 1)), verbose=0)
-    assert "prediction only" in str(raised.value)
-    assert [w.tobytes() for w in model.weights] == before
-
 
 # -- what all of them have ---------------------------------------------------------------------------------------------
 
