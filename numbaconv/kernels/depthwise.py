@@ -4,9 +4,9 @@ import numpy as np
 
 from ..machine.compiler import compiled
 from ..machine.line import line_read, line_write
-from ..machine.memory import RAMP, ramp
+from ..machine.memory import RAMP, ask, ramp
 from ..machine.slide import tile_slide
-from ..machine.tile import lanes_of, tile_multiply, tile_rows, tile_store
+from ..machine.tile import lanes_of, tile_expect, tile_multiply, tile_rows, tile_store
 from ..machine.vectors import CACHE_WAY, EDGE, SLIDE_ROWS, TILE_ROWS, TILE_VECS
 from ..machine.words import prange
 from .ending import end_windows, ended, within_tile
@@ -32,6 +32,8 @@ SLIDE = 3
 SEVERAL = (0,) * SLIDE
 # Panels that such tiles take in turn, times rows of taps: pixels come from far whole, and so many rows stay in L1.
 TOGETHER = 12
+# Outputs that come from so far, as inputs do, that those of the next row are asked for.
+FAR_BYTES = 3 * 1024 * 1024
 
 
 @compiled(parallel=True)
@@ -217,6 +219,8 @@ def _slide_tiles(source, places, block, panel, ending, out, group, tiles):
     # Windows of a tile share what several taps at once read.
     step_h, stride = tiles.steps
     shared = taps_w - taps_w % SLIDE if stride == 1 else 0
+    # Rows as short as a tile are too short for the processor to see where they go on. Some pixels share a set of L1.
+    far = out.size * out.itemsize > FAR_BYTES and source.column * array.itemsize % (CACHE_WAY // 4) > 0
     for t in range(tiles.first, tiles.end):
         edge = min(t * SLIDE_ROWS, block.columns - SLIDE_ROWS)
         for h in range(block.rows):
@@ -225,6 +229,11 @@ def _slide_tiles(source, places, block, panel, ending, out, group, tiles):
             for c in range(0, panel.count, lanes):
                 f = panel.first + c
                 tile = tile_rows(SLIDE_ROWS, 1, bias, f)
+                if far and h + 1 < block.rows:
+                    tile_expect(tile, out, places.out_at, window + block.columns, panel.place + c)
+                    ahead = x_at[window] + source.start + (taps_h - 1 + step_h) * source.row + f
+                    for column in range(0, (SLIDE_ROWS - 1) * stride + taps_w):
+                        ask(array, ahead + column * source.column)
                 lines = (panel.number + c // width) * taps_d * taps_h * taps_w * pitch + c % width
                 for kd in range(inside.front, inside.back):
                     for kh in range(low, high):
