@@ -18,7 +18,7 @@ from ..kernels.plan.axes import Axis
 from ..kernels.plan.plans import make_plan
 from ..kernels.sums import channel_sums, sum_runs
 from ..machine.aligned import aligned_empty
-from ..machine.threads import remember
+from ..machine.threads import count, remember
 from ..machine.vectors import panel_width
 from ..objects.tuples import NamedTuple
 from .conv import (
@@ -101,6 +101,8 @@ class GradientCall(NamedTuple):
     # What the sums are of: not all taps, where some are never inside the image; and perhaps mirrored.
     taps: Taps = None
     mirrored: bool = False
+    # Whether both gradients of a depthwise convolution are computed in one pass.
+    joint: bool = False
 
     @property
     def serial(self) -> bool:
@@ -124,6 +126,18 @@ class GradientCall(NamedTuple):
             return self.weights(x, grad), _bias_sums(grad)
         weights, bias = call.with_bias(x, grad)
         return self._placed(weights), bias
+
+    def all(self, x: np.ndarray, grad: np.ndarray, packed: Packed, biased: bool) -> tuple[np.ndarray, ...]:
+        """Gradients of the input, the weights and, if there is one, a bias."""
+        if not (self.joint and packed.finite):
+            grad_x = self.input(grad, packed)
+            return grad_x, *(self.weights_and_bias(x, grad) if biased else (self.weights(x, grad),))
+        call: Any = self.input_call
+        out = aligned_empty(call.out_shape, grad.dtype)
+        ((first, _, (arguments, _), _),) = call.parts
+        back = packed.phases((first,)), no_epilogue(call.out_shape[-1], grad.dtype), out.reshape(-1), *arguments
+        weights, *bias = self.sum_call.with_bias(x, grad, biased, back)  # type: ignore[union-attr]
+        return out, self._placed(weights), *bias[:biased]
 
     def _placed(self, sums: np.ndarray) -> np.ndarray:
         """The gradient of the weights from what was summed."""
@@ -232,7 +246,10 @@ def depthwise_grad(x_shape: Ints, weights_shape: Ints, itemsize: int, window: Wi
         few = (call.arguments, call.serial) if call else None
         parts += [(first, origin, lines, few) for first, origin in members]
     input_call = DepthwiseInputCall(full, multiplier, parts, complete)
-    return GradientCall(grad_shape, weights_shape, input_call, sum_call, False, taps)
+    # Tasks of the sums are fewer, as each has sums of its own.
+    plain = multiplier == len(parts) == 1 and complete and not parts[0][-1]
+    joint = plain and not input_call.serial and sum_call.depthwise_tasks >= 4 * count()
+    return GradientCall(grad_shape, weights_shape, input_call, sum_call, False, taps, False, joint)
 
 
 @remember(maxsize=512)

@@ -10,7 +10,7 @@ from ..common.again import again, remade
 from ..kernels.depthwise import SLIDE
 from ..kernels.plan.axes import Axis
 from ..kernels.plan.sums import make_sum_plan
-from ..kernels.weight_grad import add_shares, conv_weight_grad, depthwise_weight_grad
+from ..kernels.weight_grad import add_shares, conv_weight_grad, depthwise_grads, depthwise_weight_grad
 from ..machine.aligned import aligned_empty
 from ..machine.vectors import TILE_ROWS, TILE_VECS, conv_tile, panel_width
 from ..objects.tuples import NamedTuple
@@ -87,6 +87,14 @@ class SumCall(NamedTuple):
         """Whether it can sum up the gradient of a bias."""
         return not self.pixels and self.together is None
 
+    @property
+    def depthwise_tasks(self) -> int:
+        """Of how many tasks `depthwise_grads` may do more; 0 if it cannot."""
+        if self.kernel is not depthwise_weight_grad or self.pixels or self.serial:
+            return 0
+        splits, panels, *_ = self.sums_shape
+        return splits * (panels // self.arguments[3][1])
+
     def bundled(self, bundles: Bundles) -> "SumCall":
         """The same for branches that are computed as one."""
         return self._replace(bundles=bundles, rest=self.rest and self.rest.bundled(bundles))
@@ -100,8 +108,13 @@ class SumCall(NamedTuple):
         sums: np.ndarray = remade(add, self._replace(rest=None)(image, first), self.rest(image, last))
         return sums
 
-    def with_bias(self, image: np.ndarray, windows: np.ndarray, biased: bool = True) -> tuple[np.ndarray, np.ndarray]:
-        """The same, and in the same pass the sum over the windows for each output, in float64 whatever the dtype."""
+    def with_bias(
+        self, image: np.ndarray, windows: np.ndarray, biased: bool = True, back: tuple = ()
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The same, and in the same pass the sum over the windows for each output, in float64 whatever the dtype.
+
+        In this pass, too, what `depthwise_grads` does with such arguments.
+        """
         number, joined, channels = self.bundles or (1, 1, 0)
         splits, panels, _, width = self.sums_shape
         totals = aligned_empty((splits * biased, panels, width), np.float64)
@@ -112,7 +125,9 @@ class SumCall(NamedTuple):
             image, windows = (one.reshape(1, 1, 1, -1, self.outputs) for one in (image, windows))
         if self.together:
             windows = windows.reshape(*windows.shape[:3], -1, self.outputs)
-        self.kernel(image, windows, sums, *self.arguments, serial=self.serial)
+        *arguments, last = self.arguments
+        kernel = depthwise_grads if back else self.kernel
+        kernel(image, windows, sums, *arguments, (last, back) if back else last, serial=self.serial)
         out = aligned_empty((number, self.rows, self.outputs), image.dtype)
         bias = aligned_empty((number * biased, self.outputs), image.dtype)
         add_shares(sums, (out, bias), serial=sums[0].size < 4 * SMALL)

@@ -50,7 +50,7 @@ def depthwise_conv(x, weights, epilogue, out, plan):
     line of filters for each row of all images.
     """
     for task in prange(plan[WORK, TASKS]):
-        _depthwise_task(np.int64(task), x, weights, Epilogue(*epilogue), out, (0,), plan)
+        depthwise_task(np.int64(task), x, weights, Epilogue(*epilogue), out, (0,), plan)
 
 
 @compiled(parallel=True)
@@ -62,11 +62,12 @@ def group_conv(x, weights, epilogue, out, group, plan):
     (panels, KD, KH, KW, GROUP*VECS*LANES) are from `pack_groups`; ``group`` is a tuple as long as one has channels.
     """
     for task in prange(plan[WORK, TASKS]):
-        _depthwise_task(np.int64(task), x, weights, Epilogue(*epilogue), out, group, plan)
+        depthwise_task(np.int64(task), x, weights, Epilogue(*epilogue), out, group, plan)
 
 
 @compiled
-def _depthwise_task(task, x, weights, epilogue, out, group, plan):
+def depthwise_task(task, x, weights, epilogue, out, group, plan):
+    """A task of `depthwise_conv` or `group_conv`."""
     block = locate(task, plan)
     panels = panels_of(block, plan, weights)
     source = input_of_panels(x, block, plan, panels, group)

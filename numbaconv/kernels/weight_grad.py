@@ -9,9 +9,9 @@ from ..machine.slide import tile_slide_apart
 from ..machine.tile import FULL, lanes_of, tile_add, tile_rows, tile_scale
 from ..machine.words import prange
 from .conv import tile_height
-from .depthwise import SLIDE
+from .depthwise import SLIDE, depthwise_task
 from .plan.axes import ANY_LENGTH, DILATION, STRIDE, STRIP_DILATION, STRIP_STRIDE, TAPS, WINDOWS, D, H, W
-from .records import Block, Channels, Share
+from .records import Block, Channels, Epilogue, Share
 from .strip import (
     all_taps,
     count_blocks,
@@ -24,6 +24,7 @@ from .strip import (
     positions_inside,
     strip_of,
 )
+from .table import TASKS, WORK
 
 # As many as neighbouring windows that a depthwise tile takes at once, and as its rows for the taps.
 TOGETHER, ROWS = (0,) * 4, (0,) * SLIDE
@@ -250,23 +251,45 @@ def depthwise_weight_grad(x, grad_out, sums, vecs, axes, grad_axes, cut, height)
 
     Bound by memory, where windows are neighbours and share what they read.
     """
-    count, repeat = cut[1] * sums[0].shape[3], grad_out.shape[4] // x.shape[4]
     for task in prange(_tasks(sums[0], cut)):
-        share = _share(np.int64(task), sums[0], grad_out, axes, cut, 1, len(height))
-        for number in range(share.first, share.end):
-            block = locate(number, axes)
-            grads = input_of(grad_out, block, grad_axes, Channels(share.filter, count, 1), all_taps(grad_axes))
-            first, lengths = first_input(block.d, block.h, block.w, axes), x.shape[1:4]
-            if repeat == 1 and share.filter + count <= x.shape[4]:
-                source = image_of(x, block, axes, share.filter, all_taps(axes))
-            else:
-                source = input_of(x, block, axes, Channels(share.filter, count, repeat), all_taps(axes))
-                first, lengths = (0, 0, 0), (ANY_LENGTH, ANY_LENGTH, ANY_LENGTH)
-            _sum_lines(share, block, source, grads, (first, lengths), sums[0], (height, vecs), axes)
-            if sums[1].size:
-                _, _, sum_rows, width = sums[0].shape
-                for f in range(0, count, width):
-                    _add_lines(sums[1], share.sums_at // sum_rows + f, block, grads, grads.start + f, vecs)
+        _sum_depthwise(np.int64(task), (x, grad_out, sums), vecs, axes, grad_axes, cut, height)
+
+
+@compiled(parallel=True)
+def depthwise_grads(x, grad_out, sums, vecs, axes, grad_axes, cut, last):
+    """`depthwise_weight_grad` and, of the same task, a part of `depthwise_conv`: the gradient of the input.
+
+    ``last`` are the height and, for that, the arguments behind ``grad_out``. What both read of it comes from far once.
+    """
+    height, (weights, epilogue, out, plan) = last
+    tasks = _tasks(sums[0], cut)
+    for task in prange(tasks):
+        number = np.int64(task)
+        _sum_depthwise(number, (x, grad_out, sums), vecs, axes, grad_axes, cut, height)
+        for part in range(number * plan[WORK, TASKS] // tasks, (number + 1) * plan[WORK, TASKS] // tasks):
+            depthwise_task(part, grad_out, weights, Epilogue(*epilogue), out, (0,), plan)
+
+
+@compiled
+def _sum_depthwise(task, arrays, vecs, axes, grad_axes, cut, height):
+    """A task of `depthwise_weight_grad`."""
+    x, grad_out, sums = arrays
+    count, repeat = cut[1] * sums[0].shape[3], grad_out.shape[4] // x.shape[4]
+    share = _share(task, sums[0], grad_out, axes, cut, 1, len(height))
+    for number in range(share.first, share.end):
+        block = locate(number, axes)
+        grads = input_of(grad_out, block, grad_axes, Channels(share.filter, count, 1), all_taps(grad_axes))
+        first, lengths = first_input(block.d, block.h, block.w, axes), x.shape[1:4]
+        if repeat == 1 and share.filter + count <= x.shape[4]:
+            source = image_of(x, block, axes, share.filter, all_taps(axes))
+        else:
+            source = input_of(x, block, axes, Channels(share.filter, count, repeat), all_taps(axes))
+            first, lengths = (0, 0, 0), (ANY_LENGTH, ANY_LENGTH, ANY_LENGTH)
+        _sum_lines(share, block, source, grads, (first, lengths), sums[0], (height, vecs), axes)
+        if sums[1].size:
+            _, _, sum_rows, width = sums[0].shape
+            for f in range(0, count, width):
+                _add_lines(sums[1], share.sums_at // sum_rows + f, block, grads, grads.start + f, vecs)
 
 
 @compiled

@@ -133,8 +133,12 @@ class WindowLayer(Ending):
         """The gradients of the input, canonical, and of the weights from that of the output, canonical."""
         (x,) = kept
         call = self._call_of(("gradient", *x.shape), self._gradient_call, x.shape)
+        x = canonical(x, self.data_format)
+        if input_grad and self.trainable:
+            grad_x, *gradients = call.all(x, grad, *self._packed_opposite(), self.use_bias)
+            return grad_x, dict(zip(self._weights, gradients, strict=True))
         grad_x = call.input(grad, *self._packed_opposite()) if input_grad else None
-        return grad_x, self._summed(call, next(iter(self._weights)), canonical(x, self.data_format), grad)
+        return grad_x, self._summed(call, next(iter(self._weights)), x, grad)
 
     def _summed(self, call: "GradientCall", kernel: str, x: np.ndarray, grad: np.ndarray) -> dict[str, np.ndarray]:
         """The gradients of this kernel and the bias."""

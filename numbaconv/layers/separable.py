@@ -219,10 +219,13 @@ class SeparableConv(WindowLayer):
         first = depthwise_grad(x.shape, self.depthwise_kernel.shape, itemsize, self._window)
         last = conv_grad(between_shape, self.pointwise_kernel.shape, itemsize, point_window(self.rank))
         grad_between = last.input(grad, pointwise)
-        grad_x = first.input(grad_between, depthwise) if input_grad else None
         gradients = self._summed(last, "pointwise_kernel", between, grad)
-        if self.trainable:
-            gradients["depthwise_kernel"] = first.weights(canonical(x, self.data_format), grad_between)
+        if not self.trainable:
+            return first.input(grad_between, depthwise) if input_grad else None, gradients
+        x = canonical(x, self.data_format)
+        if not input_grad:
+            return None, gradients | {"depthwise_kernel": first.weights(x, grad_between)}
+        grad_x, gradients["depthwise_kernel"] = first.all(x, grad_between, depthwise, False)
         return grad_x, gradients
 
 

@@ -20,12 +20,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from random_cases import random_cases
 
-from numbaconv import functional
-from numbaconv.calls.gradients import ProductInputCall, conv_grad
+from numbaconv import functional, layers
+from numbaconv.calls.gradients import ProductInputCall, conv_grad, depthwise_grad
 from numbaconv.calls.transposed import ScatterCall
 from numbaconv.calls.window import window_of
 from numbaconv.calls.winograd import WinogradCall
 from numbaconv.calls.winograd_grad import WinogradSumCall
+from numbaconv.machine import threads
 from numbaconv.machine.vectors import VECTOR_BYTES
 from numbaconv.selfcheck import textbook
 
@@ -156,6 +157,25 @@ def test_weight_gradients_of_taps_that_are_met(operation, image, size, settings,
     arrays = x.astype("float32"), grad_out.astype("float32")
     found = getattr(functional, f"{operation}_weight_grad")(*arrays, size, **settings)
     np.testing.assert_allclose(found, wanted, rtol=0, atol=2e-6 * np.abs(wanted).max())
+
+
+@pytest.mark.parametrize("value", [1, np.inf])
+def test_gradients_of_a_large_depthwise_convolution_in_one_pass_are_those_of_two(value, poisoned):
+    rng, layer = np.random.default_rng(0), layers.DepthwiseConv2D((3, 4), padding="same")
+    x, grad_out = (rng.standard_normal((4 * threads.count(), 31, 45, 33), dtype=np.float32) for _ in range(2))
+    layer.build(x.shape)
+    layer.set_weights([value * rng.standard_normal(w.shape) for w in layer.weights])
+    call = depthwise_grad(x.shape, layer.depthwise_kernel.shape, 4, window_of((3, 4), padding="same"))
+    assert call.joint
+    layer.forward(x)
+    grad_x = layer.backward(grad_out)
+    settings = {"padding": "same"}
+    wanted = functional.depthwise_conv_input_grad(grad_out, layer.depthwise_kernel, x.shape, **settings)
+    np.testing.assert_array_equal(grad_x, wanted)
+    wanted = functional.depthwise_conv_weight_grad(x, grad_out, (3, 4), **settings)
+    np.testing.assert_array_equal(layer.gradients[0], wanted)
+    total = grad_out.sum((0, 1, 2), dtype="float64")
+    np.testing.assert_allclose(layer.gradients[1], total, rtol=1e-6, atol=1e-5)
 
 
 def weight_gradients(x, grad_out, padding="same", algorithm="auto"):
