@@ -11,10 +11,12 @@ import numpy as np
 from ..machine.compiler import compiled
 from ..machine.line import line_gather, line_more, line_near, line_write
 from ..machine.memory import clear, copy
-from ..machine.vectors import LINE, PERMUTES, VECTOR_BYTES
+from ..machine.vectors import LINE, VECTOR_BYTES
 from ..machine.words import prange
 from .recipe import factored, joined, most, selects, size, stays, unchanged
 
+# Values of a line, at least, where each of its vectors is taken out of one, or two; or gathered.
+LEAST_OF_LINE = 0, 3 * LINE // 4, LINE // 4
 # Values of a block of columns, at most, unless columns are copied.
 SPAN = 4096
 # Rows of fewer values become one with the next ones, to at most so many, or where they are only copied.
@@ -22,9 +24,10 @@ SHORT_ROW, LONG_ROW, LONG_COPIED = 256, 1024, 8192
 # Elements of a task, at least, and tasks that many cores share, at most.
 TASK_VALUES, MOST_TASKS = 16_384, 64
 # A plan: the axes of what is read, and of what is written; most shares of a row and of a column; whether columns are
-# made from places of a table, or one by one; where the shares of columns begin; how all is cut.
+# made from places of a table, or one by one; where the shares of columns begin; how all is cut; parts of the table, and
+# how many vectors each of its vectors lies in, 0 for anywhere.
 DEPTH, HEIGHT, WIDTH, CHANNELS, PLANES, ROWS, COLUMNS, ROW_MOST, MOST, TABLE, OF_COLUMNS = range(11)
-LINES, BAND, BLOCK, BLOCKS, TASKS, ZERO = range(11, 17)
+LINES, BAND, BLOCK, BLOCKS, TASKS, ZERO, BEGINS, FIRSTS, VECTORS = range(11, 20)
 
 
 @compiled(parallel=True)
@@ -51,7 +54,7 @@ def _blend_block(task, x, out, recipes, share, tables, plan):
     place = zero
     if share is not None:
         places, parts = np.empty(plan[ROW_MOST], np.int64), np.empty(plan[ROW_MOST], x.dtype)
-        middle = np.empty(length, x.dtype)
+        middle = np.empty(length + 2 * LINE, x.dtype)
     plane = band // rows
     image, d, y = plane // planes, plane % planes, planes + band % rows
     for line in range(band, min(band + plan[BAND], plan[LINES])):
@@ -86,10 +89,15 @@ def _blend_block(task, x, out, recipes, share, tables, plan):
                     else:
                         _weigh(x, zero, (places, parts, zero, taps), middle, zero, count)
             if plan[TABLE]:
-                # As many values as a line has can be read.
-                end = max(reads[block, 1] * channels, low * channels + LINE)
-                near = PERMUTES and size >= LINE and base + end <= len(source)
-                _gather(source, (base, near), share, table, first * channels, out, (to, size), plan)
+                # As many values as two vectors have can be read.
+                end = max(reads[block, 1] * channels, low * channels + 2 * LINE)
+                if base + end > len(source):
+                    begin = base + low * channels
+                    last = np.empty(end - low * channels, x.dtype)
+                    copy(last, zero, source, begin, min(len(last), len(source) - begin))
+                    source, base = last, -low * channels
+                lines = reads[block, 2], reads[block, 3], first * channels
+                _gather(source, (base, lines), share, table, out, (to, size), plan)
             elif share is None:
                 column = plan[OF_COLUMNS] + first
                 _copy_columns(source, base, at, (column, column + size // channels), out, (to, channels))
@@ -159,30 +167,43 @@ def _copy_columns(source, base, at, columns, out, write):
 
 
 @compiled
-def _gather(source, begin, share, table, first, out, write, plan):
+def _gather(source, begin, share, table, out, write, plan):
     """Values side by side, each from where the table says, with shares of its own: first taps, then second ones..."""
-    to, length = write
-    width = plan[COLUMNS] * plan[CHANNELS]
-    for j in range(0, length, LINE):
-        # Where whole lines are read, the last one begins before the one before it ends.
-        j = min(j, length - LINE) if begin[1] else j
-        at, left = first + j, length - j
-        total = _values(source, begin, table, at, left)
+    if plan[VECTORS] == 1:
+        _gather_lines(source, begin, share, table, out, write, plan, (0,))
+    elif plan[VECTORS] == 2:
+        _gather_lines(source, begin, share, table, out, write, plan, (0, 0))
+    else:
+        _gather_lines(source, begin, share, table, out, write, plan, None)
+
+
+@compiled(inline=True)
+def _gather_lines(source, begin, share, table, out, write, plan, vecs):
+    """That of values of which each vector lies in so many, or None: anywhere."""
+    (to, length), (base, lines) = write, begin
+    width, taps, begins, firsts = plan[COLUMNS] * plan[CHANNELS], plan[MOST], plan[BEGINS], plan[FIRSTS]
+    for line in range(lines[0], lines[1]):
+        # Where a line ends early, the next one writes over what is too much.
+        j = np.int64(table[np.uint64(firsts + line)])
+        if j >= length:
+            break
+        at, left, entry = lines[2] + j, length - j, line * taps
+        total = _values(source, base, table, (entry, begins), left, vecs)
         if share is not None:
             total = total * line_gather(share, plan[OF_COLUMNS], None, at, left)
-            for k in range(1, plan[MOST]):
+            for k in range(1, taps):
                 shares = line_gather(share, plan[OF_COLUMNS] + k * width, None, at, left)
-                total = line_more(total, _values(source, begin, table, k * width + at, left), shares)
+                total = line_more(total, _values(source, base, table, (entry + k, begins), left, vecs), shares)
         line_write(total, out, to + j, left)
 
 
 @compiled(inline=True)
-def _values(source, begin, table, first, count):
+def _values(source, base, table, place, count, vecs):
     """A line of them."""
-    base, near = begin
-    if PERMUTES and near and table[len(table) // 2 + first] >= 0:
-        return line_near(source, base, table, first)
-    return line_gather(source, base, table, first, count)
+    entry, begins = place
+    if vecs is None:
+        return line_gather(source, base, table, entry * LINE, count)
+    return line_near(source, base, table, entry * LINE, begins + 2 * entry, vecs)
 
 
 def blend_arguments(batch, lengths, recipes, channels, dtype):
@@ -191,9 +212,10 @@ def blend_arguments(batch, lengths, recipes, channels, dtype):
     ``starts`` (positions + 1, 2) say beside where its shares begin, whether a position is made as the one before it.
     ``at`` and ``share`` are the three recipes, one after the other: for few channels, shares of the last one as the
     table has its places. None where all values are copies, of which those of many channels are listed with -1 or less
-    for zeros. ``reads`` (blocks, 2) are the first column that each block
-    of columns is made from, and the one after the last. For few channels, the table says where in a row each value's
-    first share lies, then likewise the second ones, and so on; its second half is for `line_near`.
+    for zeros. ``reads`` (blocks, 4) are the first column that each block of columns is made from, and the one after the
+    last; then likewise its lines. For few channels, the table says for each line where in a row first shares lie, then
+    second ones, and so on; then where the vectors of all lines begin, as `line_near` has it, and in the end their first
+    values.
     """
     factor, recipes = factored(recipes)
     batch, lengths, recipes, channels = _short_rows_joined(batch, lengths, recipes, channels)
@@ -210,23 +232,33 @@ def blend_arguments(batch, lengths, recipes, channels, dtype):
     longest = TASK_VALUES if copies and not tabled else SPAN
     block = max(1, min(columns, longest * columns // (max(columns, lengths[2]) * max(1, channels))))
     blocks = [places[:, first : first + block] for first in range(0, columns, block)]
-    reads = [(max(0, b[b >= 0].min(initial=b.max())), b.max() + 1) for b in blocks]
-    reads = np.array(reads, np.int64).reshape(-1, 2)
-    table = np.empty(0, np.int32)
+    reads = [(max(0, b[b >= 0].min(initial=b.max())), b.max() + 1, 0, 0) for b in blocks]
+    reads = np.array(reads, np.int64).reshape(-1, 4)
+    table, begins, firsts, vectors = np.empty(0, np.int32), 0, 0, 0
     if tabled:
         table = np.where(places[..., None] < 0, -1, places[..., None] * channels + np.arange(channels))
         table = table.reshape(len(table), -1)
-        begins = _begins(table, reads * channels, block * channels, VECTOR_BYTES // dtype.itemsize)
-        beyond = np.zeros(LINE)
-        table = np.concatenate([table.ravel(), beyond, begins, beyond] if PERMUTES else [table.ravel(), beyond])
-        table = table.astype(np.int32)
+        lanes = VECTOR_BYTES // dtype.itemsize
+        cut = [
+            (table[:, n * channels : (n + block) * channels], *r)
+            for n, r in zip(range(0, columns, block), reads[:, :2] * channels, strict=True)
+        ]
+        for vectors in (1, 2, 0):
+            parts = [_lines(*of_block, lanes, vectors) for of_block in cut]
+            if sum(len(part[2]) for part in parts) * LEAST_OF_LINE[vectors] <= columns * channels + LINE * len(cut):
+                break
+        steps, begin, first = (np.concatenate(part) for part in zip(*parts, strict=True))
+        reads[:, 3] = np.cumsum([len(part[2]) for part in parts])
+        reads[1:, 2] = reads[:-1, 3]
+        begins, firsts = steps.size, steps.size + begin.size
+        table = np.concatenate([steps.ravel(), begin.ravel(), first]).astype(np.int32)
         last = last._replace(share=np.repeat(shares, channels, 1).ravel())
     lines, work = batch * planes * rows, max(batch * prod(lengths), batch * planes * rows * columns) * channels
     tasks = min(MOST_TASKS, max(1, work // TASK_VALUES))
     band = max(1, ceil(lines * len(blocks) / tasks))
     before = np.cumsum([0, *(len(r.at) for r in recipes)])
     starts = [(r.starts[:-1] + n, _repeats(r)) for r, n in zip(recipes, before[:3], strict=True)]
-    cut = lines, band, block, len(blocks), ceil(lines / band) * len(blocks), 0
+    cut = lines, band, block, len(blocks), ceil(lines / band) * len(blocks), 0, begins, firsts, vectors
     columns_made = most(above[0]) * most(above[1]), len(shares), tabled, before[2]
     plan = np.array([*lengths, channels, planes, rows, columns, *columns_made, *cut], np.int64)
     at = np.concatenate([above[0].at, above[1].at, (places[0] if copies else last.at) * channels])
@@ -250,30 +282,39 @@ def _side_by_side(given):
     return np.where(there, at, -1), np.where(there, share, 0.0)
 
 
-def _begins(table, reads, block, lanes):
-    """For each value, where a vector begins that has it and those that follow it in its line's vector.
+def _lines(table, low, high, lanes, vectors):
+    """The lines of a block: what lies where, as `line_near` has it, where its vectors begin, and its first value.
 
-    Inverted, where a vector of the line that begins with this value has not all.
+    A line ends early where the values of a vector do not lie in so many; 0 for anywhere.
     """
-    begins = []
-    for (low, high), first in zip(reads, range(0, table.shape[1], block), strict=True):
-        part = table[:, first : first + block]
-        padded = np.pad(part, [(0, 0), (0, LINE - 1)], constant_values=-1)
-        last = _running(np.maximum, padded, lanes)
-        found = _running(np.minimum, np.where(padded < 0, high, padded), lanes)
-        near = last - found < lanes
-        found = np.clip(found, low, max(low, high - lanes))[:, : part.shape[1]]
-        # A line may be two vectors.
-        begins.append(np.where(near[:, : part.shape[1]] & near[:, LINE - lanes :], found, ~found))
-    return np.concatenate(begins, 1).ravel()
+    count = table.shape[1]
+    padded = np.pad(table, [(0, 0), (0, 2 * LINE)], constant_values=-1)
+    fits = np.full(count + 2 * LINE, lanes)
+    last, found = padded, np.where(padded < 0, high, padded)
+    for n in range(1, lanes if vectors else 0):
+        last, found = np.maximum(last[:, :-1], padded[:, n:]), _least(found[:, :-1], padded[:, n:])
+        far = (last - found >= vectors * lanes).any(0)
+        fits[: len(far)][far] = np.minimum(fits[: len(far)][far], n)
+    if lanes < LINE:
+        fits[:-lanes] += np.where(fits[:-lanes] == lanes, fits[lanes:], 0)
+    firsts, first = [], 0
+    while first < count:
+        firsts.append(first)
+        first += int(fits[first])
+    first = np.array(firsts, np.int64)
+    steps = padded[:, first[:, None] + np.arange(LINE)].swapaxes(0, 1)
+    steps = np.where(np.arange(LINE) < fits[first][:, None, None], steps, -1)
+    if not vectors:
+        return steps, np.empty((0, 0, 2), np.int64), first
+    begins = np.where(steps < 0, high, steps).reshape(*steps.shape[:2], LINE // lanes, lanes).min(-1)
+    begins = np.clip(begins, low, max(low, high - vectors * lanes))
+    steps = np.where(steps < 0, -1, steps - np.repeat(begins, lanes, -1))
+    return steps, np.repeat(begins, 2 * lanes // LINE, -1), first
 
 
-def _running(best, values, lanes):
-    """The best of each value and those that follow it in a vector of so many lanes, a power of two."""
-    step = 1
-    while step < lanes:
-        values, step = best(values[:, :-step], values[:, step:]), 2 * step
-    return values
+def _least(a, b):
+    """The lesser of both; of negative ones, that before them."""
+    return np.where(b < 0, a, np.minimum(a, b))
 
 
 def _short_rows_joined(batch, lengths, recipes, channels):
@@ -297,7 +338,9 @@ def _short_rows_joined(batch, lengths, recipes, channels):
         above.pop()
         last, length = joined(more, last, length), n * length
     if not above and (len(last.starts) - 1) * channels < (2 * SHORT_ROW if selects(last) else SHORT_ROW):
-        images = max(1, min(batch, LONG_ROW // max(1, size(last) * channels)))
+        images = max(1, (LONG_COPIED // 2 if selects(last) else LONG_ROW) // max(1, size(last) * channels))
+        # So many begin with a cache line, as the first does.
+        images = max(1, min(batch, images // LINE * LINE or images))
         batch = ceil(batch / images)
         last, length = joined(unchanged(images), last, length), images * length
     axes = [(1, unchanged(1))] * (2 - len(above)) + [*above, (length, last)]

@@ -4,7 +4,7 @@ In Python terms, ``count`` being the channels from ``at`` on and W the width of 
 
     line_read      line = array[at : at + W], zeros in place of what lies beyond ``count``
     line_gather    the same of values that lie apart: line = array[at + table[first : first + W]]
-    line_near      the same of values that lie in one stretch as long as a vector, for each vector
+    line_near      the same of values that lie in one stretch as long as two vectors, for each vector
     line_write     out[at : at + min(W, count)] = line
     line_more      total + line * share
     line_maximum   max(best, line), NaN where either is NaN
@@ -16,7 +16,7 @@ In Python terms, ``count`` being the channels from ``at`` on and W the width of 
 
 from .memory import Memory, pointer_to, pointers_to
 from .tile import _call, _each, _fused, _masks, _splat, _store_row, _suffix, _value, _vectors
-from .vectors import VECTOR_BYTES
+from .vectors import PERMUTES, VECTOR_BYTES
 from .words import cgutils, intrinsic, ir, setting, tiles, types
 
 # For `line_gather`: every second value, third or fourth one.
@@ -66,41 +66,69 @@ def line_gather(typingctx, array, at, table, first, count):
 
 
 @intrinsic
-def line_near(typingctx, array, at, table, first):
-    """`line_gather` where the values of each vector lie in one stretch as long, and the processor ``PERMUTES``.
+def line_near(typingctx, array, at, table, first, begins, vecs):
+    """A line of values at ``at`` plus those of the int32 ``table`` from ``first`` on; zeros for entries below 0.
 
-    The second half of the table says where the stretch begins, for a vector that begins with each entry of the first.
-    All of it is read, and a line of the table. What is inverted there begins as late as what is not.
+    For each vector, ``table[begins]`` and what follows it say how much later its values begin, all of which lie in as
+    many vectors from there as the tuple ``vecs`` is long, one or two: these are read.
     """
     line = tiles.Tile(1, array.dtype.bitwidth // types.float32.bitwidth, array.dtype)
 
     def codegen(context, builder, sig, args):
-        array, at, table, first = args
+        array, at, table, first, begins, _ = args
         array, table = Memory(context, builder, sig.args[0], array), Memory(context, builder, sig.args[2], table)
-        half = builder.udiv(table.array.nitems, tiles.INT(2))
-        firsts = [builder.add(first, tiles.INT(v * line.lanes)) for v in range(line.vecs)]
-        return _value(context, builder, line, [_near(builder, line, array, at, table, n, half) for n in firsts])
+        near, vectors = _near if PERMUTES else _near_by_one, []
+        for v in range(line.vecs):
+            begin = builder.sext(table.scalar(builder.add(begins, tiles.INT(v))), tiles.INT)
+            vectors.append(
+                near(builder, line, array, builder.add(at, begin), table, (first, v * line.lanes), vecs.count)
+            )
+        return _value(context, builder, line, vectors)
 
-    return line(array, at, table, first), codegen
+    return line(array, at, table, first, begins, vecs), codegen
 
 
-def _near(builder, line, array, at, table, entry, half):
-    """A vector of values that lie in one, in any order."""
-    lanes = tiles.INT(line.lanes)
+def _near(builder, line, array, at, table, entry, vecs):
+    """A vector of values that lie in one or two, in any order."""
+    steps = _steps_of(builder, line, table, entry)
+    there = builder.icmp_signed(">=", steps, ir.Constant(steps.type, None))
+    start = array.pointer(at, tiles.INT(vecs * line.lanes))
+    vectors = [
+        builder.load(p, align=array.align, typ=line.vector) for p in pointers_to(builder, line.vector, start, vecs)
+    ]
+    if VECTOR_BYTES == 64:
+        kind = ir.VectorType(ir.IntType(8 * array.align), line.lanes)
+        steps = steps if steps.type == kind else builder.sext(steps, kind)
+        letter = "sd"[array.align > 4]
+        if vecs == 1:
+            found = _call(builder, f"llvm.x86.avx512.permvar.{letter}f.512", line.vector, *vectors, steps)
+        else:
+            name = f"llvm.x86.avx512.vpermi2var.p{letter}.512"
+            found = _call(builder, name, line.vector, vectors[0], steps, vectors[1])
+    else:
+        found = _permuted(builder, line, vectors[0], steps)
+        if vecs == 2:
+            second = builder.icmp_signed(">=", steps, ir.Constant(steps.type, [line.lanes] * line.lanes))
+            found = builder.select(second, _permuted(builder, line, vectors[1], steps), found)
+    return builder.select(there, found, ir.Constant(line.vector, None))
+
+
+def _near_by_one(builder, line, array, at, table, entry, vecs):
+    """`_near`, one value after the other."""
+    return _pick(
+        builder, line, array, at, table, entry, ir.Constant(ir.VectorType(ir.IntType(1), line.lanes), [1] * line.lanes)
+    )
+
+
+def _steps_of(builder, line, table, entry):
+    """A vector of what the table says from the entry on."""
     kind = ir.VectorType(table.element, line.lanes)
-    place = pointer_to(builder, kind, table.pointer(entry, lanes))
-    steps = builder.load(place, align=table.align, typ=kind)
-    there = builder.icmp_signed(">=", steps, ir.Constant(kind, None))
-    begin = table.scalar(builder.add(entry, half))
-    begin = builder.xor(begin, builder.ashr(begin, begin.type(31)))
-    place = array.pointer(builder.add(at, builder.sext(begin, tiles.INT)), lanes)
-    vector = builder.load(pointer_to(builder, line.vector, place), align=array.align, typ=line.vector)
-    steps = builder.sub(steps, _splat(builder, begin, line.lanes))
-    return builder.select(there, _permuted(builder, line, vector, steps), ir.Constant(line.vector, None))
+    place = pointer_to(builder, kind, table.pointer(builder.add(entry[0], tiles.INT(entry[1])), tiles.INT(line.lanes)))
+    return builder.load(place, align=table.align, typ=kind)
 
 
 def _permuted(builder, line, vector, steps):
-    """The lanes of a vector that the steps name."""
+    """The lanes of a vector of 32 bytes that the steps name, by their last digits."""
     words = VECTOR_BYTES // 4
     kind, result = ir.VectorType(ir.IntType(32), words), line.vector
     if words != line.lanes:
@@ -108,9 +136,10 @@ def _permuted(builder, line, vector, steps):
         steps = builder.shuffle_vector(steps, steps, ir.Constant(kind, [lane // 2 for lane in range(words)]))
         pairs = ir.Constant(kind, [2] * words), ir.Constant(kind, [0, 1] * line.lanes)
         steps = builder.add(builder.mul(steps, pairs[0]), pairs[1])
-    name = {32: "llvm.x86.avx2.permps", 64: "llvm.x86.avx512.permvar.sf.512"}[VECTOR_BYTES]
     floats = ir.VectorType(ir.FloatType(), words)
-    return builder.bitcast(_call(builder, name, floats, builder.bitcast(vector, floats), steps), result)
+    return builder.bitcast(
+        _call(builder, "llvm.x86.avx2.permps", floats, builder.bitcast(vector, floats), steps), result
+    )
 
 
 def _read(builder, line, memory, at, count):
@@ -159,10 +188,8 @@ def _read_apart(builder, line, memory, at, apart, count):
 
 def _gather(builder, line, array, at, table, entry, mask):
     """A vector of values that lie apart, in one instruction."""
-    kind = ir.VectorType(table.element, line.lanes)
-    place = pointer_to(builder, kind, table.pointer(builder.add(entry[0], tiles.INT(entry[1])), tiles.INT(line.lanes)))
-    steps = builder.load(place, align=table.align, typ=kind)
-    mask = builder.and_(mask, builder.icmp_signed(">=", steps, ir.Constant(kind, None)))
+    steps = _steps_of(builder, line, table, entry)
+    mask = builder.and_(mask, builder.icmp_signed(">=", steps, ir.Constant(steps.type, None)))
     steps = builder.sext(steps, ir.VectorType(tiles.INT, line.lanes))
     start = builder.ptrtoint(array.pointer(at, tiles.INT(0)), tiles.INT)
     steps = builder.mul(steps, ir.Constant(steps.type, [array.align] * line.lanes))
