@@ -10,6 +10,7 @@ from test_fused_networks import filled
 from numbaconv import layers
 from numbaconv.calls.conv import FAR_WEIGHTS
 from numbaconv.models import Sequential
+from numbaconv.models.fused.arena import Lifetime, laid_out
 from numbaconv.models.fused.running import fused
 
 # What Python's own caches may take in the course of many calls.
@@ -91,3 +92,24 @@ def test_many_weights_of_two_rows_are_read_in_one_stream_and_others_as_they_lie(
         assert (turn.call.rows is None) == (rows > 1 and features * units > FAR_WEIGHTS)
         found = [model.predict_on_batch(x) for _ in range(3)]
         assert all(np.array_equal(one, model(x)) for one in found)
+
+
+def test_values_share_the_middle_of_others_so_that_two_threads_keep_their_halves():
+    places, size = laid_out([Lifetime(4096, 0, 1), Lifetime(1024, 1, 2), Lifetime(2048, 2, 3), Lifetime(960, 3, 4)])
+    assert places == [0, 4096, 1024, 4096] and size == 5120
+
+
+def test_values_that_are_there_at_once_lie_apart():
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        wanted = [
+            Lifetime(int(size), int(i), int(i + lasts)) for i, (size, lasts) in enumerate(rng.integers(1, 9, (20, 2)))
+        ]
+        wanted = [one._replace(size=one.size * 100) for one in wanted]
+        places, size = laid_out(wanted)
+        spans = [(place, place + one.size, one) for place, one in zip(places, wanted, strict=True)]
+        assert min(places) == 0 and max(end for _, end, _ in spans) == size
+        for i, (start, end, one) in enumerate(spans):
+            for begin, stop, other in spans[:i]:
+                at_once = other.first <= one.last and one.first <= other.last
+                assert not at_once or end <= begin or stop <= start

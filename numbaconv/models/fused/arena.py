@@ -34,18 +34,28 @@ class Lifetime(NamedTuple):
 
 
 def laid_out(lifetimes: Iterable[Lifetime]) -> tuple[list[int], int]:
-    """Where each begins, in bytes, and how many there are in all; the largest ones choose first."""
+    """Where each begins, in bytes, and how many there are in all; the largest ones choose first.
+
+    Threads deal a value out from its beginning to its end. Two threads find their halves of one in the halves that they
+    had of another with the same middle: what another core has written comes from far, and is far for writing, too.
+    """
     wanted = list(lifetimes)
     places = [0] * len(wanted)
     done: list[int] = []
     for i in sorted(range(len(wanted)), key=lambda i: -wanted[i].size):
         size, first, last = wanted[i]
-        beside = (j for j in done if wanted[j].first <= last and first <= wanted[j].last)
-        start = 0
-        for at, end in sorted((places[j], places[j] + wanted[j].size) for j in beside):
-            if start + size <= at:
+        beside = [j for j in done if wanted[j].first <= last and first <= wanted[j].last]
+        taken = sorted((places[j], places[j] + wanted[j].size) for j in beside)
+        middles = dict.fromkeys(places[j] + (wanted[j].size - size) // 2 // CACHE_LINE * CACHE_LINE for j in done)
+        for start in middles:
+            if all(start + size <= at or end <= start for at, end in taken):
                 break
-            start = max(start, -(-end // CACHE_LINE) * CACHE_LINE)
+        else:
+            start = 0
+            for at, end in taken:
+                if start + size <= at:
+                    break
+                start = max(start, -(-end // CACHE_LINE) * CACHE_LINE)
         places[i] = start
         done.append(i)
     return places, max((place + one.size for place, one in zip(places, wanted, strict=True)), default=0)
