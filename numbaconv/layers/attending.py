@@ -1,6 +1,7 @@
 """Attention and AdditiveAttention: one sequence reads from another, without heads and kernels."""
 
 from collections.abc import Collection
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,7 @@ import numpy as np
 from .. import activations, initializers
 from ..common.arguments import check_bool, check_mask
 from ..common.words import Penalized, Unpack
+from ..graph.tensor import tensors_in
 from ..objects.registry import number
 from .any_rank import Shape
 from .drawing import Seeded
@@ -65,39 +67,106 @@ class _Attending(Merge, Seeded):
     def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         return mask[0] if mask else None
 
+    def _called_shape(self, shapes: Any, keywords: dict[str, Any]) -> Any:
+        out = self.compute_output_shape(*shapes)
+        query, value = shapes[0][:2]
+        return [out, (*query[:-1], value[-2])] if keywords.get("return_attention_scores") else out
+
     # -- calls -----------------------------------------------------------------------------------------------------
 
-    def call(self, x: list[np.ndarray], mask: Any = None) -> np.ndarray:  # type: ignore[override]
-        return self._read(x, mask)[0]
+    def __call__(
+        self,
+        x: Any,
+        training: bool | None = None,
+        mask: Any = None,
+        *,
+        return_attention_scores: bool = False,
+        use_causal_mask: bool = False,
+    ) -> Any:
+        """Compute the layer on a list of arrays, building it first if need be.
 
-    def _forward(self, x: list[np.ndarray], mask: Any = None) -> tuple[np.ndarray, Any]:
-        return self._read(x, mask, self.dropout)
+        Parameters
+        ----------
+        x : list of array_like or KerasTensor
+            A query (N, T, C), a value (N, S, D) and, if it is another one, a key (N, S, C).
+        training : bool, optional
+            With True, there is dropout.
+        mask : list of array_like of bool, optional
+            Which positions of query and value count, (N, T) and (N, S), or None.
+        return_attention_scores : bool
+            Whether the scores are returned too, as dropout leaves them.
+        use_causal_mask : bool
+            Whether positions of the query read only those of the value that do not come later.
 
-    def _forward_still(self, x: list[np.ndarray], mask: Any = None) -> tuple[np.ndarray, Any]:
-        return self._read(x, mask)
+        Returns
+        -------
+        ndarray or KerasTensor, or a list of two
+            The result (N, T, D), and the scores (N, T, S).
+
+        Raises
+        ------
+        ValueError, TypeError
+            Where ``x`` or the masks do not fit the layer.
+        """
+        flags = {"return_attention_scores": return_attention_scores, "use_causal_mask": use_causal_mask}
+        given = {"mask": mask, **{name: True for name, one in flags.items() if check_bool(one, name)}}
+        if len(given) == 1:
+            return super().__call__(x, training, mask)
+        if tensors_in(x):
+            return self._connect((x,), {name: one for name, one in given.items() if one is not None})
+        with self._named():
+            x = self._ready(x)
+            trained = training and check_bool(training, "training")
+            out = self._forward_with(x, True, **given)[0] if trained else self.call(x, **given)
+        self._after_call(out)
+        return out
+
+    def _visited(self, arguments: tuple[Any, ...], keywords: dict[str, Any], traced: bool) -> tuple[Any, Any, Any]:
+        out, mask, kept = super()._visited(arguments, keywords, traced)
+        return out, [mask, None] if isinstance(out, list) else mask, kept
+
+    def call(self, x: list[np.ndarray], mask: Any = None, **flags: bool) -> Any:  # type: ignore[override]
+        return self._read(x, 0.0, mask, **flags)[0]
+
+    def _forward(self, x: list[np.ndarray], mask: Any = None, **flags: bool) -> tuple[Any, Any]:
+        return self._read(x, self.dropout, mask, **flags)
+
+    def _forward_still(self, x: list[np.ndarray], mask: Any = None, **flags: bool) -> tuple[Any, Any]:
+        return self._read(x, 0.0, mask, **flags)
 
     @np.errstate(all="ignore")
-    def _read(self, x: list[np.ndarray], mask: Any, dropout: float = 0.0) -> tuple[np.ndarray, Any]:
+    def _read(
+        self,
+        x: list[np.ndarray],
+        dropout: float,
+        mask: Any,
+        return_attention_scores: bool = False,
+        use_causal_mask: bool = False,
+    ) -> tuple[Any, Any]:
         query, value, key = (*x, x[1])[:3]
         scores, inner = self._scores(query, key)
         of_query, of_value = (*mask, None)[:2] if mask else (None, None)
-        if of_value is not None:
-            counts = check_mask(of_value, value.shape)[..., None, :]
-            scores = np.where(counts, scores, scores - self._dtype.type(1e9))
+        counts = [check_mask(of_value, value.shape)[..., None, :]] if of_value is not None else []
+        if use_causal_mask:
+            counts.append(np.tri(*scores.shape[-2:]) == 1)
+        if counts:
+            scores = np.where(reduce(np.logical_and, counts), scores, scores - self._dtype.type(1e9))
         weights = activations.softmax(scores)
         scales = self._scales(dropout, *weights.shape)
-        out = (weights if scales is None else weights * scales) @ value
+        left = weights if scales is None else weights * scales
+        out = left @ value
         if of_query is not None:
             of_query = check_mask(of_query, query.shape)[..., None]
             out = np.where(of_query, out, self._dtype.type(0))
-        return out, (x, weights, scales, inner, of_query)
+        return [out, left] if return_attention_scores else out, (x, weights, scales, inner, of_query)
 
     @np.errstate(all="ignore")
-    def _backward(self, kept: Any, grad_out: np.ndarray, input_grad: bool) -> Grads:
+    def _backward(self, kept: Any, grad_out: Any, input_grad: bool) -> Grads:
         x, weights, scales, inner, of_query = kept
         query, value, key = (*x, x[1])[:3]
+        grad_out, of_left = grad_out if isinstance(grad_out, list) else (grad_out, self._dtype.type(0))
         grad = grad_out if of_query is None else np.where(of_query, grad_out, self._dtype.type(0))
-        left, grad_weights = weights, grad @ value.swapaxes(-1, -2)
+        left, grad_weights = weights, grad @ value.swapaxes(-1, -2) + of_left
         if scales is not None:
             left, grad_weights = weights * scales, grad_weights * scales
         grad_scores = weights * (grad_weights - (grad_weights * weights).sum(-1, keepdims=True))

@@ -34,17 +34,25 @@ def test_results_and_gradients(name, settings, given, masked):
     for layer in (theirs, ours):
         layer.set_weights(weights)
     mask = [one if i in masked else None for i, one in enumerate(MASKS)] if masked else None
+    # Each of them with and without each of the others.
+    named = {"return_attention_scores": sum(masked) == 1, "use_causal_mask": len(given) == 3}
+    flags = {name: True for name, one in named.items() if one}
     tensors = [tf.constant(x) for x in given]
     with tf.GradientTape() as tape:
         tape.watch(tensors)
-        wanted = theirs(tensors, mask=mask)
-        weigh = RNG.normal(size=wanted.shape).astype(np.float32)
-        loss = tf.reduce_sum(wanted * weigh)
+        wanted = theirs(tensors, mask=mask, **flags)
+        wanted = list(wanted) if isinstance(wanted, tuple) else [wanted]
+        weigh = [RNG.normal(size=one.shape).astype(np.float32) for one in wanted]
+        loss = sum(tf.reduce_sum(one * by) for one, by in zip(wanted, weigh, strict=True))
     expected = tape.gradient(loss, [*tensors, *(w.value for w in theirs.trainable_weights)])
-    np.testing.assert_allclose(ours(given, mask=mask), wanted, rtol=1e-4, atol=1e-5)
-    out, kept = ours._forward(given, mask)
-    np.testing.assert_array_equal(out, ours(given, mask=mask))
-    grads, of_weights = ours._backward(kept, weigh, True)
+    out, kept = ours._forward(given, mask, **flags)
+    same, shapes = ours(given, mask=mask, **flags), ours._called_shape([[x.shape for x in given]], flags)
+    several = isinstance(out, list)
+    for one, other, shape, like in zip(*(x if several else [x] for x in (out, same, shapes)), wanted, strict=True):
+        np.testing.assert_allclose(one, like, rtol=1e-4, atol=1e-5)
+        np.testing.assert_array_equal(one, other)
+        assert one.shape == shape
+    grads, of_weights = ours._backward(kept, weigh if several else weigh[0], True)
     for found, one in zip([*grads, *of_weights.values()], expected, strict=True):
         np.testing.assert_allclose(found, one, rtol=1e-4, atol=1e-5)
 
@@ -53,8 +61,9 @@ def test_results_and_gradients(name, settings, given, masked):
 def test_a_network_is_trained_and_saved(tmp_path):
     x = keras.Input((8, 3))
     query, value = (keras.layers.Dense(4, activation="tanh")(x) for _ in range(2))
-    read = keras.layers.Attention(use_scale=True)([query, value])
-    theirs = keras.Model(x, keras.layers.Dense(2)(keras.layers.AdditiveAttention()([read, query, value])))
+    read, scores = keras.layers.Attention(use_scale=True)([query, value], return_attention_scores=True)
+    far = keras.layers.AdditiveAttention()([read, query, value], use_causal_mask=True)
+    theirs = keras.Model(x, keras.layers.Dense(2)(keras.layers.Dot((2, 1))([scores, far])))
     theirs.save(tmp_path / "theirs.keras")
     ours = models.load_model(tmp_path / "theirs.keras")
     images, wanted = (RNG.normal(size=(4, 8, n)).astype(np.float32) for n in (3, 2))
