@@ -9,9 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from ..kernels.named import outer
+from ..kernels.named import dots, outer
 from ..kernels.plan.host import HOST
-from ..kernels.product import dots
 from ..machine.aligned import aligned_empty
 from ..machine.vectors import WIDE, few_filters, panel_width
 from ..objects.tuples import NamedTuple
@@ -106,9 +105,9 @@ class ProductInputCall(NamedTuple):
         elif units <= FEW_STEPS:
             rows = _outer(grad, (units, 1), swapped(weights[None]), (len(grad), units, len(weights)))
         elif has_few_features(len(weights), units) and len(weights) < len(grad):
-            rows = swapped(_dots(weights, grad)[None])[0]
+            rows = swapped(matrix_dots(weights, grad)[None])[0]
         else:
-            rows = _dots(grad, weights)
+            rows = matrix_dots(grad, weights)
         return (self.patches.spread(rows) if self.patches else rows).reshape(self.out_shape)
 
 
@@ -127,8 +126,8 @@ def _outer(a: np.ndarray, steps: Ints, b: np.ndarray, shape: Ints) -> np.ndarray
     return out
 
 
-def _dots(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """What `dots` computes: an array (I, J)."""
+def matrix_dots(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """What `dots` computes, from matrices (I, K) and (J, K): an array (I, J)."""
     out = aligned_empty((len(a), len(b)), a.dtype)
     # One row is multiplied by as many as a vector has lanes.
     filters = (0,) * few_filters(len(a), a.itemsize)

@@ -31,6 +31,7 @@ from .epilogue import Epilogue, ended, no_epilogue
 from .layouts import SMALL, Ints, canonical, canonical_shape, original
 from .packed import Packed
 from .patches import meeting
+from .products import NEAR_WEIGHTS, matrix_dots
 from .scaling import Lines
 from .window import Window, transposed_axes
 from .winograd import WinogradCall, use_winograd
@@ -104,14 +105,15 @@ class ScatterCall(NamedTuple):
 class OverlapCall(NamedTuple):
     """A transposed convolution as products of all inputs with all taps, which are added up where they meet.
 
-    ``tables`` say which these are, and ``sizes`` is what the kernel takes with them.
+    ``tables`` say which these are, and ``sizes`` is what the kernel takes with them. A single input has no
+    ``product``: it meets large weights as they lie, which takes as long as to read them; to pack them takes far longer.
     """
 
     out_shape: Ints
     rank: int
     data_format: str
     taps: int
-    product: WindowCall
+    product: WindowCall | None
     kernel: Any
     tables: tuple[np.ndarray, ...]
     sizes: Ints
@@ -123,10 +125,14 @@ class OverlapCall(NamedTuple):
     def run(self, image: np.ndarray, packed: Packed, epilogue: Epilogue, out: Any = None) -> np.ndarray:
         """From canonical array to canonical array; into ``out``, where it is given."""
         out = aligned_empty(self.out_shape, image.dtype) if out is None else out.reshape(self.out_shape)
-        units = self.product.out_shape[-1]
-        panels = packed.scattered((1, 1, self.taps), conv_width(units, image.itemsize))
-        lines: Any = Lines(panels.reshape(len(panels), *panels.shape[3:]))
-        rows = self.product.run(image.reshape(1, 1, 1, -1, image.shape[-1]), lines, no_epilogue(units, image.dtype))
+        channels = image.shape[-1]
+        if self.product is None:
+            rows = matrix_dots(image.reshape(-1, channels), packed.plain.reshape(-1, channels))
+        else:
+            units = self.product.out_shape[-1]
+            panels = packed.scattered((1, 1, self.taps), conv_width(units, image.itemsize))
+            lines: Any = Lines(panels.reshape(len(panels), *panels.shape[3:]))
+            rows = self.product.run(image.reshape(1, 1, 1, -1, channels), lines, no_epilogue(units, image.dtype))
         self.kernel(rows.reshape(-1), epilogue, out.reshape(-1), *self.tables, self.sizes, serial=self.serial)
         return out
 
@@ -205,12 +211,19 @@ def _scatter(sums: Sums, full: Ints) -> ScatterCall | OverlapCall | None:
             met = prod(axis.taps / mean_taps(axis, 1) for axis in moving)
             each = tile_cost(1) / (TILE_ROWS * TILE_VECS) * few_cost(phase, channels, filters, itemsize, 1)
             gathering = met * prod(full[:4]) * each
-    if overlapping < OVERLAP_SHARE * min(gathering, plan.cost if plan else inf):
+    most = inf if _one_input(sums) else OVERLAP_SHARE * min(gathering, plan.cost if plan else inf)
+    if overlapping < most:
         return _overlap_call(sums, full)
     if plan is None or plan.cost > gathering:
         return None
     lengths, full_lengths, taps, *_ = zip(*plan.axes, strict=True)
     return ScatterCall(full, rank, data_format, (lengths, full_lengths), taps, plan)
+
+
+def _one_input(sums: Sums) -> bool:
+    """Whether a single input meets weights that are large."""
+    weights = prod(axis.taps for axis in sums.axes) * sums.channels * sums.filters
+    return weights > NEAR_WEIGHTS and all(axis.windows == 1 for axis in sums.axes)
 
 
 def _overlap_call(sums: Sums, full: Ints) -> OverlapCall:
@@ -219,7 +232,9 @@ def _overlap_call(sums: Sums, full: Ints) -> OverlapCall:
     (batch, *lengths, filters), (_, *moving) = full, axes
     inputs, taps, outputs = prod(axis.windows for axis in moving), prod(axis.taps for axis in moving), prod(lengths)
     rows = row_axes(batch * inputs, taps * filters)
-    product: Any = gather_call(Sums(rows, channels, taps * filters, itemsize, 1, "channels_last"), "tile")
+    product: Any = None
+    if not _one_input(sums):
+        product = gather_call(Sums(rows, channels, taps * filters, itemsize, 1, "channels_last"), "tile")
     starts, at = meeting(axes, tuple(lengths))
     serial = (len(at) + outputs) * batch * filters < SMALL
     most = int(np.diff(starts).max(initial=0))

@@ -26,6 +26,8 @@ ONE = Axis(1, 1, 1, 1, 0, 0, 1)
         ((1, 3, 3, 200), (3, 1), {"dilation_rate": 2}),
         ((2, 6, 6, 70), (5, 5), {"dilation_rate": 3, "padding": "same"}),
         ((1, 20, 20, 60), (2, 2), {"strides": 4}),
+        # Large weights of a single input.
+        ((1, 1, 1, 701), (6, 7), {"strides": 2}),
     ],
 )
 def test_products_of_inputs_and_taps_are_added_up(shape, size, settings, filters, data_format):
@@ -53,6 +55,16 @@ def test_taps_far_apart_are_products_that_are_added_up():
     assert kind((1, 16, 16, 128), 17, (1, 16), dilation_rate=12) is OverlapCall
     assert kind((1, 28, 28, 64), 64, (3, 3), padding="same") is not OverlapCall
     assert kind((1, 28, 28, 64), 64, (4, 4), strides=2, padding="same") is not OverlapCall
+
+
+@pytest.mark.parametrize("images, as_they_lie", [(1, True), (2, False)])
+def test_large_weights_of_a_single_input_are_not_packed(images, as_they_lie, poisoned):
+    rng = np.random.default_rng(0)
+    x, weights = rng.standard_normal((images, 1, 1, 101)), rng.standard_normal((4, 4, 351, 101))
+    call = transposed_call(x.shape, weights.shape, 8, window_of((4, 4), strides=2))
+    found = functional.conv_transpose(x, weights, strides=2)
+    assert (isinstance(call, OverlapCall) and call.product is None) == as_they_lie
+    np.testing.assert_allclose(found, np.einsum("ncd,hwfd->nhwf", x[:, 0], weights), rtol=0, atol=1e-12)
 
 
 def test_products_are_added_up_alike_in_a_part_of_an_image():
