@@ -12,6 +12,8 @@ from numbaconv.models.fused import stretches
 from numbaconv.models.fused.running import fused
 
 EXAMPLES = int(os.environ.get("NUMBACONV_PARITY_EXAMPLES", "12"))
+# Of these, continuous integration has the first.
+OFTEN = 75
 # Of the largest output; beside nothing but small ones, of this.
 TOLERANCE, SMALL = {"float32": 1e-5, "float64": 1e-13}, 0.1
 
@@ -48,7 +50,9 @@ def layer_by_layer(monkeypatch, model, x):
 
 def seeds(dtype_of):
     def marks(seed):
-        return pytest.mark.slow if seed >= EXAMPLES else pytest.mark.double if dtype_of(seed) == "float64" else ()
+        if seed >= EXAMPLES:
+            return pytest.mark.slow if seed < OFTEN else pytest.mark.nightly
+        return pytest.mark.double if dtype_of(seed) == "float64" else ()
 
     return [pytest.param(seed, marks=marks(seed)) for seed in range(max(EXAMPLES, 300))]
 
@@ -158,7 +162,7 @@ def assert_runs_as_its_layers_do(monkeypatch, model, x):
     return runner
 
 
-# In continuous integration 400 of either kind, at night all of them.
+# In continuous integration 100 more of either kind, at night all of them.
 MORE = [pytest.param(n, marks=pytest.mark.slow if n < 400 else pytest.mark.nightly) for n in range(300, 2000, 100)]
 
 

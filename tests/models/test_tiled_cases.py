@@ -49,6 +49,15 @@ WAYS = [*(("float32", data_format) for data_format in FORMATS), ("float64", "cha
 LAYERS = [case for case in CASES if layer_of(case, "channels_last")]
 
 
+def in_ways(cases):
+    """Each case in one way, which is the next one's other; in all of them at night."""
+    return [
+        pytest.param(case, *way, id="-".join((case.name, *way)), marks=[pytest.mark.nightly] * ((place + turn) % 3 > 0))
+        for place, case in enumerate(cases)
+        for turn, way in enumerate(WAYS)
+    ]
+
+
 def tiles(lengths):
     """Sizes of tiles for outputs of these lengths: that divide nothing, narrow ones, single ones, larger ones."""
     yield tuple(n // 3 + 1 for n in lengths)
@@ -99,16 +108,14 @@ def test_the_other_cases_are_those_that_keras_has_no_layer_for():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("dtype", "data_format"), WAYS)
-@each(LAYERS)
+@pytest.mark.parametrize(("case", "dtype", "data_format"), in_ways(LAYERS))
 def test_every_layer(case, dtype, data_format):
     compare(case, dtype, data_format)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("dtype", "data_format"), WAYS)
+@pytest.mark.parametrize(("case", "dtype", "data_format"), in_ways(POOLING))
 @pytest.mark.parametrize("kind", KINDS)
-@each(POOLING)
 def test_every_pooling(case, kind, dtype, data_format):
     make = getattr(layers, f"{kind.capitalize()}Pooling{case.rank}D")
     model = Sequential([make(**case.settings, data_format=data_format, dtype=dtype)])
