@@ -67,7 +67,7 @@ def test_a_network_is_trained_and_saved(tmp_path):
     theirs.save(tmp_path / "theirs.keras")
     ours = models.load_model(tmp_path / "theirs.keras")
     images, wanted = (RNG.normal(size=(4, 8, n)).astype(np.float32) for n in (3, 2))
-    np.testing.assert_allclose(ours(images), theirs.predict(images, verbose=0), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(ours(images), theirs(images), rtol=1e-4, atol=1e-5)
     for model in (theirs, ours):
         model.compile("sgd", "mse")
         model.fit(images, wanted, batch_size=4, epochs=3, shuffle=False, verbose=0)
@@ -75,7 +75,7 @@ def test_a_network_is_trained_and_saved(tmp_path):
         np.testing.assert_allclose(found, one, rtol=1e-4, atol=1e-5)
     ours.save(tmp_path / "ours.keras")
     np.testing.assert_array_equal(models.load_model(tmp_path / "ours.keras", compile=False)(images), ours(images))
-    again = keras.models.load_model(tmp_path / "ours.keras").predict(images, verbose=0)
+    again = keras.models.load_model(tmp_path / "ours.keras")(images)
     np.testing.assert_allclose(again, ours(images), rtol=1e-4, atol=1e-5)
 
 
@@ -86,7 +86,7 @@ def test_masks_come_from_the_layers_before():
     theirs = keras.Model(ids, keras.layers.GlobalAveragePooling1D()(read))
     given = np.array([[1, 2, 3, 0, 0, 0], [4, 0, 2, 1, 1, 0]])
     found = models.from_keras(theirs)(given)
-    np.testing.assert_allclose(found, theirs.predict(given, verbose=0), rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(found, theirs(given), rtol=1e-4, atol=1e-6)
 
 
 def test_lengths_must_fit():
