@@ -19,13 +19,16 @@ from numba.core.codegen import CPUCodegen, JITCodeLibrary
 from numba.core.compiler import Compiler, Flags, compile_extra
 from numba.core.cpu import CPUTargetOptions
 from numba.core.dispatcher import _FunctionCompiler
+from numba.core.lowering import Lower
 from numba.core.registry import CPUDispatcher
 from numba.core.runtime import nrtdynmod
 from numba.core.runtime.context import NRTContext
+from numba.core.typed_passes import NativeLowering
 from numba.core.types import BaseFunction, unliteral
 
 from ..objects.collecting import uncollected
 from .compiling import compiling
+from .lowering import PlainLowering
 from .private import lose
 from .threads import compiler_lock
 from .words import Word
@@ -156,15 +159,17 @@ class _References(NRTContext):
     """How Numba counts references, but that only what has any is taken out of a tuple or an array."""
 
     @functools.cached_property
-    def _counted(self):
+    def counted(self):
         models = self._context.data_model_manager
         return functools.cache(lambda kind: models[kind].contains_nrt_meminfo())
 
     def get_meminfos(self, builder, ty, val):
+        if not self.counted(ty):
+            return []
         model = self._context.data_model_manager[ty]
         found = [(ty, model.get_nrt_meminfo(builder, val))] if model.has_nrt_meminfo() else []
         for kind, take in model.traverse(builder):
-            if self._counted(kind):
+            if self.counted(kind):
                 found += self.get_meminfos(builder, kind, take(val))
         return found
 
@@ -183,6 +188,7 @@ def _part_context(context):
         get_executable=_part_executable,
         add_dynamic_addr=add_address,
         nrt=_References(context, True),
+        typing_context=_of_operators(context.typing_context),
         # LLVM reads a module for each answer.
         get_abi_sizeof=functools.cache(context.get_abi_sizeof),
     )
@@ -205,13 +211,49 @@ def _remembering(typing):
     return result
 
 
+@functools.cache
+def _of_operators(typing):
+    """Numba's typing for lowering, which asks anew what each operator makes of its operands: it is found out once."""
+
+    @functools.cache
+    def operator(value):
+        known = typing.resolve_value_type(value)
+
+        @functools.cache
+        def signature(operands):
+            try:
+                return known.get_call_type(typing, operands, {}), None
+            except numba.TypingError as error:
+                return None, error
+
+        def get_call_type(_, operands, named):
+            found, error = signature(tuple(operands))
+            if error is not None:
+                raise error
+            return found
+
+        # Python's copy of a type is the type itself.
+        result = object.__new__(type(known))
+        vars(result).update(vars(known), get_call_type=get_call_type)
+        return result
+
+    def resolve(value):
+        ours = getattr(value, "__module__", "") == "_operator"
+        return operator(value) if ours else typing.resolve_value_type(value)
+
+    result = copy.copy(typing)
+    result.resolve_value_type = resolve
+    return result
+
+
 class _PlainCompiler(Compiler):
     """Numba's compiler without the passes over what helpers never contain, such as closures and array expressions."""
 
     def define_pipelines(self):
         managers = super().define_pipelines()
         for manager in managers:
-            manager.passes = [step for step in manager.passes if step[0].name() not in NEEDLESS]
+            steps = [step for step in manager.passes if step[0].name() not in NEEDLESS]
+            manager.passes = [(PlainLowering, why) if step is NativeLowering else (step, why) for step, why in steps]
         return managers
 
 
@@ -357,6 +399,11 @@ def _try_out():
         ),
         NRTContext: ("get_meminfos",),
         nrtdynmod: ("_define_nrt_incref", "_define_nrt_decref", "_word_type"),
+        Lower: (
+            *("_find_singly_assigned_variable", "_disable_sroa_like_opt", "_alloca_var", "getvar", "typeof"),
+            *("storevar", "delvar"),
+        ),
+        NativeLowering: ("lowering_class",),
     }
     for owner, names in used.items():
         for name in names:
