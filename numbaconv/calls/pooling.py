@@ -30,7 +30,7 @@ FEW_VALUES = 32
 # Windows that are so few that they are pooled in so many parts at most; how many parts pay in a network.
 MANY_PARTS, FEW_WINDOWS, FEW_PARTS = 32, 8, 4
 # Values of a row, fewer than which are faster beside those of others.
-LEAST_ROW = 9
+LEAST_ROW = 6
 # An axis of length 1, as `_merged` returns it.
 ONE = 1, 1, np.array([[0, 1]]), 1, 1, 0
 # Vectors of channels that the gradient of the maximum looks at together, where there are that many.
@@ -159,7 +159,8 @@ def pool_call(
     if selected:
         return SelectedCall(tuple(blend_call(x_shape, out_shape, selected, data_format, size) for size in (4, 8)))
     # Never joined one by one, which would add them up in another order; nor is it one where axes are merged.
-    in_order = kind == "average" and prod(window.kernel_size) <= few and max(window.kernel_size) <= pool.LONG // LINE
+    narrow = kind == "average" and prod(window.kernel_size) <= few and max(window.kernel_size) <= pool.LONG // LINE
+    in_order = narrow and not (whole and image[4] == 1)
     batch, axes = _merged(image, result, window, in_order)
     channels, (n, count, _, size, step, before) = image[4], axes[2]
     parts = _parts(axes, batch, channels, least)
@@ -171,6 +172,11 @@ def pool_call(
         )
         return PartsCall(((1, n, channels), (1, count, channels)), out_shape, first, then)
     side_by_side = axes[1] is ONE and before == 0 and n == count * size == count * step
+    joined = _joined(batch, count) if side_by_side and axes[0] is ONE and channels == 1 < step <= 4 else 1
+    if joined > 1 and joined * count >= 3 * pool.LONG_ROW:
+        # Rows of windows side by side are longer ones.
+        n, count, batch = n * joined, count * joined, batch // joined
+        axes[2] = n, count, pool.window_ends(count, n, size, step, 0), size, step, 0
     if side_by_side and channels == 1 and size >= LEAST_ROW and not in_order and (whole or kind == "max"):
         return _rows_call(kind, out_shape, size, prod(image) < SMALL)
     if side_by_side and channels < LINE <= count and pool.LONG_ALONE <= size * channels < pool.LONG:
@@ -197,9 +203,14 @@ def pool_call(
     serial = plan[pool.TASKS] == 1 or max(prod(image), prod(result)) < SMALL
     kernel = pool.max_pool if kind == "max" else pool.average_pool
     counts, table = pool.beside(plan, ends[2])
-    sums = counts.astype(np.float32) if in_order else counts, counts
+    sums = counts.astype(np.float32) if narrow else counts, counts
     single, double = ((np.concatenate(ends), those, table, plan) for those in sums)
     return FlatCall(kernel, out_shape, (single, double), bool(serial))
+
+
+def _joined(batch: int, count: int) -> int:
+    """How many rows of so many windows become one, which one task takes."""
+    return max((k for k in range(1, pool.SPAN // 4 // max(1, count) + 1) if batch % k == 0), default=1)
 
 
 def means_pool_call(x_shape: Ints) -> FlatCall | None:
