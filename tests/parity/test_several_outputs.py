@@ -76,7 +76,7 @@ def test_trainings_of_several_outputs(form: str, name: str, compiled: dict[str, 
     ours, theirs = networks(form)
     y: Any = [SIDE, KIND] if form == "list" else {"side": SIDE, "kind": KIND}
     data = {"x": [LEFT, RIGHT], "y": y, **fitted}
-    fit = {"batch_size": 8, "epochs": 2, "shuffle": False, "verbose": 0, "validation_split": 0.3, **data}
+    fit = {"batch_size": 8, "epochs": 3, "shuffle": False, "verbose": 0, "validation_split": 0.3, **data}
     ours.compile(**{"optimizer": "sgd", **compiled})
     # Compiled by TensorFlow, the means of several losses count all batches alike, the smaller last one too.
     theirs.compile(**{"optimizer": "sgd", **compiled}, run_eagerly=True)
