@@ -171,6 +171,12 @@ def test_networks_share_out_what_is_much_to_move():
     assert all(plan.serial for plan in found)
 
 
+def test_blocks_of_a_separable_convolution_leave_room_for_what_is_read_and_written():
+    axes = make_axes((1, 1, 147, 147), [(1, 1, 1, 0), (3, 1, 1, 1), (3, 1, 1, 1)])
+    plan = plans.make_separable_plan(axes, 128, 128, 4, host=HOST._replace(threads=2))
+    assert plan.axes[H:, BLOCK].prod() * 128 * 4 <= HOST.l2_bytes / 2
+
+
 def test_a_separable_convolution_takes_two_passes_where_blocks_of_rows_leave_threads_unequal_shares():
     def one_pass(images, size, threads):
         axes = make_axes((images, 1, size, size), [(1, 1, 1, 0), (3, 1, 1, 1), (3, 1, 1, 1)])

@@ -31,7 +31,7 @@ class Host(NamedTuple):
     # What Winograd's transformed input may take of the L3 cache where threads share it.
     shared_bytes: int = 8 * 1024 * 1024
     # What an L2 cache holds at least: larger weights come from L3.
-    l2_bytes: int = 1280 * 1024
+    l2_bytes: int = 1024 * 1024
     # Multiply-adds for each value that lies between convolutions, up to which one pass takes less time than two.
     band_work: int = 64
     # For each thread, what lies between two convolutions and had better stay in the cache, at least; the part of its

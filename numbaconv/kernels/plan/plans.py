@@ -202,7 +202,8 @@ def make_separable_plan(
         # What lies in between is read once for each panel; a strip is written and read again before that.
         strip, room = strip_size(rows, columns), host.point_strips * host.strip_bytes
         if near and columns >= SLIDE_ROWS:
-            strip, room = 0, host.l2_bytes
+            # Beside what is read, and written, meanwhile.
+            strip, room = 0, host.l2_bytes // 2
         taken = (strip + rows * columns * channels) * itemsize + rows * columns * host.place_bytes
         return rows * columns >= least and taken <= room
 
