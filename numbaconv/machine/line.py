@@ -15,7 +15,7 @@ In Python terms, ``count`` being the channels from ``at`` on and W the width of 
 """
 
 from .memory import Memory, pointer_to, pointers_to
-from .tile import _call, _each, _fused, _masks, _splat, _store_row, _suffix, _value, _vectors
+from .tile import _call, _each, _fused, _masks, _splat, _store_rows, _suffix, _value, _vectors
 from .vectors import PERMUTES, VECTOR_BYTES
 from .words import cgutils, intrinsic, ir, setting, tiles, types
 
@@ -223,13 +223,7 @@ def line_write(typingctx, line, out, at, count):
 
     def codegen(context, builder, sig, args):
         value, out, at, count = args
-        memory = Memory(context, builder, sig.args[1], out)
-        whole = builder.icmp_signed(">=", count, tiles.INT(line.vecs * line.lanes))
-        parts = None, (count, _masks(builder, line, count))
-        with builder.if_else(whole, likely=True) as branches:
-            for branch, part in zip(branches, parts, strict=True):
-                with branch:
-                    _store_row(builder, line, value, 0, memory, at, part)
+        _store_rows(builder, line, value, Memory(context, builder, sig.args[1], out), lambda _: at, count)
         return context.get_dummy_value()
 
     return types.void(line, out, at, count), codegen

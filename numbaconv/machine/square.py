@@ -1,7 +1,7 @@
 """Squares: as many vectors as each has lanes, whose axes are swapped, or whose lanes are added up."""
 
 from .memory import Memory, pointer_to
-from .tile import _call, _masks, _multiply_add, _suffix, _value
+from .tile import _call, _masks, _multiply_add, _store_parts, _suffix, _value
 from .vectors import VECTOR_BYTES
 from .words import cgutils, intrinsic, ir, tiles, types
 
@@ -42,9 +42,7 @@ def transpose_part(typingctx, x, at, row, out, to, column, height, width):
             with builder.if_then(builder.icmp_signed("<", tiles.INT(j), width)):
                 place = builder.add(args[4], builder.mul(args[5], tiles.INT(j)))
                 pointer = pointer_to(builder, square.vector, out.pointer(place, height))
-                (mask,) = _masks(builder, square, height)
-                name, align = f"llvm.masked.store.{_suffix(square)}.p0", ir.Constant(ir.IntType(32), out.align)
-                _call(builder, name, ir.VoidType(), line, pointer, align, mask)
+                _store_parts(builder, square, [(line, pointer)], height, out.align)
         return context.get_dummy_value()
 
     return types.void(x, at, row, out, to, column, height, width), codegen

@@ -24,7 +24,7 @@ access here as Numba does in plain loops.
 
 from math import gcd
 
-from .memory import Memory, pointers_to
+from .memory import Memory, pointer_to, pointers_to
 from .vectors import TILE_ROWS, TILE_VECS, VECTOR_BYTES
 from .words import cgutils, intrinsic, ir, tiles, types
 
@@ -210,15 +210,11 @@ def tile_store(typingctx, tile, out, out_at, first, shift, count):
         value, out, out_at, first, shift, count = args
         out = Memory(context, builder, sig.args[1], out)
         out_at = Memory(context, builder, sig.args[2], out_at)
-        whole = builder.icmp_signed(">=", count, tiles.INT(tile.vecs * tile.lanes))
-        # Masked stores take longer, and few tiles need them.
-        parts = _masks(builder, tile, count)
-        with builder.if_else(whole, likely=True) as (plain, masked):
-            for branch, most in ((plain, None), (masked, (count, parts))):
-                with branch:
-                    for r in range(tile.rows):
-                        at = builder.add(out_at.scalar(builder.add(first, tiles.INT(r))), shift)
-                        _store_row(builder, tile, value, r, out, at, most)
+
+        def place(r):
+            return builder.add(out_at.scalar(builder.add(first, tiles.INT(r))), shift)
+
+        _store_rows(builder, tile, value, out, place, count)
         return context.get_dummy_value()
 
     return types.void(tile, out, out_at, first, shift, count), codegen
@@ -285,7 +281,7 @@ def tile_write(typingctx, tile, out, at):
     """Write a tile of one row to ``out[at:]``."""
 
     def codegen(context, builder, sig, args):
-        _store_row(builder, tile, args[0], 0, Memory(context, builder, sig.args[1], args[1]), args[2], None)
+        _store_rows(builder, tile, args[0], Memory(context, builder, sig.args[1], args[1]), lambda _: args[2], None)
         return context.get_dummy_value()
 
     return types.void(tile, out, at), codegen
@@ -296,13 +292,8 @@ def tile_write_part(typingctx, tile, out, at, count):
     """Write a tile of one row to ``out[at:]``, at most ``count`` channels of it."""
 
     def codegen(context, builder, sig, args):
-        value, out, at, count = args
-        out, whole = Memory(context, builder, sig.args[1], out), tiles.INT(tile.vecs * tile.lanes)
-        with builder.if_else(builder.icmp_signed(">=", count, whole), likely=True) as (plain, masked):
-            with plain:
-                _store_row(builder, tile, value, 0, out, at, None)
-            with masked:
-                _store_row(builder, tile, value, 0, out, at, (count, _masks(builder, tile, count)))
+        out = Memory(context, builder, sig.args[1], args[1])
+        _store_rows(builder, tile, args[0], out, lambda _: args[2], args[3])
         return context.get_dummy_value()
 
     return types.void(tile, out, at, count), codegen
@@ -364,17 +355,53 @@ def _fused(builder, tile, a, b, c):
     return _call(builder, f"llvm.fmuladd.{_suffix(tile)}", tile.vector, a, b, c)
 
 
-def _store_row(builder, tile, value, row, out, at, part):
-    """Store one row, or only that part of it: a number of channels and their masks."""
+def _store_rows(builder, tile, value, out, place, count):
+    """Store each row at its place, at most ``count`` channels of it, where that is not None."""
     width = tiles.INT(tile.vecs * tile.lanes)
-    written = width if part is None else builder.select(builder.icmp_signed("<", part[0], width), part[0], width)
-    for v, place in enumerate(pointers_to(builder, tile.vector, out.pointer(at, written), tile.vecs)):
-        vector = builder.extract_value(value, row * tile.vecs + v)
-        if part is None:
-            builder.store(vector, place, align=out.align)
-        else:
-            name, align = f"llvm.masked.store.{_suffix(tile)}.p0", ir.Constant(ir.IntType(32), out.align)
-            _call(builder, name, ir.VoidType(), vector, place, align, part[1][v])
+
+    def stores(written):
+        """For each vector of a row, the vectors of all rows and where they go."""
+        rows = [pointers_to(builder, tile.vector, out.pointer(place(r), written), tile.vecs) for r in range(tile.rows)]
+        vectors = [builder.extract_value(value, i) for i in range(tile.rows * tile.vecs)]
+        return [[(vectors[r * tile.vecs + v], row[v]) for r, row in enumerate(rows)] for v in range(tile.vecs)]
+
+    def store_whole():
+        for pairs in stores(width):
+            for vector, pointer in pairs:
+                builder.store(vector, pointer, align=out.align)
+
+    if count is None:
+        store_whole()
+        return
+    with builder.if_else(builder.icmp_signed(">=", count, width), likely=True) as (whole, part):
+        with whole:
+            store_whole()
+        with part:
+            for v, pairs in enumerate(stores(count)):
+                _store_parts(builder, tile, pairs, builder.sub(count, tiles.INT(v * tile.lanes)), out.align)
+
+
+def _store_parts(builder, tile, pairs, count, align):
+    """Store vectors at pointers, at most so many lanes of each, which may be none or all."""
+    if VECTOR_BYTES == 64:
+        (mask,), name = _masks(builder, tiles.Tile(1, 1, tile.dtype), count), f"llvm.masked.store.{_suffix(tile)}.p0"
+        for vector, pointer in pairs:
+            _call(builder, name, ir.VoidType(), vector, pointer, ir.Constant(ir.IntType(32), align), mask)
+        return
+    # Shorter vectors have slow instructions for that, or none.
+    all_lanes, end = tiles.INT(tile.lanes), builder.append_basic_block("stored")
+    count = builder.select(builder.icmp_signed("<", count, all_lanes), count, all_lanes)
+    cases = builder.switch(count, end)
+    for lanes in range(1, tile.lanes + 1):
+        some = ir.Constant(ir.VectorType(ir.IntType(32), lanes), list(range(lanes)))
+        block = builder.append_basic_block("store")
+        cases.add_case(tiles.INT(lanes), block)
+        with builder.goto_block(block):
+            for vector, pointer in pairs:
+                part = builder.shuffle_vector(vector, vector, some)
+                builder.store(part, pointer_to(builder, part.type, pointer), align=align)
+            builder.branch(end)
+    builder.position_at_end(end)
 
 
 def _splat(builder, scalar, lanes):
