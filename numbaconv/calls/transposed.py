@@ -61,7 +61,8 @@ class TransposedCall(NamedTuple):
         """From canonical array to canonical array; into ``out``, where it is given."""
         out = aligned_empty(self.out_shape, packed.dtype) if out is None else out.reshape(self.out_shape)
         if not self.complete:
-            again(fill, out, remade(ended, epilogue, self.out_shape))
+            rows = out.reshape(prod(self.out_shape[:-2]), prod(self.out_shape[-2:]))
+            again(fill, rows, remade(_ended_rows, epilogue, self.out_shape))
         for firsts, arguments, serial in self.parts:
             kernel, weights = kernel_for(packed, conv), packed.phases(firsts)
             kernel(image, (weights, weights), epilogue, out.reshape(-1), *arguments, serial=serial)
@@ -244,6 +245,12 @@ def _overlap_call(sums: Sums, full: Ints) -> OverlapCall:
         kernel, tables = add_up_few, (_of_values(starts, at, filters, most),)
         sizes = inputs * taps * filters, outputs * filters, most, TASK_OUTPUTS
     return OverlapCall(full, rank, data_format, taps, product, kernel, tables, sizes, serial)
+
+
+def _ended_rows(epilogue: Epilogue, shape: Ints) -> np.ndarray:
+    """Rows of pixels that are sums of nothing, or one that all are like: NumPy takes long for few filters at a time."""
+    values = ended(epilogue, shape)
+    return np.tile(values, shape[-2]) if values.ndim == 1 else values.reshape(prod(shape[:-2]), prod(shape[-2:]))
 
 
 def _of_values(starts: np.ndarray, at: np.ndarray, filters: int, most: int) -> np.ndarray:
