@@ -21,7 +21,7 @@ from ..kernels.named import (
     depthwise_inside,
     group_conv,
 )
-from ..kernels.plan.axes import ANY_LENGTH, Axis, merged_axes, stays_inside
+from ..kernels.plan.axes import ANY_LENGTH, MANY_TAPS, Axis, H, W, merged_axes, stays_inside
 from ..kernels.plan.plans import Plan, check_memory, few_cost, is_for_few, joins_taps, make_few_plan, make_plan
 from ..kernels.plan.positions import depthwise_costs, make_position_plan, planes_pay, position_cost
 from ..kernels.table import CHANNELS, MEANS, WORK, flat_plan, panel_table
@@ -237,16 +237,13 @@ def gather_call(sums: Sums, algorithm: str) -> Any:
 
 
 def _cut(
-    axes: tuple[Axis, ...], planned: Callable[[tuple[Axis, ...]], Plan], data_format: str, sizes: tuple[int, ...]
+    axes: tuple[Axis, ...], planned: Callable[..., Plan], data_format: str, sizes: Ints, merges: bool = True
 ) -> tuple[Plan, bool, Any]:
-    """The plan of a kernel, whether it reads and writes planes, and otherwise how it sees images.
-
-    ``sizes`` is what `Plan.fits_planes` takes.
-    """
+    """The plan of a kernel, whether that is for planes, and how it sees images; sizes are as `Plan.fits_planes` has."""
     plan = planned(axes)
     if data_format == "channels_first" and plan.fits_planes(*sizes) and plan.planes_read(axes, sizes) <= MOST_READ:
         return plan, True, None
-    fewer, view = as_fewer(axes)
+    fewer, view = as_fewer(axes) if merges else (axes, None)
     return (planned(fewer), False, view) if view else (plan, False, None)
 
 
@@ -359,7 +356,9 @@ def _lines_call(sums: Sums) -> WindowCall:
 
     # Values of a plane would go to those of several filters one by one.
     single = data_format if multiplier == 1 else "channels_last"
-    plan, to_planes, view = _cut(axes, planned, single, (channels, filters, panel_width(itemsize), itemsize))
+    # A strip of taps that lie a row apart holds a run for each, which blocks of several rows share.
+    few = min(axes[H].taps, axes[W].windows) <= MANY_TAPS
+    plan, to_planes, view = _cut(axes, planned, single, (channels, filters, panel_width(itemsize), itemsize), few)
     arguments = depthwise_arguments(plan, filters, itemsize)
     return sums.call(depthwise_conv, plan.serial, to_planes, arguments, view=view)
 

@@ -7,12 +7,11 @@ from typing import Any
 import numpy as np
 
 from ..common.again import again, remade
-from ..kernels.depthwise import SLIDE
 from ..kernels.plan.axes import Axis
 from ..kernels.plan.sums import make_sum_plan
 from ..kernels.weight_grad import add_shares, conv_weight_grad, depthwise_grads, depthwise_weight_grad
 from ..machine.aligned import aligned_empty
-from ..machine.vectors import TILE_ROWS, TILE_VECS, conv_tile, panel_width
+from ..machine.vectors import SLIDE, TILE_ROWS, TILE_VECS, conv_tile, panel_width
 from ..objects.tuples import NamedTuple
 from .layouts import SMALL, Ints
 

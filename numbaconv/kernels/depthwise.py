@@ -7,7 +7,7 @@ from ..machine.line import line_read, line_write
 from ..machine.memory import RAMP, ask, ramp
 from ..machine.slide import tile_slide
 from ..machine.tile import lanes_of, tile_expect, tile_multiply, tile_rows, tile_store
-from ..machine.vectors import CACHE_WAY, EDGE, SLIDE_ROWS, TILE_ROWS, TILE_VECS
+from ..machine.vectors import CACHE_WAY, EDGE, SLIDE, SLIDE_ROWS, TILE_ROWS, TILE_VECS
 from ..machine.words import prange
 from .ending import end_windows, ended, within_tile
 from .plan.axes import OUT_STRIDE, STRIP_DILATION, STRIP_STRIDE, TAPS, WINDOWS, D, H, N, W
@@ -27,8 +27,7 @@ from .strip import (
 )
 from .table import COUNT, FIRST, MEANS, TASKS, WORK, panel_of, panels_of
 
-# Taps of a row that a tile of neighbouring windows takes at once, and a tuple of that length.
-SLIDE = 3
+# A tuple as long as a tile of neighbouring windows takes taps of a row at once.
 SEVERAL = (0,) * SLIDE
 # Panels that such tiles take in turn, times rows of taps: pixels come from far whole, and so many rows stay in L1.
 TOGETHER = 12

@@ -288,14 +288,17 @@ def _fill_row(strip, to, x, x_at, columns, step, channels, repeats):
             copy(strip, to + column, x, x_at + column * step * image_c, 1)
         return
     for _ in range(columns):
-        if repeat > 1:
-            for j in range(0, valid, LINE):
-                line_write(line_gather(x, x_at, repeats, j, valid - j), strip, to + j, valid - j)
-        elif valid > LONG:
+        if repeat == 1 and valid <= LONG:
+            # Zeros behind them, too: to clear these by themselves would take a call.
+            for j in range(0, count, lanes_of(x)):
+                line_write(line_read(1, x, x_at + j, max(0, valid - j)), strip, to + j, count - j)
+            to, x_at = to + count, x_at + step * image_c
+            continue
+        if repeat == 1:
             copy(strip, to, x, x_at, valid)
         else:
-            for j in range(0, valid, lanes_of(x)):
-                line_write(line_read(1, x, x_at + j, valid - j), strip, to + j, valid - j)
+            for j in range(0, valid, LINE):
+                line_write(line_gather(x, x_at, repeats, j, valid - j), strip, to + j, valid - j)
         if valid < count:
             clear(strip, to + valid, count - valid)
         to, x_at = to + count, x_at + step * image_c

@@ -7,9 +7,10 @@ from ..machine.line import line_as, line_read, line_write
 from ..machine.memory import ask, clear
 from ..machine.slide import tile_slide_apart
 from ..machine.tile import FULL, lanes_of, tile_add, tile_rows, tile_scale
+from ..machine.vectors import SLIDE
 from ..machine.words import prange
 from .conv import tile_height
-from .depthwise import SLIDE, depthwise_task
+from .depthwise import depthwise_task
 from .plan.axes import ANY_LENGTH, DILATION, STRIDE, STRIP_DILATION, STRIP_STRIDE, TAPS, WINDOWS, D, H, W
 from .records import Block, Channels, Epilogue, Share
 from .strip import (

@@ -69,6 +69,8 @@ SLIM_ROWS = min(16, TILE_ROWS * TILE_VECS)
 # Rows of a tile of one vector that slides over neighbours: registers hold its weights, too, and few rows pay badly for
 # beginning it.
 SLIDE_ROWS = 14 if VECTOR_BYTES == 64 else 8
+# Taps of a row that it takes at once.
+SLIDE = 3
 # Rows of a lower tile, for what whole tiles leave over.
 LOW_ROWS = TILE_ROWS // 2
 # Lines at either end of those that a tile slides over which may lie outside of the image.

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from plan_cases import any_plan, compiled_call, input_at, make_axes, often, sizes
 
+from numbaconv.calls.window import Window, window_axes
 from numbaconv.kernels import strip
 from numbaconv.kernels.plan import plans, sums
 from numbaconv.kernels.plan.axes import (
@@ -265,3 +266,10 @@ def test_taps_of_a_block_are_counted(windows, window_settings, channels, filters
             assert max(found) <= most_taps(axis, block) <= axis.taps
             whole = axis.windows % block == 0
             assert not whole or abs(mean_taps(axis, block) - np.mean(found)) < 1e-9
+
+
+def test_depthwise_blocks_of_tall_windows_have_several_rows():
+    for kernel in ((30, 1), (30, 3)):
+        axes = window_axes((1, 256, 256, 32), 32, Window(kernel, (1, 1), "same", (1, 1), "channels_last"))
+        rows, columns = plans.make_plan(axes, 1, 32, 4, depthwise=True).axes[2:, BLOCK]
+        assert rows >= 16 and columns < 256

@@ -32,6 +32,8 @@ N, D, H, W = range(4)
 # Of sums of many steps, channels of a tap, those that all windows of a block take before the next ones: their input and
 # weights stay in L2.
 MOST_STEPS = 1024
+# Taps that neighbouring rows of windows share so many of that blocks had better have several rows.
+MANY_TAPS = 8
 # Taps that are looked at for a mean.
 SOME_TAPS = 64
 # The length of an input of which nothing is known: all taps may lie inside.

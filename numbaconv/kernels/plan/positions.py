@@ -2,8 +2,8 @@
 
 from math import ceil, prod
 
-from ...machine.vectors import WIDE, panel_width, position_tile
-from .axes import BLOCK, Axis, H, axis_table, mean_taps, strip_length, strip_runs
+from ...machine.vectors import SLIDE, TILE_VECS, WIDE, panel_width, position_tile
+from .axes import BLOCK, Axis, H, W, axis_table, mean_taps, strip_length, strip_runs
 from .host import HOST, Host
 from .plans import Plan, check_memory, remember_plans
 from .search import cheapest
@@ -96,6 +96,9 @@ def depthwise_costs(axes, channels, multiplier, itemsize):
     inputs, side = prod(strip_length(axis, axis.windows) for axis in axes), panel_width(itemsize, 1)
     vectors = ceil(channels * multiplier / side)
     if multiplier == 1:
+        if axes[W].taps < SLIDE:
+            # Tiles of windows that lie anywhere are as wide as a panel.
+            vectors = ceil(channels / panel_width(itemsize)) * TILE_VECS
         # Pixels that are no whole vectors go to a strip one by one.
         pixel, end, each = HOST.line_costs if channels % side else (0, 1, HOST.loads_cost)
         lines = pixel * inputs + windows * vectors * (end + each * taps)

@@ -5,10 +5,12 @@ from math import ceil, isqrt, prod
 import numpy as np
 
 from ...objects.tuples import NamedTuple
-from .axes import axis_table
+from .axes import MANY_TAPS, axis_table
 
 # Lengths of blocks that are tried on either side of the square root, however long an axis is.
 MOST_LENGTHS = 2**16
+# Parts of several rows that are tried where windows have more rows than this.
+PARTS = 2, 4, 8, 16
 
 
 class Cut(NamedTuple):
@@ -53,6 +55,11 @@ def _blocks(n, d, h, w, several_images, several_planes, whole_rows):
         # Parts of rows only where whole rows are too long or too few: a block's edges are copied twice.
         for columns in _block_lengths(w.windows) if rows == 1 and not whole_rows else [max(w.windows, 1)]:
             yield 1, 1, rows, columns
+    if h.taps > MANY_TAPS and not whole_rows:
+        # Few rows would copy most of what they read for each of them anew.
+        for rows in _block_lengths(h.windows):
+            for parts in PARTS:
+                yield 1, 1, rows, ceil(max(w.windows, 1) / parts)
     plane = max(h.windows, 1), max(w.windows, 1)
     if several_planes:
         for planes in _block_lengths(d.windows):
