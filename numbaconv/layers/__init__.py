@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from .attending import AdditiveAttention, Attention
     from .attention import MultiHeadAttention
     from .bidirectional import Bidirectional
+    from .conv_lstm import ConvLSTM1D, ConvLSTM2D, ConvLSTM3D
     from .data_normalization import Normalization
     from .embedding import Embedding, Masking
     from .example_normalization import GroupNormalization, LayerNormalization, RMSNormalization, UnitNormalization
@@ -72,6 +73,7 @@ _LATER = {
     "attending": "AdditiveAttention Attention",
     "attention": "MultiHeadAttention",
     "bidirectional": "Bidirectional",
+    "conv_lstm": "ConvLSTM1D ConvLSTM2D ConvLSTM3D",
     "data_normalization": "Normalization",
     "embedding": "Embedding Masking",
     "example_normalization": "GroupNormalization LayerNormalization RMSNormalization UnitNormalization",
@@ -128,6 +130,9 @@ __all__ = [
     "Conv2DTranspose",
     "Conv3D",
     "Conv3DTranspose",
+    "ConvLSTM1D",
+    "ConvLSTM2D",
+    "ConvLSTM3D",
     "Convolution1D",
     "Convolution1DTranspose",
     "Convolution2D",

@@ -8,7 +8,7 @@ import numpy as np
 from ..common.arguments import check_bool
 from ..common.words import Activation, Common, Unpack
 from .activation import activation_grad
-from .recurrent import Inner, Recurrent, Scales, Taken, check_use_cudnn, kernel_grad, product, product_back
+from .recurrent import Inner, Recurrent, Scales, Taken, check_use_cudnn
 
 
 class GRU(Recurrent):
@@ -77,12 +77,12 @@ class GRU(Recurrent):
     def _step(self, given: np.ndarray, state: list[np.ndarray], scales: Scales) -> tuple[list[np.ndarray], Inner]:
         (h,), matrix, gates = state, self._weights["recurrent_kernel"], 2 * self.units
         if self.reset_after:
-            products = product(h, matrix, scales)
+            products = self._product(h, matrix, scales)
             if self.use_bias:
                 products += self._weights["bias"][1]
         else:
             # Only as much as does not wait for r.
-            products = product(h, matrix[:, :gates], _first(scales))
+            products = self._product(h, matrix[:, :gates], _first(scales))
         z, r = np.split(given[:, :gates] + products[:, :gates], 2, axis=1)
         (z, of_z), (r, of_r) = self._bent(self.recurrent_activation, z), self._bent(self.recurrent_activation, r)
         read = products[:, gates:] if self.reset_after else h if scales is None else h * scales[-1]
@@ -105,9 +105,9 @@ class GRU(Recurrent):
         before = of_h * z
         if self.reset_after:
             through = np.concatenate([grad_z, grad_r, reset * r], axis=1)
-            return given, through, [before + product_back(through, matrix, scales)]
+            return given, through, [before + self._product_back(through, matrix, scales, h.shape)]
         before += reset * r if scales is None else reset * r * scales[-1]
-        return given, given, [before + product_back(given[:, :gates], matrix[:, :gates], _first(scales))]
+        return given, given, [before + self._product_back(given[:, :gates], matrix[:, :gates], _first(scales), h.shape)]
 
     def _recurrent_grad(self, tape: list[Taken], grad: np.ndarray, scales: Scales) -> np.ndarray:
         if self.reset_after:
@@ -115,7 +115,7 @@ class GRU(Recurrent):
         gates = 2 * self.units
         reset = np.stack([r * read for _, r, _, read, *_ in (one.inner for one in tape)])
         first = super()._recurrent_grad(tape, grad[..., :gates], _first(scales))
-        return np.concatenate([first, kernel_grad(reset, grad[..., gates:])], axis=1)
+        return np.concatenate([first, self._kernel_grad(reset, grad[..., gates:], None)], axis=1)
 
     def _bias_grad(self, of_kernel: np.ndarray, of_recurrent: np.ndarray) -> np.ndarray:
         return np.stack([of_kernel, of_recurrent]) if self.reset_after else of_kernel

@@ -8,11 +8,56 @@ import numpy as np
 from ..common.arguments import check_bool
 from ..common.words import Activation, Common, Unpack
 from .activation import activation_grad
-from .recurrent import Inner, Recurrent, Scales, check_use_cudnn, product, product_back
+from .recurrent import Inner, Recurrent, Scales, check_use_cudnn
 from .weights import frozen
 
 
-class LSTM(Recurrent):
+class LongShortTerm(Recurrent):
+    """What `LSTM` has in common with those whose products are convolutions."""
+
+    gates, states = 4, 2
+    recurrent_activation: Callable[[np.ndarray], np.ndarray]
+    unit_forget_bias: bool
+
+    def _drawn_weight(self, name: str, size: tuple[int, ...]) -> np.ndarray:
+        drawn = super()._drawn_weight(name, size)
+        # Weights that are to come from elsewhere take no memory, and have no strides.
+        if name != "bias" or not self.unit_forget_bias or not any(drawn.strides):
+            return drawn
+        forget = np.repeat([False, True, False, False], self.units)
+        return frozen(np.where(forget, 1, drawn), size, self.dtype, "initial bias")
+
+    @property
+    def _activations(self) -> list[Callable[[np.ndarray], np.ndarray]]:
+        rec = self.recurrent_activation
+        return [rec, rec, self.activation, rec]
+
+    def _step(self, given: np.ndarray, state: list[np.ndarray], scales: Scales) -> tuple[list[np.ndarray], Inner]:
+        h, c = state
+        sums = np.split(given + self._product(h, self._weights["recurrent_kernel"], scales), 4, axis=-1)
+        gates, inner = zip(*map(self._bent, self._activations, sums), strict=True)
+        i, f, g, o = gates
+        c = f * c + i * g
+        read, of_read = self._bent(self.activation, c)
+        return [o * read, c], (gates, inner, read, of_read)
+
+    def _step_back(
+        self, grads: list[np.ndarray], inner: Inner, state: list[np.ndarray], scales: Scales
+    ) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
+        (i, f, g, o), kept, read, of_read = inner
+        of_h, of_c = grads
+        of_c = of_c + activation_grad(self.activation, of_h * o, of_read, self.dtype)
+        of_gates = of_c * g, of_c * state[1], of_c * i, of_h * read
+        ways = zip(self._activations, of_gates, kept, strict=True)
+        grad = np.concatenate([activation_grad(*way, self.dtype) for way in ways], axis=-1)
+        return (
+            grad,
+            grad,
+            [self._product_back(grad, self._weights["recurrent_kernel"], scales, state[0].shape), of_c * f],
+        )
+
+
+class LSTM(LongShortTerm):
     """Long short-term memory (Keras's ``LSTM``).
 
     For each step in turn ``i, f, g, o = split(x[:, step] @ kernel + h @ recurrent_kernel + bias, 4)``, then
@@ -37,9 +82,6 @@ class LSTM(Recurrent):
 
     Hochreiter and Schmidhuber, "Long Short-Term Memory", 1997.
     """
-
-    gates, states = 4, 2
-    recurrent_activation: Callable[[np.ndarray], np.ndarray]
 
     def __init__(
         self,
@@ -74,36 +116,3 @@ class LSTM(Recurrent):
         with self._named():
             self.unit_forget_bias = check_bool(unit_forget_bias, "unit_forget_bias")
             self.use_cudnn = check_use_cudnn(use_cudnn)
-
-    def _drawn_weight(self, name: str, size: tuple[int, ...]) -> np.ndarray:
-        drawn = super()._drawn_weight(name, size)
-        # Weights that are to come from elsewhere take no memory, and have no strides.
-        if name != "bias" or not self.unit_forget_bias or not any(drawn.strides):
-            return drawn
-        forget = np.repeat([False, True, False, False], self.units)
-        return frozen(np.where(forget, 1, drawn), size, self.dtype, "initial bias")
-
-    @property
-    def _activations(self) -> list[Callable[[np.ndarray], np.ndarray]]:
-        rec = self.recurrent_activation
-        return [rec, rec, self.activation, rec]
-
-    def _step(self, given: np.ndarray, state: list[np.ndarray], scales: Scales) -> tuple[list[np.ndarray], Inner]:
-        h, c = state
-        sums = np.split(given + product(h, self._weights["recurrent_kernel"], scales), 4, axis=1)
-        gates, inner = zip(*map(self._bent, self._activations, sums), strict=True)
-        i, f, g, o = gates
-        c = f * c + i * g
-        read, of_read = self._bent(self.activation, c)
-        return [o * read, c], (gates, inner, read, of_read)
-
-    def _step_back(
-        self, grads: list[np.ndarray], inner: Inner, state: list[np.ndarray], scales: Scales
-    ) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
-        (i, f, g, o), kept, read, of_read = inner
-        of_h, of_c = grads
-        of_c = of_c + activation_grad(self.activation, of_h * o, of_read, self.dtype)
-        of_gates = of_c * g, of_c * state[1], of_c * i, of_h * read
-        ways = zip(self._activations, of_gates, kept, strict=True)
-        grad = np.concatenate([activation_grad(*way, self.dtype) for way in ways], axis=1)
-        return grad, grad, [product_back(grad, self._weights["recurrent_kernel"], scales), of_c * f]

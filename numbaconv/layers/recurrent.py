@@ -20,17 +20,17 @@ from .weights import Weight
 
 # What a step of a cell keeps.
 Inner = tuple[Any, ...]
-# What dropout multiplies rows with, the same for all gates or for each its own: (1 or gates, N, C).
+# What dropout multiplies rows with, the same for all gates or for each its own: (1 or gates, N, ..., C).
 Scales = np.ndarray | None
 
 
 class _Sequence(NamedTuple):
-    """What a layer goes through: rows (steps, N, C), which of them count, (steps, N, 1), and dropout's factors."""
+    """What a layer goes through: rows (steps, N, ..., C), which of them count, and dropout's factors."""
 
     rows: np.ndarray
     counts: np.ndarray | None
-    of_input: Scales
-    of_state: Scales
+    of_input: Scales = None
+    of_state: Scales = None
 
 
 class Taken(NamedTuple):
@@ -122,6 +122,8 @@ class Recurrent(WithState, Seeded):
     # Matrices side by side in a kernel, and arrays in a state, the first of which is the result.
     gates: ClassVar[int]
     states: ClassVar[int] = 1
+    # Whether dropout of the input always differs between gates.
+    _apart: ClassVar[bool] = False
     kernel, recurrent_kernel, bias = Weight(), Weight(), Weight()
     _neutral: ClassVar = {
         "time_major": ((False,), "the batch comes first"),
@@ -167,11 +169,64 @@ class Recurrent(WithState, Seeded):
 
     def _recurrent_grad(self, tape: list[Taken], grad: np.ndarray, scales: Scales) -> np.ndarray:
         """The recurrent kernel's gradient, from all steps in their order and the gradients of its products."""
-        return kernel_grad(np.stack([one.state[0] for one in tape]), grad, scales)
+        return self._kernel_grad(np.stack([one.state[0] for one in tape]), grad, scales)
 
     def _bias_grad(self, of_kernel: np.ndarray, of_recurrent: np.ndarray) -> np.ndarray:
         """The bias's gradient, from the sums of those of both products."""
         return of_kernel
+
+    def _state_shape(self, shape: Any) -> Any:
+        """Shape of a state for steps of this shape, (N, ..., C)."""
+        return shape[0], self.units
+
+    def _inside(self, x: np.ndarray) -> np.ndarray:
+        """An array as it is computed with: channels last."""
+        return x
+
+    def _outside(self, x: np.ndarray) -> np.ndarray:
+        """The other way round."""
+        return x
+
+    def _plain_product(self, x: np.ndarray, kernel: np.ndarray, of_state: bool) -> np.ndarray:
+        """What a kernel makes of rows (N, ..., C), be they of the input or ``of_state``."""
+        return x @ kernel
+
+    def _plain_product_back(self, grad: np.ndarray, kernel: np.ndarray, shape: Any, of_state: bool) -> np.ndarray:
+        """The gradient of such rows."""
+        return grad @ kernel.T
+
+    def _plain_kernel_grad(self, x: np.ndarray, grad: np.ndarray, of_state: bool) -> np.ndarray:
+        """The gradient of the kernel."""
+        return x.T @ grad
+
+    def _product(self, x: np.ndarray, kernel: np.ndarray, scales: Scales, of_state: bool = True) -> np.ndarray:
+        """The same of rows (..., N, ..., C), each part of the kernel with rows of its own scales."""
+        if scales is None:
+            out = self._plain_product(self._batch(x), kernel, of_state)
+            return out.reshape(*x.shape[: x.ndim - out.ndim + 1], *out.shape[1:])
+        parts = zip(scales, np.split(kernel, len(scales), axis=-1), strict=True)
+        return np.concatenate([self._product(x * scale, part, None, of_state) for scale, part in parts], axis=-1)
+
+    def _product_back(
+        self, grad: np.ndarray, kernel: np.ndarray, scales: Scales, shape: Any, of_state: bool = True
+    ) -> np.ndarray:
+        """The gradient of rows of this shape."""
+        if scales is None:
+            one = (-1, *shape[len(shape) - self.rank :])
+            return self._plain_product_back(self._batch(grad), kernel, one, of_state).reshape(shape)
+        parts = zip(scales, *(np.split(one, len(scales), axis=-1) for one in (grad, kernel)), strict=True)
+        return np.sum([by * self._product_back(one, part, None, shape, of_state) for by, one, part in parts], axis=0)
+
+    def _kernel_grad(self, x: np.ndarray, grad: np.ndarray, scales: Scales, of_state: bool = True) -> np.ndarray:
+        """The gradient of the kernel of such rows."""
+        if scales is None:
+            return self._plain_kernel_grad(self._batch(x), self._batch(grad), of_state)
+        parts = zip(scales, np.split(grad, len(scales), axis=-1), strict=True)
+        return np.concatenate([self._kernel_grad(x * by, one, None, of_state) for by, one in parts], axis=-1)
+
+    def _batch(self, x: np.ndarray) -> np.ndarray:
+        """All steps of all examples as one batch."""
+        return np.ascontiguousarray(x).reshape(-1, *x.shape[x.ndim - self.rank :])
 
     def _bent(self, activation: Any, before: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
         """What an activation makes of sums, and what the way back needs."""
@@ -210,35 +265,41 @@ class Recurrent(WithState, Seeded):
     def call(self, x: np.ndarray, mask: Any = None, *, initial_state: Any = None) -> Any:
         """Compute a built layer on an array of its dtype; see ``__call__``."""
         self._must_fit(x)
-        return self._run(self._begun(x, mask, None, None), self._checked_state(initial_state, len(x)))
+        return self._run(self._begun(x, mask), initial_state)
 
     def _forward(self, x: np.ndarray, mask: Any = None, *, initial_state: Any = None) -> tuple[Any, Any]:
         # So many draws as Keras has.
-        count = self.gates if self.recurrent_dropout else 1
-        sizes = (self.dropout, x.shape[-1]), (self.recurrent_dropout, self.units)
-        begun = self._begun(x, mask, *(self._scales(rate, count, len(x), size) for rate, size in sizes))
-        return self._traced_run(begun, initial_state)
+        count = self.gates if self.recurrent_dropout or self._apart else 1
+        begun = self._begun(x, mask)
+        one = begun.rows.shape[1:]
+        of_input = self._scales(self.dropout, count, *one)
+        of_state = self._scales(self.recurrent_dropout, count, *self._state_shape(one))
+        return self._traced_run(begun._replace(of_input=of_input, of_state=of_state), initial_state)
 
     def _forward_still(self, x: np.ndarray, mask: Any = None, *, initial_state: Any = None) -> tuple[Any, Any]:
-        return self._traced_run(self._begun(x, mask, None, None), initial_state)
+        return self._traced_run(self._begun(x, mask), initial_state)
 
     def _traced_run(self, begun: _Sequence, initial_state: Any) -> tuple[Any, Any]:
         tape: list[Taken] = []
-        out = self._run(begun, self._checked_state(initial_state, begun.rows.shape[1]), tape)
+        out = self._run(begun, initial_state, tape)
         return out, (begun, tape, initial_state is not None)
 
-    def _begun(self, x: np.ndarray, mask: Any, of_input: Scales, of_state: Scales) -> _Sequence:
-        counts = None if mask is None else check_mask(mask, x.shape[:2]).T[..., None]
-        return _Sequence(np.ascontiguousarray(x.swapaxes(0, 1)), counts, of_input, of_state)
+    def _begun(self, x: np.ndarray, mask: Any) -> _Sequence:
+        rows = np.ascontiguousarray(self._inside(x).swapaxes(0, 1))
+        counts = None if mask is None else check_mask(mask, x.shape[:2]).T
+        if counts is not None:
+            counts = counts.reshape(*counts.shape, *(1,) * (rows.ndim - 2))
+        return _Sequence(rows, counts)
 
     @np.errstate(all="ignore")
-    def _run(self, sequence: _Sequence, state: list[np.ndarray], tape: list[Taken] | None = None) -> Any:
+    def _run(self, sequence: _Sequence, initial_state: Any, tape: list[Taken] | None = None) -> Any:
         rows, counts, of_input, of_state = sequence
-        given = product(rows, self._weights["kernel"], of_input)
+        state = self._checked_state(initial_state, self._state_shape(rows.shape[1:]))
+        given = self._product(rows, self._weights["kernel"], of_input, of_state=False)
         if self.use_bias:
             # The second line of two belongs to the recurrent kernel.
             given += self._weights["bias"].reshape(-1, given.shape[-1])[0]
-        out = np.zeros((rows.shape[1], self.units), self._dtype)
+        out = np.zeros(self._state_shape(rows.shape[1:]), self._dtype)
         kept = np.empty((len(given), *out.shape), self._dtype) if self.return_sequences else None
         steps = range(len(given))
         for place, step in enumerate(reversed(steps) if self.go_backwards else steps):
@@ -253,18 +314,18 @@ class Recurrent(WithState, Seeded):
                 out = np.where(here, after[0], np.zeros_like(out) if self.zero_output_for_mask else out)
             if kept is not None:
                 kept[place] = out
-        result = out if kept is None else np.ascontiguousarray(kept.swapaxes(0, 1))
-        return [result, *(array.copy() for array in state)] if self.return_state else result
+        result = self._outside(out if kept is None else np.ascontiguousarray(kept.swapaxes(0, 1)))
+        return [result, *(self._outside(array.copy()) for array in state)] if self.return_state else result
 
     @np.errstate(all="ignore")
     def _backward(self, kept: Any, grad_out: Any, input_grad: bool) -> Grads:
         (rows, counts, of_input, of_state), tape, with_state = kept
-        of_result, *grads = grad_out if self.return_state else [grad_out]
-        none = np.zeros((rows.shape[1], self.units), self._dtype)
+        of_result, *grads = map(self._inside, grad_out if self.return_state else [grad_out])
+        none = np.zeros(self._state_shape(rows.shape[1:]), self._dtype)
         grads = grads or [none] * self.states
         # That of what the steps so far have given.
         grad = none if self.return_sequences else of_result
-        of_kernel, of_recurrent = np.empty((2, *rows.shape[:2], self.gates * self.units), self._dtype)
+        of_kernel, of_recurrent = np.empty((2, len(rows), *none.shape[:-1], self.gates * self.units), self._dtype)
         for place, (step, state, inner) in reversed([*enumerate(tape)]):
             if self.return_sequences:
                 grad = grad + of_result[:, place]
@@ -279,58 +340,33 @@ class Recurrent(WithState, Seeded):
                 grad = none if self.zero_output_for_mask else np.where(counts[step], none, grad)
         ordered = sorted(tape, key=itemgetter(0))
         found = {
-            "kernel": kernel_grad(rows, of_kernel, of_input),
+            "kernel": self._kernel_grad(rows, of_kernel, of_input, of_state=False),
             "recurrent_kernel": self._recurrent_grad(ordered, of_recurrent, of_state),
         }
         if self.use_bias:
-            found["bias"] = self._bias_grad(of_kernel.sum((0, 1)), of_recurrent.sum((0, 1)))
+            inner_axes = tuple(range(of_kernel.ndim - 1))
+            found["bias"] = self._bias_grad(of_kernel.sum(inner_axes), of_recurrent.sum(inner_axes))
         if not input_grad:
             return None, found
-        grad_x = np.ascontiguousarray(product_back(of_kernel, self._weights["kernel"], of_input).swapaxes(0, 1))
-        return [grad_x, *grads] if with_state else grad_x, found
+        grad_x = self._product_back(of_kernel, self._weights["kernel"], of_input, rows.shape, of_state=False)
+        grad_x = self._outside(np.ascontiguousarray(grad_x.swapaxes(0, 1)))
+        return [grad_x, *map(self._outside, grads)] if with_state else grad_x, found
 
-    def _checked_state(self, given: Any, batch: int) -> list[np.ndarray]:
-        size = (batch, self.units)
+    def _checked_state(self, given: Any, size: Any) -> list[np.ndarray]:
+        none = np.zeros(size, self._dtype)
         if given is None:
-            return [np.zeros(size, self._dtype)] * self.states
+            return [none] * self.states
         arrays = given if isinstance(given, list | tuple) else [given]
         state = [cast(as_numbers(one, "initial_state"), self._dtype) for one in arrays]
-        if [one.shape for one in state] != [size] * self.states:
+        wanted = self._outside(none).shape
+        if [one.shape for one in state] != [wanted] * self.states:
             raise ValueError(
-                f"initial_state must be {self.states} of arrays of shape {size}, got shapes "
+                f"initial_state must be {self.states} of arrays of shape {wanted}, got shapes "
                 f"{[one.shape for one in state]}"
             )
-        return state
+        return [self._inside(one) for one in state]
 
 
 def check_use_cudnn(value: Any) -> bool | str:
     """Whether Keras would leave a layer to cuDNN, which changes nothing here."""
     return "auto" if value == "auto" else check_bool(value, "use_cudnn")
-
-
-def product(x: np.ndarray, matrix: np.ndarray, scales: Scales = None) -> np.ndarray:
-    """``x @ matrix`` for rows (..., N, C), each part of the matrix with rows of its own scales."""
-    if scales is None:
-        return (_flat(x) @ matrix).reshape(*x.shape[:-1], matrix.shape[1])
-    parts = zip(scales, np.split(matrix, len(scales), axis=1), strict=True)
-    return np.concatenate([product(x * scale, part) for scale, part in parts], axis=-1)
-
-
-def product_back(grad: np.ndarray, matrix: np.ndarray, scales: Scales = None) -> np.ndarray:
-    """The gradient of the rows of a `product`."""
-    if scales is None:
-        return (_flat(grad) @ matrix.T).reshape(*grad.shape[:-1], len(matrix))
-    parts = zip(scales, *(np.split(one, len(scales), axis=-1) for one in (grad, matrix)), strict=True)
-    return np.sum([scale * product_back(one, part) for scale, one, part in parts], axis=0)
-
-
-def kernel_grad(x: np.ndarray, grad: np.ndarray, scales: Scales = None) -> np.ndarray:
-    """The gradient of the matrix of a `product`."""
-    if scales is None:
-        return _flat(x).T @ _flat(grad)
-    parts = zip(scales, np.split(grad, len(scales), axis=-1), strict=True)
-    return np.concatenate([kernel_grad(x * scale, one) for scale, one in parts], axis=1)
-
-
-def _flat(x: np.ndarray) -> np.ndarray:
-    return x.reshape(-1, x.shape[-1])

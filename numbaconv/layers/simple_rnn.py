@@ -6,7 +6,7 @@ import numpy as np
 
 from ..common.words import Activation, Common, Unpack
 from .activation import activation_grad
-from .recurrent import Inner, Recurrent, Scales, product, product_back
+from .recurrent import Inner, Recurrent, Scales
 
 
 class SimpleRNN(Recurrent):
@@ -52,11 +52,13 @@ class SimpleRNN(Recurrent):
         self._set(locals())
 
     def _step(self, given: np.ndarray, state: list[np.ndarray], scales: Scales) -> tuple[list[np.ndarray], Inner]:
-        h, inner = self._bent(self.activation, given + product(state[0], self._weights["recurrent_kernel"], scales))
+        h, inner = self._bent(
+            self.activation, given + self._product(state[0], self._weights["recurrent_kernel"], scales)
+        )
         return [h], (inner,)
 
     def _step_back(
         self, grads: list[np.ndarray], inner: Inner, state: list[np.ndarray], scales: Scales
     ) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
         grad = activation_grad(self.activation, grads[0], inner[0], self.dtype)
-        return grad, grad, [product_back(grad, self._weights["recurrent_kernel"], scales)]
+        return grad, grad, [self._product_back(grad, self._weights["recurrent_kernel"], scales, state[0].shape)]

@@ -31,7 +31,7 @@ _ABSENT = {
     "random tree visualization wrappers",
     "layers": "AdaptiveAveragePooling1D AdaptiveAveragePooling2D AdaptiveAveragePooling3D AdaptiveMaxPooling1D "
     "AdaptiveMaxPooling2D AdaptiveMaxPooling3D AlphaDropout AugMix AutoContrast "
-    "CategoryEncoding ContrastLimitedAdaptiveHistogramEqualization ConvLSTM1D ConvLSTM2D ConvLSTM3D CutMix "
+    "CategoryEncoding ContrastLimitedAdaptiveHistogramEqualization CutMix "
     "Discretization EinsumDense Equalization FlaxLayer GRUCell GroupQueryAttention HashedCrossing Hashing "
     "InputSpec IntegerLookup JaxLayer LSTMCell MaxNumBoundingBoxes MelSpectrogram MixUp Pipeline "
     "RNN RandAugment RandomBrightness RandomColorDegeneration RandomColorJitter RandomContrast RandomCrop "

@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from .. import layers
+from .. import layers, reference
+from ..layers.conv_lstm import ConvLSTM
 from ..layers.recurrent import Recurrent
 
 Array = np.ndarray
@@ -29,6 +30,8 @@ def compared(layer: Any, shape: tuple[int, ...], rng: np.random.Generator) -> It
         parts = [_recurrent(one, x, None) for one in (layer.forward_layer, layer.backward_layer)]
         # One direction's results are in the order of its steps.
         yield "result", layer(x), np.concatenate([parts[0], parts[1][:, ::-1]], axis=-1)
+    elif isinstance(layer, ConvLSTM):
+        yield "result", layer(x), _convolved(layer, x.astype(float))
     elif isinstance(layer, layers.Embedding):
         yield "result", layer(x), layer.embeddings[x.ravel()].reshape(*x.shape, layer.output_dim).astype(float)
     elif isinstance(layer, layers.Masking):
@@ -54,6 +57,20 @@ def _recurrent(layer: Any, x: Array, mask: Any) -> Array:
                 last = state[0]
             out[n, place] = last
     return out
+
+
+def _convolved(layer: Any, x: Array) -> Array:
+    """The states after all steps of a sequence of images."""
+    kernel, matrix, bias = (w.astype(float) for w in layer.weights)
+    given = [reference.conv(x[:, step], kernel) + bias for step in range(x.shape[1])]
+    out, c = np.zeros((2, *given[0].shape[:-1], layer.filters))
+    outs = []
+    for sums in given:
+        i, f, g, o = np.split(sums + reference.conv(out, matrix, padding="same"), 4, axis=-1)
+        c = _sigmoid(f) * c + _sigmoid(i) * np.tanh(g)
+        out = _sigmoid(o) * np.tanh(c)
+        outs.append(out)
+    return np.stack(outs, axis=1)
 
 
 def _sigmoid(x: Array) -> Array:

@@ -96,6 +96,43 @@ def test_attention_without_heads_with_dropout(name):
     assert out.shape == (2, 4, 3)
 
 
+@pytest.mark.parametrize("rank", [1, 2, 3])
+def test_convolutions_with_dropout_in_both_formats(rank):
+    make = getattr(layers, f"ConvLSTM{rank}D")
+    last, first = (
+        make(
+            2,
+            2,
+            padding="same",
+            return_sequences=True,
+            return_state=True,
+            data_format=data_format,
+            dtype="float64",
+            **kept,
+        )
+        for data_format, kept in (("channels_last", BOTH), ("channels_first", {}))
+    )
+    x = np.random.default_rng(1).standard_normal((3, 4, *(4, 3, 2)[:rank], 3))
+    last.build(x.shape)
+    check(last, [x], mask=MASK)
+    y = np.moveaxis(x, -1, 2)
+    first.build(y.shape)
+    first.set_weights(last.get_weights())
+    outs = first(y, mask=MASK)
+    assert [out.shape for out in outs] == first.compute_output_shape(y.shape)
+    for one, other, axis in zip(last(x, mask=MASK), outs, (2, 1, 1), strict=True):
+        np.testing.assert_array_equal(np.moveaxis(one, -1, axis), other)
+    grads = [np.random.default_rng(i).standard_normal(out.shape) for i, out in enumerate(outs)]
+    first.forward(y)
+    found = first.backward(grads)
+    last.dropout = last.recurrent_dropout = 0
+    last.forward(x)
+    wanted = last.backward([np.moveaxis(one, axis, -1) for one, axis in zip(grads, (2, 1, 1), strict=True)])
+    np.testing.assert_allclose(np.moveaxis(found, 2, -1), wanted, rtol=1e-10)
+    for one, other in zip(first.gradients, last.gradients, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-10)
+
+
 def test_dropout_is_the_same_in_every_step_and_enlarges_the_rest():
     layer = SimpleRNN(1, "linear", use_bias=False, dropout=0.5, return_sequences=True, seed=3)
     layer.build((None, None, 1))

@@ -16,6 +16,13 @@ from numbaconv.optimizers import SGD
 from .keras_oracle import keras, quiet
 from .test_sequences import CELLS, HEADS, MASK, READS, alike, assert_alike, choices, normal
 
+CONVOLVED: list[tuple[int, dict[str, Any]]] = [
+    (1, {"dilation_rate": 2, "use_bias": False}),
+    (2, {"strides": 2, "padding": "same"}),
+    (2, {"recurrent_activation": "hard_sigmoid"}),
+    (3, {}),
+]
+
 
 def assert_gradients_alike(
     ours: Any, theirs: Any, inputs: list[np.ndarray], state: Any = None, **keywords: Any
@@ -57,6 +64,24 @@ def test_gradients_of_recurrent_layers(name: str, settings: dict[str, Any]) -> N
             )
             alike(ours, theirs, x.shape)
             begin = [normal(4, 3) * i for i in range(1, ours.states + 1)] if begun else None
+            assert_gradients_alike(ours, theirs, [x], begin, **({"mask": MASK} if masked else {}))
+
+
+@pytest.mark.parametrize(("rank", "settings"), CONVOLVED)
+def test_recurrent_convolutions(rank: int, settings: dict[str, Any]) -> None:
+    x = normal(4, 5, *(6, 5, 4)[:rank], 2)
+    for sequences, state, masked, begun in choices(4)[::3]:
+        flags = {"return_sequences": sequences, "return_state": state, "go_backwards": masked != begun}
+        with quiet():
+            ours, theirs = (
+                getattr(module, f"ConvLSTM{rank}D")(3, (3, 2, 2)[:rank], **settings, **flags)
+                for module in (layers, keras.layers)
+            )
+            alike(ours, theirs, x.shape)
+            found, wanted = (one.compute_output_shape(x.shape) for one in (ours, theirs))
+            assert [*map(tuple, found)] == [*map(tuple, wanted)] if state else found == wanted
+            size = (found[-1] if state else (4, *found[1 + sequences :]))[1:]
+            begin = [normal(4, *size) * i for i in (1, 2)] if begun else None
             assert_gradients_alike(ours, theirs, [x], begin, **({"mask": MASK} if masked else {}))
 
 

@@ -170,7 +170,7 @@ ABSENT = [
     ("from numbaconv.layers import max_pool_2d", "did you mean numbaconv.layers.MaxPool2D?"),
     ("from numbaconv.layers import Convolution3d, Dense", "did you mean numbaconv.layers.Convolution3D?"),
     ("import numbaconv.layers as L; L.BatchNorm", "did you mean numbaconv.layers.BatchNormalization?"),
-    ("import numbaconv.layers as L; getattr(L, 'ConvLSTM2D')", "Keras has it, this library has not"),
+    ("import numbaconv.layers as L; getattr(L, 'LSTMCell')", "Keras has it, this library has not"),
     ("from numbaconv.layers import LSTMCell", "Keras has it, this library has not"),
     ("from numbaconv.layers import RandomFlip", "Keras has it, this library has not"),
     ("import numbaconv; numbaconv.GRUCell", "Keras has it, this library has not"),

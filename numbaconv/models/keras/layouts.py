@@ -13,7 +13,7 @@ from ...objects.naming import snake_case
 from ...objects.tuples import NamedTuple
 
 # Layers that keep their weights in parts of themselves: of each path the weights that lie there.
-_CELLS = ("GRU", "LSTM", "SimpleRNN")
+_CELLS = ("ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D", "GRU", "LSTM", "SimpleRNN")
 _ATTENTION = ("query", "key", "value", "gate", "output")
 
 Listed = Callable[[Any], list[Any]]
