@@ -48,6 +48,23 @@ def transpose_part(typingctx, x, at, row, out, to, column, height, width):
     return types.void(x, at, row, out, to, column, height, width), codegen
 
 
+@intrinsic
+def tile_magnitude(typingctx, tile, x, x_at, first, shift):
+    """Each row adds the absolute values of ``x[x_at[first + r] + shift :]``."""
+
+    def codegen(context, builder, sig, args):
+        result = args[0]
+        x, x_at = (Memory(context, builder, sig.args[i], args[i]) for i in (1, 2))
+        for r in range(tile.rows):
+            where = x_at.scalar(builder.add(args[3], tiles.INT(r)))
+            for v, line in enumerate(x.vectors(where, tile, args[4]), r * tile.vecs):
+                line = _call(builder, f"llvm.fabs.{_suffix(tile)}", tile.vector, line)
+                result = builder.insert_value(result, builder.fadd(builder.extract_value(result, v), line), v)
+        return result
+
+    return tile(tile, x, x_at, first, shift), codegen
+
+
 def _turned(builder, square, lines):
     """The lines of a square whose axes are swapped."""
     # Exchange the off-diagonal halves of pairs of lines, then quarters, down to single elements.

@@ -186,23 +186,6 @@ def lanes_of(typingctx, x):
 
 
 @intrinsic
-def tile_magnitude(typingctx, tile, x, x_at, first, shift):
-    """Each row adds the absolute values of ``x[x_at[first + r] + shift :]``."""
-
-    def codegen(context, builder, sig, args):
-        result = args[0]
-        x, x_at = (Memory(context, builder, sig.args[i], args[i]) for i in (1, 2))
-        for r in range(tile.rows):
-            where = x_at.scalar(builder.add(args[3], tiles.INT(r)))
-            for v, line in enumerate(x.vectors(where, tile, args[4]), r * tile.vecs):
-                line = _call(builder, f"llvm.fabs.{_suffix(tile)}", tile.vector, line)
-                result = builder.insert_value(result, builder.fadd(builder.extract_value(result, v), line), v)
-        return result
-
-    return tile(tile, x, x_at, first, shift), codegen
-
-
-@intrinsic
 def tile_store(typingctx, tile, out, out_at, first, shift, count):
     """Write row r to ``out[out_at[first + r] + shift :]``, at most ``count`` channels of it."""
 

@@ -13,8 +13,8 @@ import numpy as np
 from ...machine.compiler import compiled
 from ...machine.lanes import line_less
 from ...machine.memory import ramp
-from ...machine.square import tile_square, tile_totals
-from ...machine.tile import lanes_of, tile_magnitude, tile_rows, tile_write
+from ...machine.square import tile_magnitude, tile_square, tile_totals
+from ...machine.tile import lanes_of, tile_rows, tile_write
 from ...objects.tuples import NamedTuple
 from ..plan.axes import WINDOWS, D, H, W
 from ..records import Limits
