@@ -93,8 +93,8 @@ def _checks() -> Iterator[Check]:
     for name in ("SimpleRNN", "LSTM", "GRU"):
         yield Check(name, sequence, {"units": 4, "return_sequences": True})
     for rank in (1, 2, 3):
-        size: dict[str, Any] = {"filters": 3, "kernel_size": (3, 2, 2)[:rank], "return_sequences": True}
-        yield Check(f"ConvLSTM{rank}D", (2, 3, *(5, 4, 3)[:rank], 2), size)
+        cell: dict[str, Any] = {"filters": 3, "kernel_size": (3, 2, 2)[:rank], "return_sequences": True}
+        yield Check(f"ConvLSTM{rank}D", (2, 3, *(5, 4, 3)[:rank], 2), cell)
     yield Check("Bidirectional", sequence, {"layer": ("GRU", {"units": 3, "return_sequences": True})})
     yield Check("MultiHeadAttention", sequence, {"num_heads": 3, "key_dim": 4})
     yield Check("Embedding", (3, 4), {"input_dim": 7, "output_dim": 5})
