@@ -31,7 +31,7 @@ from .table import COUNT, FIRST, MEANS, TASKS, WORK, panel_of, panels_of
 SEVERAL = (0,) * SLIDE
 # Panels that such tiles take in turn, times rows of taps: pixels come from far whole, and so many rows stay in L1.
 TOGETHER = 12
-# Outputs that come from so far, as inputs do, that those of the next row are asked for.
+# Outputs and inputs that come from so far that those of the next row are asked for.
 FAR_BYTES = 3 * 1024 * 1024
 
 
@@ -220,7 +220,8 @@ def _slide_tiles(source, places, block, panel, ending, out, group, tiles):
     step_h, stride = tiles.steps
     shared = taps_w - taps_w % SLIDE if stride == 1 else 0
     # Rows as short as a tile are too short for the processor to see where they go on. Some pixels share a set of L1.
-    far = out.size * out.itemsize > FAR_BYTES and source.column * array.itemsize % (CACHE_WAY // 4) > 0
+    far = source.column * array.itemsize % (CACHE_WAY // 4) > 0
+    expects, far = far and out.size * out.itemsize > FAR_BYTES, far and array.size * array.itemsize > FAR_BYTES
     for t in range(tiles.first, tiles.end):
         edge = min(t * SLIDE_ROWS, block.columns - SLIDE_ROWS)
         for h in range(block.rows):
@@ -229,8 +230,9 @@ def _slide_tiles(source, places, block, panel, ending, out, group, tiles):
             for c in range(0, panel.count, lanes):
                 f = panel.first + c
                 tile = tile_rows(SLIDE_ROWS, 1, bias, f)
-                if far and h + 1 < block.rows:
+                if expects and h + 1 < block.rows:
                     tile_expect(tile, out, places.out_at, window + block.columns, panel.place + c)
+                if far and h + 1 < block.rows:
                     ahead = x_at[window] + source.start + (taps_h - 1 + step_h) * source.row + f
                     for column in range(0, (SLIDE_ROWS - 1) * stride + taps_w):
                         ask(array, ahead + column * source.column)
