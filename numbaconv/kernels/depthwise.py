@@ -10,12 +10,14 @@ from ..machine.tile import lanes_of, tile_expect, tile_multiply, tile_rows, tile
 from ..machine.vectors import CACHE_WAY, EDGE, SLIDE, SLIDE_ROWS, TILE_ROWS, TILE_VECS
 from ..machine.words import prange
 from .ending import end_windows, ended, within_tile
-from .plan.axes import OUT_STRIDE, STRIP_DILATION, STRIP_STRIDE, TAPS, WINDOWS, D, H, N, W
+from .plan.axes import DILATION, OUT_STRIDE, STRIP_DILATION, STRIP_STRIDE, TAPS, WINDOWS, D, H, N, W
 from .planes import write_windows
 from .records import Channels, Epilogue, Inside, Line, Panel, Places, Source, Tiles
 from .strip import (
     aligned_flat,
     all_taps,
+    fill_strip,
+    first_input,
     image_of,
     image_shape,
     input_of,
@@ -23,6 +25,7 @@ from .strip import (
     pitch_of,
     places_of,
     span,
+    strip_of,
     taps_inside,
 )
 from .table import COUNT, FIRST, MEANS, TASKS, WORK, panel_of, panels_of
@@ -31,6 +34,8 @@ from .table import COUNT, FIRST, MEANS, TASKS, WORK, panel_of, panels_of
 SEVERAL = (0,) * SLIDE
 # Panels that such tiles take in turn, times rows of taps: pixels come from far whole, and so many rows stay in L1.
 TOGETHER = 12
+# Taps that had better read vectors across cache lines than have pixels brought to whole ones before.
+ACROSS_TAPS = 24
 # Outputs and inputs that come from so far that those of the next row are asked for.
 FAR_BYTES = 3 * 1024 * 1024
 
@@ -101,28 +106,51 @@ def _mean_rows(block, panels, out, plan):
 def input_of_panels(x, block, axes, panels, group):
     """`input_of` for panels of channels, but that windows which are neighbours read the image even around its edges.
 
-    The source begins where channel 0 of the output would read it, though it may hold only those of the panels. An image
-    may have more channels than are filtered, so that vectors stay within its pixels.
+    The source begins where channel 0 of the output would read it, though it may hold only those of the panels. Vectors
+    may read past the end of a pixel: what they make of it is not stored.
     """
     width, last = panels.weights.shape[4] // len(group), panel_of(panels, len(panels.weights) - 1)
     filters, channels = last.first + last.count, image_shape(x)[3]
     repeat, first, pixel = max(1, filters // channels), panels.first * width, channels * x.itemsize
-    if x.ndim == 5:
+    count, there = pitch_of((panels.end - panels.first) * width, x), False
+    neighbours = _neighbours(axes, block)
+    if x.ndim == 5 and repeat == 1:
+        # Vectors may reach into the next pixel, where there is one. Of neighbours, each is taken by itself.
+        lanes = width // TILE_VECS if neighbours else width
+        reach = min(panels.end * width, -(-filters // lanes) * lanes)
+        there = reach <= channels or _last_input(x, block, axes) + reach <= x.size
         # Pixels that lie far apart compete for the L1 cache, where many taps would find them again.
         near = pixel < CACHE_WAY // 2 or pixel % (CACHE_WAY // 4) > 0
-        if repeat == 1 and channels % (width // TILE_VECS) == 0 and near and _neighbours(axes, block):
+        if there and near and neighbours:
             image = image_of(x, block, axes, 0, all_taps(axes))
             if max(image.inside.left, span(axes, W, block.columns) - image.inside.right) <= EDGE:
                 return image
     taps = taps_inside(x, block, axes)
-    if _neighbours(axes, block):
+    if neighbours:
         # Where a tile looks for zeros, there are few.
         taps = Inside(taps.front, taps.back, taps.top, taps.bottom, 0, axes[W, TAPS])
-    count = pitch_of((panels.end - panels.first) * width, x)
-    source = input_of(x, block, axes, Channels(first, count, repeat), taps)
+    few = min(count, channels - first)
+    fitting = neighbours or few % lanes_of(x) == 0 or axes[D, TAPS] * axes[H, TAPS] * axes[W, TAPS] <= ACROSS_TAPS
+    fitting = fitting and pitch_of(few, x) == few
+    if x.ndim == 5 and fitting and not there and count >= filters == channels:
+        # Whole rows are copied at once.
+        source = strip_of(x, block, axes, channels, taps, width)
+        fill_strip(source, x, block, axes, Channels(0, channels, 1))
+    else:
+        source = input_of(x, block, axes, Channels(first, few if there and fitting else count, repeat), taps)
     array, start, image, plane, row, column, inside, tap_plane, tap_row, tap_column, taps = source
     start -= first
     return Source(array, start, image, plane, row, column, inside, tap_plane, tap_row, tap_column, taps)
+
+
+@compiled
+def _last_input(x, block, axes):
+    """Flat index of the first channel of the last pixel that a block reads."""
+    d, h, w = first_input(block.d + block.planes - 1, block.h + block.rows - 1, block.w + block.columns - 1, axes)
+    d = min(d + (axes[D, TAPS] - 1) * axes[D, DILATION], x.shape[1] - 1)
+    h = min(h + (axes[H, TAPS] - 1) * axes[H, DILATION], x.shape[2] - 1)
+    w = min(w + (axes[W, TAPS] - 1) * axes[W, DILATION], x.shape[3] - 1)
+    return ((((block.n + block.images - 1) * x.shape[1] + d) * x.shape[2] + h) * x.shape[3] + w) * x.shape[4]
 
 
 @compiled

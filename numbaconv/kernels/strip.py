@@ -7,7 +7,7 @@ from ..machine.line import FOURTH, SECOND, THIRD, line_gather, line_read, line_w
 from ..machine.memory import RAMP, clear, copy, ramp
 from ..machine.square import transpose_part, transpose_square
 from ..machine.tile import lanes_of
-from ..machine.vectors import CACHE_LINE, CACHE_WAY, LINE, VECTOR_BYTES
+from ..machine.vectors import CACHE_LINE, CACHE_WAY, LINE, TILE_VECS, VECTOR_BYTES
 from .plan.axes import (
     BEFORE,
     BLOCK,
@@ -208,7 +208,7 @@ def input_of(x, block, axes, channels, taps):
         there = there and _lie_inside(axes, W, x_w, block.columns, taps.left, taps.right, x.shape[3])
         if there and (block.images == 1 or pitch_of(x[0].size, x) == x[0].size):
             return image_of(x, block, axes, channels.first, taps)
-    strip = strip_of(x, block, axes, channels.count, taps, 0)
+    strip = strip_of(x, block, axes, channels.count, taps, TILE_VECS * lanes_of(x))  # Vectors reach beyond.
     fill_strip(strip, x, block, axes, channels)
     return strip
 

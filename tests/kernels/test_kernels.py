@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from plan_cases import compiled_call, input_at, make_axes, table_of
 
-from numbaconv.kernels import pack, planes, recipe, records, strip
+from numbaconv.kernels import depthwise, pack, planes, recipe, records, strip
 from numbaconv.kernels.plan.axes import (
     STRIP_DILATION,
     STRIP_STRIDE,
@@ -15,6 +15,7 @@ from numbaconv.kernels.plan.axes import (
     W,
 )
 from numbaconv.kernels.planes import transpose
+from numbaconv.kernels.table import COUNT, PANELS
 from numbaconv.machine import aligned, peak, vectors
 
 UNIT = Axis(1, 1, 1, 1, 0, 0)
@@ -150,6 +151,25 @@ def test_buffers_are_written_to_planes(count, channels, dtype):
     wanted = np.full_like(out, np.nan)
     wanted[1, 3 : 3 + channels, 7 : 7 + count] = buffer[2:].reshape(count, width)[:, :channels].T
     np.testing.assert_array_equal(out, wanted)
+
+
+@pytest.mark.parametrize("channels", [vectors.LINE, vectors.LINE + 3])
+def test_channels_that_fill_no_panel_are_read_from_the_image_unless_it_ends(channels):
+    """Three taps of neighbours, in blocks of a row; of the last, vectors would read past the end of the array."""
+    axes = make_axes((2, 1, 4, 20), [(1, 1, 1, 0), (3, 1, 1, 1), (3, 1, 1, 1)])
+    x = np.zeros((2, 1, 4, 20, channels), np.float32)
+    width = vectors.panel_width(4)
+    weights = np.zeros((1, 1, 3, 3, width), np.float32)
+    plan = np.vstack([table_of(axes, (1, 1, 1, 20)), np.zeros((2, 11), np.int64)])
+    plan[PANELS, COUNT] = channels
+    panels = records.Panels(weights, plan, PANELS, 0, 1)
+    whole = channels % vectors.LINE == 0
+    for n, h in itertools.product(range(2), range(4)):
+        block = records.Block(n, 0, h, 0, 1, 1, 1, 20, 0)
+        source = records.Source(*compiled_call(depthwise.input_of_panels)(x, block, plan, panels, (0,)))
+        assert (source.array is x) == (whole or (n, h) < (1, 2))
+        # A row is copied at once.
+        assert source.column == channels
 
 
 @by_block
