@@ -40,6 +40,16 @@ def test_convolutions_of_windows_apart(channels, step, padding, dtype, poisoned)
         assert_close(np.moveaxis(found, 1, -1), function(x, weights, **settings))
 
 
+@pytest.mark.parametrize("operation", ["depthwise_conv", "conv"])
+def test_windows_of_many_rows(operation, poisoned):
+    # Blocks of parts of several rows were written as if these followed each other.
+    rng, filters = np.random.default_rng(3), 64 if operation == "conv" else 1
+    x, weights = (rng.standard_normal(shape).astype("float32") for shape in ((1, 60, 60, 64), (9, 1, 64, filters)))
+    function, planes = getattr(functional, operation), np.ascontiguousarray(np.moveaxis(x, -1, 1))
+    found = function(planes, weights, padding="same", data_format="channels_first")
+    assert_close(np.moveaxis(found, 1, -1), function(x, weights, padding="same"))
+
+
 @by_dtype
 @pytest.mark.parametrize("positions", [5, 38, 300])
 @pytest.mark.parametrize("branches", [1, 3])

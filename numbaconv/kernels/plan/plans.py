@@ -69,11 +69,12 @@ class Plan(NamedTuple):
         """Whether tasks, of panels ``width`` wide, had better read and write channels first where those are wanted.
 
         Not from few channels to few filters, nor in rows of few windows: they do not fill the squares that are
-        transposed.
+        transposed. Parts of several rows do not follow each other in a plane.
         """
         most = HOST.separable_planes if separable else HOST.window_planes
         windows, side = self.axes[:, BLOCK].prod(), VECTOR_BYTES // itemsize
         fits = self.group * width <= most * windows and windows * width * itemsize <= HOST.plane_bytes
+        fits = fits and (windows == self.axes[W, BLOCK] or self.axes[W, BLOCK] == self.axes[W, WINDOWS])
         return bool(fits and self.axes[W, WINDOWS] >= 4 and (channels >= side or filters >= side))
 
     def planes_read(self, axes, sizes):
