@@ -29,8 +29,8 @@ MANY_VALUES, MANY_OVERLAPPING = 512, 1024
 FEW_VALUES = 32
 # Windows that are so few that they are pooled in so many parts at most; how many parts pay in a network.
 MANY_PARTS, FEW_WINDOWS, FEW_PARTS = 32, 8, 4
-# Values of a row, fewer than which are faster beside those of others.
-LEAST_ROW = 6
+# Values of a row, fewer than which are faster beside those of others; and of an image for each time that one is read.
+LEAST_ROW, LEAST_READ = 5, 2
 # An axis of length 1, as `_merged` returns it.
 ONE = 1, 1, np.array([[0, 1]]), 1, 1, 0
 # Vectors of channels that the gradient of the maximum looks at together, where there are that many.
@@ -177,8 +177,16 @@ def pool_call(
         # Rows of windows side by side are longer ones.
         n, count, batch = n * joined, count * joined, batch // joined
         axes[2] = n, count, pool.window_ends(count, n, size, step, 0), size, step, 0
-    if side_by_side and channels == 1 and size >= LEAST_ROW and not in_order and (whole or kind == "max"):
-        return _rows_call(kind, out_shape, size, prod(image) < SMALL)
+    # Squares of fewer long rows would be mostly empty.
+    if (
+        side_by_side
+        and channels == 1
+        and size >= LEAST_ROW
+        and not in_order
+        and (batch * count >= LINE or size < pool.LONG)
+    ):
+        axes[2] = size, 1, None, size, size, 0
+        return _rows_call(kind, out_shape, axes, narrow, prod(image) < SMALL)
     if side_by_side and channels < LINE <= count and pool.LONG_ALONE <= size * channels < pool.LONG:
         # Windows side by side are images, and their values rows.
         batch, axes = batch * count, [ONE, (size, 1, np.array([[0, size]]), size, size, 0), ONE]
@@ -200,12 +208,23 @@ def pool_call(
     lengths, windows, ends = zip(*(axis[:3] for axis in axes), strict=True)
     views = (batch, *lengths, channels), (batch, *windows, channels)
     plan = pool.pool_plan(*views, ends, axes[2][3:], kind == "average")
+    if plan[pool.IMAGES] and channels == 1 and not in_order and _few_rows(axes):
+        return _rows_call(kind, out_shape, axes, narrow, prod(image) < SMALL)
     serial = plan[pool.TASKS] == 1 or max(prod(image), prod(result)) < SMALL
     kernel = pool.max_pool if kind == "max" else pool.average_pool
     counts, table = pool.beside(plan, ends[2])
     sums = counts.astype(np.float32) if narrow else counts, counts
     single, double = ((np.concatenate(ends), those, table, plan) for those in sums)
     return FlatCall(kernel, out_shape, (single, double), bool(serial))
+
+
+def _few_rows(axes: list[tuple]) -> bool:
+    """Whether windows lie inside of images, and have so few rows that reading each takes less than all values."""
+    inside = all(before == 0 and (count - 1) * step + size <= n for n, count, _, size, step, before in axes)
+    values, windows = (prod(axis[i] for axis in axes) for i in (0, 1))
+    *most, length = (axis[3] for axis in axes)
+    reads = windows * prod(most) * ceil(length / LINE)
+    return inside and length >= LEAST_ROW and reads <= values // LEAST_READ
 
 
 def _joined(batch: int, count: int) -> int:
@@ -221,13 +240,21 @@ def means_pool_call(x_shape: Ints) -> FlatCall | None:
     return call if isinstance(call, FlatCall) and call.kernel is pool.average_windows else None
 
 
-def _rows_call(kind: str, out_shape: Ints, length: int, serial: bool) -> FlatCall:
-    """Pooling of rows, each of which is a window."""
-    settings = length, ceil(pool.TASK_VALUES / length / LINE) * LINE
+def _rows_call(kind: str, out_shape: Ints, axes: list[tuple], narrow: bool, serial: bool) -> FlatCall:
+    """Pooling of planes whose windows lie inside, row by row of each window."""
+    image = prod(axis[0] for axis in axes)
+    pitches = prod(axis[0] for axis in axes[1:]), axes[2][0], 1
+    starts, taps = np.zeros(1, np.int64), np.zeros(1, np.int64)
+    for (_, windows, _, size, step, _), pitch in zip(axes, pitches, strict=True):
+        starts = np.add.outer(starts, np.arange(windows) * step * pitch).ravel()
+        if pitch > 1:
+            taps = np.add.outer(taps, np.arange(size) * pitch).ravel()
+    length = axes[2][3]
+    tables = starts, taps, (image, length, ceil(pool.TASK_VALUES / (length * len(taps)) / LINE) * LINE)
     if kind == "max":
-        return FlatCall(pool_planes.max_rows, out_shape, (settings, settings), serial)
-    sums = np.empty(0), *settings
-    return FlatCall(pool_planes.average_rows, out_shape, (sums, sums), serial)
+        return FlatCall(pool_planes.max_rows, out_shape, (tables, tables), serial)
+    single, double = (np.empty(0, f"f{size}") for size in (4 if narrow else 8, 8))
+    return FlatCall(pool_planes.average_rows, out_shape, ((single, *tables), (double, *tables)), serial)
 
 
 def _selected(out_shape: Ints, window: Window) -> list[Any] | None:

@@ -1,94 +1,107 @@
-"""Pooling of rows that are windows; and gradients of the maximum of small images of few channels, or of planes.
+"""Pooling of planes by rows of windows; and gradients of the maximum of small images of few channels, or of planes.
 
 Of groups of these, with a table of where taps lie, windows lie side by side, so that they fill vectors however short
 rows are, and are gathered tap by tap.
 """
 
 from math import prod
+from operator import add
 
 import numpy as np
 
 from ..machine.compiler import compiled
-from ..machine.lanes import line_keep
 from ..machine.line import line_as, line_first, line_gather, line_maximum, line_taps, line_write
-from ..machine.memory import clear
-from ..machine.rows import line_tops
-from ..machine.square import tile_totals
-from ..machine.tile import tile_lines, tile_write
-from ..machine.vectors import LINE, VECTOR_BYTES
+from ..machine.memory import clear, ramp
+from ..machine.square import tile_places, tile_share, tile_tops, tile_totals
+from ..machine.tile import lanes_of, tile_write, tile_write_part
+from ..machine.vectors import LINE
 from ..machine.words import prange
 from .strip import aligned_flat
 
+# Rows of which a vector holds parts, where they are short.
+WHOLE, HALF, QUARTER = (0,), (0,) * 2, (0,) * 4
 # Entries of a table of taps, at most, and taps of a window for which there is one; lines of windows in it, at least.
 MOST_ENTRIES, MOST_TAPS, LINES = 32_768, 64, 4
-# Sums in float64 that a vector holds.
-SUMS = VECTOR_BYTES // 8
 
 
 @compiled(parallel=True)
-def average_rows(x, out, like, length, rows):
-    """``out[r]`` is the average of row r of ``x``, which has so many values; ``like`` has the dtype of their sums.
+def average_rows(x, out, like, starts, taps, sizes):
+    """``out[n, w]`` is the average of window w of image n, rows of which lie at ``starts[w]`` plus ``taps``.
 
-    Bound by memory. Lanes of many rows are added up together, so that short rows fill vectors, too. A task takes so
-    many rows, whole lines of them.
+    Bound by memory. A square of windows is added up lane by lane in the dtype of ``like``, then across lanes. ``sizes``
+    are values of an image and of a row, and windows of a task, whole lines of them.
     """
+    image, length, rows = sizes
     for task in prange(-(-len(out) // rows)):
-        begin, (sums, at) = np.int64(task) * rows, aligned_flat((LINE + 1) * LINE, like)
-        end, totals = min(begin + rows, len(out)), at + LINE * LINE
+        begin, (sums, at) = np.int64(task) * rows, aligned_flat(LINE, like)
+        end, (places, there) = min(begin + rows, len(out)), aligned_flat(2 * LINE, taps)
         for first in range(begin, end, LINE):
-            for r in range(min(LINE, end - first)):
-                line_write(_lane_sums(x, (first + r) * length, length, like), sums, at + r * LINE, LINE)
-            for r in range(0, LINE, SUMS):
-                tile = tile_lines(SUMS, 1, sums, at + r * LINE, LINE)
-                for part in range(SUMS, LINE, SUMS):
-                    tile = tile + tile_lines(SUMS, 1, sums, at + r * LINE + part, LINE)
-                tile_write(tile_totals(tile), sums, totals + r)
-            means = line_gather(sums, totals, None, 0, LINE) / np.float64(length)
+            _find(places, there, starts, image, first, end)
+            for part in range(0, LINE, lanes_of(like)):
+                line = _join_rows(x, (places, there + part, taps, length), like, 0.0, add, tile_totals)
+                tile_write(line, sums, at + part)
+            means = line_gather(sums, at, None, 0, LINE) / np.float64(length * len(taps))
             line_write(line_as(means, out), out, first, end - first)
 
 
 @compiled(parallel=True)
-def max_rows(x, out, length, rows):
+def max_rows(x, out, starts, taps, sizes):
     """`average_rows` for the largest value of each, or NaN where one is NaN."""
+    image, length, rows = sizes
     for task in prange(-(-len(out) // rows)):
-        begin, (lines, at), side = np.int64(task) * rows, aligned_flat(LINE * LINE, x), VECTOR_BYTES // x.itemsize
+        begin, (places, there) = np.int64(task) * rows, aligned_flat(2 * LINE, taps)
         end = min(begin + rows, len(out))
-        for first in range(begin, end, side):
-            for r in range(min(side, end - first)):
-                line_write(_lane_tops(x, (first + r) * length, length), lines, at + r * LINE, LINE)
-            line_write(line_tops(lines, at), out, first, end - first)
+        for first in range(begin, end, LINE):
+            _find(places, there, starts, image, first, end)
+            for part in range(0, min(LINE, end - first), lanes_of(x)):
+                line = _join_rows(x, (places, there + part, taps, length), x, -np.inf, line_maximum, tile_tops)
+                tile_write_part(line, out, first + part, end - first - part)
 
 
-@compiled(inline=True)
-def _lane_tops(x, at, length):
-    """The largest of so many values that lie side by side, lane by lane."""
-    best, j = line_keep(line_gather(x, at, None, 0, length), length, -np.inf), LINE
-    while j + 4 * LINE <= length:
-        a, b = line_gather(x, at, None, j, LINE), line_gather(x, at, None, j + LINE, LINE)
-        c, d = line_gather(x, at, None, j + 2 * LINE, LINE), line_gather(x, at, None, j + 3 * LINE, LINE)
-        best = line_maximum(best, line_maximum(line_maximum(a, b), line_maximum(c, d)))
-        j += 4 * LINE
-    while j < length:
-        # The last line begins before the one before it ends.
-        best = line_maximum(best, line_gather(x, at, None, min(j, length - LINE), LINE))
-        j += LINE
-    return best
+@compiled(inline=True, counted=False)
+def _find(places, there, starts, image, first, end):
+    """Where a line of windows begin; the last one stands for those beyond the end."""
+    windows = len(starts)
+    if windows == 1:
+        ramp(places, there, first * image + starts[0], image, LINE)
+    else:
+        n, w = first // windows, first % windows
+        for r in range(LINE):
+            places[there + r] = n * image + starts[w]
+            w += 1
+            if w == windows:
+                n, w = n + 1, 0
+    for r in range(end - first, LINE):
+        places[there + r] = places[there + end - first - 1]
 
 
-@compiled(inline=True)
-def _lane_sums(x, at, length, like):
-    """So many values that lie side by side, added up lane by lane in the dtype of ``like``."""
-    total, j = line_as(line_gather(x, at, None, 0, length), like), LINE
-    # Each sum waits for the one before it. Of lines that are whole the compiler has to know it.
-    while j + 4 * LINE <= length:
-        a, b = line_gather(x, at, None, j, LINE), line_gather(x, at, None, j + LINE, LINE)
-        c, d = line_gather(x, at, None, j + 2 * LINE, LINE), line_gather(x, at, None, j + 3 * LINE, LINE)
-        total = total + ((line_as(a, like) + line_as(b, like)) + (line_as(c, like) + line_as(d, like)))
-        j += 4 * LINE
-    while j < length:
-        total = total + line_as(line_gather(x, at, None, j, length - j), like)
-        j += LINE
-    return total
+@compiled(inline=True, counted=False)
+def _join_rows(x, where, like, least, join, fold):
+    """A vector of what becomes of as many windows; ``least`` stands for values that are not there."""
+    (places, first, taps, length), side = where, lanes_of(like)
+    if 4 * length <= side:
+        return _join_short_rows(x, where, like, QUARTER, least, join, fold)
+    if 2 * length <= side:
+        return _join_short_rows(x, where, like, HALF, least, join, fold)
+    if length < side:
+        return _join_short_rows(x, where, like, WHOLE, least, join, fold)
+    end = length // side * side
+    square = tile_places(tile_share(like, WHOLE), x, places, first, taps[0], None, least)
+    for k in range(len(taps)):
+        for j in range(0 if k else side, end, side):
+            square = join(square, tile_places(square, x, places, first, taps[k] + j, None, least))
+        if end < length:
+            square = join(square, tile_places(square, x, places, first, taps[k] + end, length - end, least))
+    return fold(square)
+
+
+@compiled(inline=True, counted=False)
+def _join_short_rows(x, where, like, share, least, join, fold):
+    places, first, taps, length = where
+    square = tile_places(tile_share(like, share), x, places, first, taps[0], length, least)
+    for k in range(1, len(taps)):
+        square = join(square, tile_places(square, x, places, first, taps[k], length, least))
+    return fold(square)
 
 
 @compiled(parallel=True)

@@ -248,8 +248,15 @@ def _beats(builder, line, best):
 
 
 def _larger(builder, best, line):
+    kind, letter = line.type, "sd"[line.type.count * 8 == VECTOR_BYTES]
+    # LLVM would compare, and choose by both comparisons.
+    if PERMUTES and VECTOR_BYTES == 64:
+        most = _call(builder, f"llvm.x86.avx512.max.p{letter}.512", kind, line, best, ir.IntType(32)(4))
+    elif PERMUTES:
+        most = _call(builder, f"llvm.x86.avx.max.p{letter}.256", kind, line, best)
+    else:
+        most = builder.select(builder.fcmp_ordered(">", line, best), line, best)
     # One instruction, and one that does not wait for ``best``.
-    most = builder.select(builder.fcmp_ordered(">", line, best), line, best)
     return builder.select(builder.fcmp_unordered("uno", line, line), line, most)
 
 

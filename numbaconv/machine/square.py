@@ -1,7 +1,8 @@
 """Squares: as many vectors as each has lanes, whose axes are swapped, or whose lanes are added up."""
 
+from .line import _larger
 from .memory import Memory, pointer_to
-from .tile import _call, _masks, _multiply_add, _store_parts, _suffix, _value
+from .tile import _call, _masks, _multiply_add, _splat, _store_parts, _suffix, _value
 from .vectors import VECTOR_BYTES
 from .words import cgutils, intrinsic, ir, tiles, types
 
@@ -91,12 +92,23 @@ def _pick(builder, square, a, b, distance, offset):
 @intrinsic
 def tile_square(typingctx, x):
     """Tile of zeros of the kind of ``x``, one vector wide, with as many rows as that has values."""
-    tile = tiles.Tile(VECTOR_BYTES * 8 // x.dtype.bitwidth, 1, x.dtype)
+    return _zeros(x, 1)
+
+
+@intrinsic
+def tile_share(typingctx, x, share):
+    """A share of a `tile_square`: each vector is for parts of as many rows as the tuple is long."""
+    return _zeros(x, share.count, share)
+
+
+def _zeros(x, share, *others):
+    rows = VECTOR_BYTES * 8 // x.dtype.bitwidth
+    tile = tiles.Tile(max(2, rows // share), 1, x.dtype)
 
     def codegen(context, builder, sig, args):
         return ir.Constant(context.get_value_type(tile), None)
 
-    return tile(x), codegen
+    return tile(x, *others), codegen
 
 
 @intrinsic
@@ -134,21 +146,64 @@ def _part(builder, line, x, index, shift, count):
 
 
 @intrinsic
-def tile_totals(typingctx, square):
-    """Line of the sums of the rows of a `tile_square`."""
-    line = tiles.Tile(1, 1, square.dtype)
+def tile_places(typingctx, square, x, places, first, shift, count, number):
+    """The square of lines ``x[places[first + r] + shift :]``; from ``count`` on, unless that is None, the number.
+
+    Where it has fewer rows than a vector has lanes, each holds several lines, as long as there are rows.
+    """
 
     def codegen(context, builder, sig, args):
-        lines, part = [builder.extract_value(args[0], i) for i in range(square.lanes)], square.lanes
-        while part > 1:
-            # Every vector consists of parts of so many values to be added up; two vectors become one of half as long.
-            firsts, part = range(0, 2 * square.lanes, part), part // 2
-            masks = ([first + half + k for first in firsts for k in range(part)] for half in (0, part))
-            low, high = (ir.Constant(ir.VectorType(ir.IntType(32), square.lanes), mask) for mask in masks)
-            lines = [
-                builder.fadd(builder.shuffle_vector(a, b, low), builder.shuffle_vector(a, b, high))
-                for a, b in zip(lines[::2], lines[1::2], strict=True)
-            ]
-        return _value(context, builder, line, lines)
+        x, places = (Memory(context, builder, sig.args[i], args[i]) for i in (1, 2))
+        _, _, _, first, shift, count, number = args
+        width, part = square.rows, sig.args[5] is not types.none
+        vector = ir.VectorType(x.element, width)
+        name, align = f"llvm.masked.load.v{width}f{8 * x.align}.p0", ir.Constant(ir.IntType(32), x.align)
+        if part:
+            others = _splat(builder, context.cast(builder, number, sig.args[6], sig.args[1].dtype), width)
+            limit = _splat(builder, count, width)
+            mask = builder.icmp_signed("<", ir.Constant(limit.type, list(range(width))), limit)
+        lines = []
+        for r in range(square.lanes):
+            where = places.scalar(builder.add(first, tiles.INT(r)))
+            there = pointer_to(builder, vector, x.pointer(where, count if part else tiles.INT(width), shift))
+            if part:
+                line = _call(builder, name, vector, there, align, mask, others)
+            else:
+                line = builder.load(there, align=x.align, typ=vector)
+            lines.append(line)
+        while width < square.lanes:
+            width *= 2
+            both = ir.Constant(ir.VectorType(ir.IntType(32), width), list(range(width)))
+            lines = [builder.shuffle_vector(a, b, both) for a, b in zip(lines[::2], lines[1::2], strict=True)]
+        if lines[0].type != square.vector:
+            lines = [builder.fpext(line, square.vector) for line in lines]
+        return _value(context, builder, square, lines)
 
-    return line(square), codegen
+    return square(square, x, places, first, shift, count, number), codegen
+
+
+def _totals(doc, combine):
+    def totals(typingctx, square):
+        line = tiles.Tile(1, 1, square.dtype)
+
+        def codegen(context, builder, sig, args):
+            lines, part = [builder.extract_value(args[0], i) for i in range(square.rows)], square.rows
+            while part > 1:
+                # Every vector consists of parts of so many values to be joined; two vectors become one of half as long.
+                firsts, part = range(0, 2 * square.lanes, part), part // 2
+                masks = ([first + half + k for first in firsts for k in range(part)] for half in (0, part))
+                low, high = (ir.Constant(ir.VectorType(ir.IntType(32), square.lanes), mask) for mask in masks)
+                lines = [
+                    combine(builder, builder.shuffle_vector(a, b, low), builder.shuffle_vector(a, b, high))
+                    for a, b in zip(lines[::2], lines[1::2], strict=True)
+                ]
+            return _value(context, builder, line, lines)
+
+        return line(square), codegen
+
+    totals.__doc__ = doc
+    return intrinsic(totals)
+
+
+tile_totals = _totals("Line of the sums of the rows of a `tile_square`.", lambda builder, a, b: builder.fadd(a, b))
+tile_tops = _totals("Line of the largest of each of its rows, or NaN where one is NaN.", _larger)

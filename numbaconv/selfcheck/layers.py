@@ -137,7 +137,8 @@ def call_rare_kernels() -> None:
         for amsgrad in (False, True):
             for weights in (rows[0], np.ones((200, 100), dtype)):
                 optimizers.Adam(amsgrad=amsgrad).step([weights], [weights])
-        layers.GlobalAveragePooling1D("channels_first", dtype=dtype)(rows)
+        for length in (5, 60):
+            layers.GlobalAveragePooling1D("channels_first", dtype=dtype)(rows[..., :length])
         layers.GlobalMaxPooling1D("channels_first", dtype=dtype)(rows)
         layers.GlobalAveragePooling1D(dtype=dtype)(rows)
         layers.GlobalMaxPooling1D(dtype=dtype)(rows)

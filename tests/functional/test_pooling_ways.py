@@ -193,7 +193,7 @@ def test_few_large_windows_are_shared_by_many_cores(shape, data_format):
 
 
 @pytest.mark.parametrize("length", [9, 31, 49, 130])
-@pytest.mark.parametrize("planes", [(1, 3), (5, 67)])
+@pytest.mark.parametrize("planes", [(1, 3), (1, 19), (5, 67)])
 def test_planes_are_pooled_as_rows(length, planes):
     x = np.random.default_rng(length).standard_normal((*planes, length), dtype=np.float32)
     x[0, 1, 5] = np.nan
@@ -203,10 +203,28 @@ def test_planes_are_pooled_as_rows(length, planes):
         np.testing.assert_array_equal(found, x.max(2) if kind == "max" else x.mean(2, dtype=np.float64).astype("f4"))
         np.testing.assert_array_equal(found, last)
         window = window_of((length,), (length,))._replace(data_format="channels_first")
-        assert pool_calls.pool_call(kind, x.shape, window, True).kernel.__name__.endswith("_rows")
+        few_long = planes == (1, 3) and length >= pool.LONG
+        named = pool_calls.pool_call(kind, x.shape, window, True).kernel.__name__
+        assert named.endswith("_windows" if few_long else "_rows")
     # Windows side by side in a longer row.
     found = functional.max_pool(x.reshape(1, 1, -1), length, data_format="channels_first")
     np.testing.assert_array_equal(found.ravel(), x.max(2).ravel())
+
+
+def test_planes_of_few_windows_are_read_row_by_row():
+    size, shape = (3, 6, 5), (5, 17, 7, 8, 9)
+    x = np.random.default_rng(3).standard_normal(shape, dtype=np.float32)
+    x[1, 2, 5, 7, 8] = np.nan
+    window = window_of(size, (4, 3, 4))._replace(data_format="channels_first")
+    windows = np.lib.stride_tricks.sliding_window_view(x, size, (2, 3, 4))[:, :, ::4, ::3, ::4]
+    for kind, function in (("max", functional.max_pool), ("average", functional.average_pool)):
+        assert pool_calls.pool_call(kind, shape, window).kernel.__name__.endswith("_rows")
+        found = function(x, size, (4, 3, 4), data_format="channels_first")
+        named = windows.max((5, 6, 7)) if kind == "max" else windows.mean((5, 6, 7), dtype=np.float64).astype("f4")
+        np.testing.assert_array_equal(found, named)
+    few = x[0, :, 0, :2, :3][None]
+    mean = layers.GlobalAveragePooling2D("channels_first")(few)
+    np.testing.assert_allclose(mean, few.mean((2, 3), dtype=np.float64), rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("channels", [1, 3, 16])

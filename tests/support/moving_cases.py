@@ -17,6 +17,7 @@ CASES = [
     crop("each side", (2, 5, 4, 6, 3), cropping=((0, 2), (1, 1), (3, 0))),
     crop("rows of many values", (2, 6, 40, 17), cropping=((1, 2), (3, 0))),
     crop("many short rows", (2, 60, 9, 1), cropping=((1, 2), (2, 3))),
+    crop("lines of a table that end early", (40, 5, 9, 1), cropping=((1, 1), (2, 4))),
     zero_pad("front only", (2, 4, 3), padding=(2, 0)),
     zero_pad("nothing", (2, 4, 3), padding=0),
     zero_pad("each side smoke", (2, 3, 4, 3), padding=((1, 2), (3, 0))),
