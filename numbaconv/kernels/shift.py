@@ -113,7 +113,7 @@ def shift_plan(batch, lengths, results, before, channels):
     total = batch * prod(results) * channels
     width, columns, _ = axes[-1]
     # What a line takes of two vectors.
-    if COPY * columns < (min(LINE, 2 * LINE * columns / width) if PERMUTES else ONE_BY_ONE):
+    if COPY * columns < (min(LINE, 2 * LINE * columns / max(width, 1)) if PERMUTES else ONE_BY_ONE):
         return None
     size = max(TASK_VALUES, ceil(total / MOST_TASKS / LINE) * LINE)
     return np.array([size, ceil(total / size), *np.transpose(axes).ravel()], np.int64)

@@ -136,7 +136,8 @@ class WindowLayer(Ending):
         x = canonical(x, self.data_format)
         if input_grad and self.trainable:
             grad_x, *gradients = call.all(x, grad, *self._packed_opposite(), self.use_bias)
-            return grad_x, dict(zip(self._weights, gradients, strict=True))
+            # A user's class may have added weights of its own.
+            return grad_x, dict(zip((next(iter(self._weights)), "bias"), gradients, strict=False))
         grad_x = call.input(grad, *self._packed_opposite()) if input_grad else None
         return grad_x, self._summed(call, next(iter(self._weights)), x, grad)
 

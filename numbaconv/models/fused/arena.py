@@ -22,6 +22,8 @@ from ...objects.tuples import NamedTuple
 
 # Shapes that a network remembers.
 MOST_SHAPES = 64
+# Memory that values may take to lie where threads wrote before, of the least.
+MOST_MORE = 17 / 16
 _weights_of = attrgetter("_weights")
 
 
@@ -34,20 +36,27 @@ class Lifetime(NamedTuple):
 
 
 def laid_out(lifetimes: Iterable[Lifetime]) -> tuple[list[int], int]:
-    """Where each begins, in bytes, and how many there are in all; the largest ones choose first.
+    """Where each begins, in bytes, and how many there are in all.
 
     Threads deal a value out from its beginning to its end. Two threads find their halves of one in the halves that they
-    had of another with the same middle: what another core has written comes from far, and is far for writing, too.
+    had of another with the same middle: what another core has written comes from far, and is far for writing, too. That
+    is worth a little more memory.
     """
     wanted = list(lifetimes)
+    near, least = (_laid_out(wanted, middles) for middles in (True, False))
+    return near if near[1] <= least[1] * MOST_MORE else least
+
+
+def _laid_out(wanted: list[Lifetime], middles: bool) -> tuple[list[int], int]:
+    """The largest ones choose first, be it the middle of one before or the first place."""
     places = [0] * len(wanted)
     done: list[int] = []
     for i in sorted(range(len(wanted)), key=lambda i: -wanted[i].size):
         size, first, last = wanted[i]
         beside = [j for j in done if wanted[j].first <= last and first <= wanted[j].last]
         taken = sorted((places[j], places[j] + wanted[j].size) for j in beside)
-        middles = dict.fromkeys(places[j] + (wanted[j].size - size) // 2 // CACHE_LINE * CACHE_LINE for j in done)
-        for start in middles:
+        inner = (places[j] + (wanted[j].size - size) // 2 // CACHE_LINE * CACHE_LINE for j in done if middles)
+        for start in dict.fromkeys(inner):
             if all(start + size <= at or end <= start for at, end in taken):
                 break
         else:
