@@ -18,6 +18,10 @@ class Operation(Named):
     _nodes: list[Node]
     # Whether results have masks where inputs have none.
     _makes_masks: Any = False
+    # Whether ``call`` takes a mask.
+    _takes_mask: ClassVar[bool] = False
+    # Whether what it has read has none any more, but for layers whose calls take one.
+    _ends_masks: ClassVar[bool] = False
     # Whether it has no weights and no dtype of its own.
     _only_moves: Any = False
     # Keras's description of it, if it was no layer there but an operation: then its results have no masks.

@@ -57,6 +57,8 @@ class MultiHeadAttention(AnyRank, Seeded):
     """
 
     supports_masking = True
+    # As in Keras: the sum of its input and its result has no mask.
+    _ends_masks = True
     query_kernel, query_bias, key_kernel, key_bias = Weight(), Weight(), Weight(), Weight()
     gate_kernel, gate_bias, value_kernel, value_bias = Weight(), Weight(), Weight(), Weight()
     output_kernel, output_bias = Weight(), Weight()

@@ -74,8 +74,6 @@ class Layer(Repeating, Arguments):
     supports_masking = False
     # Attributes that a change of settings leaves alone.
     _states: ClassVar[frozenset[str]] = frozenset()
-    # Whether ``call`` takes one.
-    _takes_mask: ClassVar[bool] = False
     # Whether a list of arrays may be several inputs. A layer of the library that always has several has its own checks.
     _takes_lists: ClassVar[bool] = False
     # Further arguments of Keras's, the values that ask for nothing, and why others are refused.

@@ -86,9 +86,14 @@ class WithState(AnyRank):
         return out
 
     def _visited(self, arguments: tuple[Any, ...], keywords: dict[str, Any], traced: bool) -> tuple[Any, Any, Any]:
-        # The first mask is that of the sequence, the others are those of the state.
         mask = keywords.get("mask")
-        return super()._visited(arguments, {**keywords, "mask": mask[0] if isinstance(mask, list) else mask}, traced)
+        if not isinstance(mask, list):
+            return super()._visited(arguments, keywords, traced)
+        # The first mask is that of the sequence, the others are those of the state. As in Keras 3, a sequence beside
+        # a state keeps its mask without being read by it.
+        read = None if keywords.get("initial_state") is not None else mask[0]
+        out, _, kept = super()._visited(arguments, {**keywords, "mask": read}, traced)
+        return out, self.compute_mask(arguments[0], mask[0]), kept
 
 
 class Recurrent(WithState, Seeded):

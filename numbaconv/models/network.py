@@ -28,6 +28,7 @@ class Network(Stepping, Trainer, Told, Tiled):
 
     # Whether what comes in is a list, also of one.
     _takes_lists: Any = False
+    _takes_mask = True
     # Of the last forward in training.
     _tape: list[Any] | None = None
     _fuse = True
@@ -386,7 +387,7 @@ class Network(Stepping, Trainer, Told, Tiled):
 
     @property
     def _makes_masks(self) -> bool:
-        return any(layer._makes_masks for layer in self._layers)
+        return any(step.operation._makes_masks or "mask" in step.keywords for step in self._program().steps)
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         """Which steps of the result count; see `Layer.compute_mask`."""

@@ -113,6 +113,8 @@ class Program:
                     del found[slot]
             return [found[slot] for slot in self.outputs], [None] * len(self.outputs)
         known = {slot: mask for slot, mask in zip(self.inputs, masks, strict=False) if mask is not None}
+        # Values whose masks only operations see whose calls take one.
+        gone: set[int] = set()
         penalties: dict[int, float] = {}
         # Values that a step has computed together with the one that reads them.
         joined: set[int] = set()
@@ -138,7 +140,7 @@ class Program:
                     keywords["onto"] = found[partner.other]
                     joined.update(step.outputs)
                 if masked or not plain:
-                    _visit(step, found, known, training, tape, keywords)
+                    _visit(step, found, (known, gone), training, tape, keywords)
                 elif tape is not None:
                     out, kept = operation._trace(found[step.inputs[0]], training=training, **keywords)
                     found[step.outputs[0]] = out
@@ -150,7 +152,8 @@ class Program:
                 )
             for slot in done:
                 del found[slot]
-        return [found[slot] for slot in self.outputs], [known.get(slot) for slot in self.outputs]
+        masks = [None if slot in gone else known.get(slot) for slot in self.outputs]
+        return [found[slot] for slot in self.outputs], masks
 
     def take_back(
         self, tape: Sequence[Any], grads_out: Sequence[Any], input_grad: bool, gradients: Gradients
@@ -247,7 +250,7 @@ class Cut:
     name = "part"
     _own = True
     _adds = False
-    _makes_masks = False
+    _makes_masks = _ends_masks = _takes_mask = False
     _activity_loss = None
 
     def __init__(self, ends: Sequence[tuple[int, int]] = ()) -> None:
@@ -285,7 +288,7 @@ def line(operations: Iterable[Any]) -> Program:
 def _visit(
     step: Step,
     found: dict[int, Any],
-    known: dict[int, Any],
+    masked: tuple[dict[int, Any], set[int]],
     training: bool | None,
     tape: list[Any] | None,
     further: dict[str, Any],
@@ -293,7 +296,8 @@ def _visit(
     """Compute a step of any form, and the masks of its values."""
     arguments, keywords = _filled(step.arguments, found), {**further, **_filled(step.keywords, found)}
     keywords.setdefault("training", training)
-    masks = [known.get(slot) for slot in step.inputs]
+    (known, gone), ends = masked, step.operation._ends_masks
+    masks = [None if ends and slot in gone else known.get(slot) for slot in step.inputs]
     if any(one is not None for one in masks):
         keywords.setdefault("mask", masks[0] if len(masks) == 1 else masks)
     out, out_mask, kept = step.operation._visited(arguments, keywords, tape is not None)
@@ -303,6 +307,12 @@ def _visit(
     if out_mask is not None:
         given = [out_mask] if len(step.outputs) == 1 and not isinstance(out_mask, list) else out_mask
         known.update({slot: one for slot, one in zip(step.outputs, given, strict=False) if one is not None})
+    if not (gone.isdisjoint(step.inputs[:1] if ends else step.inputs) or step.operation._takes_mask):
+        gone.update(step.outputs)
+    if ends:
+        first = known.get(step.inputs[0])
+        known.update({} if first is None else {step.outputs[0]: first})
+        gone.update(step.inputs)
 
 
 def is_slot(value: Any) -> bool:

@@ -65,6 +65,13 @@ def test_adam_of_keras_3(tmp_path):
     assert load_model(tmp_path / "m", compile=False).optimizer is None
 
 
+def test_weighted_metrics_come_back(tmp_path):
+    model = load_model(modern(tmp_path / "m", CONFIG, ARRAYS))
+    model.compile("sgd", "mse", ["mae"], weighted_metrics=["mae", "mse"])
+    model.save(tmp_path / "m.keras")
+    assert load_model(tmp_path / "m.keras").get_compile_config() == model.get_compile_config()
+
+
 @pytest.mark.parametrize("side_by_side", [False, True])
 def test_adam_of_older_versions(tmp_path, side_by_side):
     training = {

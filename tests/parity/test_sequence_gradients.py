@@ -148,3 +148,29 @@ def test_networks_of_sequences_are_trained() -> None:
         for one, other in zip(ours.get_weights(), theirs.get_weights(), strict=True):
             np.testing.assert_allclose(one, other, rtol=5e-3, atol=1e-4)
         np.testing.assert_allclose(ours.evaluate(ids, y, verbose=0), theirs.evaluate(ids, y, verbose=0), rtol=1e-3)
+
+
+def test_masks_reach_what_they_reach_in_keras() -> None:
+    """A sequence beside a state, a mask that is handed over, and what attention has read."""
+    rng, k = np.random.default_rng(2), keras.layers
+    inputs = words, state, told = keras.Input((4,), dtype="int32"), keras.Input((4,)), keras.Input((4,), dtype="bool")
+    x = k.Embedding(5, 4, mask_zero=True)(words)
+    begun, handed, read, again, behind = (k.GRU(4, return_sequences=True) for _ in range(5))
+    total = k.Add()([x, k.MultiHeadAttention(2, 3)(x, x)])
+    beside = k.Embedding(5, 4, mask_zero=True)(words)
+    outs = [begun(beside, initial_state=state), handed(x, mask=told), read(x), again(total)]
+    theirs = keras.Model(inputs, [*outs, behind(k.MultiHeadAttention(2, 3)(total, x)), total])
+    given = [rng.integers(0, 5, (6, 4)), normal(6, 4), rng.random((6, 4)) < 0.5]
+    ours, y = from_keras(theirs), [normal(6, 4, 4)] * 6
+    for one, wanted in zip(ours.predict(given, verbose=0), theirs.predict(given, verbose=0), strict=True):
+        assert_alike(one, wanted, 1e-4)
+    alone = keras.Model([told, state], k.SimpleRNN(4, return_sequences=True)(k.Reshape((4, 1))(state), mask=told))
+    assert_evaluated_alike(ours, theirs, given, y)
+    assert_evaluated_alike(from_keras(alone), alone, given[:0:-1], y[0])
+
+
+def assert_evaluated_alike(ours: Any, theirs: Any, x: Any, y: Any) -> None:
+    for model in (ours, theirs):
+        model.compile("sgd", "mse")
+    found, wanted = (model.evaluate(x, y, verbose=0, return_dict=True) for model in (ours, theirs))
+    assert found == pytest.approx(wanted, rel=1e-4)

@@ -377,7 +377,8 @@ def _turns(
 def _watched(program: Program) -> list[Any] | None:
     """The layers that a network computes with; None where a plain run does more than compute."""
     found = [leaf for step in program.steps for leaf in step.operation._leaves() if not isinstance(leaf, InputLayer)]
-    if any(step.operation._makes_masks for step in program.steps) or len({leaf._dtype for leaf in found}) != 1:
+    masked = any(step.operation._makes_masks or "mask" in step.keywords for step in program.steps)
+    if masked or len({leaf._dtype for leaf in found}) != 1:
         return None
     return None if any(leaf.activity_regularizer is not None for leaf in found) else found
 

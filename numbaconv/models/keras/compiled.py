@@ -56,9 +56,9 @@ def _arguments(training: dict[str, Any]) -> dict[str, Any]:
         "loss": _each(_plain, training.get("loss")),
         "metrics": _metrics(training.get("metrics")),
     }
-    for name in ("loss_weights", "weighted_metrics"):
+    for name, read in (("loss_weights", lambda value: value), ("weighted_metrics", _metrics)):
         if training.get(name) not in (None, [], {}):
-            found[name] = training[name]
+            found[name] = read(training[name])
     return found
 
 

@@ -13,7 +13,10 @@ from .operations import is_operation
 def used(architecture: Architecture) -> list[Part]:
     """The parts of a network without masks that follow from its layers, and without what only these need."""
     masked = _masked(architecture.parts) if any(map(_has_mask, _calls(architecture.parts))) else set()
-    parts = [part._replace(calls=tuple(_unmasked(call, masked) for call in part.calls)) for part in architecture.parts]
+    given = {part.name for part in architecture.parts if part.class_name == "InputLayer"}
+    parts = [
+        part._replace(calls=tuple(_unmasked(call, masked, given) for call in part.calls)) for part in architecture.parts
+    ]
     while True:
         read = {place.layer for call in _calls(parts) for place in places([call.arguments, call.keywords])}
         read |= {place.layer for place in places([architecture.inputs, architecture.outputs])}
@@ -34,8 +37,11 @@ def _masked(parts: tuple[Part, ...]) -> set[str]:
     return found
 
 
-def _unmasked(call: Call, masked: set[str]) -> Call:
-    if not (_has_mask(call) and _reads(call, masked)):
+def _unmasked(call: Call, masked: set[str], given: set[str]) -> Call:
+    # A mask that is an Input somebody has handed over.
+    if not (_has_mask(call) and _reads(call, masked)) or any(
+        place.layer in given for place in places(call.keywords["mask"])
+    ):
         return call
     return call._replace(keywords={key: value for key, value in call.keywords.items() if key != "mask"})
 

@@ -61,8 +61,8 @@ def model_config(model: Any, training: dict[str, Any] | None = None) -> dict[str
 
 
 def _training(training: dict[str, Any]) -> dict[str, Any]:
-    told = {"weighted_metrics": None, "run_eagerly": False, "steps_per_execution": 1, "jit_compile": False}
-    return {"loss_weights": None, **_with_modules(training), **told}
+    told = {"run_eagerly": False, "steps_per_execution": 1, "jit_compile": False}
+    return {"loss_weights": None, "weighted_metrics": None, **_with_modules(training), **told}
 
 
 def _entry(name: str, config: dict[str, Any]) -> dict[str, Any]:
