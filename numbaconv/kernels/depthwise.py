@@ -32,6 +32,8 @@ from .table import COUNT, FIRST, MEANS, TASKS, WORK, panel_of, panels_of
 
 # A tuple as long as a tile of neighbouring windows takes taps of a row at once.
 SEVERAL = (0,) * SLIDE
+# As long as the tile has rows, and as that has which takes what whole ones leave over of a row, if they are few.
+ROWS, LOW = (0,) * SLIDE_ROWS, (0,) * (SLIDE_ROWS // 2)
 # Panels that such tiles take in turn, times rows of taps: pixels come from far whole, and so many rows stay in L1.
 TOGETHER = 12
 # Taps that had better read vectors across cache lines than have pixels brought to whole ones before.
@@ -231,14 +233,24 @@ def _slide(source, places, block, panel, ending, out, group, axes):
     all_inside = low <= block.columns * stride - tile and high == (block.columns - 1) * stride + taps
     end = tiles if all_inside else max(whole, (high + stride - tile - taps) // tile + 1)
     steps = axes[H, STRIP_STRIDE], stride
-    _slide_tiles(source, places, block, panel, ending, out, group, Tiles(0, whole, steps, (low, high)))
-    _slide_tiles(source, places, block, panel, ending, out, group, Tiles(whole, end, steps, None))
-    _slide_tiles(source, places, block, panel, ending, out, group, Tiles(end, tiles, steps, (low, high)))
+    # Groups have two halves of the rows take turns.
+    if len(group) == 1 and 0 < block.columns % SLIDE_ROWS <= len(LOW):
+        tiles -= 1
+        end, number = min(end, tiles), -(-block.columns // len(LOW)) - 1
+        low_tile = Tiles(number, number + 1, steps, (low, high))
+        _slide_tiles(source, places, block, panel, ending, out, (LOW, group), low_tile)
+    _slide_tiles(source, places, block, panel, ending, out, (ROWS, group), Tiles(0, whole, steps, (low, high)))
+    _slide_tiles(source, places, block, panel, ending, out, (ROWS, group), Tiles(whole, end, steps, None))
+    _slide_tiles(source, places, block, panel, ending, out, (ROWS, group), Tiles(end, tiles, steps, (low, high)))
 
 
 @compiled
-def _slide_tiles(source, places, block, panel, ending, out, group, tiles):
-    """Some tiles of each row of a block, a vector of channels at a time, which leaves registers for the weights."""
+def _slide_tiles(source, places, block, panel, ending, out, shape, tiles):
+    """Some tiles of each row of a block, a vector of channels at a time, which leaves registers for the weights.
+
+    The shape is (ROWS, GROUP), two tuples of these lengths.
+    """
+    rows, group = shape
     array, x_at, weights, inside = source.array, places.x_at, panel.weights, source.inside
     bias, (slope, function, minimum, maximum) = ending
     _, taps_d, taps_h, taps_w, pitch = weights.shape
@@ -251,18 +263,18 @@ def _slide_tiles(source, places, block, panel, ending, out, group, tiles):
     far = source.column * array.itemsize % (CACHE_WAY // 4) > 0
     expects, far = far and out.size * out.itemsize > FAR_BYTES, far and array.size * array.itemsize > FAR_BYTES
     for t in range(tiles.first, tiles.end):
-        edge = min(t * SLIDE_ROWS, block.columns - SLIDE_ROWS)
+        edge = min(t * len(rows), block.columns - len(rows))
         for h in range(block.rows):
             window, y = h * block.columns + edge, h * step_h
             low, high = max(0, inside.top - y), min(taps_h, inside.bottom - y)
             for c in range(0, panel.count, lanes):
                 f = panel.first + c
-                tile = tile_rows(SLIDE_ROWS, 1, bias, f)
+                tile = tile_rows(rows, 1, bias, f)
                 if expects and h + 1 < block.rows:
                     tile_expect(tile, out, places.out_at, window + block.columns, panel.place + c)
                 if far and h + 1 < block.rows:
                     ahead = x_at[window] + source.start + (taps_h - 1 + step_h) * source.row + f
-                    for column in range(0, (SLIDE_ROWS - 1) * stride + taps_w):
+                    for column in range(0, (len(rows) - 1) * stride + taps_w):
                         ask(array, ahead + column * source.column)
                 lines = (panel.number + c // width) * taps_d * taps_h * taps_w * pitch + c % width
                 for kd in range(inside.front, inside.back):
