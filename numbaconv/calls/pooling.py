@@ -177,8 +177,8 @@ def pool_call(
         # Rows of windows side by side are longer ones.
         n, count, batch = n * joined, count * joined, batch // joined
         axes[2] = n, count, pool.window_ends(count, n, size, step, 0), size, step, 0
-    # Squares of fewer long rows would be mostly empty; side by side, very long ones compete for sets of the cache.
-    filled = size < pool.LONG or (batch * count >= LINE and (kind == "average" or size < MANY_VALUES))
+    # Squares of fewer long rows would be mostly empty.
+    filled = size < pool.LONG or batch * count >= LINE
     if side_by_side and channels == 1 and size >= LEAST_ROW and not in_order and filled:
         axes[2] = size, 1, None, size, size, 0
         return _rows_call(kind, out_shape, axes, narrow, prod(image) < SMALL)

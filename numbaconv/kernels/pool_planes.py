@@ -10,6 +10,7 @@ from operator import add
 import numpy as np
 
 from ..machine.compiler import compiled
+from ..machine.lanes import line_keep
 from ..machine.line import line_as, line_first, line_gather, line_maximum, line_taps, line_write
 from ..machine.memory import clear, ramp
 from ..machine.square import tile_places, tile_share, tile_tops, tile_totals
@@ -18,6 +19,8 @@ from ..machine.vectors import LINE
 from ..machine.words import prange
 from .strip import aligned_flat
 
+# Values of a row that is read for itself: a square of long ones is no stream that memory follows.
+LONG = 128
 # Rows of which a vector holds parts, where they are short.
 WHOLE, HALF, QUARTER = (0,), (0,) * 2, (0,) * 4
 # Entries of a table of taps, at most, and taps of a window for which there is one; lines of windows in it, at least.
@@ -33,12 +36,13 @@ def average_rows(x, out, like, starts, taps, sizes):
     """
     image, length, rows = sizes
     for task in prange(-(-len(out) // rows)):
-        begin, (sums, at) = np.int64(task) * rows, aligned_flat(LINE, like)
-        end, (places, there) = min(begin + rows, len(out)), aligned_flat(2 * LINE, taps)
+        begin, (sums, at) = np.int64(task) * rows, aligned_flat((LINE + 1) * LINE, like)
+        end, (places, there) = min(begin + rows, len(out)), aligned_flat(3 * LINE, taps)
+        room = sums, at + LINE, there + 2 * LINE
         for first in range(begin, end, LINE):
             _find(places, there, starts, image, first, end)
             for part in range(0, LINE, lanes_of(like)):
-                line = _join_rows(x, (places, there + part, taps, length), like, 0.0, add, tile_totals)
+                line = _join_rows(x, (places, there + part, taps, length), room, 0.0, add, tile_totals)
                 tile_write(line, sums, at + part)
             means = line_gather(sums, at, None, 0, LINE) / np.float64(length * len(taps))
             line_write(line_as(means, out), out, first, end - first)
@@ -49,12 +53,13 @@ def max_rows(x, out, starts, taps, sizes):
     """`average_rows` for the largest value of each, or NaN where one is NaN."""
     image, length, rows = sizes
     for task in prange(-(-len(out) // rows)):
-        begin, (places, there) = np.int64(task) * rows, aligned_flat(2 * LINE, taps)
-        end = min(begin + rows, len(out))
+        begin, (lines, at) = np.int64(task) * rows, aligned_flat(LINE * LINE, x)
+        end, (places, there) = min(begin + rows, len(out)), aligned_flat(3 * LINE, taps)
+        room = lines, at, there + 2 * LINE
         for first in range(begin, end, LINE):
             _find(places, there, starts, image, first, end)
             for part in range(0, min(LINE, end - first), lanes_of(x)):
-                line = _join_rows(x, (places, there + part, taps, length), x, -np.inf, line_maximum, tile_tops)
+                line = _join_rows(x, (places, there + part, taps, length), room, -np.inf, line_maximum, tile_tops)
                 tile_write_part(line, out, first + part, end - first - part)
 
 
@@ -76,9 +81,15 @@ def _find(places, there, starts, image, first, end):
 
 
 @compiled(inline=True, counted=False)
-def _join_rows(x, where, like, least, join, fold):
-    """A vector of what becomes of as many windows; ``least`` stands for values that are not there."""
-    (places, first, taps, length), side = where, lanes_of(like)
+def _join_rows(x, where, room, least, join, fold):
+    """A vector of what becomes of as many windows; ``least`` stands for values that are not there.
+
+    The room is for a square of lines, of the dtype of sums, and for their places.
+    """
+    (places, first, taps, length), like = where, room[0]
+    side = lanes_of(like)
+    if length >= LONG:
+        return _join_long_rows(x, where, room, least, join, fold)
     if 4 * length <= side:
         return _join_short_rows(x, where, like, QUARTER, least, join, fold)
     if 2 * length <= side:
@@ -93,6 +104,41 @@ def _join_rows(x, where, like, least, join, fold):
         if end < length:
             square = join(square, tile_places(square, x, places, first, taps[k] + end, length - end, least))
     return fold(square)
+
+
+@compiled(inline=True, counted=False)
+def _join_long_rows(x, where, room, least, join, fold):
+    """`_join_rows` of one row after the other, in the order in which memory has them."""
+    (places, first, taps, length), (lines, at, there) = where, room
+    side = lanes_of(lines)
+    for r in range(side):
+        total = _row_line(x, places[first + r] + taps[0], length, lines, least, join)
+        for k in range(1, len(taps)):
+            total = join(total, _row_line(x, places[first + r] + taps[k], length, lines, least, join))
+        line_write(total, lines, at + r * LINE, LINE)
+    ramp(places, there, at, LINE, LINE)
+    square = tile_places(tile_share(lines, WHOLE), lines, places, there, 0, None, least)
+    for part in range(side, LINE, side):
+        square = join(square, tile_places(square, lines, places, there, part, None, least))
+    return fold(square)
+
+
+@compiled(inline=True, counted=False)
+def _row_line(x, at, length, like, least, join):
+    """A line of what becomes of a row, lane by lane."""
+    total, j = line_as(line_gather(x, at, None, 0, LINE), like), LINE
+    # Each waits for the one before it.
+    while j + 4 * LINE <= length:
+        a, b = line_gather(x, at, None, j, LINE), line_gather(x, at, None, j + LINE, LINE)
+        c, d = line_gather(x, at, None, j + 2 * LINE, LINE), line_gather(x, at, None, j + 3 * LINE, LINE)
+        two = join(line_as(a, like), line_as(b, like))
+        total = join(total, join(two, join(line_as(c, like), line_as(d, like))))
+        j += 4 * LINE
+    while j < length:
+        line = line_as(line_gather(x, at, None, j, length - j), like)
+        total = join(total, line_keep(line, length - j, least))
+        j += LINE
+    return total
 
 
 @compiled(inline=True, counted=False)
