@@ -5,9 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from .. import layers, reference
+from .. import layers
 from ..layers.conv_lstm import ConvLSTM
 from ..layers.recurrent import Recurrent
+from . import textbook
 
 Array = np.ndarray
 # Layers that are known here.
@@ -24,6 +25,9 @@ def compared(layer: Any, shape: tuple[int, ...], rng: np.random.Generator) -> It
     elif isinstance(layer, layers.Masking):
         x[:, ::2] = layer.mask_value
     inputs = (x, np.ascontiguousarray(x[:, ::-1])) if isinstance(layer, layers.MultiHeadAttention) else (x,)
+    first = isinstance(layer, ConvLSTM) and layer.data_format == "channels_first"
+    if first:
+        inputs = (np.moveaxis(x, -1, 2),)
     layer.build(*(one.shape for one in inputs))
     layer.set_weights([rng.uniform(-1, 1, w.shape).astype(np.float32) for w in layer.weights])
     if isinstance(layer, layers.Bidirectional):
@@ -31,7 +35,8 @@ def compared(layer: Any, shape: tuple[int, ...], rng: np.random.Generator) -> It
         # One direction's results are in the order of its steps.
         yield "result", layer(x), np.concatenate([parts[0], parts[1][:, ::-1]], axis=-1)
     elif isinstance(layer, ConvLSTM):
-        yield "result", layer(x), _convolved(layer, x.astype(float))
+        out = layer(*inputs)
+        yield "result", np.moveaxis(out, 2, -1) if first else out, _convolved(layer, x.astype(float))
     elif isinstance(layer, layers.Embedding):
         yield "result", layer(x), layer.embeddings[x.ravel()].reshape(*x.shape, layer.output_dim).astype(float)
     elif isinstance(layer, layers.Masking):
@@ -62,11 +67,11 @@ def _recurrent(layer: Any, x: Array, mask: Any) -> Array:
 def _convolved(layer: Any, x: Array) -> Array:
     """The states after all steps of a sequence of images."""
     kernel, matrix, bias = (w.astype(float) for w in layer.weights)
-    given = [reference.conv(x[:, step], kernel) + bias for step in range(x.shape[1])]
+    given = [textbook.result("conv", (x[:, step], kernel, bias)) for step in range(x.shape[1])]
     out, c = np.zeros((2, *given[0].shape[:-1], layer.filters))
     outs = []
     for sums in given:
-        i, f, g, o = np.split(sums + reference.conv(out, matrix, padding="same"), 4, axis=-1)
+        i, f, g, o = np.split(sums + textbook.result("conv", (out, matrix, 0 * bias), padding="same"), 4, axis=-1)
         c = _sigmoid(f) * c + _sigmoid(i) * np.tanh(g)
         out = _sigmoid(o) * np.tanh(c)
         outs.append(out)
